@@ -1,0 +1,69 @@
+"""A run that is executed again, as a user's script would: `again.py HOME TASKS [stop|visit|skip]`.
+
+Without a last word it makes the run, or executes the finished one again. With `stop` it dies
+before the end. With `visit` or `skip` it resumes that run, by way of all of its tasks or by
+none, and prints the instant at which the first new task began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import nbtasks as nb
+
+AT_ONCE = 64
+
+
+async def step(number: int) -> int:
+    """The least that a task can be."""
+    return number
+
+
+async def first_new() -> None:
+    """What was not done yet."""
+    print(time.monotonic(), flush=True)  # on Linux the same clock in all processes
+
+
+async def one_by_one(io: nb.AsyncIO, count: int) -> None:
+    """All tasks, one after the other."""
+    for number in range(count):
+        await io.run_task(["step", number], step, number)
+
+
+async def many_at_once(io: nb.AsyncIO, count: int) -> None:
+    """All tasks, many at once: the quick way to make a run."""
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await io.run_task(["step", number], step, number)
+
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+
+
+def main(home: str, tasks: str, *how: str) -> Callable[[], nb.Run]:
+    """Makes the job and executes it once; gives what executes it again."""
+    nb.configure(home=home)
+    job_id = "benchmark-resume" if how else "benchmark-replay"
+
+    @nb.job(job_id)
+    async def body(_payload: object, io: nb.AsyncIO, ctx: nb.Context) -> None:
+        if ctx.run.is_new:
+            await many_at_once(io, int(tasks))
+        elif how != ("skip",):
+            await one_by_one(io, int(tasks))
+        if how == ("stop",):
+            os._exit(1)  # as a kernel that dies
+        elif how:
+            await io.run_task("first new", first_new)
+
+    body.run(tree=False)
+    return lambda: body.run(tree=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

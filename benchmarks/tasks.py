@@ -1,0 +1,175 @@
+"""Durable tasks while they run: one after the other, many at once, nested."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import nbtasks as nb
+from benchmarks.bare import BareLog
+from benchmarks.report import Figure, at_least
+
+__all__ = ["concurrent", "nested", "sequential"]
+
+BLOCK = 50  # tasks, then as many bare records, in turns
+TASKS = 2_000
+MANY = 10_000
+AT_ONCE = 64
+PARENTS, CHILDREN = 1_000, 10
+
+
+async def step(number: int) -> int:
+    """The least that a task can be."""
+    return number
+
+
+def plain_step(number: int) -> int:
+    """The same without a loop."""
+    return number
+
+
+async def family(parent: int) -> int:
+    """A task with subtasks."""
+    io = nb.current_io()
+    assert isinstance(io, nb.AsyncIO)
+    for child in range(CHILDREN):
+        await io.run_task(["child", child], step, child)
+    return parent
+
+
+def sequential(folder: Path, rounds: int) -> Iterator[Figure]:
+    """2,000 tasks one after the other against the bare loop, without and with start and fold."""
+    with BareLog(folder) as log:
+        bare, mine = _in_turns(log)
+        yield _ratio("2,000 sequential tasks, awaited: share of the bare loop", bare, mine, 0.7)
+        bare, mine = _in_turns_blocking(log)
+        yield _ratio("  the same in a body that blocks", bare, mine, None)
+        bare, mine = _whole_runs(log, rounds)
+        yield _ratio("  awaited, with the job's start and the fold at its end", bare, mine, 0.6)
+
+
+def _ratio(what: str, bare: float, mine: float, target: float | None) -> Figure:
+    detail = f"{mine * 1e6:.0f} us a task, {bare * 1e6:.0f} us a bare record"
+    if target is None:
+        return Figure(what, f"{bare / mine:.2f}", detail=detail)
+    return at_least(what, bare / mine, target, "{:.2f}", detail)
+
+
+def _in_turns(log: BareLog) -> tuple[float, float]:
+    """Seconds for one bare record and for one task: medians over the blocks."""
+    bare: list[float] = []
+    mine: list[float] = []
+
+    @nb.job("benchmark-sequential")
+    async def body(io: nb.AsyncIO) -> None:
+        for first in range(0, TASKS, BLOCK):
+            start = perf_counter()
+            for number in range(first, first + BLOCK):
+                await io.run_task(["step", number], step, number)
+            between = perf_counter()
+            log.append(BLOCK)
+            mine.append(between - start)
+            bare.append(perf_counter() - between)
+
+    body.run(new=True, tree=False)
+    return median(bare) / BLOCK, median(mine) / BLOCK
+
+
+def _in_turns_blocking(log: BareLog) -> tuple[float, float]:
+    bare: list[float] = []
+    mine: list[float] = []
+
+    @nb.job("benchmark-sequential-blocking")
+    def body(io: nb.SyncIO) -> None:
+        for first in range(0, TASKS, BLOCK):
+            start = perf_counter()
+            for number in range(first, first + BLOCK):
+                io.run_task(["step", number], plain_step, number)
+            between = perf_counter()
+            log.append(BLOCK)
+            mine.append(between - start)
+            bare.append(perf_counter() - between)
+
+    body.run(new=True, tree=False)
+    return median(bare) / BLOCK, median(mine) / BLOCK
+
+
+def _whole_runs(log: BareLog, rounds: int) -> tuple[float, float]:
+    """Whole runs and 2,000 bare records, in turns."""
+    bare: list[float] = []
+    mine: list[float] = []
+
+    @nb.job("benchmark-whole")
+    async def body(io: nb.AsyncIO) -> None:
+        for number in range(TASKS):
+            await io.run_task(["step", number], step, number)
+
+    for _ in range(rounds):
+        start = perf_counter()
+        body.run(new=True, tree=False)
+        between = perf_counter()
+        log.append(TASKS)
+        mine.append(between - start)
+        bare.append(perf_counter() - between)
+    return median(bare) / TASKS, median(mine) / TASKS
+
+
+def concurrent(rounds: int) -> Iterator[Figure]:
+    """10,000 tasks, 64 at once, against the same kind of task one after the other."""
+    alone: list[float] = []
+    together: list[float] = []
+
+    @nb.job("benchmark-concurrent")
+    async def body(io: nb.AsyncIO) -> None:
+        start = perf_counter()
+        for number in range(BLOCK * 10):
+            await io.run_task(["alone", number], step, number)
+        between = perf_counter()
+        numbers = iter(range(MANY))
+
+        async def worker() -> None:
+            for number in numbers:
+                await io.run_task(["step", number], step, number)
+
+        await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+        alone.append((between - start) / (BLOCK * 10))
+        together.append((perf_counter() - between) / MANY)
+
+    for _ in range(rounds):
+        body.run(new=True, tree=False)
+    one, many = median(alone), median(together)
+    yield at_least(
+        "10,000 tasks, 64 at once: rate against one after the other",
+        one / many,
+        10,
+        "{:.1f} x",
+        f"{1 / many:,.0f} tasks/s at once, {1 / one:,.0f} tasks/s one by one",
+    )
+
+
+def nested(folder: Path) -> Iterator[Figure]:
+    """1,000 parents with 10 children each; 5 families, then as many bare records, in turns."""
+    bare: list[float] = []
+    mine: list[float] = []
+    block = 5
+    records = block * (CHILDREN + 1)
+
+    with BareLog(folder) as log:
+
+        @nb.job("benchmark-nested")
+        async def body(io: nb.AsyncIO) -> None:
+            for first in range(0, PARENTS, block):
+                start = perf_counter()
+                for parent in range(first, first + block):
+                    await io.run_task(["family", parent], family, parent)
+                between = perf_counter()
+                log.append(records)
+                mine.append(between - start)
+                bare.append(perf_counter() - between)
+
+        body.run(new=True, tree=False)
+    what = "1,000 parents with 10 children each: share of the bare loop"
+    yield _ratio(what, median(bare) / records, median(mine) / records, 0.7)

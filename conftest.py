@@ -1,0 +1,42 @@
+"""What holds for every test: those in tests/, and the examples in the docs and docstrings."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from nbtasks import signing
+
+# The same examples each time, and no verdict from a busy machine's clock. To look for new
+# ones: pytest --hypothesis-profile=explore
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile("steady")
+
+PACKAGE = Path(__file__).parent / "nbtasks"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path,
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Looks for examples in the docstrings of nbtasks only. In a test they would be data."""
+    collectors = yield
+    if file_path.suffix != ".py" or file_path.is_relative_to(PACKAGE):
+        return collectors
+    return [c for c in collectors if type(c) is pytest.Module]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gives each test a home of its own, and each example a folder of its own as well."""
+    monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is made
+    signing._key.cache_clear()
+    if not isinstance(request.node, pytest.Function):
+        monkeypatch.chdir(tmp_path)

@@ -1,0 +1,134 @@
+"""Durable cells for Jupyter: executing a cell again goes on where it was."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+# First, so that the functions of these names, and not the modules, are `nb.tree` and `nb.job`.
+import nbtasks.job
+import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
+from nbtasks.errors import (
+    Cancelled,
+    DuplicateKeyError,
+    Interrupt,
+    InvalidJobError,
+    InvalidKeyError,
+    InvalidPayloadError,
+    JournalDamaged,
+    JournalError,
+    JournalFormatError,
+    JournalLockedError,
+    JournalWriteError,
+    NbtasksError,
+    NoRunError,
+    NotFoundError,
+    RunBusyError,
+    RunEndedError,
+    TaskFailed,
+    UnreadableValueError,
+    UntrustedValueError,
+    ValueNotKeptError,
+    WrongFaceError,
+)
+from nbtasks.here import current_io, current_task
+from nbtasks.io import AsyncIO, SyncIO
+from nbtasks.job import Job
+from nbtasks.kit import (
+    attempts,
+    config,
+    configure,
+    get_run,
+    job,
+    last_run,
+    logs,
+    runs,
+    sql,
+    tasks,
+    tree,
+)
+from nbtasks.kit import kit as _kit
+from nbtasks.replay import Retry
+from nbtasks.run import Run
+from nbtasks.session import Context
+
+if TYPE_CHECKING:
+    from nbtasks.engine import Execution
+    from nbtasks.session import Watcher
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncIO",
+    "Cancelled",
+    "Context",
+    "DuplicateKeyError",
+    "Interrupt",
+    "InvalidJobError",
+    "InvalidKeyError",
+    "InvalidPayloadError",
+    "Job",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFormatError",
+    "JournalLockedError",
+    "JournalWriteError",
+    "NbtasksError",
+    "NoRunError",
+    "NotFoundError",
+    "Retry",
+    "Run",
+    "RunBusyError",
+    "RunEndedError",
+    "SyncIO",
+    "TaskFailed",
+    "UnreadableValueError",
+    "UntrustedValueError",
+    "ValueNotKeptError",
+    "WrongFaceError",
+    "attempts",
+    "config",
+    "configure",
+    "current_io",
+    "current_task",
+    "get_run",
+    "job",
+    "last_run",
+    "logs",
+    "runs",
+    "sql",
+    "tasks",
+    "tree",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext nbtasks`: registers `%%job` and its companions."""
+    from nbtasks.notebook import magic
+
+    magic.load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext nbtasks`: takes them back."""
+    from nbtasks.notebook import magic
+
+    magic.unload(shell)
+
+
+def _watch(execution: Execution) -> Watcher | None:
+    """Shows an execution where there is a notebook to show it in."""
+    if "IPython" not in sys.modules:
+        return None
+    from nbtasks.notebook import view
+
+    return view.live(
+        lambda: (execution.run, execution.ledger.rows()), lambda: execution.ledger.revision
+    )
+
+
+_kit.watch = _watch

@@ -1,0 +1,87 @@
+"""Time and identity: the only place that asks the system for either.
+
+Everything else takes them from here, so that `nbtasks.testing.FakeClock` can move time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock", "at", "current", "micros", "new_id", "use"]
+
+#: A blocking sleep is cut into slices of this many seconds, so that what watches a run from
+#: the same thread (a countdown, a cancel flag) is looked at in between.
+SLICE = 0.1
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """What the engine needs of time. All instants are epoch microseconds."""
+
+    def micros(self) -> int:
+        """The instant now."""
+
+    def sleep_until(self, due_us: int) -> None:
+        """Blocks until `due_us`; returns at once when that is past."""
+
+    async def wait_until(self, due_us: int) -> None:
+        """Waits until `due_us` without blocking the loop."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def micros(self) -> int:
+        """The instant now."""
+        return time.time_ns() // 1000
+
+    def sleep_until(self, due_us: int) -> None:
+        """Blocks until `due_us`. Looks at the wall clock again after each slice, so a laptop
+        that slept through the due time goes on as soon as it wakes."""
+        while (left := due_us - self.micros()) > 0:
+            time.sleep(min(SLICE, left / 1e6))
+
+    async def wait_until(self, due_us: int) -> None:
+        """Waits until `due_us`, by the wall clock as `sleep_until` does."""
+        while (left := due_us - self.micros()) > 0:
+            await asyncio.sleep(min(1.0, left / 1e6))
+
+
+_clock: Clock = SystemClock()
+#: Epoch microseconds now, by the clock in force. Called through the module, since `use` moves it.
+micros: Callable[[], int] = _clock.micros
+
+
+def current() -> Clock:
+    """The clock in force."""
+    return _clock
+
+
+def use(clock: Clock) -> Clock:
+    """Puts `clock` in force and gives the one that was."""
+    global _clock, micros  # noqa: PLW0603 - one process has one time; tests move it here
+    was, _clock = _clock, clock
+    micros = clock.micros
+    return was
+
+
+def at(us: int) -> datetime:
+    """The instant `us` as an aware UTC datetime.
+
+    >>> at(1_700_000_000_000_000).isoformat()
+    '2023-11-14T22:13:20+00:00'
+    """
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def new_id() -> str:
+    """A new id of 26 characters that sorts by the time it was made (a ULID in lower case)."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))

@@ -1,0 +1,190 @@
+"""Carrying out the engine's effects: by blocking, or by awaiting."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import types
+from collections.abc import Callable, Generator
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from nbtasks import clock, loops
+from nbtasks.engine import Commit, Effects, Invoke, Scope, current
+from nbtasks.model import Status
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal
+
+__all__ = ["GroupCommit", "busy_threads", "drive", "drive_async"]
+
+#: Worker threads for plain functions of asynchronous bodies. More than one would ever want:
+#: what bounds them is how many tasks a body starts.
+_THREADS: Final = 1000
+
+
+def drive(effects: Effects, journal: Journal) -> Any:
+    """Carries out the effects of a call by blocking, and gives the call's result."""
+    error: BaseException | None = None
+    answer = None
+    while True:
+        try:
+            # Outside of any `except`, so that what the engine raises has no context of ours.
+            effect = effects.send(answer) if error is None else effects.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        error = answer = None
+        try:
+            if isinstance(effect, Invoke):
+                _begin(effect.scope)
+                answer = _invoke(effect)
+            elif isinstance(effect, Commit):
+                journal.sync()
+            else:
+                clock.current().sleep_until(effect.due_us)
+        except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
+            error = raised
+
+
+def _begin(scope: Scope) -> None:
+    assert scope.row is not None  # noqa: S101 - only a task is invoked
+    scope.execution.ledger.put(scope.row)
+    scope.execution.journal.flush()
+
+
+def _invoke(invoke: Invoke) -> Any:
+    fn, args, scope = invoke
+    token = current.set(scope)
+    try:
+        answer = fn(*args)
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = loops.run(answer)
+        return answer
+    finally:
+        current.reset(token)
+
+
+class GroupCommit:
+    """Many tasks that finish together share one sync, on the loop's next turn.
+
+    Not at once, since then each would sync alone; not in a thread, since the way there and back
+    costs as much as the sync. Who comes first in that turn syncs for all who have asked by then.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._asked = 0
+        self._done = 0  # of those that asked
+        self._begun: list[Scope] = []
+
+    def begin(self, scope: Scope) -> None:
+        """Records that a task has begun: at once, or with the sync that this turn ends with -
+        and then only if it has not ended by itself."""
+        if self._asked > self._done:
+            self._begun.append(scope)
+        else:
+            _begin(scope)
+
+    def ask(self) -> int:
+        """Takes a place among those who want what is put by now to be durable."""
+        self._asked += 1
+        return self._asked
+
+    def sync_for(self, place: int) -> None:
+        """Syncs, a turn of the loop after `ask`, unless somebody has done it for this place."""
+        if self._done < place:
+            asked = self._asked
+            self._put_begun()
+            self.journal.sync()
+            self._done = asked
+
+    def _put_begun(self) -> None:
+        begun, self._begun = self._begun, []
+        for scope in begun:
+            if scope.row is not None and scope.row.status == Status.RUNNING:
+                scope.execution.ledger.put(scope.row)
+
+
+@types.coroutine
+def _turn() -> Generator[None]:
+    """One turn of the loop."""
+    yield
+
+
+async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0915 - one loop, kept in one frame for its speed
+    """Carries out the effects of a call by awaiting, and gives the call's result.
+
+    `active` are the asyncio tasks in which calls are under way; the outermost call of one adds it.
+    """
+    try:
+        effect = effects.send(None)
+    except StopIteration as stop:
+        return stop.value  # answered from the journal
+    task = asyncio.current_task()
+    outermost = task not in active  # a subtask is called within the call of its parent
+    if outermost:
+        active.add(task)
+    try:
+        while True:
+            error: BaseException | None = None
+            answer = None
+            try:
+                if isinstance(effect, Commit):
+                    place = commits.ask()
+                    await _turn()
+                    commits.sync_for(place)
+                elif isinstance(effect, Invoke):
+                    fn, args, scope = effect
+                    commits.begin(scope)
+                    token = current.set(scope)
+                    try:
+                        scope.asynchronous = _is_async(fn)
+                        answer = await (fn(*args) if scope.asynchronous else _plain(effect))
+                    finally:
+                        current.reset(token)
+                else:
+                    await clock.current().wait_until(effect.due_us)
+            except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
+                error = raised
+            effect = effects.send(answer) if error is None else effects.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        if outermost:
+            active.discard(task)
+
+
+async def _plain(invoke: Invoke) -> Any:
+    """Calls a plain function in a thread, and awaits what it gives if that is what it wants."""
+    answer = await _in_thread(functools.partial(invoke.fn, *invoke.args))
+    if inspect.isawaitable(answer):
+        invoke.scope.asynchronous = True
+        answer = await answer
+    return answer
+
+
+def _is_async(fn: Callable[..., Any]) -> bool:
+    if type(fn) is FunctionType:  # what `inspect` finds out as well, ten times as slowly
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(fn)
+
+
+async def _in_thread(call: Callable[[], Any]) -> Any:
+    import anyio.to_thread  # lazily: only bodies with plain functions need threads
+
+    # Stop cannot end a thread. It is abandoned: its task is CANCELED, a late result dropped.
+    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+
+
+def busy_threads() -> int:
+    """How many plain functions of asynchronous bodies are running now."""
+    return int(_limiter().borrowed_tokens)
+
+
+@functools.cache
+def _limiter() -> Any:
+    import anyio
+
+    return anyio.CapacityLimiter(_THREADS)

@@ -1,0 +1,355 @@
+"""One execution of a run: what an io call does, told once for both faces of io.
+
+A call is a generator of effects - invoke a function, sleep, commit - and gives the call's
+result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
+from nbtasks.errors import (
+    DuplicateKeyError,
+    JournalError,
+    NbtasksError,
+    RunEndedError,
+    TaskFailed,
+)
+from nbtasks.ledger import Ledger
+from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.replay import Action, Retry, decide
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal, Opened
+    from nbtasks.model import RunRow
+
+__all__ = [
+    "Call",
+    "Commit",
+    "Effect",
+    "Effects",
+    "Execution",
+    "Invoke",
+    "Scope",
+    "Sleep",
+    "Wait",
+    "current",
+]
+
+
+class Invoke(NamedTuple):
+    """Call a function of the user's, inside the task of `scope`, of which it is recorded before
+    that it has begun: if this process dies meanwhile, others see that."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+
+
+class Sleep(NamedTuple):
+    """Wait until an instant."""
+
+    due_us: int
+
+
+class Commit(NamedTuple):
+    """Go on when everything put so far is durable."""
+
+
+Effect = Invoke | Sleep | Commit
+Effects = Generator[Effect, Any, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """One io call that makes a task of a function.
+
+    Attributes:
+        key: The task's key, as given.
+        fn: The function.
+        args: Its arguments.
+        site: Where in the user's code the call stands.
+        name: What people see instead of the key.
+        retry: When to try again; None is one attempt.
+    """
+
+    key: keys.Key
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    site: sites.Site
+    name: str | None = None
+    retry: Retry | None = None
+
+
+@dataclass(slots=True)
+class Wait:
+    """One `io.wait` call: its key, how to find the instant it is over, and what people see."""
+
+    key: keys.Key
+    due: Callable[[], int]
+    params: str
+    site: sites.Site
+
+
+@dataclass(slots=True)
+class Scope:
+    """Where a caller is: in the body of a run, or in one attempt of a task.
+
+    Attributes:
+        execution: The execution it belongs to.
+        row: The task's row; None in the body.
+        asynchronous: Whether the caller awaits its io calls.
+        visited: The subtasks called so far, each with the place of the call; None before any.
+    """
+
+    execution: Execution
+    row: TaskRow | None = None
+    asynchronous: bool = False
+    visited: dict[str, sites.Site] | None = None
+
+    @property
+    def path(self) -> str:
+        """The task's path; empty in the body."""
+        return self.row.path if self.row is not None else ""
+
+
+#: Where the running code is. Set around the body and around each task's function.
+current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+
+
+class Execution:
+    """One pass through the body of a run.
+
+    Args:
+        journal: Where it is recorded.
+        opened: The run, as the journal gave it to this process.
+
+    Attributes:
+        run: The run's row.
+        ledger: What is recorded of it.
+        is_open: Whether io calls are still taken.
+        root: The scope of the body.
+        faces: The io objects of this execution; by whether the caller awaits them.
+        active: The asyncio tasks in which io calls are under way.
+    """
+
+    def __init__(self, journal: Journal, opened: Opened) -> None:
+        self.journal = journal
+        self.run: RunRow = opened.run
+        self.ledger = Ledger(journal, opened)
+        self.is_open = True
+        self.root = Scope(self)
+        self.faces: dict[bool, Any] = {}
+        self.active: set[Any] = set()
+
+    def scope(self) -> Scope:
+        """Where the caller is in this execution: the body, if it is nowhere else."""
+        scope = current.get()
+        return scope if scope is not None and scope.execution is self else self.root
+
+    # -- a task -------------------------------------------------------------------------------
+
+    def task(self, call: Call, scope: Scope) -> Effects:
+        """Answers a call from the journal, or runs its function and records what came of it."""
+        path = self._visit(call.key, call.site, scope)
+        ledger = self.ledger
+        if (recorded := ledger.completed(path)) is not None:
+            return ledger.decode(*recorded, path)  # the most frequent case of a replay
+        row = ledger.row(path)
+        action = decide(row)
+        if action is Action.REUSE or action is Action.RAISE:
+            assert row is not None  # noqa: S101 - as the table says
+            ledger.reuse(row)
+            if action is Action.REUSE:
+                return ledger.decode(row.output_kind, row.output, row.blob, path)
+            raise self._recorded_failure(row)
+        row = self._enter(row, path, call.name, action)
+        row.params = params.describe(call.args)
+        return (yield from self._attempts(row, call))
+
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:
+        while True:
+            if row.due_us is not None:
+                yield from self._rest(row)
+            self._begin(row)
+            error: Exception | None = None
+            value = None
+            try:
+                value = yield Invoke(call.fn, call.args, Scope(self, row))
+                self._complete(row, value)
+            except JournalError:
+                self._cancel(row)  # the disk's failure is not the task's
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
+                error = raised
+            except BaseException:
+                self._cancel(row)
+                self.journal.sync()
+                raise
+            if error is None:
+                yield Commit()
+                return value
+            failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
+            if self._may_retry(row, call, error):
+                self._back_off(row, failure, call)
+                continue
+            self._end(row, Status.FAILED, failures.dumps(failure))
+            yield Commit()
+            raise self._first_failure(row, failure, error)
+
+    def _may_retry(self, row: TaskRow, call: Call, error: Exception) -> bool:
+        row.failures += 1
+        if call.retry is None or row.failures >= call.retry.limit:
+            return False
+        # a duplicate key, say: trying again cannot mend it
+        return isinstance(error, TaskFailed) or not isinstance(error, NbtasksError)
+
+    def _back_off(self, row: TaskRow, failure: Failure, call: Call) -> None:
+        assert call.retry is not None  # noqa: S101 - as _may_retry saw
+        now = clock.micros()
+        row.due_us = now + round(call.retry.delay(row.failures) * 1e6)
+        text = failures.dumps(failure)
+        self.ledger.archive(row, Status.FAILED, now, text, row.due_us)
+        row.status, row.error = Status.WAITING, text
+        self._free(row.path)
+        self.ledger.put(row)
+
+    def _rest(self, row: TaskRow) -> Effects:
+        """Waits until the row is due. Stopped meanwhile, it keeps its due time."""
+        assert row.due_us is not None  # noqa: S101 - it waits
+        try:
+            yield Commit()
+            yield Sleep(row.due_us)
+        except BaseException:
+            row.status = Status.CANCELED
+            self.ledger.put(row)
+            self.journal.sync()
+            raise
+
+    def wait(self, wait: Wait, scope: Scope) -> Effects:
+        """A task that only waits. Its due time is recorded, so a restart waits what is left."""
+        path = self._visit(wait.key, wait.site, scope)
+        row = self.ledger.row(path)
+        action = decide(row)
+        if action is Action.REUSE and row is not None:
+            self.ledger.reuse(row)
+            return
+        row = self._enter(row, path, None, action)
+        if row.due_us is None:
+            row.due_us, row.params = wait.due(), wait.params
+        row.status = Status.WAITING
+        self.ledger.put(row)
+        yield from self._rest(row)
+        row.due_us = None
+        self._end(row, Status.COMPLETED, None)
+        yield Commit()
+
+    # -- the steps of a task --------------------------------------------------------------------
+
+    def _visit(self, key: keys.Key, site: sites.Site, scope: Scope) -> str:
+        if not self.is_open:
+            raise RunEndedError(
+                f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
+                "Await every io call before the end of the cell or job."
+            )
+        path = keys.join(scope.path, key)
+        if scope.visited is None:
+            scope.visited = {}
+        first = scope.visited.setdefault(path, site)
+        if first is not site:
+            below = f" below {scope.path!r}" if scope.path else ""
+            raise DuplicateKeyError(
+                f"Task key {key!r} is used twice{below}:\n"
+                f"  first at {sites.show(first)}\n"
+                f"  again at {sites.show(site)}\n"
+                "Each task needs its own key. In a loop, put what differs into it: "
+                '["fit", name].'
+            )
+        return path
+
+    def _enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+        if row is None:
+            return self.ledger.add(path, name)
+        if action is not Action.WAIT:
+            if row.attempts:
+                self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
+            row.started_us, row.due_us = clock.micros(), None
+        if action is Action.RENEW:
+            row.attempt, row.failures, row.fatal = 0, 0, False
+        row.name, row.finished_us = name, None
+        row.execution, row.reused = self.run.executions, False
+        return row
+
+    def _begin(self, row: TaskRow) -> None:
+        row.attempts += 1
+        row.attempt += 1
+        row.attempt_us = row.started_us if row.attempts == 1 else clock.micros()
+        row.status, row.due_us, row.error = Status.RUNNING, None, None
+        # Who carries out the Invoke records it.
+
+    def _complete(self, row: TaskRow, value: object) -> None:
+        self.ledger.keep(row, codec.encode(value))
+        self._end(row, Status.COMPLETED, None)
+
+    def _cancel(self, row: TaskRow) -> None:
+        if row.status == Status.RUNNING:
+            self._end(row, Status.CANCELED, None)
+
+    def _end(self, row: TaskRow, status: Status, error: str | None) -> None:
+        row.status, row.error, row.finished_us = status, error, clock.micros()
+        self.ledger.put(row)
+
+    # -- failures -------------------------------------------------------------------------------
+
+    def _first_failure(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
+        raised = failures.rebuild(failure, row.path, self.run.run_id)
+        raised.__cause__ = next(failures.chain(error), None)
+        return raised.with_traceback(tracebacks.own_frames(error.__traceback__))
+
+    def _recorded_failure(self, row: TaskRow) -> TaskFailed:
+        failure = failures.loads(row.error or "{}")
+        raised = failures.rebuild(failure, row.path, self.run.run_id)
+        cause = self.ledger.row(failure.cause) if failure.cause else None
+        if cause is not None and cause.error:
+            raised.__cause__ = self._recorded_failure(cause)
+        return raised
+
+    def _free(self, path: str) -> None:
+        """Lets the failed subtasks of a task run again, since the task itself will."""
+        for below in self.ledger.under(path):
+            self._make_fatal(below)
+
+    def _make_fatal(self, path: str) -> None:
+        row = self.ledger.row(path)
+        if row is not None and row.status == Status.FAILED and not row.fatal:
+            row.fatal = True
+            self.ledger.put(row)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def conclude(
+        self, status: Status, error: BaseException | None, output: codec.Encoded | None
+    ) -> None:
+        """Records the end of the execution and lets the run go."""
+        self.is_open = False
+        run = self.run
+        if status == Status.FAILED and error is not None:
+            for failed in list(failures.chain(error)):
+                if failed.run_id == run.run_id:
+                    self._make_fatal(failures.task_path(failed))
+        self.ledger.cancel_rest()
+        run.status, run.finished_us = status, clock.micros()
+        run.error = failures.dumps(failures.of_body(error)) if error is not None else None
+        run.output = run.output_kind = run.output_bytes = run.blob = None
+        if output is not None:
+            self.ledger.keep(run, output)
+        self.ledger.close()
+        self.journal.release(run)
+
+
+def _ended(status: str) -> str:
+    return Status.INTERRUPTED if status == Status.RUNNING else status

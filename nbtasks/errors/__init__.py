@@ -1,0 +1,82 @@
+"""Everything that nbtasks raises, as one tree.
+
+    NbtasksError(Exception)
+    ├── TaskFailed                      a task gave up (also the original exception's class)
+    ├── InvalidKeyError(ValueError)     a key that cannot be one
+    ├── DuplicateKeyError(ValueError)   one key, used twice among siblings
+    ├── InvalidPayloadError(ValueError) a payload that its job does not take
+    ├── InvalidJobError(ValueError)     a job that cannot be one
+    ├── NotFoundError(LookupError)      no such run, job or task
+    ├── NoRunError(RuntimeError)        an io call where no run is
+    ├── WrongFaceError(RuntimeError)    the asynchronous io where nothing awaits it
+    ├── RunBusyError(RuntimeError)      somebody else executes the run now
+    ├── RunEndedError(RuntimeError)     an io call after its run's execution has ended
+    ├── ValueNotKeptError(TypeError)    a value that no journal can hold
+    ├── UnreadableValueError            a recorded value that cannot be read back
+    │   └── UntrustedValueError         a pickle that somebody else signed
+    └── JournalError                    the journal itself
+        ├── JournalWriteError(OSError)  the disk refused (full, read-only)
+        ├── JournalLockedError          another program holds the DuckDB file
+        └── JournalFormatError          written by a newer nbtasks
+
+    Interrupt(BaseException)            control flow, not an error: `except Exception` lets it pass
+    └── Cancelled                       the run was cancelled
+
+    JournalDamaged(UserWarning)         a segment lost bytes; what could be saved was
+
+The messages say what happened, to which run and task, and what to do next.
+"""
+
+from __future__ import annotations
+
+from nbtasks.errors.base import (
+    Cancelled,
+    Interrupt,
+    NbtasksError,
+)
+from nbtasks.errors.job import (
+    DuplicateKeyError,
+    InvalidJobError,
+    InvalidKeyError,
+    InvalidPayloadError,
+    NoRunError,
+    NotFoundError,
+    RunBusyError,
+    RunEndedError,
+    TaskFailed,
+    WrongFaceError,
+)
+from nbtasks.errors.journal import (
+    JournalDamaged,
+    JournalError,
+    JournalFormatError,
+    JournalLockedError,
+    JournalWriteError,
+    UnreadableValueError,
+    UntrustedValueError,
+    ValueNotKeptError,
+)
+
+__all__ = [
+    "Cancelled",
+    "DuplicateKeyError",
+    "Interrupt",
+    "InvalidJobError",
+    "InvalidKeyError",
+    "InvalidPayloadError",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFormatError",
+    "JournalLockedError",
+    "JournalWriteError",
+    "NbtasksError",
+    "NoRunError",
+    "NotFoundError",
+    "RunBusyError",
+    "RunEndedError",
+    "TaskFailed",
+    "UnreadableValueError",
+    "UntrustedValueError",
+    "ValueNotKeptError",
+    "WrongFaceError",
+]

@@ -1,0 +1,295 @@
+"""What a job, a cell or a call of io can do wrong, and a task that gave up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtasks.errors.base import NbtasksError
+
+__all__ = [
+    "DuplicateKeyError",
+    "InvalidJobError",
+    "InvalidKeyError",
+    "InvalidPayloadError",
+    "NoRunError",
+    "NotFoundError",
+    "RunBusyError",
+    "RunEndedError",
+    "TaskFailed",
+    "WrongFaceError",
+]
+
+
+class InvalidKeyError(NbtasksError, ValueError):
+    """A task key is a non-empty string, or a non-empty list of strings and ints.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("invalid-key-example")
+    def body(io: nb.SyncIO) -> int:
+        try:
+            return io.run_task(3, pow, 3, 2)  # a bare number says too little
+        except nb.InvalidKeyError:
+            return io.run_task(["square", 3], pow, 3, 2)
+
+
+    assert body.run().tasks().path.tolist() == ['["square",3]']
+    ```
+    """
+
+
+class DuplicateKeyError(NbtasksError, ValueError):
+    """The same key was used twice among siblings in one execution.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("duplicate-key-example")
+    def body(io: nb.SyncIO) -> list[int]:
+        try:
+            return [io.run_task("square", pow, n, 2) for n in range(3)]
+        except nb.DuplicateKeyError:  # before the second one is called
+            return [io.run_task(["square", n], pow, n, 2) for n in range(3)]
+
+
+    assert body.run().output == [0, 1, 4]
+    ```
+    """
+
+
+class InvalidPayloadError(NbtasksError, ValueError):
+    """The payload does not fit the annotation of the job's payload parameter.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("invalid-payload-example")
+    def body(payload: list[int], io: nb.SyncIO) -> int:
+        return io.run_task("sum", sum, payload)
+
+
+    try:
+        body.run([1, "two"])
+    except nb.InvalidPayloadError as error:
+        problem = str(error)
+    assert "1: Input should be a valid integer" in problem
+    assert nb.runs().empty  # no run has begun
+    ```
+    """
+
+
+class InvalidJobError(NbtasksError, ValueError):
+    """The job's id, version or signature is not usable.
+
+    ```python
+    import nbtasks as nb
+
+    try:
+
+        @nb.job("invalid-job-example")
+        def body() -> None: ...  # takes no io
+
+    except nb.InvalidJobError as error:
+        problem = str(error)
+    assert "takes (io), (payload, io) or (payload, io, ctx)" in problem
+    ```
+    """
+
+
+class NotFoundError(NbtasksError, LookupError):
+    """There is no such run, job or task in this home.
+
+    ```python
+    import nbtasks as nb
+
+    try:
+        run = nb.last_run("never begun")
+    except nb.NotFoundError:
+        run = None  # nb.runs() lists what there is
+    assert run is None
+    ```
+    """
+
+
+class NoRunError(NbtasksError, RuntimeError):
+    """`current_io()` or `current_task()` was called outside of what it speaks of.
+
+    ```python
+    import nbtasks as nb
+
+
+    def price() -> int:
+        try:
+            nb.current_task().log("asking for the price")
+        except nb.NoRunError:
+            pass  # called by hand: there is nothing to log to
+        return 7
+
+
+    @nb.job("no-run-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("price", price)
+
+
+    assert price() == body.run().output == 7
+    ```
+    """
+
+
+class WrongFaceError(NbtasksError, RuntimeError):
+    """The asynchronous io was used where no event loop runs, so nothing could await it.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("wrong-face-example")
+    async def body(io: nb.AsyncIO) -> int:
+        def parent() -> int:  # plain, so it runs in a worker thread
+            try:
+                io.run_task("child", pow, 2, 3)
+            except nb.WrongFaceError:
+                return nb.current_io().run_task("child", pow, 2, 3)
+
+        return await io.run_task("parent", parent)
+
+
+    assert body.run().output == 8
+    ```
+    """
+
+
+class RunBusyError(NbtasksError, RuntimeError):
+    """The run is being executed now, by another process, thread or cell.
+
+    Wait for it or stop it there. Another key, or `new=True`, makes a run of its own.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("busy-example")
+    def body(io: nb.SyncIO) -> str:
+        try:
+            body.run()  # the very run that is being executed
+        except nb.RunBusyError as error:
+            return str(error)  # who has it, and since when
+
+
+    assert "is being executed by" in body.run().output
+    ```
+    """
+
+
+class RunEndedError(NbtasksError, RuntimeError):
+    """An io call came after the execution that it belongs to had ended.
+
+    ```python
+    import nbtasks as nb
+
+    kept = []
+
+
+    @nb.job("ended-example")
+    def body(io: nb.SyncIO) -> None:
+        kept.append(io)  # do not: each execution gets an io of its own
+
+
+    body.run()
+    try:
+        kept[0].run_task("late", list)
+    except nb.RunEndedError as error:
+        problem = str(error)
+    assert "before the end of the cell or job" in problem
+    ```
+    """
+
+
+class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
+    """A task gave up.
+
+    Where the original exception's class is a builtin or can be imported, the raised object is
+    an instance of that class too, so `except ValueError:` works on the first execution and on
+    every replay alike.
+
+    Attributes:
+        path: The path of the innermost task that failed.
+        type: The name of the original exception's class.
+        message: The original message.
+        traceback: The original traceback as text, without the engine's frames.
+        attempts: How often the innermost task was tried.
+        run_id: The run it happened in.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("failing-example")
+    def failing(io: nb.SyncIO) -> None:
+        try:
+            io.run_task("parse", int, "twelve")
+        except ValueError as error:  # the TaskFailed is a ValueError, too
+            assert error.path == "parse"
+
+
+    failing.run()
+    ```
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        type: str,  # noqa: A002 - the names of the contract
+        message: str,
+        traceback: str = "",
+        attempts: int = 1,
+        run_id: str = "",
+    ) -> None:
+        # Bypasses the original class's own __init__, whose arguments are unknown here.
+        Exception.__init__(self, message)
+        self.path = path
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+        self.attempts = attempts
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        times = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        return f"{self.type}: {self.message} (task {self.path!r}{times}, run {self.run_id})"
+
+    def __repr__(self) -> str:
+        return f"TaskFailed({str(self)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The mixed-in class has no importable name, so a copy in another process is plain.
+        return _rebuild, (
+            self.path,
+            self.type,
+            self.message,
+            self.traceback,
+            self.attempts,
+            self.run_id,
+        )
+
+    @property
+    def _render_traceback_(self) -> Any:
+        # As if there were none. IPython then shows the traceback: a user wants the failing line.
+        raise AttributeError("_render_traceback_")
+
+
+def _rebuild(*fields: object) -> TaskFailed:
+    path, type_, message, traceback, attempts, run_id = fields
+    return TaskFailed(
+        str(path),
+        type=str(type_),
+        message=str(message),
+        traceback=str(traceback),
+        attempts=int(str(attempts)),
+        run_id=str(run_id),
+    )

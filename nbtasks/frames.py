@@ -1,0 +1,57 @@
+"""The history of a home as pandas DataFrames: the views of `schema.sql`, with pandas' types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbtasks.journal.port import Journal
+
+    DataFrame = pd.DataFrame
+else:
+    # A name for annotations; pandas itself is loaded when a frame is made.
+    DataFrame = "pandas.DataFrame"
+
+__all__ = ["DataFrame", "attempts", "logs", "runs", "sql", "tasks"]
+
+
+def runs(journal: Journal, job: str | None = None) -> DataFrame:
+    """All runs, or those of one job, oldest first."""
+    return _select(journal, "select * from runs where $1 is null or job = $1", job)
+
+
+def tasks(journal: Journal, run_id: str | None = None) -> DataFrame:
+    """The tasks of all runs, or of one, in the order in which they first started."""
+    return _select(journal, "select * from tasks where $1 is null or run_id = $1", run_id)
+
+
+def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
+    """The attempts of all tasks, or of one run's."""
+    return _select(journal, "select * from attempts where $1 is null or run_id = $1", run_id)
+
+
+def logs(journal: Journal, run_id: str | None = None) -> DataFrame:
+    """The lines of all runs, or of one, in the order of time."""
+    return _select(journal, "select * from logs where $1 is null or run_id = $1", run_id)
+
+
+def sql(journal: Journal, query: str, params: Any = None) -> DataFrame:
+    """The result of one query."""
+    return _tidy(journal.query(query, params))
+
+
+def _select(journal: Journal, query: str, argument: str | None) -> DataFrame:
+    return _tidy(journal.query(query, [argument]))
+
+
+def _tidy(frame: DataFrame) -> DataFrame:
+    """Times in UTC under its usual name, and text that is missing as missing text."""
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(getattr(column.dtype, "tz", None), object) and hasattr(column.dtype, "tz"):
+            frame[name] = column.dt.tz_convert("UTC")
+        elif column.dtype == object and column.isna().all():
+            frame[name] = column.astype("str").mask(column.isna())
+    return frame

@@ -1,0 +1,230 @@
+"""What a body calls: the two faces of io, and how each carries out the engine's effects.
+
+`SyncIO` is for `def` bodies and for cells without `await`: its calls block and return values.
+`AsyncIO` is for `async def` bodies and for cells with a top-level `await`: its calls are
+awaited. Both say the same to the engine, so there is one implementation of what they mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, overload
+
+from nbtasks import clock, keys, sites
+from nbtasks.driver import GroupCommit, drive, drive_async
+from nbtasks.engine import Call, Effects, Execution, Wait
+from nbtasks.errors import WrongFaceError
+from nbtasks.logger import Logger
+from nbtasks.replay import Retry
+
+__all__ = ["AsyncIO", "SyncIO"]
+
+T = TypeVar("T")
+Duration = float | timedelta
+
+
+class _IO:
+    """What both faces share."""
+
+    def __init__(self, execution: Execution, retry: Retry | None, level: str) -> None:
+        self._execution = execution
+        self._retry = retry
+        self.logger = Logger(execution, level)
+
+    def __repr__(self) -> str:
+        run = self._execution.run
+        return f"<{type(self).__name__} of run {run.run_id} of job {run.job!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
+
+    def _call(
+        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], name: str | None,
+        retry: Retry | int | None,
+    ) -> Effects:  # fmt: skip
+        if not callable(fn):
+            raise TypeError(
+                f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
+                f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
+            )
+        policy = self._retry if retry is None else Retry.of(retry)
+        call = Call(key, fn, args, sites.here(2), name, policy)
+        return self._execution.task(call, self._execution.scope())
+
+    def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
+        if (seconds is None) == (until is None):
+            raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
+        if until is not None:
+            if until.tzinfo is None:
+                raise ValueError(
+                    f"io.wait({key!r}, until={until!r}): an instant needs a time zone, as in "
+                    "datetime(2026, 1, 31, 9, tzinfo=UTC)."
+                )
+            instant = round(until.timestamp() * 1e6)
+            wait = Wait(key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', sites.here(2))
+        else:
+            span = (
+                seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
+            )
+            wait = Wait(
+                key,
+                lambda: clock.micros() + round(span * 1e6),
+                f'{{"seconds":{span:g}}}',
+                sites.here(2),
+            )
+        return self._execution.wait(wait, self._execution.scope())
+
+
+class SyncIO(_IO):
+    """The io of `def` bodies and of cells without `await`.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("sync-io-example")
+    def report(io: nb.SyncIO) -> int:
+        numbers = io.run_task("load", lambda: [1, 2, 3])
+        io.wait("cool down", 0.01)
+        return io.run_task("sum", sum, numbers)
+
+
+    assert report.run().output == 6
+    ```
+    """
+
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> T: ...
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., T],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> T: ...
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> Any:
+        """Runs `fn(*args)` once in the life of the run; ever after, its recorded output is the
+        answer.
+
+        Args:
+            key: What names this step among its siblings: a string, or a list of strings and ints.
+            fn: The function. An `async def` one runs on the event loop of this thread.
+            args: Its arguments.
+            name: What people see instead of the key.
+            retry: How often to try; an int is the number of attempts.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            TaskFailed: It gave up. It is an instance of the original exception's class, too.
+            DuplicateKeyError: The key is used twice among siblings.
+            InvalidKeyError: The key cannot be one.
+        """
+        return drive(self._call(key, fn, args, name, retry), self._execution.journal)
+
+    def wait(
+        self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
+    ) -> None:
+        """Waits, durably: a restart waits only what is left.
+
+        Args:
+            key: As in `run_task`.
+            seconds: How long, in seconds or as a timedelta.
+            until: Or until when; an aware datetime.
+        """
+        drive(self._wait(key, seconds, until), self._execution.journal)
+
+
+class AsyncIO(_IO):
+    """The io of `async def` bodies and of cells with a top-level `await`.
+
+    ```python
+    import asyncio
+
+    import nbtasks as nb
+
+
+    @nb.job("async-io-example")
+    async def report(io: nb.AsyncIO) -> int:
+        parts = await asyncio.gather(*(io.run_task(["square", n], pow, n, 2) for n in range(3)))
+        return sum(parts)
+
+
+    assert report.run().output == 5
+    ```
+    """
+
+    def __init__(
+        self, execution: Execution, retry: Retry | None, level: str, commits: GroupCommit
+    ) -> None:
+        super().__init__(execution, retry, level)
+        self._commits = commits
+
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., T],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> Coroutine[Any, Any, T]: ...
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """As `SyncIO.run_task`, awaited. A plain function runs in a worker thread, so the loop
+        stays free; an `async def` one runs on the loop."""
+        _refuse_without_loop("run_task")
+        return drive_async(
+            self._call(key, fn, args, name, retry), self._commits, self._execution.active
+        )
+
+    def wait(
+        self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """As `SyncIO.wait`, awaited."""
+        _refuse_without_loop("wait")
+        return drive_async(self._wait(key, seconds, until), self._commits, self._execution.active)
+
+
+def _refuse_without_loop(call: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise WrongFaceError(
+            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
+            "function in a worker thread: nothing could await it. Use nb.current_io() there."
+        ) from None

@@ -1,0 +1,20 @@
+"""What to say when somebody else has the run."""
+
+from __future__ import annotations
+
+from nbtasks import clock
+from nbtasks.errors import RunBusyError
+from nbtasks.model import RunRow
+
+__all__ = ["error"]
+
+
+def error(run: RunRow, *, own: bool) -> RunBusyError:
+    """The error that names who executes `run`, where, and since when."""
+    since = clock.at(run.execution_us).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    who = "this very process" if own else f"process {run.pid} on {run.host}"
+    where = f", notebook {run.notebook}" if run.notebook else ""
+    return RunBusyError(
+        f"Run {run.run_id} of job {run.job!r} is being executed by {who}{where}, since {since}. "
+        "Wait for it or stop it there, then run the cell again; or give another key, or new=True."
+    )

@@ -1,0 +1,320 @@
+"""The DuckDB file of a home: making it, opening it, and bringing it up to date safely.
+
+DuckDB appends what is committed to a log, `journal.duckdb.wal`, and moves it into the file by a
+checkpoint. A checkpoint rewrites blocks in place that the last one still needs, so a process
+that is killed in the middle of one can leave a file that nobody opens again (seen with DuckDB
+2.0.0, about once in a thousand such kills). Therefore no checkpoint is ever made in the file
+itself: `checkpoint` makes it in a copy, which then takes the file's place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import importlib.resources
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
+from nbtasks.journal.wal import FORMAT, newer, sync_folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["DatabaseFile", "in_memory", "offsets"]
+
+_TABLES = ("meta", "segment", "run", "task", "attempt", "log")
+_SNAPSHOTS = 5
+
+
+class DatabaseFile:
+    """The file, to be used by one process at a time.
+
+    Args:
+        path: Where it is.
+        durable: Whether it is synced to the disk.
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self._wal = _wal_of(path)
+
+    def exists(self) -> bool:
+        """Whether there is one."""
+        return self.path.exists()
+
+    @property
+    def unsettled(self) -> int:
+        """Bytes of what is committed, but not yet in the file itself."""
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def open_to_write(self) -> duckdb.DuckDBPyConnection | None:
+        """The file, with its schema; None where it cannot be had now.
+
+        Raises:
+            JournalError: It is no DuckDB file, or a damaged one.
+            JournalFormatError: It was written by a newer nbtasks.
+        """
+        import duckdb
+
+        if not self.exists():
+            self._make()
+        try:
+            con = _connect(self.path)
+        except duckdb.Error as error:
+            if _is_passing(error):
+                return None
+            con = self._without_wal(error)
+        try:
+            check_format(con)
+        except duckdb.CatalogException:
+            _make_schema(con)  # somebody else made the file: an empty one
+        return con
+
+    def open_to_read(self) -> duckdb.DuckDBPyConnection | None:
+        """The file, or a copy where another program is writing it; None where it is empty.
+
+        Raises:
+            JournalError: It is no DuckDB file, or a damaged one.
+            JournalLockedError: Another program is writing it, and a copy cannot be read.
+        """
+        import duckdb
+
+        try:
+            con = _connect(self.path, read_only=True)
+        except duckdb.ConnectionException:
+            con = _connect(self.path)  # the user has it open in this process, and for writing
+        except duckdb.Error as error:
+            if "Could not set lock" in str(error):
+                return self._snapshot()
+            if not self._wal.exists() or _is_passing(error):
+                raise self.unreadable(error) from None
+            con = self._without_wal(error)
+        try:
+            check_format(con)
+        except duckdb.CatalogException:
+            con.close()
+            return None
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    def _make(self) -> None:
+        """Makes the file, under another name until it is whole: half a file cannot be opened."""
+        draft = self._draft()
+        self._wal.unlink(missing_ok=True)  # of a file that is gone; the segments hold its rows
+        with _connect(draft) as con:
+            _make_schema(con)
+            con.execute("checkpoint")
+        self._sync(draft)
+        self._replace_by(draft)
+
+    def _without_wal(self, error: Exception) -> duckdb.DuckDBPyConnection:
+        """Opens without a damaged log. What it held is still in the segments: they are removed
+        only after a checkpoint, and the offsets go back together with the rows."""
+        import duckdb
+
+        if not self._wal.exists():
+            raise self.unreadable(error) from None
+        kept = self._wal.with_name(f"{self._wal.name}.damaged")
+        self._wal.replace(kept)
+        try:
+            con = _connect(self.path)
+        except duckdb.Error as again:
+            kept.replace(self._wal)
+            raise self.unreadable(again) from None
+        warnings.warn(
+            f"DuckDB could not read its log, which is now {kept.name}. Its rows are taken from "
+            "the segments again.",
+            JournalDamaged,
+            stacklevel=2,
+        )
+        return con
+
+    def _snapshot(self) -> duckdb.DuckDBPyConnection:
+        """A copy in memory of a file that another process may be writing."""
+        import duckdb
+
+        last: Exception | None = None
+        for _ in range(_SNAPSHOTS):
+            with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
+                copy = Path(folder) / self.path.name
+                for source, target in ((self.path, copy), (self._wal, _wal_of(copy))):
+                    if source.exists():
+                        shutil.copyfile(source, target)
+                try:
+                    with _connect(copy) as con:
+                        check_format(con)
+                        return in_memory(con)
+                except duckdb.Error as error:
+                    last = error  # caught in the middle of a checkpoint, perhaps
+        raise JournalLockedError(
+            f"Another program has {self.path} open for writing, and what it has written so far "
+            f"cannot be read. Close it there. ({last})"
+        )
+
+    def unreadable(self, error: Exception) -> JournalError:
+        """The error for a file that DuckDB cannot read."""
+        return JournalError(
+            f"DuckDB cannot read {self.path}: {error} Move the file away to begin a new one: what "
+            "the segments in wal/ hold is taken into it."
+        )
+
+    # -- settling -----------------------------------------------------------------------------
+
+    def checkpoint(self) -> dict[str, int] | None:
+        """Moves what is in the log into the file, by way of a copy. Gives how far each segment is
+        in the file now, or None where it could not be done.
+
+        Not while anybody has the file open. A process that dies here leaves the file as it was,
+        or without its log. The segments still hold what the log held then, since they are
+        removed only afterwards; so whoever removes one goes by what the file says.
+        """
+        import duckdb
+
+        draft = self._draft()
+        try:
+            if not self._wal.exists():
+                with _connect(self.path, read_only=True) as con:
+                    return offsets(con)
+            if self._is_open_here():
+                return None  # by the user, whose lock would be lost by reading the file
+            with self.path.open("r+b") as file:
+                # DuckDB's own lock, so that no other program opens the file meanwhile. It goes
+                # when any descriptor of the file is closed here, so this one does the reading.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with draft.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+                shutil.copyfile(self._wal, _wal_of(draft))
+                with _connect(draft) as con:
+                    con.execute("checkpoint")
+                    settled = offsets(con)
+                self._sync(draft)
+                # In this order: beside the newer file DuckDB would refuse the older log.
+                self._wal.unlink()
+                self._replace_by(draft)
+        except (duckdb.Error, OSError):
+            draft.unlink(missing_ok=True)
+            return None
+        return settled
+
+    def _is_open_here(self) -> bool:
+        """Whether this process has the file open."""
+        import duckdb
+
+        open_files = Path("/proc/self/fd")
+        if open_files.is_dir():
+            mine = self.path.stat()
+            return any(_is_same(file, mine) for file in open_files.iterdir())
+        try:  # where the system does not tell, DuckDB does, more slowly
+            _connect(self.path, read_only=True).close()
+        except duckdb.ConnectionException:
+            return True
+        return False
+
+    def _draft(self) -> Path:
+        draft = self.path.with_suffix(".new")
+        for left in (draft, _wal_of(draft)):
+            left.unlink(missing_ok=True)
+        return draft
+
+    def _sync(self, draft: Path) -> None:
+        if self._durable:
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _replace_by(self, draft: Path) -> None:
+        draft.replace(self.path)
+        if self._durable:
+            sync_folder(self.path.parent)
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _is_same(file: Path, mine: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(file.stat(), mine)
+    except OSError:
+        return False
+
+
+def _connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    con = duckdb.connect(str(path), read_only=read_only)
+    if not read_only:
+        con.execute("pragma disable_checkpoint_on_shutdown")
+        con.execute("set wal_autocheckpoint = '1TB'")
+    return con
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the file cannot be had now, but may be fine: held by others, or not writable."""
+    import duckdb
+
+    if isinstance(error, duckdb.ConnectionException | duckdb.PermissionException):
+        return True
+    text = str(error)
+    return any(sign in text for sign in ("set lock", "Permission denied", "Read-only", "No space"))
+
+
+def offsets(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many bytes of each segment a database holds."""
+    return dict(con.execute("select name, folded from segment").fetchall())
+
+
+def check_format(con: duckdb.DuckDBPyConnection) -> None:
+    """Refuses a file that a newer nbtasks has written.
+
+    Raises:
+        JournalFormatError: It is newer.
+    """
+    row = con.execute("select format from meta").fetchone()
+    if row and row[0] > FORMAT:
+        con.close()
+        raise newer(row[0])
+
+
+@functools.cache
+def _schema() -> str:
+    return importlib.resources.files("nbtasks.journal").joinpath("schema.sql").read_text()
+
+
+def _make_schema(con: duckdb.DuckDBPyConnection) -> None:
+    con.begin()
+    con.execute(_schema())
+    con.execute("insert into meta values ($1)", [FORMAT])
+    con.commit()
+
+
+def in_memory(source: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the schema, and the rows of `source` if there is one."""
+    import duckdb
+
+    con = duckdb.connect()
+    _make_schema(con)
+    if source is not None:
+        con.execute("delete from meta")
+        for table in _TABLES:
+            if rows := source.execute(f"from {table}").fetchall():
+                with con.appender(table) as appender:
+                    appender.append_rows(rows)
+    return con

@@ -1,0 +1,150 @@
+"""From segments into tables: what one transaction of a fold does.
+
+`collect` reads what the segments hold and keeps the last snapshot of each row; `write` puts it
+into the tables. The connection may be to the journal's own file or to a copy in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbtasks.journal.wal import SegmentReader
+from nbtasks.model import columns
+
+__all__ = ["Batch", "collect", "reap", "write"]
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "run": {"executions": 0},
+    "task": {"fatal": False, "reused": False, "failures": 0},
+}
+_TASK_EXECUTION = columns("task").index("execution")
+_RUN_EXECUTIONS = columns("run").index("executions")
+
+
+@dataclass
+class Batch:
+    """The rows to fold in, each the last of its run or path; `reuse` in the order written."""
+
+    runs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    tasks: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
+    attempts: list[tuple[Any, ...]] = field(default_factory=list)
+    logs: list[tuple[Any, ...]] = field(default_factory=list)
+    reuse: list[tuple[Any, ...]] = field(default_factory=list)
+    offsets: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.offsets)
+
+    def add(self, kind: str, row: tuple[Any, ...]) -> None:
+        """Takes one row. A run that moved from one process to another may have rows in two
+        segments, so the later execution wins, and within one the later row."""
+        if kind == "task":
+            known = self.tasks.get(row[:2])
+            if known is None or known[_TASK_EXECUTION] <= row[_TASK_EXECUTION]:
+                self.tasks[row[:2]] = row
+        elif kind == "run":
+            known = self.runs.get(row[0])
+            if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
+                self.runs[row[0]] = row
+        elif kind == "attempt":
+            self.attempts.append(row)
+        elif kind == "log":
+            self.logs.append(row)
+        elif kind == "reuse":
+            self.reuse.append(row)
+
+
+def collect(readers: Iterable[SegmentReader]) -> Batch:
+    """Reads each segment from where the last fold stopped."""
+    batch = Batch()
+    for reader in readers:
+        arrange = _Arrange((reader.header or {}).get("columns", {}))
+        for record in reader.records():
+            kind = record[0]
+            if kind in arrange:
+                batch.add(kind, arrange[kind](record))
+        if reader.end > reader.start or reader.start == 0:
+            batch.offsets[reader.path.stem] = reader.end
+    return batch
+
+
+class _Arrange(dict[str, Any]):
+    """By kind, the function that puts a record's values into the order of today's columns."""
+
+    def __init__(self, recorded: dict[str, list[str]]) -> None:
+        super().__init__()
+        for kind in ("run", "task", "attempt", "log", "reuse"):
+            today = list(columns(kind))
+            names = list(recorded.get(kind, today))
+            if names == today:
+                self[kind] = lambda record: tuple(record[1:])
+            else:
+                self[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
+
+
+def _by_name(names: list[str], today: list[str], defaults: dict[str, Any]) -> Any:
+    def arrange(record: list[Any]) -> tuple[Any, ...]:
+        given = dict(zip(names, record[1:], strict=False))
+        return tuple(given.get(name, defaults.get(name)) for name in today)
+
+    return arrange
+
+
+def write(con: Any, batch: Batch) -> None:
+    """Puts a batch into the tables. The caller holds the transaction."""
+    _replace(con, "run", ["run_id"], batch.runs)
+    _replace(con, "task", ["run_id", "path"], batch.tasks)
+    _append(con, "attempt", batch.attempts)
+    _append(con, "log", batch.logs)
+    for run_id, execution, ranges in batch.reuse:
+        _mark_reused(con, run_id, execution, ranges)
+    _replace(con, "segment", ["name"], {name: (name, end) for name, end in batch.offsets.items()})
+
+
+def _replace(con: Any, table: str, key: list[str], rows: dict[Any, tuple[Any, ...]]) -> None:
+    if rows:
+        # Deleting by key costs 3 ms at a million rows; a primary key would double the file.
+        with con.appender(table, action="delete", key=key) as appender:
+            appender.append_rows([name if isinstance(name, tuple) else (name,) for name in rows])
+        _append(con, table, list(rows.values()))
+
+
+def _append(con: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        with con.appender(table) as appender:
+            appender.append_rows(rows)
+
+
+def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]]) -> None:
+    con.execute(
+        "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "
+        "and exists (from unnest($3::bigint[]) first positional join unnest($4::bigint[]) last "
+        "where seq between first.first and last.last)",
+        [run_id, execution, [pair[0] for pair in ranges], [pair[1] for pair in ranges]],
+    )
+
+
+def reap(con: Any, alive: list[str]) -> None:
+    """Marks as INTERRUPTED what a dead process left RUNNING.
+
+    Args:
+        con: The connection, in a transaction.
+        alive: The segments whose owners live.
+    """
+    orphans = [
+        row[0]
+        for row in con.execute(
+            "select run_id from run where status = 'RUNNING' "
+            "and (segment is null or not list_contains($1, segment))",
+            [alive],
+        ).fetchall()
+    ]
+    if orphans:
+        for table in ("run", "task"):
+            con.execute(
+                f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - two fixed names
+                "where status = 'RUNNING' and list_contains($1, run_id)",
+                [orphans],
+            )

@@ -1,0 +1,318 @@
+"""The journal of a home folder: segments, the DuckDB file, and blobs, as one port."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from nbtasks import clock
+from nbtasks.errors import (
+    JournalLockedError,
+    JournalWriteError,
+    NotFoundError,
+    UnreadableValueError,
+)
+from nbtasks.journal import busy
+from nbtasks.journal.duck import DuckStore
+from nbtasks.journal.port import Claim, Opened, TaskTuple
+from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
+from nbtasks.model import Row, RunRow, Status, columns
+
+__all__ = ["HomeJournal"]
+
+#: A fold in mid-run starts after this many rows, so that the end of a long run stays short.
+FOLD_ROWS = 50_000
+#: A segment above this many bytes is replaced once all of it is folded.
+ROTATE_BYTES = 4 << 20
+#: At the end of a run, how long to wait for others who fold. They fold our rows, too.
+PATIENCE_SECONDS = 2.0
+
+_TASK_COLUMNS = ", ".join(columns("task"))
+_RUN_COLUMNS = ", ".join(columns("run"))
+
+
+class HomeJournal:
+    """See `nbtasks.journal.port.Journal`. One instance per home and process; thread-safe.
+
+    Args:
+        home: The folder; it is made when the first run starts.
+        durable: Whether `sync` waits for the disk.
+        notebook: The notebook of this kernel, for the messages of others.
+    """
+
+    def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
+        self.home = home
+        self._wal = home / "wal"
+        self._blobs = home / "blobs"
+        self._durable = durable
+        self._notebook = notebook
+        self._segment: Segment | None = None
+        self._starting = threading.Lock()
+        self._claimed: set[str] = set()  # the runs that this process executes now
+        self._folded_rows = 0
+        self._folding: threading.Thread | None = None
+        self._duck = DuckStore(home, durable=durable, segments=self._readers)
+        atexit.register(self.close)
+
+    # -- executing ----------------------------------------------------------------------------
+
+    def claim(self, claim: Claim) -> Opened:
+        """Finds or makes a run and takes it; see the port."""
+        self._own()  # first, so that there is a home to hold
+        with self._duck.exclusive():
+            segment = self._present()
+            self._duck.make()
+            with self._duck.reading() as con:
+                found = None if claim.new else self._find(con, claim)
+                opened = self._take(con, found) if found else Opened(claim.make)
+            run = opened.run
+            run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
+            run.executions += 1
+            run.execution_us = claim.make.started_us
+            run.segment, run.host, run.pid = segment.name, os.uname().nodename, os.getpid()
+            run.notebook, run.source = claim.make.notebook or self._notebook, claim.make.source
+            self.put(run)
+            self.sync()
+            self._claimed.add(run.run_id)
+        return opened
+
+    def _present(self) -> Segment:
+        """Our segment; a new one if somebody removed the home under this process."""
+        segment = self._own()
+        if segment.gone and not self._claimed:
+            segment.close()
+            self._segment = None
+            self._duck.forget()
+            segment = self._own()
+        return segment
+
+    def _find(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
+        make = claim.make
+        where = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
+        params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
+        found: tuple[Any, ...] | None = con.execute(
+            f"select {_RUN_COLUMNS} from run where {where} "  # noqa: S608 - fixed names
+            "order by started_us desc, run_id desc limit 1",
+            params,
+        ).fetchone()
+        if claim.run_id and found is None:
+            raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
+        return found
+
+    def _take(self, con: Any, found: tuple[Any, ...]) -> Opened:
+        run = RunRow(*found)
+        if run.run_id in self._claimed:
+            raise busy.error(run, own=True)
+        if run.status == Status.RUNNING and run.segment != self._name():
+            raise busy.error(run, own=False)  # what the dead left is INTERRUPTED by now
+        logged = con.execute(
+            "select level, message, data, count(*) from log where run_id = $1 and path = '' "
+            "group by all",
+            [run.run_id],
+        ).fetchall()
+        tasks = _tasks(con, run.run_id)
+        return Opened(
+            run,
+            {row[1]: row for row in tasks},
+            {row[:3]: row[3] for row in logged},
+            fresh=False,
+        )
+
+    def release(self, run: RunRow) -> None:
+        """Records the end of an execution; see the port."""
+        try:
+            self.put(run)
+            self.sync()
+        except JournalWriteError:
+            self._claimed.discard(run.run_id)
+            if not self._claimed and self._segment is not None:
+                self._segment.abandon()  # without its lock, others see that the run has stopped
+                self._segment = None
+            raise
+        finally:
+            self._claimed.discard(run.run_id)
+        segment = self._own()
+        long = segment.size > ROTATE_BYTES
+        if self._duck.fold_now(PATIENCE_SECONDS, settle=long):
+            self._folded_rows = segment.records
+            if long:
+                self._give_up(ROTATE_BYTES)
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def put(self, row: Row) -> None:
+        """Takes a row; see the port."""
+        segment = self._segment
+        if segment is None or segment.foreign:
+            segment = self._own()
+        segment.put(row)
+
+    def flush(self) -> None:
+        """Hands what was put to the system; see the port."""
+        segment = self._segment
+        if segment is not None and not segment.foreign:
+            segment.flush()
+
+    def sync(self) -> None:
+        """Makes what was put durable; see the port."""
+        segment = self._segment
+        if segment is not None and not segment.foreign:
+            segment.sync()
+            if segment.records - self._folded_rows > FOLD_ROWS:
+                self._fold_aside(segment)
+
+    def put_blob(self, data: bytes) -> str:
+        """Keeps bytes by their content; see the port."""
+        name = hashlib.blake2b(data, digest_size=20).hexdigest()
+        path = self._blob_path(name)
+        if path.exists():
+            return name
+        draft = path.with_name(f"{clock.new_id()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("xb") as file:
+                file.write(data)
+                file.flush()
+                if self._durable:
+                    os.fsync(file.fileno())
+            draft.replace(path)
+            if self._durable:
+                sync_folder(path.parent)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise JournalWriteError(
+                f"A value of {len(data):,} bytes could not be written: {error.strerror} "
+                f"({self.home}). Make room, then run the cell again: it goes on where it was."
+            ) from error
+        return name
+
+    def get_blob(self, name: str) -> bytes:
+        """The bytes that `put_blob` named; see the port."""
+        try:
+            data = self._blob_path(name).read_bytes()
+        except OSError as error:
+            raise UnreadableValueError(
+                f"The file of a recorded value is missing: blobs/{name} ({error.strerror})."
+            ) from None
+        if hashlib.blake2b(data, digest_size=20).hexdigest() != name:
+            raise UnreadableValueError(f"The file of a recorded value was changed: blobs/{name}.")
+        return data
+
+    def _blob_path(self, name: str) -> Path:
+        return self._blobs / name[:2] / name
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """The runs of the home, oldest first; see the port."""
+        with self._reading() as con:
+            rows = con.execute(
+                f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
+                "and ($2 is null or job = $2) order by started_us, run_id",
+                [run_id, job],
+            ).fetchall()
+        return [RunRow(*row) for row in rows]
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """The tasks of a run; see the port."""
+        with self._reading() as con:
+            return _tasks(con, run_id)
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """One query over the views; see the port."""
+        with contextlib.suppress(JournalWriteError):
+            self.flush()  # a full disk must not hide what is on it
+        return self._duck.query(sql, params)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Any:
+        with contextlib.suppress(JournalWriteError):
+            self.flush()  # a full disk must not hide what is on it
+        with self._duck.exclusive(), self._duck.reading() as con:
+            yield con
+
+    # -- keeping house ------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Gives the lock back. A segment of which all is folded goes."""
+        atexit.unregister(self.close)
+        segment = self._segment
+        if segment is None or segment.foreign:
+            return
+        with contextlib.suppress(Exception):  # at exit nobody can mend it, and nothing is lost
+            segment.sync()
+            if not self._duck.holds(segment.name, segment.size):
+                self._duck.fold_now(PATIENCE_SECONDS, settle=True)
+            self._claimed.clear()
+            self._give_up(0)
+        if self._segment is not None:
+            segment.close()
+            self._segment = None
+
+    def _give_up(self, above: int) -> None:
+        """Removes our segment if it is longer than that, and DuckDB holds all of it."""
+        with contextlib.suppress(JournalLockedError), self._duck.exclusive(PATIENCE_SECONDS):
+            segment = self._segment
+            if segment is None or self._claimed:
+                return
+            if segment.size > above and self._duck.holds(segment.name, segment.size):
+                self._segment = None
+                segment.close(remove=True)
+
+    def _own(self) -> Segment:
+        segment = self._segment
+        if segment is None or segment.foreign:
+            with self._starting:
+                if self._segment is None or self._segment.foreign:
+                    self._claimed.clear()
+                    self._folded_rows = 0
+                    self._segment = self._start()
+                segment = self._segment
+        return segment
+
+    def _start(self) -> Segment:
+        try:
+            self._wal.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalWriteError(
+                f"The home {self.home} cannot be made: {error.strerror}. Choose another with "
+                "nb.configure(home=...) or NBTASKS_HOME."
+            ) from error
+        return Segment(self._wal, durable=self._durable, notebook=self._notebook)
+
+    def _name(self) -> str | None:
+        segment = self._segment
+        return segment.name if segment is not None and not segment.foreign else None
+
+    def _readers(self) -> tuple[list[SegmentReader], list[str]]:
+        """All segments, oldest first, and the names of those whose owners live."""
+        readers, alive = [], []
+        for path in sorted(self._wal.glob("*.log")):
+            reader = SegmentReader(path)
+            reader.read_header()
+            if path.stem == self._name() or is_alive(path, reader.header):
+                alive.append(path.stem)
+            readers.append(reader)
+        return readers, alive
+
+    def _fold_aside(self, segment: Segment) -> None:
+        if self._folding is not None and self._folding.is_alive():
+            return
+        self._folded_rows = segment.records
+        self._folding = threading.Thread(
+            target=self._duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
+        )
+        self._folding.start()
+
+
+def _tasks(con: Any, run_id: str) -> list[TaskTuple]:
+    rows: list[TaskTuple] = con.execute(
+        f"select {_TASK_COLUMNS} from task where run_id = $1 order by seq",  # noqa: S608 - fixed names
+        [run_id],
+    ).fetchall()
+    return rows

@@ -1,0 +1,132 @@
+"""A journal in memory: for tests, and for runs that nobody needs to keep."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from typing import Any
+
+from nbtasks.errors import NotFoundError, UnreadableValueError
+from nbtasks.journal import busy, file, fold, query
+from nbtasks.journal.port import Claim, Opened, TaskTuple
+from nbtasks.journal.wal import valid
+from nbtasks.model import ReuseRow, Row, RunRow, Status, TaskRow, columns, values
+
+__all__ = ["MemoryJournal"]
+
+_SEQ = columns("task").index("seq")
+_LOG_KEY = slice(4, 7)  # level, message, data
+
+
+class MemoryJournal:
+    """See `nbtasks.journal.port.Journal`. Everything is lost with the object."""
+
+    def __init__(self) -> None:
+        self._batch = fold.Batch()
+        self._blobs: dict[str, bytes] = {}
+        self._claimed: set[str] = set()
+        self._lock = threading.RLock()
+
+    def claim(self, claim: Claim) -> Opened:
+        """Finds or makes a run and takes it; see the port."""
+        with self._lock:
+            found = None if claim.new else self._find(claim)
+            opened = self._take(found) if found else Opened(claim.make)
+            run = opened.run
+            run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
+            run.executions += 1
+            run.execution_us = claim.make.started_us
+            run.segment, run.host, run.pid = "memory", os.uname().nodename, os.getpid()
+            run.notebook, run.source = claim.make.notebook, claim.make.source
+            self.put(run)
+            self._claimed.add(run.run_id)
+            return opened
+
+    def _find(self, claim: Claim) -> RunRow | None:
+        if claim.run_id:
+            if found := self.runs(run_id=claim.run_id):
+                return found[0]
+            raise NotFoundError(f"There is no run {claim.run_id!r} in this journal.")
+        make = claim.make
+        matching = [
+            run
+            for run in self.runs(job=make.job)
+            if (run.version, run.key) == (make.version, make.key)
+        ]
+        return matching[-1] if matching else None
+
+    def _take(self, run: RunRow) -> Opened:
+        if run.run_id in self._claimed:
+            raise busy.error(run, own=True)
+        opened = Opened(run, {row[1]: row for row in self.tasks(run.run_id)}, {}, fresh=False)
+        for row in self._batch.logs:
+            if row[0] == run.run_id and row[1] == "":
+                opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1
+        return opened
+
+    def release(self, run: RunRow) -> None:
+        """Records the end of an execution; see the port."""
+        with self._lock:
+            self.put(run)
+            self._claimed.discard(run.run_id)
+
+    def put(self, row: Row) -> None:
+        """Takes a row; see the port."""
+        with self._lock:
+            if isinstance(row, ReuseRow):
+                self._mark(row)
+            else:
+                self._batch.add(row.kind, tuple(map(valid, values(row))))
+
+    def _mark(self, reuse: ReuseRow) -> None:
+        for key, found in self._batch.tasks.items():
+            task = TaskRow(*found)
+            answered = any(first <= task.seq <= last for first, last in reuse.ranges)
+            if task.run_id == reuse.run_id and answered and task.execution < reuse.execution:
+                task.execution, task.reused = reuse.execution, True
+                self._batch.tasks[key] = values(task)
+
+    def flush(self) -> None:
+        """Nothing to hand over."""
+
+    def sync(self) -> None:
+        """Nothing outlives the process."""
+
+    def put_blob(self, data: bytes) -> str:
+        """Keeps bytes by their content; see the port."""
+        name = hashlib.blake2b(data, digest_size=20).hexdigest()
+        self._blobs[name] = data
+        return name
+
+    def get_blob(self, name: str) -> bytes:
+        """The bytes that `put_blob` named; see the port."""
+        try:
+            return self._blobs[name]
+        except KeyError:
+            raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """The runs, oldest first; see the port."""
+        with self._lock:
+            rows = [RunRow(*row) for row in self._batch.runs.values()]
+        return [
+            run
+            for run in sorted(rows, key=lambda run: (run.started_us, run.run_id))
+            if run_id in (None, run.run_id) and job in (None, run.job)
+        ]
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """The tasks of a run; see the port."""
+        with self._lock:
+            rows = [row for key, row in self._batch.tasks.items() if key[0] == run_id]
+        return sorted(rows, key=lambda row: row[_SEQ])
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """One query over the views; see the port."""
+        with self._lock, file.in_memory() as con:
+            fold.write(con, self._batch)
+            return query.frame(con, sql, params)
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,120 @@
+"""What the engine needs of a journal: ten verbs, in the words of the domain.
+
+Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
+and `duck.DuckJournal`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nbtasks.model import Row, RunRow
+
+__all__ = ["Claim", "Journal", "Opened", "TaskTuple"]
+
+#: The values of a `TaskRow`, in its order. A resumed run may have 100,000 of them, of which it
+#: looks at a few, so rows are made of them one by one.
+TaskTuple = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which run is to be executed, and by whom.
+
+    Attributes:
+        run_id: Execute this very run; else the latest one of `job`, `version` and `key`.
+        new: Make a new run even if there is one.
+        make: The row of the run to make where there is none.
+    """
+
+    make: RunRow
+    run_id: str | None = None
+    new: bool = False
+
+
+@dataclass(slots=True)
+class Opened:
+    """A run that this process may execute now.
+
+    Attributes:
+        run: The run; `executions` already counts this one, `status` is RUNNING.
+        tasks: What is recorded of its tasks, by path, in the order of `seq`.
+        logs: How often the body has logged a (level, message, data) already.
+        fresh: Whether the run is new.
+    """
+
+    run: RunRow
+    tasks: dict[str, TaskTuple] = field(default_factory=dict)
+    logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
+    fresh: bool = True
+
+
+class Journal(Protocol):
+    """The store of one home."""
+
+    def claim(self, claim: Claim) -> Opened:
+        """Finds or makes a run and takes it, atomically among all processes of the home.
+
+        The start of the execution is durable when this returns. A task that its dead owner
+        left RUNNING is given as INTERRUPTED.
+
+        Raises:
+            RunBusyError: The run is being executed, here or elsewhere.
+            NotFoundError: There is no run `claim.run_id`.
+            JournalWriteError: The home cannot be written.
+        """
+
+    def release(self, run: RunRow) -> None:
+        """Records the end of an execution, durably, and lets others have the run.
+
+        The run is let go even if the record cannot be written; it then counts as INTERRUPTED.
+        """
+
+    def put(self, row: Row) -> None:
+        """Takes a row. It is not yet safe, but never overtakes a row that was put before it.
+
+        The row's values are taken now: changing it afterwards does not change what was put.
+        """
+
+    def flush(self) -> None:
+        """Hands everything put so far to the system: it survives the death of this process."""
+
+    def sync(self) -> None:
+        """Makes everything put so far durable: it survives a power cut, too.
+
+        With durability `relaxed` this is `flush`.
+
+        Raises:
+            JournalWriteError: The disk refused. What was put stays, and goes out with the next
+                call that succeeds.
+        """
+
+    def put_blob(self, data: bytes) -> str:
+        """Keeps bytes by their content and gives the name to get them by. Durable at once."""
+
+    def get_blob(self, name: str) -> bytes:
+        """The bytes that `put_blob` named.
+
+        Raises:
+            UnreadableValueError: They are missing or were changed.
+        """
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """The runs of the home, oldest first; one by id, or those of one job.
+
+        A RUNNING run whose owner is dead is given as INTERRUPTED, and so are its tasks below.
+        """
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """The tasks of a run in the order in which they first started."""
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """The result of one SQL query over the views of `schema.sql`, as a pandas DataFrame.
+
+        It sees everything that was put and flushed by any process of the home, live runs
+        included, and can change nothing.
+        """
+
+    def close(self) -> None:
+        """Gives everything back. What was put is kept."""

@@ -1,0 +1,149 @@
+"""What a task key may be, and how keys make a path.
+
+A path is the keys from the root to a task, joined by `/`. The encoding is injective: two
+different keys never give the same path segment.
+
+>>> join("", "load")
+'load'
+>>> join("fit", ["AA", 1])
+'fit/["AA",1]'
+>>> join("fit", "a/b%")
+'fit/a%2Fb%25'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import orjson
+
+from nbtasks.errors import InvalidKeyError
+
+__all__ = ["Key", "KeyPath", "display", "join", "parent", "path_of", "segment", "token"]
+
+type_key = str | Sequence[str | int]
+#: A task's key: a non-empty string, or a list of strings and ints.
+Key = type_key
+#: A path, or the list of the keys that make it.
+KeyPath = str | Sequence[Key]
+
+
+def segment(key: Key) -> str:
+    """The path segment of one key.
+
+    A string stands for itself, with `%` and `/` escaped; a list is its compact JSON, escaped
+    likewise. A string that reads like such a list has its first bracket escaped.
+
+    Raises:
+        InvalidKeyError: The key is empty, of another type, or no valid Unicode.
+
+    >>> segment("a/b"), segment(["a", "b"]), segment('["a","b"]')
+    ('a%2Fb', '["a","b"]', '%5B"a","b"]')
+    """
+    if type(key) is str:
+        if not key:
+            raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
+        if key.isascii() and "%" not in key and "/" not in key and key[0] != "[":
+            return key
+        _refuse_surrogates(key)
+        text = key.replace("%", "%25").replace("/", "%2F")
+        return "%5B" + text[1:] if key[0] == "[" and _reads_as_list(key) else text
+    if isinstance(key, list | tuple):
+        return _list_segment(key)
+    raise InvalidKeyError(
+        f"{key!r} is {_article(key)}, which cannot be a task key: use a string, or a list of "
+        "strings and ints."
+    )
+
+
+def _list_segment(key: Sequence[str | int]) -> str:
+    if not key:
+        raise InvalidKeyError("A task key must not be an empty list.")
+    for part in key:
+        if type(part) is not str and type(part) is not int:
+            raise InvalidKeyError(
+                f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
+                "and ints only."
+            )
+    try:
+        text = orjson.dumps(key).decode()
+    except TypeError:  # an int above 64 bits, or a lone surrogate
+        text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
+        _refuse_surrogates(text)
+    return text.replace("%", "%25").replace("/", "%2F")
+
+
+def _reads_as_list(key: str) -> bool:
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        return False
+    return (
+        isinstance(parts, list)
+        and bool(parts)
+        and all(type(part) in (str, int) for part in parts)
+        and _list_segment(parts).replace("%2F", "/").replace("%25", "%") == key
+    )
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(
+            f"The task key {text!r} is not valid Unicode (it holds a lone surrogate)."
+        ) from None
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def join(parent_path: str, key: Key) -> str:
+    """The path of the task `key` below `parent_path` (empty for the root)."""
+    return f"{parent_path}/{segment(key)}" if parent_path else segment(key)
+
+
+def parent(path: str) -> str:
+    """The path of the task's parent; empty at the top.
+
+    >>> parent("fit/AA/train"), parent("load")
+    ('fit/AA', '')
+    """
+    return path.rpartition("/")[0]
+
+
+def display(path: str) -> str:
+    """The last key of a path as a person wrote it.
+
+    >>> display("fit/a%2Fb%25")
+    'a/b%'
+    """
+    last = path.rpartition("/")[2]
+    if "%" not in last:
+        return last
+    return last.replace("%2F", "/").replace("%5B", "[").replace("%25", "%")
+
+
+def path_of(path: KeyPath) -> str:
+    """A path argument of the public API, which may be the list of its keys.
+
+    >>> path_of("fit/AA"), path_of(["fit", "a/b"])
+    ('fit/AA', 'fit/a%2Fb')
+    """
+    if isinstance(path, str):
+        return path
+    return "/".join(segment(key) for key in path)
+
+
+def token(*parts: str) -> str:
+    """A short digest of strings, stable over processes: 32 hex digits.
+
+    >>> token("run", "path") == token("run", "path") != token("runp", "ath")
+    True
+    """
+    joined = "\x00".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(joined.encode(), digest_size=16).hexdigest()

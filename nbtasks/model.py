@@ -1,0 +1,215 @@
+"""The rows of a journal: what is recorded of a run, a task, an attempt, a log line.
+
+A row is a complete snapshot. Writing it again with other values replaces it, so the last one
+written for a run, or for a path of a run, is the truth. Instants are epoch microseconds;
+`None` means not known or not yet.
+
+The fields stand in the order of the columns of the tables in `journal/schema.sql`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol
+
+__all__ = [
+    "TERMINAL",
+    "AttemptRow",
+    "Failure",
+    "LogRow",
+    "ReuseRow",
+    "Row",
+    "RunRow",
+    "Status",
+    "TaskRow",
+    "columns",
+    "record",
+    "values",
+]
+
+
+class Status(StrEnum):
+    """The state of a run, a task or an attempt (DESIGN 4).
+
+    >>> Status.RUNNING == "RUNNING"
+    True
+    """
+
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    INTERRUPTED = "INTERRUPTED"
+    INVALID = "INVALID"
+    SKIPPED = "SKIPPED"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.INVALID})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept of an exception: data, never the pickled object.
+
+    Attributes:
+        type: The class's name.
+        module: The module that the class can be imported from.
+        message: `str(exception)`.
+        traceback: The formatted traceback without the engine's frames.
+        path: The path of the innermost task that failed; empty for the body's own error.
+        attempts: How often that task was tried.
+        cause: The path of the subtask whose failure this one passes on.
+    """
+
+    type: str
+    module: str
+    message: str
+    traceback: str = ""
+    path: str = ""
+    attempts: int = 1
+    cause: str | None = None
+
+
+@dataclass(slots=True)
+class RunRow:
+    """One run: one job for one key, over all its executions."""
+
+    kind: ClassVar[str] = "run"
+
+    run_id: str
+    job: str
+    name: str
+    version: str
+    key: str
+    status: str = Status.RUNNING
+    trigger: str = "manual"
+    parent_run: str | None = None
+    started_us: int = 0  # of the first execution
+    finished_us: int | None = None
+    execution_us: int = 0  # start of the latest execution
+    executions: int = 0
+    resume_us: int | None = None
+    payload: str | None = None  # as the codec wrote it, with its kind
+    payload_kind: str | None = None
+    output: str | None = None
+    output_kind: str | None = None
+    output_bytes: int | None = None
+    blob: str | None = None
+    error: str | None = None  # a Failure as JSON
+    source: str | None = None  # of the cell, if it is one
+    notebook: str | None = None
+    segment: str | None = None  # whose owner executes it
+    host: str | None = None
+    pid: int | None = None
+
+
+@dataclass(slots=True)
+class TaskRow:
+    """One task of a run: the keyed step at `path`."""
+
+    kind: ClassVar[str] = "task"
+
+    run_id: str
+    path: str
+    seq: int  # the order in which the tasks of the run first started
+    name: str | None = None  # None: the key
+    status: str = Status.RUNNING
+    execution: int = 1  # the latest execution that reached it
+    reused: bool = False  # ... and whether it was answered from the journal there
+    started_us: int | None = None
+    finished_us: int | None = None
+    attempt_us: int | None = None  # start of the latest attempt
+    due_us: int | None = None  # end of the wait or the back-off it is in
+    attempts: int = 0  # all attempts ever
+    attempt: int = 0  # the latest one's number within its retry budget
+    failures: int = 0  # of this budget: what counts against the limit
+    fatal: bool = False  # FAILED, and that failure was not caught: it runs again
+    params: str | None = None
+    output: str | None = None
+    output_kind: str | None = None
+    output_bytes: int | None = None
+    blob: str | None = None
+    error: str | None = None  # a Failure as JSON
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """One attempt that another one followed. The latest attempt is in its task's row."""
+
+    kind: ClassVar[str] = "attempt"
+
+    run_id: str
+    path: str
+    number: int  # among all attempts of the task, from 1
+    attempt: int  # within its retry budget, from 1
+    status: str
+    started_us: int | None
+    finished_us: int | None = None
+    error: str | None = None
+    retry_us: int | None = None
+
+
+@dataclass(slots=True)
+class LogRow:
+    """One line that a body or a task logged. `path` is empty for the body."""
+
+    kind: ClassVar[str] = "log"
+
+    run_id: str
+    path: str
+    attempt: int
+    logged_us: int
+    level: str
+    message: str
+    data: str | None = None
+
+
+@dataclass(slots=True)
+class ReuseRow:
+    """The tasks with `first <= seq <= last` were answered from the journal in `execution`."""
+
+    kind: ClassVar[str] = "reuse"
+
+    run_id: str
+    execution: int
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Row(Protocol):
+    """Any of the rows above."""
+
+    kind: ClassVar[str]
+
+    @property
+    def run_id(self) -> str:
+        """The run it belongs to."""
+
+
+_ROWS: tuple[type[Any], ...] = (RunRow, TaskRow, AttemptRow, LogRow, ReuseRow)
+_COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
+_VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
+_RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}
+
+
+def columns(kind: str) -> tuple[str, ...]:
+    """The fields of a kind of row, in order.
+
+    >>> columns("reuse")
+    ('run_id', 'execution', 'ranges')
+    """
+    return _COLUMNS[kind]
+
+
+def record(row: Row) -> tuple[Any, ...]:
+    """The row's kind, and then its values."""
+    result: tuple[Any, ...] = _RECORDS[row.kind](row)
+    return result
+
+
+def values(row: Row) -> tuple[Any, ...]:
+    """The fields' values, in the order of `columns`."""
+    result: tuple[Any, ...] = _VALUES[row.kind](row)
+    return result

@@ -1,0 +1,1 @@
+"""The Jupyter edge: the only place that knows IPython and ipywidgets."""

@@ -1,0 +1,220 @@
+"""One execution of a `%%job` cell: what surrounds its body while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nbtasks import tracebacks
+from nbtasks.errors import Cancelled, NbtasksError, TaskFailed
+from nbtasks.job import make_claim
+from nbtasks.kit import kit
+from nbtasks.model import Status
+from nbtasks.notebook import stop
+from nbtasks.notebook.options import GIVEN, CellRefusedError, Options, parse
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbtasks.session import Session
+
+__all__ = ["Cell", "Entry"]
+
+_MISSING = object()
+_STOPPED = (KeyboardInterrupt, asyncio.CancelledError, Cancelled)
+#: The cell whose body runs here, and the value of the one that has just ended.
+_running: ContextVar[Cell | None] = ContextVar("nbtasks_cell", default=None)
+_left: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
+
+
+class Entry:
+    """What rewritten cells find in the builtins: how they enter, and leave their value."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def __call__(self, line: str, source: str) -> None:
+        """A cell that was rewritten as text, and not as a syntax tree, must not just run."""
+        del line, source
+        raise CellRefusedError(
+            "%%job must be the first line of a cell of its own. It does not go inside other cell "
+            "magics that compile their body themselves."
+        )
+
+    def cell(self, line: str, source: str) -> Cell:
+        """The context manager around the body."""
+        options = parse(line)
+        cell = Cell(self._shell, options, source)
+        caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
+        _restore_first_line(caller, line)
+        return cell
+
+    @property
+    def value(self) -> Any:
+        """The value of the last expression of the cell that has just ended. Given once."""
+        value = _left.get()
+        _left.set(None)
+        return value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        cell = _running.get()
+        assert cell is not None  # noqa: S101 - only the rewritten body of a cell assigns it
+        cell.session.value = value
+
+
+class Cell:
+    """The block around the body: a run is executed in it, and the body finds its names.
+
+    Args:
+        shell: The shell that the cell runs in.
+        options: What the first line says.
+        source: The text of the cell, as it is recorded.
+
+    Attributes:
+        session: The execution.
+    """
+
+    def __init__(self, shell: InteractiveShell, options: Options, source: str) -> None:
+        self._shell = shell
+        self._options = options
+        self._payload = _evaluate(options.payload, shell) if options.payload else None
+        claim = make_claim(
+            options.job, options.name or options.job, options.version, key=options.key,
+            payload=self._payload, new=options.new, source=source,
+        )  # fmt: skip
+        self.session: Session = kit.session(claim, tree=options.tree, keep_output=False)
+        self._outer: Cell | None = None
+        self._covered: dict[str, Any] = {}
+        self._interrupt: stop.Interrupt | None = None
+
+    def __enter__(self) -> Self:
+        self.session.__enter__()
+        self._open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            self.session.__exit__(kind, error, tb)
+        except BaseException as ended:  # it could not be recorded, say
+            self._explain(ended)
+            raise
+        finally:
+            self._close()
+        self._explain(error)
+
+    async def __aenter__(self) -> Self:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is None:
+            raise CellRefusedError(
+                "%%job awaits on asyncio only: execute `%autoawait asyncio` first."
+            )
+        await self.session.__aenter__()
+        if getattr(self._shell, "kernel", None) is None:  # a kernel's Stop cancels by itself
+            self._interrupt = stop.Interrupt(task)
+        self._open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            await self.session.__aexit__(kind, error, tb)
+        except BaseException as ended:  # it could not be recorded, say
+            self._explain(ended)
+            raise
+        finally:
+            stopped = self._interrupt is not None and self._interrupt.end()
+            self._close()
+        self._explain(error)
+        if stopped and (error is None or isinstance(error, asyncio.CancelledError)):
+            raise stop.as_keyboard_interrupt(error, self._shell) from None
+
+    def _open(self) -> None:
+        session, names = self.session, self._shell.user_ns
+        self._covered = {name: names.get(name, _MISSING) for name in GIVEN}
+        names.update(io=session.io, ctx=session.ctx, payload=self._payload)
+        self._bind()
+        self._outer = _running.get()
+        _running.set(self)
+
+    def _close(self) -> None:
+        names = self._shell.user_ns
+        for name, value in self._covered.items():
+            if value is _MISSING:
+                names.pop(name, None)
+            else:
+                names[name] = value
+        self._covered.clear()
+        self._bind()
+        _running.set(self._outer)
+        _left.set(self.session.value)
+
+    def _bind(self) -> None:
+        if self._options.variable is not None:
+            run = kit.hold(self.session.ctx.run.id)
+            self._shell.user_ns[self._options.variable] = run
+
+    def _explain(self, error: BaseException | None) -> None:
+        """Leaves the user's own frames in what the cell will show, and says how to go on."""
+        for link in _links(error):
+            link.__traceback__ = tracebacks.own_frames(link.__traceback__)
+        if isinstance(error, _STOPPED):
+            error.__traceback__ = stop.without_libraries(error.__traceback__)
+            run = self.session.execution.run
+            if run.status == Status.CANCELED:  # else it had just ended
+                error.add_note(f"Run {run.run_id} is CANCELED. Execute the cell again to go on.")
+        elif isinstance(error, NbtasksError) and not isinstance(error, TaskFailed):
+            error.__context__ = None  # it is one line, whatever happened before
+
+
+def _evaluate(expression: str, shell: InteractiveShell) -> Any:
+    try:
+        code = compile(expression, "<%%job --payload>", "eval", dont_inherit=True)
+        return eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the user's own code
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        refused = CellRefusedError(
+            f"%%job --payload {expression}: {type(error).__name__}: {reason}"
+        )
+    raise refused
+
+
+def _restore_first_line(frame: FrameType, line: str) -> None:
+    """Lets tracebacks show the first line as the user wrote it, and not the call it became.
+
+    As a comment, since those who show tracebacks parse the lines.
+    """
+    lines: list[str] = linecache.getlines(frame.f_code.co_filename)
+    if len(lines) >= frame.f_lineno:
+        lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the list is that of the cache
+
+
+def _links(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, those it was caused by or raised while handling, and members of groups."""
+    seen: set[int] = set()
+    todo = [error]
+    while todo:
+        link = todo.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+        todo += [link.__cause__, link.__context__, *members]

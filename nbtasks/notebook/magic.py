@@ -1,0 +1,214 @@
+"""What `%load_ext nbtasks` adds to a shell: `%%job` cells, and `%runs %tasks %tree %job_status`."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
+
+from nbtasks import clock, kit, loops, tracebacks
+from nbtasks.model import RunRow, Status
+from nbtasks.notebook.cell import Entry
+from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
+from nbtasks.run import Run
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbtasks.frames import DataFrame
+    from nbtasks.render import RunTree
+
+__all__ = ["JobMagics", "load", "unload"]
+
+#: What was loaded into each shell.
+_loaded: WeakKeyDictionary[InteractiveShell, _Extension] = WeakKeyDictionary()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Adds everything to a shell; once, however often it is called."""
+    if shell not in _loaded:
+        _loaded[shell] = _Extension(shell)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Takes everything out of a shell again."""
+    if extension := _loaded.pop(shell, None):
+        extension.close()
+
+
+class _Extension:
+    """What is added to one shell, and what that covers."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.entry = Entry(shell)
+        self._magics = JobMagics(shell)
+        tables = shell.magics_manager.magics
+        self._covered = {
+            kind: {name: tables[kind][name] for name in ours if name in tables[kind]}
+            for kind, ours in self._magics.magics.items()
+        }
+        shell.register_magics(self._magics)
+        self._wrapper = Wrapper(shell)
+        shell.input_transformers_cleanup.append(to_call)
+        shell.ast_transformers.append(self._wrapper)
+        self._add_entry()
+
+    def _add_entry(self) -> None:
+        # To the builtins, and only while this shell runs a cell: `%reset` empties the user's
+        # namespace, and it is no name of the user's.
+        trap = self._shell.builtin_trap
+        trap.auto_builtins[ENTRY] = self.entry
+        if vars(builtins).get("get_ipython") == self._shell.get_ipython:  # it runs one now
+            trap.add_builtin(ENTRY, self.entry)
+
+    def close(self) -> None:
+        """Takes it all back."""
+        shell = self._shell
+        shell.builtin_trap.auto_builtins.pop(ENTRY, None)
+        if to_call in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.remove(to_call)
+        if self._wrapper in shell.ast_transformers:
+            shell.ast_transformers.remove(self._wrapper)
+        for kind, ours in self._magics.magics.items():
+            table = shell.magics_manager.magics[kind]
+            for name in ours:
+                if getattr(table.get(name), "__self__", None) is self._magics:
+                    del table[name]  # else it is somebody else's by now
+                    table.update({n: f for n, f in self._covered[kind].items() if n == name})
+        shell.magics_manager.registry.pop(type(self._magics).__name__, None)
+
+
+@magics_class
+class JobMagics(Magics):
+    """The magics, as the shell knows them."""
+
+    @no_var_expand
+    @output_can_be_silenced
+    @cell_magic
+    def job(self, line: str, cell: str) -> Any:
+        """Makes the cell durable: executing it again goes on where it was.
+
+        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new] [--as VAR] [--no-tree]
+
+        The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
+        once, `payload`, and `ctx`, which tells of the run. With a top-level `await` io is
+        asynchronous, and its calls are awaited; without one they block.
+
+            %%job delays --version 1.0.0
+            flights = await io.run_task("load", load_flights)
+            models = [await io.run_task(["fit", c], fit_carrier, flights, c) for c in carriers]
+            len(models)
+
+        ID
+            What names the job. Together with the version and the key it finds the run to
+            continue. Quote it if there are blanks in it.
+        --name N
+            What people see instead of the id.
+        --version V
+            Raising it starts afresh. By default 0.0.1.
+        --payload EXPR
+            A Python expression; its value is `payload`. It may hold blanks, quotes and
+            brackets: --payload {"year": 2013}
+        --key K
+            What names the run, as it stands. By default it is a digest of the payload.
+        --new
+            Begin a new run even if there is one to continue.
+        --as VAR
+            Bind the run to a name, also if the cell fails.
+        --no-tree
+            Do not show the tasks.
+        """
+        # A cell never comes here: it is rewritten before IPython looks for its magic. This is
+        # for `get_ipython().run_cell_magic("job", line, cell)`.
+        __tracebackhide__ = True  # IPython leaves frames out that say so
+        return _execute(self._shell, _loaded[self._shell].entry, f"%%job {line}\n{cell}")
+
+    @line_magic
+    def runs(self, line: str) -> DataFrame:
+        """All runs of this home, or those of one job: %runs [JOB]. The same as `nb.runs()`."""
+        return kit.runs(line.strip() or None)
+
+    @line_magic
+    def tasks(self, line: str) -> DataFrame:
+        """All tasks of this home, or those of one run: %tasks [RUN]. The same as `nb.tasks()`.
+
+        RUN is the id of a run, or a variable that holds one, as `--as VAR` makes it.
+        """
+        return kit.tasks(self._run(line))
+
+    @line_magic
+    def tree(self, line: str) -> RunTree:
+        """The tasks of a run, by default of the last one: %tree [RUN]. The same as `nb.tree()`.
+
+        RUN is as for %tasks.
+        """
+        return kit.tree(self._run(line))
+
+    @line_magic
+    def job_status(self, line: str) -> None:
+        """What is running or waiting in this home, a line each."""
+        del line
+        rows = [row for row in kit.kit.journal.runs() if row.status in _UNDER_WAY]
+        for row in rows:
+            print(_status_line(row))  # noqa: T201 - what was asked for
+        if not rows:
+            print(f"Nothing is running or waiting in {kit.config.home}.")  # noqa: T201 - as above
+
+    @property
+    def _shell(self) -> InteractiveShell:
+        assert self.shell is not None  # noqa: S101 - it was made with one
+        return self.shell
+
+    def _run(self, line: str) -> Run | str | None:
+        named = self._shell.user_ns.get(line.strip())
+        return named if isinstance(named, Run | str) else line.strip() or None
+
+
+_UNDER_WAY = (Status.RUNNING, Status.WAITING)
+
+
+def _status_line(row: RunRow) -> str:
+    since = clock.at(row.execution_us or row.started_us).astimezone()
+    where = f"process {row.pid} on {row.host}" + (f", {row.notebook}" if row.notebook else "")
+    return (
+        f"{row.status:<8} {row.job} {row.version}  since {since:%d %b %H:%M:%S}  "
+        f"run {row.run_id}  key {row.key}  ({where})"
+    )
+
+
+def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
+    """Runs the text of a `%%job` cell where no cell is; gives the value of its last expression.
+
+    A body that awaits runs on the loop of this thread, also if that is running.
+    """
+    text = shell.transform_cell(source)
+    name = shell.compile.cache(text, shell.execution_count - 1, raw_code=source)
+    block, *_ = shell.transform_ast(shell.compile.ast_parse(text, filename=name)).body
+    flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(ast.Module([block], []), name, "exec", flags=flags, dont_inherit=True)
+
+    async def wait() -> Any:
+        await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
+        return entry.value  # here, in the context of the cell
+
+    try:
+        if code.co_flags & inspect.CO_COROUTINE:
+            return loops.run(wait())
+        exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
+    except BaseException as error:
+        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
+        raise
+    else:
+        return entry.value

@@ -1,0 +1,42 @@
+"""What people see of a call's arguments and of a log line's data: text, never the values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+__all__ = ["describe", "log_data"]
+
+_SHOWN_BYTES = 2000
+_SHOWN_ITEMS = 1000
+_SAFE_INT = 1 << 53
+
+
+def describe(args: tuple[Any, ...]) -> str | None:
+    """The arguments as people see them: small plain data whole, anything else by its type."""
+    if not args:
+        return None
+    return orjson.dumps([_describe_one(arg) for arg in args]).decode()
+
+
+def _describe_one(arg: object) -> object:
+    if type(arg) in (int, bool, float, type(None)):
+        return arg if type(arg) is not int or -_SAFE_INT < arg < _SAFE_INT else str(arg)
+    if type(arg) in (str, list, dict) and len(arg) <= _SHOWN_ITEMS:  # type: ignore[arg-type]  # sized, as just seen
+        try:
+            if len(data := orjson.dumps(arg)) <= _SHOWN_BYTES:
+                return orjson.Fragment(data)
+        except (orjson.JSONEncodeError, RecursionError):
+            pass
+    return f"<{type(arg).__qualname__}>"
+
+
+def log_data(data: dict[str, Any]) -> str | None:
+    """The data of a log line as JSON; what JSON has not is there as its `repr`."""
+    if not data:
+        return None
+    try:
+        return orjson.dumps(data, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # an int above 64 bits, a lone surrogate, a structure that holds itself
+        return orjson.dumps({str(key): ascii(value) for key, value in data.items()}).decode()

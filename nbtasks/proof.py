@@ -1,0 +1,87 @@
+"""What the demo claims, checked: the journal and the calls of the functions, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["FINISHED", "IN_FLIGHT", "NOT_BEGUN", "Proof", "prove"]
+
+FINISHED, IN_FLIGHT, NOT_BEGUN = "finished", "in flight", "not begun"
+_WAITS = {"cool down"}  # waits call no function
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the journal and the calls say together.
+
+    Attributes:
+        counts: By what the functions were when the kernel was killed: how many they are, and
+            how often they were called by the killed kernel and by its successor.
+        objections: What speaks against the claim, a line each.
+    """
+
+    counts: Mapping[str, tuple[int, int, int]]
+    objections: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.objections
+
+
+def prove(
+    at_kill: Mapping[str, str],
+    final: Mapping[str, str],
+    calls: Iterable[tuple[str, int]],
+    killed: int,
+) -> Proof:
+    """Compares the journal with the calls.
+
+    Args:
+        at_kill: The status of each task, by its path, when the kernel was dead.
+        final: The same at the end.
+        calls: The path of the task and the pid of the kernel, for each call of a function.
+        killed: The pid of the kernel that was killed.
+    """
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    for path, pid in calls:
+        (before if pid == killed else after)[path] += 1
+    counts = dict.fromkeys((FINISHED, IN_FLIGHT, NOT_BEGUN), (0, 0, 0))
+    objections = [
+        f"{path} was called, but is not in the journal."
+        for path in before | after
+        if path not in final
+    ]
+    for path, status in final.items():
+        if status != "COMPLETED":
+            objections.append(f"{path} is {status} at the end.")
+        if path in _WAITS:
+            continue
+        first, second = before[path], after[path]
+        state = _state(at_kill.get(path), first)
+        objections += _miscounted(path, state, first, second)
+        total = counts[state]
+        counts[state] = (total[0] + 1, total[1] + first, total[2] + second)
+    if not counts[FINISHED][0]:
+        objections.append("Nothing was finished when the kernel was killed.")
+    if not counts[NOT_BEGUN][0]:
+        objections.append("Nothing was left to begin when the kernel was killed.")
+    return Proof(counts, tuple(objections))
+
+
+def _miscounted(path: str, state: str, first: int, second: int) -> list[str]:
+    if state == FINISHED and (first, second) != (1, 0):
+        return [f"{path} was finished, but called {first + second} times."]
+    if state != FINISHED and (first > 1 or second != 1):
+        return [f"{path} was called {first} times, then {second} times."]
+    return []
+
+
+def _state(status: str | None, calls: int) -> str:
+    """A start need not be in the journal yet when its kernel dies; its call tells."""
+    if status == "COMPLETED":
+        return FINISHED
+    return NOT_BEGUN if status is None and not calls else IN_FLIGHT

@@ -1,0 +1,377 @@
+"""A run's tree as text and as HTML without scripts, for every place that shows notebooks.
+
+The HTML is nested `<details>`, so it folds where no kernel is; where a host takes the style
+away, as GitHub does, the words and the nesting still tell everything. Nothing that a user or
+a journal supplied reaches either form unescaped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from html import escape
+from itertools import zip_longest
+
+from nbtasks.clock import at
+from nbtasks.model import Failure, Status
+from nbtasks.style import STYLE
+from nbtasks.tree import NOT_REACHED, REUSED, URGENT, Row, TaskNode, Tree, outline
+
+__all__ = ["RunTree", "age", "html", "text"]
+
+#: Every state has a shape and a word, never only a colour. Shapes one terminal cell wide.
+SHAPES = {
+    "completed": "✔",
+    REUSED: "↺",
+    "running": "▶",
+    "waiting": "◔",
+    "failed": "✖",
+    "canceled": "⊘",
+    "interrupted": "⚠",
+    "skipped": "↷",
+    "invalid": "⊗",
+    NOT_REACHED: "·",
+}
+_OPEN_UP_TO = 50  # a tree of so many tasks is shown with all its branches open
+_LABEL = 80  # characters of a key or a name; hover shows all
+_MESSAGE = 200  # characters of an error's first line
+_COLUMN = 46  # where the columns of the text form begin at the latest
+_DIGEST = re.compile("[0-9a-f]{16}")  # a key that nobody chose
+_MS, _S = 1_000, 1_000_000  # in microseconds
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
+
+
+class RunTree:
+    """A tree as it was at `now_us`, for `display`, `print` and the last line of a cell.
+
+    Args:
+        tree: What to draw.
+        now_us: The instant that ages and countdowns refer to.
+        limit: The most tasks that are drawn, failed ones first; the rest is counted.
+    """
+
+    def __init__(self, tree: Tree, now_us: int, *, limit: int = 500) -> None:
+        self.tree = tree
+        self.now_us = now_us
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return text(self.tree, self.now_us, limit=min(200, self.limit))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html(self.tree, self.now_us, limit=self.limit)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Both forms, always: a saved notebook does not know who will show it."""
+        del include, exclude  # the protocol lets an object ignore them
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
+
+
+def age(us: float) -> str:
+    """A span of microseconds in the two largest units that matter.
+
+    >>> [age(us) for us in (300, 812_000, 1_240_000, 12_300_000, 123_000_000, 93_600_000_000)]
+    ['0.3 ms', '812 ms', '1.24 s', '12.3 s', '2 min 3 s', '1 d 2 h']
+    """
+    if us < 9.95 * _MS:
+        return f"{max(us, 0) / _MS:.1f} ms"
+    if us < 999.5 * _MS:
+        return f"{us / _MS:.0f} ms"
+    if us < 59.95 * _S:
+        return f"{us / _S:.{2 if us < 9.995 * _S else 1}f} s"
+    seconds = round(us / _S)
+    if seconds < _HOUR:
+        return _pair(seconds // _MINUTE, "min", seconds % _MINUTE, "s")
+    if seconds < _DAY:
+        return _pair(seconds // _HOUR, "h", seconds % _HOUR // _MINUTE, "min")
+    return _pair(seconds // _DAY, "d", seconds % _DAY // _HOUR, "h")
+
+
+def _pair(many: int, unit: str, few: int, part: str) -> str:
+    return f"{many} {unit} {few} {part}" if few else f"{many} {unit}"
+
+
+# ---------------------------------------------------------------- what is said, in both forms
+
+
+def _date(us: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    return at(us).strftime(form)
+
+
+def _clean(value: object, limit: int) -> str:
+    """One printable line: control characters, terminal codes and marks that turn the direction
+    of writing become visible escapes, as does half a surrogate pair, which no file can hold."""
+    line = str(value)
+    if not line.isprintable():
+        line = "".join(
+            char
+            if char.isprintable() or char in "\u200c\u200d"  # scripts and emoji need the joiners
+            else char.encode("unicode_escape").decode()
+            for char in line
+        )
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _first_line(failure: Failure) -> str:
+    lines = str(failure.message).strip().splitlines()
+    name = _clean(failure.type, _LABEL)
+    return f"{name}: {_clean(lines[0], _MESSAGE)}" if lines else name
+
+
+def _due(due_us: int, now_us: int) -> str:
+    left = -(-(due_us - now_us) // _S)  # whole seconds, upward, so that "0 s" never stands
+    return f"due in {_so_far(left * _S)}" if left > 0 else "due now"
+
+
+def _so_far(us: int) -> str:
+    """As `age`, in whole seconds: what still counts should not flicker."""
+    return f"{max(us, 0) // _S} s" if us < _MINUTE * _S else age(us)
+
+
+def _time(node: TaskNode, now_us: int) -> str:
+    """How long it took, or has been running, or has to wait."""
+    if node.status == Status.WAITING and node.due_us is not None:
+        return _due(node.due_us, now_us)
+    # Of the latest attempt: the first may lie days and a dead kernel back.
+    since = node.started_us if node.attempt_us is None else node.attempt_us
+    if since is None:
+        return ""
+    if node.status in (Status.RUNNING, Status.WAITING):
+        return _so_far(now_us - since)
+    return "" if node.finished_us is None else age(node.finished_us - since)
+
+
+def _notes(node: TaskNode, tree: Tree) -> list[str]:
+    notes = []
+    if node.children:
+        notes.append(_plural(len(node.children), "subtask"))
+    if node.attempts > 1:
+        notes.append(f"attempt {node.attempts}")
+    if not node.reached:
+        # While a run is under way it may still come there, so nothing is said against it.
+        notes.append("recorded earlier" if tree.under_way else NOT_REACHED)
+    elif node.reused:
+        if node.state != REUSED:
+            notes.append(REUSED)
+        if node.finished_us is not None:
+            notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
+    return notes
+
+
+def _error(node: TaskNode) -> str:
+    """Why it failed, or why it is tried again. What came from a subtask is told there."""
+    failure = node.failure
+    if failure is None or node.status not in (Status.FAILED, Status.WAITING):
+        return ""
+    if failure.cause:
+        return f"{_clean(failure.type, _LABEL)} in {_clean(failure.path or failure.cause, _LABEL)}"
+    return _first_line(failure)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _counted(counts: Counter[str], tree: Tree) -> str:
+    words = {NOT_REACHED: "recorded earlier"} if tree.under_way else {}
+    return ", ".join(
+        f"{counts[state]:,} {words.get(state, state)}" for state in SHAPES if counts[state]
+    )
+
+
+def _facts(tree: Tree) -> list[str]:
+    """The lines below the title."""
+    run = tree.run
+    facts = [_plural(run.executions, "execution")]
+    if not _DIGEST.fullmatch(run.key):
+        facts.append(f"key {_clean(run.key, _LABEL)}")
+    facts.append(f"run {_clean(run.run_id, _LABEL)}")
+    if run.started_us:
+        facts.append(f"started {_date(run.started_us)}")
+    total = tree.counts.total()
+    tasks = [f"{_plural(total, 'task')}: {_counted(tree.counts, tree)}"] if total else []
+    return [*tasks, " · ".join(facts)]
+
+
+def _took(tree: Tree, now_us: int) -> str:
+    """The time of the latest execution, and of all where there were several."""
+    run, span = tree.run, _so_far if tree.under_way else age
+    end = now_us if tree.under_way else run.finished_us
+    if end is None or not run.started_us:
+        return ""
+    whole = span(end - run.started_us)
+    if not run.execution_us or run.execution_us == run.started_us:
+        return whole
+    return f"{span(end - run.execution_us)} ({whole} since the first start)"
+
+
+def _remarks(tree: Tree, now_us: int) -> list[str]:
+    """Why the run failed; when a suspended one goes on."""
+    remarks = []
+    if tree.failure is not None and tree.status in (Status.FAILED, Status.INVALID):
+        where = f" (in {_clean(tree.failure.path, _LABEL)})" if tree.failure.path else ""
+        remarks.append(_first_line(tree.failure) + where)
+    if tree.status == Status.WAITING and tree.run.resume_us is not None:
+        resume = tree.run.resume_us
+        remarks.append(f"goes on at {_date(resume)} ({_due(resume, now_us)})")
+    return remarks
+
+
+def _fold(counts: Counter[str], tree: Tree) -> str:
+    """What is said in place of tasks that are not drawn."""
+    if len(counts) == 1:
+        number, _, word = _counted(counts, tree).partition(" ")
+        return f"… and {number} more {word}"
+    return f"… and {counts.total():,} more: {_counted(counts, tree)}"
+
+
+# ---------------------------------------------------------------- text
+
+
+def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
+    """The tree in box-drawing characters, as terminals and GitHub's plain view show it."""
+    title = [f"{_clean(tree.run.job, _LABEL)} {_clean(tree.run.version, _LABEL)}"]
+    title.append(f"{SHAPES[tree.status.lower()]} {tree.status.lower()}")
+    title.extend(filter(None, [_took(tree, now_us)]))
+    lines = [" · ".join(title), *_facts(tree), *_remarks(tree, now_us)]
+    rows = outline(tree, limit)
+    branches = _branches(rows)
+    labels = [branch + _label(row, tree) for row, (branch, _) in zip(rows, branches, strict=True)]
+    times = ["" if row.node is None else _time(row.node, now_us) for row in rows]
+    wide = min(_COLUMN, max(map(_width, labels), default=0))
+    long = max(map(len, times), default=0)
+    for row, label, time, (_, below) in zip(rows, labels, times, branches, strict=True):
+        if row.node is None:
+            lines.append(label)
+            continue
+        notes = " · ".join(_notes(row.node, tree))
+        pad = " " * (wide - _width(label))
+        lines.append(f"{label}{pad}  {row.node.state:<11}  {time:>{long}}  {notes}".rstrip())
+        if error := _error(row.node):
+            lines.append(f"{below}  {error}")
+    return "\n".join(lines)
+
+
+def _label(row: Row, tree: Tree) -> str:
+    if row.node is None:
+        return _fold(row.folded, tree)
+    name = f" ({_clean(row.node.name, _LABEL)})" if row.node.name else ""
+    return f"{SHAPES[row.node.state]} {_clean(row.node.key, _LABEL)}{name}"
+
+
+def _branches(rows: list[Row]) -> list[tuple[str, str]]:
+    """What stands left of each row, and left of a second line below it."""
+    result = []
+    goes_on: list[bool] = []  # per level: whether a later row continues its line
+    for row in reversed(rows):
+        has_children = len(goes_on) > row.depth + 1 and goes_on[row.depth + 1]
+        last = len(goes_on) <= row.depth or not goes_on[row.depth]
+        del goes_on[row.depth + 1 :]
+        goes_on.extend([False] * (row.depth + 1 - len(goes_on)))
+        left = "".join("│  " if line else "   " for line in goes_on[: row.depth])
+        below = left + ("   " if last else "│  ") + ("│" if has_children else " ")
+        result.append((left + ("└─ " if last else "├─ "), below))
+        goes_on[row.depth] = True
+    return result[::-1]
+
+
+def _width(label: str) -> int:
+    """Terminal cells."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in label
+    )
+
+
+# ---------------------------------------------------------------- HTML
+
+
+def html(tree: Tree, now_us: int, *, limit: int = 500) -> str:
+    """The tree as nested `<details>`, with its style, in one piece that stands on its own."""
+    rows = outline(tree, limit)
+    opened = _opened(rows)
+    parts = [f'<div class="nbtasks-tree"><style>{STYLE}</style>', _head(tree, now_us)]
+    depth = -1
+    for row, below in zip_longest(rows, rows[1:]):
+        parts.append(_close(depth - row.depth) if row.depth <= depth else "<ul>")
+        depth = row.depth
+        branch = below is not None and below.depth > depth
+        parts.append("<li>" + _item(row, tree, now_us, branch=branch, opened=opened))
+    parts.append(_close(depth, last=True) if rows else "")
+    parts.append("</div>")
+    return "".join(parts)
+
+
+def _close(levels: int, *, last: bool = False) -> str:
+    """Ends the latest row, and `levels` branches above it."""
+    return "</li>" + "</ul></details></li>" * levels + ("</ul>" if last else "")
+
+
+def _opened(rows: list[Row]) -> set[str]:
+    """The branches that show what is in them: all of a small tree, else where eyes are needed."""
+    small = len(rows) <= _OPEN_UP_TO
+    opened: set[str] = set()
+    line: list[str] = []
+    for row in rows:
+        node = row.node
+        if node is None:
+            continue
+        del line[row.depth :]
+        line.append(node.path)
+        if small or (node.reached and node.state in URGENT):
+            opened.update(line)
+    return opened
+
+
+def _item(row: Row, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) -> str:
+    """A row. The elements are chosen for where no style is: `code` and `strong` stand out."""
+    node = row.node
+    if node is None:
+        return f"<div><q>{_fold(row.folded, tree)}</q></div>"
+    classes = f"nbt-{node.state}{'' if node.reached else ' nbt-dim'}"
+    notes, error = _notes(node, tree), _error(node)
+    label, path = _clean(node.key, _LABEL), _clean(node.path, 1000)
+    title = f' title="{escape(path)}"' if path != label else ""
+    cells = [
+        f'<i aria-hidden="true">{SHAPES[node.state]}</i>',
+        f"<code{title}>{escape(label)}</code>",
+        f"<small>{_safe(node.name)}</small>" if node.name else "",
+        f"<em>{escape(' · '.join(notes))}</em>" if notes else "",
+        f"<span>{node.state}</span>",
+        f"<time>{_time(node, now_us)}</time>",
+        f"<br><strong>{escape(error)}</strong>" if error else "",
+    ]
+    line = " ".join(filter(None, cells))
+    if not branch:
+        return f'<div class="{classes}">{line}</div>'
+    mark = " open" if node.path in opened else ""
+    return f'<details{mark}><summary class="{classes}">{line}</summary>'
+
+
+def _safe(value: object) -> str:
+    return escape(_clean(value, _LABEL))
+
+
+def _head(tree: Tree, now_us: int) -> str:
+    run, state = tree.run, tree.status.lower()
+    name = f"<small>{_safe(run.name)}</small> " if run.name and run.name != run.job else ""
+    parts = [
+        f'<div class="nbt-head nbt-{state}">',
+        f"<b>{_safe(run.job)}</b> {_safe(run.version)} {name}",
+        f'<span><i aria-hidden="true">{SHAPES[state]}</i> {state}</span> ',
+        f"<time>{_took(tree, now_us)}</time></div>",
+        *(f'<div class="nbt-facts">{escape(line)}</div>' for line in _facts(tree)),
+    ]
+    kind = "facts" if tree.status == Status.WAITING else "error"
+    parts += [f'<div class="nbt-{kind}">{escape(line)}</div>' for line in _remarks(tree, now_us)]
+    return "".join([*parts, _bar(tree)])
+
+
+def _bar(tree: Tree) -> str:
+    """How much of the run is in which state; decoration, the facts say the same in words."""
+    shares = [(state.replace(" ", "-"), tree.counts[state]) for state in SHAPES]
+    parts = [f'<i class="nbt-{name}" style="flex-grow:{n}"></i>' for name, n in shares if n]
+    return f'<div class="nbt-bar" aria-hidden="true">{"".join(parts)}</div>' if parts else ""

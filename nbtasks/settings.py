@@ -1,0 +1,112 @@
+"""The settings in force, and where each comes from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from nbtasks.errors import NbtasksError
+
+__all__ = ["Durability", "Settings"]
+
+Durability = Literal["task", "relaxed"]
+
+_FOLDER = ".nbtasks"
+_DURABILITIES = ("task", "relaxed")
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass
+class Settings:
+    """What holds now. An argument of `nb.configure` wins over the environment, which wins over
+    the default.
+
+    ```python
+    import nbtasks as nb
+
+    assert nb.config.durability in ("task", "relaxed")
+    print(nb.config)  # each setting, its value, and where it comes from
+    ```
+    """
+
+    _given: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the journal: `NBTASKS_HOME`, else the nearest `.nbtasks` from
+        the working directory upward, else a new one in the working directory."""
+        return cast("Path", self._resolve("home")[0])
+
+    @property
+    def durability(self) -> Durability:
+        """`task`: a task's outcome is on the disk before its call returns. `relaxed`: it is with
+        the operating system, which survives a killed process but not a power cut."""
+        return cast("Durability", self._resolve("durability")[0])
+
+    @property
+    def tree(self) -> bool:
+        """Whether a run shows its tree in the notebook."""
+        return bool(self._resolve("tree")[0])
+
+    def configure(self, **given: object) -> None:
+        """Sets what is given; `None` goes back to the environment or the default.
+
+        Raises:
+            NbtasksError: A name is unknown, or a value is not one of those allowed.
+        """
+        checked: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in _NAMES:
+                known = ", ".join(_NAMES)
+                raise NbtasksError(f"There is no setting {name!r}. There are: {known}.")
+            checked[name] = None if value is None else _parse(name, value, "nb.configure")
+        for name, value in checked.items():
+            if value is None:
+                self._given.pop(name, None)
+            else:
+                self._given[name] = value
+
+    def _resolve(self, name: str) -> tuple[Any, str]:
+        if name in self._given:
+            return self._given[name], "nb.configure"
+        variable = f"NBTASKS_{name.upper()}"
+        if text := os.environ.get(variable):
+            return _parse(name, text, variable), variable
+        if name == "home":
+            return _nearest_home()
+        return _DEFAULTS[name], "default"
+
+    def __repr__(self) -> str:
+        lines = []
+        for name in _NAMES:
+            value, origin = self._resolve(name)
+            lines.append(f"{name:<11} {value!s:<40} {origin}")
+        return "\n".join(lines)
+
+
+_DEFAULTS: dict[str, Any] = {"durability": "task", "tree": True}
+_NAMES = ("home", *_DEFAULTS)
+
+
+def _parse(name: str, value: object, origin: str) -> object:
+    if name == "home":
+        return Path(str(value)).expanduser().absolute()
+    if name == "durability":
+        if value in _DURABILITIES:
+            return value
+        allowed = " or ".join(map(repr, _DURABILITIES))
+        raise NbtasksError(f"durability is {allowed}, not {value!r} (from {origin}).")
+    text = str(value).lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise NbtasksError(f"{name} is True or False, not {value!r} (from {origin}).")
+
+
+def _nearest_home() -> tuple[Path, str]:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / _FOLDER).is_dir():
+            return folder / _FOLDER, "found from the working directory"
+    return here / _FOLDER, "default"

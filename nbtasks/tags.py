@@ -1,0 +1,277 @@
+"""Tagged JSON: an object with one `$name` key stands for a value that JSON lacks.
+
+>>> tag({1, 2}) in ({"$set": [1, 2]}, {"$set": [2, 1]})
+True
+>>> untag({"$complex": ["1.0", "-2.5"]})
+(1-2.5j)
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import importlib
+import pathlib
+import sys
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+__all__ = ["Untagged", "tag", "untag"]
+
+#: What holds more than its fields.
+_BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
+_MAX_INT = 1 << 53  # JSON readers other than Python's keep integers only up to here
+
+
+class Untagged(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
+    """There is no tag for a value of this type."""
+
+
+def tag(value: object) -> Any:
+    """The value as JSON with tags.
+
+    Raises:
+        Untagged: No tag fits the value, or a value inside it.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return _PLAIN[kind](value)
+    if kind in _WRITERS:
+        name, write = _WRITERS[kind]
+        return {name: write(value)}
+    if isinstance(value, enum.Enum):
+        return _tag_enum(value)
+    if isinstance(value, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
+        return {"$path": [kind.__name__, str(value)]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, _BUILTIN):
+        return {"$dataclass": [*_importable(kind), _fields(value)]}
+    if _is_model(kind):
+        return {"$model": [*_importable(kind), _state(value)]}
+    raise Untagged(kind)
+
+
+def untag(value: Any) -> Any:
+    """The value that `tag` was given."""
+    if type(value) is list:
+        return [untag(item) for item in value]
+    if type(value) is dict:
+        if len(value) == 1:
+            ((name, content),) = value.items()
+            if name in _READERS:
+                return _READERS[name](content)
+            if name[:1] == "$":  # a dict with such a key is recorded as $dict
+                raise ValueError(f"{name} is unknown to this nbtasks")
+        return {key: untag(item) for key, item in value.items()}
+    return value
+
+
+def _tag_int(value: int) -> Any:
+    return value if -_MAX_INT <= value <= _MAX_INT else {"$int": hex(value)}
+
+
+def _tag_float(value: float) -> Any:
+    return value if value - value == 0 else {"$float": repr(value)}  # inf and nan differ
+
+
+def _tag_str(value: str) -> Any:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return {"$str": _b64(value.encode("utf-8", "surrogatepass"))}
+    return value
+
+
+def _tag_dict(value: dict[Any, Any]) -> Any:
+    if all(type(key) is str and key[:1] != "$" for key in value):
+        return {key: tag(item) for key, item in value.items()}
+    return {"$dict": [[tag(key), tag(item)] for key, item in value.items()]}
+
+
+def _tag_datetime(value: dt.datetime) -> list[Any]:
+    zone = value.tzinfo
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return [value.replace(tzinfo=None).isoformat(), zone.key, value.fold]
+    _refuse_zone(zone)
+    return [value.isoformat(), None, value.fold]
+
+
+def _tag_time(value: dt.time) -> list[Any]:
+    _refuse_zone(value.tzinfo)
+    return [value.isoformat(), value.fold]
+
+
+def _refuse_zone(zone: dt.tzinfo | None) -> None:
+    # A fixed offset is in the ISO text; any other zone would come back as one.
+    if zone is not None and (type(zone) is not dt.timezone or zone.tzname(None)[:3] != "UTC"):
+        raise Untagged(zone)
+
+
+def _importable(kind: type) -> list[str]:
+    """Where the class is found again: through its current definition, never a copy of it."""
+    if "<locals>" in kind.__qualname__ or _lookup(kind.__module__, kind.__qualname__) is not kind:
+        raise Untagged(kind)
+    return [kind.__module__, kind.__qualname__]
+
+
+def _lookup(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _is_model(kind: type) -> bool:
+    # Only where pydantic is loaded can there be a model; loading it is not worth the question.
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(kind, pydantic.BaseModel)
+
+
+def _tag_enum(value: enum.Enum) -> Any:
+    if isinstance(value, enum.Flag):  # a combination of flags has no name that finds it again
+        return {"$flag": [*_importable(type(value)), value.value]}
+    return {"$enum": [*_importable(type(value)), value.name]}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(value)]
+    if set(getattr(value, "__dict__", {})) - set(names):
+        raise Untagged(value)  # it carries more than its fields
+    try:
+        return {name: tag(getattr(value, name)) for name in names}
+    except AttributeError:
+        raise Untagged(value) from None  # a field that was never set
+
+
+def _state(value: Any) -> list[Any]:
+    state = value.__getstate__()
+    extra = state.get("__pydantic_extra__")  # a RootModel has none
+    if state.get("__pydantic_private__"):
+        raise Untagged(value)
+    fields_set = sorted(state["__pydantic_fields_set__"])
+    return [_tag_dict(state["__dict__"]), None if extra is None else _tag_dict(extra), fields_set]
+
+
+def _read_dataclass(content: list[Any]) -> Any:
+    module, qualname, recorded = content
+    kind = _lookup(module, qualname)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise TypeError(f"{module}.{qualname} is no dataclass any more")
+    # Not by its __init__, which may take something else, or count what it is given twice.
+    value: Any = object.__new__(kind)
+    for known in dataclasses.fields(kind):
+        if known.name in recorded:
+            item = untag(recorded[known.name])
+        elif known.default is not dataclasses.MISSING:
+            item = known.default
+        elif known.default_factory is not dataclasses.MISSING:
+            item = known.default_factory()
+        else:
+            raise TypeError(f"{module}.{qualname} has a new field {known.name!r} without a default")
+        object.__setattr__(value, known.name, item)
+    return value
+
+
+def _read_model(content: list[Any]) -> Any:
+    module, qualname, (recorded, extra, fields_set) = content
+    found = _lookup(module, qualname)
+    if not (isinstance(found, type) and _is_model(found)):
+        raise TypeError(f"{module}.{qualname} is no pydantic model any more")
+    kind: Any = found
+    value = object.__new__(kind)
+    fields = untag(recorded)
+    for name, known in kind.model_fields.items():  # those that were added since
+        if name not in fields and not known.is_required():
+            fields[name] = known.get_default(call_default_factory=True)
+    state = {
+        "__dict__": fields,
+        "__pydantic_extra__": untag(extra),
+        "__pydantic_fields_set__": set(fields_set),
+        "__pydantic_private__": None,
+    }
+    value.__setstate__(state)
+    return value
+
+
+def _read_enum(content: list[Any]) -> Any:
+    module, qualname, name = content
+    kind = _lookup(module, qualname)
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+        raise TypeError(f"{module}.{qualname} is no enum any more")
+    return kind[name]
+
+
+def _read_flag(content: list[Any]) -> Any:
+    module, qualname, value = content
+    kind = _lookup(module, qualname)
+    if not (isinstance(kind, type) and issubclass(kind, enum.Flag)):
+        raise TypeError(f"{module}.{qualname} is no flag any more")
+    return kind(value)
+
+
+def _read_datetime(content: list[Any]) -> dt.datetime:
+    text, zone, fold = content
+    value = dt.datetime.fromisoformat(text)
+    return value.replace(tzinfo=ZoneInfo(zone) if zone else value.tzinfo, fold=fold)
+
+
+def _items(value: Any) -> list[Any]:
+    return [tag(item) for item in value]
+
+
+def _b64(value: bytes | bytearray) -> str:
+    return base64.b64encode(value).decode()
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    type(None): lambda value: value,
+    bool: lambda value: value,
+    int: _tag_int,
+    float: _tag_float,
+    str: _tag_str,
+    list: _items,
+    dict: _tag_dict,
+}
+_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    tuple: ("$tuple", _items),
+    set: ("$set", _items),
+    frozenset: ("$frozenset", _items),
+    bytes: ("$bytes", _b64),
+    bytearray: ("$bytearray", _b64),
+    dt.datetime: ("$datetime", _tag_datetime),
+    dt.date: ("$date", dt.date.isoformat),
+    dt.time: ("$time", _tag_time),
+    dt.timedelta: ("$timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
+    Decimal: ("$decimal", str),
+    uuid.UUID: ("$uuid", str),
+    complex: ("$complex", lambda value: [repr(value.real), repr(value.imag)]),
+    range: ("$range", lambda value: [value.start, value.stop, value.step]),
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "$int": lambda text: int(text, 16),
+    "$float": float,
+    "$str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
+    "$dict": lambda pairs: {untag(key): untag(item) for key, item in pairs},
+    "$tuple": lambda items: tuple(map(untag, items)),
+    "$set": lambda items: set(map(untag, items)),
+    "$frozenset": lambda items: frozenset(map(untag, items)),
+    "$bytes": base64.b64decode,
+    "$bytearray": lambda text: bytearray(base64.b64decode(text)),
+    "$datetime": _read_datetime,
+    "$date": dt.date.fromisoformat,
+    "$time": lambda content: dt.time.fromisoformat(content[0]).replace(fold=content[1]),
+    "$timedelta": lambda parts: dt.timedelta(*parts),
+    "$decimal": Decimal,
+    "$uuid": uuid.UUID,
+    "$complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+    "$range": lambda parts: range(*parts),
+    "$path": lambda parts: getattr(pathlib, parts[0])(parts[1]),
+    "$enum": _read_enum,
+    "$flag": _read_flag,
+    "$dataclass": _read_dataclass,
+    "$model": _read_model,
+}

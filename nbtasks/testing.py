@@ -1,0 +1,291 @@
+"""For the tests of your own jobs: time that jumps, journals that crash, runs that replay.
+
+```python
+import nbtasks as nb
+from nbtasks.testing import FakeClock
+
+
+@nb.job("testing-example")
+def patient(io: nb.SyncIO) -> str:
+    io.wait("three hours", 3 * 60 * 60)
+    return "done"
+
+
+with FakeClock() as clock:
+    began = clock.now()
+    assert patient.run().output == "done"  # at once
+    assert (clock.now() - began).total_seconds() == 3 * 60 * 60
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from nbtasks import clock as clocks
+from nbtasks import driver
+from nbtasks.errors import Interrupt
+from nbtasks.journal.home import HomeJournal
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import Claim, Journal, Opened, TaskTuple
+from nbtasks.kit import kit
+from nbtasks.model import Row, RunRow, values
+
+__all__ = ["Crash", "CrashingJournal", "FakeClock", "use_journal"]
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+#: Turns of the loop in which nothing new began to wait, before everything is taken to wait.
+_QUIET_TURNS = 20
+
+
+class FakeClock:
+    """Time that stands still, and jumps to the next due instant when everything waits.
+
+    Waits and back-offs of the engine go by it; `asyncio.sleep` and `time.sleep` in your own
+    functions do not.
+
+    Args:
+        start: The time that it starts at.
+    """
+
+    def __init__(self, start: datetime = _START) -> None:
+        self._us = round(start.timestamp() * 1e6)
+        self._order = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._was: clocks.Clock | None = None
+
+    def __enter__(self) -> Self:
+        self._was = clocks.use(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._was is not None:
+            clocks.use(self._was)
+
+    def now(self) -> datetime:
+        """The time now, in UTC."""
+        return clocks.at(self._us)
+
+    def advance(self, seconds: float) -> None:
+        """Moves time on; who is due then goes on."""
+        self._us += round(timedelta(seconds=seconds) / timedelta(microseconds=1))
+        while self._sleepers and self._sleepers[0][0] <= self._us:
+            self._wake()
+
+    def micros(self) -> int:
+        """The time now in epoch microseconds."""
+        return self._us
+
+    def sleep_until(self, due_us: int) -> None:
+        """Jumps there: what blocks waits for nothing else."""
+        self._us = max(self._us, due_us)
+
+    async def wait_until(self, due_us: int) -> None:
+        """Waits until time has come to `due_us`, by `advance` or by a jump."""
+        if due_us <= self._us:
+            return
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (due_us, next(self._order), future))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._jump_when_quiet())
+        await future
+
+    async def _jump_when_quiet(self) -> None:
+        while self._sleepers:
+            waiting = len(self._sleepers)
+            for _ in range(_QUIET_TURNS):
+                await asyncio.sleep(0)
+            while driver.busy_threads():
+                await asyncio.sleep(0.001)
+                waiting = -1
+            if waiting == len(self._sleepers):
+                self._us = max(self._us, self._sleepers[0][0])
+                self._wake()
+
+    def _wake(self) -> None:
+        future = heapq.heappop(self._sleepers)[2]
+        if not future.done():
+            future.get_loop().call_soon_threadsafe(
+                lambda: None if future.done() else future.set_result(None)
+            )
+
+
+class Crash(Interrupt):
+    """What `CrashingJournal` raises: the process is gone, as far as the run can tell."""
+
+
+class CrashingJournal:
+    """A journal whose process dies at the n-th write.
+
+    Rows that were put but not yet flushed die with it, as they do with a real process.
+
+    Args:
+        inner: The journal that survives.
+        at: The number of the write, from 1, that is the last; 0 is never.
+        when: Whether that write itself is lost or kept.
+        kill: Kill this very process with SIGKILL instead of raising `Crash`.
+
+    Attributes:
+        writes: How many writes there were so far.
+        crashed: Whether it died.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.journal.memory import MemoryJournal
+    from nbtasks.testing import Crash, CrashingJournal, use_journal
+
+
+    @nb.job("crashing-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("one", int, "1") + io.run_task("two", int, "2")
+
+
+    kept = MemoryJournal()
+    for n in range(1, 20):
+        with use_journal(CrashingJournal(kept, at=n)):
+            try:
+                assert body.run().output == 3
+                break
+            except Crash:
+                pass
+    ```
+    """
+
+    def __init__(
+        self,
+        inner: Journal,
+        *,
+        at: int = 0,
+        when: Literal["before", "after"] = "before",
+        kill: bool = False,
+    ) -> None:
+        self._inner = inner
+        self._at = at
+        self._when = when
+        self._kill = kill
+        self._buffer: list[tuple[Row, tuple[Any, ...]]] = []
+        self.writes = 0
+        self.crashed = False
+
+    def _die(self) -> None:
+        if self._kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.crashed = True
+        _abandon(self._inner)
+        self._check()
+
+    def _check(self) -> None:
+        if self.crashed:
+            raise Crash(f"The journal crashed at write {self._at}, as the test asked for.")
+
+    def _hand_over(self) -> None:
+        buffer, self._buffer = self._buffer, []
+        for row, snapshot in buffer:
+            self._inner.put(type(row)(*snapshot))
+
+    def claim(self, claim: Claim) -> Opened:
+        """As the port says."""
+        self._check()
+        return self._inner.claim(claim)
+
+    def release(self, run: RunRow) -> None:
+        """As the port says; the record of the end is one more write."""
+        self._check()
+        self.put(run)
+        self._hand_over()
+        self._inner.release(run)
+
+    def put(self, row: Row) -> None:
+        """As the port says."""
+        self._check()
+        self.writes += 1
+        dies = self.writes == self._at
+        if not dies or self._when == "after":
+            self._buffer.append((row, values(row)))
+        if dies:
+            if self._when == "after":
+                self._hand_over()
+                self._inner.sync()
+            self._die()
+
+    def flush(self) -> None:
+        """As the port says."""
+        self._check()
+        self._hand_over()
+        self._inner.flush()
+
+    def sync(self) -> None:
+        """As the port says."""
+        self._check()
+        self._hand_over()
+        self._inner.sync()
+
+    def put_blob(self, data: bytes) -> str:
+        """As the port says."""
+        self._check()
+        return self._inner.put_blob(data)
+
+    def get_blob(self, name: str) -> bytes:
+        """As the port says."""
+        return self._inner.get_blob(name)
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """As the port says."""
+        return self._inner.runs(run_id=run_id, job=job)
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """As the port says."""
+        return self._inner.tasks(run_id)
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """As the port says."""
+        return self._inner.query(sql, params)
+
+    def close(self) -> None:
+        """As the port says."""
+        self._inner.close()
+
+
+@contextlib.contextmanager
+def use_journal(journal: Journal) -> Iterator[Journal]:
+    """Records everything in `journal` instead of the home, inside the block.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.journal.memory import MemoryJournal
+    from nbtasks.testing import use_journal
+
+    with use_journal(MemoryJournal()):
+        assert nb.runs().empty
+    ```
+    """
+    was, kit.given = kit.given, journal
+    try:
+        yield journal
+    finally:
+        kit.given = was
+
+
+def _abandon(journal: Journal) -> None:
+    """Leaves a journal as the death of its process would."""
+    if isinstance(journal, MemoryJournal):
+        journal._claimed.clear()  # noqa: SLF001 - no user of a journal may do this
+    elif isinstance(journal, HomeJournal) and journal._segment is not None:  # noqa: SLF001 - as above
+        journal._segment.close()  # noqa: SLF001 - as above
+        journal._segment = None  # noqa: SLF001 - as above
+        journal._claimed.clear()  # noqa: SLF001 - as above

@@ -1,0 +1,466 @@
+"""What every journal does: the docstrings of `nbtasks.journal.port`, sentence by sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import Journal
+from nbtasks.model import ReuseRow, Status, TaskRow
+
+RUNS = [
+    "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
+    "finished_at", "duration", "seconds", "executions", "tasks", "failed", "error_type",
+    "error_message", "payload", "output", "notebook", "host", "pid",
+]  # fmt: skip
+TASKS = [
+    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
+    "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
+    "output_bytes", "error_type", "error_message", "seq",
+]  # fmt: skip
+ATTEMPTS = [
+    "run_id", "path", "attempt", "status", "started_at", "finished_at", "duration", "seconds",
+    "error_type", "error_message", "traceback", "retry_at",
+]  # fmt: skip
+LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
+VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS}
+
+PATH, STATUS, EXECUTION, REUSED = 1, 4, 5, 6  # in the tuples of tasks
+
+WRITES = [
+    "delete from run",
+    "update run set key = 'x'",
+    "insert into meta values (7)",
+    "with seven as (select 7) insert into meta from seven",
+    "explain analyze delete from run",
+    "drop view runs",
+    "create table mine (a int)",
+    "create temp table mine (a int)",
+    "alter table run add column a int",
+    "copy runs to 'stolen.csv'",
+    "explain analyze copy runs to 'stolen.csv'",
+    "export database 'stolen'",
+    "attach 'stolen.duckdb'",
+    "use memory",
+    "checkpoint",
+    "vacuum",
+    "pragma threads=1",
+    "set threads = 1",
+    "call pragma_version()",
+    "begin",
+    "load json",
+    "install httpfs",
+    "prepare q as select 1",
+    "select 1; select 2",
+    "select 1; delete from run",
+    "",
+    "-- nothing",
+]
+
+
+@pytest.fixture(params=["in memory", "in a home"])
+def journal(request, open_home) -> Journal:
+    made: Journal = MemoryJournal() if request.param == "in memory" else open_home()
+    return made
+
+
+class TestEveryJournal:
+    # -- claim ----------------------------------------------------------------------------------
+
+    def test_gives_a_new_run_where_there_is_none(self, journal, rows):
+        claim = rows.claim(payload="[1]", payload_kind="json")
+
+        opened = journal.claim(claim)
+
+        assert opened.fresh
+        assert opened.run.run_id == claim.make.run_id
+        assert (opened.run.status, opened.run.executions) == ("RUNNING", 1)
+        assert (opened.run.payload, opened.run.payload_kind) == ("[1]", "json")
+        assert (opened.run.host, opened.run.pid) == (os.uname().nodename, os.getpid())
+        assert (opened.tasks, opened.logs) == ({}, {})
+
+    def test_has_the_start_of_an_execution_among_its_runs_at_once(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        assert [(r.run_id, r.status, r.executions) for r in journal.runs()] == [
+            (run.run_id, "RUNNING", 1)
+        ]
+
+    def test_goes_on_with_the_latest_run_of_the_same_job_version_and_key(self, journal, rows):
+        rows.finished(journal)
+        journal.release(journal.claim(rows.claim(new=True)).run)
+        latest = journal.runs()[-1]
+
+        opened = journal.claim(rows.claim(source="the cell as it is now", notebook="b.ipynb"))
+
+        assert not opened.fresh
+        assert opened.run.run_id == latest.run_id
+        assert (opened.run.status, opened.run.executions) == ("RUNNING", 2)
+        assert opened.run.finished_us is None
+        assert opened.run.started_us == latest.started_us < opened.run.execution_us
+        assert (opened.run.source, opened.run.notebook) == ("the cell as it is now", "b.ipynb")
+
+    @pytest.mark.parametrize(
+        "other",
+        [{"key": "other"}, {"job": "other"}, {"version": "other"}],
+        ids=lambda o: next(iter(o)),
+    )
+    def test_begins_a_new_run_for_another(self, journal, rows, other):
+        rows.finished(journal)
+
+        assert journal.claim(rows.claim(**other)).fresh
+
+    def test_begins_a_new_run_where_one_is_wanted(self, journal, rows):
+        first = rows.finished(journal)
+
+        opened = journal.claim(rows.claim(new=True))
+
+        assert opened.fresh
+        assert opened.run.run_id != first.run_id
+        assert len(journal.runs()) == 2
+
+    def test_gives_the_very_run_that_is_named(self, journal, rows):
+        first = rows.finished(journal, tasks=2)
+        journal.release(journal.claim(rows.claim(new=True)).run)
+
+        opened = journal.claim(rows.claim(run_id=first.run_id))
+
+        assert opened.run.run_id == first.run_id
+        assert list(opened.tasks) == ["t1", "t2"]
+
+    def test_says_which_run_it_has_not(self, journal, rows):
+        with pytest.raises(NotFoundError, match="'no-such-run'"):
+            journal.claim(rows.claim(run_id="no-such-run"))
+
+        assert journal.runs() == []
+
+    def test_refuses_a_run_that_is_being_executed(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        with pytest.raises(RunBusyError) as refused:
+            journal.claim(rows.claim())
+
+        said = str(refused.value)
+        assert run.run_id in said
+        assert "'job'" in said
+        assert "this very process" in said
+        assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", said)
+        assert journal.runs()[0].executions == 1
+
+    def test_refuses_it_by_its_id_too(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        with pytest.raises(RunBusyError):
+            journal.claim(rows.claim("whatever", run_id=run.run_id))
+
+    def test_refuses_it_to_another_thread(self, journal, rows):
+        journal.claim(rows.claim())
+
+        with ThreadPoolExecutor() as threads, pytest.raises(RunBusyError):
+            threads.submit(journal.claim, rows.claim()).result()
+
+    def test_gives_a_run_to_one_of_many_threads_that_claim_it_at_once(self, journal, rows):
+        claims = [rows.claim() for _ in range(4)]
+        together = threading.Barrier(len(claims))
+
+        def claim(wanted):
+            together.wait()
+            try:
+                return journal.claim(wanted).run.run_id
+            except RunBusyError:
+                return None
+
+        with ThreadPoolExecutor(len(claims)) as threads:
+            got = list(threads.map(claim, claims))
+
+        assert sum(run_id is not None for run_id in got) == 1
+        assert len(journal.runs()) == 1
+
+    def test_lets_other_runs_be_executed_meanwhile(self, journal, rows):
+        first = journal.claim(rows.claim("a")).run
+        second = journal.claim(rows.claim("b")).run
+        third = journal.claim(rows.claim("a", new=True)).run
+
+        assert len({first.run_id, second.run_id, third.run_id}) == 3
+
+    def test_lets_a_run_be_had_again_when_it_is_released(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        run.status, run.output = "FAILED", "1"
+        journal.release(run)
+
+        assert [(r.status, r.output) for r in journal.runs()] == [("FAILED", "1")]
+        assert journal.claim(rows.claim()).run.executions == 2
+
+    def test_counts_the_executions(self, journal, rows):
+        for executions in (1, 2, 3):
+            run = journal.claim(rows.claim()).run
+            assert run.executions == executions
+            journal.release(run)
+
+    # -- what it gives of an earlier execution ----------------------------------------------------
+
+    def test_gives_the_tasks_by_path_in_the_order_of_their_seq(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        for path, seq in [("b", 2), ("a/x", 4), ("c", 1), ("a", 3)]:
+            journal.put(rows.task(run, path, seq))
+        journal.release(run)
+
+        opened = journal.claim(rows.claim())
+
+        assert list(opened.tasks) == ["c", "b", "a", "a/x"]
+        assert [row[PATH] for row in journal.tasks(run.run_id)] == ["c", "b", "a", "a/x"]
+        assert opened.tasks["a"] == journal.tasks(run.run_id)[2]
+
+    def test_gives_each_field_of_a_task_as_it_was_put(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        put = TaskRow(
+            run.run_id, "a", 1, "A", "FAILED", 1, False, 2, 3, 4, 5, 6, 7, 8, True,
+            "[1]", '{"a":1}', "json", 7, "0" * 40, '{"type":"E"}',
+        )  # fmt: skip
+        journal.put(put)
+        journal.sync()
+
+        assert [TaskRow(*values) for values in journal.tasks(run.run_id)] == [put]
+
+    def test_keeps_the_last_snapshot_of_a_task(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.task(run, "a", 1, status="RUNNING", params="[1]"))
+        journal.sync()
+        assert journal.tasks(run.run_id)[0][STATUS] == "RUNNING"
+        journal.put(rows.task(run, "a", 1, status="FAILED"))
+        journal.put(rows.task(run, "a", 1, output="2"))
+        journal.sync()
+
+        found = [TaskRow(*values) for values in journal.tasks(run.run_id)]
+
+        assert [(row.status, row.params, row.output) for row in found] == [("COMPLETED", None, "2")]
+
+    def test_takes_the_values_of_a_row_when_it_is_put(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        row = rows.task(run, "a", 1, output="1", output_kind="json")
+        journal.put(row)
+        row.output, row.status = "2", Status.FAILED
+        run.key = "changed, but not put"
+        journal.sync()
+
+        assert journal.query("select output, status from tasks").values.tolist() == [
+            ["1", "COMPLETED"]
+        ]
+        assert [r.key for r in journal.runs()] == ["k"]
+
+    def test_keeps_rows_of_one_run_out_of_another(self, journal, rows):
+        first, second = (journal.claim(rows.claim(key)).run for key in "ab")
+        journal.put(rows.task(first, "same", 1, output="1"))
+        journal.put(rows.task(second, "same", 1, output="2"))
+        journal.put(rows.log(first, "hello"))
+        journal.release(first)
+        journal.release(second)
+
+        assert [TaskRow(*row).output for row in journal.tasks(first.run_id)] == ["1"]
+        assert [TaskRow(*row).output for row in journal.tasks(second.run_id)] == ["2"]
+        assert journal.claim(rows.claim("b")).logs == {}
+
+    def test_counts_what_the_body_has_logged(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        for message in ("twice", "once", "twice"):
+            journal.put(rows.log(run, message))
+        journal.put(rows.log(run, "once", data='{"a":1}'))
+        journal.put(rows.log(run, "once", level="error"))
+        journal.put(rows.log(run, "of a task", path="a"))
+        journal.release(run)
+
+        assert journal.claim(rows.claim()).logs == {
+            ("info", "twice", None): 2,
+            ("info", "once", None): 1,
+            ("info", "once", '{"a":1}'): 1,
+            ("error", "once", None): 1,
+        }
+
+    def test_marks_the_tasks_that_were_answered_from_it(self, journal, rows):
+        other = rows.finished(journal, "other", tasks=5)
+        rows.finished(journal, tasks=5)
+        run = journal.claim(rows.claim()).run
+        journal.put(ReuseRow(run.run_id, run.executions, [(1, 2), (4, 4)]))
+        journal.put(rows.task(run, "t5", 5))  # ran again
+        journal.release(run)
+
+        def marks(run_id):
+            return [(row[EXECUTION], row[REUSED]) for row in journal.tasks(run_id)]
+
+        assert marks(other.run_id) == [(1, False)] * 5
+        assert marks(run.run_id) == [(2, True), (2, True), (1, False), (2, True), (2, False)]
+        seen = journal.query("select reused from tasks where run_id = ?", [run.run_id])
+        assert seen.reused.tolist() == [True, True, False, True, False]
+        again = journal.claim(rows.claim())
+        assert [row[REUSED] for row in again.tasks.values()] == [True, True, False, True, False]
+
+    def test_shows_marks_of_the_latest_execution_only(self, journal, rows):
+        rows.finished(journal, tasks=2)
+        run = journal.claim(rows.claim()).run
+        journal.put(ReuseRow(run.run_id, 2, [(1, 2)]))
+        journal.release(run)
+        journal.release(journal.claim(rows.claim()).run)
+
+        assert journal.query("select reused from tasks").reused.tolist() == [False, False]
+
+    # -- values -----------------------------------------------------------------------------------
+
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(texts=st.lists(st.text(), min_size=1, max_size=30))
+    def test_keeps_any_text(self, journal, rows, texts):
+        run = journal.claim(rows.claim(new=True)).run
+        for seq, text in enumerate(texts):
+            journal.put(rows.task(run, f"t{seq}", seq, name=text, output=text))
+            journal.put(rows.log(run, text, path="t", logged_us=seq))
+        journal.release(run)
+
+        found = [TaskRow(*values) for values in journal.tasks(run.run_id)]
+        assert [(row.name, row.output) for row in found] == [(text, text) for text in texts]
+        seen = journal.query("select message from logs where run_id = ?", [run.run_id])
+        assert seen.message.tolist() == texts
+
+    def test_keeps_a_text_that_is_no_utf_8_as_near_as_can_be(self, journal, rows):
+        """A file's name may be one, and so may what a subprocess says."""
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.log(run, os.fsdecode(b"caf\xe9.csv")))
+        journal.put(rows.log(run, "after it"))
+        journal.release(run)
+
+        first, second = journal.query("select message from logs").message
+
+        assert first.startswith("caf")
+        assert first.endswith(".csv")
+        assert second == "after it"
+
+    def test_gives_back_the_bytes_of_a_blob(self, journal):
+        for data in (b"", b"\x00\xff\n", os.urandom(2 << 20)):
+            assert journal.get_blob(journal.put_blob(data)) == data
+
+    def test_names_a_blob_by_its_content(self, journal):
+        assert journal.put_blob(b"one") == journal.put_blob(b"one") != journal.put_blob(b"two")
+
+    def test_says_which_blob_is_missing(self, journal):
+        with pytest.raises(UnreadableValueError, match="0" * 40):
+            journal.get_blob("0" * 40)
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def test_lists_the_runs_oldest_first(self, journal, rows):
+        made = [rows.finished(journal, key).run_id for key in "cab"]
+        journal.release(journal.claim(rows.claim("c")).run)  # this changes no order
+
+        assert [run.run_id for run in journal.runs()] == made
+
+    def test_lists_one_run_or_those_of_a_job(self, journal, rows):
+        a = journal.claim(rows.claim(job="a")).run
+        b = journal.claim(rows.claim(job="b")).run
+
+        assert [run.run_id for run in journal.runs(job="a")] == [a.run_id]
+        assert [run.run_id for run in journal.runs(run_id=b.run_id)] == [b.run_id]
+        assert journal.runs(run_id=b.run_id, job="a") == []
+        assert journal.runs(run_id="none") == []
+        assert journal.tasks("none") == []
+
+    def test_gives_copies_of_its_runs(self, journal, rows):
+        rows.finished(journal)
+        journal.runs()[0].status = "CHANGED"
+
+        assert journal.runs()[0].status == "COMPLETED"
+
+    def test_sees_in_a_query_what_was_put_of_a_live_run(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.task(run, "a", 1, status="RUNNING"))
+        journal.put(rows.attempt(run, "a", 1))
+        journal.put(rows.log(run, "hello", path="a"))
+        journal.flush()
+
+        assert journal.query("select path, status from tasks").values.tolist() == [["a", "RUNNING"]]
+        assert journal.query("select path, message from logs").values.tolist() == [["a", "hello"]]
+        assert journal.query("select status from attempts").status.tolist() == ["FAILED"]
+        found = journal.query("select status, tasks from runs where run_id = $1", [run.run_id])
+        assert found.values.tolist() == [["RUNNING", 1]]
+
+    def test_takes_parameters_in_place_and_by_name(self, journal):
+        assert journal.query("select ? + ? as n", [1, 2]).n.tolist() == [3]
+        assert journal.query("select $a::int as n", {"a": 3}).n.tolist() == [3]
+
+    def test_refuses_a_query_that_is_not_one_select(self, journal, rows, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        rows.finished(journal, tasks=1)
+        before = sorted(path.name for path in tmp_path.iterdir())
+
+        for sql in WRITES:
+            with pytest.raises(JournalError):
+                journal.query(sql)
+                pytest.fail(f"it took {sql!r}")
+
+        assert [run.key for run in journal.runs()] == ["k"]
+        assert journal.query("select format from meta").format.tolist() == [1]
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+    def test_says_what_is_wrong_with_a_query(self, journal):
+        with pytest.raises(JournalError, match="no_such_view"):
+            journal.query("select * from no_such_view")
+        with pytest.raises(JournalError, match="selekt"):
+            journal.query("selekt 1")
+
+    def test_takes_every_form_of_a_query(self, journal):
+        for sql in ("from runs", "describe runs", "values (1)", "show tables"):
+            assert journal.query(sql).shape[1] > 0
+
+    @pytest.mark.parametrize("view", VIEWS)
+    def test_has_the_columns_that_the_frames_promise(self, journal, rows, view):
+        assert list(journal.query(f"from {view}").columns) == VIEWS[view]
+        empty = journal.query(f"from {view}").dtypes.to_dict()
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1))
+        journal.put(rows.log(run, "hello"))
+        journal.release(run)
+
+        frame = journal.query(f"from {view}")
+
+        assert list(frame.columns) == VIEWS[view]
+        assert len(frame) >= 1
+        dtypes = frame.dtypes.to_dict()
+        if view != "logs":
+            assert str(dtypes["status"]) == str(empty["status"]) == "category"
+            assert str(dtypes["duration"]).startswith("timedelta64")
+        times = {name for name in dtypes if name.endswith("_at")}
+        assert times
+        assert all(dtypes[name].tz is not None for name in times)
+        assert all(empty[name] == dtypes[name] for name in times)
+
+    def test_tells_a_task_from_its_parent(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        for seq, path in enumerate(["fit", "fit/A%2FA", "fit/A%2FA/train", '%5B"a",1]'], 1):
+            journal.put(rows.task(run, path, seq))
+        journal.sync()
+
+        frame = journal.query("select key, name, depth, parent from tasks")
+
+        assert frame.key.tolist() == ["fit", "A/A", "train", '["a",1]']
+        assert frame.name.tolist() == frame.key.tolist()
+        assert frame.depth.tolist() == [0, 1, 2, 0]
+        assert frame.parent.fillna("").tolist() == ["", "fit", "fit/A%2FA", ""]
+
+    def test_can_be_closed_twice(self, journal, rows):
+        rows.finished(journal)
+        journal.close()
+        journal.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_home_that_nobody_has_made_gives_empty_frames_and_stays_unmade(home, open_home, view):
+    """Looking must not leave a folder behind in whatever directory one happens to be."""
+    frame = open_home().query(f"from {view}")
+
+    assert (len(frame), list(frame.columns)) == (0, VIEWS[view])
+    assert not home.exists()

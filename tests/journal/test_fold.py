@@ -1,0 +1,618 @@
+"""From segments into DuckDB: each row exactly once, whatever dies and whoever has the file open."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtasks.errors import JournalError, RunBusyError
+from nbtasks.journal import duck, file, fold
+from nbtasks.journal import home as home_module
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.query import frame
+from nbtasks.journal.wal import SegmentReader
+from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
+
+TABLES = ("run", "task", "attempt", "log")
+
+
+def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
+    """What any DuckDB tool sees, without a word of ours."""
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def segments(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "wal").iterdir())
+
+
+# -- what a fold makes of rows --------------------------------------------------------------------
+
+
+@st.composite
+def histories(draw) -> list[Row]:
+    """What a process may write: runs whose executions only ever grow, and their tasks."""
+    rows: list[Row] = []
+    executions = {"r1": 0, "r2": 0}
+    steps = st.tuples(
+        st.sampled_from(sorted(executions)),
+        st.sampled_from(["execution", "task", "task", "log", "attempt", "reuse"]),
+        st.integers(1, 3),
+        st.sampled_from(["RUNNING", "COMPLETED", "FAILED"]),
+    )
+    for run_id, kind, number, status in draw(st.lists(steps, max_size=30)):
+        if kind == "execution" or not executions[run_id]:
+            executions[run_id] += 1
+            rows.append(
+                RunRow(run_id, "job", "job", "1", "k", status, executions=executions[run_id])
+            )
+        execution = executions[run_id]
+        if kind == "task":
+            rows.append(TaskRow(run_id, f"t{number}", number, None, status, execution))
+        elif kind == "log":
+            rows.append(LogRow(run_id, "", 0, number, "info", status))
+        elif kind == "attempt":
+            rows.append(AttemptRow(run_id, f"t{number}", number, 1, "FAILED", None))
+        elif kind == "reuse":
+            rows.append(ReuseRow(run_id, execution, [(1, number)]))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def folded():
+    """Gives the tables after a fold of each group of rows."""
+
+    def fold_all(*groups: list[Row]) -> dict[str, list[tuple[object, ...]]]:
+        for table in TABLES:
+            con.execute(f"delete from {table}")
+        for group in groups:
+            batch = fold.Batch()
+            for row in group:
+                batch.add(row.kind, values(row))
+            con.begin()
+            fold.write(con, batch)
+            con.commit()
+        return {table: con.execute(f"from {table} order by all").fetchall() for table in TABLES}
+
+    with file.in_memory() as con:
+        yield fold_all
+
+
+@settings(max_examples=30)
+@given(history=histories(), cuts=st.lists(st.integers(0, 30), max_size=3))
+def test_it_makes_no_difference_into_how_many_folds_rows_are_cut(folded, history, cuts):
+    edges = [0, *sorted(cuts), len(history)]
+    parts = [history[start:end] for start, end in itertools.pairwise(edges)]
+
+    assert folded(*parts) == folded(history)
+
+
+@settings(max_examples=30)
+@given(history=histories())
+def test_a_journal_in_memory_comes_to_the_same(folded, history):
+    journal = MemoryJournal()
+    for row in history:
+        journal.put(row)
+    tables = folded(history)
+
+    assert sorted(values(run) for run in journal.runs()) == tables["run"]
+    assert sorted(journal.tasks("r1") + journal.tasks("r2")) == tables["task"]
+
+
+def test_of_two_segments_the_later_execution_wins_in_whatever_order_they_are_read():
+    first, second = fold.Batch(), fold.Batch()
+    earlier: list[Row] = [
+        RunRow("r", "job", "job", "1", "k", "FAILED", executions=1),
+        TaskRow("r", "t", 1, status="FAILED", execution=1),
+    ]
+    later: list[Row] = [
+        RunRow("r", "job", "job", "1", "k", "COMPLETED", executions=2),
+        TaskRow("r", "t", 1, status="COMPLETED", execution=2),
+    ]
+    for batch, groups in ((first, (earlier, later)), (second, (later, earlier))):
+        for row in (row for group in groups for row in group):
+            batch.add(row.kind, values(row))
+
+    assert first == second
+    assert [row[4] for row in first.tasks.values()] == ["COMPLETED"]
+
+
+# -- exactly once ---------------------------------------------------------------------------------
+
+WRITE_AND_FOLD = """
+import itertools, random
+
+def work(acknowledge):
+    journal = HomeJournal(HOME)
+    opened = journal.claim(claim())
+    run = opened.run
+    for number in itertools.count(len(opened.tasks) + 1):
+        name = f"{run.executions}-{number}"
+        journal.put(task(run, f"t{number}", number, output=name))
+        journal.put(LogRow(run.run_id, "", 0, number, "info", name))
+        journal.sync()
+        os.write(acknowledge, f"{name}\\n".encode())
+        if number % 3 == 0:
+            journal.query("select 1")
+
+chance = random.Random(20130101)
+for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else KILLS):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        try:
+            work(write)
+        finally:
+            os._exit(1)
+    os.close(write)
+    told = os.fdopen(read)
+    first = told.readline().strip()  # it is at work; from here on it may die any time
+    clock.current().sleep_until(clock.micros() + chance.randrange(90_000))
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL, "it ended by itself"
+    for line in [first, *told]:
+        if line.strip():
+            say(line.strip())
+say("end")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
+    home, open_home, python
+):
+    kills = 40
+    process = python(WRITE_AND_FOLD.replace("KILLS", str(kills)))
+    acknowledged = list(iter(process.line, "end"))
+    process.end()
+
+    journal = open_home()
+    logged = Counter(journal.query("select message from logs").message)
+    (run,) = journal.runs()
+
+    assert len(acknowledged) >= kills
+    assert run.executions == kills
+    assert run.status == "INTERRUPTED"
+    assert set(logged.values()) == {1}
+    assert set(acknowledged) <= set(logged)
+    assert len(logged) - len(acknowledged) <= kills  # one a kill may be safe, but not told
+    last = {name.partition("-")[2]: name for name in logged}
+    tasks = journal.query("select path, output from tasks where true")
+    assert len(tasks) == len(last)
+    assert {row[0] for row in plain_read(home, "select path from tasks")} == {
+        f"t{number}" for number in last
+    }
+    assert segments(home) == []
+
+
+DIE_AT = """
+import nbtasks.journal.{module} as module
+real = module.{name}
+
+def dying(*args):
+    {before}
+    die()
+
+module.{name} = dying
+HomeJournal(HOME).query("from runs")
+say("it lived")
+"""
+
+MOMENTS = {
+    "the rows are in, not yet committed": ("fold", "reap", "real(*args)"),
+    "it is committed, not yet checkpointed": ("duck", "DuckStore._report", "pass"),
+    "it is checkpointed, nothing removed": ("duck", "_remove", "pass"),
+    "the segment was removed": ("duck", "_remove", "real(*args)"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
+    writer = python(
+        """
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        for number in range(1, 4):
+            journal.put(task(run, f"t{number}", number))
+            journal.put(LogRow(run.run_id, "", 0, number, "info", f"line {number}"))
+        journal.sync()
+        die()
+        """
+    )
+    assert writer.line() == ""
+    module, name, before = MOMENTS[moment]
+    folder = python(DIE_AT.format(module=module, name=name, before=before))
+    assert folder.line() == "", "it should have been killed at that moment"
+
+    for _ in range(2):
+        journal = open_home()
+        assert journal.query("from logs").message.tolist() == ["line 1", "line 2", "line 3"]
+        assert journal.query("from tasks").path.tolist() == ["t1", "t2", "t3"]
+        assert [run.status for run in journal.runs()] == ["INTERRUPTED"]
+    assert segments(home) == []
+
+
+def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, rows, tmp_path):
+    """As from a backup, or where its removal was lost in a power cut."""
+    journal = open_home()
+    run = journal.claim(rows.claim()).run
+    journal.put(rows.task(run, "a", 1))
+    journal.put(rows.log(run, "hello"))
+    journal.put(rows.attempt(run, "a", 1))
+    journal.release(run)
+    (segment,) = (home / "wal").iterdir()
+    shutil.copy(segment, tmp_path)
+    journal.close()
+    assert segments(home) == []
+    shutil.copy(tmp_path / segment.name, segment)
+
+    other = open_home()
+
+    for table in TABLES:
+        assert other.query(f"select count(*) as n from {table}").n.tolist() == [1], table
+    assert segments(home) == []
+
+
+def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatch):
+    monkeypatch.setattr(home_module, "FOLD_ROWS", 50)
+    journal = open_home()
+    run = journal.claim(rows.claim()).run
+    for number in range(1, 301):
+        journal.put(rows.log(run, f"{number}"))
+        journal.sync()
+    assert journal._folding is not None
+    journal._folding.join()
+
+    assert len(plain_read(home, "from log")) >= 50
+    journal.release(run)
+    assert sorted(journal.query("from logs").message.astype(int)) == list(range(1, 301))
+
+
+# -- segments that grew ---------------------------------------------------------------------------
+
+
+def test_a_segment_that_grew_is_replaced_when_all_of_it_is_folded(
+    home, open_home, rows, monkeypatch
+):
+    monkeypatch.setattr(home_module, "ROTATE_BYTES", 2000)
+    journal = open_home()
+    names = set()
+    for key in "abc":
+        run = journal.claim(rows.claim(key)).run
+        names |= set(segments(home))
+        for number in range(20):
+            journal.put(rows.log(run, f"{key} {number}"))
+        journal.release(run)
+
+    assert len(names) == 3
+    assert segments(home) == []
+    assert len(journal.query("from logs")) == 60
+    assert len(plain_read(home, "from log")) == 60
+
+
+def test_a_segment_is_not_replaced_while_a_run_goes_on(home, open_home, rows, monkeypatch):
+    monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
+    journal, other = open_home(), open_home()
+    going_on = journal.claim(rows.claim("going on")).run
+    rows.finished(journal, "short")
+
+    assert [(run.key, run.status) for run in other.runs()] == [
+        ("going on", "RUNNING"),
+        ("short", "COMPLETED"),
+    ]
+    journal.put(rows.task(going_on, "a", 1))
+    journal.release(going_on)
+    assert len(other.query("from tasks")) == 1
+
+
+@pytest.mark.parametrize("ends", ["release", "close"])
+def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
+    home, open_home, rows, monkeypatch, ends
+):
+    """Its whole run falls between the fold and the removal, and its own fold is put off."""
+    monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
+    journal = open_home()
+    run = journal.claim(rows.claim("first")).run
+    fold_now = journal._duck.fold_now
+    second = threading.Thread(target=rows.finished, args=(journal, "second", 1))
+
+    def then_another_thread(seconds: float, **options: bool) -> bool:
+        if threading.current_thread() is second:
+            return False
+        done = fold_now(seconds, **options)
+        if not second.ident:
+            second.start()
+            second.join(2)  # where it has to wait for us, it will
+        return done
+
+    monkeypatch.setattr(journal._duck, "fold_now", then_another_thread)
+    if ends == "close":
+        with monkeypatch.context() as patch:
+            patch.setattr(journal._duck, "fold_now", lambda seconds, **_: False)
+            journal.release(run)
+        journal.close()
+    else:
+        journal.release(run)
+    second.join()
+
+    found = open_home()
+    assert [run.key for run in found.runs()] == ["first", "second"]
+    assert len(found.query("from tasks")) == 1
+
+
+def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_home, rows):
+    writer, reader = open_home(), open_home()
+    rows.finished(writer, tasks=2)
+    (segment,) = (home / "wal").iterdir()
+    listing = reader._duck._segments
+
+    def then_it_goes() -> tuple[list[SegmentReader], list[str]]:
+        found = listing()
+        segment.unlink(missing_ok=True)
+        return found
+
+    reader._duck._segments = then_it_goes
+
+    assert [run.status for run in reader.runs()] == ["COMPLETED"]
+    assert len(reader.query("from tasks")) == 2
+
+
+# -- somebody else has the DuckDB file open -------------------------------------------------------
+
+
+@pytest.fixture(params=["read_write", "read_only"])
+def held_elsewhere(request, home, open_home, rows, holder) -> Iterator[None]:
+    """Another program has the file open; one run of two tasks is in it."""
+    journal = open_home()
+    rows.finished(journal, "before", tasks=2)
+    journal.close()
+    holder.hold(home / "journal.duckdb", request.param)
+    yield
+    holder.close()
+
+
+@pytest.fixture(params=["read_write", "read_only"])
+def users_own(request, home, open_home, rows) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The user has the file open in this very process."""
+    journal = open_home()
+    rows.finished(journal, "before", tasks=2)
+    journal.close()
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=request.param == "read_only") as c:
+        yield c
+
+
+def use_it(open_home, rows) -> None:
+    """Everything that a home is for, by two of its users."""
+    writer, reader = open_home(), open_home()
+    opened = writer.claim(rows.claim("before"))
+    assert list(opened.tasks) == ["t1", "t2"]
+    with pytest.raises(RunBusyError):
+        reader.claim(rows.claim("before"))
+    writer.put(ReuseRow(opened.run.run_id, 2, [(1, 1)]))
+    writer.put(rows.task(opened.run, "t2", 2, output="2"))
+    writer.put(rows.log(opened.run, "hello"))
+    writer.flush()
+    for journal in (writer, reader):
+        assert [(run.key, run.status) for run in journal.runs()] == [("before", "RUNNING")]
+        assert journal.query("from tasks").reused.tolist() == [True, False]
+        assert journal.query("from logs").message.tolist() == ["hello"]
+    opened.run.status = "COMPLETED"
+    writer.release(opened.run)
+    rows.finished(reader, "during", tasks=3)
+    for journal in (writer, reader):
+        found = journal.query("select key, status, executions, tasks from runs")
+        assert found.values.tolist() == [
+            ["before", "COMPLETED", 2, 2],
+            ["during", "COMPLETED", 1, 3],
+        ]
+    again = reader.claim(rows.claim("before"))
+    assert again.logs == {("info", "hello", None): 1}
+    assert [TaskRow(*row).output for row in again.tasks.values()] == [None, "2"]
+    again.run.status = "COMPLETED"
+    reader.release(again.run)
+    writer.close()
+    reader.close()
+
+
+def is_all_folded(home: Path, open_home) -> None:
+    """One look at the home, and any DuckDB tool sees everything in one file."""
+    assert len(open_home().runs()) == 2
+    assert segments(home) == []
+    assert plain_read(home, "select key, executions, tasks from runs") == [
+        ("before", 3, 2),
+        ("during", 1, 3),
+    ]
+    assert plain_read(home, "select count(*) from log") == [(1,)]
+
+
+def test_a_home_works_on_while_another_program_has_the_file_open(
+    held_elsewhere, home, open_home, rows, holder
+):
+    use_it(open_home, rows)
+    assert segments(home) != [], "what is not folded yet must be kept"
+    holder.close()
+
+    is_all_folded(home, open_home)
+    holder.hold(home / "journal.duckdb")  # for the fixture to close
+
+
+def test_a_home_works_on_while_the_user_has_the_file_open_in_this_process(
+    users_own, home, open_home, rows
+):
+    before = users_own.execute("select count(*) from task").fetchone()
+    assert before == (2,)
+
+    use_it(open_home, rows)
+
+    assert users_own.execute("select count(*) from task").fetchone()[0] >= 2
+    users_own.close()
+    is_all_folded(home, open_home)
+
+
+TRY = """
+import duckdb
+try:
+    duckdb.connect(str(HOME / "journal.duckdb")).close()
+    say("had it")
+except duckdb.IOException as error:
+    say("refused" if "Could not set lock" in str(error) else error)
+"""
+
+
+def test_the_users_connection_keeps_its_lock_whatever_we_do(
+    users_own, home, open_home, rows, python
+):
+    """A POSIX lock is lost when its process so much as opens and closes the file once more:
+    then two processes write, and one loses everything."""
+    use_it(open_home, rows)
+
+    python(TRY).expect("refused")
+
+
+def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, python):
+    """DuckDB's own lock is not held between the calls of a living journal."""
+    journal = open_home()
+    run = journal.claim(rows.claim()).run
+    python(TRY).expect("had it")
+    journal.put(rows.task(run, "a", 1))
+    journal.runs()
+    journal.query("from tasks")
+
+    python(TRY).expect("had it")
+    journal.release(run)
+
+
+def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch):
+    looking, working = open_home(), open_home()
+    rows.finished(working, "before")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*args: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert go_on.wait(60)
+        return frame(*args)
+
+    monkeypatch.setattr(duck, "frame", slow)
+    with ThreadPoolExecutor() as threads:
+        looks = threads.submit(looking.query, "from runs")
+        assert begun.wait(60)
+        try:
+            rows.finished(working, "during", tasks=2)
+            assert [run.key for run in working.runs()] == ["before", "during"]
+            assert not looks.done()
+        finally:
+            go_on.set()
+        assert looks.result().key.tolist() == ["before"]
+    working.close()
+    assert plain_read(home, "select key from runs") == [("before",), ("during",)]
+
+
+def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, python, monkeypatch):
+    """Jupyter keeps the last traceback, and with it whatever its frames hold."""
+    journal = open_home()
+    run = journal.claim(rows.claim()).run
+    journal.put(rows.task(run, "a", 1))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold, "reap", stop)
+        with pytest.raises(KeyboardInterrupt) as kept:
+            journal.runs()
+
+    python(TRY).expect("had it")
+    assert kept.tb is not None
+    assert journal.query("from tasks").path.tolist() == ["a"]
+
+
+def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, rows):
+    journal = open_home()
+    rows.finished(journal, tasks=1)
+    with duckdb.connect(str(home / "journal.duckdb")) as users_own:
+        users_own.execute("create sequence counter")
+        for sql in ("explain analyze delete from run", "select nextval('counter')"):
+            with pytest.raises(JournalError):
+                journal.query(sql)
+        assert users_own.execute("select count(*) from run").fetchone() == (1,)
+
+
+# -- the file is not there ------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
+    journal = open_home()
+    rows.finished(journal, "a", tasks=2)
+    assert len(plain_read(home, "from task")) == 2
+    (home / "journal.duckdb").unlink()
+
+    other = open_home()
+    for reader in (journal, other):
+        assert [run.key for run in reader.runs()] == ["a"]
+        assert reader.query("from tasks").path.tolist() == ["t1", "t2"]
+    opened = journal.claim(rows.claim("a"))
+    assert list(opened.tasks) == ["t1", "t2"]
+    journal.release(opened.run)
+    journal.close()
+
+    assert plain_read(home, "select path from tasks") == [("t1",), ("t2",)]
+    assert segments(home) == []
+
+
+def test_what_a_killed_process_wrote_last_is_taken_in_by_whoever_comes_next(
+    home, open_home, python
+):
+    process = python(
+        """
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        journal.put(task(run, "done", 1))
+        journal.put(task(run, "begun", 2, status="RUNNING"))
+        journal.flush()
+        say("flushed")
+        heard()
+        """
+    )
+    process.expect("flushed")
+    (home / "journal.duckdb").unlink()
+    process.kill()
+
+    assert open_home().query("select path, status from tasks").values.tolist() == [
+        ["done", "COMPLETED"],
+        ["begun", "INTERRUPTED"],
+    ]
+    assert len(plain_read(home, "from task")) == 2
+
+
+@pytest.mark.parametrize("who", ["goes on", "ends"])
+def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open_home, rows, who):
+    """Another process died when it had removed DuckDB's log, and not yet put the new file there.
+    What this process remembers to have folded is then no more than in its segments."""
+    journal = open_home()
+    rows.finished(journal, "first", tasks=3)
+    (home / "journal.duckdb.wal").unlink()
+
+    if who == "goes on":
+        opened = journal.claim(rows.claim("first"))
+        assert not opened.fresh
+        assert len(opened.tasks) == 3
+        journal.release(opened.run)
+    journal.close()
+
+    found = open_home()
+    assert [run.key for run in found.runs()] == ["first"]
+    assert len(found.query("from tasks")) == 3

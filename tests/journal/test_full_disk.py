@@ -1,0 +1,372 @@
+"""A disk that is full, and a home that may not be written: one clear error, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+# A job that notes each call of a task, and each task that was acknowledged, on another disk.
+JOB = """
+import resource, warnings
+import nbtasks as nb
+
+# a write that was cut short leaves a torn tail behind if its process ends there
+warnings.simplefilter("ignore", nb.JournalDamaged)
+
+NOTES = Path(os.environ["NOTES"])
+
+def note(name, number):
+    with (NOTES / name).open("a") as file:
+        file.write(f"{number}\\n")
+
+def work(number):
+    note("calls", number)
+    return "x" * 300
+
+@nb.job("filling")
+def filling(payload: int, io: nb.SyncIO) -> int:
+    done = 0
+    for number in range(payload):
+        io.run_task(f"t{number}", work, number)
+        note("acknowledged", number)
+        done += 1
+    return done
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+def go(number):
+    try:
+        say(filling.run(number).status)
+    except Exception as error:
+        say(type(error).__name__)
+        say(error)
+
+def look():
+    tasks = nb.tasks()
+    say(len(tasks), (tasks.status == "COMPLETED").sum(), len(nb.runs()))
+"""
+
+
+@pytest.fixture
+def notes(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    monkeypatch.setenv("NOTES", str(folder))
+    return folder
+
+
+def numbers(notes: Path, name: str) -> list[int]:
+    return [int(line) for line in (notes / name).read_text().split()]
+
+
+def failed_clearly(process) -> None:
+    process.expect("JournalWriteError")
+    said = process.line()
+    assert "File too large" in said or "No space left on device" in said
+    assert "Make room" in said
+    assert "run the cell again" in said
+    assert said.count("could not be written") == 1
+
+
+def no_acknowledged_task_ran_twice(notes: Path, total: int) -> None:
+    calls = Counter(numbers(notes, "calls"))
+    assert sorted(calls) == list(range(total))
+    again = {number for number, times in calls.items() if times > 1}
+    assert len(again) <= 1, "only the task that was refused may have run once more"
+    first = numbers(notes, "acknowledged")
+    first = first[: first.index(0, 1)]  # those of the first execution
+    assert len(first) >= 3
+    assert not again & set(first)
+
+
+@pytest.mark.parametrize("begun", ["a new home", "a home that is in use"])
+def test_a_run_whose_disk_fills_fails_clearly_and_goes_on_when_there_is_room(
+    home, notes, python, begun
+):
+    first = "nb.job('small')(lambda io: io.run_task('a', work, -1)).run()\n"
+    first += "(NOTES / 'calls').unlink()\n"
+    process = python(
+        JOB
+        + (first if begun == "a home that is in use" else "")
+        + """
+limit(20_000)
+go(100)
+look()
+limit(resource.RLIM_INFINITY)
+go(100)
+look()
+"""
+    )
+    other = begun == "a home that is in use"
+
+    failed_clearly(process)
+    seen, completed, runs = map(int, process.line().split())
+    process.expect("COMPLETED")
+    process.expect(f"{100 + other} {100 + other} {1 + other}")
+    process.end()
+
+    assert runs == 1 + other
+    assert seen >= completed
+    no_acknowledged_task_ran_twice(notes, 100)
+    acknowledged = numbers(notes, "acknowledged").index(0, 1)
+    assert completed >= acknowledged + other, "what was acknowledged can be read on a full disk"
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from task").fetchone() == (100 + other,)
+
+
+def test_another_process_goes_on_where_the_disk_was_full(notes, python):
+    process = python(JOB + "limit(20_000)\ngo(100)\nos._exit(0)")
+    failed_clearly(process)
+    process.end()
+    acknowledged = len(numbers(notes, "acknowledged"))
+
+    process = python(JOB + "look()\ngo(100)\nlook()")
+
+    seen, completed, _ = map(int, process.line().split())
+    process.expect("COMPLETED")
+    process.expect("100 100 1")
+    process.end()
+    assert acknowledged <= completed <= seen <= acknowledged + 1
+    no_acknowledged_task_ran_twice(notes, 100)
+
+
+@pytest.mark.parametrize("size", [2_000, 9_000, 100_000])
+def test_a_home_whose_disk_was_full_when_it_was_made_is_a_good_one_later(home, notes, python, size):
+    """DuckDB's file cannot be made then; half of one must not stay."""
+    process = python(JOB + f"limit({size})\ngo(3)\nlook()\nos._exit(0)")
+    assert process.line() in ("COMPLETED", "JournalWriteError")
+    process.end()
+
+    process = python(JOB + "go(3)\nlook()")
+    process.expect("COMPLETED")
+    process.expect("3 3 1")
+    process.end()
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from task").fetchone() == (3,)
+
+
+def test_a_value_for_which_there_is_no_room_fails_its_task_clearly(home, notes, python):
+    process = python(
+        JOB
+        + """
+@nb.job("large")
+def large(io: nb.SyncIO) -> int:
+    io.run_task("small", work, 1)
+    return len(io.run_task("large", lambda: "x" * 3_000_000))
+
+limit(1_000_000)
+try:
+    large.run()
+except Exception as error:
+    say(type(error).__name__)
+    say(error)
+limit(resource.RLIM_INFINITY)
+run = large.run()
+say(run.status, run.output)
+"""
+    )
+
+    process.expect("JournalWriteError")
+    said = process.line()
+    assert "bytes could not be written" in said
+    assert "Make room" in said
+    process.expect("COMPLETED 3000000")
+    process.end()
+    assert numbers(notes, "calls") == [1]
+    assert [path for path in (home / "blobs").rglob("*") if path.suffix] == []
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("needs the right to mount a tmpfs, which root in a plain container has not")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_run_on_a_small_disk_goes_on_when_the_disk_is_larger(
+    small_disk, notes, python, monkeypatch
+):
+    monkeypatch.setenv("NBTASKS_HOME", str(small_disk / "home"))
+    process = python(JOB + "go(3000)\nlook()\nheard()\ngo(3000)\nlook()")
+
+    failed_clearly(process)
+    seen, completed, _ = map(int, process.line().split())
+    assert completed >= len(numbers(notes, "acknowledged"))
+    assert seen >= completed
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    process.tell("go on")
+
+    process.expect("COMPLETED")
+    process.expect("3000 3000 1")
+    process.end()
+    no_acknowledged_task_ran_twice(notes, 3000)
+
+
+# -- a home that may not be written ---------------------------------------------------------------
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+
+
+# No permission stops root, so that it has to become somebody else. Before that it loads all that
+# is loaded late: the other one may not even read the standard library.
+STRANGER = """
+import tempfile
+import nbtasks as nb
+from nbtasks.kit import kit
+
+with tempfile.TemporaryDirectory() as scratch:
+    nb.configure(home=scratch)
+    nb.job("warm up")(lambda io: io.run_task("a", int, "1")).run()
+    nb.runs(), nb.tasks(), nb.sql("select 1")
+    kit.close()
+    nb.configure(home=None)
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+os.chdir("/")
+"""
+
+
+def make_read_only(home: Path) -> None:
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+READ_ONLY = (
+    STRANGER
+    + """
+@nb.job("reading")
+def reading(io: nb.SyncIO) -> int:
+    return io.run_task("a", int, "1")
+
+say(*nb.runs().status)
+say(*nb.tasks().path)
+say(*nb.sql("select path from tasks order by path").path)
+try:
+    reading.run()
+except Exception as error:
+    say(type(error).__name__)
+    say(error)
+say(*nb.runs().status)
+"""
+)
+
+
+@pytest.mark.parametrize("state", ["all folded", "some of it in a segment"])
+def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
+    open_folder, monkeypatch, python, state
+):
+    home = open_folder / "home"
+    monkeypatch.setenv("NBTASKS_HOME", str(home))
+    ends = "journal.close()" if state == "all folded" else "os._exit(0)"
+    python(
+        f"""
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        journal.put(task(run, "t1", 1))
+        run.status = "COMPLETED"
+        journal.release(run)
+        if {state != "all folded"}:
+            run = journal.claim(claim("other")).run
+            journal.put(task(run, "t2", 1))
+            journal.sync()
+        {ends}
+        """
+    ).end()
+    make_read_only(home)
+    before = sorted(home.rglob("*"))
+
+    process = python(READ_ONLY)
+
+    statuses = "COMPLETED" if state == "all folded" else "COMPLETED INTERRUPTED"
+    tasks = "t1" if state == "all folded" else "t1 t2"
+    process.expect(statuses)
+    process.expect(tasks)
+    process.expect(tasks)
+    process.expect("JournalWriteError")
+    said = process.line()
+    assert "Permission denied" in said
+    assert str(home) in said
+    assert "write access" in said
+    process.expect(statuses)
+    process.end()
+    assert sorted(home.rglob("*")) == before
+
+
+def test_who_may_only_read_sees_a_run_that_goes_on(open_folder, monkeypatch, python):
+    home = open_folder / "home"
+    monkeypatch.setenv("NBTASKS_HOME", str(home))
+    owner = python(
+        """
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        journal.put(task(run, "t1", 1, status="RUNNING"))
+        journal.sync()
+        say("running")
+        heard()
+        """
+    )
+    owner.expect("running")
+    if os.getuid():
+        make_read_only(home)
+
+    reader = python(
+        STRANGER
+        + """
+journal = HomeJournal(HOME)
+for _ in range(2):
+    say(journal.runs()[0].status, *journal.query("from tasks").status)
+    heard()
+"""
+    )
+    reader.expect("RUNNING RUNNING")
+    owner.kill()
+    reader.tell("look again")
+
+    reader.expect("INTERRUPTED INTERRUPTED")
+
+
+def test_a_home_that_cannot_be_made_says_how_to_choose_another(open_folder, monkeypatch, python):
+    closed = open_folder / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    monkeypatch.setenv("NBTASKS_HOME", str(closed / "home"))
+
+    process = python(READ_ONLY)
+
+    for _ in range(3):
+        process.expect("")
+    process.expect("JournalWriteError")
+    said = process.line()
+    assert "Permission denied" in said
+    assert "NBTASKS_HOME" in said
+    process.expect("")
+    process.end()

@@ -1,0 +1,235 @@
+"""A `%%job` cell in an IPython shell: it stays an ordinary cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.kit import kit
+from tests.notebook.shells import BOTH, Shell
+
+# -- an ordinary cell -----------------------------------------------------------------------------
+
+
+@BOTH
+def test_names_land_in_the_namespace_and_the_last_expression_is_the_out(
+    shell: Shell, awaits: str
+) -> None:
+    seen = shell.ok(f"%%job j\nx = {awaits}io.run_task('square', square, 4)\nx + 1")
+
+    assert (shell.names["x"], seen.value, seen.text) == (16, 17, "Out[3]: 17\n")
+    assert shell.names["_"] == shell.names["Out"][3] == 17
+
+
+@BOTH
+def test_executed_again_tasks_are_answered_from_the_journal(shell: Shell, awaits: str) -> None:
+    cell = f"%%job j --as run\n{awaits}io.run_task('square', square, 4)"
+
+    assert [shell.ok(cell).value for _ in range(3)] == [16, 16, 16]
+    assert shell.names["calls"] == [4]
+    assert shell.names["run"].executions == 3
+
+
+def test_a_cell_may_change_its_face(shell: Shell) -> None:
+    """The same run goes on when the body awaits where it did not before."""
+    shell.ok("%%job j\nio.run_task('square', square, 4)")
+
+    assert shell.ok("%%job j\nawait io.run_task('square', square, 4)").value == 16
+    assert shell.names["calls"] == [4]
+
+
+@BOTH
+@pytest.mark.parametrize("end", [";", " ; ", ";  # a comment", ";\n# a comment\n"])
+def test_a_trailing_semicolon_silences_the_out(shell: Shell, awaits: str, end: str) -> None:
+    assert shell.ok(f"%%job j\n{awaits}io.run_task('square', square, 4){end}").text == ""
+
+
+@BOTH
+def test_statements_at_the_end_show_nothing(shell: Shell, awaits: str) -> None:
+    seen = shell.ok(f"%%job j\nx = {awaits}io.run_task('square', square, 4)\nif x:\n    x")
+
+    assert (seen.text, seen.value) == ("", None)
+
+
+def test_none_shows_nothing(shell: Shell) -> None:
+    assert shell.ok("%%job j\nNone").text == ""
+
+
+@pytest.mark.parametrize(
+    "cell", ["%%job j", "%%job j\n", "%%job j\n\n# nothing yet\n", "\n\n%%job j\n\n"]
+)
+def test_an_empty_body_is_a_run_without_tasks(shell: Shell, cell: str) -> None:
+    shell.ok(cell)
+
+    assert nb.last_run("j").status == "COMPLETED"
+
+
+def test_comments_may_stand_above_the_first_line(shell: Shell) -> None:
+    assert shell.ok("# %% a cell\n\n%%job j\nctx.job.id").value == "j"
+
+
+@BOTH
+def test_shell_commands_and_magics_work_in_the_body(shell: Shell, awaits: str) -> None:
+    seen = shell.ok(
+        f"%%job j\n{awaits}io.run_task('square', square, 2)\n"
+        "here = %pwd\nfiles = !echo one two\n!echo three\n%pwd"
+    )
+
+    assert shell.names["files"] == ["one two"]
+    assert seen.value == shell.names["here"] == str(Path.cwd())
+    assert seen.lines[0] == "three"
+
+
+def test_outputs_stand_in_the_order_in_which_they_came(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal cannot redraw, so its tree comes at the end of the execution."""
+    monkeypatch.setenv("NBTASKS_TREE", "1")
+    body = (
+        "print('one')\nio.run_task('noisy', print, 'two')\ndisplay('three')\nprint('four')\n'end'"
+    )
+
+    told = shell.ok(f"%%job j\n{body}").lines
+
+    assert told[:4] == ["one", "two", "'three'", "four"]
+    assert "noisy" in "\n".join(told[4:-1])
+    assert told[-1] == "Out[3]: 'end'"
+    assert shell.ok(f"%%job j --no-tree\n{body}").lines[:3] == ["one", "'three'", "four"]
+
+
+@pytest.mark.parametrize(
+    ("interactivity", "told"),
+    [
+        ("last_expr", ["Out[3]: 3"]),
+        ("none", []),
+        ("all", ["Out[3]: 1", "Out[3]: 2", "Out[3]: 3"]),
+        ("last_expr_or_assign", ["Out[3]: 3"]),
+    ],
+)
+@BOTH
+def test_what_the_shell_shows_is_up_to_its_setting(
+    shell: Shell, interactivity: str, told: list[str], awaits: str
+) -> None:
+    shell.shell.ast_node_interactivity = interactivity
+
+    seen = shell.ok(f"%%job j\n1\nx = {awaits}io.run_task('t', int, 2)\nx\nx + 1")
+
+    assert seen.lines == told
+
+
+def test_a_last_assignment_is_shown_where_the_shell_is_set_so(shell: Shell) -> None:
+    shell.shell.ast_node_interactivity = "last_expr_or_assign"
+
+    assert shell.ok("%%job j\nx = io.run_task('t', int, 2)").text == "Out[3]: 2\n"
+    assert shell.ok("%%job j\nx += 1").text == "Out[4]: 3\n"
+    assert shell.ok("%%job j\nx: int = 5;").text == ""
+
+
+def test_where_autoawait_is_off_an_await_is_a_syntax_error_of_its_line(shell: Shell) -> None:
+    shell.ok("%autoawait off")
+
+    seen = shell.run("%%job j\nx = 1\nawait x")
+
+    assert isinstance(seen.error, SyntaxError)
+    assert seen.lines[0].strip() == "Cell In[4], line 3"
+    assert shell.ok("%%job j\nx = 1\nx").value == 1
+
+
+def test_it_works_within_other_cell_magics_that_run_cells(shell: Shell) -> None:
+    shell.ok("%%capture told\n%%job j\nprint('captured')\nio.run_task('square', square, 3)")
+
+    assert shell.names["told"].stdout.startswith("captured\n")
+    assert "Wall time" in shell.ok("%%time\n%%job j\nio.run_task('square', square, 3)").text
+    assert shell.names["calls"] == [3]
+
+
+def test_within_magics_that_compile_their_body_themselves_it_is_refused(shell: Shell) -> None:
+    seen = shell.run("%%prun\n%%job j\nio.run_task('square', square, 3)")
+
+    assert not seen.success
+    assert seen.text.strip().startswith("CellRefusedError: %%job must be the first line of a cell")
+    assert shell.names["calls"] == []
+
+
+# -- what the body is given -----------------------------------------------------------------------
+
+
+@BOTH
+def test_the_body_finds_io_ctx_and_payload(shell: Shell, awaits: str) -> None:
+    seen = shell.ok(
+        "%%job delays --name 'All delays' --version 1.2.0 --payload {'a': [1, calls]} --key k\n"
+        f"{awaits}io.run_task('square', square, 1)\n"
+        "type(io).__name__, ctx.job.id, ctx.job.name, ctx.job.version, ctx.run.key, payload"
+    )
+
+    face = "AsyncIO" if awaits else "SyncIO"
+    assert seen.value == (face, "delays", "All delays", "1.2.0", "k", {"a": [1, [1]]})
+
+
+@BOTH
+@pytest.mark.parametrize("ending", ["1", "1 / 0", "raise KeyboardInterrupt", "exec('del io')"])
+def test_they_are_put_back_however_the_cell_ends(shell: Shell, awaits: str, ending: str) -> None:
+    shell.ok("io, payload = 'mine', 'too'")
+
+    shell.run(f"%%job j\n{awaits}io.run_task('square', square, 1)\n{ending}")
+
+    assert (shell.names["io"], shell.names["payload"]) == ("mine", "too")
+    assert "ctx" not in shell.names
+
+
+def test_the_payload_may_be_made_of_names_that_it_covers(shell: Shell) -> None:
+    shell.ok("payload = 20")
+
+    assert shell.ok("%%job j --payload payload + 1\npayload").value == 21
+    assert shell.names["payload"] == 20
+
+
+def test_another_payload_is_another_run(shell: Shell) -> None:
+    for month in (1, 2, 1):
+        shell.ok(f"month = {month}")
+        shell.ok("%%job j --payload {'month': month}\nio.run_task('square', square, month)")
+
+    assert shell.names["calls"] == [1, 2]
+    assert nb.runs("j").executions.tolist() == [2, 1]
+
+
+def test_new_begins_a_new_run_and_so_does_a_raised_version(shell: Shell) -> None:
+    for options in ("", "--new", "", "--version 2"):
+        shell.ok(f"%%job j {options}\nio.run_task('square', square, 1)")
+
+    assert nb.runs("j")[["version", "executions"]].values.tolist() == [
+        ["0.0.1", 1],
+        ["0.0.1", 2],
+        ["2", 1],
+    ]
+
+
+def test_the_text_of_the_cell_is_recorded(shell: Shell) -> None:
+    cell = "%%job j --new\nx = !echo 1\nx\n"
+    shell.ok(cell)
+
+    assert kit.journal.runs(job="j")[0].source == cell
+
+
+@BOTH
+def test_as_binds_the_run_even_if_the_cell_fails(shell: Shell, awaits: str) -> None:
+    shell.run(f"%%job j --as mine\n{awaits}io.run_task('bad', bad, 0)")
+
+    run = shell.names["mine"]
+    assert isinstance(run, nb.Run)
+    assert (run.status, run.id) == ("FAILED", nb.last_run("j").id)
+
+
+def test_the_output_is_the_last_expression(shell: Shell) -> None:
+    shell.ok("%%job j --as run\n{'n': 3};")
+
+    assert shell.names["run"].output == {"n": 3}
+
+
+def test_a_last_expression_may_be_something_that_cannot_be_recorded(shell: Shell) -> None:
+    seen = shell.ok("%%job j --as run\nio")
+
+    assert "SyncIO" in seen.text
+    assert (shell.names["run"].status, shell.names["run"].output) == ("COMPLETED", None)

@@ -1,0 +1,159 @@
+"""What `%load_ext nbtasks` adds to a shell: the magic as a function, and the other magics."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+
+import nbtasks as nb
+from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
+
+# -- the magic as a function ----------------------------------------------------------------------
+
+
+@BOTH
+def test_run_cell_magic_runs_a_body_and_gives_its_value(shell: Shell, awaits: str) -> None:
+    call = f"""get_ipython().run_cell_magic("job", "j --as run", \"\"\"x = 3
+{awaits}io.run_task("square", square, x)
+\"\"\")"""
+
+    assert shell.ok(call).value == 9
+    assert shell.ok(f"[{call}, 1]").value == [9, 1]
+    assert shell.names["calls"] == [3]
+    assert (shell.names["x"], shell.names["run"].executions) == (3, 2)
+    assert "io" not in shell.names
+
+
+def test_run_cell_magic_in_the_body_of_another_job_gives_io_back(shell: Shell) -> None:
+    seen = shell.ok(
+        "%%job outer\n"
+        "get_ipython().run_cell_magic('job', 'inner', 'io.run_task(\"square\", square, 2)')\n"
+        "io.run_task('square', square, 3), ctx.job.id"
+    )
+
+    assert seen.value == (9, "outer")
+    assert sorted(nb.tasks()[["job", "path"]].values.tolist()) == [
+        ["inner", "square"],
+        ["outer", "square"],
+    ]
+
+
+def test_run_cell_magic_honours_a_semicolon_and_shows_own_frames_only(shell: Shell) -> None:
+    assert shell.ok("get_ipython().run_cell_magic('job', 'j', '1;')").text == ""
+
+    seen = shell.run(
+        "get_ipython().run_cell_magic('job', 'j', 'x = 0\\nio.run_task(\"b\", bad, x)')"
+    )
+
+    assert frames(seen.text) == ["In[4], line 1", "In[4], line 3", "In[2], line 9, in bad(x)"]
+    assert PACKAGE not in seen.text
+
+
+# -- loading --------------------------------------------------------------------------------------
+
+
+def state(shell: InteractiveShell) -> tuple[Any, ...]:
+    tables = shell.magics_manager.magics
+    return (
+        {kind: sorted(table) for kind, table in tables.items()},
+        list(shell.ast_transformers),
+        list(shell.input_transformers_cleanup),
+        dict(shell.builtin_trap.auto_builtins),
+        "JobMagics" in shell.magics_manager.registry,
+    )
+
+
+def test_loading_adds_no_name(bare: Shell) -> None:
+    bare.ok("1")
+    before, outside = set(bare.names), set(vars(builtins))
+
+    bare.ok("%load_ext nbtasks")
+
+    assert {name for name in set(bare.names) - before if not name.startswith("_i")} == set()
+    assert set(vars(builtins)) == outside
+    assert bare.ok("%who").text.strip() == "Interactive namespace is empty."
+
+
+def test_loading_twice_and_reloading_change_nothing(shell: Shell) -> None:
+    loaded = len(shell.shell.ast_transformers), len(shell.shell.input_transformers_cleanup)
+
+    nb.load_ipython_extension(shell.shell)
+    shell.ok("%reload_ext nbtasks")
+
+    assert loaded == (
+        len(shell.shell.ast_transformers),
+        len(shell.shell.input_transformers_cleanup),
+    )
+    assert shell.ok("%%job j\nio.run_task('square', square, 3)").value == 9
+
+
+def test_unloading_restores_everything(bare: Shell) -> None:
+    bare.shell.push({"mine": lambda line: "mine"})
+    bare.ok("get_ipython().register_magic_function(mine, 'line', 'tasks')")
+    before = state(bare.shell)
+
+    bare.ok("%load_ext nbtasks")
+    assert state(bare.shell) != before
+    bare.ok("%unload_ext nbtasks")
+
+    assert state(bare.shell) == before
+    assert bare.ok("%tasks").value == "mine"
+    assert "Cell magic `%%job` not found" in bare.run("%%job j\n1").text
+
+
+def test_it_can_be_used_in_the_cell_that_loads_it(bare: Shell) -> None:
+    seen = bare.ok("%load_ext nbtasks\nget_ipython().run_cell_magic('job', 'j', 'ctx.job.id')")
+
+    assert seen.value == "j"
+
+
+def test_it_survives_a_reset_of_the_namespace(shell: Shell) -> None:
+    shell.ok("%reset -f")
+
+    assert shell.ok("%%job j\nctx.job.id").value == "j"
+
+
+def test_the_magic_is_found_by_help_completion_and_lsmagic(shell: Shell) -> None:
+    assert "--payload EXPR" in shell.ok("%%job?").text
+    with provisionalcompleter():
+        offered = shell.shell.Completer.completions("%%jo", 4)
+        assert "%%job" in [completion.text for completion in offered]
+    assert "%%job" in str(shell.ok("%lsmagic").value)
+
+
+def test_a_terminal_goes_on_asking_until_a_blank_line(shell: Shell) -> None:
+    assert shell.shell.check_complete("%%job j")[0] == "incomplete"
+    assert shell.shell.check_complete("%%job j\nx = 1")[0] == "incomplete"
+    assert shell.shell.check_complete("%%job j\nx = 1\n\n")[0] == "complete"
+
+
+# -- the other magics -----------------------------------------------------------------------------
+
+
+def test_the_line_magics_give_what_the_functions_give(shell: Shell) -> None:
+    shell.ok("%%job a --as mine\nio.run_task('square', square, 3)")
+    shell.ok("%%job b\nio.run_task('square', square, 3)")
+    run = shell.names["mine"]
+
+    assert shell.ok("%runs").value.equals(nb.runs())
+    assert shell.ok("%runs a").value.equals(nb.runs("a"))
+    assert shell.ok("%tasks").value.equals(nb.tasks())
+    assert shell.ok("%tasks mine").value.equals(nb.tasks(run))
+    assert shell.ok(f"%tasks {run.id}").value.equals(nb.tasks(run))
+    assert str(shell.ok("%tree").value) == str(nb.tree())
+    assert run.id in str(shell.ok("%tree mine").value)
+    assert shell.run("%tree nope").lines[-1].startswith("NotFoundError: There is no run 'nope'")
+
+
+def test_job_status_tells_what_is_under_way(shell: Shell) -> None:
+    assert shell.ok("%job_status").text.startswith("Nothing is running or waiting in ")
+
+    shell.ok("%%job delays --version 2 --as run\ntold = !echo\n%job_status")
+    told = shell.ok("%%job delays --version 2\n%job_status").lines
+
+    assert len(told) == 1
+    assert told[0].startswith("RUNNING  delays 2  since ")
+    assert shell.names["run"].id in told[0]

@@ -1,0 +1,129 @@
+"""The first line of a `%%job` cell."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbtasks.notebook.options import CellRefusedError, Options, parse
+
+plain = st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x00"))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | plain,
+    lambda inner: st.lists(inner) | st.dictionaries(plain, inner) | st.tuples(inner, inner),
+    max_leaves=5,
+)
+
+
+def test_an_id_alone_is_enough() -> None:
+    assert parse("delays") == Options("delays")
+
+
+def test_every_option_is_read() -> None:
+    line = (
+        "delays --name 'All delays' --version 1.2.0 --payload {'a': [1, 2]} --key k1 --new "
+        "--as run --no-tree"
+    )
+
+    assert parse(line) == Options(
+        "delays", "All delays", "1.2.0", "{'a': [1, 2]}", "k1", new=True, variable="run", tree=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('"My job"', "My job"),
+        ("'My job'", "My job"),
+        ('"say \\"hi\\""', 'say "hi"'),
+        ("2013-07", "2013-07"),
+        ("a'b c'd", "ab cd"),
+        ('"--new"', "--new"),
+    ],
+)
+def test_words_are_quoted_as_in_a_shell(written: str, meant: str) -> None:
+    assert parse(f"j --key {written} --new") == Options("j", key=meant, new=True)
+    assert parse(f"j --key={written} --new") == Options("j", key=meant, new=True)
+
+
+def test_an_id_with_blanks_is_quoted() -> None:
+    assert parse('"my job" --new').job == "my job"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        '{"a": 1}',
+        '"x y"',
+        "x + 1",
+        "f(1, [2, 3])[0]",
+        '"a --new b"',
+        "{'--key': '--new'}",
+        "[x for x in y if x --1]",
+        '"an escaped \\" --new quote"',
+        "payload",
+        "-1",
+        "not x",
+        "'''it's --new'''",
+    ],
+)
+def test_a_payload_is_taken_as_it_stands_up_to_the_next_option(expression: str) -> None:
+    options = parse(f"j --payload {expression} --new")
+
+    assert (options.payload, options.new) == (expression, True)
+
+
+@given(values)
+def test_any_value_written_as_python_comes_back(value: object) -> None:
+    expression = repr(value)
+
+    options = parse(f"j --version 2 --payload {expression} --key k")
+
+    assert (options.payload, options.key) == (expression.strip(), "k")
+    assert ast.literal_eval(options.payload or "") == value
+
+
+@given(st.text())
+def test_any_line_is_read_or_refused(line: str) -> None:
+    with contextlib.suppress(CellRefusedError):
+        assert parse(line).version
+
+
+@pytest.mark.parametrize("line", ["", "   ", "--new", "--key k delays"])
+def test_the_id_comes_first(line: str) -> None:
+    with pytest.raises(CellRefusedError, match=r"needs the id of the job first: %%job ID \[--name"):
+        parse(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("j --on-change warn", "has no option --on-change. It takes --name, --version, --payload,"),
+        ("j --replay only", "has no option --replay"),
+        ("j --max-time 50m", "has no option --max-time"),
+        ("j --payload a --bogus", "has no option --bogus"),
+        ("j --payload a --bogus b", "has no option --bogus"),
+        ("j --key", "--key needs a value: --key K"),
+        ("j --key --new", "--key needs a value"),
+        ("j --payload --new", "--payload needs a value: --payload EXPR"),
+        ("j --new --new", "was given --new twice"),
+        ("j --name my job", "cannot read 'job'. Quote a value with blanks"),
+        ("j k", "cannot read 'k'"),
+        ('j --name "my job', "a quote is not closed"),
+        ("j --as 2x", "--as 2x: the run is bound to a name, as in --as run"),
+        ("j --as class", "--as class: the run is bound to a name"),
+        ("j --as io", "is given io, ctx, payload. Use another name"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(line: str, message: str) -> None:
+    with pytest.raises(CellRefusedError) as refused:
+        parse(line)
+
+    assert message in str(refused.value)
+    shown = refused.value._render_traceback_()
+    assert shown == [f"CellRefusedError: {refused.value}"]
+    assert "\n" not in shown[0]

@@ -1,0 +1,23 @@
+"""Strings and lists never collide, nor do keys that hold the path's own signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.scenarios.harness import Expect, World
+
+KEYS: list[Any] = ["a", ["a"], '["a"]', "a/b", ["a", "b"], "a%2Fb", [1], ["1"], "[1]", "a:b"]
+PATHS = [
+    "a", '["a"]', '%5B"a"]', "a%2Fb", '["a","b"]', "a%252Fb", "[1]", '["1"]', "%5B1]", "a:b",
+]  # fmt: skip
+
+
+async def body(io: Any, world: World) -> list[int]:
+    return [await io.run_task(key, world.returning(n)) for n, key in enumerate(KEYS)]
+
+
+EXPECT = Expect(
+    output=list(range(len(KEYS))),
+    calls=dict.fromkeys(PATHS, 1),
+    statuses=dict.fromkeys(PATHS, "COMPLETED"),
+)

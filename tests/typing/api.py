@@ -1,0 +1,202 @@
+"""What a user's editor and type checker know of the API. Never run: mypy reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_type
+
+import pandas as pd
+
+import nbtasks as nb
+
+
+def load(rows: int) -> list[int]:
+    return list(range(rows))
+
+
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+class Fetcher:
+    async def get(self, url: str) -> bytes:
+        return url.encode()
+
+    def __call__(self, url: str) -> float:
+        return float(len(url))
+
+
+# -- jobs, and the bodies that they are made of ---------------------------------------------------
+
+
+@nb.job("numbers")
+def numbers(io: nb.SyncIO) -> int:
+    loaded = io.run_task("load", load, 3)
+    assert_type(loaded, list[int])
+    assert_type(io.run_task(["load", 2], load, 3, name="Load", retry=3), list[int])
+    assert_type(io.run_task("parse", int, "42", retry=nb.Retry.standard()), int)
+    assert_type(io.run_task("count", lambda: {"rows": len(loaded)}), dict[str, int])
+    assert_type(io.run_task("call", Fetcher(), "url"), float)
+    # an async function's task gives what its awaitable gives, also to a body that cannot await
+    assert_type(io.run_task("fetch", fetch, "url"), bytes)
+    assert_type(io.run_task("get", Fetcher().get, "url"), bytes)
+    io.wait("an hour", 3600)
+    io.wait("a day", timedelta(days=1))
+    io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
+    io.logger.debug("loaded", rows=3)
+    io.logger.info("loaded", rows=3)
+    io.logger.warn("loaded", rows=3)  # noqa: G010 - ours, which has no `warning`
+    io.logger.error("loaded", rows=3)
+    return sum(loaded)
+
+
+@nb.job("pages", name="Pages", version="1.0.0", retry=nb.Retry(limit=3), log_level="debug")
+async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
+    assert_type(await io.run_task("load", load, 3), list[int])
+    assert_type(await io.run_task("fetch", fetch, payload[0], retry=2), bytes)
+    assert_type(await io.run_task("get", Fetcher().get, payload[0]), bytes)
+    assert_type(await io.run_task("call", Fetcher(), payload[0]), float)
+    await io.wait("a minute", 60)
+    io.logger.info("done")
+    assert_type(ctx, nb.Context)
+    assert_type(ctx.job.id, str)
+    assert_type(ctx.job.version, str)
+    assert_type(ctx.run.execution, int)
+    assert_type(ctx.run.started_at, datetime)
+    assert_type(ctx.run.is_new, bool)
+    return len(payload)
+
+
+def jobs() -> None:
+    assert_type(numbers, nb.Job)
+    assert_type(nb.job("made by hand"), Callable[[Callable[..., Any]], nb.Job])
+    assert_type(numbers.id, str)
+    assert_type(numbers.name, str)
+    assert_type(numbers.version, str)
+    assert_type(numbers.run(), nb.Run)
+    assert_type(pages.run(["url"], key="today", new=True, tree=False), nb.Run)
+
+
+async def jobs_awaited() -> None:
+    assert_type(await pages.arun(["url"], key="today", new=True, tree=False), nb.Run)
+
+
+def wrong(io: nb.SyncIO) -> None:
+    # mypy itself tests these: an ignore that is not needed is an error
+    io.run_task("load", load(3))  # type: ignore[call-overload]  # a list is no function
+    io.run_task(3, load, 3)  # type: ignore[call-overload]  # nor is a number a key
+    io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
+    nb.job("numbers", version=1)  # type: ignore[arg-type]  # a version is a string
+    nb.runs(3)  # type: ignore[arg-type]  # nor is a number a job
+
+
+# -- inside a task --------------------------------------------------------------------------------
+
+
+def inside() -> None:
+    io = nb.current_io()
+    assert_type(io, nb.SyncIO | nb.AsyncIO)
+    if isinstance(io, nb.SyncIO):
+        assert_type(io.run_task("load", load, 3), list[int])
+    task = nb.current_task()
+    assert_type(task.key, str)
+    assert_type(task.path, str)
+    assert_type(task.run_id, str)
+    assert_type(task.attempt, int)
+    assert_type(task.idempotency_key, str)
+    task.log("half way", level="debug", done=0.5)
+
+
+# -- a run and its history ------------------------------------------------------------------------
+
+
+def history(run: nb.Run) -> None:
+    assert_type(run.id, str)
+    assert_type(run.job, str)
+    assert_type(run.key, str)
+    assert_type(run.status, str)
+    assert_type(run.output, Any)
+    assert_type(run.executions, int)
+    assert_type(run.started_at, datetime)
+    assert_type(run.finished_at, datetime | None)
+    assert_type(run["fit/AA"], Any)
+    assert_type(run[["fit", "AA"]], Any)
+    assert_type(run.tasks(), pd.DataFrame)
+    assert_type(run.logs(), pd.DataFrame)
+    if run.error is not None:
+        assert_type(run.error.type, str)
+        assert_type(run.error.message, str)
+        assert_type(run.error.traceback, str)
+        assert_type(run.error.path, str)
+
+    assert_type(nb.get_run(run.id), nb.Run)
+    assert_type(nb.last_run(), nb.Run)
+    assert_type(nb.last_run(numbers), nb.Run)
+    assert_type(nb.last_run("numbers"), nb.Run)
+    assert_type(nb.runs(), pd.DataFrame)
+    assert_type(nb.runs(numbers), pd.DataFrame)
+    assert_type(nb.tasks(), pd.DataFrame)
+    assert_type(nb.tasks(run), pd.DataFrame)
+    assert_type(nb.attempts(run.id), pd.DataFrame)
+    assert_type(nb.logs(run), pd.DataFrame)
+    assert_type(nb.sql("select * from tasks where job = ?", ["numbers"]), pd.DataFrame)
+    assert_type(str(nb.tree()), str)
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def settings() -> None:
+    nb.configure(home="journal", durability="relaxed", tree=False)
+    assert_type(repr(nb.config), str)
+    retry = nb.Retry(limit=4, factor=2, min_timeout=0.5, max_timeout=30, randomize=False)
+    assert_type(retry.delay(1), float)
+    assert_type(nb.Retry.standard(), nb.Retry)
+    assert_type(nb.Retry.exponential(), nb.Retry)
+
+
+# -- errors: each can be caught as what it is, and as the builtin that it resembles ---------------
+
+
+def failing(io: nb.SyncIO) -> None:
+    try:
+        io.run_task("load", load, 3)
+    except nb.TaskFailed as error:
+        assert_type(error.path, str)
+        assert_type(error.type, str)
+        assert_type(error.message, str)
+        assert_type(error.traceback, str)
+        assert_type(error.attempts, int)
+        assert_type(error.run_id, str)
+
+
+OURS: list[type[nb.NbtasksError]] = [
+    nb.TaskFailed,
+    nb.JournalError,
+    nb.UnreadableValueError,
+]
+VALUE_ERRORS: list[type[ValueError]] = [
+    nb.InvalidKeyError,
+    nb.DuplicateKeyError,
+    nb.InvalidPayloadError,
+    nb.InvalidJobError,
+]
+RUNTIME_ERRORS: list[type[RuntimeError]] = [
+    nb.NoRunError,
+    nb.WrongFaceError,
+    nb.RunBusyError,
+    nb.RunEndedError,
+]
+LOOKUP_ERROR: type[LookupError] = nb.NotFoundError
+TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError
+UNREADABLE: type[nb.UnreadableValueError] = nb.UntrustedValueError
+JOURNAL_ERRORS: list[type[nb.JournalError]] = [
+    nb.JournalWriteError,
+    nb.JournalLockedError,
+    nb.JournalFormatError,
+]
+OS_ERROR: type[OSError] = nb.JournalWriteError
+WARNING: type[Warning] = nb.JournalDamaged
+NO_ERROR: type[BaseException] = nb.Interrupt
+INTERRUPT: type[nb.Interrupt] = nb.Cancelled

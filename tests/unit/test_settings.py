@@ -1,0 +1,158 @@
+"""Settings: what holds, and where from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nbtasks.errors import NbtasksError
+from nbtasks.settings import Settings
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """Fresh ones, in an empty working directory, with nothing in the environment."""
+    for name in ("HOME", "DURABILITY", "TREE"):
+        monkeypatch.delenv(f"NBTASKS_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return Settings()
+
+
+def vars_of(settings: Settings) -> tuple[Path, str]:
+    return settings.home, settings.durability
+
+
+def test_the_home_is_a_new_folder_here_where_there_is_none_above(settings: Settings):
+    assert settings.home == Path.cwd() / ".nbtasks"
+    assert not settings.home.exists()  # asking makes nothing
+
+
+def test_the_home_is_the_nearest_one_upward(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    below = tmp_path / "project" / "notebooks" / "drafts"
+    below.mkdir(parents=True)
+    (tmp_path / ".nbtasks").mkdir()
+    (tmp_path / "project" / ".nbtasks").mkdir()
+    monkeypatch.chdir(below)
+
+    assert settings.home == tmp_path / "project" / ".nbtasks"
+
+
+def test_a_file_of_that_name_is_no_home(settings: Settings, tmp_path: Path):
+    below = tmp_path / "below"
+    below.mkdir()
+    (tmp_path / ".nbtasks").mkdir()
+    (below / ".nbtasks").write_text("")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(below)
+        assert settings.home == tmp_path / ".nbtasks"
+
+
+def test_the_environment_wins_over_the_default_and_configure_over_both(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "from environment"))
+    monkeypatch.setenv("NBTASKS_DURABILITY", "relaxed")
+    assert vars_of(settings) == (tmp_path / "from environment", "relaxed")
+
+    settings.configure(home=tmp_path / "configured", durability="task")
+    assert vars_of(settings) == (tmp_path / "configured", "task")
+
+    settings.configure(home=None, durability=None)
+    assert vars_of(settings) == (tmp_path / "from environment", "relaxed")
+
+
+def test_an_empty_variable_says_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NBTASKS_HOME", "")
+    monkeypatch.setenv("NBTASKS_TREE", "")
+
+    assert settings.home == Path.cwd() / ".nbtasks"
+    assert settings.tree is True
+
+
+def test_a_relative_home_stays_where_it_was_when_the_working_directory_changes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings.configure(home="journals")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert settings.home == tmp_path / "journals"
+
+
+def test_a_tilde_is_the_users_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+
+    settings.configure(home="~/journals")
+
+    assert settings.home == Path("/home/somebody/journals")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[(text, True) for text in ("1", "true", "Yes", "on")],
+        *[(text, False) for text in ("0", "FALSE", "no", "off")],
+    ],
+)
+def test_a_switch_in_the_environment_is_read_as_people_write_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, text: str, value: bool
+):
+    monkeypatch.setenv("NBTASKS_TREE", text)
+
+    assert settings.tree is value
+
+
+def test_a_switch_can_be_given_as_a_bool(settings: Settings):
+    settings.configure(tree=False)
+
+    assert settings.tree is False
+
+
+def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(settings: Settings):
+    with pytest.raises(NbtasksError, match=r"no setting 'hme'.*home.*durability.*tree"):
+        settings.configure(hme="somewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("durability", "always"), ("tree", "maybe"), ("durability", 3)]
+)
+def test_a_value_that_is_none_of_those_allowed_is_refused(
+    settings: Settings, name: str, value: object
+):
+    with pytest.raises(NbtasksError, match=rf"{name} is .*{value!r} \(from nb.configure\)"):
+        settings.configure(**{name: value})
+
+
+def test_a_refused_call_changes_nothing(settings: Settings):
+    with pytest.raises(NbtasksError):
+        settings.configure(tree=False, durability="always")
+
+    assert settings.tree is True
+
+
+def test_a_wrong_variable_is_named_when_it_is_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NBTASKS_DURABILITY", "always")
+
+    with pytest.raises(NbtasksError, match="NBTASKS_DURABILITY"):
+        _ = settings.durability
+
+
+def test_each_setting_is_shown_with_its_value_and_where_it_comes_from(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / ".nbtasks").mkdir()
+    monkeypatch.setenv("NBTASKS_DURABILITY", "relaxed")
+    settings.configure(tree=False)
+
+    home, durability, tree = (line.split() for line in repr(settings).splitlines()[:3])
+
+    assert home[0] == "home"
+    assert str(tmp_path / ".nbtasks") in home
+    assert durability == ["durability", "relaxed", "NBTASKS_DURABILITY"]
+    assert tree == ["tree", "False", "nb.configure"]

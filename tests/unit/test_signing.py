@@ -1,0 +1,116 @@
+"""The user's signing key."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from nbtasks import signing
+
+SIGN = """
+import sys
+from nbtasks import signing
+sys.stdin.readline()
+print(signing.sign("content"))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """Where the key lives; empty as yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    signing._key.cache_clear()
+    yield tmp_path / "nbtasks"
+    signing._key.cache_clear()
+
+
+def forget() -> None:
+    """As a new process does."""
+    signing._key.cache_clear()
+
+
+def test_what_this_user_signed_is_verified_and_nothing_else(folder: Path):
+    signature = signing.sign("content")
+
+    assert signing.verify("content", signature)
+    assert not signing.verify("other content", signature)
+    assert not signing.verify("content", signature[:-1] + "?")
+    assert not signing.verify("content", "")
+    assert not signing.verify("content", "é")
+
+
+def test_the_key_is_made_when_it_is_first_needed_and_read_by_its_owner_alone(folder: Path):
+    assert not folder.exists()
+
+    signing.sign("content")
+
+    (key,) = folder.iterdir()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert len(key.read_bytes()) == 32
+
+
+def test_the_key_stays(folder: Path):
+    signature = signing.sign("content")
+    forget()
+
+    assert signing.verify("content", signature)
+
+
+def test_another_users_key_is_another_one(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    signature = signing.sign("content")
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "of somebody else"))
+    forget()
+
+    assert not signing.verify("content", signature)
+
+
+def test_processes_that_start_together_make_one_key(folder: Path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SIGN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:  # all of them stand ready
+        assert process.stdin
+        process.stdin.write("now\n")
+        process.stdin.flush()
+
+    signatures = {process.communicate(timeout=60)[0] for process in processes}
+
+    assert signatures == {signing.sign("content") + "\n"}
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("torn", [b"", b"half of it"])
+def test_a_key_whose_writing_was_cut_short_is_made_anew(folder: Path, torn: bytes):
+    folder.mkdir()
+    (folder / "signing.key").write_bytes(torn)
+
+    signature = signing.sign("content")
+    forget()
+
+    assert signing.verify("content", signature)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_folder_without_hard_links_gets_a_key_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on some network and memory-card file systems."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    signature = signing.sign("content")
+    forget()
+
+    assert signing.verify("content", signature)
+    assert len(list(folder.iterdir())) == 1
