@@ -14,6 +14,7 @@ from nbtasks.errors import (
     Interrupt,
     InvalidJobError,
     InvalidKeyError,
+    InvalidOptionError,
     InvalidPayloadError,
     JournalDamaged,
     JournalError,
@@ -48,6 +49,7 @@ from nbtasks.kit import (
     tree,
 )
 from nbtasks.kit import kit as _kit
+from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.session import Context
@@ -66,6 +68,7 @@ __all__ = [
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
+    "InvalidOptionError",
     "InvalidPayloadError",
     "Job",
     "JournalDamaged",
@@ -82,6 +85,7 @@ __all__ = [
     "RunEndedError",
     "SyncIO",
     "TaskFailed",
+    "TaskOptions",
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
@@ -97,6 +101,7 @@ __all__ = [
     "logs",
     "runs",
     "sql",
+    "task",
     "tasks",
     "tree",
 ]

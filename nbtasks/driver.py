@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks import clock, loops
-from nbtasks.engine import Commit, Effects, Invoke, Scope, current
+from nbtasks.calls import Commit, Effects, Invoke, Scope, current
 from nbtasks.model import Status
 
 if TYPE_CHECKING:

@@ -6,12 +6,10 @@ result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
+from nbtasks.calls import Call, Commit, Effects, Invoke, Scope, Sleep, Wait, current
 from nbtasks.errors import (
     DuplicateKeyError,
     JournalError,
@@ -21,104 +19,13 @@ from nbtasks.errors import (
 )
 from nbtasks.ledger import Ledger
 from nbtasks.model import Failure, Status, TaskRow
-from nbtasks.replay import Action, Retry, decide
+from nbtasks.replay import Action, decide
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
 
-__all__ = [
-    "Call",
-    "Commit",
-    "Effect",
-    "Effects",
-    "Execution",
-    "Invoke",
-    "Scope",
-    "Sleep",
-    "Wait",
-    "current",
-]
-
-
-class Invoke(NamedTuple):
-    """Call a function of the user's, inside the task of `scope`, of which it is recorded before
-    that it has begun: if this process dies meanwhile, others see that."""
-
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    scope: Scope
-
-
-class Sleep(NamedTuple):
-    """Wait until an instant."""
-
-    due_us: int
-
-
-class Commit(NamedTuple):
-    """Go on when everything put so far is durable."""
-
-
-Effect = Invoke | Sleep | Commit
-Effects = Generator[Effect, Any, Any]
-
-
-@dataclass(slots=True)
-class Call:
-    """One io call that makes a task of a function.
-
-    Attributes:
-        key: The task's key, as given.
-        fn: The function.
-        args: Its arguments.
-        site: Where in the user's code the call stands.
-        name: What people see instead of the key.
-        retry: When to try again; None is one attempt.
-    """
-
-    key: keys.Key
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    site: sites.Site
-    name: str | None = None
-    retry: Retry | None = None
-
-
-@dataclass(slots=True)
-class Wait:
-    """One `io.wait` call: its key, how to find the instant it is over, and what people see."""
-
-    key: keys.Key
-    due: Callable[[], int]
-    params: str
-    site: sites.Site
-
-
-@dataclass(slots=True)
-class Scope:
-    """Where a caller is: in the body of a run, or in one attempt of a task.
-
-    Attributes:
-        execution: The execution it belongs to.
-        row: The task's row; None in the body.
-        asynchronous: Whether the caller awaits its io calls.
-        visited: The subtasks called so far, each with the place of the call; None before any.
-    """
-
-    execution: Execution
-    row: TaskRow | None = None
-    asynchronous: bool = False
-    visited: dict[str, sites.Site] | None = None
-
-    @property
-    def path(self) -> str:
-        """The task's path; empty in the body."""
-        return self.row.path if self.row is not None else ""
-
-
-#: Where the running code is. Set around the body and around each task's function.
-current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+__all__ = ["Execution"]
 
 
 class Execution:
@@ -167,7 +74,7 @@ class Execution:
             if action is Action.REUSE:
                 return ledger.decode(row.output_kind, row.output, row.blob, path)
             raise self._recorded_failure(row)
-        row = self._enter(row, path, call.name, action)
+        row = self._enter(row, path, call.policy.name, action)
         row.params = params.describe(call.args)
         return (yield from self._attempts(row, call))
 
@@ -203,15 +110,15 @@ class Execution:
 
     def _may_retry(self, row: TaskRow, call: Call, error: Exception) -> bool:
         row.failures += 1
-        if call.retry is None or row.failures >= call.retry.limit:
+        if call.policy.retry is None or row.failures >= call.policy.retry.limit:
             return False
         # a duplicate key, say: trying again cannot mend it
         return isinstance(error, TaskFailed) or not isinstance(error, NbtasksError)
 
     def _back_off(self, row: TaskRow, failure: Failure, call: Call) -> None:
-        assert call.retry is not None  # noqa: S101 - as _may_retry saw
+        assert call.policy.retry is not None  # noqa: S101 - as _may_retry saw
         now = clock.micros()
-        row.due_us = now + round(call.retry.delay(row.failures) * 1e6)
+        row.due_us = now + round(call.policy.retry.delay(row.failures) * 1e6)
         text = failures.dumps(failure)
         self.ledger.archive(row, Status.FAILED, now, text, row.due_us)
         row.status, row.error = Status.WAITING, text

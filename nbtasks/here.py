@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtasks import keys
-from nbtasks.engine import Scope, current
+from nbtasks.calls import Scope, current
 from nbtasks.errors import NoRunError
 from nbtasks.io import AsyncIO, SyncIO
 

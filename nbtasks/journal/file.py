@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
-_TABLES = ("meta", "segment", "run", "task", "attempt", "log")
+_TABLES = ("meta", "segment", "run", "task", "attempt", "log", "code", "edit")
 _SNAPSHOTS = 5
 
 

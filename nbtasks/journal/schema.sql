@@ -81,7 +81,35 @@ create table task (
     output_kind varchar,
     output_bytes bigint,
     blob varchar,
-    error varchar
+    error varchar,
+    fingerprint varchar,             -- of its function, when it ran; its source is in code
+    digest varchar,                  -- of its arguments
+    stale varchar,                   -- why its recorded output may be out of date
+    once boolean not null,           -- never called again if its outcome is lost
+    expires_us bigint,
+    done bigint,                     -- progress, of total
+    total bigint,
+    metrics varchar,                 -- JSON
+    properties varchar,              -- JSON
+    icon varchar
+);
+
+-- What the functions of tasks were, once for each fingerprint in a run.
+create table code (
+    run_id varchar not null,
+    fingerprint varchar not null,
+    source varchar not null          -- JSON
+);
+
+-- What somebody changed by hand, with run.set, run.skip, run.reset.
+create table edit (
+    run_id varchar not null,
+    path varchar not null,
+    action varchar not null check (action in ('set', 'skip', 'reset')),
+    edited_us bigint not null,
+    host varchar,
+    pid integer,
+    notebook varchar
 );
 
 -- The attempts that another one followed. The latest attempt of a task is in its task row.

@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one.
-FORMAT = 1
-KINDS = ("run", "task", "attempt", "log", "reuse")
+FORMAT = 2
+KINDS = ("run", "task", "attempt", "log", "code", "edit", "reuse")
 _CRC_DIGITS = 8
 #: A segment grows by this many bytes at a time, which read as NULs until they are written. A sync
 #: within them takes two thirds of the time of one that has to record a new length, too.

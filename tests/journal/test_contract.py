@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import Journal
+from nbtasks.journal.wal import FORMAT
 from nbtasks.model import ReuseRow, Status, TaskRow
 
 RUNS = [
@@ -403,7 +404,7 @@ class TestEveryJournal:
                 pytest.fail(f"it took {sql!r}")
 
         assert [run.key for run in journal.runs()] == ["k"]
-        assert journal.query("select format from meta").format.tolist() == [1]
+        assert journal.query("select format from meta").format.tolist() == [FORMAT]
         assert sorted(path.name for path in tmp_path.iterdir()) == before
 
     def test_says_what_is_wrong_with_a_query(self, journal):

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import engine, keys
+from nbtasks import calls, keys
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import Journal
@@ -91,7 +91,7 @@ class Awaited:
         self.logger = io.logger
 
     def run_task(self, key: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        scope = engine.current.get()
+        scope = calls.current.get()
         assert scope is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)

@@ -27,6 +27,11 @@ class Fetcher:
         return float(len(url))
 
 
+@nb.task(name="Marked", retry=3, retry_on=OSError, timeout=5, once=False, inline=True)
+def marked(text: str) -> int:
+    return int(text)
+
+
 # -- jobs, and the bodies that they are made of ---------------------------------------------------
 
 
@@ -41,6 +46,12 @@ def numbers(io: nb.SyncIO) -> int:
     # an async function's task gives what its awaitable gives, also to a body that cannot await
     assert_type(io.run_task("fetch", fetch, "url"), bytes)
     assert_type(io.run_task("get", Fetcher().get, "url"), bytes)
+    assert_type(io.run_task("marked", marked, "42", timeout=timedelta(seconds=5)), int)
+    options = nb.TaskOptions(once=True, on_change="rerun", ttl=60, properties={"rows": 3})
+    assert_type(io.run_task("options", load, 3, retry_on=(OSError,), options=options), list[int])
+    assert_type(
+        io.run_task("asked", load, 3, retry=2, retry_on=lambda e: "busy" in str(e)), list[int]
+    )
     io.wait("an hour", 3600)
     io.wait("a day", timedelta(days=1))
     io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
@@ -188,6 +199,7 @@ RUNTIME_ERRORS: list[type[RuntimeError]] = [
     nb.RunBusyError,
     nb.RunEndedError,
 ]
+OPTION_ERROR: type[ValueError] = nb.InvalidOptionError
 LOOKUP_ERROR: type[LookupError] = nb.NotFoundError
 TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError
 UNREADABLE: type[nb.UnreadableValueError] = nb.UntrustedValueError
