@@ -1,0 +1,1 @@
+"""What the code of a function says: its source, what it reads, what it refers to."""

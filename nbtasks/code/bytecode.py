@@ -1,0 +1,129 @@
+"""What a code object says: what it reads from outside, and a text of what it does."""
+
+from __future__ import annotations
+
+import dis
+import hashlib
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any, NamedTuple
+
+__all__ = ["Chain", "Reads", "digest", "inner", "reads"]
+
+#: A name, and the attributes that are read from it one after the other: `helpers.clean`.
+Chain = tuple[str, ...]
+
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_FREE = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
+_ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
+_NOTHING = {"CACHE", "EXTENDED_ARG", "NOP", "RESUME", "PUSH_NULL", "PRECALL"}
+_STORES_GLOBAL = {"STORE_GLOBAL", "DELETE_GLOBAL"}
+_STORES_FREE = {"STORE_DEREF", "DELETE_DEREF"}
+_STORES_ATTRIBUTE = {"STORE_ATTR", "DELETE_ATTR"}
+
+
+class Reads(NamedTuple):
+    """What a code object, with all that is defined within it, reads from outside.
+
+    Attributes:
+        names: Chains that begin with a global name.
+        free: Chains that begin with a name of a function around it.
+        own: Chains that begin with its first argument, which is left out: `self.rate`.
+        stored: The chains, of any of the three, that it assigns itself.
+    """
+
+    names: tuple[Chain, ...]
+    free: tuple[Chain, ...]
+    own: tuple[Chain, ...]
+    stored: frozenset[tuple[str, Chain]]
+
+
+def reads(code: CodeType) -> Reads:
+    """What a function's code reads.
+
+    >>> reads((lambda x: helpers.clean(x, RATE)).__code__).names
+    (('RATE',), ('helpers', 'clean'))
+    """
+    found: dict[str, set[Chain]] = {"names": set(), "free": set(), "own": set()}
+    stored: set[tuple[str, Chain]] = set()
+    own = code.co_varnames[0] if code.co_argcount else None
+    for kind, chain, is_stored in _accesses(code, own, frozenset(code.co_freevars)):
+        if is_stored:
+            stored.add((kind, chain))
+        else:
+            found[kind].add(chain)
+    names, free, own_ = (tuple(sorted(found[kind])) for kind in ("names", "free", "own"))
+    return Reads(names, free, own_, frozenset(stored))
+
+
+def inner(code: CodeType) -> Iterator[CodeType]:
+    """The code objects of what is defined within it, at any depth."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from inner(constant)
+
+
+def _accesses(
+    code: CodeType, own: str | None, free: frozenset[str]
+) -> Iterator[tuple[str, Chain, bool]]:
+    """Each access to an outer name: its kind, its chain, and whether it is an assignment."""
+    kind, chain = "", ()  # type: str, Chain
+    for instruction in dis.get_instructions(code):
+        name, argument = instruction.opname, instruction.argval
+        if name in _NOTHING:
+            continue
+        if kind and name in _ATTRIBUTE:
+            chain = (*chain, argument)
+            continue
+        if kind:
+            is_stored = name in _STORES_ATTRIBUTE
+            yield kind, (*chain, argument) if is_stored else chain, is_stored
+        if name in _STORES_GLOBAL or (name in _STORES_FREE and argument in free):
+            yield "names" if name in _STORES_GLOBAL else "free", (argument,), True
+        kind, chain = _begun(name, argument, own, free)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            visible = free & frozenset(constant.co_freevars)
+            captured = own if own in constant.co_freevars else None
+            yield from _accesses(constant, captured, visible)
+
+
+def _begun(name: str, argument: Any, own: str | None, free: frozenset[str]) -> tuple[str, Chain]:
+    """The kind and the chain that an instruction begins; no kind if it begins none."""
+    if name in _GLOBAL:
+        return "names", (argument,)
+    if name in _FREE and argument in free:
+        return "free", (argument,)
+    if name in _FREE or "LOAD_FAST" in name:
+        # some load two at once, and the last one is on top
+        last = argument[-1] if isinstance(argument, tuple) else argument
+        return ("own" if last == own else ""), ()
+    return "", ()
+
+
+def digest(code: CodeType) -> str:
+    """A digest of what a code object does: without line numbers, file names and docstrings."""
+    return hashlib.blake2b("\n".join(_lines(code)).encode(), digest_size=16).hexdigest()
+
+
+def _lines(code: CodeType) -> Iterator[str]:
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
+    yield f"{code.co_name} {counts} {code.co_varnames[: sum(counts)]}"
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("CACHE", "EXTENDED_ARG"):
+            continue
+        argument = instruction.argval
+        if isinstance(argument, CodeType):
+            yield f"{instruction.opname} {digest(argument)}"
+        else:
+            yield f"{instruction.opname} {_show(argument)}"
+
+
+def _show(constant: object) -> str:
+    """A constant as text; the order of a set is chance."""
+    if isinstance(constant, frozenset):
+        return f"{{{', '.join(sorted(map(_show, constant)))}}}"
+    if isinstance(constant, tuple):
+        return f"({', '.join(map(_show, constant))})"
+    return repr(constant)

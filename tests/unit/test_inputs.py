@@ -1,0 +1,268 @@
+"""The digest of arguments: equal for equal values, however they came to be."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import itertools
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+
+import nbtasks as nb
+from nbtasks import inputs
+from nbtasks.inputs import digest, remember
+
+
+TEN = list(range(10))
+
+
+class Plain:
+    def __init__(self, **held: Any) -> None:
+        self.__dict__.update(held)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Point:
+    x: Any
+    y: list[int] = field(default_factory=list)
+
+
+class Model(pydantic.BaseModel):
+    x: Any
+
+
+def frame(**changed: Any) -> pd.DataFrame:
+    held = {
+        "n": np.arange(50_000),
+        "s": [f"x{n % 7}" for n in range(50_000)],
+        "t": pd.date_range("2020", periods=50_000, freq="s", tz="UTC"),
+    }
+    return pd.DataFrame({**held, **changed})
+
+
+DIFFERENT = [
+    0, 1, 2.5, True, None, "", "a", "None", "\ud800", 10**30, float("nan"), float("inf"),
+    [], [1], [[1]], [None], {"a": 1}, {"a": 2}, {"b": 1}, {1: "a"}, {"1": "a"}, {1}, {1, 2},
+    b"a", bytearray(b"b"), 1j, Decimal("1.5"), dt.date(2026, 1, 1), dt.time(1),
+    dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.timedelta(1), Path("a"), range(3),
+    Colour.RED, Colour.BLUE, Point(1), Point(2), Point(1, [1]), Model(x=1), Model(x=2),
+    Plain(a=1), Plain(a=2), Plain(b=1), Plain(a=Plain(a=1)), len, max, dict, Plain,
+    lambda: 1, lambda: 2, functools.partial(max, 1), functools.partial(max, 2),
+    Plain(a=1).__eq__, np.int64(7), np.float64(7), np.arange(3), np.arange(3.0), np.arange(4),
+    np.arange(4).reshape(2, 2), np.array(["a", None], object), pd.Series([1, 2]),
+    pd.Series([1, 2], name="a"), pd.Series([1, 2], [3, 4]), pd.DataFrame({"a": [1]}),
+    pd.DataFrame({"b": [1]}), pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": [[1]]}),
+    pd.Index([1, 2]), pd.Series(["a", "b"], dtype="category"), frame(), frame(n=1),
+]  # fmt: skip
+
+
+def test_different_values_have_different_digests():
+    digests: dict[str, Any] = {}
+    for value in DIFFERENT:
+        assert digests.setdefault(digest((value,)), value) is value
+
+
+def test_more_or_fewer_arguments_differ():
+    assert len({digest(()), digest((1,)), digest((1, 1)), digest(([1, 1],))}) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": [None]}, {"b": [None], "a": 1}),
+        ({1: "a", 2: {"x": 1, "y": 2}}, {2: {"y": 2, "x": 1}, 1: "a"}),
+        (set("abcdef"), set("fedcba")),
+        (frozenset([(1, 2), "a"]), frozenset(["a", (1, 2)])),
+        (Plain(a=1, b={"x", "y"}), Plain(b={"y", "x"}, a=1)),
+        (Point(frame()), Point(frame())),
+        (Model(x={"a": 1, "b": 2}), Model(x={"b": 2, "a": 1})),
+        (["ab" * 10, "ab" * 10], ["ab" * 10] * 2),
+        (Plain(a=TEN, b=list(TEN)), Plain(a=TEN, b=TEN)),
+        (frame(), pd.concat([frame()[["n"]], frame()[["s"]], frame()[["t"]]], axis=1)),
+        (np.arange(6).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3))),
+        (np.arange(10)[::2], np.array([0, 2, 4, 6, 8])),
+        (functools.partial(max, 1, key=len), functools.partial(max, 1, key=len)),
+    ],
+)
+def test_equal_values_have_equal_digests(one, other):
+    assert digest((one,)) == digest((other,))
+
+
+def test_what_holds_itself_has_a_digest():
+    loop: list[Any] = [1]
+    loop.append(loop)
+    other = Plain()
+    other.__dict__["me"] = other
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert len({digest((loop,)), digest((other,)), digest((deep,))}) == 3
+
+
+def test_clients_and_what_cannot_be_recorded_count_by_their_type():
+    def client(n: int) -> Plain:
+        return Plain(lock=threading.Lock(), n=n)
+
+    assert digest((client(1), 1)) == digest((client(2), 1)) != digest((client(1), 2))
+    assert digest((threading.Lock(),)) != digest((client(1),))
+    assert digest(([client(1), 1],)) != digest(([client(1), 2],))
+    assert digest(((n for n in "a"),)) == digest(((n for n in "b"),))
+
+
+def test_a_function_counts_by_its_fingerprint():
+    def make(n: int) -> Any:
+        return lambda: n
+
+    assert digest((make(1),)) == digest((make(1),)) != digest((make(2),))
+    assert digest(([make(1)],)) != digest(([make(2)],))
+
+
+def test_io_and_ctx_are_the_same_in_every_execution():
+    digests = []
+
+    @nb.job("inputs-io")
+    def body(payload: int, io: nb.SyncIO, ctx: nb.Context) -> None:
+        digests.append(digest((io, ctx)))
+
+    body.run(1)
+    body.run(1)
+    body.run(2)
+
+    assert len(set(digests)) == 1
+
+
+def test_it_is_the_same_in_another_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pandas as pd\n"
+        "from nbtasks.inputs import digest\n"
+        "class P: pass\n"
+        "p = P(); p.names = {'a', 'b', 'c'}; p.fn = lambda x: x in {'a', 'b'}; p.df = None\n"
+        "df = pd.DataFrame({'s': ['a', 'b'], 'n': [1.5, None]})\n"
+        "print(digest((p, df, {('a', 1), 'b'}, P, p.fn)))\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, script],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(nb.__file__).parents[1])},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(said) == 1
+
+
+# -- what came from the journal -------------------------------------------------------------------
+
+
+def test_a_value_from_the_journal_digests_as_its_recorded_hash():
+    one, other = Plain(n=1), Plain(n=1.5)  # as if the pickle of one had come back a little off
+    remember(one, "abc")
+    remember(other, "abc")
+
+    assert digest((one,)) == digest((other,)) != digest((Plain(n=1),))
+    assert digest(({"x": [one]},)) == digest(({"x": [other]},))
+
+
+def test_members_of_a_value_from_the_journal_do_as_well():
+    one: dict[str, Any] = {"m": Plain(n=1), "k": [Plain(n=2)]}
+    other: dict[str, Any] = {"m": Plain(n=1), "k": [Plain(n=2)]}
+    other["m"].n = 5
+    remember(one, "abc")
+    remember(other, "abc")
+
+    assert digest((one["m"],)) == digest((other["m"],)) != digest((one["k"][0],))
+    assert digest((one,)) == digest((other,))
+
+
+def test_numbers_functions_and_classes_are_not_remembered():
+    before = [digest((value,)) for value in (np.float64(1.5), len, Plain, np)]
+    for value in (np.float64(1.5), len, Plain, np):
+        remember(value, "abc")
+
+    assert [digest((value,)) for value in (np.float64(1.5), len, Plain, np)] == before
+
+
+def test_what_is_remembered_is_not_kept_alive():
+    value = Plain()
+    remember(value, "abc")
+    key = id(value)
+    assert key in inputs._recorded._digests
+    del value
+
+    assert key not in inputs._recorded._digests
+
+
+def sort(df: pd.DataFrame) -> None:
+    df["n"] = df["n"].to_numpy()[::-1].copy()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        sort,
+        lambda df: df.insert(3, "new", 1),
+        lambda df: setattr(df, "columns", ["m", "s", "t"]),
+        lambda df: df.__setitem__("n", df["n"] * 2),
+        lambda df: setattr(df, "index", df.index + 1),
+        lambda df: df.pop("t"),
+    ],
+    ids=["sorted", "inserted", "renamed", "assigned", "reindexed", "dropped"],
+)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_frame_that_is_changed_in_place_digests_by_its_content(change, recorded):
+    df, same = frame(), frame()
+    change(same)
+    if recorded:
+        remember(df, "abc")
+    before = digest((df,))
+    assert digest((df,)) == before
+    change(df)
+
+    assert digest((df,)) == digest((same,)) != before
+
+
+def test_an_array_from_the_journal_that_is_changed_in_place_digests_by_its_content():
+    array = np.arange(100_000)
+    remember(array, "abc")
+    before = digest((array,))
+    array *= 2
+
+    assert digest((array,)) == digest((np.arange(100_000) * 2,)) != before
+
+
+def test_many_members_are_remembered_up_to_a_limit_and_the_rest_digest_by_their_content():
+    values = [Plain(n=n) for n in range(5000)]
+    remember(values, "abc")
+
+    digests = {digest((value,)) for value in values}
+
+    assert len(digests) == 5000
+    assert digest((values[-1],)) == digest((Plain(n=4999),))
+    assert (
+        len(list(itertools.takewhile(lambda v: id(v) in inputs._recorded._digests, values))) < 2000
+    )
