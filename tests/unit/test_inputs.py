@@ -23,7 +23,6 @@ import nbtasks as nb
 from nbtasks import inputs
 from nbtasks.inputs import digest, remember
 
-
 TEN = list(range(10))
 
 
