@@ -17,11 +17,11 @@ import fcntl
 import os
 import socket
 import threading
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -45,9 +45,9 @@ __all__ = [
 FORMAT = 2
 KINDS = ("run", "task", "attempt", "log", "code", "edit", "reuse")
 _CRC_DIGITS = 8
-#: A segment grows by this many bytes at a time, which read as NULs until they are written. A sync
-#: within them takes two thirds of the time of one that has to record a new length, too.
-_RESERVE = 256 << 10
+#: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
+#: long as one that has to record a new length, or that bytes are no longer merely reserved.
+_RESERVE = bytes(256 << 10)
 
 
 def _line(values: Any) -> bytes:
@@ -56,7 +56,7 @@ def _line(values: Any) -> bytes:
         body = orjson.dumps(values)
     except TypeError:
         body = orjson.dumps([valid(value) for value in values])
-    return b"%08x %b\n" % (zlib.crc32(body), body)
+    return b"%08x %b\n" % (crc32(body), body)
 
 
 def valid(value: Any) -> Any:
@@ -116,7 +116,12 @@ class Segment:
     def put(self, row: Row) -> None:
         """Takes a row, in order; see `Journal.put`."""
         self.records += 1
-        self._buffer.append(_line(record(row)))
+        try:  # as `_line` does, without a call of it for each task
+            body = orjson.dumps(record(row))
+        except TypeError:
+            self._buffer.append(_line(record(row)))
+        else:
+            self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
     def flush(self) -> None:
         """Hands what was put to the system."""
@@ -157,10 +162,10 @@ class Segment:
         del self._buffer[:count]
 
     def _reserve(self, more: int) -> None:
-        self._reserved = self._end + more + _RESERVE
+        self._reserved = self._end + more + len(_RESERVE)
         # Where that much cannot be had, the file grows with each write; a full disk will say so.
-        with contextlib.suppress(OSError, AttributeError):
-            os.posix_fallocate(self._fd, self._end, more + _RESERVE)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
         """Gives the lock back, and the file too if all of it is kept elsewhere."""
@@ -347,7 +352,7 @@ def _parse(line: bytes) -> list[Any] | None:
         return None
     body = line[_CRC_DIGITS + 1 : -1]
     try:
-        if int(line[:_CRC_DIGITS], 16) != zlib.crc32(body):
+        if int(line[:_CRC_DIGITS], 16) != crc32(body):
             return None
         record = orjson.loads(body)
     except ValueError:
