@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import signal
 import socket
@@ -404,6 +405,29 @@ def folded_tasks(path: Path) -> list[tuple[Any, ...]]:
     reader.read_header()
     batch = fold.collect([reader])
     return list(batch.tasks.values())
+
+
+def test_a_read_that_overtakes_a_write_in_progress_takes_nothing_for_damaged(tmp_path, monkeypatch):
+    """Of a file that is being written, one read may give a later page without an earlier one."""
+    path = tmp_path / "segment.log"
+    whole = written(tmp_path, [log(f"{number}") for number in range(500)])
+    path.write_bytes(whole)
+    hole = slice(4096, 8192)
+
+    class Overtaken(io.BytesIO):
+        def read(self, size: int = -1) -> bytes:
+            data = bytearray(super().read(size))
+            if not reads:
+                data[hole] = bytes(len(data[hole]))
+            reads.append(len(data))
+            return bytes(data)
+
+    reads: list[int] = []
+    monkeypatch.setattr(Path, "open", lambda path, mode: Overtaken(whole))
+    reader = SegmentReader(path)
+
+    assert [record[6] for record in reader.records()] == [f"{number}" for number in range(500)]
+    assert (reader.damaged, reader.torn, reader.end) == ([], 0, len(whole))
 
 
 def test_values_are_found_by_the_names_that_the_header_gives(tmp_path):
