@@ -415,7 +415,7 @@ def test_a_read_that_overtakes_a_write_in_progress_takes_nothing_for_damaged(tmp
     hole = slice(4096, 8192)
 
     class Overtaken(io.BytesIO):
-        def read(self, size: int = -1) -> bytes:
+        def read(self, size: int | None = -1, /) -> bytes:
             data = bytearray(super().read(size))
             if not reads:
                 data[hole] = bytes(len(data[hole]))
@@ -660,6 +660,26 @@ def test_a_fork_sees_that_its_parent_died(home, python):
 
     process.expect("RUNNING")
     process.expect("INTERRUPTED")
+
+
+def test_a_fork_that_ends_as_a_program_does_ends(home, python):
+    """It inherits the parent's DuckDB, and must not wait for threads that only the parent has."""
+    process = python(
+        """
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        journal.release(run)
+        child = os.fork()
+        if child == 0:
+            sys.exit(len(journal.runs()))
+        say(os.waitpid(child, 0)[1] >> 8)
+        say(len(journal.runs()))
+        """
+    )
+
+    process.expect("1")
+    process.expect("1")
+    process.end()
 
 
 def test_a_program_that_a_task_starts_does_not_hold_the_lock(tmp_path, python):
