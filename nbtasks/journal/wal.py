@@ -324,12 +324,7 @@ class SegmentReader:
     def records(self) -> Iterator[list[Any]]:
         """The records after `start`. A bad line that good ones follow is skipped and noted; bad
         bytes at the end are the torn tail of a write that never was acknowledged."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.start)
-                data = file.read().rstrip(b"\0")  # reserved, but not written yet
-        except FileNotFoundError:
-            data = b""  # its owner removed it just now, when all of it was folded
+        data = self._written()
         position = self.start
         self.end = self.start
         bad: list[tuple[int, int]] = []
@@ -345,6 +340,22 @@ class SegmentReader:
                     yield record
             position += len(line)
         self.torn = position - self.end
+
+    def _written(self) -> bytes:
+        """What was written after `start`.
+
+        The owner may be writing meanwhile, and then one read can give later bytes without the
+        ones before them, which would look like damage. So it is read twice: whatever stands
+        before the last byte of the first time is there the second time.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                size = len(file.read().rstrip(b"\0"))  # NULs: reserved, but not written yet
+                file.seek(self.start)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""  # its owner removed it just now, when all of it was folded
 
 
 def _parse(line: bytes) -> list[Any] | None:
