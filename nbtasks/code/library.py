@@ -23,8 +23,11 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 def _folders() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     found = [sysconfig.get_path(name) for name in names]
-    found += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parents[1])]
-    return tuple({f"{path}{os.sep}" for one in found for path in (one, os.path.realpath(one))})
+    found += [*site.getsitepackages(), site.getusersitepackages()]
+    found += [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
+    # a browser's Python has no folder of the user
+    known = [path for path in found if path]
+    return tuple({f"{path}{os.sep}" for one in known for path in (one, os.path.realpath(one))})
 
 
 _FOLDERS = _folders()
@@ -34,15 +37,18 @@ _files: dict[str, bool] = {}  # by name, whether it is the user's
 def is_users_function(fn: FunctionType) -> bool:
     """Whether a function was written by the user.
 
-    Its code says so, not its `__module__`, which a decorator copies to what it made.
+    Its globals and its code say so, not its `__module__`, which a decorator copies to what it
+    made.
 
     >>> is_users_function(os.path.join)
     False
     """
-    filename = fn.__code__.co_filename
-    if filename[:1] == "<":  # no file: a console, `exec`, a frozen module
-        return _is_users_name(fn.__globals__.get("__name__"))
-    return _is_users_file(filename)
+    name, filename = fn.__globals__.get("__name__"), fn.__code__.co_filename
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is not None and vars(module) is fn.__globals__:
+        return is_users_module(module)
+    # no file: a console, `exec`, a frozen module
+    return _is_users_name(name) if filename[:1] == "<" else _is_users_file(filename)
 
 
 def is_users_class(cls: type) -> bool:

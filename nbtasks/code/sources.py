@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import copy
+import enum
 import linecache
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
     return None if node is None else _unparse(node, drop)
 
 
-def of_class(cls: type, codes: Iterable[CodeType], drop: _Drop) -> str | None:
+def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
     """The normalised source of a class.
 
     Args:
@@ -61,6 +62,8 @@ def of_class(cls: type, codes: Iterable[CodeType], drop: _Drop) -> str | None:
         for node in file.classes.get(cls.__qualname__, ()):
             if any(method is part for part in node.body):
                 return _unparse(node, drop)
+    if codes:  # they would have led there
+        return None
     made = next((node for node in _definitions(cls) if _agrees(node, cls)), None)
     return None if made is None else _unparse(made, drop)
 
@@ -86,17 +89,36 @@ def _may_hold(cls: type) -> Iterator[str]:
 def _agrees(node: ast.ClassDef, cls: type) -> bool:
     """Whether a class may have been made by this definition, as far as its plain names say."""
     own = vars(cls)
-    made = own.get("__annotations__", own)
+    if own.get("__firstlineno__", _first_line(node)) != _first_line(node):  # Python 3.13
+        return False
+    annotated = own.get("__annotations__")
     for statement in node.body:
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                if name not in made and name not in own:
+            case ast.AnnAssign(target=ast.Name(id=name), value=value):
+                if name not in own and annotated is not None and name not in annotated:
                     return False
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=value)):
-                held = own.get(name)
-                if type(held) is type(value) and held != value:
-                    return False
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case _:
+                continue
+        if isinstance(value, ast.Constant) and not _holds(own, name, value.value):
+            return False
     return True
+
+
+def _holds(own: Mapping[str, Any], name: str, value: object) -> bool:
+    """Whether a class has a value under a name, or as the default of a field, if it tells."""
+    held = own.get(name)
+    held = own.get("_field_defaults", {}).get(name, held)  # of a NamedTuple
+    if (model_field := own.get("__pydantic_fields__", {}).get(name)) is not None:
+        held = model_field.default
+    if issubclass(type(held), enum.Enum):
+        held = held._value_
+    return type(held) is not type(value) or held == value
+
+
+def _first_line(node: _Def | ast.ClassDef) -> int:
+    return min([node.lineno, *(one.lineno for one in node.decorator_list)])
 
 
 # -- a file ---------------------------------------------------------------------------------------
@@ -150,8 +172,7 @@ class _File:
         for child in ast.iter_child_nodes(node):
             inner = scope
             if isinstance(child, _DEFS):
-                first = min([child.lineno, *(one.lineno for one in child.decorator_list)])
-                self._functions[child.name, first] = child
+                self._functions[child.name, _first_line(child)] = child
                 inner = f"{scope}{child.name}.<locals>."
             elif isinstance(child, ast.ClassDef):
                 self.classes.setdefault(f"{scope}{child.name}", []).append(child)

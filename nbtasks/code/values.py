@@ -125,6 +125,8 @@ def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
     held += [(name, part) for name, value in held if type(value) is property
              for part in (value.fset, value.fdel)]  # fmt: skip
     for name, value in held:
+        if name.startswith("__annotate"):  # what Python 3.14 makes of annotations
+            continue
         fn = method(value)
         if fn is not None and fn.__code__.co_qualname.startswith(f"{cls.__qualname__}."):
             own.append(fn)
