@@ -56,6 +56,10 @@ class Ledger:
             for path, row in list(self._rows.items())
         ]
 
+    def knows(self, path: str) -> bool:
+        """Whether a task has a row."""
+        return path in self._rows
+
     def row(self, path: str) -> TaskRow | None:
         """The row of a task, if it has one."""
         row = self._rows.get(path)

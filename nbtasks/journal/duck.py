@@ -25,7 +25,7 @@ from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 
 if TYPE_CHECKING:
-    import duckdb
+    from nbtasks.journal.instance import Connection
 
 __all__ = ["DuckStore"]
 
@@ -106,9 +106,9 @@ class DuckStore:
             con.close()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def reading(self) -> Iterator[Connection]:
         """A connection that sees everything flushed so far. The caller holds `exclusive`."""
-        import duckdb
+        import _duckdb as duckdb
 
         con = self._fold() if self._pending() else None
         if con is None:
@@ -131,7 +131,7 @@ class DuckStore:
             if self._pending() and (con := self._fold()):
                 con.close()  # the user's own SQL gets a connection that cannot write
                 self._settle()
-            con = self._open_to_read()
+            con = self._open_to_read(apart=True)
         with con:  # not holding the home: a long query must not stop others from going on
             return frame(con, sql, params)
 
@@ -173,9 +173,9 @@ class DuckStore:
             for reader in readers
         )
 
-    def _fold(self) -> duckdb.DuckDBPyConnection | None:
+    def _fold(self) -> Connection | None:
         """Folds all segments in. Gives the connection, or None where that must be put off."""
-        import duckdb
+        import _duckdb as duckdb
 
         con = None
         try:
@@ -210,7 +210,7 @@ class DuckStore:
                     del self._dead[name]
                     _remove(reader)
 
-    def _fold_into(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _fold_into(self, con: Connection) -> None:
         """One transaction."""
         readers, alive = self._segments()
         known = offsets(con)
@@ -236,11 +236,11 @@ class DuckStore:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _open_to_read(self) -> duckdb.DuckDBPyConnection:
+    def _open_to_read(self, *, apart: bool = False) -> Connection:
         """The file, for reading, where it holds everything; else a copy that does."""
-        import duckdb
+        import _duckdb as duckdb
 
-        con = self._file.open_to_read() if self._file.exists() else None
+        con = self._file.open_to_read(apart=apart) if self._file.exists() else None
         if con is None:
             return self._complete(in_memory())
         with contextlib.ExitStack() as closing:
@@ -255,7 +255,7 @@ class DuckStore:
             closing.pop_all()
         return con
 
-    def _complete(self, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    def _complete(self, con: Connection) -> Connection:
         folded, dead = self._folded, self._dead
         self._fold_into(con)
         self._folded, self._dead = folded, dead  # the copy knows more than the file

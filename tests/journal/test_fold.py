@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtasks.errors import JournalError, RunBusyError
+from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
 from nbtasks.journal import duck, file, fold
 from nbtasks.journal import home as home_module
 from nbtasks.journal.memory import MemoryJournal
@@ -480,6 +480,25 @@ def test_the_users_connection_keeps_its_lock_whatever_we_do(
     use_it(open_home, rows)
 
     python(TRY).expect("refused")
+
+
+def test_that_the_user_has_attached_the_file_elsewhere_in_this_process_is_said(
+    home, open_home, rows
+):
+    """DuckDB lets a process have a file in one instance only."""
+    journal = open_home()
+    rows.finished(journal, tasks=2)
+    with duckdb.connect() as users_own:
+        users_own.execute(f"attach '{home / 'journal.duckdb'}' as journal")
+        users_own.execute("create table journal.mine (a int)")
+        for use in (journal.runs, lambda: journal.query("from runs"), open_home().runs):
+            with pytest.raises(JournalLockedError, match="Detach it"):
+                use()
+        users_own.execute("insert into journal.mine values (1)")
+        users_own.execute("detach journal")
+
+    assert len(journal.query("from tasks")) == 2
+    assert plain_read(home, "from mine") == [(1,)]
 
 
 def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, python):
