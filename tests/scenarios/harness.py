@@ -120,19 +120,19 @@ class Awaited:
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
-        return self._answer(
-            keys.join(scope.path, key), self._io.run_task, key, fn, *args, **options
-        )
+        return self._answer((scope.path, key), self._io.run_task, key, fn, *args, **options)
 
     def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
         return self._answer(None, self._io.wait, key, seconds, **until)
 
-    async def _answer(self, path: str | None, call: Any, *args: Any, **options: Any) -> Any:
+    async def _answer(
+        self, place: tuple[str, Any] | None, call: Any, *args: Any, **options: Any
+    ) -> Any:
         answer = call(*args, **options)
         if inspect.isawaitable(answer):
             answer = await answer
-        if path is not None:
-            self._world.acknowledge(path)
+        if place is not None:
+            self._world.acknowledge(keys.join(*place))
         return answer
 
 
