@@ -80,7 +80,9 @@ class World:
         return Awaited(nb.current_io(), self)
 
     def acknowledge(self, path: str) -> None:
+        """With all below it: of a map's items only their map tells."""
         self._acknowledged.add(path)
+        self._acknowledged.update(called for called in self.calls if called.startswith(path + "/"))
 
 
 class Awaited:
@@ -99,6 +101,14 @@ class Awaited:
         return self._answer(
             keys.join(scope.path, key), self._io.run_task, key, fn, *args, **options
         )
+
+    def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
+        scope = calls.current.get()
+        assert scope is not None
+        if self._world.sync and inspect.iscoroutinefunction(fn):
+            fn = _blocking(fn)
+        path = keys.join(scope.path, key)
+        return self._answer(path, self._io.map, key, fn, items, **options)
 
     def wait(self, key: Any, seconds: float) -> Any:
         return self._answer(None, self._io.wait, key, seconds)
