@@ -23,6 +23,7 @@ class Invoke(NamedTuple):
     fn: Callable[..., Any]
     args: tuple[Any, ...]
     scope: Scope
+    on: Any = None  # the executor to call it in
 
 
 class Sleep(NamedTuple):

@@ -6,13 +6,16 @@ result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
 from nbtasks.calls import Call, Commit, Effects, Invoke, Scope, Sleep, Wait, current
 from nbtasks.errors import (
     DuplicateKeyError,
+    ExecutorError,
     JournalError,
+    MapFailed,
     NbtasksError,
     RunEndedError,
     TaskFailed,
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from nbtasks.model import RunRow
 
 __all__ = ["Execution"]
+
+_DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
 class Execution:
@@ -42,6 +47,7 @@ class Execution:
         root: The scope of the body.
         faces: The io objects of this execution; by whether the caller awaits them.
         active: The asyncio tasks in which io calls are under way.
+        pending: What executors were asked to do and have not done yet.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -52,6 +58,7 @@ class Execution:
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
         self.active: set[Any] = set()
+        self.pending: set[Any] = set()
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -89,10 +96,10 @@ class Execution:
             error: Exception | None = None
             value = None
             try:
-                value = yield Invoke(call.fn, call.args, Scope(self, row))
+                value = yield Invoke(call.fn, call.args, Scope(self, row), call.policy.options.on)
                 self._complete(row, value)
-            except JournalError:
-                self._cancel(row)  # the disk's failure is not the task's
+            except (JournalError, ExecutorError):
+                self._cancel(row)  # the disk's failure is not the task's, nor the executor's
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
@@ -217,7 +224,11 @@ class Execution:
 
     def _first_failure(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         raised = failures.rebuild(failure, row.path, self.run.run_id)
-        raised.__cause__ = next(failures.chain(error), None)
+        raised.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
+        if raised.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
+            raised.__cause__ = error.__cause__
+        if isinstance(raised, MapFailed):
+            self._fill(raised, failure, row, error)
         return raised.with_traceback(tracebacks.own_frames(error.__traceback__))
 
     def _recorded_failure(self, row: TaskRow) -> TaskFailed:
@@ -226,7 +237,39 @@ class Execution:
         cause = self.ledger.row(failure.cause) if failure.cause else None
         if cause is not None and cause.error:
             raised.__cause__ = self._recorded_failure(cause)
+        if isinstance(raised, MapFailed):
+            self._fill(raised, failure, row, None)
         return raised
+
+    def _fill(
+        self, raised: MapFailed, failure: Failure, row: TaskRow, first: Exception | None
+    ) -> None:
+        """Says of each item of a map that failed what came of it: as it was seen just now, or
+        as it is recorded. A task that passes a map's failure on says the same."""
+        if failure.path != row.path:
+            passed = raised.__cause__
+            if isinstance(passed, MapFailed):
+                raised.succeeded, raised.failed = passed.succeeded, passed.failed
+            return
+        seen = first if isinstance(first, MapFailed) else raised
+        failed, succeeded = dict(seen.failed), dict(seen.succeeded)
+        for index, item in self._items(row, failure.segments):
+            if item.status == Status.FAILED and index not in failed:
+                failed[index] = self._recorded_failure(item)
+            elif item.status in _DONE and index not in succeeded:
+                kept = item.output_kind, item.output, item.blob
+                succeeded[index] = self.ledger.decode(*kept, item.path)
+        raised.failed = dict(sorted(failed.items()))
+        raised.succeeded = dict(sorted(succeeded.items()))
+
+    def _items(self, row: TaskRow, segments: list[str] | None) -> Iterator[tuple[int, TaskRow]]:
+        """The items of a map that were ever started, with their indices."""
+        if segments is None:
+            segments = [keys.segment([index]) for index in range(row.total or 0)]
+        for index, segment in enumerate(segments):
+            item = self.ledger.row(f"{row.path}/{segment}")
+            if item is not None:
+                yield index, item
 
     def _free(self, path: str) -> None:
         """Lets the failed subtasks of a task run again, since the task itself will."""
@@ -251,6 +294,8 @@ class Execution:
             for failed in list(failures.chain(error)):
                 if failed.run_id == run.run_id:
                     self._make_fatal(failures.task_path(failed))
+        for future in list(self.pending):
+            future.cancel()
         self.ledger.cancel_rest()
         run.status, run.finished_us = status, clock.micros()
         run.error = failures.dumps(failures.of_body(error)) if error is not None else None

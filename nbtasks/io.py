@@ -7,16 +7,15 @@ awaited. Both say the same to the engine, so there is one implementation of what
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 from nbtasks import clock, keys, sites
 from nbtasks.calls import Call, Effects, Wait
-from nbtasks.driver import GroupCommit, drive, drive_async
+from nbtasks.driver import GroupCommit, drive, drive_async, needs_loop
 from nbtasks.engine import Execution
-from nbtasks.errors import WrongFaceError
+from nbtasks.fanout import AsyncMap, SyncMap
 from nbtasks.logger import Logger
 from nbtasks.options import Duration, OnError, Policy, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
@@ -76,7 +75,7 @@ class _IO:
         return self._execution.wait(wait, self._execution.scope())
 
 
-class SyncIO(_IO):
+class SyncIO(SyncMap, _IO):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -171,7 +170,7 @@ class SyncIO(_IO):
         drive(self._wait(key, seconds, until), self._execution.journal)
 
 
-class AsyncIO(_IO):
+class AsyncIO(AsyncMap, _IO):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python
@@ -236,7 +235,7 @@ class AsyncIO(_IO):
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.run_task`, awaited. A plain function runs in a worker thread, so the loop
         stays free; an `async def` one runs on the loop."""
-        _refuse_without_loop("run_task")
+        needs_loop("run_task")
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
         return drive_async(self._call(key, fn, args, policy), self._commits, self._execution.active)
 
@@ -244,15 +243,5 @@ class AsyncIO(_IO):
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
     ) -> Coroutine[Any, Any, None]:
         """As `SyncIO.wait`, awaited."""
-        _refuse_without_loop("wait")
+        needs_loop("wait")
         return drive_async(self._wait(key, seconds, until), self._commits, self._execution.active)
-
-
-def _refuse_without_loop(call: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise WrongFaceError(
-            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
-            "function in a worker thread: nothing could await it. Use nb.current_io() there."
-        ) from None

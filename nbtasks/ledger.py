@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, keys, params
@@ -42,7 +44,9 @@ class Ledger:
         self._seq = itertools.count(last + 1)
         self._logged = dict(opened.logs)
         self._answered: set[str] = set()  # paths answered from the journal in this execution
-        self._reused: list[str] = []  # those of them that are not yet recorded as such
+        # Those of them that are not yet recorded as such. Threads add to it while one empties it.
+        self._reused: collections.deque[str] = collections.deque()
+        self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = False
 
@@ -104,8 +108,21 @@ class Ledger:
 
     def under(self, path: str) -> list[str]:
         """The paths of all tasks below a task."""
-        prefix = path + "/"
-        return [known for known in self._rows if known.startswith(prefix)]
+        found = list(self.children(path))
+        for known in found:  # which grows meanwhile
+            found += self.children(known)
+        return found
+
+    def children(self, path: str) -> list[str]:
+        """The paths of the tasks right below a task."""
+        with self._lock:
+            if self._children is None:
+                # At once, since other threads add tasks while the rest is looked through.
+                self._children = {}
+                for known in list(self._rows):
+                    if "/" in known:
+                        self._children.setdefault(keys.parent(known), []).append(known)
+            return self._children.get(path, [])
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -188,28 +205,22 @@ class Ledger:
     def _put_reused(self) -> None:
         """Records which tasks were answered from the journal, with all below them: they are
         drawn with the branch they belong to."""
-        todo, self._reused = self._reused, []
         seqs = []
-        while todo:
-            path = todo.pop()
-            row = self._rows[path]
-            seqs.append(row.seq if type(row) is TaskRow else row[_SEQ])  # type: ignore[index]  # a tuple
-            for below in self._below(path):
-                if below not in self._answered:
-                    self._answered.add(below)
-                    child = self._rows[below]
-                    if type(child) is TaskRow:
-                        child.execution, child.reused = self._run.executions, True
-                    todo.append(below)
-        self._journal.put(ReuseRow(self._run.run_id, self._run.executions, _ranges(sorted(seqs))))
-
-    def _below(self, path: str) -> list[str]:
-        if self._children is None:
-            self._children = {}
-            for known in self._rows:
-                if "/" in known:
-                    self._children.setdefault(keys.parent(known), []).append(known)
-        return self._children.get(path, [])
+        with self._lock:
+            while self._reused:
+                path = self._reused.popleft()
+                row = self._rows[path]
+                seqs.append(row.seq if type(row) is TaskRow else row[_SEQ])  # type: ignore[index]  # a tuple
+                for below in self.children(path):
+                    if below not in self._answered:
+                        self._answered.add(below)
+                        child = self._rows[below]
+                        if type(child) is TaskRow:
+                            child.execution, child.reused = self._run.executions, True
+                        self._reused.append(below)
+        if seqs:
+            ranges = _ranges(sorted(seqs))
+            self._journal.put(ReuseRow(self._run.run_id, self._run.executions, ranges))
 
 
 def _ranges(seqs: list[int]) -> list[tuple[int, int]]:

@@ -64,6 +64,8 @@ class Failure:
         path: The path of the innermost task that failed; empty for the body's own error.
         attempts: How often that task was tried.
         cause: The path of the subtask whose failure this one passes on.
+        segments: Of a map: the last part of each item's path, by the item's index. None where
+            that is the index itself.
     """
 
     type: str
@@ -73,6 +75,7 @@ class Failure:
     path: str = ""
     attempts: int = 1
     cause: str | None = None
+    segments: list[str] | None = None
 
 
 @dataclass(slots=True)

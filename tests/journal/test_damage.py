@@ -117,6 +117,7 @@ def test_damage_in_the_middle_and_a_torn_tail_are_told_apart(open_home, left):
     assert "never acknowledged" in end
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_damage_met_while_the_owner_lives_is_kept_when_it_has_gone(home, open_home, python):
     """The fold that meets the damage is not the one that ends the segment."""
     owner = python(LEFT.replace("die()", "say('written')\nheard()"))

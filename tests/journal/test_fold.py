@@ -171,6 +171,7 @@ say("end")
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("tidy_at_once")
 def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
     home, open_home, python
 ):
@@ -199,7 +200,9 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 
 DIE_AT = """
+import nbtasks.journal.duck
 import nbtasks.journal.{module} as module
+nbtasks.journal.duck._MANY_DEAD = 0
 real = module.{name}
 
 def dying(*args):
@@ -219,6 +222,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
     writer = python(
@@ -245,6 +249,7 @@ def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_hom
     assert segments(home) == []
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, rows, tmp_path):
     """As from a backup, or where its removal was lost in a power cut."""
     journal = open_home()
@@ -438,6 +443,7 @@ def is_all_folded(home: Path, open_home) -> None:
     assert plain_read(home, "select count(*) from log") == [(1,)]
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder
 ):
@@ -449,6 +455,7 @@ def test_a_home_works_on_while_another_program_has_the_file_open(
     holder.hold(home / "journal.duckdb")  # for the fixture to close
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_the_user_has_the_file_open_in_this_process(
     users_own, home, open_home, rows
 ):
@@ -573,6 +580,7 @@ def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, 
 # -- the file is not there ------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     journal = open_home()
     rows.finished(journal, "a", tasks=2)

@@ -66,6 +66,7 @@ say(looks, seen, (tasks.status == "COMPLETED").sum())
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("tidy_at_once")
 def test_three_processes_run_500_tasks_each_while_a_fourth_looks_all_the_time(
     home, python, open_home
 ):
@@ -239,6 +240,7 @@ def test_a_run_that_failed_to_record_its_end_is_not_taken_for_a_live_one(
     assert journal.claim(rows.claim()).run.executions == 2
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_journal_that_is_closed_in_one_process_is_whole_in_another(home, open_home, rows):
     """Opening, closing and looking at once, many times: a segment goes while others look."""
     looking = open_home()

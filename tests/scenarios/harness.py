@@ -104,7 +104,9 @@ class World:
         return self.ctx.run.execution
 
     def acknowledge(self, path: str) -> None:
+        """With all below it: of a map's items only their map tells."""
         self._acknowledged.add(path)
+        self._acknowledged.update(called for called in self.calls if called.startswith(path + "/"))
 
 
 class Awaited:
@@ -120,19 +122,26 @@ class Awaited:
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
-        return self._answer(
-            keys.join(scope.path, key), self._io.run_task, key, fn, *args, **options
-        )
+        return self._answer((scope.path, key), self._io.run_task, key, fn, *args, **options)
+
+    def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
+        scope = calls.current.get()
+        assert scope is not None
+        if self._world.sync and inspect.iscoroutinefunction(fn):
+            fn = _blocking(fn)
+        return self._answer((scope.path, key), self._io.map, key, fn, items, **options)
 
     def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
         return self._answer(None, self._io.wait, key, seconds, **until)
 
-    async def _answer(self, path: str | None, call: Any, *args: Any, **options: Any) -> Any:
+    async def _answer(
+        self, place: tuple[str, Any] | None, call: Any, *args: Any, **options: Any
+    ) -> Any:
         answer = call(*args, **options)
         if inspect.isawaitable(answer):
             answer = await answer
-        if path is not None:
-            self._world.acknowledge(path)
+        if place is not None:
+            self._world.acknowledge(keys.join(*place))
         return answer
 
 
