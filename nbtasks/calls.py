@@ -52,6 +52,8 @@ class Call:
         args: Its arguments.
         site: Where in the user's code the call stands.
         policy: What holds for the task.
+        counted: What counts as its function and arguments when it is asked whether they have
+            changed, if not these: of a map, its own function and its items.
     """
 
     key: keys.Key
@@ -59,6 +61,7 @@ class Call:
     args: tuple[Any, ...]
     site: sites.Site
     policy: Policy
+    counted: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
 
 
 @dataclass(slots=True)

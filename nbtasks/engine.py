@@ -21,8 +21,9 @@ from nbtasks.errors import (
     TaskFailed,
 )
 from nbtasks.ledger import Ledger
-from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.model import Failure, Status, TaskRow, values
 from nbtasks.replay import Action, decide
+from nbtasks.stale import Changes
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
@@ -43,6 +44,7 @@ class Execution:
     Attributes:
         run: The run's row.
         ledger: What is recorded of it.
+        changes: Knows which of its tasks have changed since they were recorded.
         is_open: Whether io calls are still taken.
         root: The scope of the body.
         faces: The io objects of this execution; by whether the caller awaits them.
@@ -54,6 +56,7 @@ class Execution:
         self.journal = journal
         self.run: RunRow = opened.run
         self.ledger = Ledger(journal, opened)
+        self.changes = Changes(self.run, self.ledger)
         self.is_open = True
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
@@ -73,20 +76,28 @@ class Execution:
         ledger = self.ledger
         if not ledger.knows(path):  # the most frequent case of all
             row = ledger.add(path, call.policy.name)
-        elif (recorded := ledger.completed(path)) is not None:
-            return ledger.decode(*recorded, path)  # the most frequent case of a replay
         else:
+            recorded = ledger.completed(path)
+            if recorded is not None and not self.changes.call_for_rerun(call, recorded):
+                return ledger.answer(path, recorded)  # the most frequent case of a replay
             known = ledger.row(path)
             action = decide(known)
             if action is Action.REUSE or action is Action.RAISE:
                 assert known is not None  # noqa: S101 - as the table says
-                ledger.reuse(known)
-                if action is Action.REUSE:
-                    return ledger.decode(known.output_kind, known.output, known.blob, path)
-                raise self._recorded_failure(known)
+                if recorded is None and not self.changes.call_for_rerun(call, values(known)):
+                    return self._recorded(known, action)
+                self._free(path)
+                action = Action.RENEW
             row = self._enter(known, path, call.policy.name, action)
         row.params = params.describe(call.args)
+        self.changes.stamp(row, call)
         return (yield from self._attempts(row, call))
+
+    def _recorded(self, row: TaskRow, action: Action) -> Any:
+        self.ledger.reuse(row)
+        if action is Action.RAISE:
+            raise self._recorded_failure(row)
+        return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
     def _attempts(self, row: TaskRow, call: Call) -> Effects:
         while True:
@@ -197,6 +208,7 @@ class Execution:
             row.started_us, row.due_us = clock.micros(), None
         if action is Action.RENEW:
             row.attempt, row.failures, row.fatal = 0, 0, False
+            row.output = row.output_kind = row.output_bytes = row.blob = None
         row.name, row.finished_us = name, None
         row.execution, row.reused = self.run.executions, False
         return row
@@ -209,7 +221,7 @@ class Execution:
         # Who carries out the Invoke records it.
 
     def _complete(self, row: TaskRow, value: object) -> None:
-        self.ledger.keep(row, codec.encode(value))
+        self.ledger.keep_value(row, value)
         self._end(row, Status.COMPLETED, None)
 
     def _cancel(self, row: TaskRow) -> None:

@@ -24,7 +24,6 @@ from typing import Any
 
 import orjson
 
-from nbtasks import tags
 from nbtasks.code import values
 from nbtasks.fingerprint import fingerprint
 
@@ -216,10 +215,8 @@ def _state(value: Any, part: _Part) -> Any:
     if dataclasses.is_dataclass(value):
         names = {field.name for field in dataclasses.fields(value)} | {*values.attributes(value)}
         return {name: part(getattr(value, name, None)) for name in names}
-    try:
-        return tags.tag(value)
-    except tags.Untagged:
-        pass
+    if isinstance(value, bytes | bytearray):
+        return _hash(value)
     made = value.__reduce_ex__(4)
     if isinstance(made, str):
         return made

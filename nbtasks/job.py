@@ -11,7 +11,7 @@ from nbtasks.errors import InvalidJobError, InvalidPayloadError
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
-from nbtasks.options import Policy
+from nbtasks.options import OnChange, Policy, TaskOptions
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 
@@ -65,6 +65,7 @@ class Job:
         name: str | None = None,
         version: str = "0.0.1",
         retry: Retry | int | None = None,
+        on_change: OnChange | None = None,
         log_level: str = "info",
     ) -> None:
         _check_names(id, version, log_level)
@@ -73,7 +74,7 @@ class Job:
         self.version = version
         self.fn = fn
         self._host = host
-        self._policy = Policy(retry=Retry.of(retry))
+        self._policy = Policy(retry=Retry.of(retry), options=TaskOptions(on_change=on_change))
         self._log_level = log_level
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.errors import NotFoundError
 from nbtasks.job import Job
-from nbtasks.options import Policy
+from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run, draw
 from nbtasks.session import Session, Watcher
 from nbtasks.settings import Settings
@@ -81,6 +82,9 @@ class Kit:
     ) -> Session:
         """The session that executes a claimed run."""
         watch = self.watch if tree and self.settings.tree else None
+        if policy.options.on_change is None:
+            options = replace(policy.options, on_change=self.settings.on_change)
+            policy = replace(policy, options=options)
         return Session(
             self.journal,
             claim,
@@ -116,7 +120,8 @@ def configure(**settings: object) -> None:
 
     Args:
         **settings: `home`, the folder of the journal; `durability`, `"task"` or `"relaxed"`;
-            `tree`, whether a run shows its tree. Each can also be set in the environment, as
+            `on_change`, what is done about recorded tasks that have changed; `tree`, whether a
+            run shows its tree. Each can also be set in the environment, as
             `NBTASKS_HOME` and so on.
 
     Raises:
@@ -139,6 +144,7 @@ def job(
     name: str | None = None,
     version: str = "0.0.1",
     retry: Retry | int | None = None,
+    on_change: OnChange | None = None,
     log_level: str = "info",
 ) -> Callable[[Callable[..., Any]], Job]:
     """Makes a job of a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
@@ -150,10 +156,13 @@ def job(
         name: What people see instead of the id.
         version: Raising it makes the next run start afresh.
         retry: What its tasks do that say nothing of retries themselves.
+        on_change: What is done when the code or the inputs of a recorded task have changed, where
+            the task says nothing itself: "warn", "rerun", "error" or "ignore".
         log_level: The least level of `io.logger` that is kept.
 
     Raises:
         InvalidJobError: The id, the version or the function's parameters cannot be used.
+        InvalidOptionError: An option has no such value.
 
     ```python
     import nbtasks as nb
@@ -169,7 +178,10 @@ def job(
     """
 
     def register(fn: Callable[..., Any]) -> Job:
-        made = Job(fn, id, kit, name=name, version=version, retry=retry, log_level=log_level)
+        made = Job(
+            fn, id, kit, name=name, version=version, retry=retry, on_change=on_change,
+            log_level=log_level,
+        )  # fmt: skip
         kit.jobs[made.id] = made
         return made
 

@@ -7,9 +7,9 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, keys, params
+from nbtasks import clock, codec, fingerprint, inputs, keys, params
 from nbtasks.errors import UnreadableValueError
-from nbtasks.model import AttemptRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
+from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
@@ -19,6 +19,11 @@ __all__ = ["Ledger"]
 _STATUS, _SEQ, _KIND, _OUTPUT, _BLOB = (
     columns("task").index(name) for name in ("status", "seq", "output_kind", "output", "blob")
 )
+#: Values of these kinds digest by their content.
+_BY_CONTENT = ("json", "tagged", None)
+#: So many functions of a run are recorded with their source. One that reads a loop's variable is
+#: another one each time.
+_MOST_CODES = 500
 
 
 class Ledger:
@@ -43,6 +48,7 @@ class Ledger:
         last = max((row[_SEQ] for row in opened.tasks.values()), default=0)
         self._seq = itertools.count(last + 1)
         self._logged = dict(opened.logs)
+        self._codes = dict(opened.codes)
         self._answered: set[str] = set()  # paths answered from the journal in this execution
         # Those of them that are not yet recorded as such. Threads add to it while one empties it.
         self._reused: collections.deque[str] = collections.deque()
@@ -77,16 +83,24 @@ class Ledger:
             row.execution, row.reused = self._run.executions, True
         return row
 
-    def completed(self, path: str) -> tuple[str | None, str | None, str | None] | None:
-        """The output, as (kind, text, blob), of a task that an earlier execution completed. It
-        counts as answered then."""
+    def completed(self, path: str) -> tuple[Any, ...] | None:
+        """The values of a task that an earlier execution completed, and nobody has asked for."""
         row = self._rows.get(path)
         if type(row) is not tuple or row[_STATUS] != Status.COMPLETED:
             return None
-        self._answered.add(path)
-        self._reused.append(path)
-        self.revision += 1
-        return row[_KIND], row[_OUTPUT], row[_BLOB]
+        return row
+
+    def answer(self, path: str, values: tuple[Any, ...]) -> Any:
+        """The output of a task that `completed` gave. It counts as answered then."""
+        if type(self._rows[path]) is tuple:  # else somebody has noted more about it
+            self._answered.add(path)
+            self._reused.append(path)
+            self.revision += 1
+        return self.decode(values[_KIND], values[_OUTPUT], values[_BLOB], path)
+
+    def code(self, digest: str) -> str | None:
+        """What is recorded of the function with this fingerprint."""
+        return self._codes.get(digest)
 
     def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
         """The value of an output.
@@ -98,13 +112,17 @@ class Ledger:
             return None
         try:
             if blob is None:
-                return codec.decode(kind, text)
-            return codec.decode_blob(kind, text, self._journal.get_blob(blob))
+                value = codec.decode(kind, text)
+            else:
+                value = codec.decode_blob(kind, text, self._journal.get_blob(blob))
         except UnreadableValueError as error:
             raise type(error)(
                 f"{error} It is the output of task {path!r} of run {self._run.run_id}. "
                 "Start a new run (new=True, or --new) to compute it again."
             ) from None
+        if kind not in _BY_CONTENT:
+            _remember(value, text, blob)
+        return value
 
     def under(self, path: str) -> list[str]:
         """The paths of all tasks below a task."""
@@ -166,6 +184,22 @@ class Ledger:
         row.blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
 
+    def keep_value(self, row: TaskRow, value: Any) -> None:
+        """Puts a value into a row, as its output.
+
+        Raises:
+            ValueNotKeptError: It cannot be recorded.
+        """
+        self.keep(row, codec.encode(value))
+        if row.output_kind not in _BY_CONTENT:
+            _remember(value, row.output, row.blob)
+
+    def keep_code(self, code: fingerprint.Fingerprint) -> None:
+        """Records what a function is, once in a run."""
+        if code.digest not in self._codes and len(self._codes) < _MOST_CODES and not self._closed:
+            text = self._codes[code.digest] = fingerprint.dumps(code)
+            self._journal.put(CodeRow(self._run.run_id, code.digest, text))
+
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Records a line. The body runs again from the top, so there what is recorded already
         is not written twice."""
@@ -202,6 +236,15 @@ class Ledger:
             self._reused.append(row.path)
             self.revision += 1
 
+    def mark_stale(self, path: str, reason: str | None) -> None:
+        """Records of a task that is answered from the journal why it is out of date, or that it
+        is no more."""
+        row = self.row(path)
+        assert row is not None  # noqa: S101 - it is answered from what is recorded
+        self.reuse(row)
+        row.stale = reason
+        self.put(row)
+
     def _put_reused(self) -> None:
         """Records which tasks were answered from the journal, with all below them: they are
         drawn with the branch they belong to."""
@@ -221,6 +264,11 @@ class Ledger:
         if seqs:
             ranges = _ranges(sorted(seqs))
             self._journal.put(ReuseRow(self._run.run_id, self._run.executions, ranges))
+
+
+def _remember(value: Any, text: str | None, blob: str | None) -> None:
+    """Lets a value digest as it is recorded when it is the argument of another task."""
+    inputs.remember(value, blob or codec.content_hash((text or "").encode()))
 
 
 def _ranges(seqs: list[int]) -> list[tuple[int, int]]:

@@ -105,7 +105,8 @@ def plan(  # noqa: PLR0913 - what a map is made of
     awaits = asynchronous or (is_async(fn) and policy.options.on is None)
     step = mapping.awaiting if awaits else mapping.blocking
     whole = Policy(name=policy.name, options=_without(policy, _OF_ITEM).options)
-    return execution.task(Call(key, step, (fn, listed), site, whole), execution.scope())
+    call = Call(key, step, (fn, listed), site, whole, counted=(fn, (listed,)))
+    return execution.task(call, execution.scope())
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:

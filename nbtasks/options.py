@@ -7,13 +7,13 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from nbtasks.errors import InvalidOptionError
 from nbtasks.replay import Retry
+from nbtasks.settings import ON_CHANGE, OnChange
 
 __all__ = [
-    "ON_CHANGE",
     "Duration",
     "OnChange",
     "OnError",
@@ -25,13 +25,11 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 Duration = float | timedelta
-OnChange = Literal["warn", "rerun", "error", "ignore"]
 #: Which failures are tried again: exceptions' classes, or a function that is asked.
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 #: Called with each failure and the task; see `io.run_task`.
 OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
-ON_CHANGE = ("warn", "rerun", "error", "ignore")
 _MARK = "__nbtasks__"
 _NOTHING = (None,) * 6
 

@@ -158,6 +158,8 @@ def _notes(node: TaskNode, tree: Tree) -> list[str]:
             notes.append(REUSED)
         if node.finished_us is not None:
             notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
+        if node.stale:
+            notes.append(f"stale: {_clean(node.stale, _MESSAGE)}")
     return notes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import clock, codec, failures, frames, keys
+from nbtasks import clock, codec, failures, frames, keys, stale
 from nbtasks.errors import NotFoundError
 from nbtasks.model import Failure, RunRow, Status, TaskRow
 
@@ -102,6 +102,22 @@ class Run:
     def logs(self) -> frames.DataFrame:
         """Its log, a row a line."""
         return frames.logs(self._keeper.journal, self.id)
+
+    def diff(self, path: keys.KeyPath) -> str:
+        """How the code and the inputs of a task differ from what is recorded of them, as the
+        latest execution in this process found them.
+
+        Raises:
+            NotFoundError: It found no difference, or there was none in this process.
+        """
+        text = keys.path_of(path)
+        found = stale.last_diff(self.id, text)
+        if found is None:
+            raise NotFoundError(
+                f"No execution in this process has found task {text!r} of run {self.id} changed. "
+                "Execute the run, and ask again."
+            )
+        return found
 
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""

@@ -247,6 +247,7 @@ class Session:
         finally:
             if self._watcher is not None:
                 self._watcher.finish()
+        self.execution.changes.warn()
 
 
 @contextlib.contextmanager

@@ -9,12 +9,17 @@ from typing import Any, Literal, cast
 
 from nbtasks.errors import NbtasksError
 
-__all__ = ["Durability", "Settings"]
+__all__ = ["ON_CHANGE", "Durability", "OnChange", "Settings"]
 
 Durability = Literal["task", "relaxed"]
+OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _FOLDER = ".nbtasks"
-_DURABILITIES = ("task", "relaxed")
+ON_CHANGE = ("warn", "rerun", "error", "ignore")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "durability": ("task", "relaxed"),
+    "on_change": ON_CHANGE,
+}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -44,6 +49,13 @@ class Settings:
         """`task`: a task's outcome is on the disk before its call returns. `relaxed`: it is with
         the operating system, which survives a killed process but not a power cut."""
         return cast("Durability", self._resolve("durability")[0])
+
+    @property
+    def on_change(self) -> OnChange:
+        """What is done when the code or the inputs of a recorded task have changed, where neither
+        the call nor the function nor the job says: `warn` answers it from the journal and tells
+        so, `rerun` runs it again, `error` refuses, `ignore` does not look."""
+        return cast("OnChange", self._resolve("on_change")[0])
 
     @property
     def tree(self) -> bool:
@@ -86,18 +98,18 @@ class Settings:
         return "\n".join(lines)
 
 
-_DEFAULTS: dict[str, Any] = {"durability": "task", "tree": True}
+_DEFAULTS: dict[str, Any] = {"durability": "task", "on_change": "warn", "tree": True}
 _NAMES = ("home", *_DEFAULTS)
 
 
 def _parse(name: str, value: object, origin: str) -> object:
     if name == "home":
         return Path(str(value)).expanduser().absolute()
-    if name == "durability":
-        if value in _DURABILITIES:
+    if (choices := _CHOICES.get(name)) is not None:
+        if value in choices:
             return value
-        allowed = " or ".join(map(repr, _DURABILITIES))
-        raise NbtasksError(f"durability is {allowed}, not {value!r} (from {origin}).")
+        allowed = " or ".join(filter(None, [", ".join(map(repr, choices[:-1])), repr(choices[-1])]))
+        raise NbtasksError(f"{name} is {allowed}, not {value!r} (from {origin}).")
     text = str(value).lower()
     if text in _TRUE or text in _FALSE:
         return text in _TRUE

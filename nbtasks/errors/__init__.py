@@ -4,6 +4,7 @@
     ├── TaskFailed                      a task gave up (also the original exception's class)
     │   └── MapFailed                   more items of a map failed than may
     ├── ExecutorError(RuntimeError)     an executor that could not carry out a function
+    ├── StaleTaskError                  a recorded task whose code or inputs changed
     ├── InvalidKeyError(ValueError)     a key that cannot be one
     ├── DuplicateKeyError(ValueError)   one key, used twice among siblings
     ├── InvalidPayloadError(ValueError) a payload that its job does not take
@@ -25,6 +26,7 @@
     └── Cancelled                       the run was cancelled
 
     JournalDamaged(UserWarning)         a segment lost bytes; what could be saved was
+    StaleTaskWarning(UserWarning)       recorded tasks were reused although they changed
 
 The messages say what happened, to which run and task, and what to do next.
 """
@@ -60,6 +62,7 @@ from nbtasks.errors.journal import (
     ValueNotKeptError,
 )
 from nbtasks.errors.parallel import ExecutorError, MapFailed
+from nbtasks.errors.stale import StaleTaskError, StaleTaskWarning
 
 __all__ = [
     "Cancelled",
@@ -81,6 +84,8 @@ __all__ = [
     "NotFoundError",
     "RunBusyError",
     "RunEndedError",
+    "StaleTaskError",
+    "StaleTaskWarning",
     "TaskFailed",
     "UnreadableValueError",
     "UntrustedValueError",

@@ -115,12 +115,16 @@ class HomeJournal:
             "group by all",
             [run.run_id],
         ).fetchall()
+        codes = con.execute(
+            "select fingerprint, source from code where run_id = $1", [run.run_id]
+        ).fetchall()
         tasks = _tasks(con, run.run_id)
         return Opened(
             run,
             {row[1]: row for row in tasks},
             {row[:3]: row[3] for row in logged},
             fresh=False,
+            codes=dict(codes),
         )
 
     def release(self, run: RunRow) -> None:

@@ -60,6 +60,7 @@ class MemoryJournal:
         if run.run_id in self._claimed:
             raise busy.error(run, own=True)
         opened = Opened(run, {row[1]: row for row in self.tasks(run.run_id)}, {}, fresh=False)
+        opened.codes = {row[1]: row[2] for row in self._batch.added["code"] if row[0] == run.run_id}
         for row in self._batch.added["log"]:
             if row[0] == run.run_id and row[1] == "":
                 opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1

@@ -42,12 +42,14 @@ class Opened:
         tasks: What is recorded of its tasks, by path, in the order of `seq`.
         logs: How often the body has logged a (level, message, data) already.
         fresh: Whether the run is new.
+        codes: What is recorded of the functions of its tasks, by their fingerprints.
     """
 
     run: RunRow
     tasks: dict[str, TaskTuple] = field(default_factory=dict)
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
+    codes: dict[str, str] = field(default_factory=dict)
 
 
 class Journal(Protocol):

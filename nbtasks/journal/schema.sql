@@ -191,6 +191,7 @@ select
     task.status::task_status as status,
     attempts,
     reused and execution = run.executions as reused,
+    stale is not null and execution = run.executions as stale,
     make_timestamptz(task.started_us) as started_at,
     make_timestamptz(task.finished_us) as finished_at,
     to_microseconds(task.finished_us - task.started_us) as duration,

@@ -17,6 +17,7 @@ from nbtasks.kit import kit
 from nbtasks.model import Status
 from nbtasks.notebook import stop
 from nbtasks.notebook.options import GIVEN, CellRefusedError, Options, parse
+from nbtasks.options import Policy, TaskOptions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -88,7 +89,12 @@ class Cell:
             options.job, options.name or options.job, options.version, key=options.key,
             payload=self._payload, new=options.new, source=source,
         )  # fmt: skip
-        self.session: Session = kit.session(claim, tree=options.tree, keep_output=False)
+        self.session: Session = kit.session(
+            claim,
+            policy=Policy(options=TaskOptions(on_change=options.on_change)),
+            tree=options.tree,
+            keep_output=False,
+        )
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
         self._interrupt: stop.Interrupt | None = None

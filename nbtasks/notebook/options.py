@@ -1,6 +1,7 @@
 """The first line of a `%%job` cell: what may stand there, and what is read from it.
 
-    %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new] [--as VAR] [--no-tree]
+    %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
+        [--on-change warn|rerun|error|ignore] [--as VAR] [--no-tree]
 
 Words are separated by blanks and may be quoted as in a shell. `EXPR` is Python and is taken as
 it stands, quotes, brackets and blanks included, up to the first ` --option` before which it is
@@ -15,11 +16,12 @@ import re
 import shlex
 import warnings
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from IPython.core.error import InputRejected
 
 from nbtasks.errors import NbtasksError
+from nbtasks.settings import ON_CHANGE, OnChange
 
 __all__ = ["GIVEN", "CellRefusedError", "Options", "parse"]
 
@@ -33,6 +35,7 @@ _OPTIONS: Final = {
     "--payload": "EXPR",
     "--key": "K",
     "--new": None,
+    "--on-change": "|".join(ON_CHANGE),
     "--as": "VAR",
     "--no-tree": None,
 }
@@ -59,6 +62,7 @@ class Options:
         payload: The expression whose value is the payload.
         key: What names the run; by default a digest of the payload.
         new: Begin a new run even if there is one.
+        on_change: What is done when the code or the inputs of a recorded task have changed.
         variable: The name to bind the run to.
         tree: Whether the cell shows its tasks as a tree.
     """
@@ -69,6 +73,7 @@ class Options:
     payload: str | None = None
     key: str | None = None
     new: bool = False
+    on_change: OnChange | None = None
     variable: str | None = None
     tree: bool = True
 
@@ -97,6 +102,7 @@ def parse(line: str) -> Options:
         payload=given.get("--payload"),
         key=given.get("--key"),
         new="--new" in given,
+        on_change=_on_change(given.get("--on-change")),
         variable=variable,
         tree="--no-tree" not in given,
     )
@@ -159,6 +165,15 @@ def _is_expression(text: str) -> bool:
 
 def _unquoted(word: str) -> str:
     return "".join(shlex.split(word))
+
+
+def _on_change(given: str | None) -> OnChange | None:
+    for choice in ON_CHANGE:
+        if given == choice:
+            return cast("OnChange", choice)
+    if given is None:
+        return None
+    raise CellRefusedError(f"%%job --on-change {given}: it is one of {', '.join(ON_CHANGE)}.")
 
 
 def _check_variable(name: str) -> None:

@@ -23,7 +23,7 @@ RUNS = [
     "error_message", "payload", "output", "notebook", "host", "pid",
 ]  # fmt: skip
 TASKS = [
-    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
+    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused", "stale",
     "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
     "output_bytes", "error_type", "error_message", "seq",
 ]  # fmt: skip

@@ -1,0 +1,59 @@
+"""A recorded task whose code or inputs differ from what they are now."""
+
+from __future__ import annotations
+
+from nbtasks.errors.base import NbtasksError
+
+__all__ = ["StaleTaskError", "StaleTaskWarning"]
+
+
+class StaleTaskError(NbtasksError):
+    """The code or the inputs of a recorded task changed, and `on_change` is "error".
+
+    Nothing ran, and what is recorded stays as it is. The message holds the difference.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("stale-error-example", on_change="error")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("double", pow, factor, 2)
+
+
+    factor = 3
+    body.run()
+    factor = 4
+    try:
+        body.run()
+    except nb.StaleTaskError as error:
+        assert "argument 1 is 4, was 3" in str(error)
+    ```
+    """
+
+
+class StaleTaskWarning(UserWarning):
+    """Recorded outputs were reused although the code or the inputs of their tasks changed.
+
+    Given once at the end of an execution, for all its tasks.
+
+    ```python
+    import warnings
+
+    import nbtasks as nb
+
+
+    @nb.job("stale-warning-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("double", pow, factor, 2)
+
+
+    factor = 3
+    body.run()
+    factor = 4
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert body.run().output == 9
+    assert caught[0].category is nb.StaleTaskWarning
+    ```
+    """
