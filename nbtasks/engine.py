@@ -150,6 +150,8 @@ class Execution:
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         path = self._visit(wait.key, wait.site, scope)
+        if self.ledger.completed(path) is not None:
+            return
         row = self.ledger.row(path)
         action = decide(row)
         if action is Action.REUSE and row is not None:

@@ -19,7 +19,7 @@ from nbtasks.errors import (
 )
 from nbtasks.journal import busy
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
-from nbtasks.journal.port import Claim, Opened, TaskTuple
+from nbtasks.journal.port import ANSWER, Claim, Opened, TaskTuple
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
 from nbtasks.model import Row, RunRow, Status, columns
 
@@ -33,6 +33,7 @@ ROTATE_BYTES = 4 << 20
 PATIENCE_SECONDS = 2.0
 
 _TASK_COLUMNS = ", ".join(columns("task"))
+_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
 _RUN_COLUMNS = ", ".join(columns("run"))
 
 
@@ -115,10 +116,16 @@ class HomeJournal:
             "group by all",
             [run.run_id],
         ).fetchall()
-        tasks = _tasks(con, run.run_id)
+        tasks = _tasks(con, run.run_id, "status <> 'COMPLETED'")
+        answers = con.execute(
+            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
+            "order by seq",
+            [run.run_id],
+        ).fetchall()
         return Opened(
             run,
-            {row[1]: row for row in tasks},
+            {row[_PATH]: row for row in tasks},
+            {row[_ANSWER_PATH]: row for row in answers},
             {row[:3]: row[3] for row in logged},
             fresh=False,
         )
@@ -313,9 +320,9 @@ class HomeJournal:
         self._folding.start()
 
 
-def _tasks(con: Any, run_id: str) -> list[TaskTuple]:
+def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from task where run_id = $1 order by seq",  # noqa: S608 - fixed names
+        f"select {_TASK_COLUMNS} from task where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
     ).fetchall()
     return rows
