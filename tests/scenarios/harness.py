@@ -2,7 +2,8 @@
 replayed after every task, and crashed at every write of the journal.
 
 A scenario is written once, as an `async def body(io, world)`. For the synchronous face it is
-driven through an io whose calls block, by a job that is a plain `def`.
+driven through an io whose calls block, by a job that is a plain `def`. It may have `STEPS`: what
+somebody does with the run each time it has come to an end, before it is executed again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -82,6 +83,14 @@ class World:
     def acknowledge(self, path: str) -> None:
         self._acknowledged.add(path)
 
+    def forget(self, *paths: str) -> None:
+        """These tasks may be called again, with all below them."""
+        self._acknowledged = {
+            known
+            for known in self._acknowledged
+            if not any(known == path or known.startswith(f"{path}/") for path in paths)
+        }
+
 
 class Awaited:
     """An io of either face, whose calls are awaited, and noted when they are answered."""
@@ -96,9 +105,9 @@ class Awaited:
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
-        return self._answer(
-            keys.join(scope.path, key), self._io.run_task, key, fn, *args, **options
-        )
+        # Which number a numbered key gets is for io to say.
+        path = None if type(key) is keys.Numbered else keys.join(scope.path, key)
+        return self._answer(path, self._io.run_task, key, fn, *args, **options)
 
     def wait(self, key: Any, seconds: float) -> Any:
         return self._answer(None, self._io.wait, key, seconds)
@@ -176,16 +185,24 @@ class Outcome:
     writes: int
 
 
-def play(body: Any, journal: Journal, *, sync: bool, die: Any = None) -> Outcome:
+Step = Callable[[nb.Run, World], None]
+
+
+def play(  # one crash after the other, until nothing is left to do
+    body: Any, journal: Journal, *, sync: bool, die: Any = None, steps: Sequence[Step] = ()
+) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
     Args:
         body: The scenario.
         journal: The journal that survives.
         sync: Whether by a `def` job.
-        die: Wraps the journal for one execution; given its number, from 1.
+        die: Wraps the journal for one life of the process; given its number, from 1.
+        steps: What is done at each end before it is executed again; repeated where it crashed.
     """
     world = World(sync=sync)
+    todo = list(steps)
+    ended = False
     output: Any = None
     with FakeClock() as clock:
         began = clock.now()
@@ -193,18 +210,29 @@ def play(body: Any, journal: Journal, *, sync: bool, die: Any = None) -> Outcome
             wrapped = die(journal, number) if die else CrashingJournal(journal)
             error: BaseException | None = None
             with use_journal(wrapped):
+                job = make_job(body, world)
                 try:
-                    output = make_job(body, world).run().output
+                    while todo or not ended:
+                        if ended:
+                            todo[0](nb.last_run(), world)
+                            todo.pop(0)
+                            ended = False
+                        error = None
+                        try:
+                            output = job.run().output
+                        except Exception as raised:  # noqa: BLE001 - whatever the scenario raises
+                            if wrapped.crashed:
+                                break
+                            error = raised
+                        ended = True
                 except Crash:
                     continue
                 except asyncio.CancelledError:
                     if wrapped.crashed:
                         continue
                     raise
-                except Exception as raised:  # noqa: BLE001 - whatever the scenario raises
-                    if wrapped.crashed:
-                        continue
-                    error = raised
+                if wrapped.crashed:
+                    continue
             seconds = (clock.now() - began).total_seconds()
             return Outcome(output, error, world, number, seconds, wrapped.writes)
     raise AssertionError(f"not at its end after {MAX_EXECUTIONS} executions")
@@ -234,6 +262,12 @@ def journals(tmp_path: Path) -> dict[str, Callable[[], Journal]]:
         "memory": MemoryJournal,
         "home": lambda: HomeJournal(tmp_path / f"home-{next(count)}", durable=False),
     }
+
+
+def steps_of(case: ModuleType) -> Sequence[Step]:
+    """What somebody does with the run in a case's module."""
+    steps: Sequence[Step] = getattr(case, "STEPS", ())
+    return steps
 
 
 def expectation(case: ModuleType) -> Expect:

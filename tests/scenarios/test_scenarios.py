@@ -12,7 +12,14 @@ import pytest
 from nbtasks import keys
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import CrashingJournal
-from tests.scenarios.harness import RestartingJournal, check, expectation, journals, play
+from tests.scenarios.harness import (
+    RestartingJournal,
+    check,
+    expectation,
+    journals,
+    play,
+    steps_of,
+)
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 
@@ -67,7 +74,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: Any) -> None:
     journal, expect = make(), expectation(case)
 
-    outcome = play(case.body, journal, sync=sync)
+    outcome = play(case.body, journal, sync=sync, steps=steps_of(case))
 
     check(outcome, journal, expect)
     assert dict(outcome.world.calls) == expect.calls
@@ -81,7 +88,7 @@ def test_executed_again_it_calls_nothing_that_completed(
     case: ModuleType, sync: bool, make: Any
 ) -> None:
     journal, expect = make(), expectation(case)
-    play(case.body, journal, sync=sync)
+    play(case.body, journal, sync=sync, steps=steps_of(case))
 
     again = play(case.body, journal, sync=sync)
 
@@ -104,6 +111,7 @@ def test_replayed_after_every_task_it_comes_to_the_same(
         journal,
         sync=sync,
         die=lambda inner, _: RestartingJournal(inner, after=after),
+        steps=steps_of(case),
     )
 
     check(outcome, journal, expect)
@@ -115,7 +123,7 @@ def test_crashed_at_any_write_it_comes_to_the_same(
     case: ModuleType, sync: bool, make: Any, when: Any
 ) -> None:
     expect = expectation(case)
-    writes = play(case.body, make(), sync=sync).writes
+    writes = play(case.body, make(), sync=sync, steps=steps_of(case)).writes
     assert writes > 0
 
     # On disk each start costs a tenth of a second, so there it is in the middle and at the end.
@@ -128,6 +136,7 @@ def test_crashed_at_any_write_it_comes_to_the_same(
             die=lambda inner, number, n=n: CrashingJournal(
                 inner, at=n if number == 1 else 0, when=when
             ),
+            steps=steps_of(case),
         )
         check(outcome, journal, expect)
         journal.close()
