@@ -39,6 +39,7 @@ from nbtasks.errors import (
 from nbtasks.here import current_io, current_task
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
+from nbtasks.keys import numbered
 from nbtasks.kit import (
     attempts,
     config,
@@ -107,6 +108,7 @@ __all__ = [
     "job",
     "last_run",
     "logs",
+    "numbered",
     "runs",
     "sql",
     "task",

@@ -20,8 +20,9 @@ from nbtasks.errors import (
     RunEndedError,
     TaskFailed,
 )
+from nbtasks.journal.port import ANSWER
 from nbtasks.ledger import Ledger
-from nbtasks.model import Failure, Status, TaskRow, values
+from nbtasks.model import Failure, Status, TaskRow
 from nbtasks.replay import Action, decide
 from nbtasks.stale import Changes
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution"]
 
+_MADE_OF = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
 _DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
@@ -73,24 +75,25 @@ class Execution:
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
-        ledger = self.ledger
+        ledger, changes = self.ledger, self.changes
         if not ledger.knows(path):  # the most frequent case of all
             row = ledger.add(path, call.policy.name)
         else:
             recorded = ledger.completed(path)
-            if recorded is not None and not self.changes.call_for_rerun(call, recorded):
+            if recorded is not None and not changes.call_for_rerun(call, path, recorded[_MADE_OF]):
                 return ledger.answer(path, recorded)  # the most frequent case of a replay
             known = ledger.row(path)
             action = decide(known)
             if action is Action.REUSE or action is Action.RAISE:
                 assert known is not None  # noqa: S101 - as the table says
-                if recorded is None and not self.changes.call_for_rerun(call, values(known)):
+                made_of = known.fingerprint, known.digest, known.stale
+                if recorded is None and not changes.call_for_rerun(call, path, made_of):
                     return self._recorded(known, action)
                 self._free(path)
                 action = Action.RENEW
             row = self._enter(known, path, call.policy.name, action)
         row.params = params.describe(call.args)
-        self.changes.stamp(row, call)
+        changes.stamp(row, call)
         return (yield from self._attempts(row, call))
 
     def _recorded(self, row: TaskRow, action: Action) -> Any:
@@ -161,6 +164,9 @@ class Execution:
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         path = self._visit(wait.key, wait.site, scope)
+        if (answer := self.ledger.completed(path)) is not None:
+            self.ledger.answer(path, answer)
+            return
         row = self.ledger.row(path)
         action = decide(row)
         if action is Action.REUSE and row is not None:
@@ -184,7 +190,7 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        path = keys.join(scope.path, key)
+        path = keys.join(scope.path, scope.numbered(key))
         if scope.visited is None:
             scope.visited = {}
         first = scope.visited.setdefault(path, site)
@@ -203,7 +209,7 @@ class Execution:
         if row is None:
             return self.ledger.add(path, name)
         if action is not Action.WAIT:
-            if row.attempts:
+            if row.attempt:  # none since it was reset or set by hand
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
         if action is Action.RENEW:

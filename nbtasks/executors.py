@@ -21,7 +21,7 @@ from concurrent.futures import (
 )
 from typing import Any
 
-from nbtasks import calls, tracebacks
+from nbtasks import tracebacks
 from nbtasks.calls import Invoke
 from nbtasks.errors import ExecutorError, ValueNotKeptError
 
@@ -69,9 +69,13 @@ def carry_out(payload: bytes) -> tuple[str, Any]:
         `("value", bytes)`; `("refused", why)` of a value that cannot be sent; or `("error",
         (bytes, traceback))`.
     """
+    # In a context of its own: a forked process would take itself for a part of the run.
+    return contextvars.Context().run(_carry_out, payload)
+
+
+def _carry_out(payload: bytes) -> tuple[str, Any]:
     import cloudpickle
 
-    calls.current.set(None)  # a forked process would take itself for a part of the run
     try:
         fn, args = cloudpickle.loads(payload)
         value = fn(*args)

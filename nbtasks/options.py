@@ -85,6 +85,10 @@ class TaskOptions:
             )
         if self.ttl is not None:
             seconds_of("ttl", self.ttl)
+        if self.on is not None and not callable(getattr(self.on, "submit", None)):
+            raise InvalidOptionError(
+                f"on is an executor of concurrent.futures or a distributed.Client, not {self.on!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

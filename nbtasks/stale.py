@@ -14,7 +14,6 @@ from nbtasks import clock, inputs, params, sites
 from nbtasks import fingerprint as fingerprints
 from nbtasks.errors import StaleTaskError, StaleTaskWarning
 from nbtasks.fingerprint import Fingerprint, fingerprint
-from nbtasks.model import columns
 
 if TYPE_CHECKING:
     from nbtasks.calls import Call
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes", "last_diff"]
 
-_PATH, _FINGERPRINT, _DIGEST, _STALE, _PARAMS, _FINISHED = (
-    columns("task").index(name)
-    for name in ("path", "fingerprint", "digest", "stale", "params", "finished_us")
-)
 _CHOICES = (
     "on_change='rerun' runs again what changed, 'warn' and 'ignore' take what is recorded: on "
     "@nb.task, @nb.job, nb.configure, or %%job ... --on-change rerun."
@@ -35,6 +30,9 @@ _MOST_TOLD = 20  # tasks in one warning
 _MOST_LETTERS = 60
 _MOST_DIFFS = 1000
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
+
+#: The fingerprint of a task's function, the digest of its arguments, and why it is stale.
+MadeOf = tuple[str | None, str | None, str | None]
 
 #: What differed when a task was last answered in this process, by run and path.
 _diffs: dict[tuple[str, str], str] = {}
@@ -69,45 +67,46 @@ class Changes:
         row.fingerprint, row.stale = code.digest, None
         self._ledger.keep_code(code)
 
-    def call_for_rerun(self, call: Call, recorded: tuple[Any, ...]) -> bool:
+    def call_for_rerun(self, call: Call, path: str, recorded: MadeOf) -> bool:
         """Whether a task must run again instead of being answered.
 
         Args:
             call: The call.
-            recorded: The values of the task's row.
+            path: The task's path.
+            recorded: What it was made of when it ran.
 
         Raises:
             StaleTaskError: It has changed, and that is an error.
         """
-        if recorded[_FINGERPRINT] is None:  # somebody set its output by hand
+        fingerprint, digest, stale = recorded
+        if fingerprint is None:  # somebody set its output by hand
             return False
         if call.policy.options.on_change != "ignore":
-            code, digest = _made_of(call)
-            if code.digest != recorded[_FINGERPRINT] or digest != recorded[_DIGEST]:
-                return self._changed(call, recorded, code, digest)
-        if recorded[_STALE] is not None:
-            self._ledger.mark_stale(recorded[_PATH], None)
+            code, now = _made_of(call)
+            if code.digest != fingerprint or now != digest:
+                return self._changed(call, path, code, now)
+        if stale is not None:
+            self._ledger.mark_stale(path, None)
         return False
 
-    def _changed(
-        self, call: Call, recorded: tuple[Any, ...], code: Fingerprint, digest: str
-    ) -> bool:
+    def _changed(self, call: Call, path: str, code: Fingerprint, digest: str) -> bool:
         on_change = call.policy.options.on_change
         if on_change == "rerun":
             return True
-        path, run_id = recorded[_PATH], self._run.run_id
-        text = self._ledger.code(recorded[_FINGERPRINT])
+        row = self._ledger.row(path)
+        assert row is not None  # noqa: S101 - it is recorded
+        text = self._ledger.code(row.fingerprint or "")
         before = None if text is None else fingerprints.loads(text)
-        reason = "; ".join(_reasons(call, recorded, before, code, digest))
+        reason = "; ".join(_reasons(call, row, before, code, digest))
         diff = "" if before is None else fingerprints.diff(before, code)
-        age = _ago(clock.micros() - (recorded[_FINISHED] or 0))
+        age = _ago(clock.micros() - (row.finished_us or 0))
         if len(_diffs) >= _MOST_DIFFS:
             _diffs.clear()
-        _diffs[run_id, path] = diff or reason
+        _diffs[self._run.run_id, path] = diff or reason
         if on_change == "error":
             raise StaleTaskError(
-                f"Task {path!r} of run {run_id} was recorded {age} and has changed since: "
-                f"{reason}. It did not run. {_CHOICES}" + (f"\n{diff}" if diff else "")
+                f"Task {path!r} of run {self._run.run_id} was recorded {age} and has changed "
+                f"since: {reason}. It did not run. {_CHOICES}" + (f"\n{diff}" if diff else "")
             )
         self._found[path] = _Found(path, reason, age, call.site)
         self._ledger.mark_stale(path, reason)
@@ -155,16 +154,12 @@ def _bound(fn: Any) -> tuple[Any, ...]:
 
 
 def _reasons(
-    call: Call,
-    recorded: tuple[Any, ...],
-    before: Fingerprint | None,
-    code: Fingerprint,
-    digest: str,
+    call: Call, row: TaskRow, before: Fingerprint | None, code: Fingerprint, digest: str
 ) -> Iterator[str]:
-    if code.digest != recorded[_FINGERPRINT]:
+    if code.digest != row.fingerprint:
         yield (fingerprints.explain(before, code) if before else "") or "its code changed"
-    if digest != recorded[_DIGEST]:
-        yield _changed_arguments(call, recorded[_PARAMS]) or "its arguments changed"
+    if digest != row.digest:
+        yield _changed_arguments(call, row.params) or "its arguments changed"
 
 
 def _changed_arguments(call: Call, recorded: str | None) -> str:

@@ -46,6 +46,7 @@ class TaskNode:
         reused: Whether the latest execution answered it, or a task above it, from the journal.
         reached: Whether the latest execution came to it. Below a reused task all count as reached.
         output: The beginning of its output as it was recorded; empty where that says nothing.
+        done: How much of `total` it has done, if it says so.
         stale: Why the output may be out of date; empty if it is not known to be.
         depth: Steps below the top, in this tree.
     """
@@ -64,6 +65,8 @@ class TaskNode:
     reached: bool
     failure: Failure | None
     output: str
+    done: int | None = None
+    total: int | None = None
     stale: str = ""
     depth: int = 0
     children: Sequence[TaskNode] = ()
@@ -248,6 +251,8 @@ def _node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
         reached,
         _failure(row.error),
         _preview(row),
+        row.done,
+        row.total,
         (row.stale or "") if reached else "",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import threading
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Journal
+from nbtasks.journal.port import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
-from nbtasks.model import ReuseRow, Status, TaskRow
+from nbtasks.model import CodeRow, EditRow, ReuseRow, Status, TaskRow
 
 RUNS = [
     "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
@@ -23,8 +24,8 @@ RUNS = [
     "error_message", "payload", "output", "notebook", "host", "pid",
 ]  # fmt: skip
 TASKS = [
-    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused", "stale",
-    "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
+    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
+    "stale", "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
     "output_bytes", "error_type", "error_message", "seq",
 ]  # fmt: skip
 ATTEMPTS = [
@@ -32,7 +33,8 @@ ATTEMPTS = [
     "error_type", "error_message", "traceback", "retry_at",
 ]  # fmt: skip
 LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
-VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS}
+EDITS = ["run_id", "path", "action", "edited_at", "host", "pid", "notebook"]
+VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS}
 
 PATH, STATUS, EXECUTION, REUSED = 1, 4, 5, 6  # in the tuples of tasks
 
@@ -86,7 +88,7 @@ class TestEveryJournal:
         assert (opened.run.status, opened.run.executions) == ("RUNNING", 1)
         assert (opened.run.payload, opened.run.payload_kind) == ("[1]", "json")
         assert (opened.run.host, opened.run.pid) == (os.uname().nodename, os.getpid())
-        assert (opened.tasks, opened.logs) == ({}, {})
+        assert (opened.tasks, opened.answers, opened.logs) == ({}, {}, {})
 
     def test_has_the_start_of_an_execution_among_its_runs_at_once(self, journal, rows):
         run = journal.claim(rows.claim()).run
@@ -135,7 +137,7 @@ class TestEveryJournal:
         opened = journal.claim(rows.claim(run_id=first.run_id))
 
         assert opened.run.run_id == first.run_id
-        assert list(opened.tasks) == ["t1", "t2"]
+        assert list(opened.answers) == ["t1", "t2"]
 
     def test_says_which_run_it_has_not(self, journal, rows):
         with pytest.raises(NotFoundError, match="'no-such-run'"):
@@ -206,19 +208,139 @@ class TestEveryJournal:
             assert run.executions == executions
             journal.release(run)
 
+    def test_forgets_how_the_last_execution_ended_when_the_next_begins(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        run.status, run.output, run.output_kind, run.error = "FAILED", "1", "json", "{}"
+        journal.release(run)
+
+        journal.claim(rows.claim())
+
+        assert [(r.output, r.output_kind, r.error) for r in journal.runs()] == [(None, None, None)]
+
+    def test_makes_a_run_with_the_tasks_it_is_given(self, journal, rows):
+        claim = rows.claim()
+        given = TaskRow(claim.make.run_id, "a", 3, status="COMPLETED", output="1", execution=0)
+
+        opened = journal.claim(dataclasses.replace(claim, rows=[given]))
+
+        assert list(opened.tasks) == ["a"]
+        assert [TaskRow(*row) for row in journal.tasks(opened.run.run_id)] == [given]
+
+    # -- amending ---------------------------------------------------------------------------------
+
+    def test_writes_what_a_change_gives_and_counts_no_execution(self, journal, rows):
+        run = rows.finished(journal, tasks=2)
+        seen = []
+
+        def change(found, tasks):
+            seen.append((found.run_id, [row[PATH] for row in tasks]))
+            yield rows.task(run, "t2", 2, output="2")
+            yield rows.task(run, "t3", 3, status="SKIPPED")
+            yield EditRow(run.run_id, "t2", "set", 7)
+
+        journal.amend(run.run_id, change)
+
+        assert seen == [(run.run_id, ["t1", "t2"])]
+        found = [TaskRow(*row) for row in journal.tasks(run.run_id)]
+        assert [(row.path, row.status, row.output) for row in found] == [
+            ("t1", "COMPLETED", None),
+            ("t2", "COMPLETED", "2"),
+            ("t3", "SKIPPED", None),
+        ]
+        assert [(r.status, r.executions) for r in journal.runs()] == [("COMPLETED", 1)]
+        edits = journal.query("select path, action, host, pid from edits")
+        assert edits.values.tolist() == [["t2", "set", os.uname().nodename, os.getpid()]]
+
+    def test_gives_an_amended_task_to_the_next_execution(self, journal, rows):
+        run = rows.finished(journal, tasks=1)
+        journal.amend(run.run_id, lambda *_: [rows.task(run, "t1", 1, output="2")])
+
+        opened = journal.claim(rows.claim())
+        journal.put(rows.task(opened.run, "t1", 1, output="3"))
+        journal.release(opened.run)
+
+        assert TaskRow(*opened.tasks["t1"]).output == "2"
+        assert TaskRow(*journal.tasks(run.run_id)[0]).output == "3"
+
+    def test_amends_no_run_that_is_being_executed(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        with pytest.raises(RunBusyError, match="this very process"):
+            journal.amend(run.run_id, lambda *_: pytest.fail("it was asked all the same"))
+
+        journal.release(run)
+        journal.amend(run.run_id, lambda *_: [])
+
+    def test_says_which_run_it_cannot_amend(self, journal):
+        with pytest.raises(NotFoundError, match="'no-such-run'"):
+            journal.amend("no-such-run", lambda *_: [])
+
+    def test_writes_nothing_of_a_change_that_fails(self, journal, rows):
+        run = rows.finished(journal, tasks=1)
+
+        def change(*_):
+            yield rows.task(run, "t1", 1, output="2")
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            journal.amend(run.run_id, change)
+
+        assert TaskRow(*journal.tasks(run.run_id)[0]).output is None
+        assert journal.claim(rows.claim()).run.executions == 2
+
     # -- what it gives of an earlier execution ----------------------------------------------------
 
     def test_gives_the_tasks_by_path_in_the_order_of_their_seq(self, journal, rows):
         run = journal.claim(rows.claim()).run
         for path, seq in [("b", 2), ("a/x", 4), ("c", 1), ("a", 3)]:
             journal.put(rows.task(run, path, seq))
+            journal.put(rows.task(run, f"{path} failed", seq + 4, status="FAILED"))
         journal.release(run)
 
         opened = journal.claim(rows.claim())
 
-        assert list(opened.tasks) == ["c", "b", "a", "a/x"]
-        assert [row[PATH] for row in journal.tasks(run.run_id)] == ["c", "b", "a", "a/x"]
-        assert opened.tasks["a"] == journal.tasks(run.run_id)[2]
+        assert list(opened.answers) == ["c", "b", "a", "a/x"]
+        assert list(opened.tasks) == ["c failed", "b failed", "a failed", "a/x failed"]
+        everything = [*opened.answers, *opened.tasks]
+        assert [row[PATH] for row in journal.tasks(run.run_id)] == everything
+
+    def test_gives_what_the_functions_of_the_tasks_were(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.put(CodeRow(run.run_id, "ab", "{}"))
+        journal.put(CodeRow(run.run_id, "cd", "[]"))
+        journal.release(run)
+        journal.release(journal.claim(rows.claim(key="another")).run)
+        fork = rows.claim(key="a fork", new=True)
+        fork.make.parent_run = run.run_id
+
+        assert journal.claim(rows.claim()).codes == {"ab": "{}", "cd": "[]"}
+        assert journal.claim(rows.claim(key="another")).codes == {}
+        journal.release(journal.claim(fork).run)
+        assert journal.claim(rows.claim(key="a fork")).codes == {"ab": "{}", "cd": "[]"}
+
+    def test_gives_the_answers_of_completed_tasks_and_all_there_is_of_others(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        made_of = {"fingerprint": "ab", "digest": "cd", "stale": "its code changed"}
+        done = {"output": "1", "output_kind": "json", "params": "[]"} | made_of
+        journal.put(rows.task(run, "done", 1, **done))
+        journal.put(rows.task(run, "kept aside", 2, output_kind="pickle", blob="0" * 40))
+        others = {"FAILED", "CANCELED", "SKIPPED", "WAITING"}
+        for seq, status in enumerate(sorted(others), 3):
+            journal.put(rows.task(run, status, seq, status=status, params="[]", error="{}"))
+        journal.release(run)
+
+        opened = journal.claim(rows.claim())
+
+        assert ANSWER == (
+            "seq", "path", "output_kind", "output", "blob", "fingerprint", "digest", "stale",
+        )  # fmt: skip
+        assert opened.answers == {
+            "done": (1, "done", "json", "1", None, "ab", "cd", "its code changed"),
+            "kept aside": (2, "kept aside", "pickle", None, "0" * 40, None, None, None),
+        }
+        assert set(opened.tasks) == others
+        whole = {row[PATH]: row for row in journal.tasks(run.run_id)}
+        assert all(whole[path] == row for path, row in opened.tasks.items())
 
     def test_gives_each_field_of_a_task_as_it_was_put(self, journal, rows):
         run = journal.claim(rows.claim()).run
@@ -300,8 +422,6 @@ class TestEveryJournal:
         assert marks(run.run_id) == [(2, True), (2, True), (1, False), (2, True), (2, False)]
         seen = journal.query("select reused from tasks where run_id = ?", [run.run_id])
         assert seen.reused.tolist() == [True, True, False, True, False]
-        again = journal.claim(rows.claim())
-        assert [row[REUSED] for row in again.tasks.values()] == [True, True, False, True, False]
 
     def test_shows_marks_of_the_latest_execution_only(self, journal, rows):
         rows.finished(journal, tasks=2)
@@ -422,7 +542,8 @@ class TestEveryJournal:
         assert list(journal.query(f"from {view}").columns) == VIEWS[view]
         empty = journal.query(f"from {view}").dtypes.to_dict()
         run = journal.claim(rows.claim()).run
-        journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1))
+        journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1, attempt=1))
+        journal.put(EditRow(run.run_id, "a", "reset", 1))
         journal.put(rows.log(run, "hello"))
         journal.release(run)
 
@@ -431,7 +552,7 @@ class TestEveryJournal:
         assert list(frame.columns) == VIEWS[view]
         assert len(frame) >= 1
         dtypes = frame.dtypes.to_dict()
-        if view != "logs":
+        if view not in ("logs", "edits"):
             assert str(dtypes["status"]) == str(empty["status"]) == "category"
             assert str(dtypes["duration"]).startswith("timedelta64")
         times = {name for name in dtypes if name.endswith("_at")}

@@ -418,7 +418,7 @@ def test_a_home_that_is_removed_under_a_living_process_is_made_again(home, open_
         assert [run.key for run in reader.runs()] == ["after"]
         assert paths(reader) == ["t1", "t2"]
     opened = journal.claim(rows.claim("after"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
 
 
 def test_a_home_that_is_moved_is_found_where_it_is_now(home, open_home, rows, tmp_path):

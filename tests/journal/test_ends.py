@@ -77,7 +77,7 @@ def test_a_start_has_nothing_to_do_for_those_who_ended(home, open_home, rows, en
         assert len(open_home().query("from tasks")) == 3
         starting = open_home()
         opened = starting.claim(rows.claim())
-    assert len(opened.tasks) == 3
+    assert len(opened.answers) == 3
     starting.release(opened.run)
 
 
@@ -122,7 +122,7 @@ def test_what_a_lost_log_of_duckdb_held_is_taken_from_the_segments(home, open_ho
 
     assert [run.status for run in open_home().runs()] == ["COMPLETED"]
     assert counts(home) == (1, 3)
-    assert len(open_home().claim(rows.claim()).tasks) == 3
+    assert len(open_home().claim(rows.claim()).answers) == 3
 
 
 def test_what_a_damaged_log_of_duckdb_held_is_taken_from_the_segments(home, open_home, rows, ended):
@@ -131,7 +131,7 @@ def test_what_a_damaged_log_of_duckdb_held_is_taken_from_the_segments(home, open
 
     with pytest.warns(JournalDamaged, match=r"journal\.duckdb\.wal\.damaged"):
         opened = open_home().claim(rows.claim())
-    assert len(opened.tasks) == 3
+    assert len(opened.answers) == 3
     assert counts(home) == (1, 3)
 
 
@@ -140,7 +140,7 @@ def test_what_a_lost_file_held_is_taken_from_the_segments(home, open_home, rows,
     for name in lost:
         (home / name).unlink()
 
-    assert len(open_home().claim(rows.claim()).tasks) == 3
+    assert len(open_home().claim(rows.claim()).answers) == 3
     assert counts(home) == (1, 3)
 
 
@@ -236,7 +236,7 @@ def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, py
         assert {run.status for run in journal.runs()} == {"COMPLETED"}
         assert len(journal.query("from tasks")) == 7
         assert len(journal.query("select distinct path from tasks")) == 7
-    assert len(open_home().claim(rows.claim("late")).tasks) == 2
+    assert len(open_home().claim(rows.claim("late")).answers) == 2
 
 
 def test_processes_that_end_at_once_leave_everything(home, open_home, python):

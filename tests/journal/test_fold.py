@@ -20,6 +20,7 @@ from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
 from nbtasks.journal import duck, file, fold
 from nbtasks.journal import home as home_module
 from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import ANSWER
 from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
@@ -137,7 +138,7 @@ def work(acknowledge):
     journal = HomeJournal(HOME)
     opened = journal.claim(claim())
     run = opened.run
-    for number in itertools.count(len(opened.tasks) + 1):
+    for number in itertools.count(len(opened.answers) + 1):
         name = f"{run.executions}-{number}"
         journal.put(task(run, f"t{number}", number, output=name))
         journal.put(LogRow(run.run_id, "", 0, number, "info", name))
@@ -403,7 +404,7 @@ def use_it(open_home, rows) -> None:
     """Everything that a home is for, by two of its users."""
     writer, reader = open_home(), open_home()
     opened = writer.claim(rows.claim("before"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
     with pytest.raises(RunBusyError):
         reader.claim(rows.claim("before"))
     writer.put(ReuseRow(opened.run.run_id, 2, [(1, 1)]))
@@ -425,7 +426,7 @@ def use_it(open_home, rows) -> None:
         ]
     again = reader.claim(rows.claim("before"))
     assert again.logs == {("info", "hello", None): 1}
-    assert [TaskRow(*row).output for row in again.tasks.values()] == [None, "2"]
+    assert [row[ANSWER.index("output")] for row in again.answers.values()] == [None, "2"]
     again.run.status = "COMPLETED"
     reader.release(again.run)
     writer.close()
@@ -592,7 +593,7 @@ def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
         assert [run.key for run in reader.runs()] == ["a"]
         assert reader.query("from tasks").path.tolist() == ["t1", "t2"]
     opened = journal.claim(rows.claim("a"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
     journal.release(opened.run)
     journal.close()
 
@@ -636,7 +637,7 @@ def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open
     if who == "goes on":
         opened = journal.claim(rows.claim("first"))
         assert not opened.fresh
-        assert len(opened.tasks) == 3
+        assert len(opened.answers) == 3
         journal.release(opened.run)
     journal.close()
 

@@ -18,7 +18,8 @@ async def body(io: Any, world: World) -> dict[str, str]:
         items.reverse()
     world.notes["executions"] += 1
     by = lambda item: item["name"] if item["year"] is None else [item["name"], item["year"]]
-    paths = await io.map("fit", fit, iter(items), key_of=by, concurrency=1)
+    ignore = nb.TaskOptions(on_change="ignore")  # another order is another input
+    paths = await io.map("fit", fit, iter(items), key_of=by, concurrency=1, options=ignore)
     return dict.fromkeys(sorted(paths), "ran")
 
 

@@ -1,4 +1,4 @@
-"""As soon as fewer can succeed, though others were not tried; or before any, if too few there are."""
+"""As soon as fewer can succeed, though others were not tried; before any, if there are too few."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ async def body(io: Any, world: World) -> str:
             return "mended"
 
         await world.io().run_task("fine", world.returning(None))
-        return await world.io().run_task("child", child)
+        ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
+        return await world.io().run_task("child", child, options=ignore)
 
     return await io.run_task("parent", parent, retry=nb.Retry(3, randomize=False))
 

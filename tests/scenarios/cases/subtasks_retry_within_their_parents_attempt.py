@@ -19,7 +19,9 @@ async def body(io: Any, world: World) -> str:
                 raise OSError("the child's")
             return "mended"
 
-        return await world.io().run_task("child", child, retry=nb.Retry(2, randomize=False))
+        ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
+        retry = nb.Retry(2, randomize=False)
+        return await world.io().run_task("child", child, retry=retry, options=ignore)
 
     return await io.run_task("parent", parent, retry=nb.Retry(4, min_timeout=10, randomize=False))
 
