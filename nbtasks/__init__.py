@@ -11,11 +11,13 @@ import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
 from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
+    InDoubtError,
     Interrupt,
     InvalidJobError,
     InvalidKeyError,
     InvalidOptionError,
     InvalidPayloadError,
+    JobBusyError,
     JournalDamaged,
     JournalError,
     JournalFormatError,
@@ -53,6 +55,7 @@ from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.session import Context
+from nbtasks.verdicts import retry_at, skip_retrying
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -65,12 +68,14 @@ __all__ = [
     "Cancelled",
     "Context",
     "DuplicateKeyError",
+    "InDoubtError",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
     "InvalidOptionError",
     "InvalidPayloadError",
     "Job",
+    "JobBusyError",
     "JournalDamaged",
     "JournalError",
     "JournalFormatError",
@@ -99,7 +104,9 @@ __all__ = [
     "job",
     "last_run",
     "logs",
+    "retry_at",
     "runs",
+    "skip_retrying",
     "sql",
     "task",
     "tasks",

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from nbtasks.model import TaskRow
     from nbtasks.options import Policy
 
-__all__ = ["Call", "Commit", "Effect", "Effects", "Invoke", "Scope", "Sleep", "Wait", "current"]
+__all__ = [
+    "Call",
+    "Commit",
+    "Effect",
+    "Effects",
+    "Guard",
+    "Invoke",
+    "Scope",
+    "Sleep",
+    "Wait",
+    "current",
+]
 
 
 class Invoke(NamedTuple):
@@ -23,6 +34,23 @@ class Invoke(NamedTuple):
     fn: Callable[..., Any]
     args: tuple[Any, ...]
     scope: Scope
+
+
+class Guard(NamedTuple):
+    """As `Invoke`, for a call of which more is said.
+
+    Attributes:
+        timeout: The longest it may take, in seconds; else `timeouts.Late` is the answer.
+        inline: Whether a plain function stays in this thread.
+        begun: Whether it is recorded already that it has begun.
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+    timeout: float | None = None
+    inline: bool = False
+    begun: bool = False
 
 
 class Sleep(NamedTuple):
@@ -35,7 +63,7 @@ class Commit(NamedTuple):
     """Go on when everything put so far is durable."""
 
 
-Effect = Invoke | Sleep | Commit
+Effect = Invoke | Guard | Sleep | Commit
 Effects = Generator[Effect, Any, Any]
 
 

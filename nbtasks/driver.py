@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from nbtasks import clock, loops
-from nbtasks.calls import Commit, Effects, Invoke, Scope, current
+from nbtasks import clock, failures, loops, timeouts
+from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, current
 from nbtasks.model import Status
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def drive(effects: Effects, journal: Journal) -> Any:
                 answer = _invoke(effect)
             elif isinstance(effect, Commit):
                 journal.sync()
+            elif isinstance(effect, Guard):
+                if not effect.begun:
+                    _begin(effect.scope)
+                answer = _guarded(effect)
             else:
                 clock.current().sleep_until(effect.due_us)
         except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
@@ -53,8 +57,8 @@ def _begin(scope: Scope) -> None:
     scope.execution.journal.flush()
 
 
-def _invoke(invoke: Invoke) -> Any:
-    fn, args, scope = invoke
+def _invoke(invoke: Invoke | Guard) -> Any:
+    fn, args, scope = invoke[:3]
     token = current.set(scope)
     try:
         answer = fn(*args)
@@ -64,6 +68,33 @@ def _invoke(invoke: Invoke) -> Any:
         return answer
     finally:
         current.reset(token)
+
+
+def _guarded(guard: Guard) -> Any:
+    if guard.timeout is None:
+        return _invoke(guard)  # a plain function stays in this thread anyway
+    fn, args, scope = guard[:3]
+    call, due_us = functools.partial(fn, *args), _due(guard.timeout)
+    token = current.set(scope)
+    try:
+        if guard.inline or _is_async(fn):
+            answer = timeouts.here(call, due_us)
+        else:
+            try:
+                answer = timeouts.in_thread(call, due_us)
+            except Exception as error:
+                failures.name_inline(error)
+                raise
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = loops.run(timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
+
+
+def _due(timeout: float) -> int:
+    return clock.micros() + round(timeout * 1e6)
 
 
 class GroupCommit:
@@ -144,6 +175,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                         answer = await (fn(*args) if scope.asynchronous else _plain(effect))
                     finally:
                         current.reset(token)
+                elif isinstance(effect, Guard):
+                    answer = await _guarded_async(effect, commits)
                 else:
                     await clock.current().wait_until(effect.due_us)
             except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
@@ -158,11 +191,31 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
 
 async def _plain(invoke: Invoke) -> Any:
     """Calls a plain function in a thread, and awaits what it gives if that is what it wants."""
-    answer = await _in_thread(functools.partial(invoke.fn, *invoke.args))
+    answer = await _in_thread(functools.partial(invoke.fn, *invoke.args), None)
     if inspect.isawaitable(answer):
         invoke.scope.asynchronous = True
         answer = await answer
     return answer
+
+
+async def _guarded_async(guard: Guard, commits: GroupCommit) -> Any:
+    fn, args, scope, timeout, inline, begun = guard
+    if not begun:
+        commits.begin(scope)
+    call, due_us = functools.partial(fn, *args), None if timeout is None else _due(timeout)
+    token = current.set(scope)
+    try:
+        scope.asynchronous = _is_async(fn)
+        if scope.asynchronous or inline:
+            answer = call() if due_us is None else timeouts.here(call, due_us)
+        else:
+            answer = await _in_thread(call, due_us)
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
 
 
 def _is_async(fn: Callable[..., Any]) -> bool:
@@ -171,16 +224,22 @@ def _is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn)
 
 
-async def _in_thread(call: Callable[[], Any]) -> Any:
+async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
     import anyio.to_thread  # lazily: only bodies with plain functions need threads
 
     # Stop cannot end a thread. It is abandoned: its task is CANCELED, a late result dropped.
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+    try:
+        if due_us is not None:
+            return await timeouts.in_thread_async(call, due_us)
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+    except Exception as error:
+        failures.name_inline(error)
+        raise
 
 
 def busy_threads() -> int:
     """How many plain functions of asynchronous bodies are running now."""
-    return int(_limiter().borrowed_tokens)
+    return int(_limiter().borrowed_tokens) + timeouts.busy()
 
 
 @functools.cache

@@ -6,26 +6,34 @@ result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
-from nbtasks.calls import Call, Commit, Effects, Invoke, Scope, Sleep, Wait, current
+from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, Sleep, Wait, current
 from nbtasks.errors import (
     DuplicateKeyError,
+    InDoubtError,
+    InvalidOptionError,
     JournalError,
-    NbtasksError,
     RunEndedError,
     TaskFailed,
 )
-from nbtasks.ledger import Ledger
+from nbtasks.ledger import Ledger, expired
 from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.place import CurrentTask
 from nbtasks.replay import Action, decide
+from nbtasks.timeouts import Late
+from nbtasks.verdicts import due_after, replaced
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
+    from nbtasks.options import OnError, TaskOptions
 
 __all__ = ["Execution"]
+
+_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 class Execution:
@@ -63,64 +71,119 @@ class Execution:
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
-        ledger = self.ledger
-        if (recorded := ledger.completed(path)) is not None:
+        ledger, policy = self.ledger, call.policy
+        if (recorded := ledger.completed(path, policy.ttl_us)) is not None:
             return ledger.decode(*recorded, path)  # the most frequent case of a replay
         row = ledger.row(path)
-        action = decide(row)
+        action = decide(row, expired=expired(row, policy.ttl_us))
+        if action is Action.DOUBT:
+            assert row is not None  # noqa: S101 - as the table says
+            raise self._in_doubt(row)
         if action is Action.REUSE or action is Action.RAISE:
             assert row is not None  # noqa: S101 - as the table says
             ledger.reuse(row)
             if action is Action.REUSE:
                 return ledger.decode(row.output_kind, row.output, row.blob, path)
             raise self._recorded_failure(row)
-        row = self._enter(row, path, call.policy.name, action)
+        row = self._enter(row, path, policy.name, action)
         row.params = params.describe(call.args)
+        if not policy.plain:
+            _describe(row, policy.options)
         return (yield from self._attempts(row, call))
 
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
+        policy = call.policy
         while True:
             if row.due_us is not None:
                 yield from self._rest(row)
             self._begin(row)
             error: Exception | None = None
-            value = None
+            value, late = None, False
             try:
-                value = yield Invoke(call.fn, call.args, Scope(self, row))
-                self._complete(row, value)
+                if policy.plain:
+                    value = yield Invoke(call.fn, call.args, Scope(self, row))
+                else:
+                    value = yield from self._guarded(row, call)
+                self._complete(row, value, policy.ttl_us)
             except JournalError:
                 self._cancel(row)  # the disk's failure is not the task's
                 raise
+            except Late:
+                row = self.ledger.disown(row)
+                error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
+                late = True
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
             except BaseException:
                 self._cancel(row)
+                self.ledger.disown(row)  # a thread may go on
                 self.journal.sync()
                 raise
+            self._refuse_given_up(row)
             if error is None:
                 yield Commit()
                 return value
-            failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
-            if self._may_retry(row, call, error):
-                self._back_off(row, failure, call)
-                continue
-            self._end(row, Status.FAILED, failures.dumps(failure))
+            yield from self._failed(row, call, error, late=late)
+
+    def _guarded(self, row: TaskRow, call: Call) -> Effects:
+        """Calls a function for which there are options."""
+        options, timeout = call.policy.options, call.policy.timeout
+        once, inline = bool(options.once), bool(options.inline)
+        if once:
+            row.once = True
+            self.ledger.put(row)
+            try:
+                yield Commit()
+            except BaseException:
+                row.once = False  # it has not been called, so there is no doubt
+                raise
+        return (yield Guard(call.fn, call.args, Scope(self, row), timeout, inline, once))
+
+    def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
+        """Decides what becomes of a failed attempt: it raises, or the row has a due time."""
+        policy, answer, due_us = call.policy, None, None
+        if row.once and late:
+            self._cancel(row)
             yield Commit()
-            raise self._first_failure(row, failure, error)
-
-    def _may_retry(self, row: TaskRow, call: Call, error: Exception) -> bool:
+            raise self._in_doubt(row) from error
+        if policy.on_error is not None:
+            answer, error = yield from self._ask(row, policy.on_error, error)
         row.failures += 1
-        if call.policy.retry is None or row.failures >= call.policy.retry.limit:
-            return False
-        # a duplicate key, say: trying again cannot mend it
-        return isinstance(error, TaskFailed) or not isinstance(error, NbtasksError)
+        try:
+            due_us = due_after(policy, row.failures, error, answer)
+        except InvalidOptionError as wrong:
+            error = wrong
+        failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
+        if due_us is not None:
+            self._back_off(row, failure, due_us)
+            return
+        self._end(row, Status.FAILED, failures.dumps(failure))
+        yield Commit()
+        raise self._first_failure(row, failure, error)
 
-    def _back_off(self, row: TaskRow, failure: Failure, call: Call) -> None:
-        assert call.policy.retry is not None  # noqa: S101 - as _may_retry saw
-        now = clock.micros()
-        row.due_us = now + round(call.policy.retry.delay(row.failures) * 1e6)
+    def _ask(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
+        """What `on_error` says to a failure, and the failure that counts then."""
+        scope = Scope(self, row)
+        try:
+            arguments = (error, CurrentTask(scope))
+            answer = yield Guard(on_error, arguments, scope, inline=True, begun=True)
+            return answer, replaced(answer, error)
+        except JournalError:
+            self._cancel(row)
+            raise
+        except Exception as raised:  # noqa: BLE001 - it counts instead
+            if raised is not error and raised.__cause__ is None:
+                raised.__cause__ = error
+            return None, raised
+        except BaseException:
+            self._cancel(row)
+            self.journal.sync()
+            raise
+
+    def _back_off(self, row: TaskRow, failure: Failure, due_us: int) -> None:
+        row.due_us = due_us
         text = failures.dumps(failure)
-        self.ledger.archive(row, Status.FAILED, now, text, row.due_us)
+        self.ledger.archive(row, Status.FAILED, clock.micros(), text, due_us)
         row.status, row.error = Status.WAITING, text
         self._free(row.path)
         self.ledger.put(row)
@@ -136,6 +199,7 @@ class Execution:
             self.ledger.put(row)
             self.journal.sync()
             raise
+        self._refuse_given_up(row)
 
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
@@ -163,6 +227,8 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
+        if scope.row is not None:
+            self._refuse_given_up(scope.row)
         path = keys.join(scope.path, key)
         if scope.visited is None:
             scope.visited = {}
@@ -181,10 +247,14 @@ class Execution:
     def _enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
         if row is None:
             return self.ledger.add(path, name)
+        if row.execution == self.run.executions and row.status in _UNDER_WAY:
+            row = self.ledger.disown(row)  # its parent's last attempt has left it behind
         if action is not Action.WAIT:
             if row.attempts:
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
+            row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
+        row.once, row.properties, row.icon = False, None, None
         if action is Action.RENEW:
             row.attempt, row.failures, row.fatal = 0, 0, False
         row.name, row.finished_us = name, None
@@ -194,12 +264,18 @@ class Execution:
     def _begin(self, row: TaskRow) -> None:
         row.attempts += 1
         row.attempt += 1
-        row.attempt_us = row.started_us if row.attempts == 1 else clock.micros()
+        if row.attempts == 1:
+            row.attempt_us = row.started_us
+        else:
+            row.attempt_us = clock.micros()
+            row.done = row.total = row.metrics = None
         row.status, row.due_us, row.error = Status.RUNNING, None, None
         # Who carries out the Invoke records it.
 
-    def _complete(self, row: TaskRow, value: object) -> None:
+    def _complete(self, row: TaskRow, value: object, ttl_us: int | None) -> None:
         self.ledger.keep(row, codec.encode(value))
+        if ttl_us is not None:
+            row.expires_us = clock.micros() + ttl_us
         self._end(row, Status.COMPLETED, None)
 
     def _cancel(self, row: TaskRow) -> None:
@@ -210,7 +286,30 @@ class Execution:
         row.status, row.error, row.finished_us = status, error, clock.micros()
         self.ledger.put(row)
 
+    def _refuse_given_up(self, row: TaskRow) -> None:
+        """Ends an attempt that another one has followed, or nobody waits for any more."""
+        if self.ledger.orphans and not self.ledger.owns(row):
+            raise RunEndedError(
+                f"An attempt of task {row.path!r} of run {self.run.run_id} was given up, after its "
+                "timeout or a stop, so it can start no more tasks, and what it gives is dropped."
+            )
+
     # -- failures -------------------------------------------------------------------------------
+
+    def _in_doubt(self, row: TaskRow) -> InDoubtError:
+        """The error for a function that must not be called again, though it may have to be."""
+        if row.status != Status.CANCELED:
+            row.status = Status.INTERRUPTED
+        row.execution, row.reused = self.run.executions, False
+        self.ledger.put(row)
+        run = f'nb.get_run("{self.run.run_id}")'
+        path = json.dumps(row.path, ensure_ascii=False)
+        return InDoubtError(
+            f"Task {row.path!r} of run {self.run.run_id} began, and what came of it is not known: "
+            "its process died, it was stopped, or its time was over. With once=True it is not "
+            f"called again. If it did its work, write {run}.set({path}, value) with what it "
+            f"returned; if it did not, write {run}.reset({path}). Then run the cell or job again."
+        )
 
     def _first_failure(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         raised = failures.rebuild(failure, row.path, self.run.run_id)
@@ -256,6 +355,15 @@ class Execution:
             self.ledger.keep(run, output)
         self.ledger.close()
         self.journal.release(run)
+
+
+def _describe(row: TaskRow, options: TaskOptions) -> None:
+    """What people see of a task, as its options say."""
+    if options.params is not None:
+        row.params = params.shown(options.params)
+    if options.properties is not None:
+        row.properties = params.shown(dict(options.properties))
+    row.icon = options.icon
 
 
 def _ended(status: str) -> str:

@@ -26,11 +26,13 @@ class Claim:
         run_id: Execute this very run; else the latest one of `job`, `version` and `key`.
         new: Make a new run even if there is one.
         make: The row of the run to make where there is none.
+        limit: How many runs of the job may be executed at once, this one included.
     """
 
     make: RunRow
     run_id: str | None = None
     new: bool = False
+    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Journal(Protocol):
 
         Raises:
             RunBusyError: The run is being executed, here or elsewhere.
+            JobBusyError: So many runs of its job are that there is no room for it.
             NotFoundError: There is no run `claim.run_id`.
             JournalWriteError: The home cannot be written.
         """
