@@ -249,6 +249,7 @@ class Execution:
             return self.ledger.add(path, name)
         if row.execution == self.run.executions and row.status in _UNDER_WAY:
             row = self.ledger.disown(row)  # its parent's last attempt has left it behind
+            row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:
             if row.attempts:
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)

@@ -24,8 +24,8 @@ RUNS = [
 ]  # fmt: skip
 TASKS = [
     "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
-    "started_at", "finished_at", "duration", "seconds", "progress", "params", "output", "output_kind",
-    "output_bytes", "error_type", "error_message", "properties", "metrics", "seq",
+    "started_at", "finished_at", "duration", "seconds", "progress", "params", "output",
+    "output_kind", "output_bytes", "error_type", "error_message", "properties", "metrics", "seq",
 ]  # fmt: skip
 ATTEMPTS = [
     "run_id", "path", "attempt", "status", "started_at", "finished_at", "duration", "seconds",
