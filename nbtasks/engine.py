@@ -108,10 +108,10 @@ class Execution:
             except JournalError:
                 self._cancel(row)  # the disk's failure is not the task's
                 raise
-            except Late:
-                row = self.ledger.disown(row)
+            except Late as over:
+                row, late = self.ledger.disown(row), True
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
-                late = True
+                error.__cause__ = over.__cause__
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
             except BaseException:
@@ -176,6 +176,7 @@ class Execution:
                 raised.__cause__ = error
             return None, raised
         except BaseException:
+            row.once = False  # the attempt has failed, so there is no doubt
             self._cancel(row)
             self.journal.sync()
             raise

@@ -130,7 +130,9 @@ class FakeClock:
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Waits in real time for a thread, but not for long; then jumps to `due_us`."""
-        if not done.wait(min(_PATIENCE, max(0.0, (due_us - self._us) / 1e6))):
+        left = (due_us - self._us) / 1e6
+        # Past already: the thread has moved time itself, so it is about to come to its end.
+        if not done.wait(min(_PATIENCE, left) if left > 0 else _PATIENCE):
             self._us = max(self._us, due_us)
 
     async def _wait(self, due_us: int, since: float | None) -> None:

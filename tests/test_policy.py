@@ -387,6 +387,28 @@ def test_a_thread_that_hangs_does_not_keep_the_process_from_ending(tmp_path: Pat
     assert ended.stdout.split("\n")[:2] == ["given up", "given up"]
 
 
+def test_what_a_subtask_raised_too_late_does_not_stand_in_the_way(fake: FakeClock) -> None:
+    """The parent's timeout passed on the subtask's failure, so both run again."""
+
+    def child() -> str:
+        calls.append("child")
+        if len(calls) == 1:
+            fake.advance(60)
+            raise ValueError("late, too")
+        return "ok"
+
+    def parent() -> Any:
+        io: Any = nb.current_io()
+        return io.run_task("child", child)
+
+    @nb.job("both")
+    def body(io: nb.SyncIO) -> Any:
+        return io.run_task("parent", parent, timeout=30)
+
+    caught(body, TimeoutError)
+    assert body.run().output == "ok"
+
+
 # -- once -----------------------------------------------------------------------------------------
 
 DIES = """
@@ -848,7 +870,10 @@ def test_another_attempt_begins_with_no_progress() -> None:
 def test_a_metric_is_a_number() -> None:
     @nb.job("bad")
     def body(io: nb.SyncIO) -> None:
-        io.run_task("task", lambda: nb.current_task().metric(loss="low"))  # type: ignore[arg-type]  # wrong
+        def task() -> None:
+            nb.current_task().metric(loss="low")  # type: ignore[arg-type]  # wrong
+
+        io.run_task("task", task)
 
     assert "loss='low'" in str(caught(body, nb.InvalidOptionError))
 

@@ -13,10 +13,10 @@ async def body(io: Any, world: World) -> list[str]:
     @nb.task(retry=nb.Retry(3, min_timeout=1, randomize=False), retry_on=OSError, timeout=30)
     def marked(seconds: int, error: Exception | None) -> str:
         world.called()
+        if error is not None:
+            raise error
         if nb.current_task().attempt == 1:
             clock.current().advance(seconds)  # type: ignore[attr-defined]  # of the FakeClock
-            if error is not None:
-                raise error
         return "ok"
 
     got = [
