@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from nbtasks.model import AttemptRow, LogRow, ReuseRow, RunRow, Status, TaskRow,
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened, TaskTuple
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "expired"]
 
 _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
-_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB = (
-    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob")
+_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
+    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob", "finished_us")
 )
+#: What a task says of its progress is recorded at most this often.
+_NOTE_US = 100_000
 
 
 class Ledger:
@@ -36,6 +39,7 @@ class Ledger:
 
     Attributes:
         revision: Grows with each change; a view looks at it to know whether to draw.
+        orphans: Whether some row was taken from an attempt that may still go on.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -54,6 +58,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = False
+        self.orphans = False
+        self._noted: dict[str, int] = {}  # by path, when the task's progress was last recorded
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -92,11 +98,15 @@ class Ledger:
             row.execution, row.reused = self._run.executions, True
         return row
 
-    def completed(self, path: str) -> tuple[str | None, str | None, str | None] | None:
-        """The output, as (kind, text, blob), of a task that an earlier execution completed. It
-        counts as answered then."""
+    def completed(
+        self, path: str, ttl_us: int | None = None
+    ) -> tuple[str | None, str | None, str | None] | None:
+        """The output, as (kind, text, blob), of a task that an earlier execution completed, and
+        not longer than `ttl_us` ago. It counts as answered then."""
         answer = self._answers.get(path)
         if answer is None:
+            return None
+        if ttl_us is not None and _is_over(answer[_FINISHED], ttl_us):
             return None
         self._answered.add(path)
         self._reused.append(path)
@@ -156,9 +166,9 @@ class Ledger:
         return row
 
     def put(self, row: TaskRow) -> None:
-        """Records a task as it stands. After the end of the execution, late results are
-        dropped: the run may be in other hands by then."""
-        if self._closed:
+        """Records a task as it stands. Late results are dropped: of an attempt that was given
+        up, and after the end of the execution, when the run may be in other hands."""
+        if self._closed or (self.orphans and not self.owns(row)):
             return
         if self._reused:
             self._put_reused()
@@ -174,6 +184,8 @@ class Ledger:
         retry_us: int | None,
     ) -> None:
         """Keeps the row's latest attempt, which another one will follow."""
+        if self.orphans and not self.owns(row):
+            return
         attempt = AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
             row.attempt_us, finished_us, error, retry_us,
@@ -184,6 +196,37 @@ class Ledger:
         """Puts an output into a row; a large one into a file."""
         row.blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
+
+    def note(self, row: TaskRow) -> None:
+        """Records what a task says of itself while it runs: now and then, for others to see, and
+        in any case with its end."""
+        self.revision += 1
+        now = clock.micros()
+        if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
+            self._noted[row.path] = now
+            self.put(row)
+            self._journal.flush()
+
+    def owns(self, row: TaskRow) -> bool:
+        """Whether the row still stands for its task; else its attempt was given up."""
+        return self._rows.get(row.path) is row
+
+    def disown(self, row: TaskRow) -> TaskRow:
+        """Takes a task, with all that goes on below it, from an attempt that is given up but may
+        not have ended: it keeps rows that nobody looks at. Gives the row that counts from now."""
+        self.orphans = True
+        mine = self._rows[row.path] = dataclasses.replace(row)
+        todo = list(self.children(row.path))
+        while todo:
+            path = todo.pop()
+            todo += self.children(path)
+            below = self._rows.get(path)
+            if type(below) is TaskRow and below.status in (Status.RUNNING, Status.WAITING):
+                ended = None if below.status == Status.WAITING else clock.micros()
+                taken = dataclasses.replace(below, status=Status.CANCELED, finished_us=ended)
+                self._rows[path] = taken
+                self.put(taken)
+        return mine
 
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Records a line. The body runs again from the top, so there what is recorded already
@@ -252,6 +295,15 @@ class Ledger:
 def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
     """The greatest number among tasks in the order of their numbers; 0 if there are none."""
     return int(next(reversed(tasks.values()))[seq]) if tasks else 0
+
+
+def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
+    """Whether a recorded output counts no longer."""
+    return ttl_us is not None and row is not None and _is_over(row.finished_us, ttl_us)
+
+
+def _is_over(finished_us: int | None, ttl_us: int) -> bool:
+    return finished_us is not None and finished_us + ttl_us <= clock.micros()
 
 
 def _ranges(seqs: list[int]) -> list[tuple[int, int]]:

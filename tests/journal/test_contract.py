@@ -25,8 +25,8 @@ RUNS = [
 ]  # fmt: skip
 TASKS = [
     "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
-    "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
-    "output_bytes", "error_type", "error_message", "seq",
+    "started_at", "finished_at", "duration", "seconds", "progress", "params", "output",
+    "output_kind", "output_bytes", "error_type", "error_message", "properties", "metrics", "seq",
 ]  # fmt: skip
 ATTEMPTS = [
     "run_id", "path", "attempt", "status", "started_at", "finished_at", "duration", "seconds",
@@ -315,10 +315,10 @@ class TestEveryJournal:
 
         opened = journal.claim(rows.claim())
 
-        assert ANSWER == ("seq", "path", "output_kind", "output", "blob")
+        assert ANSWER == ("seq", "path", "output_kind", "output", "blob", "finished_us")
         assert opened.answers == {
-            "done": (1, "done", "json", "1", None),
-            "kept aside": (2, "kept aside", "pickle", None, "0" * 40),
+            "done": (1, "done", "json", "1", None, None),
+            "kept aside": (2, "kept aside", "pickle", None, "0" * 40, None),
         }
         assert set(opened.tasks) == others
         whole = {row[PATH]: row for row in journal.tasks(run.run_id)}
