@@ -12,11 +12,13 @@ from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
     ExecutorError,
+    InDoubtError,
     Interrupt,
     InvalidJobError,
     InvalidKeyError,
     InvalidOptionError,
     InvalidPayloadError,
+    JobBusyError,
     JournalDamaged,
     JournalError,
     JournalFormatError,
@@ -58,6 +60,7 @@ from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.session import Context
+from nbtasks.verdicts import retry_at, skip_retrying
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -71,12 +74,14 @@ __all__ = [
     "Context",
     "DuplicateKeyError",
     "ExecutorError",
+    "InDoubtError",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
     "InvalidOptionError",
     "InvalidPayloadError",
     "Job",
+    "JobBusyError",
     "JournalDamaged",
     "JournalError",
     "JournalFormatError",
@@ -109,7 +114,9 @@ __all__ = [
     "last_run",
     "logs",
     "numbered",
+    "retry_at",
     "runs",
+    "skip_retrying",
     "sql",
     "task",
     "tasks",

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from nbtasks.model import TaskRow
     from nbtasks.options import Policy
 
-__all__ = ["Call", "Commit", "Effect", "Effects", "Invoke", "Scope", "Sleep", "Wait", "current"]
+__all__ = [
+    "Call",
+    "Commit",
+    "Effect",
+    "Effects",
+    "Guard",
+    "Invoke",
+    "Scope",
+    "Sleep",
+    "Wait",
+    "current",
+]
 
 
 class Invoke(NamedTuple):
@@ -27,6 +38,25 @@ class Invoke(NamedTuple):
     args: tuple[Any, ...]
     scope: Scope
     on: Any = None  # the executor to call it in
+
+
+class Guard(NamedTuple):
+    """As `Invoke`, for a call of which more is said.
+
+    Attributes:
+        timeout: The longest it may take, in seconds; else `timeouts.Late` is the answer.
+        inline: Whether a plain function stays in this thread.
+        begun: Whether it is recorded already that it has begun.
+        on: The executor to call it in.
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+    timeout: float | None = None
+    inline: bool = False
+    begun: bool = False
+    on: Any = None
 
 
 class Sleep(NamedTuple):
@@ -41,7 +71,7 @@ class Commit:
     __slots__ = ()
 
 
-Effect = Invoke | Sleep | Commit
+Effect = Invoke | Guard | Sleep | Commit
 Effects = Generator[Effect, Any, Any]
 
 

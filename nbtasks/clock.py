@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,12 @@ class Clock(Protocol):
     async def wait_until(self, due_us: int) -> None:
         """Waits until `due_us` without blocking the loop."""
 
+    async def alarm(self, due_us: int) -> None:
+        """As `wait_until`, while something is under way that may well end before."""
+
+    def outlast(self, done: threading.Event, due_us: int) -> None:
+        """Blocks until another thread sets `done`, or else until `due_us`."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -52,6 +59,16 @@ class SystemClock:
         """Waits until `due_us`, by the wall clock as `sleep_until` does."""
         while (left := due_us - self.micros()) > 0:
             await asyncio.sleep(min(1.0, left / 1e6))
+
+    async def alarm(self, due_us: int) -> None:
+        """Waits until `due_us`."""
+        await self.wait_until(due_us)
+
+    def outlast(self, done: threading.Event, due_us: int) -> None:
+        """Blocks until `done` is set or it is `due_us`, in slices as `sleep_until` does."""
+        while (left := due_us - self.micros()) > 0:
+            if done.wait(min(SLICE, left / 1e6)):
+                return
 
 
 _clock: Clock = SystemClock()

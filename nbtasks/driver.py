@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from nbtasks import clock, executors, loops
-from nbtasks.calls import Commit, Effects, Invoke, Scope, current
+from nbtasks import clock, executors, failures, loops, timeouts
+from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, current
 from nbtasks.errors import WrongFaceError
 from nbtasks.model import Status
 
@@ -22,6 +22,7 @@ __all__ = [
     "GroupCommit",
     "begin",
     "busy_threads",
+    "carry_out",
     "drive",
     "drive_async",
     "invoke",
@@ -51,6 +52,10 @@ def drive(effects: Effects, journal: Journal) -> Any:
                 answer = invoke(effect)
             elif isinstance(effect, Commit):
                 journal.sync()
+            elif isinstance(effect, Guard):
+                if not effect.begun:
+                    begin(effect.scope)
+                answer = carry_out(effect)
             else:
                 clock.current().sleep_until(effect.due_us)
         except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
@@ -78,6 +83,45 @@ def invoke(effect: Invoke) -> Any:
         return answer
     finally:
         current.reset(token)
+
+
+def carry_out(effect: Invoke | Guard) -> Any:
+    """Calls a function by blocking, as is asked, and gives what it returns."""
+    return invoke(effect) if isinstance(effect, Invoke) else _guarded(effect)
+
+
+def _guarded(guard: Guard) -> Any:
+    fn, args, scope = guard[:3]
+    if guard.timeout is None:
+        return invoke(Invoke(fn, args, scope, guard.on))  # it stays in this thread anyway
+    call, due_us = _call_of(guard), _due(guard.timeout)
+    token = current.set(scope)
+    try:
+        if guard.inline or (guard.on is None and is_async(fn)):
+            answer = timeouts.here(call, due_us)
+        else:
+            try:
+                answer = timeouts.in_thread(call, due_us)
+            except Exception as error:
+                failures.name_inline(error)
+                raise
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = loops.run(timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
+
+
+def _call_of(guard: Guard) -> Callable[[], Any]:
+    fn, args, scope = guard[:3]
+    if guard.on is None:
+        return functools.partial(fn, *args)
+    return functools.partial(executors.blocking, Invoke(fn, args, scope, guard.on), invoke)
+
+
+def _due(timeout: float) -> int:
+    return clock.micros() + round(timeout * 1e6)
 
 
 class GroupCommit:
@@ -125,7 +169,7 @@ def _turn() -> Generator[None]:
     yield
 
 
-async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0915 - one loop, kept in one frame for its speed
+async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
     """Carries out the effects of a call by awaiting, and gives the call's result.
 
     `active` are the asyncio tasks in which calls are under way; the outermost call of one adds it.
@@ -157,6 +201,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                         answer = await (fn(*args) if scope.asynchronous else _plain(effect))
                     finally:
                         current.reset(token)
+                elif isinstance(effect, Guard):
+                    answer = await _guarded_async(effect, commits)
                 else:
                     await clock.current().wait_until(effect.due_us)
             except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
@@ -174,11 +220,33 @@ async def _plain(effect: Invoke) -> Any:
     any function in its executor."""
     if effect.on is not None:
         return await executors.waiting(effect, invoke)
-    answer = await _in_thread(functools.partial(effect.fn, *effect.args))
+    answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
     if inspect.isawaitable(answer):
         effect.scope.asynchronous = True
         answer = await answer
     return answer
+
+
+async def _guarded_async(guard: Guard, commits: GroupCommit) -> Any:
+    fn, args, scope, timeout, inline, begun, on = guard
+    if not begun:
+        commits.begin(scope)
+    if on is not None and timeout is None:
+        return await executors.waiting(Invoke(fn, args, scope, on), invoke)
+    call, due_us = _call_of(guard), None if timeout is None else _due(timeout)
+    token = current.set(scope)
+    try:
+        scope.asynchronous = on is None and is_async(fn)
+        if scope.asynchronous or inline:
+            answer = call() if due_us is None else timeouts.here(call, due_us)
+        else:
+            answer = await _in_thread(call, due_us)
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
@@ -188,11 +256,17 @@ def is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn)
 
 
-async def _in_thread(call: Callable[[], Any]) -> Any:
+async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
     import anyio.to_thread  # lazily: only bodies with plain functions need threads
 
     # Stop cannot end a thread. It is abandoned: its task is CANCELED, a late result dropped.
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+    try:
+        if due_us is not None:
+            return await timeouts.in_thread_async(call, due_us)
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+    except Exception as error:
+        failures.name_inline(error)
+        raise
 
 
 def needs_loop(call: str) -> None:
@@ -208,7 +282,7 @@ def needs_loop(call: str) -> None:
 
 def busy_threads() -> int:
     """How many plain functions of asynchronous bodies are running now."""
-    return int(_limiter().borrowed_tokens)
+    return int(_limiter().borrowed_tokens) + timeouts.busy()
 
 
 @functools.cache

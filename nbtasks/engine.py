@@ -6,34 +6,38 @@ result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
-from nbtasks.calls import Call, Commit, Effects, Invoke, Scope, Sleep, Wait, current
+from nbtasks import clock, codec, failures, keys, params, sites
+from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, Sleep, Wait, current
 from nbtasks.errors import (
     DuplicateKeyError,
     ExecutorError,
+    InvalidOptionError,
     JournalError,
-    MapFailed,
-    NbtasksError,
     RunEndedError,
-    TaskFailed,
 )
 from nbtasks.journal.port import ANSWER
-from nbtasks.ledger import Ledger
+from nbtasks.ledger import Ledger, expired
 from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.place import CurrentTask
+from nbtasks.raising import Raising
 from nbtasks.replay import Action, decide
 from nbtasks.stale import Changes
+from nbtasks.timeouts import Late
+from nbtasks.verdicts import due_after, replaced
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
+    from nbtasks.options import OnError, TaskOptions
 
 __all__ = ["Execution"]
 
 _MADE_OF = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
 _DONE = (Status.COMPLETED, Status.SKIPPED)
+_ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
+_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 class Execution:
@@ -63,6 +67,7 @@ class Execution:
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
         self.active: set[Any] = set()
+        self._raising = Raising(self.ledger, self.run)
         self.pending: set[Any] = set()
 
     def scope(self) -> Scope:
@@ -75,76 +80,139 @@ class Execution:
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
-        ledger, changes = self.ledger, self.changes
+        ledger, changes, policy = self.ledger, self.changes, call.policy
         if not ledger.knows(path):  # the most frequent case of all
-            row = ledger.add(path, call.policy.name)
+            row = ledger.add(path, policy.name)
         else:
-            recorded = ledger.completed(path)
+            recorded = ledger.completed(path, policy.ttl_us)
             if recorded is not None and not changes.call_for_rerun(call, path, recorded[_MADE_OF]):
                 return ledger.answer(path, recorded)  # the most frequent case of a replay
             known = ledger.row(path)
-            action = decide(known)
-            if action is Action.REUSE or action is Action.RAISE:
-                assert known is not None  # noqa: S101 - as the table says
-                made_of = known.fingerprint, known.digest, known.stale
-                if recorded is None and not changes.call_for_rerun(call, path, made_of):
-                    return self._recorded(known, action)
-                self._free(path)
-                action = Action.RENEW
-            row = self._enter(known, path, call.policy.name, action)
+            action = self._action(call, known, changed=recorded is not None)
+            if known is not None and action in _ANSWERS:
+                return self._answer(known, action)
+            row = self._enter(known, path, policy.name, action)
         row.params = params.describe(call.args)
+        if not policy.plain:
+            _describe(row, policy.options)
         changes.stamp(row, call)
         return (yield from self._attempts(row, call))
 
-    def _recorded(self, row: TaskRow, action: Action) -> Any:
+    def _action(self, call: Call, known: TaskRow | None, *, changed: bool) -> Action:
+        """What to do with a task; if it is not known to have `changed`, it is looked at now."""
+        action = decide(known, expired=expired(known, call.policy.ttl_us))
+        if known is None or action not in (Action.REUSE, Action.RAISE):
+            return action
+        made_of = known.fingerprint, known.digest, known.stale
+        if changed or self.changes.call_for_rerun(call, known.path, made_of):
+            self._free(known.path)
+            return Action.RENEW
+        return action
+
+    def _answer(self, row: TaskRow, action: Action) -> Any:
+        """What is recorded of a task, or the error for it."""
+        if action is Action.DOUBT:
+            raise self._raising.in_doubt(row)
         self.ledger.reuse(row)
         if action is Action.RAISE:
-            raise self._recorded_failure(row)
+            raise self._raising.recorded(row)
         return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
+        policy = call.policy
         while True:
             if row.due_us is not None:
                 yield from self._rest(row)
             self._begin(row)
             error: Exception | None = None
-            value = None
+            value, late = None, False
             try:
-                value = yield Invoke(call.fn, call.args, Scope(self, row), call.policy.options.on)
-                self._complete(row, value)
+                if policy.plain:
+                    value = yield Invoke(call.fn, call.args, Scope(self, row), policy.options.on)
+                else:
+                    value = yield from self._guarded(row, call)
+                self._complete(row, value, policy.ttl_us)
             except (JournalError, ExecutorError):
                 self._cancel(row)  # the disk's failure is not the task's, nor the executor's
                 raise
+            except Late as over:
+                row, late = self.ledger.disown(row), True
+                error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
+                error.__cause__ = over.__cause__
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
             except BaseException:
                 self._cancel(row)
+                self.ledger.disown(row)  # a thread may go on
                 self.journal.sync()
                 raise
+            self._refuse_given_up(row)
             if error is None:
                 yield Commit()
                 return value
-            failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
-            if self._may_retry(row, call, error):
-                self._back_off(row, failure, call)
-                continue
-            self._end(row, Status.FAILED, failures.dumps(failure))
+            yield from self._failed(row, call, error, late=late)
+
+    def _guarded(self, row: TaskRow, call: Call) -> Effects:
+        """Calls a function for which there are options."""
+        options, timeout = call.policy.options, call.policy.timeout
+        once, inline = bool(options.once), bool(options.inline)
+        if once:
+            row.once = True
+            self.ledger.put(row)
+            try:
+                yield Commit()
+            except BaseException:
+                row.once = False  # it has not been called, so there is no doubt
+                raise
+        scope = Scope(self, row)
+        return (yield Guard(call.fn, call.args, scope, timeout, inline, once, options.on))
+
+    def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
+        """Decides what becomes of a failed attempt: it raises, or the row has a due time."""
+        policy, answer, due_us = call.policy, None, None
+        if row.once and late:
+            self._cancel(row)
             yield Commit()
-            raise self._first_failure(row, failure, error)
-
-    def _may_retry(self, row: TaskRow, call: Call, error: Exception) -> bool:
+            raise self._raising.in_doubt(row) from error
+        if policy.on_error is not None:
+            answer, error = yield from self._ask(row, policy.on_error, error)
         row.failures += 1
-        if call.policy.retry is None or row.failures >= call.policy.retry.limit:
-            return False
-        # a duplicate key, say: trying again cannot mend it
-        return isinstance(error, TaskFailed) or not isinstance(error, NbtasksError)
+        try:
+            due_us = due_after(policy, row.failures, error, answer)
+        except InvalidOptionError as wrong:
+            error = wrong
+        failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
+        if due_us is not None:
+            self._back_off(row, failure, due_us)
+            return
+        self._end(row, Status.FAILED, failures.dumps(failure))
+        yield Commit()
+        raise self._raising.first(row, failure, error)
 
-    def _back_off(self, row: TaskRow, failure: Failure, call: Call) -> None:
-        assert call.policy.retry is not None  # noqa: S101 - as _may_retry saw
-        now = clock.micros()
-        row.due_us = now + round(call.policy.retry.delay(row.failures) * 1e6)
+    def _ask(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
+        """What `on_error` says to a failure, and the failure that counts then."""
+        scope = Scope(self, row)
+        try:
+            arguments = (error, CurrentTask(scope))
+            answer = yield Guard(on_error, arguments, scope, inline=True, begun=True)
+            return answer, replaced(answer, error)
+        except JournalError:
+            self._cancel(row)
+            raise
+        except Exception as raised:  # noqa: BLE001 - it counts instead
+            if raised is not error and raised.__cause__ is None:
+                raised.__cause__ = error
+            return None, raised
+        except BaseException:
+            row.once = False  # the attempt has failed, so there is no doubt
+            self._cancel(row)
+            self.journal.sync()
+            raise
+
+    def _back_off(self, row: TaskRow, failure: Failure, due_us: int) -> None:
+        row.due_us = due_us
         text = failures.dumps(failure)
-        self.ledger.archive(row, Status.FAILED, now, text, row.due_us)
+        self.ledger.archive(row, Status.FAILED, clock.micros(), text, due_us)
         row.status, row.error = Status.WAITING, text
         self._free(row.path)
         self.ledger.put(row)
@@ -160,6 +228,7 @@ class Execution:
             self.ledger.put(row)
             self.journal.sync()
             raise
+        self._refuse_given_up(row)
 
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
@@ -190,6 +259,8 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
+        if scope.row is not None:
+            self._refuse_given_up(scope.row)
         path = keys.join(scope.path, scope.numbered(key))
         if scope.visited is None:
             scope.visited = {}
@@ -208,13 +279,17 @@ class Execution:
     def _enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
         if row is None:
             return self.ledger.add(path, name)
+        if row.execution == self.run.executions and row.status in _UNDER_WAY:
+            row = self.ledger.disown(row)  # its parent's last attempt has left it behind
+            row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:
             if row.attempt:  # none since it was reset or set by hand
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
+            row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
+        row.once, row.properties, row.icon = False, None, None
         if action is Action.RENEW:
             row.attempt, row.failures, row.fatal = 0, 0, False
-            row.output = row.output_kind = row.output_bytes = row.blob = None
         row.name, row.finished_us = name, None
         row.execution, row.reused = self.run.executions, False
         return row
@@ -222,12 +297,18 @@ class Execution:
     def _begin(self, row: TaskRow) -> None:
         row.attempts += 1
         row.attempt += 1
-        row.attempt_us = row.started_us if row.attempts == 1 else clock.micros()
+        if row.attempts == 1:
+            row.attempt_us = row.started_us
+        else:
+            row.attempt_us = clock.micros()
+            row.done = row.total = row.metrics = None
         row.status, row.due_us, row.error = Status.RUNNING, None, None
         # Who carries out the Invoke records it.
 
-    def _complete(self, row: TaskRow, value: object) -> None:
+    def _complete(self, row: TaskRow, value: object, ttl_us: int | None) -> None:
         self.ledger.keep_value(row, value)
+        if ttl_us is not None:
+            row.expires_us = clock.micros() + ttl_us
         self._end(row, Status.COMPLETED, None)
 
     def _cancel(self, row: TaskRow) -> None:
@@ -238,56 +319,15 @@ class Execution:
         row.status, row.error, row.finished_us = status, error, clock.micros()
         self.ledger.put(row)
 
+    def _refuse_given_up(self, row: TaskRow) -> None:
+        """Ends an attempt that another one has followed, or nobody waits for any more."""
+        if self.ledger.orphans and not self.ledger.owns(row):
+            raise RunEndedError(
+                f"An attempt of task {row.path!r} of run {self.run.run_id} was given up, after its "
+                "timeout or a stop, so it can start no more tasks, and what it gives is dropped."
+            )
+
     # -- failures -------------------------------------------------------------------------------
-
-    def _first_failure(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
-        raised = failures.rebuild(failure, row.path, self.run.run_id)
-        raised.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
-        if raised.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
-            raised.__cause__ = error.__cause__
-        if isinstance(raised, MapFailed):
-            self._fill(raised, failure, row, error)
-        return raised.with_traceback(tracebacks.own_frames(error.__traceback__))
-
-    def _recorded_failure(self, row: TaskRow) -> TaskFailed:
-        failure = failures.loads(row.error or "{}")
-        raised = failures.rebuild(failure, row.path, self.run.run_id)
-        cause = self.ledger.row(failure.cause) if failure.cause else None
-        if cause is not None and cause.error:
-            raised.__cause__ = self._recorded_failure(cause)
-        if isinstance(raised, MapFailed):
-            self._fill(raised, failure, row, None)
-        return raised
-
-    def _fill(
-        self, raised: MapFailed, failure: Failure, row: TaskRow, first: Exception | None
-    ) -> None:
-        """Says of each item of a map that failed what came of it: as it was seen just now, or
-        as it is recorded. A task that passes a map's failure on says the same."""
-        if failure.path != row.path:
-            passed = raised.__cause__
-            if isinstance(passed, MapFailed):
-                raised.succeeded, raised.failed = passed.succeeded, passed.failed
-            return
-        seen = first if isinstance(first, MapFailed) else raised
-        failed, succeeded = dict(seen.failed), dict(seen.succeeded)
-        for index, item in self._items(row, failure.segments):
-            if item.status == Status.FAILED and index not in failed:
-                failed[index] = self._recorded_failure(item)
-            elif item.status in _DONE and index not in succeeded:
-                kept = item.output_kind, item.output, item.blob
-                succeeded[index] = self.ledger.decode(*kept, item.path)
-        raised.failed = dict(sorted(failed.items()))
-        raised.succeeded = dict(sorted(succeeded.items()))
-
-    def _items(self, row: TaskRow, segments: list[str] | None) -> Iterator[tuple[int, TaskRow]]:
-        """The items of a map that were ever started, with their indices."""
-        if segments is None:
-            segments = [keys.segment([index]) for index in range(row.total or 0)]
-        for index, segment in enumerate(segments):
-            item = self.ledger.row(f"{row.path}/{segment}")
-            if item is not None:
-                yield index, item
 
     def _free(self, path: str) -> None:
         """Lets the failed subtasks of a task run again, since the task itself will."""
@@ -322,6 +362,15 @@ class Execution:
             self.ledger.keep(run, output)
         self.ledger.close()
         self.journal.release(run)
+
+
+def _describe(row: TaskRow, options: TaskOptions) -> None:
+    """What people see of a task, as its options say."""
+    if options.params is not None:
+        row.params = params.shown(options.params)
+    if options.properties is not None:
+        row.properties = params.shown(dict(options.properties))
+    row.icon = options.icon
 
 
 def _ended(status: str) -> str:

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import functools
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,25 @@ from nbtasks import tracebacks
 from nbtasks.errors import MapFailed, TaskFailed
 from nbtasks.model import Failure
 
-__all__ = ["chain", "dumps", "loads", "of_body", "of_task", "rebuild", "task_path"]
+__all__ = [
+    "chain",
+    "dumps",
+    "loads",
+    "name_inline",
+    "of_body",
+    "of_task",
+    "rebuild",
+    "task_path",
+]
+
+#: What objects that belong to a thread say in another one: sqlite3, tkinter, signal, asyncio.
+_THREAD_BOUND = re.compile(
+    "same thread|main thread|(different|wrong|another) (thread|apartment)|event loop in thread"
+)
+_INLINE = (
+    "It ran in a worker thread. inline=True, in @nb.task(...) or in options=nb.TaskOptions(...), "
+    "keeps it in the thread that calls it."
+)
 
 
 def of_task(error: BaseException, path: str, attempts: int, run_id: str) -> Failure:
@@ -64,6 +83,8 @@ def of_body(error: BaseException) -> Failure:
         message = str(error)
     except Exception as broken:  # noqa: BLE001 - a __str__ of the user's own
         message = f"(its __str__ failed: {broken!r})"
+    if _INLINE in getattr(error, "__notes__", ()):
+        message = f"{message}\n{_INLINE}"
     message = message.encode("utf-8", "replace").decode()  # a lone surrogate is no JSON
     trace = tracebacks.text(error).encode("utf-8", "replace").decode()
     return Failure(kind.__qualname__, kind.__module__, message, trace)
@@ -112,6 +133,12 @@ def chain(error: BaseException | None) -> Iterator[TaskFailed]:
         todo += [current.__cause__, current.__context__, *members]
         if isinstance(current, MapFailed):
             todo += current.failed.values()
+
+
+def name_inline(error: Exception) -> None:
+    """Names the way out if a function failed only because a worker thread called it."""
+    if not isinstance(error, TaskFailed) and _THREAD_BOUND.search(str(error)):
+        error.add_note(_INLINE)
 
 
 def dumps(failure: Failure) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from nbtasks import keys
-from nbtasks.calls import Scope, current
+from nbtasks.calls import current
 from nbtasks.errors import NoRunError
 from nbtasks.io import AsyncIO, SyncIO
+from nbtasks.place import CurrentTask
 
-__all__ = ["CurrentTask", "current_io", "current_task"]
+__all__ = ["current_io", "current_task"]
 
 
 def current_io() -> SyncIO | AsyncIO:
@@ -44,34 +42,6 @@ def current_io() -> SyncIO | AsyncIO:
         )
     face: SyncIO | AsyncIO = scope.execution.faces[scope.asynchronous]
     return face
-
-
-class CurrentTask:
-    """The task that the caller is in; see `current_task`.
-
-    Attributes:
-        key: The task's key, as text.
-        path: Its path.
-        run_id: The id of its run.
-        attempt: The number of this attempt, from 1.
-        idempotency_key: The same over all attempts and executions: for the APIs that take one.
-    """
-
-    def __init__(self, scope: Scope) -> None:
-        assert scope.row is not None  # noqa: S101 - current_task saw it
-        self._scope = scope
-        self.path = scope.row.path
-        self.key = keys.display(self.path)
-        self.run_id = scope.row.run_id
-        self.attempt = scope.row.attempt
-        self.idempotency_key = keys.token(self.run_id, self.path)
-
-    def log(self, message: str, level: str = "info", **data: Any) -> None:
-        """Writes a line to the task's log."""
-        self._scope.execution.ledger.log(level, str(message), data, self._scope.row)
-
-    def __repr__(self) -> str:
-        return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"
 
 
 def current_task() -> CurrentTask:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtasks import clock, codec, loops, tracebacks
-from nbtasks.errors import InvalidJobError, InvalidPayloadError
+from nbtasks.errors import InvalidJobError, InvalidPayloadError, NbtasksError
+from nbtasks.hooks import Admitted, Hooks, check_limit
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
@@ -40,6 +42,7 @@ class Job:
         id: What names the job. With the version and a run's key it finds the run to continue.
         name: What people see.
         version: Raising it starts afresh.
+        enabled: Whether it may be run.
 
     ```python
     import nbtasks as nb
@@ -66,9 +69,13 @@ class Job:
         version: str = "0.0.1",
         retry: Retry | int | None = None,
         on_change: OnChange | None = None,
+        hooks: Hooks | None = None,
+        concurrency_limit: int | None = None,
+        enabled: bool = True,
         log_level: str = "info",
     ) -> None:
         _check_names(id, version, log_level)
+        check_limit(concurrency_limit, id)
         self.id = id
         self.name = name or id
         self.version = version
@@ -76,6 +83,10 @@ class Job:
         self._host = host
         self._policy = Policy(retry=Retry.of(retry), options=TaskOptions(on_change=on_change))
         self._log_level = log_level
+        self._limit = concurrency_limit
+        self._hooks = hooks or Hooks()
+        self._hooks.check(id)
+        self.enabled = enabled
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
 
@@ -100,6 +111,7 @@ class Job:
             Exception: What the body raised.
             RunBusyError: The run is being executed, here or elsewhere.
             InvalidPayloadError: The payload does not fit.
+            NbtasksError: The job is not enabled.
         """
         try:
             if inspect.iscoroutinefunction(self.fn):
@@ -128,9 +140,18 @@ class Job:
             session.value = await self.fn(*self._arguments(value, session))
         return self._host.hold(session.ctx.run.id)
 
-    def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Session:
+    def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Admitted:
+        if not self.enabled:
+            raise NbtasksError(
+                f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
+                "it with enabled=True to run it."
+            )
         claim = make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
-        return self._host.session(claim, policy=self._policy, log_level=self._log_level, tree=tree)
+        claim = dataclasses.replace(claim, limit=self._limit)
+        session = self._host.session(
+            claim, policy=self._policy, log_level=self._log_level, tree=tree
+        )
+        return Admitted(session, self._hooks, self._host.hold)
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
         if len(self._parameters) == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.errors import NotFoundError
+from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
 from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run, draw
@@ -138,13 +139,18 @@ def configure(**settings: object) -> None:
     kit.settings.configure(**settings)
 
 
-def job(
+def job(  # noqa: PLR0913 - the options of the contract
     id: str,  # noqa: A002 - the name of the contract
     *,
     name: str | None = None,
     version: str = "0.0.1",
     retry: Retry | int | None = None,
     on_change: OnChange | None = None,
+    on_success: Hook | None = None,
+    on_failure: Hook | None = None,
+    on_cancel: Hook | None = None,
+    concurrency_limit: int | None = None,
+    enabled: bool = True,
     log_level: str = "info",
 ) -> Callable[[Callable[..., Any]], Job]:
     """Makes a job of a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
@@ -158,11 +164,19 @@ def job(
         retry: What its tasks do that say nothing of retries themselves.
         on_change: What is done when the code or the inputs of a recorded task have changed, where
             the task says nothing itself: "warn", "rerun", "error" or "ignore".
+        on_success: Called with the run when an execution has ended and is recorded: here, when it
+            is COMPLETED. A plain function or an `async def` one. An error in it changes nothing
+            but is a RuntimeWarning.
+        on_failure: The same, when it is FAILED.
+        on_cancel: The same, when it is CANCELED.
+        concurrency_limit: How many of its runs may be executed at once, in all processes of the
+            home. One more waits until there is room.
+        enabled: Whether it may be run.
         log_level: The least level of `io.logger` that is kept.
 
     Raises:
-        InvalidJobError: The id, the version or the function's parameters cannot be used.
-        InvalidOptionError: An option has no such value.
+        InvalidJobError: The id, the version, an option or the function's parameters cannot be
+            used.
 
     ```python
     import nbtasks as nb
@@ -180,7 +194,8 @@ def job(
     def register(fn: Callable[..., Any]) -> Job:
         made = Job(
             fn, id, kit, name=name, version=version, retry=retry, on_change=on_change,
-            log_level=log_level,
+            hooks=Hooks(on_success, on_failure, on_cancel), concurrency_limit=concurrency_limit,
+            enabled=enabled, log_level=log_level,
         )  # fmt: skip
         kit.jobs[made.id] = made
         return made

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, driver
-from nbtasks.calls import Commit, Effects, Invoke
+from nbtasks.calls import Commit, Effects, Guard, Invoke
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
@@ -92,8 +92,9 @@ class _Lanes:
             self._under_way.discard(lane)
             lane.tell(None, raised)
         else:
-            if isinstance(effect, Invoke):
-                driver.begin(effect.scope)
+            if isinstance(effect, Invoke | Guard):
+                if not (isinstance(effect, Guard) and effect.begun):
+                    driver.begin(effect.scope)
                 self._threads.call(lane, effect)
             elif isinstance(effect, Commit):
                 self._committing.append(lane)
@@ -149,13 +150,13 @@ class _Threads:
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def call(self, lane: _Lane, effect: Invoke) -> None:
+    def call(self, lane: _Lane, effect: Invoke | Guard) -> None:
         """Calls a function in one of them, with the context variables of this one."""
         context = contextvars.copy_context()
 
         def work() -> None:
             try:
-                self._done.put((lane, context.run(driver.invoke, effect), None))
+                self._done.put((lane, context.run(driver.carry_out, effect), None))
             except BaseException as error:  # noqa: BLE001 - the engine decides what to do with it
                 self._done.put((lane, None, error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,19 @@ from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status,
 if TYPE_CHECKING:
     from nbtasks.journal.port import Answer, Journal, Opened, TaskTuple
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "expired"]
 
 _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
-_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB = (
-    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob")
+_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
+    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob", "finished_us")
 )
 #: Values of these kinds digest by their content.
 _BY_CONTENT = ("json", "tagged", None)
 #: So many functions of a run are recorded with their source. One that reads a loop's variable is
 #: another one each time.
 _MOST_CODES = 500
+#: What a task says of its progress is recorded at most this often.
+_NOTE_US = 100_000
 
 
 class Ledger:
@@ -41,6 +44,7 @@ class Ledger:
 
     Attributes:
         revision: Grows with each change; a view looks at it to know whether to draw.
+        orphans: Whether some row was taken from an attempt that may still go on.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -60,6 +64,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = False
+        self.orphans = False
+        self._noted: dict[str, int] = {}  # by path, when the task's progress was last recorded
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -98,10 +104,13 @@ class Ledger:
             row.execution, row.reused = self._run.executions, True
         return row
 
-    def completed(self, path: str) -> Answer | None:
-        """The `ANSWER` of a task that an earlier execution completed, and nobody has asked for
-        more about."""
-        return self._answers.get(path)
+    def completed(self, path: str, ttl_us: int | None = None) -> Answer | None:
+        """The `ANSWER` of a task that an earlier execution completed, not longer than `ttl_us`
+        ago; of those that nobody has asked for more about."""
+        answer = self._answers.get(path)
+        if answer is None or (ttl_us is not None and _is_over(answer[_FINISHED], ttl_us)):
+            return None
+        return answer
 
     def answer(self, path: str, answer: Answer) -> Any:
         """The output of a task that `completed` gave. It counts as answered then."""
@@ -172,9 +181,9 @@ class Ledger:
         return row
 
     def put(self, row: TaskRow) -> None:
-        """Records a task as it stands. After the end of the execution, late results are
-        dropped: the run may be in other hands by then."""
-        if self._closed:
+        """Records a task as it stands. Late results are dropped: of an attempt that was given
+        up, and after the end of the execution, when the run may be in other hands."""
+        if self._closed or (self.orphans and not self.owns(row)):
             return
         if self._reused:
             self._put_reused()
@@ -190,6 +199,8 @@ class Ledger:
         retry_us: int | None,
     ) -> None:
         """Keeps the row's latest attempt, which another one will follow."""
+        if self.orphans and not self.owns(row):
+            return
         attempt = AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
             row.attempt_us, finished_us, error, retry_us,
@@ -216,6 +227,37 @@ class Ledger:
         if code.digest not in self._codes and len(self._codes) < _MOST_CODES and not self._closed:
             text = self._codes[code.digest] = fingerprint.dumps(code)
             self._journal.put(CodeRow(self._run.run_id, code.digest, text))
+
+    def note(self, row: TaskRow) -> None:
+        """Records what a task says of itself while it runs: now and then, for others to see, and
+        in any case with its end."""
+        self.revision += 1
+        now = clock.micros()
+        if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
+            self._noted[row.path] = now
+            self.put(row)
+            self._journal.flush()
+
+    def owns(self, row: TaskRow) -> bool:
+        """Whether the row still stands for its task; else its attempt was given up."""
+        return self._rows.get(row.path) is row
+
+    def disown(self, row: TaskRow) -> TaskRow:
+        """Takes a task, with all that goes on below it, from an attempt that is given up but may
+        not have ended: it keeps rows that nobody looks at. Gives the row that counts from now."""
+        self.orphans = True
+        mine = self._rows[row.path] = dataclasses.replace(row)
+        todo = list(self.children(row.path))
+        while todo:
+            path = todo.pop()
+            todo += self.children(path)
+            below = self._rows.get(path)
+            if type(below) is TaskRow and below.status in (Status.RUNNING, Status.WAITING):
+                ended = None if below.status == Status.WAITING else clock.micros()
+                taken = dataclasses.replace(below, status=Status.CANCELED, finished_us=ended)
+                self._rows[path] = taken
+                self.put(taken)
+        return mine
 
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Records a line. The body runs again from the top, so there what is recorded already
@@ -298,6 +340,15 @@ def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
 def _remember(value: Any, text: str | None, blob: str | None) -> None:
     """Lets a value digest as it is recorded when it is the argument of another task."""
     inputs.remember(value, blob or codec.content_hash((text or "").encode()))
+
+
+def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
+    """Whether a recorded output counts no longer."""
+    return ttl_us is not None and row is not None and _is_over(row.finished_us, ttl_us)
+
+
+def _is_over(finished_us: int | None, ttl_us: int) -> bool:
+    return finished_us is not None and finished_us + ttl_us <= clock.micros()
 
 
 def _ranges(seqs: list[int]) -> list[tuple[int, int]]:

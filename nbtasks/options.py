@@ -32,6 +32,7 @@ OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
 _MARK = "__nbtasks__"
 _NOTHING = (None,) * 6
+_ETERNITY = 1e11  # seconds; an instant after that is none that can be written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,19 @@ class TaskOptions:
 
     Args:
         once: At most once: the start is durable before the function is called, and if the
-            outcome is lost the task is in doubt instead of run again.
-        inline: Keeps a plain function of an asynchronous body on the loop's thread.
+            outcome is lost - its process died, it was stopped, or it took longer than its
+            `timeout` - the task raises `InDoubtError` instead of running again. An error that the
+            function raises is an outcome, and is tried again as `retry` says.
+        inline: Keeps a plain function in the thread that calls it: on the loop's thread in an
+            asynchronous body, and also if it has a `timeout`. For objects that belong to a
+            thread, as those of sqlite3 and of GUIs do. Nothing can end it early there, so that it
+            took longer than its `timeout` is only seen when it returns.
         on_change: What is done when the code or the inputs of a recorded task differ.
-        ttl: How long the output counts, in seconds or as a timedelta; then it is computed anew.
+        ttl: How long the output counts from when it was recorded, in seconds or as a timedelta.
+            Then the function is called again; its subtasks answer as they would anyway.
         redact: Paths into inputs and output that are shown nowhere.
         params: What people see as inputs instead of the arguments.
-        properties: What else people see of the task.
+        properties: What else people see of the task, as names and values.
         icon: A name or an emoji to show with it.
         on: An executor to call the function in.
 
@@ -89,6 +96,12 @@ class TaskOptions:
             raise InvalidOptionError(
                 f"on is an executor of concurrent.futures or a distributed.Client, not {self.on!r}."
             )
+        if not isinstance(self.properties, Mapping | None):
+            raise InvalidOptionError(
+                f"properties is a dict of names and values, not {self.properties!r}."
+            )
+        if not isinstance(self.icon, str | None):
+            raise InvalidOptionError(f"icon is a name or an emoji, not {self.icon!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +115,8 @@ class Policy:
         timeout: The longest that one attempt may take, in seconds.
         on_error: Asked what to do about a failure.
         options: The rest.
+        plain: Whether a call is like most: nothing but its name and its failures is special.
+        ttl_us: How long the output counts, in microseconds; None is for good.
     """
 
     name: str | None = None
@@ -110,6 +125,16 @@ class Policy:
     timeout: float | None = None
     on_error: OnError | None = None
     options: TaskOptions = TaskOptions()
+    plain: bool = dataclasses.field(init=False, repr=False)
+    ttl_us: int | None = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        rest = self.options
+        ttl_us = None if rest.ttl is None else round(seconds_of("ttl", rest.ttl) * 1e6)
+        described = (rest.params, rest.properties, rest.icon)
+        plain = (self.timeout, ttl_us, *described) == (None,) * 5
+        object.__setattr__(self, "ttl_us", ttl_us)
+        object.__setattr__(self, "plain", plain and not (rest.once or rest.inline))
 
 
 def resolve(  # noqa: PLR0913, PLR0917 - the options of a call; by place, since it is called for each
@@ -176,7 +201,7 @@ def _said(of: Policy | TaskOptions) -> dict[str, Any]:
     return {
         field.name: value
         for field in dataclasses.fields(of)
-        if (value := getattr(of, field.name)) is not None
+        if field.init and (value := getattr(of, field.name)) is not None
     }
 
 
@@ -199,7 +224,8 @@ def seconds_of(option: str, value: Any) -> float:
         InvalidOptionError: It is none.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not 0 < seconds < _ETERNITY:
         raise InvalidOptionError(
             f"{option} is a number of seconds above 0, or a timedelta, not {value!r}."
         )

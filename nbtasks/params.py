@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["describe", "log_data"]
+__all__ = ["describe", "log_data", "shown"]
 
 _SHOWN_BYTES = 2000
 _SHOWN_ITEMS = 1000
@@ -42,9 +42,14 @@ def _describe_one(arg: object) -> object:
 
 def log_data(data: dict[str, Any]) -> str | None:
     """The data of a log line as JSON; what JSON has not is there as its `repr`."""
-    if not data:
-        return None
+    return shown(data) if data else None
+
+
+def shown(value: object) -> str:
+    """What somebody wants to be seen, as JSON; what JSON has not is there as its `repr`."""
     try:
-        return orjson.dumps(data, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # an int above 64 bits, a lone surrogate, a structure that holds itself
-        return orjson.dumps({str(key): ascii(value) for key, value in data.items()}).decode()
+        if not isinstance(value, dict):
+            return orjson.dumps(ascii(value)).decode()
+        return orjson.dumps({str(key): ascii(item) for key, item in value.items()}).decode()

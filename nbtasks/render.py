@@ -14,6 +14,8 @@ from html import escape
 from itertools import zip_longest
 
 from nbtasks.clock import at
+from nbtasks.details import clean as _clean
+from nbtasks.details import details, icon_of
 from nbtasks.model import Failure, Status
 from nbtasks.pace import pace
 from nbtasks.style import STYLE
@@ -102,20 +104,6 @@ def _date(us: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     return at(us).strftime(form)
 
 
-def _clean(value: object, limit: int) -> str:
-    """One printable line: control characters, terminal codes and marks that turn the direction
-    of writing become visible escapes, as does half a surrogate pair, which no file can hold."""
-    line = str(value)
-    if not line.isprintable():
-        line = "".join(
-            char
-            if char.isprintable() or char in "\u200c\u200d"  # scripts and emoji need the joiners
-            else char.encode("unicode_escape").decode()
-            for char in line
-        )
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
 def _first_line(failure: Failure) -> str:
     lines = str(failure.message).strip().splitlines()
     name = _clean(failure.type, _LABEL)
@@ -171,6 +159,9 @@ def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
             notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
         if node.stale:
             notes.append(f"stale: {_clean(node.stale, _MESSAGE)}")
+    if node.progress is not None and node.status != Status.COMPLETED:
+        notes.append(f"{node.progress:.0%}")
+    notes += details(node)
     return notes
 
 
@@ -271,8 +262,10 @@ def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
 def _label(row: Row, tree: Tree) -> str:
     if row.node is None:
         return _fold(row.folded, tree)
-    name = f" ({_clean(row.node.name, _LABEL)})" if row.node.name else ""
-    return f"{SHAPES[row.node.state]} {_clean(row.node.key, _LABEL)}{name}"
+    node, icon = row.node, icon_of(row.node)
+    name = f" ({icon}{_clean(node.name, _LABEL)})" if node.name else ""
+    label = _clean(node.key, _LABEL)
+    return f"{SHAPES[node.state]} {label if name else icon + label}{name}"
 
 
 def _branches(rows: list[Row]) -> list[tuple[str, str]]:
@@ -348,10 +341,11 @@ def _item(row: Row, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) 
     notes, error = _notes(node, tree, now_us), _error(node)
     label, path = _clean(node.key, _LABEL), _clean(node.path, 1000)
     title = f' title="{escape(path)}"' if path != label else ""
+    named = node.name or node.icon
     cells = [
         f'<i aria-hidden="true">{SHAPES[node.state]}</i>',
         f"<code{title}>{escape(label)}</code>",
-        f"<small>{_safe(node.name)}</small>" if node.name else "",
+        f"<small>{escape(icon_of(node))}{_safe(node.name or '')}</small>" if named else "",
         f"<em>{escape(' · '.join(notes))}</em>" if notes else "",
         f"<span>{node.state}</span>",
         f"<time>{_time(node, now_us)}</time>",

@@ -1,10 +1,12 @@
 """What an execution does with a task that the journal already knows: one pure table.
 
 1. Nothing recorded: it starts.
-2. It has an output: that is its answer; the function is not called.
+2. It has an output: that is its answer; the function is not called. An output that counted for a
+   time, and no longer does, is computed anew.
 3. It failed and the body caught that: it fails again, so that the body takes the same path.
 4. It waits, for a time or between two attempts: only what is left of that.
-5. Anything else - a failure that ended the run, a stop, a dead process - starts again.
+5. Its function was to be called at most once, and nobody knows what came of the call: in doubt.
+6. Anything else - a failure that ended the run, a stop, a dead process - starts again.
 """
 
 from __future__ import annotations
@@ -27,10 +29,15 @@ class Action(Enum):
     WAIT = "wait what is left, attempts count on"
     RESUME = "start again, attempts count on"
     RENEW = "start again with a fresh retry budget"
+    DOUBT = "say that the outcome is not known"
 
 
-def decide(row: TaskRow | None) -> Action:
+def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
     """What to do with a task of which `row` is recorded (DESIGN 4, the replay table).
+
+    Args:
+        row: What is recorded.
+        expired: Whether an output would count no longer.
 
     >>> decide(None)
     <Action.START: 'first start'>
@@ -40,12 +47,12 @@ def decide(row: TaskRow | None) -> Action:
     if row is None:
         return Action.START
     if row.status in (Status.COMPLETED, Status.SKIPPED):
-        return Action.REUSE
+        return Action.RENEW if expired and row.status == Status.COMPLETED else Action.REUSE
     if row.status == Status.FAILED:
         return Action.RENEW if row.fatal else Action.RAISE
     if row.due_us is not None:
         return Action.WAIT
-    return Action.RESUME
+    return Action.DOUBT if row.once else Action.RESUME
 
 
 @dataclass(frozen=True, slots=True)

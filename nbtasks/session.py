@@ -111,6 +111,7 @@ class Session:
     Attributes:
         value: The output; the body's owner sets it before the block ends.
         ctx: The context of the execution.
+        ended: Whether its end is recorded.
     """
 
     ctx: Context
@@ -127,6 +128,7 @@ class Session:
         keep_output: bool = True,
     ) -> None:
         self.value: Any = None
+        self.ended = False
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -136,6 +138,15 @@ class Session:
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def job(self) -> str:
+        """The id of the job."""
+        return self._claim.make.job
+
+    def postpone(self) -> None:
+        """It begins only now, since it had to wait for room."""
+        self._claim.make.started_us = clock.micros()
 
     @property
     def io(self) -> SyncIO | AsyncIO:
@@ -244,6 +255,7 @@ class Session:
         try:
             with _uninterrupted(stopped=status == Status.CANCELED):
                 self.execution.conclude(status, error, encoded)
+                self.ended = True
         finally:
             if self._watcher is not None:
                 self._watcher.finish()

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
+from typing import Any
 
 from nbtasks import keys
 from nbtasks.model import Failure, RunRow, Status, TaskRow
@@ -49,6 +50,10 @@ class TaskNode:
         done: How much of `total` it has done, if it says so.
         stale: Why the output may be out of date; empty if it is not known to be.
         depth: Steps below the top, in this tree.
+        icon: A name or an emoji to show with it.
+        properties: What else people see of it, by name.
+        metrics: The numbers it told of itself, by name.
+        progress: How far it is, from 0 to 1; None where it does not say.
     """
 
     path: str
@@ -70,6 +75,10 @@ class TaskNode:
     stale: str = ""
     depth: int = 0
     children: Sequence[TaskNode] = ()
+    icon: str | None = None
+    properties: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    progress: float | None = None
 
     @property
     def state(self) -> str:
@@ -251,10 +260,25 @@ def _node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
         reached,
         _failure(row.error),
         _preview(row),
-        row.done,
-        row.total,
-        (row.stale or "") if reached else "",
+        stale=(row.stale or "") if reached else "",
+        done=row.done,
+        total=row.total,
+        icon=row.icon,
+        properties=_mapping(row.properties),
+        metrics=_mapping(row.metrics),
+        progress=min(1.0, (row.done or 0) / row.total) if row.total else None,
     )
+
+
+def _mapping(text: str | None) -> Mapping[str, Any] | None:
+    """A JSON object; None for what is none, as in a damaged journal."""
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _failure(text: str | None) -> Failure | None:

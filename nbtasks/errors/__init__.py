@@ -12,7 +12,9 @@
     ├── NotFoundError(LookupError)      no such run, job or task
     ├── NoRunError(RuntimeError)        an io call where no run is
     ├── WrongFaceError(RuntimeError)    the asynchronous io where nothing awaits it
+    ├── InDoubtError(RuntimeError)      what came of a task is not known, and it may run but once
     ├── RunBusyError(RuntimeError)      somebody else executes the run now
+    │   └── JobBusyError                as many runs of the job as may are executed now
     ├── RunEndedError(RuntimeError)     an io call after its run's execution has ended
     ├── ValueNotKeptError(TypeError)    a value that no journal can hold
     ├── UnreadableValueError            a recorded value that cannot be read back
@@ -40,10 +42,12 @@ from nbtasks.errors.base import (
 )
 from nbtasks.errors.job import (
     DuplicateKeyError,
+    InDoubtError,
     InvalidJobError,
     InvalidKeyError,
     InvalidOptionError,
     InvalidPayloadError,
+    JobBusyError,
     NoRunError,
     NotFoundError,
     RunBusyError,
@@ -68,11 +72,13 @@ __all__ = [
     "Cancelled",
     "DuplicateKeyError",
     "ExecutorError",
+    "InDoubtError",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
     "InvalidOptionError",
     "InvalidPayloadError",
+    "JobBusyError",
     "JournalDamaged",
     "JournalError",
     "JournalFormatError",

@@ -8,10 +8,12 @@ from nbtasks.errors.base import NbtasksError
 
 __all__ = [
     "DuplicateKeyError",
+    "InDoubtError",
     "InvalidJobError",
     "InvalidKeyError",
     "InvalidOptionError",
     "InvalidPayloadError",
+    "JobBusyError",
     "NoRunError",
     "NotFoundError",
     "RunBusyError",
@@ -201,6 +203,30 @@ class RunBusyError(NbtasksError, RuntimeError):
     """
 
 
+class JobBusyError(RunBusyError):
+    """The job is being executed as often at once as its `concurrency_limit` lets it.
+
+    A run waits until there is room. It is refused only where that would be waiting for itself:
+    inside of a run of the same job.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("job-busy-example", concurrency_limit=1)
+    def body(payload: int, io: nb.SyncIO) -> int:
+        return body.run(payload - 1).output if payload else 0
+
+
+    try:
+        body.run(2)
+    except nb.JobBusyError as error:
+        problem = str(error)
+    assert "concurrency_limit=1" in problem
+    ```
+    """
+
+
 class RunEndedError(NbtasksError, RuntimeError):
     """An io call came after the execution that it belongs to had ended.
 
@@ -221,6 +247,39 @@ class RunEndedError(NbtasksError, RuntimeError):
     except nb.RunEndedError as error:
         problem = str(error)
     assert "before the end of the cell or job" in problem
+    ```
+    """
+
+
+class InDoubtError(NbtasksError, RuntimeError):
+    """A task with `once=True` began, and what came of it is not known.
+
+    Its process died, it was stopped, or it took longer than its `timeout`. It is not called again
+    before somebody has said what came of it: `run.set(path, value)` if it did its work,
+    `run.reset(path)` if it did not.
+
+    ```python
+    import nbtasks as nb
+
+
+    def pay(amount: int) -> str:
+        raise KeyboardInterrupt  # Stop, in the middle of it
+
+
+    @nb.job("in-doubt-example")
+    def body(io: nb.SyncIO) -> str:
+        return io.run_task("pay", pay, 10, options=nb.TaskOptions(once=True))
+
+
+    try:
+        body.run()
+    except KeyboardInterrupt:
+        pass
+    try:
+        body.run()
+    except nb.InDoubtError as error:
+        problem = str(error)
+    assert '.set("pay", value)' in problem and '.reset("pay")' in problem
     ```
     """
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nbtasks import clock
-from nbtasks.errors import RunBusyError
+from nbtasks.errors import JobBusyError, RunBusyError
 from nbtasks.model import RunRow
 
-__all__ = ["error"]
+__all__ = ["check_room", "error"]
 
 
 def error(run: RunRow, *, own: bool) -> RunBusyError:
@@ -18,3 +20,17 @@ def error(run: RunRow, *, own: bool) -> RunBusyError:
         f"Run {run.run_id} of job {run.job!r} is being executed by {who}{where}, since {since}. "
         "Wait for it or stop it there, then run the cell again; or give another key, or new=True."
     )
+
+
+def check_room(job: str, limit: int | None, running: Sequence[str]) -> None:
+    """Refuses one more run of a job where as many as may are `running`.
+
+    Raises:
+        JobBusyError: There is no room.
+    """
+    if limit is not None and len(running) >= limit:
+        raise JobBusyError(
+            f"Job {job!r} has concurrency_limit={limit}, and {', '.join(running[:5])} "
+            f"{'is' if len(running) == 1 else 'are'} being executed: run it after that, or raise "
+            "the limit."
+        )

@@ -71,6 +71,8 @@ class HomeJournal:
             with self._duck.reading(tidy=False) as con:
                 found = None if claim.new else self._find(con, claim)
                 opened = self._take(con, found) if found else self._make(claim)
+                if claim.limit is not None:
+                    busy.check_room(claim.make.job, claim.limit, _running(con, claim.make.job))
                 if found or claim.rows:
                     opened.codes = _codes(con, opened.run)
             run = opened.run
@@ -342,6 +344,14 @@ class HomeJournal:
             target=self._duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
         self._folding.start()
+
+
+def _running(con: Any, job: str) -> list[str]:
+    """The runs of a job that are being executed; what the dead left is INTERRUPTED by now."""
+    rows = con.execute(
+        "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def _runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

@@ -36,6 +36,9 @@ class MemoryJournal:
             found = None if claim.new else self._find(claim)
             opened = self._take(found) if found else self._make(claim)
             run = opened.run
+            if claim.limit is not None:
+                others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
+                busy.check_room(run.job, claim.limit, sorted(others))
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us

@@ -16,7 +16,9 @@ __all__ = ["ANSWER", "Answer", "Change", "Claim", "Journal", "Opened", "TaskTupl
 
 #: What a replay needs of a task that is completed: these fields of its `TaskRow`. All of them
 #: would take three times as long to read.
-ANSWER = ("seq", "path", "output_kind", "output", "blob", "fingerprint", "digest", "stale")
+ANSWER = (
+    "seq", "path", "output_kind", "output", "blob", "finished_us", "fingerprint", "digest", "stale",
+)  # fmt: skip
 #: The values of those.
 Answer = tuple[Any, ...]
 
@@ -37,12 +39,14 @@ class Claim:
         new: Make a new run even if there is one.
         make: The row of the run to make where there is none.
         rows: What is recorded of a run that is made, as if it had happened in it.
+        limit: How many runs of the job may be executed at once, this one included.
     """
 
     make: RunRow
     run_id: str | None = None
     new: bool = False
     rows: Sequence[TaskRow] = ()
+    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Journal(Protocol):
 
         Raises:
             RunBusyError: The run is being executed, here or elsewhere.
+            JobBusyError: So many runs of its job are that there is no room for it.
             NotFoundError: There is no run `claim.run_id`.
             JournalWriteError: The home cannot be written.
         """

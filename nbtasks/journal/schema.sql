@@ -196,12 +196,15 @@ select
     make_timestamptz(task.finished_us) as finished_at,
     to_microseconds(task.finished_us - task.started_us) as duration,
     (task.finished_us - task.started_us) / 1e6 as seconds,
+    case when total > 0 then least(done / total, 1) end as progress,
     params,
     case when task.output_kind <> 'pickle' then task.output end as output,
     task.output_kind,
     task.output_bytes,
     task.error ->> '$.type' as error_type,
     task.error ->> '$.message' as error_message,
+    properties,
+    metrics,
     seq
 from task
 join run on run.run_id = task.run_id

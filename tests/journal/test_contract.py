@@ -25,8 +25,8 @@ RUNS = [
 ]  # fmt: skip
 TASKS = [
     "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
-    "stale", "started_at", "finished_at", "duration", "seconds", "params", "output", "output_kind",
-    "output_bytes", "error_type", "error_message", "seq",
+    "stale", "started_at", "finished_at", "duration", "seconds", "progress", "params", "output",
+    "output_kind", "output_bytes", "error_type", "error_message", "properties", "metrics", "seq",
 ]  # fmt: skip
 ATTEMPTS = [
     "run_id", "path", "attempt", "status", "started_at", "finished_at", "duration", "seconds",
@@ -332,11 +332,12 @@ class TestEveryJournal:
         opened = journal.claim(rows.claim())
 
         assert ANSWER == (
-            "seq", "path", "output_kind", "output", "blob", "fingerprint", "digest", "stale",
+            "seq", "path", "output_kind", "output", "blob", "finished_us",
+            "fingerprint", "digest", "stale",
         )  # fmt: skip
         assert opened.answers == {
-            "done": (1, "done", "json", "1", None, "ab", "cd", "its code changed"),
-            "kept aside": (2, "kept aside", "pickle", None, "0" * 40, None, None, None),
+            "done": (1, "done", "json", "1", None, None, "ab", "cd", "its code changed"),
+            "kept aside": (2, "kept aside", "pickle", None, "0" * 40, None, None, None, None),
         }
         assert set(opened.tasks) == others
         whole = {row[PATH]: row for row in journal.tasks(run.run_id)}

@@ -37,6 +37,34 @@ def len_key(url: str) -> list[str | int]:
     return [url, len(url)]
 
 
+def told(error: Exception, task: object) -> object:
+    if isinstance(error, ValueError):
+        return nb.skip_retrying()
+    return nb.retry_at(timedelta(minutes=5)) if isinstance(error, OSError) else nb.retry_at(30)
+
+
+async def told_async(error: Exception, task: object) -> Exception:
+    return RuntimeError("instead")
+
+
+def heard(run: nb.Run) -> None:
+    assert_type(run.status, str)
+
+
+async def heard_async(run: nb.Run) -> None: ...
+
+
+@nb.job(
+    "hooked",
+    on_success=heard,
+    on_failure=heard_async,
+    on_cancel=heard,
+    concurrency_limit=2,
+    enabled=False,
+)
+def hooked(io: nb.SyncIO) -> None: ...
+
+
 # -- jobs, and the bodies that they are made of ---------------------------------------------------
 
 
@@ -65,6 +93,8 @@ def numbers(io: nb.SyncIO) -> int:
     # some may be missing, so what is in the list is not known
     assert_type(io.map("some", len, ["a", "b"], min_ok=1), list[Any])
     assert_type(io.map("most", fetch, ["a", "b"], max_failures=1), list[Any])
+    assert_type(io.run_task("told", load, 3, on_error=told), list[int])
+    assert_type(io.run_task("told async", load, 3, on_error=told_async), list[int])
     io.wait("an hour", 3600)
     io.wait("a day", timedelta(days=1))
     io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
@@ -134,6 +164,8 @@ def inside() -> None:
     assert_type(task.attempt, int)
     assert_type(task.idempotency_key, str)
     task.log("half way", level="debug", done=0.5)
+    task.progress(1, 2)
+    task.metric(r2=0.93, epochs=12)
 
 
 # -- a run and its history ------------------------------------------------------------------------
@@ -228,8 +260,10 @@ RUNTIME_ERRORS: list[type[RuntimeError]] = [
     nb.RunBusyError,
     nb.RunEndedError,
     nb.ExecutorError,
+    nb.InDoubtError,
 ]
 FAILED: type[nb.TaskFailed] = nb.MapFailed
+BUSY: type[nb.RunBusyError] = nb.JobBusyError
 OPTION_ERROR: type[ValueError] = nb.InvalidOptionError
 LOOKUP_ERROR: type[LookupError] = nb.NotFoundError
 TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,12 @@ class StandingClock:
 
     async def wait_until(self, due_us: int) -> None:
         self.now = max(self.now, due_us)
+
+    async def alarm(self, due_us: int) -> None:
+        await self.wait_until(due_us)
+
+    def outlast(self, done: threading.Event, due_us: int) -> None:
+        self.sleep_until(due_us)
 
 
 @pytest.fixture

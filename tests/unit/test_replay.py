@@ -37,10 +37,30 @@ def row(status: Status, **fields: Any) -> TaskRow:
         pytest.param(row(Status.RUNNING), Action.RESUME, id="no outcome: runs again"),
         pytest.param(row(Status.INTERRUPTED), Action.RESUME, id="died: runs again"),
         pytest.param(row(Status.CANCELED), Action.RESUME, id="cancelled: runs again"),
+        pytest.param(row(Status.RUNNING, once=True), Action.DOUBT, id="no outcome, once: in doubt"),
+        pytest.param(row(Status.INTERRUPTED, once=True), Action.DOUBT, id="died, once: in doubt"),
+        pytest.param(row(Status.CANCELED, once=True), Action.DOUBT, id="cancelled, once: in doubt"),
+        pytest.param(row(Status.COMPLETED, once=True), Action.REUSE, id="once, completed"),
+        pytest.param(row(Status.FAILED, once=True), Action.RAISE, id="once, failed, was caught"),
+        pytest.param(
+            row(Status.FAILED, once=True, fatal=True),
+            Action.RENEW,
+            id="once, failed, ended the run",
+        ),
+        pytest.param(
+            row(Status.CANCELED, once=True, due_us=5), Action.WAIT, id="once, between two attempts"
+        ),
     ],
 )
 def test_the_table(recorded: TaskRow | None, action: Action):
     assert decide(recorded) is action
+
+
+def test_an_output_whose_time_is_over_is_computed_anew():
+    assert decide(row(Status.COMPLETED), expired=True) is Action.RENEW
+    assert decide(row(Status.SKIPPED), expired=True) is Action.REUSE
+    assert decide(row(Status.FAILED), expired=True) is Action.RAISE
+    assert decide(None, expired=True) is Action.START
 
 
 def test_statuses_are_read_back_as_plain_text():
