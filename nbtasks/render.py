@@ -153,15 +153,19 @@ def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
         # While a run is under way it may still come there, so nothing is said against it.
         notes.append("recorded earlier" if tree.under_way else NOT_REACHED)
     elif node.reused:
-        if node.state != REUSED:
-            notes.append(REUSED)
-        if node.finished_us is not None:
-            notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
-        if node.stale:
-            notes.append(f"stale: {_clean(node.stale, _MESSAGE)}")
+        notes += _of_reuse(node)
     if node.progress is not None and node.status != Status.COMPLETED:
         notes.append(f"{node.progress:.0%}")
     notes += details(node)
+    return notes
+
+
+def _of_reuse(node: TaskNode) -> list[str]:
+    notes = [] if node.state == REUSED else [REUSED]
+    if node.finished_us is not None:
+        notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
+    if node.stale:
+        notes.append(f"stale: {_clean(node.stale, _MESSAGE)}")
     return notes
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
+import re
 import sys
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -15,6 +17,8 @@ __all__ = ["References"]
 
 _MOST_CODES = 4000
 _MAIN = "__main__"
+#: What such a name stands for is compared, and neither recorded nor shown.
+_SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
 
 Names = dict[str, Any]
 #: What tells a variable from any other: what holds it, and its name there.
@@ -134,6 +138,8 @@ class References:
 
     def _value(self, value: Any, rest: bytecode.Chain, shown: str, place: Place) -> None:
         if (text := values.constant(value)) is not None:
+            if _SECRET.search(shown):
+                text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
             while shown in self._inputs and self._inputs[shown][0] != place:
                 shown += "'"  # two variables of one name, as those of two closures
             self._inputs[shown] = (place, text)

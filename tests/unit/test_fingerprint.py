@@ -238,6 +238,15 @@ def test_the_reason_names_the_constant_with_both_values(cell):
     assert why(cell, old) == "RATE is 0.3, was 0.2"
 
 
+def test_what_looks_like_a_secret_counts_and_is_not_told(cell):
+    cell("API_KEY = 'sk-1'\ndef f(): return API_KEY")
+    old = cell.of("f")
+    cell("API_KEY = 'sk-2'")
+
+    assert "sk-" not in why(cell, old) + dumps(old) + diff(old, cell.of("f"))
+    assert why(cell, old).startswith("API_KEY is <hidden, ")
+
+
 def test_numpys_numbers_count_as_pythons(cell):
     cell("import numpy\nN, X = 3, 0.5\ndef f(): return N, X")
     old = cell.of("f")

@@ -150,9 +150,10 @@ def test_each_setting_is_shown_with_its_value_and_where_it_comes_from(
     monkeypatch.setenv("NBTASKS_DURABILITY", "relaxed")
     settings.configure(tree=False)
 
-    home, durability, tree = (line.split() for line in repr(settings).splitlines()[:3])
+    home, durability, on_change, tree = (line.split() for line in repr(settings).splitlines()[:4])
 
     assert home[0] == "home"
     assert str(tmp_path / ".nbtasks") in home
     assert durability == ["durability", "relaxed", "NBTASKS_DURABILITY"]
+    assert on_change == ["on_change", "warn", "default"]
     assert tree == ["tree", "False", "nb.configure"]

@@ -21,8 +21,10 @@ async def body(io: Any, world: World) -> str:
                 raise TimeoutError("busy")
             return "ok"
 
+        ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
+        not_busy = lambda error: "busy" not in str(error)
         return await world.io().run_task(
-            "child", child, retry=RETRY, retry_on=lambda error: "busy" not in str(error)
+            "child", child, retry=RETRY, retry_on=not_busy, options=ignore
         )
 
     return await io.run_task("parent", parent, retry=RETRY, retry_on=OSError)
