@@ -26,11 +26,19 @@ def test_an_id_alone_is_enough() -> None:
 def test_every_option_is_read() -> None:
     line = (
         "delays --name 'All delays' --version 1.2.0 --payload {'a': [1, 2]} --key k1 --new "
-        "--as run --no-tree"
+        "--on-change rerun --as run --no-tree"
     )
 
     assert parse(line) == Options(
-        "delays", "All delays", "1.2.0", "{'a': [1, 2]}", "k1", new=True, variable="run", tree=False
+        "delays",
+        "All delays",
+        "1.2.0",
+        "{'a': [1, 2]}",
+        "k1",
+        new=True,
+        on_change="rerun",
+        variable="run",
+        tree=False,
     )
 
 
@@ -102,7 +110,8 @@ def test_the_id_comes_first(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("j --on-change warn", "has no option --on-change. It takes --name, --version, --payload,"),
+        ("j --on-edit warn", "has no option --on-edit. It takes --name, --version, --payload,"),
+        ("j --on-change never", "--on-change never: it is one of warn, rerun, error, ignore"),
         ("j --replay only", "has no option --replay"),
         ("j --max-time 50m", "has no option --max-time"),
         ("j --payload a --bogus", "has no option --bogus"),

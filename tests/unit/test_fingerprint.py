@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import itertools
-import linecache
 import subprocess
 import sys
 import textwrap
@@ -18,29 +16,17 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.fingerprint import Fingerprint, diff, dumps, explain, fingerprint, loads
+from tests.cells import Notebook
 
-NUMBERS = itertools.count()
 
-
-class Notebook:
-    """A namespace in which cells are executed, as IPython does: each a file of its own name."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, Any] = {"__name__": "__main__"}
-
-    def __call__(self, text: str) -> None:
-        text = textwrap.dedent(text)
-        name = f"ipykernel_1/{next(NUMBERS)}.py"
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        exec(compile(text, name, "exec", dont_inherit=True), self.names)
-
+class Cells(Notebook):
     def of(self, name: str) -> Fingerprint:
         return fingerprint(eval(name, self.names))
 
 
 @pytest.fixture
-def cell() -> Notebook:
-    return Notebook()
+def cell() -> Cells:
+    return Cells()
 
 
 @pytest.fixture
@@ -64,7 +50,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         del sys.modules[name]
 
 
-def why(cell: Notebook, old: Fingerprint, name: str = "f") -> str:
+def why(cell: Cells, old: Fingerprint, name: str = "f") -> str:
     new = cell.of(name)
     reason = explain(old, new)
     assert bool(reason) == (old.digest != new.digest)
