@@ -414,6 +414,36 @@ def test_stop_in_the_main_thread_ends_the_items_and_drops_what_they_still_give()
     )
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_is_no_error_leaves_a_map_as_it_is_and_ends_the_other_items(
+    asynchronous: bool,
+) -> None:
+    there = threading.Event()
+
+    def work(n: int) -> None:
+        if n == 0:
+            there.wait(20)
+            raise nb.Cancelled("enough")
+        there.set()
+        threading.Event().wait(20)
+
+    async def awaited_work(n: int) -> None:
+        if n == 1:
+            raise nb.Cancelled("enough")
+        await asyncio.sleep(60)
+
+    async def awaited(io: nb.AsyncIO) -> None:
+        await io.map("work", awaited_work, range(9), concurrency=2)
+
+    body = awaited if asynchronous else lambda io: io.map("work", work, range(9), concurrency=2)
+    with pytest.raises(nb.Cancelled, match="enough"):
+        run(body)
+
+    assert nb.tasks().set_index("path").status.to_dict() == dict.fromkeys(
+        ["work", "work/[0]", "work/[1]"], "CANCELED"
+    )
+
+
 async def test_cancelling_an_awaited_map_cancels_its_items() -> None:
     started, finalised = asyncio.Event(), []
 
