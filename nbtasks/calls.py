@@ -32,8 +32,10 @@ class Sleep(NamedTuple):
     due_us: int
 
 
-class Commit(NamedTuple):
+class Commit:
     """Go on when everything put so far is durable."""
+
+    __slots__ = ()
 
 
 Effect = Invoke | Sleep | Commit

@@ -85,34 +85,32 @@ class GroupCommit:
 
     Not at once, since then each would sync alone; not in a thread, since the way there and back
     costs as much as the sync. Who comes first in that turn syncs for all who have asked by then.
+
+    Attributes:
+        asked: How many asked that what is put by now be durable; the count is one's place.
+        done: How many of them are served.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._asked = 0
-        self._done = 0  # of those that asked
+        self.asked = 0
+        self.done = 0
         self._begun: list[Scope] = []
 
     def begin(self, scope: Scope) -> None:
         """Records that a task has begun: at once, or with the sync that this turn ends with -
         and then only if it has not ended by itself."""
-        if self._asked > self._done:
+        if self.asked > self.done:
             self._begun.append(scope)
         else:
             begin(scope)
 
-    def ask(self) -> int:
-        """Takes a place among those who want what is put by now to be durable."""
-        self._asked += 1
-        return self._asked
-
-    def sync_for(self, place: int) -> None:
-        """Syncs, a turn of the loop after `ask`, unless somebody has done it for this place."""
-        if self._done < place:
-            asked = self._asked
-            self._put_begun()
-            self.journal.sync()
-            self._done = asked
+    def sync(self) -> None:
+        """Syncs for all who have asked so far; a turn of the loop after one of them has."""
+        asked = self.asked
+        self._put_begun()
+        self.journal.sync()
+        self.done = asked
 
     def _put_begun(self) -> None:
         begun, self._begun = self._begun, []
@@ -146,9 +144,10 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             answer = None
             try:
                 if isinstance(effect, Commit):
-                    place = commits.ask()
+                    commits.asked = place = commits.asked + 1
                     await _turn()
-                    commits.sync_for(place)
+                    if commits.done < place:
+                        commits.sync()
                 elif isinstance(effect, Invoke):
                     fn, args, scope, on = effect
                     commits.begin(scope)

@@ -71,17 +71,20 @@ class Execution:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
         ledger = self.ledger
-        if (recorded := ledger.completed(path)) is not None:
+        if not ledger.knows(path):  # the most frequent case of all
+            row = ledger.add(path, call.policy.name)
+        elif (recorded := ledger.completed(path)) is not None:
             return ledger.decode(*recorded, path)  # the most frequent case of a replay
-        row = ledger.row(path)
-        action = decide(row)
-        if action is Action.REUSE or action is Action.RAISE:
-            assert row is not None  # noqa: S101 - as the table says
-            ledger.reuse(row)
-            if action is Action.REUSE:
-                return ledger.decode(row.output_kind, row.output, row.blob, path)
-            raise self._recorded_failure(row)
-        row = self._enter(row, path, call.policy.name, action)
+        else:
+            known = ledger.row(path)
+            action = decide(known)
+            if action is Action.REUSE or action is Action.RAISE:
+                assert known is not None  # noqa: S101 - as the table says
+                ledger.reuse(known)
+                if action is Action.REUSE:
+                    return ledger.decode(known.output_kind, known.output, known.blob, path)
+                raise self._recorded_failure(known)
+            row = self._enter(known, path, call.policy.name, action)
         row.params = params.describe(call.args)
         return (yield from self._attempts(row, call))
 
@@ -147,6 +150,8 @@ class Execution:
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         path = self._visit(wait.key, wait.site, scope)
+        if self.ledger.completed(path) is not None:
+            return
         row = self.ledger.row(path)
         action = decide(row)
         if action is Action.REUSE and row is not None:

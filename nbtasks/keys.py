@@ -29,6 +29,8 @@ Key = type_key
 #: A path, or the list of the keys that make it.
 KeyPath = str | Sequence[Key]
 
+_PARTS = frozenset({str, int})
+
 
 def segment(key: Key) -> str:
     """The path segment of one key.
@@ -61,18 +63,18 @@ def segment(key: Key) -> str:
 def _list_segment(key: Sequence[str | int]) -> str:
     if not key:
         raise InvalidKeyError("A task key must not be an empty list.")
-    for part in key:
-        if type(part) is not str and type(part) is not int:
-            raise InvalidKeyError(
-                f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
-                "and ints only."
-            )
+    if not _PARTS.issuperset(map(type, key)):
+        part = next(part for part in key if type(part) not in _PARTS)
+        raise InvalidKeyError(
+            f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
+            "and ints only."
+        )
     try:
         text = orjson.dumps(key).decode()
     except TypeError:  # an int above 64 bits, or a lone surrogate
         text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
         _refuse_surrogates(text)
-    return text.replace("%", "%25").replace("/", "%2F")
+    return text.replace("%", "%25").replace("/", "%2F") if "%" in text or "/" in text else text
 
 
 def _reads_as_list(key: str) -> bool:

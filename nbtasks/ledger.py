@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, keys, params
 from nbtasks.errors import UnreadableValueError
+from nbtasks.journal.port import ANSWER
 from nbtasks.model import AttemptRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
 
 if TYPE_CHECKING:
-    from nbtasks.journal.port import Journal, Opened
+    from nbtasks.journal.port import Journal, Opened, TaskTuple
 
 __all__ = ["Ledger"]
 
-_STATUS, _SEQ, _KIND, _OUTPUT, _BLOB = (
-    columns("task").index(name) for name in ("status", "seq", "output_kind", "output", "blob")
+_PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
+_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB = (
+    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob")
 )
 
 
@@ -25,7 +27,8 @@ class Ledger:
     """The rows of one execution, each written through to the journal.
 
     A recorded task stays the tuple that the journal gave until somebody asks for its row: a
-    resumed run may have 100,000, of which it looks at most for their output only.
+    resumed run may have 100,000, of which it needs no more than an answer. The rest of those is
+    read when a view wants it.
 
     Args:
         journal: Where rows go.
@@ -39,8 +42,10 @@ class Ledger:
         self.revision = 0
         self._journal = journal
         self._run: RunRow = opened.run
-        self._rows: dict[str, TaskRow | tuple[Any, ...]] = dict(opened.tasks)
-        last = max((row[_SEQ] for row in opened.tasks.values()), default=0)
+        self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
+        self._answers = opened.answers
+        self._whole: dict[str, TaskTuple] | None = None  # all of each task, when it was asked for
+        last = max(_last(opened.tasks, _SEQ), _last(opened.answers, _ANSWER_SEQ))
         self._seq = itertools.count(last + 1)
         self._logged = dict(opened.logs)
         self._answered: set[str] = set()  # paths answered from the journal in this execution
@@ -55,17 +60,31 @@ class Ledger:
     def rows(self) -> list[TaskRow]:
         """All tasks of the run, recorded ones and new ones, in no particular order."""
         # Rows that are made here are not kept: a view calls this from its own thread.
+        rows: dict[str, Any] = {path: self._recorded(path) for path in list(self._answers)}
+        rows.update(list(self._rows.items()))
         return [
-            row if type(row) is TaskRow else self._made(path, row)
-            for path, row in list(self._rows.items())
+            row if type(row) is TaskRow else self._made(path, row) for path, row in rows.items()
         ]
+
+    def knows(self, path: str) -> bool:
+        """Whether a task has a row."""
+        return path in self._rows or path in self._answers
 
     def row(self, path: str) -> TaskRow | None:
         """The row of a task, if it has one."""
         row = self._rows.get(path)
+        if path in self._answers:
+            row = self._recorded(path)
+            del self._answers[path]
         if type(row) is tuple:
             row = self._rows[path] = self._made(path, row)
         return row  # type: ignore[return-value]  # no tuple any more
+
+    def _recorded(self, path: str) -> TaskTuple:
+        """All that is recorded of a task of which there is an answer."""
+        if self._whole is None:
+            self._whole = {row[_PATH]: row for row in self._journal.tasks(self._run.run_id)}
+        return self._whole[path]
 
     def _made(self, path: str, values: Any) -> TaskRow:
         row = TaskRow(*values)
@@ -76,13 +95,13 @@ class Ledger:
     def completed(self, path: str) -> tuple[str | None, str | None, str | None] | None:
         """The output, as (kind, text, blob), of a task that an earlier execution completed. It
         counts as answered then."""
-        row = self._rows.get(path)
-        if type(row) is not tuple or row[_STATUS] != Status.COMPLETED:
+        answer = self._answers.get(path)
+        if answer is None:
             return None
         self._answered.add(path)
         self._reused.append(path)
         self.revision += 1
-        return row[_KIND], row[_OUTPUT], row[_BLOB]
+        return answer[_KIND], answer[_OUTPUT], answer[_BLOB]
 
     def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
         """The value of an output.
@@ -103,22 +122,26 @@ class Ledger:
             ) from None
 
     def under(self, path: str) -> list[str]:
-        """The paths of all tasks below a task."""
+        """The paths of all tasks below a task that no earlier execution completed."""
         found = list(self.children(path))
         for known in found:  # which grows meanwhile
             found += self.children(known)
-        return found
+        return [known for known in found if known not in self._answers]
 
     def children(self, path: str) -> list[str]:
         """The paths of the tasks right below a task."""
+        return self._index().get(path, [])
+
+    def _index(self) -> dict[str, list[str]]:
+        """The subtasks of each task that has any."""
         with self._lock:
             if self._children is None:
                 # At once, since other threads add tasks while the rest is looked through.
                 self._children = {}
-                for known in list(self._rows):
+                for known in (*self._answers, *list(self._rows)):
                     if "/" in known:
                         self._children.setdefault(keys.parent(known), []).append(known)
-            return self._children.get(path, [])
+            return self._children
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -203,20 +226,32 @@ class Ledger:
         drawn with the branch they belong to."""
         seqs = []
         with self._lock:
+            children = self._index()
             while self._reused:
                 path = self._reused.popleft()
-                row = self._rows[path]
-                seqs.append(row.seq if type(row) is TaskRow else row[_SEQ])  # type: ignore[index]  # a tuple
-                for below in self.children(path):
+                seqs.append(self._seq_of(path))
+                for below in children.get(path, ()):
                     if below not in self._answered:
                         self._answered.add(below)
-                        child = self._rows[below]
+                        child = self._rows.get(below)
                         if type(child) is TaskRow:
                             child.execution, child.reused = self._run.executions, True
                         self._reused.append(below)
         if seqs:
             ranges = _ranges(sorted(seqs))
             self._journal.put(ReuseRow(self._run.run_id, self._run.executions, ranges))
+
+    def _seq_of(self, path: str) -> int:
+        answer = self._answers.get(path)
+        if answer is not None:
+            return int(answer[_ANSWER_SEQ])
+        row = self._rows[path]
+        return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
+
+
+def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
+    """The greatest number among tasks in the order of their numbers; 0 if there are none."""
+    return int(next(reversed(tasks.values()))[seq]) if tasks else 0
 
 
 def _ranges(seqs: list[int]) -> list[tuple[int, int]]:
@@ -225,6 +260,8 @@ def _ranges(seqs: list[int]) -> list[tuple[int, int]]:
     >>> _ranges([1, 2, 3, 7])
     [(1, 3), (7, 7)]
     """
+    if seqs and seqs[-1] - seqs[0] == len(seqs) - 1:
+        return [(seqs[0], seqs[-1])]  # by far the most frequent
     ranges: list[tuple[int, int]] = []
     for seq in seqs:
         if ranges and ranges[-1][1] == seq - 1:

@@ -25,18 +25,18 @@ from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 
 if TYPE_CHECKING:
-    import duckdb
+    from nbtasks.journal.instance import Connection
 
-__all__ = ["DuckStore"]
+__all__ = ["SETTLE_BYTES", "DuckStore"]
 
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.005
 #: What is committed moves into the file itself when there is so much of it, or an eighth of it.
-_SETTLE_BYTES = 1 << 20
-#: Up to this size of the file that is cheap, and done for the segment of any dead process ...
-_CHEAP_BYTES = 64 << 20
-#: ... and beyond it once there are so many of them.
+SETTLE_BYTES = 1 << 20
+#: Also when the dead have left more segments than so many, which every start has to look at ...
 _MANY_DEAD = 8
+#: ... or eight times as many where the file is larger than this, and it would take long.
+_CHEAP_BYTES = 64 << 20
 
 
 class DuckStore:
@@ -62,7 +62,7 @@ class DuckStore:
         self._threads = threading.RLock()
         self._folded: dict[str, int] = {}  # how far each segment is known to be folded
         self._settled: dict[str, int] = {}  # ... and how far it is in the file itself
-        self._dead: dict[str, SegmentReader] = {}  # folded, and their owners are gone
+        self._dead: dict[str, SegmentReader] = {}  # wholly folded, and their owners are gone
         self._warned: set[tuple[str, int]] = set()
 
     @contextlib.contextmanager
@@ -106,20 +106,27 @@ class DuckStore:
             con.close()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection that sees everything flushed so far. The caller holds `exclusive`."""
-        import duckdb
+    def reading(self, *, tidy: bool = True) -> Iterator[Connection]:
+        """A connection that sees everything flushed so far. The caller holds `exclusive`.
 
-        con = self._fold() if self._pending() else None
+        Args:
+            tidy: Whether there is time to bring the file itself up to date afterwards.
+        """
+        import _duckdb as duckdb
+
+        con = self._look()
         if con is None:
-            con = self._open_to_read()
+            con = self._fold()
+        if con is None:
+            con = self._copy()
         try:
             yield con
         except duckdb.Error as error:
             raise self._file.unreadable(error) from None  # a bad block may show only here
         finally:
             con.close()
-        self._settle()
+        if tidy:
+            self._settle()
 
     def query(self, sql: str, params: Any = None) -> Any:
         """One query of the user's as a DataFrame; see `Journal.query`.
@@ -128,28 +135,32 @@ class DuckStore:
             JournalError: It is not one query, or DuckDB refuses it.
         """
         with self.exclusive():
-            if self._pending() and (con := self._fold()):
-                con.close()  # the user's own SQL gets a connection that cannot write
+            con = self._look(apart=True)
+            if con is None and (folded := self._fold()):
+                folded.close()  # the user's own SQL gets a connection that cannot write
                 self._settle()
-            con = self._open_to_read()
+                con = self._file.open_to_read(apart=True)
+            if con is None:
+                con = self._copy()
         with con:  # not holding the home: a long query must not stop others from going on
             return frame(con, sql, params)
 
-    def fold_now(self, seconds: float, *, settle: bool = False) -> bool:
+    def fold_now(self, seconds: float, *, settle_above: int | None = None) -> bool:
         """Folds if that is possible within so many seconds; says whether it was done.
 
         Args:
             seconds: How long to wait for others.
-            settle: Whether to bring the file itself up to date, too, however little there is.
+            settle_above: From how many bytes on to bring the file itself up to date, too; by
+                default as many as are worth it while a process lives.
         """
         try:
             with self.exclusive(seconds):
-                if self._pending() or not self._file.exists():
+                if not self._file.exists() or self._has_grown(*self._segments()):
                     con = self._fold()
                     if con is None:
                         return False
                     con.close()
-                self._settle(however_little=settle)
+                self._settle(settle_above)
                 return True
         except JournalLockedError:
             return False
@@ -164,20 +175,21 @@ class DuckStore:
 
     # -- folding ------------------------------------------------------------------------------
 
-    def _pending(self) -> bool:
-        """Whether a segment has grown since this process last folded, or lost its owner."""
-        readers, alive = self._segments()
+    def _has_grown(self, readers: list[SegmentReader], alive: list[str]) -> bool:
+        """Whether a segment has grown since this process last looked, or lost its owner."""
         return any(
             reader.has_more(self._folded.get(name := reader.path.stem, 0))
             or (name not in alive and name not in self._dead)
             for reader in readers
         )
 
-    def _fold(self) -> duckdb.DuckDBPyConnection | None:
+    def _fold(self) -> Connection | None:
         """Folds all segments in. Gives the connection, or None where that must be put off."""
-        import duckdb
+        import _duckdb as duckdb
 
         con = None
+        if not self._file.exists():
+            self.forget()
         try:
             con = self._file.open_to_write()
             if con is not None:
@@ -194,13 +206,14 @@ class DuckStore:
             raise
         return con
 
-    def _settle(self, *, however_little: bool = False) -> None:
+    def _settle(self, above: int | None = None) -> None:
         """Brings the file up to date once that is worth it, and removes the segments of the
         dead, of which all is in it then."""
-        log = self._file.unsettled
-        worth = log > max(_SETTLE_BYTES, self._file.size // 8)
-        many = self._dead and (self._file.size < _CHEAP_BYTES or len(self._dead) > _MANY_DEAD)
-        if not (worth or many or (however_little and log)):
+        log, size = self._file.unsettled, self._file.size
+        worth = log > (max(SETTLE_BYTES, size // 8) if above is None else above)
+        many = len(self._dead) > (_MANY_DEAD if size < _CHEAP_BYTES else 8 * _MANY_DEAD)
+        damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
+        if not (worth or many or damaged):
             return
         settled = self._file.checkpoint()
         if settled is not None:
@@ -210,7 +223,7 @@ class DuckStore:
                     del self._dead[name]
                     _remove(reader)
 
-    def _fold_into(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _fold_into(self, con: Connection) -> None:
         """One transaction."""
         readers, alive = self._segments()
         known = offsets(con)
@@ -236,26 +249,49 @@ class DuckStore:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _open_to_read(self) -> duckdb.DuckDBPyConnection:
-        """The file, for reading, where it holds everything; else a copy that does."""
-        import duckdb
+    def _look(self, *, apart: bool = False) -> Connection | None:
+        """The file, for reading, if it holds all that the segments do; see `_file.open_to_read`.
 
-        con = self._file.open_to_read() if self._file.exists() else None
+        That is not judged by what this process remembers, since another one may have died in a
+        checkpoint, and taken with it what only DuckDB's log held.
+        """
+        import _duckdb as duckdb
+
+        readers, alive = self._segments()
+        if not self._file.exists():
+            self.forget()
+            return None if any(reader.has_more(0) for reader in readers) else in_memory()
+        if self._folded and self._has_grown(readers, alive):
+            return None
+        con = self._file.open_to_read(apart=apart)
         if con is None:
-            return self._complete(in_memory())
+            return None
         with contextlib.ExitStack() as closing:
             closing.enter_context(con)
-            # Not by what this process remembers: another one may have died in a checkpoint.
             try:
-                self._folded = offsets(con)
-                if self._pending():
-                    return self._complete(in_memory(con))
+                known = self._folded = offsets(con)
+                for reader in readers:
+                    reader.end = known.get(reader.path.stem, 0)
+                if any(r.has_more(r.end) for r in readers) or fold.orphans(con, alive):
+                    return None
             except duckdb.Error as error:
                 raise self._file.unreadable(error) from None
             closing.pop_all()
+        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         return con
 
-    def _complete(self, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    def _copy(self) -> Connection:
+        """A copy in memory that holds everything, where the file itself cannot be written."""
+        import _duckdb as duckdb
+
+        source = self._file.open_to_read() if self._file.exists() else None
+        try:
+            con = in_memory(source)
+        except duckdb.Error as error:
+            raise self._file.unreadable(error) from None
+        finally:
+            if source is not None:
+                source.close()
         folded, dead = self._folded, self._dead
         self._fold_into(con)
         self._folded, self._dead = folded, dead  # the copy knows more than the file

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
+from nbtasks.journal.instance import Connection, attach, connect
 from nbtasks.journal.wal import FORMAT, newer, sync_folder
 
 if TYPE_CHECKING:
-    import duckdb
+    from _duckdb import DuckDBPyConnection
 
 __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
@@ -63,48 +64,59 @@ class DatabaseFile:
 
     # -- opening ------------------------------------------------------------------------------
 
-    def open_to_write(self) -> duckdb.DuckDBPyConnection | None:
+    def open_to_write(self) -> Connection | None:
         """The file, with its schema; None where it cannot be had now.
 
         Raises:
             JournalError: It is no DuckDB file, or a damaged one.
             JournalFormatError: It was written by a newer nbtasks.
         """
-        import duckdb
+        import _duckdb as duckdb
 
         if not self.exists():
             self._make()
         try:
-            con = _connect(self.path)
+            con = self._open()
         except duckdb.Error as error:
             if _is_passing(error):
                 return None
-            con = self._without_wal(error)
+            self._set_wal_aside(error)
+            con = self._open()
         try:
             check_format(con)
         except duckdb.CatalogException:
             _make_schema(con)  # somebody else made the file: an empty one
         return con
 
-    def open_to_read(self) -> duckdb.DuckDBPyConnection | None:
+    def open_to_read(self, *, apart: bool = False) -> Connection | None:
         """The file, or a copy where another program is writing it; None where it is empty.
+
+        Args:
+            apart: In an instance of its own, for what takes long or is the user's.
 
         Raises:
             JournalError: It is no DuckDB file, or a damaged one.
-            JournalLockedError: Another program is writing it, and a copy cannot be read.
+            JournalLockedError: Somebody else is writing it, and a copy cannot be read.
         """
-        import duckdb
+        import _duckdb as duckdb
 
+        open_it = connect if apart or self._is_open_here() else attach
         try:
-            con = _connect(self.path, read_only=True)
+            con: Connection = open_it(self.path, read_only=True)
         except duckdb.ConnectionException:
-            con = _connect(self.path)  # the user has it open in this process, and for writing
+            con = connect(self.path)  # the user has it open in this process, and for writing
+        except duckdb.ResourceInUseException:
+            raise JournalLockedError(
+                f"{self.path} is attached to another DuckDB database in this process. Detach it, "
+                f"or use duckdb.connect({str(self.path)!r}) instead of ATTACH."
+            ) from None
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
                 return self._snapshot()
             if not self._wal.exists() or _is_passing(error):
                 raise self.unreadable(error) from None
-            con = self._without_wal(error)
+            self._set_wal_aside(error)
+            con = open_it(self.path, read_only=True)
         try:
             check_format(con)
         except duckdb.CatalogException:
@@ -119,23 +131,29 @@ class DatabaseFile:
         """Makes the file, under another name until it is whole: half a file cannot be opened."""
         draft = self._draft()
         self._wal.unlink(missing_ok=True)  # of a file that is gone; the segments hold its rows
-        with _connect(draft) as con:
+        with attach(draft) as con:
             _make_schema(con)
             con.execute("checkpoint")
         self._sync(draft)
         self._replace_by(draft)
 
-    def _without_wal(self, error: Exception) -> duckdb.DuckDBPyConnection:
-        """Opens without a damaged log. What it held is still in the segments: they are removed
+    def _open(self, *, read_only: bool = False) -> Connection:
+        # Where it is open already, no second instance may open it: the lock of the first would go
+        # when the second lets go.
+        open_it = connect if self._is_open_here() else attach
+        return open_it(self.path, read_only=read_only)
+
+    def _set_wal_aside(self, error: Exception) -> None:
+        """Goes on without a damaged log. What it held is still in the segments: they are removed
         only after a checkpoint, and the offsets go back together with the rows."""
-        import duckdb
+        import _duckdb as duckdb
 
         if not self._wal.exists():
             raise self.unreadable(error) from None
         kept = self._wal.with_name(f"{self._wal.name}.damaged")
         self._wal.replace(kept)
         try:
-            con = _connect(self.path)
+            self._open().close()
         except duckdb.Error as again:
             kept.replace(self._wal)
             raise self.unreadable(again) from None
@@ -145,11 +163,10 @@ class DatabaseFile:
             JournalDamaged,
             stacklevel=2,
         )
-        return con
 
-    def _snapshot(self) -> duckdb.DuckDBPyConnection:
+    def _snapshot(self) -> DuckDBPyConnection:
         """A copy in memory of a file that another process may be writing."""
-        import duckdb
+        import _duckdb as duckdb
 
         last: Exception | None = None
         for _ in range(_SNAPSHOTS):
@@ -159,7 +176,7 @@ class DatabaseFile:
                     if source.exists():
                         shutil.copyfile(source, target)
                 try:
-                    with _connect(copy) as con:
+                    with attach(copy) as con:
                         check_format(con)
                         return in_memory(con)
                 except duckdb.Error as error:
@@ -186,12 +203,12 @@ class DatabaseFile:
         or without its log. The segments still hold what the log held then, since they are
         removed only afterwards; so whoever removes one goes by what the file says.
         """
-        import duckdb
+        import _duckdb as duckdb
 
         draft = self._draft()
         try:
             if not self._wal.exists():
-                with _connect(self.path, read_only=True) as con:
+                with self._open(read_only=True) as con:
                     return offsets(con)
             if self._is_open_here():
                 return None  # by the user, whose lock would be lost by reading the file
@@ -202,7 +219,7 @@ class DatabaseFile:
                 with draft.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
                 shutil.copyfile(self._wal, _wal_of(draft))
-                with _connect(draft) as con:
+                with attach(draft) as con:
                     con.execute("checkpoint")
                     settled = offsets(con)
                 self._sync(draft)
@@ -216,14 +233,16 @@ class DatabaseFile:
 
     def _is_open_here(self) -> bool:
         """Whether this process has the file open."""
-        import duckdb
+        import _duckdb as duckdb
 
         open_files = Path("/proc/self/fd")
+        if not self.exists():
+            return False
         if open_files.is_dir():
             mine = self.path.stat()
             return any(_is_same(file, mine) for file in open_files.iterdir())
         try:  # where the system does not tell, DuckDB does, more slowly
-            _connect(self.path, read_only=True).close()
+            connect(self.path, read_only=True).close()
         except duckdb.ConnectionException:
             return True
         return False
@@ -256,32 +275,25 @@ def _is_same(file: Path, mine: os.stat_result) -> bool:
         return False
 
 
-def _connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    con = duckdb.connect(str(path), read_only=read_only)
-    if not read_only:
-        con.execute("pragma disable_checkpoint_on_shutdown")
-        con.execute("set wal_autocheckpoint = '1TB'")
-    return con
-
-
 def _is_passing(error: Exception) -> bool:
     """Whether the file cannot be had now, but may be fine: held by others, or not writable."""
-    import duckdb
+    import _duckdb as duckdb
 
-    if isinstance(error, duckdb.ConnectionException | duckdb.PermissionException):
+    if isinstance(
+        error,
+        duckdb.ConnectionException | duckdb.PermissionException | duckdb.ResourceInUseException,
+    ):
         return True
     text = str(error)
     return any(sign in text for sign in ("set lock", "Permission denied", "Read-only", "No space"))
 
 
-def offsets(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def offsets(con: Connection) -> dict[str, int]:
     """How many bytes of each segment a database holds."""
     return dict(con.execute("select name, folded from segment").fetchall())
 
 
-def check_format(con: duckdb.DuckDBPyConnection) -> None:
+def check_format(con: Connection) -> None:
     """Refuses a file that a newer nbtasks has written.
 
     Raises:
@@ -298,16 +310,16 @@ def _schema() -> str:
     return importlib.resources.files("nbtasks.journal").joinpath("schema.sql").read_text()
 
 
-def _make_schema(con: duckdb.DuckDBPyConnection) -> None:
+def _make_schema(con: Connection) -> None:
     con.begin()
     con.execute(_schema())
     con.execute("insert into meta values ($1)", [FORMAT])
     con.commit()
 
 
-def in_memory(source: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:
+def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
     """A database in memory with the schema, and the rows of `source` if there is one."""
-    import duckdb
+    import _duckdb as duckdb
 
     con = duckdb.connect()
     _make_schema(con)

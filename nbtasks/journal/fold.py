@@ -13,7 +13,7 @@ from typing import Any
 from nbtasks.journal.wal import KINDS, SegmentReader
 from nbtasks.model import columns
 
-__all__ = ["Batch", "collect", "reap", "write"]
+__all__ = ["Batch", "collect", "orphans", "reap", "write"]
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"executions": 0},
@@ -124,25 +124,32 @@ def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]])
     )
 
 
+def orphans(con: Any, alive: list[str]) -> list[str]:
+    """The runs that a dead process left RUNNING.
+
+    Args:
+        con: The connection.
+        alive: The segments whose owners live.
+    """
+    found = con.execute(
+        "select run_id from run where status = 'RUNNING' "
+        "and (segment is null or not list_contains($1, segment))",
+        [alive],
+    ).fetchall()
+    return [row[0] for row in found]
+
+
 def reap(con: Any, alive: list[str]) -> None:
-    """Marks as INTERRUPTED what a dead process left RUNNING.
+    """Marks the runs that a dead process left RUNNING as INTERRUPTED, with their tasks.
 
     Args:
         con: The connection, in a transaction.
         alive: The segments whose owners live.
     """
-    orphans = [
-        row[0]
-        for row in con.execute(
-            "select run_id from run where status = 'RUNNING' "
-            "and (segment is null or not list_contains($1, segment))",
-            [alive],
-        ).fetchall()
-    ]
-    if orphans:
+    if left := orphans(con, alive):
         for table in ("run", "task"):
             con.execute(
                 f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - two fixed names
                 "where status = 'RUNNING' and list_contains($1, run_id)",
-                [orphans],
+                [left],
             )

@@ -18,8 +18,8 @@ from nbtasks.errors import (
     UnreadableValueError,
 )
 from nbtasks.journal import busy
-from nbtasks.journal.duck import DuckStore
-from nbtasks.journal.port import Claim, Opened, TaskTuple
+from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
+from nbtasks.journal.port import ANSWER, Claim, Opened, TaskTuple
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
 from nbtasks.model import Row, RunRow, Status, columns
 
@@ -33,6 +33,7 @@ ROTATE_BYTES = 4 << 20
 PATIENCE_SECONDS = 2.0
 
 _TASK_COLUMNS = ", ".join(columns("task"))
+_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
 _RUN_COLUMNS = ", ".join(columns("run"))
 
 
@@ -67,7 +68,7 @@ class HomeJournal:
         with self._duck.exclusive():
             segment = self._present()
             self._duck.make()
-            with self._duck.reading() as con:
+            with self._duck.reading(tidy=False) as con:
                 found = None if claim.new else self._find(con, claim)
                 opened = self._take(con, found) if found else Opened(claim.make)
             run = opened.run
@@ -115,10 +116,16 @@ class HomeJournal:
             "group by all",
             [run.run_id],
         ).fetchall()
-        tasks = _tasks(con, run.run_id)
+        tasks = _tasks(con, run.run_id, "status <> 'COMPLETED'")
+        answers = con.execute(
+            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
+            "order by seq",
+            [run.run_id],
+        ).fetchall()
         return Opened(
             run,
-            {row[1]: row for row in tasks},
+            {row[_PATH]: row for row in tasks},
+            {row[_ANSWER_PATH]: row for row in answers},
             {row[:3]: row[3] for row in logged},
             fresh=False,
         )
@@ -138,7 +145,7 @@ class HomeJournal:
             self._claimed.discard(run.run_id)
         segment = self._own()
         long = segment.size > ROTATE_BYTES
-        if self._duck.fold_now(PATIENCE_SECONDS, settle=long):
+        if self._duck.fold_now(PATIENCE_SECONDS, settle_above=0 if long else None):
             self._folded_rows = segment.records
             if long:
                 self._give_up(ROTATE_BYTES)
@@ -239,15 +246,15 @@ class HomeJournal:
     # -- keeping house ------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Gives the lock back. A segment of which all is folded goes."""
+        """Gives the lock back. A segment of which all is in the file goes; else it stays until
+        that is brought up to date, which would take longer than an exit should."""
         atexit.unregister(self.close)
         segment = self._segment
         if segment is None or segment.foreign:
             return
         with contextlib.suppress(Exception):  # at exit nobody can mend it, and nothing is lost
             segment.sync()
-            if not self._duck.holds(segment.name, segment.size):
-                self._duck.fold_now(PATIENCE_SECONDS, settle=True)
+            self._duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
             self._claimed.clear()
             self._give_up(0)
         if self._segment is not None:
@@ -255,7 +262,10 @@ class HomeJournal:
             self._segment = None
 
     def _give_up(self, above: int) -> None:
-        """Removes our segment if it is longer than that, and DuckDB holds all of it."""
+        """Removes our segment if it is longer than that, and the file itself holds all of it."""
+        segment = self._segment
+        if segment is None or not self._duck.holds(segment.name, segment.size):
+            return
         with contextlib.suppress(JournalLockedError), self._duck.exclusive(PATIENCE_SECONDS):
             segment = self._segment
             if segment is None or self._claimed:
@@ -310,9 +320,9 @@ class HomeJournal:
         self._folding.start()
 
 
-def _tasks(con: Any, run_id: str) -> list[TaskTuple]:
+def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from task where run_id = $1 order by seq",  # noqa: S608 - fixed names
+        f"select {_TASK_COLUMNS} from task where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
     ).fetchall()
     return rows

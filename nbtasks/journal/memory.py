@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from operator import itemgetter
 from typing import Any
 
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import busy, file, fold, query
-from nbtasks.journal.port import Claim, Opened, TaskTuple
+from nbtasks.journal.port import ANSWER, Claim, Opened, TaskTuple
 from nbtasks.journal.wal import valid
 from nbtasks.model import ReuseRow, Row, RunRow, Status, TaskRow, columns, values
 
 __all__ = ["MemoryJournal"]
 
-_SEQ = columns("task").index("seq")
+_PATH, _SEQ, _STATUS = (columns("task").index(name) for name in ("path", "seq", "status"))
+_answer = itemgetter(*(columns("task").index(name) for name in ANSWER))
 _LOG_KEY = slice(4, 7)  # level, message, data
 
 
@@ -59,7 +61,12 @@ class MemoryJournal:
     def _take(self, run: RunRow) -> Opened:
         if run.run_id in self._claimed:
             raise busy.error(run, own=True)
-        opened = Opened(run, {row[1]: row for row in self.tasks(run.run_id)}, {}, fresh=False)
+        opened = Opened(run, fresh=False)
+        for row in self.tasks(run.run_id):
+            if row[_STATUS] == Status.COMPLETED:
+                opened.answers[row[_PATH]] = _answer(row)
+            else:
+                opened.tasks[row[_PATH]] = row
         for row in self._batch.added["log"]:
             if row[0] == run.run_id and row[1] == "":
                 opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.errors import JournalError
 
 if TYPE_CHECKING:
-    import duckdb
+    from nbtasks.journal.instance import Connection
 
 __all__ = ["frame"]
 
@@ -17,13 +17,13 @@ __all__ = ["frame"]
 _filters = threading.Lock()
 
 
-def frame(con: duckdb.DuckDBPyConnection, sql: str, params: Any = None) -> Any:
+def frame(con: Connection, sql: str, params: Any = None) -> Any:
     """The result of one query that cannot write, as a DataFrame.
 
     Raises:
         JournalError: It is not one query, or DuckDB refuses it.
     """
-    import duckdb
+    import _duckdb as duckdb
 
     try:
         statements = con.extract_statements(sql)

@@ -13,6 +13,7 @@
 -- file folds all segments in, in one transaction with how far it got (`segment.folded`): so each
 -- row goes in exactly once, whatever dies when. A row is a complete snapshot. It replaces the
 -- row of the same run, or of the same path of a run. `attempt` and `log` are only added to.
+-- A segment is removed when this file itself, without DuckDB's log beside it, holds all of it.
 -- A run with status RUNNING whose owner is found dead becomes INTERRUPTED, with its tasks.
 --
 -- Read the views, not the tables: their names and columns stay. Tables hold instants as epoch

@@ -17,11 +17,11 @@ import fcntl
 import os
 import socket
 import threading
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -42,12 +42,12 @@ __all__ = [
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one.
-FORMAT = 2
+FORMAT = 1
 KINDS = ("run", "task", "attempt", "log", "code", "edit", "reuse")
 _CRC_DIGITS = 8
-#: A segment grows by this many bytes at a time, which read as NULs until they are written. A sync
-#: within them takes two thirds of the time of one that has to record a new length, too.
-_RESERVE = 256 << 10
+#: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
+#: long as one that has to record a new length, or that bytes are no longer merely reserved.
+_RESERVE = bytes(256 << 10)
 
 
 def _line(values: Any) -> bytes:
@@ -56,7 +56,7 @@ def _line(values: Any) -> bytes:
         body = orjson.dumps(values)
     except TypeError:
         body = orjson.dumps([valid(value) for value in values])
-    return b"%08x %b\n" % (zlib.crc32(body), body)
+    return b"%08x %b\n" % (crc32(body), body)
 
 
 def valid(value: Any) -> Any:
@@ -116,7 +116,12 @@ class Segment:
     def put(self, row: Row) -> None:
         """Takes a row, in order; see `Journal.put`."""
         self.records += 1
-        self._buffer.append(_line(record(row)))
+        try:  # as `_line` does, without a call of it for each task
+            body = orjson.dumps(record(row))
+        except TypeError:
+            self._buffer.append(_line(record(row)))
+        else:
+            self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
     def flush(self) -> None:
         """Hands what was put to the system."""
@@ -157,10 +162,10 @@ class Segment:
         del self._buffer[:count]
 
     def _reserve(self, more: int) -> None:
-        self._reserved = self._end + more + _RESERVE
+        self._reserved = self._end + more + len(_RESERVE)
         # Where that much cannot be had, the file grows with each write; a full disk will say so.
-        with contextlib.suppress(OSError, AttributeError):
-            os.posix_fallocate(self._fd, self._end, more + _RESERVE)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
         """Gives the lock back, and the file too if all of it is kept elsewhere."""
@@ -319,12 +324,7 @@ class SegmentReader:
     def records(self) -> Iterator[list[Any]]:
         """The records after `start`. A bad line that good ones follow is skipped and noted; bad
         bytes at the end are the torn tail of a write that never was acknowledged."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.start)
-                data = file.read().rstrip(b"\0")  # reserved, but not written yet
-        except FileNotFoundError:
-            data = b""  # its owner removed it just now, when all of it was folded
+        data = self._written()
         position = self.start
         self.end = self.start
         bad: list[tuple[int, int]] = []
@@ -341,13 +341,29 @@ class SegmentReader:
             position += len(line)
         self.torn = position - self.end
 
+    def _written(self) -> bytes:
+        """What was written after `start`.
+
+        The owner may be writing meanwhile, and then one read can give later bytes without the
+        ones before them, which would look like damage. So it is read twice: whatever stands
+        before the last byte of the first time is there the second time.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                size = len(file.read().rstrip(b"\0"))  # NULs: reserved, but not written yet
+                file.seek(self.start)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""  # its owner removed it just now, when all of it was folded
+
 
 def _parse(line: bytes) -> list[Any] | None:
     if line[_CRC_DIGITS : _CRC_DIGITS + 1] != b" " or line[-1:] != b"\n":
         return None
     body = line[_CRC_DIGITS + 1 : -1]
     try:
-        if int(line[:_CRC_DIGITS], 16) != zlib.crc32(body):
+        if int(line[:_CRC_DIGITS], 16) != crc32(body):
             return None
         record = orjson.loads(body)
     except ValueError:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from nbtasks import clock
+from nbtasks.journal import duck
+from nbtasks.journal import home as home_module
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
@@ -174,6 +176,13 @@ def open_home(home: Path) -> Iterator[Callable[..., HomeJournal]]:
     yield open_it
     for journal in opened:
         journal.close()
+
+
+@pytest.fixture
+def tidy_at_once(monkeypatch) -> None:
+    """The file itself is brought up to date whenever there is anything to gain by it."""
+    monkeypatch.setattr(duck, "_MANY_DEAD", 0)
+    monkeypatch.setattr(home_module, "SETTLE_BYTES", 0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Journal
+from nbtasks.journal.port import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
 from nbtasks.model import ReuseRow, Status, TaskRow
 
@@ -86,7 +86,7 @@ class TestEveryJournal:
         assert (opened.run.status, opened.run.executions) == ("RUNNING", 1)
         assert (opened.run.payload, opened.run.payload_kind) == ("[1]", "json")
         assert (opened.run.host, opened.run.pid) == (os.uname().nodename, os.getpid())
-        assert (opened.tasks, opened.logs) == ({}, {})
+        assert (opened.tasks, opened.answers, opened.logs) == ({}, {}, {})
 
     def test_has_the_start_of_an_execution_among_its_runs_at_once(self, journal, rows):
         run = journal.claim(rows.claim()).run
@@ -135,7 +135,7 @@ class TestEveryJournal:
         opened = journal.claim(rows.claim(run_id=first.run_id))
 
         assert opened.run.run_id == first.run_id
-        assert list(opened.tasks) == ["t1", "t2"]
+        assert list(opened.answers) == ["t1", "t2"]
 
     def test_says_which_run_it_has_not(self, journal, rows):
         with pytest.raises(NotFoundError, match="'no-such-run'"):
@@ -212,13 +212,35 @@ class TestEveryJournal:
         run = journal.claim(rows.claim()).run
         for path, seq in [("b", 2), ("a/x", 4), ("c", 1), ("a", 3)]:
             journal.put(rows.task(run, path, seq))
+            journal.put(rows.task(run, f"{path} failed", seq + 4, status="FAILED"))
         journal.release(run)
 
         opened = journal.claim(rows.claim())
 
-        assert list(opened.tasks) == ["c", "b", "a", "a/x"]
-        assert [row[PATH] for row in journal.tasks(run.run_id)] == ["c", "b", "a", "a/x"]
-        assert opened.tasks["a"] == journal.tasks(run.run_id)[2]
+        assert list(opened.answers) == ["c", "b", "a", "a/x"]
+        assert list(opened.tasks) == ["c failed", "b failed", "a failed", "a/x failed"]
+        everything = [*opened.answers, *opened.tasks]
+        assert [row[PATH] for row in journal.tasks(run.run_id)] == everything
+
+    def test_gives_the_answers_of_completed_tasks_and_all_there_is_of_others(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.task(run, "done", 1, output="1", output_kind="json", params="[]"))
+        journal.put(rows.task(run, "kept aside", 2, output_kind="pickle", blob="0" * 40))
+        others = {"FAILED", "CANCELED", "SKIPPED", "WAITING"}
+        for seq, status in enumerate(sorted(others), 3):
+            journal.put(rows.task(run, status, seq, status=status, params="[]", error="{}"))
+        journal.release(run)
+
+        opened = journal.claim(rows.claim())
+
+        assert ANSWER == ("seq", "path", "output_kind", "output", "blob")
+        assert opened.answers == {
+            "done": (1, "done", "json", "1", None),
+            "kept aside": (2, "kept aside", "pickle", None, "0" * 40),
+        }
+        assert set(opened.tasks) == others
+        whole = {row[PATH]: row for row in journal.tasks(run.run_id)}
+        assert all(whole[path] == row for path, row in opened.tasks.items())
 
     def test_gives_each_field_of_a_task_as_it_was_put(self, journal, rows):
         run = journal.claim(rows.claim()).run
@@ -300,8 +322,6 @@ class TestEveryJournal:
         assert marks(run.run_id) == [(2, True), (2, True), (1, False), (2, True), (2, False)]
         seen = journal.query("select reused from tasks where run_id = ?", [run.run_id])
         assert seen.reused.tolist() == [True, True, False, True, False]
-        again = journal.claim(rows.claim())
-        assert [row[REUSED] for row in again.tasks.values()] == [True, True, False, True, False]
 
     def test_shows_marks_of_the_latest_execution_only(self, journal, rows):
         rows.finished(journal, tasks=2)

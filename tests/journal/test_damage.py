@@ -117,6 +117,7 @@ def test_damage_in_the_middle_and_a_torn_tail_are_told_apart(open_home, left):
     assert "never acknowledged" in end
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_damage_met_while_the_owner_lives_is_kept_when_it_has_gone(home, open_home, python):
     """The fold that meets the damage is not the one that ends the segment."""
     owner = python(LEFT.replace("die()", "say('written')\nheard()"))
@@ -417,7 +418,7 @@ def test_a_home_that_is_removed_under_a_living_process_is_made_again(home, open_
         assert [run.key for run in reader.runs()] == ["after"]
         assert paths(reader) == ["t1", "t2"]
     opened = journal.claim(rows.claim("after"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
 
 
 def test_a_home_that_is_moved_is_found_where_it_is_now(home, open_home, rows, tmp_path):

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtasks.errors import JournalError, RunBusyError
+from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
 from nbtasks.journal import duck, file, fold
 from nbtasks.journal import home as home_module
 from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import ANSWER
 from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
@@ -137,7 +138,7 @@ def work(acknowledge):
     journal = HomeJournal(HOME)
     opened = journal.claim(claim())
     run = opened.run
-    for number in itertools.count(len(opened.tasks) + 1):
+    for number in itertools.count(len(opened.answers) + 1):
         name = f"{run.executions}-{number}"
         journal.put(task(run, f"t{number}", number, output=name))
         journal.put(LogRow(run.run_id, "", 0, number, "info", name))
@@ -171,6 +172,7 @@ say("end")
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("tidy_at_once")
 def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
     home, open_home, python
 ):
@@ -199,7 +201,9 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 
 DIE_AT = """
+import nbtasks.journal.duck
 import nbtasks.journal.{module} as module
+nbtasks.journal.duck._MANY_DEAD = 0
 real = module.{name}
 
 def dying(*args):
@@ -219,6 +223,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
     writer = python(
@@ -245,6 +250,7 @@ def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_hom
     assert segments(home) == []
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, rows, tmp_path):
     """As from a backup, or where its removal was lost in a power cut."""
     journal = open_home()
@@ -398,7 +404,7 @@ def use_it(open_home, rows) -> None:
     """Everything that a home is for, by two of its users."""
     writer, reader = open_home(), open_home()
     opened = writer.claim(rows.claim("before"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
     with pytest.raises(RunBusyError):
         reader.claim(rows.claim("before"))
     writer.put(ReuseRow(opened.run.run_id, 2, [(1, 1)]))
@@ -420,7 +426,7 @@ def use_it(open_home, rows) -> None:
         ]
     again = reader.claim(rows.claim("before"))
     assert again.logs == {("info", "hello", None): 1}
-    assert [TaskRow(*row).output for row in again.tasks.values()] == [None, "2"]
+    assert [row[ANSWER.index("output")] for row in again.answers.values()] == [None, "2"]
     again.run.status = "COMPLETED"
     reader.release(again.run)
     writer.close()
@@ -438,6 +444,7 @@ def is_all_folded(home: Path, open_home) -> None:
     assert plain_read(home, "select count(*) from log") == [(1,)]
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder
 ):
@@ -449,6 +456,7 @@ def test_a_home_works_on_while_another_program_has_the_file_open(
     holder.hold(home / "journal.duckdb")  # for the fixture to close
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_the_user_has_the_file_open_in_this_process(
     users_own, home, open_home, rows
 ):
@@ -480,6 +488,25 @@ def test_the_users_connection_keeps_its_lock_whatever_we_do(
     use_it(open_home, rows)
 
     python(TRY).expect("refused")
+
+
+def test_that_the_user_has_attached_the_file_elsewhere_in_this_process_is_said(
+    home, open_home, rows
+):
+    """DuckDB lets a process have a file in one instance only."""
+    journal = open_home()
+    rows.finished(journal, tasks=2)
+    with duckdb.connect() as users_own:
+        users_own.execute(f"attach '{home / 'journal.duckdb'}' as journal")
+        users_own.execute("create table journal.mine (a int)")
+        for use in (journal.runs, lambda: journal.query("from runs"), open_home().runs):
+            with pytest.raises(JournalLockedError, match="Detach it"):
+                use()
+        users_own.execute("insert into journal.mine values (1)")
+        users_own.execute("detach journal")
+
+    assert len(journal.query("from tasks")) == 2
+    assert plain_read(home, "from mine") == [(1,)]
 
 
 def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, python):
@@ -554,6 +581,7 @@ def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, 
 # -- the file is not there ------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("tidy_at_once")
 def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     journal = open_home()
     rows.finished(journal, "a", tasks=2)
@@ -565,7 +593,7 @@ def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
         assert [run.key for run in reader.runs()] == ["a"]
         assert reader.query("from tasks").path.tolist() == ["t1", "t2"]
     opened = journal.claim(rows.claim("a"))
-    assert list(opened.tasks) == ["t1", "t2"]
+    assert list(opened.answers) == ["t1", "t2"]
     journal.release(opened.run)
     journal.close()
 
@@ -609,7 +637,7 @@ def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open
     if who == "goes on":
         opened = journal.claim(rows.claim("first"))
         assert not opened.fresh
-        assert len(opened.tasks) == 3
+        assert len(opened.answers) == 3
         journal.release(opened.run)
     journal.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import signal
 import socket
@@ -352,10 +353,14 @@ def test_a_segment_has_room_for_what_comes_and_gives_it_back(tmp_path):
 
 
 def test_a_disk_that_gives_no_room_ahead_is_written_all_the_same(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(95, "Operation not supported")
+    write = os.pwrite
 
-    monkeypatch.setattr("os.posix_fallocate", refuse)
+    def refuse(fd, data, offset):
+        if not data.strip(b"\0"):
+            raise OSError(28, "No space left on device")
+        return write(fd, data, offset)
+
+    monkeypatch.setattr("os.pwrite", refuse)
     segment = Segment(tmp_path, durable=True)
     segment.put(log("one"))
     segment.sync()
@@ -404,6 +409,29 @@ def folded_tasks(path: Path) -> list[tuple[Any, ...]]:
     reader.read_header()
     batch = fold.collect([reader])
     return list(batch.tasks.values())
+
+
+def test_a_read_that_overtakes_a_write_in_progress_takes_nothing_for_damaged(tmp_path, monkeypatch):
+    """Of a file that is being written, one read may give a later page without an earlier one."""
+    path = tmp_path / "segment.log"
+    whole = written(tmp_path, [log(f"{number}") for number in range(500)])
+    path.write_bytes(whole)
+    hole = slice(4096, 8192)
+
+    class Overtaken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = bytearray(super().read(size))
+            if not reads:
+                data[hole] = bytes(len(data[hole]))
+            reads.append(len(data))
+            return bytes(data)
+
+    reads: list[int] = []
+    monkeypatch.setattr(Path, "open", lambda path, mode: Overtaken(whole))
+    reader = SegmentReader(path)
+
+    assert [record[6] for record in reader.records()] == [f"{number}" for number in range(500)]
+    assert (reader.damaged, reader.torn, reader.end) == ([], 0, len(whole))
 
 
 def test_values_are_found_by_the_names_that_the_header_gives(tmp_path):
@@ -636,6 +664,26 @@ def test_a_fork_sees_that_its_parent_died(home, python):
 
     process.expect("RUNNING")
     process.expect("INTERRUPTED")
+
+
+def test_a_fork_that_ends_as_a_program_does_ends(home, python):
+    """It inherits the parent's DuckDB, and must not wait for threads that only the parent has."""
+    process = python(
+        """
+        journal = HomeJournal(HOME)
+        run = journal.claim(claim()).run
+        journal.release(run)
+        child = os.fork()
+        if child == 0:
+            sys.exit(len(journal.runs()))
+        say(os.waitpid(child, 0)[1] >> 8)
+        say(len(journal.runs()))
+        """
+    )
+
+    process.expect("1")
+    process.expect("1")
+    process.end()
 
 
 def test_a_program_that_a_task_starts_does_not_hold_the_lock(tmp_path, python):

@@ -1,0 +1,111 @@
+"""The tasks of a run while it is executed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import Claim
+from nbtasks.ledger import Ledger
+from nbtasks.model import ReuseRow, RunRow, Status, TaskRow
+
+
+class Noting(MemoryJournal):
+    """Notes how often all of the tasks are read, and which were answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.reuse: list[ReuseRow] = []
+
+    def tasks(self, run_id):
+        self.reads += 1
+        return super().tasks(run_id)
+
+    def put(self, row):
+        if isinstance(row, ReuseRow):
+            self.reuse.append(row)
+        super().put(row)
+
+
+def executed(*tasks: TaskRow) -> tuple[Noting, Ledger]:
+    """A journal in which one execution left these tasks, and the ledger of the next."""
+    journal = Noting()
+    run = journal.claim(Claim(RunRow("r", "job", "job", "1", "k"))).run
+    for task in tasks:
+        journal.put(task)
+    journal.release(run)
+    ledger = Ledger(journal, journal.claim(Claim(run)))
+    journal.reads = 0
+    return journal, ledger
+
+
+def done(path: str, seq: int, **values: Any) -> TaskRow:
+    return TaskRow("r", path, seq, status=Status.COMPLETED, **values)
+
+
+def test_a_replay_reads_no_more_than_the_answers():
+    journal, ledger = executed(done("a", 1, output="1", output_kind="json"))
+
+    assert ledger.completed("a") == ("json", "1", None)
+    ledger.close()
+
+    assert journal.reads == 0
+
+
+def test_a_view_gets_all_of_the_tasks_and_of_those_answered_that_they_were():
+    journal, ledger = executed(
+        done("a", 1, params="[1]", started_us=7),
+        done("b", 2),
+        TaskRow("r", "c", 3, status=Status.FAILED, error="{}"),
+    )
+    ledger.completed("a")
+    new = ledger.add("d", None)
+
+    rows = {row.path: row for row in ledger.rows()}
+    ledger.rows()
+
+    assert sorted(rows) == ["a", "b", "c", "d"]
+    assert (rows["a"].params, rows["a"].started_us) == ("[1]", 7)
+    assert [(rows[path].execution, rows[path].reused) for path in "abc"] == [
+        (2, True),
+        (1, False),
+        (1, False),
+    ]
+    assert rows["d"] is new
+    assert new.seq == 4
+    assert journal.reads == 1
+
+
+def test_the_row_of_a_completed_task_is_all_of_it_and_one_from_then_on():
+    _, ledger = executed(done("a", 1, params="[1]"))
+
+    row = ledger.row("a")
+
+    assert row is not None
+    assert row.params == "[1]"
+    assert ledger.row("a") is row
+    assert [found for found in ledger.rows() if found is row] == [row]
+    assert ledger.row("b") is None
+
+
+def test_a_branch_that_was_answered_is_recorded_with_all_below_it():
+    journal, ledger = executed(
+        done("a", 1), done("a/x", 2), done("a/x/y", 3), done("b", 4), done("b/x", 5),
+        TaskRow("r", "a/failed", 6, status=Status.FAILED),
+    )  # fmt: skip
+
+    ledger.completed("a")
+    ledger.close()
+
+    assert [row.ranges for row in journal.reuse] == [[(1, 3), (6, 6)]]
+
+
+def test_answers_in_a_row_are_recorded_as_one_range():
+    journal, ledger = executed(*(done(f"t{seq}", seq) for seq in range(1, 8)))
+
+    for seq in (3, 1, 2, 5):
+        ledger.completed(f"t{seq}")
+    ledger.close()
+
+    assert [row.ranges for row in journal.reuse] == [[(1, 3), (5, 5)]]
