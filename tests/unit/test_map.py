@@ -356,6 +356,26 @@ class FullDisk(MemoryJournal):
             raise nb.JournalWriteError("The disk is full.")
 
 
+class FullWhenItBegins(MemoryJournal):
+    """Refuses the first record of the third item."""
+
+    refused = False
+
+    def flush(self) -> None:
+        if len(calls) == 2 and not self.refused:
+            self.refused = True
+            raise nb.JournalWriteError("The disk is full.")
+
+
+def test_a_disk_that_is_full_when_an_item_begins_ends_the_map_too() -> None:
+    job = nb.job("full disk")(lambda io: io.map("work", note, range(4), concurrency=1))
+    with use_journal(FullWhenItBegins()):
+        with pytest.raises(nb.JournalWriteError, match="full"):
+            job.run()
+        assert calls == [0, 1]
+        assert job.run().output == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_full_disk_ends_the_map_and_is_no_failure_of_an_item(asynchronous: bool) -> None:
     journal = FullDisk()
