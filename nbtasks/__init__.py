@@ -37,6 +37,7 @@ from nbtasks.errors import (
 from nbtasks.here import current_io, current_task
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
+from nbtasks.keys import numbered
 from nbtasks.kit import (
     attempts,
     config,
@@ -103,6 +104,7 @@ __all__ = [
     "job",
     "last_run",
     "logs",
+    "numbered",
     "runs",
     "sql",
     "task",

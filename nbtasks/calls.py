@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import itertools
+from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbtasks import keys
+
 if TYPE_CHECKING:
-    from nbtasks import keys, sites
+    from nbtasks import sites
     from nbtasks.engine import Execution
     from nbtasks.model import TaskRow
     from nbtasks.options import Policy
@@ -80,12 +83,23 @@ class Scope:
         row: The task's row; None in the body.
         asynchronous: Whether the caller awaits its io calls.
         visited: The subtasks called so far, each with the place of the call; None before any.
+        numbers: For each numbered key, the numbers of its next uses; None before any.
     """
 
     execution: Execution
     row: TaskRow | None = None
     asynchronous: bool = False
     visited: dict[str, sites.Site] | None = None
+    numbers: dict[str, Iterator[int]] | None = None
+
+    def numbered(self, key: keys.Key) -> keys.Key:
+        """The key of this very call: a numbered one with its number, any other as it is."""
+        if type(key) is not keys.Numbered:
+            return key
+        if self.numbers is None:
+            self.numbers = {}
+        number = next(self.numbers.setdefault(key, itertools.count(1)))
+        return str(key) if number == 1 else f"{key}#{number}"
 
     @property
     def path(self) -> str:

@@ -175,7 +175,7 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        path = keys.join(scope.path, key)
+        path = keys.join(scope.path, scope.numbered(key))
         if scope.visited is None:
             scope.visited = {}
         first = scope.visited.setdefault(path, site)
@@ -194,7 +194,7 @@ class Execution:
         if row is None:
             return self.ledger.add(path, name)
         if action is not Action.WAIT:
-            if row.attempts:
+            if row.attempt:  # none since it was reset or set by hand
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
         if action is Action.RENEW:

@@ -48,12 +48,15 @@ class _IO:
                 f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
-        call = Call(key, fn, args, sites.here(2), policy)
-        return self._execution.task(call, self._execution.scope())
+        scope = self._execution.scope()
+        call = Call(scope.numbered(key), fn, args, sites.here(2), policy)
+        return self._execution.task(call, scope)
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
+        scope = self._execution.scope()
+        key = scope.numbered(key)
         if until is not None:
             if until.tzinfo is None:
                 raise ValueError(
@@ -72,7 +75,7 @@ class _IO:
                 f'{{"seconds":{span:g}}}',
                 sites.here(2),
             )
-        return self._execution.wait(wait, self._execution.scope())
+        return self._execution.wait(wait, scope)
 
 
 class SyncIO(SyncMap, _IO):

@@ -37,7 +37,7 @@ from nbtasks import driver
 from nbtasks.errors import Interrupt
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Claim, Journal, Opened, TaskTuple
+from nbtasks.journal.port import Change, Claim, Journal, Opened, TaskTuple
 from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow, values
 
@@ -205,6 +205,16 @@ class CrashingJournal:
         """As the port says."""
         self._check()
         return self._inner.claim(claim)
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """As the port says; all it writes is one more write."""
+        self._check()
+        self.writes += 1
+        dies = self.writes == self._at
+        if not dies or self._when == "after":
+            self._inner.amend(run_id, change)
+        if dies:
+            self._die()
 
     def release(self, run: RunRow) -> None:
         """As the port says; the record of the end is one more write."""

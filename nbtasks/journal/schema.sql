@@ -227,7 +227,7 @@ from (
         run_id, path, attempts as number, attempt, status,
         attempt_us as started_us, finished_us, error, null::bigint as retry_us
     from task
-    where attempts > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
+    where attempt > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
 )
 order by run_id, path, number;
 
@@ -242,3 +242,15 @@ select
     data
 from log
 order by run_id, logged_us;
+
+create view edits as
+select
+    run_id,
+    path,
+    action,
+    make_timestamptz(edited_us) as edited_at,
+    host,
+    pid,
+    notebook
+from edit
+order by run_id, edited_us;

@@ -17,7 +17,7 @@ import fcntl
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,17 +71,26 @@ class Segment:
         folder: Where segments live.
         durable: Whether `sync` waits for the disk.
         notebook: Whose kernel this is, for the messages of others.
+        rows: What it holds from the beginning: all of it or, if this process dies, none.
 
     Raises:
         JournalWriteError: The segment cannot be made.
     """
 
-    def __init__(self, folder: Path, *, durable: bool, notebook: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool,
+        notebook: str | None = None,
+        rows: Iterable[Row] = (),
+    ) -> None:
         self.name = clock.new_id()
         self.path = folder / f"{self.name}.log"
         self._durable = durable
         self._lock = threading.Lock()
         self._buffer: list[bytes] = [_line(["segment", _header(notebook)])]
+        self._buffer += [_line(record(row)) for row in rows]
         self._end = 0  # bytes that the system has
         self._synced = 0  # bytes that the disk has
         self._reserved = 0  # bytes that the file has room for

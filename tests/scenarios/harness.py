@@ -2,14 +2,15 @@
 replayed after every task, and crashed at every write of the journal.
 
 A scenario is written once, as an `async def body(io, world)`. For the synchronous face it is
-driven through an io whose calls block, by a job that is a plain `def`.
+driven through an io whose calls block, by a job that is a plain `def`. It may have `STEPS`: what
+somebody does with the run each time it has come to an end, before it is executed again.
 """
 
 from __future__ import annotations
 
 import collections
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -108,6 +109,14 @@ class World:
         self._acknowledged.add(path)
         self._acknowledged.update(called for called in self.calls if called.startswith(path + "/"))
 
+    def forget(self, *paths: str) -> None:
+        """These tasks may be called again, with all below them."""
+        self._acknowledged = {
+            known
+            for known in self._acknowledged
+            if not any(known == path or known.startswith(f"{path}/") for path in paths)
+        }
+
 
 class Awaited:
     """An io of either face, whose calls are awaited, and noted when they are answered."""
@@ -122,7 +131,9 @@ class Awaited:
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
-        return self._answer((scope.path, key), self._io.run_task, key, fn, *args, **options)
+        # Which number a numbered key gets is for io to say.
+        place = None if type(key) is keys.Numbered else (scope.path, key)
+        return self._answer(place, self._io.run_task, key, fn, *args, **options)
 
     def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
         scope = calls.current.get()
@@ -212,6 +223,9 @@ class Outcome:
     key: str
 
 
+Step = Callable[[nb.Run, World], None]
+
+
 def play(
     body: Any,
     journal: Journal,
@@ -220,6 +234,7 @@ def play(
     die: Any = None,
     reruns: int = 0,
     key: str = "scenario",
+    steps: Sequence[Step] = (),
 ) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
@@ -227,11 +242,14 @@ def play(
         body: The scenario.
         journal: The journal that survives.
         sync: Whether by a `def` job.
-        die: Wraps the journal for one execution; given its number, from 1.
+        die: Wraps the journal for one life of the process; given its number, from 1.
         reruns: How often the user runs it again after it has failed.
         key: Which run of the scenario.
+        steps: What is done at each end before it is executed again; repeated where it crashed.
     """
     world = World(sync=sync)
+    todo = list(steps)
+    ended = False
     output: Any = None
     writes: list[int] = []
     with FakeClock() as clock:
@@ -240,8 +258,21 @@ def play(
             wrapped = die(journal, number) if die else CrashingJournal(journal)
             error: BaseException | None = None
             with use_journal(wrapped):
+                job = make_job(body, world)
                 try:
-                    output = make_job(body, world).run(PAYLOAD, key=key).output
+                    output = None
+                    while todo or not ended:
+                        if ended:
+                            todo[0](nb.last_run(), world)
+                            todo.pop(0)
+                            ended = False
+                        error = None
+                        try:
+                            output = job.run(PAYLOAD, key=key).output
+                        except Exception:
+                            if wrapped.crashed or not todo:
+                                raise
+                        ended = True
                 except KeyboardInterrupt:
                     raise
                 except BaseException as raised:  # whatever it raises, or groups with a Crash
@@ -250,9 +281,11 @@ def play(
                     if not isinstance(raised, Exception | SystemExit):
                         raise
                     error = raised
+            ended = True
             writes.append(wrapped.writes)
             if error is not None and world.failures < reruns:
                 world.failures += 1
+                ended = False
                 continue
             seconds = (clock.now() - began).total_seconds()
             return Outcome(output, error, world, number, seconds, writes, key)
@@ -286,6 +319,12 @@ def _check_logs(journal: Journal, run_id: str, expected: list[str]) -> None:
     assert set(lines) == set(expected)
     of_body = [line for line in lines if ": " not in line]
     assert sorted(of_body) == sorted(line for line in expected if ": " not in line)
+
+
+def steps_of(case: ModuleType) -> Sequence[Step]:
+    """What somebody does with the run in a case's module."""
+    steps: Sequence[Step] = getattr(case, "STEPS", ())
+    return steps
 
 
 def expectation(case: ModuleType) -> Expect:

@@ -14,7 +14,14 @@ import pytest
 
 from nbtasks import keys
 from nbtasks.testing import CrashingJournal
-from tests.scenarios.harness import Outcome, RestartingJournal, check, expectation, play
+from tests.scenarios.harness import (
+    Outcome,
+    RestartingJournal,
+    check,
+    expectation,
+    play,
+    steps_of,
+)
 from tests.scenarios.stores import NAMES, Store, make_blank, store
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
@@ -85,7 +92,8 @@ def make(kind: str, tmp_path: Path, blank: Path) -> Iterator[Store]:
 
 
 def run(case: ModuleType, journal: Any, *, sync: bool, **how: Any) -> Outcome:
-    return play(case.body, journal, sync=sync, reruns=expectation(case).reruns, **how)
+    how = {"steps": steps_of(case), "reruns": expectation(case).reruns, **how}
+    return play(case.body, journal, sync=sync, **how)
 
 
 def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: Store) -> None:
@@ -106,7 +114,7 @@ def test_executed_again_it_calls_nothing_that_completed(
     journal, expect = make(), expectation(case)
     run(case, journal, sync=sync)
 
-    again = run(case, journal, sync=sync)
+    again = run(case, journal, sync=sync, steps=())
 
     check(again, journal, expect)
     if expect.raises is None:

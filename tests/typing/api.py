@@ -46,6 +46,7 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(loaded, list[int])
     assert_type(io.run_task(["load", 2], load, 3, name="Load", retry=3), list[int])
     assert_type(io.run_task("parse", int, "42", retry=nb.Retry.standard()), int)
+    assert_type(io.run_task(nb.numbered("poll"), load, 3), list[int])
     assert_type(io.run_task("count", lambda: {"rows": len(loaded)}), dict[str, int])
     assert_type(io.run_task("call", Fetcher(), "url"), float)
     # an async function's task gives what its awaitable gives, also to a body that cannot await
@@ -149,6 +150,10 @@ def history(run: nb.Run) -> None:
     assert_type(run.finished_at, datetime | None)
     assert_type(run["fit/AA"], Any)
     assert_type(run[["fit", "AA"]], Any)
+    run.reset("fit/AA")
+    run.reset(["fit", ["fold", 2]])
+    run.set("fit/AA", {"r2": 0.9})
+    run.skip("fit/BB")
     assert_type(run.tasks(), pd.DataFrame)
     assert_type(run.logs(), pd.DataFrame)
     if run.error is not None:
