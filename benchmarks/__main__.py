@@ -26,6 +26,7 @@ from nbtasks.kit import kit
 def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     rounds = 3 if quick else 7
     yield from tasks.sequential(folder, rounds)
+    yield from tasks.mapped(rounds)  # first of the large ones, whose peaks would hide its own
     yield from tasks.concurrent(rounds)
     yield from starts.replay(folder, rounds)
     yield from starts.imports(max(rounds, 7))

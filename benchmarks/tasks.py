@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -10,9 +12,9 @@ from time import perf_counter
 
 import nbtasks as nb
 from benchmarks.bare import BareLog
-from benchmarks.report import Figure, at_least
+from benchmarks.report import Figure, at_least, at_most
 
-__all__ = ["concurrent", "nested", "sequential"]
+__all__ = ["concurrent", "mapped", "nested", "sequential"]
 
 BLOCK = 50  # tasks, then as many bare records, in turns
 TASKS = 2_000
@@ -148,6 +150,30 @@ def concurrent(rounds: int) -> Iterator[Figure]:
         "{:.1f} x",
         f"{1 / many:,.0f} tasks/s at once, {1 / one:,.0f} tasks/s one by one",
     )
+
+
+def mapped(rounds: int) -> Iterator[Figure]:
+    """`io.map` of 10,000 items, 64 at once: its time, and the memory that it takes."""
+    seconds: list[float] = []
+
+    @nb.job("benchmark-map")
+    async def body(io: nb.AsyncIO) -> None:
+        start = perf_counter()
+        await io.map("step", step, range(MANY), concurrency=AT_ONCE)
+        seconds.append(perf_counter() - start)
+
+    before = _peak_megabytes()
+    for _ in range(rounds):
+        body.run(new=True, tree=False)
+    grown = _peak_megabytes() - before
+    what = "io.map of 10,000 at 64"
+    yield at_most(f"{what}: seconds", median(seconds), 1.0, "{:.2f} s")
+    yield at_most("  growth of memory", grown, 100, "{:.0f} MB")
+
+
+def _peak_megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def nested(folder: Path) -> Iterator[Figure]:

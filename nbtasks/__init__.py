@@ -11,15 +11,18 @@ import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
 from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
+    ExecutorError,
     Interrupt,
     InvalidJobError,
     InvalidKeyError,
+    InvalidOptionError,
     InvalidPayloadError,
     JournalDamaged,
     JournalError,
     JournalFormatError,
     JournalLockedError,
     JournalWriteError,
+    MapFailed,
     NbtasksError,
     NoRunError,
     NotFoundError,
@@ -34,6 +37,7 @@ from nbtasks.errors import (
 from nbtasks.here import current_io, current_task
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
+from nbtasks.keys import numbered
 from nbtasks.kit import (
     attempts,
     config,
@@ -48,6 +52,7 @@ from nbtasks.kit import (
     tree,
 )
 from nbtasks.kit import kit as _kit
+from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.session import Context
@@ -63,9 +68,11 @@ __all__ = [
     "Cancelled",
     "Context",
     "DuplicateKeyError",
+    "ExecutorError",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
+    "InvalidOptionError",
     "InvalidPayloadError",
     "Job",
     "JournalDamaged",
@@ -73,6 +80,7 @@ __all__ = [
     "JournalFormatError",
     "JournalLockedError",
     "JournalWriteError",
+    "MapFailed",
     "NbtasksError",
     "NoRunError",
     "NotFoundError",
@@ -82,6 +90,7 @@ __all__ = [
     "RunEndedError",
     "SyncIO",
     "TaskFailed",
+    "TaskOptions",
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
@@ -95,8 +104,10 @@ __all__ = [
     "job",
     "last_run",
     "logs",
+    "numbered",
     "runs",
     "sql",
+    "task",
     "tasks",
     "tree",
 ]

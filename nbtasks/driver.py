@@ -10,14 +10,24 @@ from collections.abc import Callable, Generator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from nbtasks import clock, loops
-from nbtasks.engine import Commit, Effects, Invoke, Scope, current
+from nbtasks import clock, executors, loops
+from nbtasks.calls import Commit, Effects, Invoke, Scope, current
+from nbtasks.errors import WrongFaceError
 from nbtasks.model import Status
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
 
-__all__ = ["GroupCommit", "busy_threads", "drive", "drive_async"]
+__all__ = [
+    "GroupCommit",
+    "begin",
+    "busy_threads",
+    "drive",
+    "drive_async",
+    "invoke",
+    "is_async",
+    "needs_loop",
+]
 
 #: Worker threads for plain functions of asynchronous bodies. More than one would ever want:
 #: what bounds them is how many tasks a body starts.
@@ -37,8 +47,8 @@ def drive(effects: Effects, journal: Journal) -> Any:
         error = answer = None
         try:
             if isinstance(effect, Invoke):
-                _begin(effect.scope)
-                answer = _invoke(effect)
+                begin(effect.scope)
+                answer = invoke(effect)
             elif isinstance(effect, Commit):
                 journal.sync()
             else:
@@ -47,14 +57,18 @@ def drive(effects: Effects, journal: Journal) -> Any:
             error = raised
 
 
-def _begin(scope: Scope) -> None:
+def begin(scope: Scope) -> None:
+    """Records that a task has begun."""
     assert scope.row is not None  # noqa: S101 - only a task is invoked
     scope.execution.ledger.put(scope.row)
     scope.execution.journal.flush()
 
 
-def _invoke(invoke: Invoke) -> Any:
-    fn, args, scope = invoke
+def invoke(effect: Invoke) -> Any:
+    """Calls a function by blocking, and gives what it returns."""
+    fn, args, scope, on = effect
+    if on is not None:
+        return executors.blocking(effect, invoke)
     token = current.set(scope)
     try:
         answer = fn(*args)
@@ -71,34 +85,32 @@ class GroupCommit:
 
     Not at once, since then each would sync alone; not in a thread, since the way there and back
     costs as much as the sync. Who comes first in that turn syncs for all who have asked by then.
+
+    Attributes:
+        asked: How many asked that what is put by now be durable; the count is one's place.
+        done: How many of them are served.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._asked = 0
-        self._done = 0  # of those that asked
+        self.asked = 0
+        self.done = 0
         self._begun: list[Scope] = []
 
     def begin(self, scope: Scope) -> None:
         """Records that a task has begun: at once, or with the sync that this turn ends with -
         and then only if it has not ended by itself."""
-        if self._asked > self._done:
+        if self.asked > self.done:
             self._begun.append(scope)
         else:
-            _begin(scope)
+            begin(scope)
 
-    def ask(self) -> int:
-        """Takes a place among those who want what is put by now to be durable."""
-        self._asked += 1
-        return self._asked
-
-    def sync_for(self, place: int) -> None:
-        """Syncs, a turn of the loop after `ask`, unless somebody has done it for this place."""
-        if self._done < place:
-            asked = self._asked
-            self._put_begun()
-            self.journal.sync()
-            self._done = asked
+    def sync(self) -> None:
+        """Syncs for all who have asked so far; a turn of the loop after one of them has."""
+        asked = self.asked
+        self._put_begun()
+        self.journal.sync()
+        self.done = asked
 
     def _put_begun(self) -> None:
         begun, self._begun = self._begun, []
@@ -132,15 +144,16 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             answer = None
             try:
                 if isinstance(effect, Commit):
-                    place = commits.ask()
+                    commits.asked = place = commits.asked + 1
                     await _turn()
-                    commits.sync_for(place)
+                    if commits.done < place:
+                        commits.sync()
                 elif isinstance(effect, Invoke):
-                    fn, args, scope = effect
+                    fn, args, scope, on = effect
                     commits.begin(scope)
                     token = current.set(scope)
                     try:
-                        scope.asynchronous = _is_async(fn)
+                        scope.asynchronous = on is None and is_async(fn)
                         answer = await (fn(*args) if scope.asynchronous else _plain(effect))
                     finally:
                         current.reset(token)
@@ -156,16 +169,20 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             active.discard(task)
 
 
-async def _plain(invoke: Invoke) -> Any:
-    """Calls a plain function in a thread, and awaits what it gives if that is what it wants."""
-    answer = await _in_thread(functools.partial(invoke.fn, *invoke.args))
+async def _plain(effect: Invoke) -> Any:
+    """Calls a plain function in a thread, and awaits what it gives if that is what it wants; or
+    any function in its executor."""
+    if effect.on is not None:
+        return await executors.waiting(effect, invoke)
+    answer = await _in_thread(functools.partial(effect.fn, *effect.args))
     if inspect.isawaitable(answer):
-        invoke.scope.asynchronous = True
+        effect.scope.asynchronous = True
         answer = await answer
     return answer
 
 
-def _is_async(fn: Callable[..., Any]) -> bool:
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
     if type(fn) is FunctionType:  # what `inspect` finds out as well, ten times as slowly
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(fn)
@@ -176,6 +193,17 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
 
     # Stop cannot end a thread. It is abandoned: its task is CANCELED, a late result dropped.
     return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+
+
+def needs_loop(call: str) -> None:
+    """Refuses a call of the asynchronous io where no loop runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise WrongFaceError(
+            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
+            "function in a worker thread: nothing could await it. Use nb.current_io() there."
+        ) from None
 
 
 def busy_threads() -> int:

@@ -6,119 +6,31 @@ result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, params, sites, tracebacks
+from nbtasks.calls import Call, Commit, Effects, Invoke, Scope, Sleep, Wait, current
 from nbtasks.errors import (
     DuplicateKeyError,
+    ExecutorError,
     JournalError,
+    MapFailed,
     NbtasksError,
     RunEndedError,
     TaskFailed,
 )
 from nbtasks.ledger import Ledger
 from nbtasks.model import Failure, Status, TaskRow
-from nbtasks.replay import Action, Retry, decide
+from nbtasks.replay import Action, decide
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
 
-__all__ = [
-    "Call",
-    "Commit",
-    "Effect",
-    "Effects",
-    "Execution",
-    "Invoke",
-    "Scope",
-    "Sleep",
-    "Wait",
-    "current",
-]
+__all__ = ["Execution"]
 
-
-class Invoke(NamedTuple):
-    """Call a function of the user's, inside the task of `scope`, of which it is recorded before
-    that it has begun: if this process dies meanwhile, others see that."""
-
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    scope: Scope
-
-
-class Sleep(NamedTuple):
-    """Wait until an instant."""
-
-    due_us: int
-
-
-class Commit(NamedTuple):
-    """Go on when everything put so far is durable."""
-
-
-Effect = Invoke | Sleep | Commit
-Effects = Generator[Effect, Any, Any]
-
-
-@dataclass(slots=True)
-class Call:
-    """One io call that makes a task of a function.
-
-    Attributes:
-        key: The task's key, as given.
-        fn: The function.
-        args: Its arguments.
-        site: Where in the user's code the call stands.
-        name: What people see instead of the key.
-        retry: When to try again; None is one attempt.
-    """
-
-    key: keys.Key
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    site: sites.Site
-    name: str | None = None
-    retry: Retry | None = None
-
-
-@dataclass(slots=True)
-class Wait:
-    """One `io.wait` call: its key, how to find the instant it is over, and what people see."""
-
-    key: keys.Key
-    due: Callable[[], int]
-    params: str
-    site: sites.Site
-
-
-@dataclass(slots=True)
-class Scope:
-    """Where a caller is: in the body of a run, or in one attempt of a task.
-
-    Attributes:
-        execution: The execution it belongs to.
-        row: The task's row; None in the body.
-        asynchronous: Whether the caller awaits its io calls.
-        visited: The subtasks called so far, each with the place of the call; None before any.
-    """
-
-    execution: Execution
-    row: TaskRow | None = None
-    asynchronous: bool = False
-    visited: dict[str, sites.Site] | None = None
-
-    @property
-    def path(self) -> str:
-        """The task's path; empty in the body."""
-        return self.row.path if self.row is not None else ""
-
-
-#: Where the running code is. Set around the body and around each task's function.
-current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+_DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
 class Execution:
@@ -135,6 +47,7 @@ class Execution:
         root: The scope of the body.
         faces: The io objects of this execution; by whether the caller awaits them.
         active: The asyncio tasks in which io calls are under way.
+        pending: What executors were asked to do and have not done yet.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -145,6 +58,7 @@ class Execution:
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
         self.active: set[Any] = set()
+        self.pending: set[Any] = set()
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -157,17 +71,20 @@ class Execution:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
         ledger = self.ledger
-        if (recorded := ledger.completed(path)) is not None:
+        if not ledger.knows(path):  # the most frequent case of all
+            row = ledger.add(path, call.policy.name)
+        elif (recorded := ledger.completed(path)) is not None:
             return ledger.decode(*recorded, path)  # the most frequent case of a replay
-        row = ledger.row(path)
-        action = decide(row)
-        if action is Action.REUSE or action is Action.RAISE:
-            assert row is not None  # noqa: S101 - as the table says
-            ledger.reuse(row)
-            if action is Action.REUSE:
-                return ledger.decode(row.output_kind, row.output, row.blob, path)
-            raise self._recorded_failure(row)
-        row = self._enter(row, path, call.name, action)
+        else:
+            known = ledger.row(path)
+            action = decide(known)
+            if action is Action.REUSE or action is Action.RAISE:
+                assert known is not None  # noqa: S101 - as the table says
+                ledger.reuse(known)
+                if action is Action.REUSE:
+                    return ledger.decode(known.output_kind, known.output, known.blob, path)
+                raise self._recorded_failure(known)
+            row = self._enter(known, path, call.policy.name, action)
         row.params = params.describe(call.args)
         return (yield from self._attempts(row, call))
 
@@ -179,10 +96,10 @@ class Execution:
             error: Exception | None = None
             value = None
             try:
-                value = yield Invoke(call.fn, call.args, Scope(self, row))
+                value = yield Invoke(call.fn, call.args, Scope(self, row), call.policy.options.on)
                 self._complete(row, value)
-            except JournalError:
-                self._cancel(row)  # the disk's failure is not the task's
+            except (JournalError, ExecutorError):
+                self._cancel(row)  # the disk's failure is not the task's, nor the executor's
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
@@ -203,15 +120,15 @@ class Execution:
 
     def _may_retry(self, row: TaskRow, call: Call, error: Exception) -> bool:
         row.failures += 1
-        if call.retry is None or row.failures >= call.retry.limit:
+        if call.policy.retry is None or row.failures >= call.policy.retry.limit:
             return False
         # a duplicate key, say: trying again cannot mend it
         return isinstance(error, TaskFailed) or not isinstance(error, NbtasksError)
 
     def _back_off(self, row: TaskRow, failure: Failure, call: Call) -> None:
-        assert call.retry is not None  # noqa: S101 - as _may_retry saw
+        assert call.policy.retry is not None  # noqa: S101 - as _may_retry saw
         now = clock.micros()
-        row.due_us = now + round(call.retry.delay(row.failures) * 1e6)
+        row.due_us = now + round(call.policy.retry.delay(row.failures) * 1e6)
         text = failures.dumps(failure)
         self.ledger.archive(row, Status.FAILED, now, text, row.due_us)
         row.status, row.error = Status.WAITING, text
@@ -258,7 +175,7 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        path = keys.join(scope.path, key)
+        path = keys.join(scope.path, scope.numbered(key))
         if scope.visited is None:
             scope.visited = {}
         first = scope.visited.setdefault(path, site)
@@ -277,7 +194,7 @@ class Execution:
         if row is None:
             return self.ledger.add(path, name)
         if action is not Action.WAIT:
-            if row.attempts:
+            if row.attempt:  # none since it was reset or set by hand
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
         if action is Action.RENEW:
@@ -309,7 +226,11 @@ class Execution:
 
     def _first_failure(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         raised = failures.rebuild(failure, row.path, self.run.run_id)
-        raised.__cause__ = next(failures.chain(error), None)
+        raised.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
+        if raised.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
+            raised.__cause__ = error.__cause__
+        if isinstance(raised, MapFailed):
+            self._fill(raised, failure, row, error)
         return raised.with_traceback(tracebacks.own_frames(error.__traceback__))
 
     def _recorded_failure(self, row: TaskRow) -> TaskFailed:
@@ -318,7 +239,39 @@ class Execution:
         cause = self.ledger.row(failure.cause) if failure.cause else None
         if cause is not None and cause.error:
             raised.__cause__ = self._recorded_failure(cause)
+        if isinstance(raised, MapFailed):
+            self._fill(raised, failure, row, None)
         return raised
+
+    def _fill(
+        self, raised: MapFailed, failure: Failure, row: TaskRow, first: Exception | None
+    ) -> None:
+        """Says of each item of a map that failed what came of it: as it was seen just now, or
+        as it is recorded. A task that passes a map's failure on says the same."""
+        if failure.path != row.path:
+            passed = raised.__cause__
+            if isinstance(passed, MapFailed):
+                raised.succeeded, raised.failed = passed.succeeded, passed.failed
+            return
+        seen = first if isinstance(first, MapFailed) else raised
+        failed, succeeded = dict(seen.failed), dict(seen.succeeded)
+        for index, item in self._items(row, failure.segments):
+            if item.status == Status.FAILED and index not in failed:
+                failed[index] = self._recorded_failure(item)
+            elif item.status in _DONE and index not in succeeded:
+                kept = item.output_kind, item.output, item.blob
+                succeeded[index] = self.ledger.decode(*kept, item.path)
+        raised.failed = dict(sorted(failed.items()))
+        raised.succeeded = dict(sorted(succeeded.items()))
+
+    def _items(self, row: TaskRow, segments: list[str] | None) -> Iterator[tuple[int, TaskRow]]:
+        """The items of a map that were ever started, with their indices."""
+        if segments is None:
+            segments = [keys.segment([index]) for index in range(row.total or 0)]
+        for index, segment in enumerate(segments):
+            item = self.ledger.row(f"{row.path}/{segment}")
+            if item is not None:
+                yield index, item
 
     def _free(self, path: str) -> None:
         """Lets the failed subtasks of a task run again, since the task itself will."""
@@ -343,6 +296,8 @@ class Execution:
             for failed in list(failures.chain(error)):
                 if failed.run_id == run.run_id:
                     self._make_fatal(failures.task_path(failed))
+        for future in list(self.pending):
+            future.cancel()
         self.ledger.cancel_rest()
         run.status, run.finished_us = status, clock.micros()
         run.error = failures.dumps(failures.of_body(error)) if error is not None else None

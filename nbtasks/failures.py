@@ -7,6 +7,7 @@ also an instance of the original class where that can be found again.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import importlib
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 
 from nbtasks import tracebacks
-from nbtasks.errors import TaskFailed
+from nbtasks.errors import MapFailed, TaskFailed
 from nbtasks.model import Failure
 
 __all__ = ["chain", "dumps", "loads", "of_body", "of_task", "rebuild", "task_path"]
@@ -56,6 +57,7 @@ def of_body(error: BaseException) -> Failure:
             error.traceback,
             error.path,
             error.attempts,
+            segments=getattr(error, "_segments", None),
         )
     kind = type(error)
     try:
@@ -77,10 +79,16 @@ def rebuild(failure: Failure, path: str, run_id: str) -> TaskFailed:
         "run_id": run_id,
     }
     where = failure.path or path
-    original = _find(failure.module, failure.type)
-    error: TaskFailed = (TaskFailed if original is None else _mixed(original))(where, **arguments)
+    error: TaskFailed = _class(failure)(where, **arguments)
     error._task, error._module = path, failure.module  # type: ignore[attr-defined]  # noqa: SLF001 - our own notes on it
     return error
+
+
+def _class(failure: Failure) -> Any:
+    if (failure.module, failure.type) == (MapFailed.__module__, MapFailed.__name__):
+        return MapFailed
+    original = _find(failure.module, failure.type)
+    return TaskFailed if original is None else _mixed(original)
 
 
 def task_path(error: TaskFailed) -> str:
@@ -90,11 +98,11 @@ def task_path(error: TaskFailed) -> str:
 
 def chain(error: BaseException | None) -> Iterator[TaskFailed]:
     """Every `TaskFailed` that `error` is, was caused by, was raised while handling, or holds
-    as a member of a group. Outermost first."""
+    as a member of a group or as an item of a map. Outermost first."""
     seen: set[int] = set()
-    todo = [error]
+    todo = collections.deque([error])
     while todo:
-        current = todo.pop(0)
+        current = todo.popleft()
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
@@ -102,6 +110,8 @@ def chain(error: BaseException | None) -> Iterator[TaskFailed]:
             yield current
         members = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
         todo += [current.__cause__, current.__context__, *members]
+        if isinstance(current, MapFailed):
+            todo += current.failed.values()
 
 
 def dumps(failure: Failure) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtasks import keys
-from nbtasks.engine import Scope, current
+from nbtasks.calls import Scope, current
 from nbtasks.errors import NoRunError
 from nbtasks.io import AsyncIO, SyncIO
 
@@ -39,7 +39,8 @@ def current_io() -> SyncIO | AsyncIO:
     if scope is None:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
-            "%%job cell, or in a function that one of its tasks runs."
+            "%%job cell, or in a function that one of its tasks runs. In another process, where "
+            "on= may take a function, there is no run: make its subtasks here."
         )
     face: SyncIO | AsyncIO = scope.execution.faces[scope.asynchronous]
     return face
@@ -101,6 +102,7 @@ def current_task() -> CurrentTask:
     if scope is None or scope.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
-            "io.run_task runs."
+            "io.run_task runs. In another process, where on= may take one, there is no task: give "
+            "it as arguments what it needs, as its key or its idempotency_key."
         )
     return CurrentTask(scope)

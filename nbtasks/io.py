@@ -7,30 +7,30 @@ awaited. Both say the same to the engine, so there is one implementation of what
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 from nbtasks import clock, keys, sites
-from nbtasks.driver import GroupCommit, drive, drive_async
-from nbtasks.engine import Call, Effects, Execution, Wait
-from nbtasks.errors import WrongFaceError
+from nbtasks.calls import Call, Effects, Wait
+from nbtasks.driver import GroupCommit, drive, drive_async, needs_loop
+from nbtasks.engine import Execution
+from nbtasks.fanout import AsyncMap, SyncMap
 from nbtasks.logger import Logger
+from nbtasks.options import Duration, OnError, Policy, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
 
 __all__ = ["AsyncIO", "SyncIO"]
 
 T = TypeVar("T")
-Duration = float | timedelta
 
 
 class _IO:
     """What both faces share."""
 
-    def __init__(self, execution: Execution, retry: Retry | None, level: str) -> None:
+    def __init__(self, execution: Execution, policy: Policy, level: str) -> None:
         self._execution = execution
-        self._retry = retry
+        self._policy = policy
         self.logger = Logger(execution, level)
 
     def __repr__(self) -> str:
@@ -41,21 +41,22 @@ class _IO:
         raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
 
     def _call(
-        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], name: str | None,
-        retry: Retry | int | None,
-    ) -> Effects:  # fmt: skip
+        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], policy: Policy
+    ) -> Effects:
         if not callable(fn):
             raise TypeError(
                 f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
-        policy = self._retry if retry is None else Retry.of(retry)
-        call = Call(key, fn, args, sites.here(2), name, policy)
-        return self._execution.task(call, self._execution.scope())
+        scope = self._execution.scope()
+        call = Call(scope.numbered(key), fn, args, sites.here(2), policy)
+        return self._execution.task(call, scope)
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
+        scope = self._execution.scope()
+        key = scope.numbered(key)
         if until is not None:
             if until.tzinfo is None:
                 raise ValueError(
@@ -74,10 +75,10 @@ class _IO:
                 f'{{"seconds":{span:g}}}',
                 sites.here(2),
             )
-        return self._execution.wait(wait, self._execution.scope())
+        return self._execution.wait(wait, scope)
 
 
-class SyncIO(_IO):
+class SyncIO(SyncMap, _IO):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -103,6 +104,10 @@ class SyncIO(_IO):
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> T: ...
     @overload
     def run_task(
@@ -112,14 +117,22 @@ class SyncIO(_IO):
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> T: ...
-    def run_task(
+    def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> Any:
         """Runs `fn(*args)` once in the life of the run; ever after, its recorded output is the
         answer.
@@ -130,6 +143,11 @@ class SyncIO(_IO):
             args: Its arguments.
             name: What people see instead of the key.
             retry: How often to try; an int is the number of attempts.
+            retry_on: Which failures to try again: classes, or a function of the error; by
+                default all.
+            timeout: The longest that one attempt may take, in seconds or as a timedelta.
+            on_error: Called as `on_error(error, task)` with each failure.
+            options: The rarer ones.
 
         Returns:
             What the function returned.
@@ -139,7 +157,8 @@ class SyncIO(_IO):
             DuplicateKeyError: The key is used twice among siblings.
             InvalidKeyError: The key cannot be one.
         """
-        return drive(self._call(key, fn, args, name, retry), self._execution.journal)
+        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
+        return drive(self._call(key, fn, args, policy), self._execution.journal)
 
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
@@ -154,7 +173,7 @@ class SyncIO(_IO):
         drive(self._wait(key, seconds, until), self._execution.journal)
 
 
-class AsyncIO(_IO):
+class AsyncIO(AsyncMap, _IO):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python
@@ -174,9 +193,9 @@ class AsyncIO(_IO):
     """
 
     def __init__(
-        self, execution: Execution, retry: Retry | None, level: str, commits: GroupCommit
+        self, execution: Execution, policy: Policy, level: str, commits: GroupCommit
     ) -> None:
-        super().__init__(execution, retry, level)
+        super().__init__(execution, policy, level)
         self._commits = commits
 
     @overload
@@ -187,6 +206,10 @@ class AsyncIO(_IO):
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def run_task(
@@ -196,35 +219,32 @@ class AsyncIO(_IO):
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, T]: ...
-    def run_task(
+    def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.run_task`, awaited. A plain function runs in a worker thread, so the loop
         stays free; an `async def` one runs on the loop."""
-        _refuse_without_loop("run_task")
-        return drive_async(
-            self._call(key, fn, args, name, retry), self._commits, self._execution.active
-        )
+        needs_loop("run_task")
+        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
+        return drive_async(self._call(key, fn, args, policy), self._commits, self._execution.active)
 
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
     ) -> Coroutine[Any, Any, None]:
         """As `SyncIO.wait`, awaited."""
-        _refuse_without_loop("wait")
+        needs_loop("wait")
         return drive_async(self._wait(key, seconds, until), self._commits, self._execution.active)
-
-
-def _refuse_without_loop(call: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise WrongFaceError(
-            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
-            "function in a worker thread: nothing could await it. Use nb.current_io() there."
-        ) from None

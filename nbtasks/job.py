@@ -11,6 +11,7 @@ from nbtasks.errors import InvalidJobError, InvalidPayloadError
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
+from nbtasks.options import Policy
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 
@@ -25,7 +26,7 @@ _MISSING = inspect.Parameter.empty
 class Host(Protocol):
     """What a job needs of the place it runs in."""
 
-    def session(self, claim: Claim, *, retry: Retry | None, log_level: str, tree: bool) -> Session:
+    def session(self, claim: Claim, *, policy: Policy, log_level: str, tree: bool) -> Session:
         """The session that executes a claimed run."""
 
     def hold(self, run_id: str) -> Run:
@@ -72,7 +73,7 @@ class Job:
         self.version = version
         self.fn = fn
         self._host = host
-        self._retry = Retry.of(retry)
+        self._policy = Policy(retry=Retry.of(retry))
         self._log_level = log_level
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
@@ -128,7 +129,7 @@ class Job:
 
     def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Session:
         claim = make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
-        return self._host.session(claim, retry=self._retry, log_level=self._log_level, tree=tree)
+        return self._host.session(claim, policy=self._policy, log_level=self._log_level, tree=tree)
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
         if len(self._parameters) == 1:

@@ -15,19 +15,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 
 import orjson
 
 from nbtasks.errors import InvalidKeyError
 
-__all__ = ["Key", "KeyPath", "display", "join", "parent", "path_of", "segment", "token"]
+__all__ = [
+    "Key",
+    "KeyPath",
+    "Numbered",
+    "display",
+    "join",
+    "numbered",
+    "parent",
+    "parents",
+    "path_of",
+    "segment",
+    "token",
+]
 
 type_key = str | Sequence[str | int]
 #: A task's key: a non-empty string, or a list of strings and ints.
 Key = type_key
 #: A path, or the list of the keys that make it.
 KeyPath = str | Sequence[Key]
+
+_PARTS = frozenset({str, int})
+#: An empty key, or a '%' that `segment` would not have written.
+_NO_PATH = re.compile(r"^/|//|/$|%(?!25|2F|5B)")
 
 
 def segment(key: Key) -> str:
@@ -61,18 +78,18 @@ def segment(key: Key) -> str:
 def _list_segment(key: Sequence[str | int]) -> str:
     if not key:
         raise InvalidKeyError("A task key must not be an empty list.")
-    for part in key:
-        if type(part) is not str and type(part) is not int:
-            raise InvalidKeyError(
-                f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
-                "and ints only."
-            )
+    if not _PARTS.issuperset(map(type, key)):
+        part = next(part for part in key if type(part) not in _PARTS)
+        raise InvalidKeyError(
+            f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
+            "and ints only."
+        )
     try:
         text = orjson.dumps(key).decode()
     except TypeError:  # an int above 64 bits, or a lone surrogate
         text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
         _refuse_surrogates(text)
-    return text.replace("%", "%25").replace("/", "%2F")
+    return text.replace("%", "%25").replace("/", "%2F") if "%" in text or "/" in text else text
 
 
 def _reads_as_list(key: str) -> bool:
@@ -116,6 +133,18 @@ def parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+def parents(path: str) -> list[str]:
+    """The paths of all tasks above a task, the nearest first.
+
+    >>> parents("fit/AA/train")
+    ['fit/AA', 'fit']
+    """
+    found = []
+    while path := parent(path):
+        found.append(path)
+    return found
+
+
 def display(path: str) -> str:
     """The last key of a path as a person wrote it.
 
@@ -131,12 +160,65 @@ def display(path: str) -> str:
 def path_of(path: KeyPath) -> str:
     """A path argument of the public API, which may be the list of its keys.
 
+    Raises:
+        InvalidKeyError: It can be the path of no task.
+
     >>> path_of("fit/AA"), path_of(["fit", "a/b"])
     ('fit/AA', 'fit/a%2Fb')
     """
     if isinstance(path, str):
+        if not path or _NO_PATH.search(path):
+            raise InvalidKeyError(
+                f"{path!r} is no path of a task. A path is the keys from the top, joined by '/'; "
+                "a '/' or '%' within a key is '%2F' or '%25'. Or give the list of the keys."
+            )
         return path
+    if not isinstance(path, list | tuple) or not path:
+        raise InvalidKeyError(
+            f"{path!r} is no path of a task: give a string like 'fit/AA', or a list of keys like "
+            '["fit", "AA"].'
+        )
     return "/".join(segment(key) for key in path)
+
+
+class Numbered(str):
+    """A key that says which use of it this is; see `numbered`. io counts the uses."""
+
+    __slots__ = ()
+
+
+def numbered(key: str) -> Numbered:
+    """A key that may be used again among siblings: the first time it is `key` itself, then
+    `key#2`, `key#3` and so on.
+
+    It counts when io is called with it, in each parent by itself, and from the beginning in each
+    execution. So the n-th call gets the n-th answer: what calls it should do so in the same order
+    each time, as a loop does.
+
+    Args:
+        key: A non-empty string.
+
+    Raises:
+        InvalidKeyError: It is none.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("numbered-example")
+    def body(io: nb.SyncIO) -> list[int]:
+        answers = [3, 5, 8]
+        return [io.run_task(nb.numbered("poll"), answers.pop) for _ in range(3)]
+
+
+    run = body.run()
+    assert run.tasks().path.tolist() == ["poll", "poll#2", "poll#3"]
+    assert run["poll#3"] == 3
+    ```
+    """
+    if type(key) is not str or not key:
+        raise InvalidKeyError(f"nb.numbered takes a non-empty string, not {key!r}.")
+    return Numbered(key)
 
 
 def token(*parts: str) -> str:

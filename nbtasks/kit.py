@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.errors import NotFoundError
 from nbtasks.job import Job
+from nbtasks.options import Policy
 from nbtasks.run import Run, draw
 from nbtasks.session import Session, Watcher
 from nbtasks.settings import Settings
@@ -35,6 +36,8 @@ __all__ = [
     "tasks",
     "tree",
 ]
+
+_NO_POLICY = Policy()
 
 
 class Kit:
@@ -71,7 +74,7 @@ class Kit:
         self,
         claim: Claim,
         *,
-        retry: Retry | None = None,
+        policy: Policy = _NO_POLICY,
         log_level: str = "info",
         tree: bool = True,
         keep_output: bool = True,
@@ -81,7 +84,7 @@ class Kit:
         return Session(
             self.journal,
             claim,
-            retry=retry,
+            policy=policy,
             log_level=log_level,
             watch=watch,
             keep_output=keep_output,

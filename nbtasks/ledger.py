@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, keys, params
@@ -47,7 +49,9 @@ class Ledger:
         self._seq = itertools.count(last + 1)
         self._logged = dict(opened.logs)
         self._answered: set[str] = set()  # paths answered from the journal in this execution
-        self._reused: list[str] = []  # those of them that are not yet recorded as such
+        # Those of them that are not yet recorded as such. Threads add to it while one empties it.
+        self._reused: collections.deque[str] = collections.deque()
+        self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = False
 
@@ -61,6 +65,10 @@ class Ledger:
         return [
             row if type(row) is TaskRow else self._made(path, row) for path, row in rows.items()
         ]
+
+    def knows(self, path: str) -> bool:
+        """Whether a task has a row."""
+        return path in self._rows or path in self._answers
 
     def row(self, path: str) -> TaskRow | None:
         """The row of a task, if it has one."""
@@ -115,8 +123,25 @@ class Ledger:
 
     def under(self, path: str) -> list[str]:
         """The paths of all tasks below a task that no earlier execution completed."""
-        prefix = path + "/"
-        return [known for known in self._rows if known.startswith(prefix)]
+        found = list(self.children(path))
+        for known in found:  # which grows meanwhile
+            found += self.children(known)
+        return [known for known in found if known not in self._answers]
+
+    def children(self, path: str) -> list[str]:
+        """The paths of the tasks right below a task."""
+        return self._index().get(path, [])
+
+    def _index(self) -> dict[str, list[str]]:
+        """The subtasks of each task that has any."""
+        with self._lock:
+            if self._children is None:
+                # At once, since other threads add tasks while the rest is looked through.
+                self._children = {}
+                for known in (*self._answers, *list(self._rows)):
+                    if "/" in known:
+                        self._children.setdefault(keys.parent(known), []).append(known)
+            return self._children
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -199,19 +224,22 @@ class Ledger:
     def _put_reused(self) -> None:
         """Records which tasks were answered from the journal, with all below them: they are
         drawn with the branch they belong to."""
-        answered, self._reused = self._reused, []
-        children = self._below()
-        todo = answered if children else []  # most runs have no subtasks
-        for path in todo:  # which grows
-            for below in children.get(path, ()):
-                if below not in self._answered:
-                    self._answered.add(below)
-                    child = self._rows.get(below)
-                    if type(child) is TaskRow:
-                        child.execution, child.reused = self._run.executions, True
-                    todo.append(below)
-        seqs = sorted(map(self._seq_of, answered))
-        self._journal.put(ReuseRow(self._run.run_id, self._run.executions, _ranges(seqs)))
+        seqs = []
+        with self._lock:
+            children = self._index()
+            while self._reused:
+                path = self._reused.popleft()
+                seqs.append(self._seq_of(path))
+                for below in children.get(path, ()):
+                    if below not in self._answered:
+                        self._answered.add(below)
+                        child = self._rows.get(below)
+                        if type(child) is TaskRow:
+                            child.execution, child.reused = self._run.executions, True
+                        self._reused.append(below)
+        if seqs:
+            ranges = _ranges(sorted(seqs))
+            self._journal.put(ReuseRow(self._run.run_id, self._run.executions, ranges))
 
     def _seq_of(self, path: str) -> int:
         answer = self._answers.get(path)
@@ -219,15 +247,6 @@ class Ledger:
             return int(answer[_ANSWER_SEQ])
         row = self._rows[path]
         return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
-
-    def _below(self) -> dict[str, list[str]]:
-        """The subtasks of each task that has any."""
-        if self._children is None:
-            self._children = {}
-            for known in (*self._answers, *self._rows):
-                if "/" in known:
-                    self._children.setdefault(keys.parent(known), []).append(known)
-        return self._children
 
 
 def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Protocol
 __all__ = [
     "TERMINAL",
     "AttemptRow",
+    "CodeRow",
+    "EditRow",
     "Failure",
     "LogRow",
     "ReuseRow",
@@ -62,6 +64,8 @@ class Failure:
         path: The path of the innermost task that failed; empty for the body's own error.
         attempts: How often that task was tried.
         cause: The path of the subtask whose failure this one passes on.
+        segments: Of a map: the last part of each item's path, by the item's index. None where
+            that is the index itself.
     """
 
     type: str
@@ -71,6 +75,7 @@ class Failure:
     path: str = ""
     attempts: int = 1
     cause: str | None = None
+    segments: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -133,6 +138,16 @@ class TaskRow:
     output_bytes: int | None = None
     blob: str | None = None
     error: str | None = None  # a Failure as JSON
+    fingerprint: str | None = None  # of its function, when it ran
+    digest: str | None = None  # of its arguments
+    stale: str | None = None  # why its recorded output may be out of date
+    once: bool = False  # its function must not be called again if the outcome is lost
+    expires_us: int | None = None  # then its output is computed anew
+    done: int | None = None  # progress, of `total`
+    total: int | None = None
+    metrics: str | None = None  # JSON objects
+    properties: str | None = None
+    icon: str | None = None
 
 
 @dataclass(slots=True)
@@ -168,6 +183,32 @@ class LogRow:
 
 
 @dataclass(slots=True)
+class CodeRow:
+    """The source that a fingerprint stands for, kept once in a run."""
+
+    kind: ClassVar[str] = "code"
+
+    run_id: str
+    fingerprint: str
+    source: str  # JSON, as `fingerprint` wrote it
+
+
+@dataclass(slots=True)
+class EditRow:
+    """A task that somebody set, skipped or reset by hand."""
+
+    kind: ClassVar[str] = "edit"
+
+    run_id: str
+    path: str
+    action: str  # set, skip, reset
+    edited_us: int
+    host: str | None = None
+    pid: int | None = None
+    notebook: str | None = None
+
+
+@dataclass(slots=True)
 class ReuseRow:
     """The tasks with `first <= seq <= last` were answered from the journal in `execution`."""
 
@@ -188,7 +229,7 @@ class Row(Protocol):
         """The run it belongs to."""
 
 
-_ROWS: tuple[type[Any], ...] = (RunRow, TaskRow, AttemptRow, LogRow, ReuseRow)
+_ROWS: tuple[type[Any], ...] = (RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow)
 _COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
 _VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
 _RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}

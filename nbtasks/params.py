@@ -11,12 +11,20 @@ __all__ = ["describe", "log_data"]
 _SHOWN_BYTES = 2000
 _SHOWN_ITEMS = 1000
 _SAFE_INT = 1 << 53
+_PLAIN = frozenset({int, float, bool, str, type(None)})
 
 
 def describe(args: tuple[Any, ...]) -> str | None:
     """The arguments as people see them: small plain data whole, anything else by its type."""
     if not args:
         return None
+    if _PLAIN.issuperset(map(type, args)):  # what most arguments are, in one go
+        try:
+            data = orjson.dumps(args, option=orjson.OPT_STRICT_INTEGER)
+        except TypeError:
+            data = None  # a great int, a lone surrogate
+        if data is not None and len(data) <= _SHOWN_ITEMS:
+            return data.decode()
     return orjson.dumps([_describe_one(arg) for arg in args]).decode()
 
 

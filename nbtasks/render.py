@@ -15,6 +15,7 @@ from itertools import zip_longest
 
 from nbtasks.clock import at
 from nbtasks.model import Failure, Status
+from nbtasks.pace import pace
 from nbtasks.style import STYLE
 from nbtasks.tree import NOT_REACHED, REUSED, URGENT, Row, TaskNode, Tree, outline
 
@@ -144,8 +145,18 @@ def _time(node: TaskNode, now_us: int) -> str:
     return "" if node.finished_us is None else age(node.finished_us - since)
 
 
-def _notes(node: TaskNode, tree: Tree) -> list[str]:
-    notes = []
+def _progress(node: TaskNode, now_us: int) -> str:
+    """How far it is; of one that runs also how fast, and what is left."""
+    if node.done is None or node.status == Status.COMPLETED:
+        return ""
+    us = now_us - (node.attempt_us or now_us) if node.status == Status.RUNNING else 0
+    fresh = node.done - sum(child.reused for child in node.children)
+    said, left_us = pace(node.done, node.total, fresh, us)
+    return said if left_us is None else f"{said}, {_so_far(left_us)} left"
+
+
+def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
+    notes = [said] if (said := _progress(node, now_us)) else []
     if node.children:
         notes.append(_plural(len(node.children), "subtask"))
     if node.attempts > 1:
@@ -166,7 +177,7 @@ def _error(node: TaskNode) -> str:
     failure = node.failure
     if failure is None or node.status not in (Status.FAILED, Status.WAITING):
         return ""
-    if failure.cause:
+    if failure.cause and failure.path != node.path:
         return f"{_clean(failure.type, _LABEL)} in {_clean(failure.path or failure.cause, _LABEL)}"
     return _first_line(failure)
 
@@ -247,7 +258,7 @@ def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
         if row.node is None:
             lines.append(label)
             continue
-        notes = " · ".join(_notes(row.node, tree))
+        notes = " · ".join(_notes(row.node, tree, now_us))
         pad = " " * (wide - _width(label))
         lines.append(f"{label}{pad}  {row.node.state:<11}  {time:>{long}}  {notes}".rstrip())
         if error := _error(row.node):
@@ -332,7 +343,7 @@ def _item(row: Row, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) 
     if node is None:
         return f"<div><q>{_fold(row.folded, tree)}</q></div>"
     classes = f"nbt-{node.state}{'' if node.reached else ' nbt-dim'}"
-    notes, error = _notes(node, tree), _error(node)
+    notes, error = _notes(node, tree, now_us), _error(node)
     label, path = _clean(node.key, _LABEL), _clean(node.path, 1000)
     title = f' title="{escape(path)}"' if path != label else ""
     cells = [

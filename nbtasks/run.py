@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import clock, codec, failures, frames, keys
+from nbtasks import clock, codec, edits, failures, frames, keys
 from nbtasks.errors import NotFoundError
-from nbtasks.model import Failure, RunRow, Status, TaskRow
+from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
-    from nbtasks.journal.port import Journal
+    from nbtasks.journal.port import Journal, TaskTuple
     from nbtasks.render import RunTree
 
 __all__ = ["Run", "draw"]
@@ -46,8 +47,12 @@ class Run:
         self.id = run_id
         self._keeper = keeper
 
+    @property
+    def _journal(self) -> Journal:
+        return self._keeper.journal
+
     def _row(self) -> RunRow:
-        rows = self._keeper.journal.runs(run_id=self.id)
+        rows = self._journal.runs(run_id=self.id)
         if not rows:
             raise NotFoundError(f"There is no run {self.id!r} in this home.")
         return rows[0]
@@ -70,8 +75,7 @@ class Run:
     @property
     def output(self) -> Any:
         """What its body returned, or the value of the cell's last expression."""
-        row = self._row()
-        return _value(self._keeper.journal, row)
+        return _value(self._journal, self._row())
 
     @property
     def error(self) -> Failure | None:
@@ -97,15 +101,15 @@ class Run:
 
     def tasks(self) -> frames.DataFrame:
         """Its tasks, a row each; the columns are those of `nb.tasks`."""
-        return frames.tasks(self._keeper.journal, self.id)
+        return frames.tasks(self._journal, self.id)
 
     def logs(self) -> frames.DataFrame:
         """Its log, a row a line."""
-        return frames.logs(self._keeper.journal, self.id)
+        return frames.logs(self._journal, self.id)
 
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
-        return draw(self._keeper.journal, self._row())
+        return draw(self._journal, self._row())
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.
@@ -114,16 +118,94 @@ class Run:
             NotFoundError: There is no such task, or it has no output.
         """
         text = keys.path_of(path)
-        for values in self._keeper.journal.tasks(self.id):
-            row = TaskRow(*values)
-            if row.path == text:
-                if row.status not in (Status.COMPLETED, Status.SKIPPED):
-                    raise NotFoundError(
-                        f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
-                    )
-                return _value(self._keeper.journal, row)
-        raise NotFoundError(
-            f"Run {self.id} has no task {text!r}. run.tasks().path lists what it has."
+        tasks = {values[1]: values for values in self._journal.tasks(self.id)}
+        if text not in tasks:
+            raise edits.missing(self._row(), text, tasks)
+        row = TaskRow(*tasks[text])
+        if row.status not in (Status.COMPLETED, Status.SKIPPED):
+            raise NotFoundError(
+                f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
+            )
+        return _value(self._journal, row)
+
+    # -- what a person changes ------------------------------------------------------------------
+
+    def reset(self, path: keys.KeyPath) -> None:
+        """Lets a task run again at the next execution, with a fresh retry budget, whatever became
+        of it: also one that failed and was caught, waits, is in doubt, or was set.
+
+        All below it run again, too, and so do those tasks above it that have finished, since
+        their functions are what comes to it; what else is below those stays as it is. The run
+        itself keeps its status and its output until it is executed.
+
+        Args:
+            path: The task's path, or the list of its keys.
+
+        Raises:
+            RunBusyError: The run is being executed.
+            NotFoundError: There is no such task; the nearest ones are named.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("reset-example")
+        def body(io: nb.SyncIO) -> int:
+            return io.run_task("load", numbers.pop)
+
+
+        numbers = [2, 1]
+        run = body.run()
+        run.reset("load")
+        assert (run.output, body.run().output) == (1, 2)
+        ```
+        """
+        self._edit(path, edits.reset)
+
+    def set(self, path: keys.KeyPath, value: Any) -> None:
+        """Lets a task count as COMPLETED with a value: its function is not called.
+
+        It may be a task that has never run, as for a test. What was computed from an earlier
+        value stays: `reset` what should be computed again, before you set what is below it.
+
+        Args:
+            path: The task's path, or the list of its keys.
+            value: Its output from now on.
+
+        Raises:
+            RunBusyError: The run is being executed.
+            ValueNotKeptError: No journal can hold the value. Nothing has changed.
+        """
+        self._put(path, Status.COMPLETED, value)
+
+    def skip(self, path: keys.KeyPath) -> None:
+        """Lets a task count as done without a value: its answer is None, its status SKIPPED.
+
+        Args:
+            path: The task's path, or the list of its keys. It may be one that has never run.
+
+        Raises:
+            RunBusyError: The run is being executed.
+        """
+        self._put(path, Status.SKIPPED, None)
+
+    def _put(self, path: keys.KeyPath, status: Status, value: Any) -> None:
+        encoded = codec.encode(value)
+
+        def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
+            blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
+            return edits.put_value(run, tasks, text, status, encoded, blob, now)
+
+        self._edit(path, change)
+
+    def _edit(
+        self,
+        path: keys.KeyPath,
+        change: Callable[[RunRow, dict[str, TaskRow], str, int], Iterable[Row]],
+    ) -> None:
+        text = keys.path_of(path)
+        self._journal.amend(
+            self.id, lambda run, tasks: change(run, _by_path(tasks), text, clock.micros())
         )
 
     def __repr__(self) -> str:
@@ -138,6 +220,10 @@ def draw(journal: Journal, row: RunRow) -> RunTree:
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(build(row, tasks), clock.micros())
+
+
+def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:
+    return {values[1]: TaskRow(*values) for values in tasks}
 
 
 def _value(journal: Journal, row: RunRow | TaskRow) -> Any:

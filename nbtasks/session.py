@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from nbtasks import clock, codec, engine, tracebacks
+from nbtasks import calls, clock, codec, engine, tracebacks
 from nbtasks.driver import GroupCommit
 from nbtasks.errors import NbtasksError, TaskFailed, ValueNotKeptError
 from nbtasks.io import AsyncIO, SyncIO
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbtasks.journal.port import Claim, Journal, Opened
-    from nbtasks.replay import Retry
+    from nbtasks.options import Policy
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 
@@ -102,7 +102,7 @@ class Session:
     Args:
         journal: Where it is recorded.
         claim: Which run.
-        retry: What tasks do that say nothing of retries themselves.
+        policy: What holds for tasks that say nothing themselves.
         log_level: The least level of lines that are kept.
         watch: Makes what shows the execution, if anything does.
         keep_output: Whether an output that cannot be recorded ends the run FAILED. A cell's
@@ -121,7 +121,7 @@ class Session:
         journal: Journal,
         claim: Claim,
         *,
-        retry: Retry | None = None,
+        policy: Policy,
         log_level: str = "info",
         watch: Callable[[engine.Execution], Watcher | None] | None = None,
         keep_output: bool = True,
@@ -129,7 +129,7 @@ class Session:
         self.value: Any = None
         self._journal = journal
         self._claim = claim
-        self._retry = retry
+        self._policy = policy
         self._log_level = log_level
         self._watch = watch
         self._keep_output = keep_output
@@ -209,15 +209,15 @@ class Session:
         execution = self.execution
         execution.root.asynchronous = asynchronous
         execution.faces = {
-            False: SyncIO(execution, self._retry, self._log_level),
-            True: AsyncIO(execution, self._retry, self._log_level, GroupCommit(self._journal)),
+            False: SyncIO(execution, self._policy, self._log_level),
+            True: AsyncIO(execution, self._policy, self._log_level, GroupCommit(self._journal)),
         }
         run = execution.run
         self.ctx = Context(
             JobInfo(run.job, run.name, run.version),
             RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), opened.fresh),
         )
-        self._token = engine.current.set(execution.root)
+        self._token = calls.current.set(execution.root)
         self._watcher = self._watch(execution) if self._watch else None
         if self._watcher is not None:
             self._watcher.start()
@@ -225,7 +225,7 @@ class Session:
     def _end(self, error: BaseException | None) -> None:
         if self._token is not None:
             with contextlib.suppress(ValueError):  # left from another context, as a stopped cell is
-                engine.current.reset(self._token)
+                calls.current.reset(self._token)
         encoded = None
         if error is None:
             try:

@@ -26,6 +26,7 @@ import heapq
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -36,7 +37,7 @@ from nbtasks import driver
 from nbtasks.errors import Interrupt
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Claim, Journal, Opened, TaskTuple
+from nbtasks.journal.port import Change, Claim, Journal, Opened, TaskTuple
 from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow, values
 
@@ -179,6 +180,7 @@ class CrashingJournal:
         self._when = when
         self._kill = kill
         self._buffer: list[tuple[Row, tuple[Any, ...]]] = []
+        self._lock = threading.RLock()  # a map that blocks calls from several threads
         self.writes = 0
         self.crashed = False
 
@@ -194,14 +196,25 @@ class CrashingJournal:
             raise Crash(f"The journal crashed at write {self._at}, as the test asked for.")
 
     def _hand_over(self) -> None:
-        buffer, self._buffer = self._buffer, []
-        for row, snapshot in buffer:
-            self._inner.put(type(row)(*snapshot))
+        with self._lock:
+            buffer, self._buffer = self._buffer, []
+            for row, snapshot in buffer:
+                self._inner.put(type(row)(*snapshot))
 
     def claim(self, claim: Claim) -> Opened:
         """As the port says."""
         self._check()
         return self._inner.claim(claim)
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """As the port says; all it writes is one more write."""
+        self._check()
+        self.writes += 1
+        dies = self.writes == self._at
+        if not dies or self._when == "after":
+            self._inner.amend(run_id, change)
+        if dies:
+            self._die()
 
     def release(self, run: RunRow) -> None:
         """As the port says; the record of the end is one more write."""
@@ -212,16 +225,17 @@ class CrashingJournal:
 
     def put(self, row: Row) -> None:
         """As the port says."""
-        self._check()
-        self.writes += 1
-        dies = self.writes == self._at
-        if not dies or self._when == "after":
-            self._buffer.append((row, values(row)))
-        if dies:
-            if self._when == "after":
-                self._hand_over()
-                self._inner.sync()
-            self._die()
+        with self._lock:
+            self._check()
+            self.writes += 1
+            dies = self.writes == self._at
+            if not dies or self._when == "after":
+                self._buffer.append((row, values(row)))
+            if dies:
+                if self._when == "after":
+                    self._hand_over()
+                    self._inner.sync()
+                self._die()
 
     def flush(self) -> None:
         """As the port says."""

@@ -7,11 +7,18 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["own_frames", "text"]
+__all__ = ["Remote", "own_frames", "text"]
 
 _HERE = f"{Path(__file__).parent}{os.sep}"
 #: What stands between the engine and a user's function: worker threads and the event loop.
 _CARRIERS = ("anyio", "asyncio", "nest_asyncio2", "threading", "concurrent")
+
+
+class Remote(Exception):  # noqa: N818 - it is shown, never caught
+    """The traceback of another process, to be shown above this one's."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}\n"""'
 
 
 def own_frames(tb: TracebackType | None) -> TracebackType | None:

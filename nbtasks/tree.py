@@ -46,6 +46,7 @@ class TaskNode:
         reused: Whether the latest execution answered it, or a task above it, from the journal.
         reached: Whether the latest execution came to it. Below a reused task all count as reached.
         output: The beginning of its output as it was recorded; empty where that says nothing.
+        done: How much of `total` it has done, if it says so.
         depth: Steps below the top, in this tree.
     """
 
@@ -63,6 +64,8 @@ class TaskNode:
     reached: bool
     failure: Failure | None
     output: str
+    done: int | None = None
+    total: int | None = None
     depth: int = 0
     children: Sequence[TaskNode] = ()
 
@@ -246,6 +249,8 @@ def _node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
         reached,
         _failure(row.error),
         _preview(row),
+        row.done,
+        row.total,
     )
 
 

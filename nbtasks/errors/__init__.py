@@ -2,6 +2,8 @@
 
     NbtasksError(Exception)
     ├── TaskFailed                      a task gave up (also the original exception's class)
+    │   └── MapFailed                   more items of a map failed than may
+    ├── ExecutorError(RuntimeError)     an executor that could not carry out a function
     ├── InvalidKeyError(ValueError)     a key that cannot be one
     ├── DuplicateKeyError(ValueError)   one key, used twice among siblings
     ├── InvalidPayloadError(ValueError) a payload that its job does not take
@@ -38,6 +40,7 @@ from nbtasks.errors.job import (
     DuplicateKeyError,
     InvalidJobError,
     InvalidKeyError,
+    InvalidOptionError,
     InvalidPayloadError,
     NoRunError,
     NotFoundError,
@@ -56,19 +59,23 @@ from nbtasks.errors.journal import (
     UntrustedValueError,
     ValueNotKeptError,
 )
+from nbtasks.errors.parallel import ExecutorError, MapFailed
 
 __all__ = [
     "Cancelled",
     "DuplicateKeyError",
+    "ExecutorError",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
+    "InvalidOptionError",
     "InvalidPayloadError",
     "JournalDamaged",
     "JournalError",
     "JournalFormatError",
     "JournalLockedError",
     "JournalWriteError",
+    "MapFailed",
     "NbtasksError",
     "NoRunError",
     "NotFoundError",

@@ -10,6 +10,7 @@ __all__ = [
     "DuplicateKeyError",
     "InvalidJobError",
     "InvalidKeyError",
+    "InvalidOptionError",
     "InvalidPayloadError",
     "NoRunError",
     "NotFoundError",
@@ -36,6 +37,21 @@ class InvalidKeyError(NbtasksError, ValueError):
 
 
     assert body.run().tasks().path.tolist() == ['["square",3]']
+    ```
+    """
+
+
+class InvalidOptionError(NbtasksError, ValueError):
+    """An option of a task or a job has no such value.
+
+    ```python
+    import nbtasks as nb
+
+    try:
+        nb.TaskOptions(on_change="maybe")  # type: ignore[arg-type]  # to show it
+    except nb.InvalidOptionError as error:
+        problem = str(error)
+    assert "warn, rerun, error, ignore" in problem
     ```
     """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
-_TABLES = ("meta", "segment", "run", "task", "reuse", "attempt", "log")
+_TABLES = ("meta", "segment", "run", "task", "reuse", "attempt", "log", "code", "edit")
 _SNAPSHOTS = 5
 
 

@@ -10,31 +10,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtasks.journal.wal import SegmentReader
+from nbtasks.journal.wal import KINDS, SegmentReader
 from nbtasks.model import columns
 
 __all__ = ["Batch", "collect", "orphans", "reap", "write"]
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"executions": 0},
-    "task": {"fatal": False, "reused": False, "failures": 0},
+    "task": {"fatal": False, "reused": False, "failures": 0, "once": False},
 }
 #: Of so many tasks in a row that were answered from the journal, the range is recorded instead of
 #: each one. Fewer are cheaper to change than many ranges to look through.
 LONG_RANGE = 1000
+#: Kinds of rows of which each one stays.
+_ADDED = ("attempt", "log", "code", "edit")
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 
 
 @dataclass
 class Batch:
-    """The rows to fold in, each the last of its run or path; `reuse` in the order written."""
+    """The rows to fold in: of runs and tasks the last of each, of other kinds all, as written."""
 
     runs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
-    attempts: list[tuple[Any, ...]] = field(default_factory=list)
-    logs: list[tuple[Any, ...]] = field(default_factory=list)
-    reuse: list[tuple[Any, ...]] = field(default_factory=list)
+    added: dict[str, list[tuple[Any, ...]]] = field(
+        default_factory=lambda: {kind: [] for kind in (*_ADDED, "reuse")}
+    )
     offsets: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -51,12 +53,8 @@ class Batch:
             known = self.runs.get(row[0])
             if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
                 self.runs[row[0]] = row
-        elif kind == "attempt":
-            self.attempts.append(row)
-        elif kind == "log":
-            self.logs.append(row)
-        elif kind == "reuse":
-            self.reuse.append(row)
+        else:
+            self.added[kind].append(row)
 
 
 def collect(readers: Iterable[SegmentReader]) -> Batch:
@@ -78,7 +76,7 @@ class _Arrange(dict[str, Any]):
 
     def __init__(self, recorded: dict[str, list[str]]) -> None:
         super().__init__()
-        for kind in ("run", "task", "attempt", "log", "reuse"):
+        for kind in KINDS:
             today = list(columns(kind))
             names = list(recorded.get(kind, today))
             if names == today:
@@ -99,9 +97,9 @@ def write(con: Any, batch: Batch) -> None:
     """Puts a batch into the tables. The caller holds the transaction."""
     _replace(con, "run", ["run_id"], batch.runs)
     _replace(con, "task", ["run_id", "path"], batch.tasks)
-    _append(con, "attempt", batch.attempts)
-    _append(con, "log", batch.logs)
-    for run_id, execution, ranges in batch.reuse:
+    for kind in _ADDED:
+        _append(con, kind, batch.added[kind])
+    for run_id, execution, ranges in batch.added["reuse"]:
         _mark_reused(con, run_id, execution, ranges)
     _replace(con, "segment", ["name"], {name: (name, end) for name, end in batch.offsets.items()})
 

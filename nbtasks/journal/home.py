@@ -19,9 +19,9 @@ from nbtasks.errors import (
 )
 from nbtasks.journal import busy
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
-from nbtasks.journal.port import ANSWER, Claim, Opened, TaskTuple
+from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
-from nbtasks.model import Row, RunRow, Status, columns
+from nbtasks.model import EditRow, Row, RunRow, Status, columns, values
 
 __all__ = ["HomeJournal"]
 
@@ -70,13 +70,14 @@ class HomeJournal:
             self._duck.make()
             with self._duck.reading(tidy=False) as con:
                 found = None if claim.new else self._find(con, claim)
-                opened = self._take(con, found) if found else Opened(claim.make)
+                opened = self._take(con, found) if found else self._make(claim)
             run = opened.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
             run.segment, run.host, run.pid = segment.name, os.uname().nodename, os.getpid()
             run.notebook, run.source = claim.make.notebook or self._notebook, claim.make.source
+            run.output = run.output_kind = run.output_bytes = run.blob = run.error = None
             self.put(run)
             self.sync()
             self._claimed.add(run.run_id)
@@ -105,12 +106,20 @@ class HomeJournal:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return found
 
-    def _take(self, con: Any, found: tuple[Any, ...]) -> Opened:
-        run = RunRow(*found)
+    def _make(self, claim: Claim) -> Opened:
+        for row in claim.rows:  # before the row of the run: without that, nobody sees them
+            self.put(row)
+        return Opened(claim.make, {row.path: values(row) for row in claim.rows})
+
+    def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
             raise busy.error(run, own=True)
         if run.status == Status.RUNNING and run.segment != self._name():
             raise busy.error(run, own=False)  # what the dead left is INTERRUPTED by now
+
+    def _take(self, con: Any, found: tuple[Any, ...]) -> Opened:
+        run = RunRow(*found)
+        self._check_free(run)
         logged = con.execute(
             "select level, message, data, count(*) from log where run_id = $1 and path = '' "
             "group by all",
@@ -129,6 +138,24 @@ class HomeJournal:
             {row[:3]: row[3] for row in logged},
             fresh=False,
         )
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Writes rows of a run that nobody executes; see the port."""
+        with self._duck.exclusive():
+            with self._duck.reading() as con:
+                found = _runs(con, run_id=run_id)
+                tasks = _tasks(con, run_id)
+            if not found:
+                raise NotFoundError(f"There is no run {run_id!r} in {self.home}.")
+            self._check_free(found[0])
+            rows = list(change(found[0], tasks))
+            for row in rows:
+                if isinstance(row, EditRow):
+                    row.host, row.pid = os.uname().nodename, os.getpid()
+                    row.notebook = self._notebook
+            # A segment for them alone. It appears when it is whole, and its name comes after all
+            # there are, so that of two segments that hold a task the edit is in the later one.
+            Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
 
     def release(self, run: RunRow) -> None:
         """Records the end of an execution; see the port."""
@@ -218,12 +245,7 @@ class HomeJournal:
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
         """The runs of the home, oldest first; see the port."""
         with self._reading() as con:
-            rows = con.execute(
-                f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
-                "and ($2 is null or job = $2) order by started_us, run_id",
-                [run_id, job],
-            ).fetchall()
-        return [RunRow(*row) for row in rows]
+            return _runs(con, run_id=run_id, job=job)
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
         """The tasks of a run; see the port."""
@@ -318,6 +340,15 @@ class HomeJournal:
             target=self._duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
         self._folding.start()
+
+
+def _runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+    rows = con.execute(
+        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
+        "and ($2 is null or job = $2) order by started_us, run_id",
+        [run_id, job],
+    ).fetchall()
+    return [RunRow(*row) for row in rows]
 
 
 def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import busy, file, fold, query
-from nbtasks.journal.port import ANSWER, Claim, Opened, TaskTuple
+from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
 from nbtasks.journal.wal import valid
-from nbtasks.model import ReuseRow, Row, RunRow, Status, TaskRow, columns, values
+from nbtasks.model import EditRow, ReuseRow, Row, RunRow, Status, TaskRow, columns, values
 
 __all__ = ["MemoryJournal"]
 
@@ -34,13 +34,14 @@ class MemoryJournal:
         """Finds or makes a run and takes it; see the port."""
         with self._lock:
             found = None if claim.new else self._find(claim)
-            opened = self._take(found) if found else Opened(claim.make)
+            opened = self._take(found) if found else self._make(claim)
             run = opened.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
             run.segment, run.host, run.pid = "memory", os.uname().nodename, os.getpid()
             run.notebook, run.source = claim.make.notebook, claim.make.source
+            run.output = run.output_kind = run.output_bytes = run.blob = run.error = None
             self.put(run)
             self._claimed.add(run.run_id)
             return opened
@@ -58,19 +59,39 @@ class MemoryJournal:
         ]
         return matching[-1] if matching else None
 
+    def _make(self, claim: Claim) -> Opened:
+        for row in claim.rows:
+            self.put(row)
+        return Opened(claim.make, {row.path: values(row) for row in claim.rows})
+
     def _take(self, run: RunRow) -> Opened:
-        if run.run_id in self._claimed:
-            raise busy.error(run, own=True)
+        self._check_free(run)
         opened = Opened(run, fresh=False)
         for row in self.tasks(run.run_id):
             if row[_STATUS] == Status.COMPLETED:
                 opened.answers[row[_PATH]] = _answer(row)
             else:
                 opened.tasks[row[_PATH]] = row
-        for row in self._batch.logs:
+        for row in self._batch.added["log"]:
             if row[0] == run.run_id and row[1] == "":
                 opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1
         return opened
+
+    def _check_free(self, run: RunRow) -> None:
+        if run.run_id in self._claimed:
+            raise busy.error(run, own=True)
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Writes rows of a run that nobody executes; see the port."""
+        with self._lock:
+            found = self.runs(run_id=run_id)
+            if not found:
+                raise NotFoundError(f"There is no run {run_id!r} in this journal.")
+            self._check_free(found[0])
+            for row in list(change(found[0], self.tasks(run_id))):
+                if isinstance(row, EditRow):
+                    row.host, row.pid = os.uname().nodename, os.getpid()
+                self.put(row)
 
     def release(self, run: RunRow) -> None:
         """Records the end of an execution; see the port."""

@@ -1,4 +1,4 @@
-"""What the engine needs of a journal: ten verbs, in the words of the domain.
+"""What the engine needs of a journal: eleven verbs, in the words of the domain.
 
 Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
 and `duck.DuckJournal`.
@@ -6,12 +6,13 @@ and `duck.DuckJournal`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nbtasks.model import Row, RunRow
+from nbtasks.model import Row, RunRow, TaskRow
 
-__all__ = ["ANSWER", "Answer", "Claim", "Journal", "Opened", "TaskTuple"]
+__all__ = ["ANSWER", "Answer", "Change", "Claim", "Journal", "Opened", "TaskTuple"]
 
 #: What a replay needs of a task that is completed: these fields of its `TaskRow`. All of them
 #: would take three times as long to read.
@@ -23,6 +24,9 @@ Answer = tuple[Any, ...]
 #: looks at a few, so rows are made of them one by one.
 TaskTuple = tuple[Any, ...]
 
+#: What to write of a run, given its row and its tasks; see `Journal.amend`.
+Change = Callable[[RunRow, list[TaskTuple]], Iterable[Row]]
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -32,11 +36,13 @@ class Claim:
         run_id: Execute this very run; else the latest one of `job`, `version` and `key`.
         new: Make a new run even if there is one.
         make: The row of the run to make where there is none.
+        rows: What is recorded of a run that is made, as if it had happened in it.
     """
 
     make: RunRow
     run_id: str | None = None
     new: bool = False
+    rows: Sequence[TaskRow] = ()
 
 
 @dataclass(slots=True)
@@ -78,6 +84,19 @@ class Journal(Protocol):
         """Records the end of an execution, durably, and lets others have the run.
 
         The run is let go even if the record cannot be written; it then counts as INTERRUPTED.
+        """
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Writes rows of a run that nobody executes: all of them or none, durably.
+
+        `change` is asked for them while the run is held, so that nobody takes it in between; what
+        it raises is raised, and nothing is written. An `EditRow` gets the host, the process and
+        the notebook of this journal.
+
+        Raises:
+            RunBusyError: The run is being executed, here or elsewhere.
+            NotFoundError: There is no run `run_id`.
+            JournalWriteError: The home cannot be written.
         """
 
     def put(self, row: Row) -> None:

@@ -82,7 +82,35 @@ create table task (
     output_kind varchar,
     output_bytes bigint,
     blob varchar,
-    error varchar
+    error varchar,
+    fingerprint varchar,             -- of its function, when it ran; its source is in code
+    digest varchar,                  -- of its arguments
+    stale varchar,                   -- why its recorded output may be out of date
+    once boolean not null,           -- never called again if its outcome is lost
+    expires_us bigint,
+    done bigint,                     -- progress, of total
+    total bigint,
+    metrics varchar,                 -- JSON
+    properties varchar,              -- JSON
+    icon varchar
+);
+
+-- What the functions of tasks were, once for each fingerprint in a run.
+create table code (
+    run_id varchar not null,
+    fingerprint varchar not null,
+    source varchar not null          -- JSON
+);
+
+-- What somebody changed by hand, with run.set, run.skip, run.reset.
+create table edit (
+    run_id varchar not null,
+    path varchar not null,
+    action varchar not null check (action in ('set', 'skip', 'reset')),
+    edited_us bigint not null,
+    host varchar,
+    pid integer,
+    notebook varchar
 );
 
 -- Many tasks in a row that were answered from the journal in the latest execution that reached
@@ -220,7 +248,7 @@ from (
         run_id, path, attempts as number, attempt, status,
         attempt_us as started_us, finished_us, error, null::bigint as retry_us
     from task
-    where attempts > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
+    where attempt > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
 )
 order by run_id, path, number;
 
@@ -235,3 +263,15 @@ select
     data
 from log
 order by run_id, logged_us;
+
+create view edits as
+select
+    run_id,
+    path,
+    action,
+    make_timestamptz(edited_us) as edited_at,
+    host,
+    pid,
+    notebook
+from edit
+order by run_id, edited_us;

@@ -17,11 +17,11 @@ import fcntl
 import os
 import socket
 import threading
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -43,11 +43,11 @@ __all__ = [
 
 #: NB. Increment when a reader of the old format would misread the new one.
 FORMAT = 1
-KINDS = ("run", "task", "attempt", "log", "reuse")
+KINDS = ("run", "task", "attempt", "log", "code", "edit", "reuse")
 _CRC_DIGITS = 8
-#: A segment grows by this many bytes at a time, which read as NULs until they are written. A sync
-#: within them takes two thirds of the time of one that has to record a new length, too.
-_RESERVE = 256 << 10
+#: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
+#: long as one that has to record a new length, or that bytes are no longer merely reserved.
+_RESERVE = bytes(256 << 10)
 
 
 def _line(values: Any) -> bytes:
@@ -56,7 +56,7 @@ def _line(values: Any) -> bytes:
         body = orjson.dumps(values)
     except TypeError:
         body = orjson.dumps([valid(value) for value in values])
-    return b"%08x %b\n" % (zlib.crc32(body), body)
+    return b"%08x %b\n" % (crc32(body), body)
 
 
 def valid(value: Any) -> Any:
@@ -71,17 +71,26 @@ class Segment:
         folder: Where segments live.
         durable: Whether `sync` waits for the disk.
         notebook: Whose kernel this is, for the messages of others.
+        rows: What it holds from the beginning: all of it or, if this process dies, none.
 
     Raises:
         JournalWriteError: The segment cannot be made.
     """
 
-    def __init__(self, folder: Path, *, durable: bool, notebook: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool,
+        notebook: str | None = None,
+        rows: Iterable[Row] = (),
+    ) -> None:
         self.name = clock.new_id()
         self.path = folder / f"{self.name}.log"
         self._durable = durable
         self._lock = threading.Lock()
         self._buffer: list[bytes] = [_line(["segment", _header(notebook)])]
+        self._buffer += [_line(record(row)) for row in rows]
         self._end = 0  # bytes that the system has
         self._synced = 0  # bytes that the disk has
         self._reserved = 0  # bytes that the file has room for
@@ -116,7 +125,12 @@ class Segment:
     def put(self, row: Row) -> None:
         """Takes a row, in order; see `Journal.put`."""
         self.records += 1
-        self._buffer.append(_line(record(row)))
+        try:  # as `_line` does, without a call of it for each task
+            body = orjson.dumps(record(row))
+        except TypeError:
+            self._buffer.append(_line(record(row)))
+        else:
+            self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
     def flush(self) -> None:
         """Hands what was put to the system."""
@@ -157,10 +171,10 @@ class Segment:
         del self._buffer[:count]
 
     def _reserve(self, more: int) -> None:
-        self._reserved = self._end + more + _RESERVE
+        self._reserved = self._end + more + len(_RESERVE)
         # Where that much cannot be had, the file grows with each write; a full disk will say so.
-        with contextlib.suppress(OSError, AttributeError):
-            os.posix_fallocate(self._fd, self._end, more + _RESERVE)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
         """Gives the lock back, and the file too if all of it is kept elsewhere."""
@@ -358,7 +372,7 @@ def _parse(line: bytes) -> list[Any] | None:
         return None
     body = line[_CRC_DIGITS + 1 : -1]
     try:
-        if int(line[:_CRC_DIGITS], 16) != zlib.crc32(body):
+        if int(line[:_CRC_DIGITS], 16) != crc32(body):
             return None
         record = orjson.loads(body)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import threading
@@ -15,7 +16,8 @@ from nbtasks.errors import JournalError, NotFoundError, RunBusyError, Unreadable
 from nbtasks.journal import fold
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER, Journal
-from nbtasks.model import ReuseRow, Status, TaskRow
+from nbtasks.journal.wal import FORMAT
+from nbtasks.model import EditRow, ReuseRow, Status, TaskRow
 
 RUNS = [
     "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
@@ -32,7 +34,8 @@ ATTEMPTS = [
     "error_type", "error_message", "traceback", "retry_at",
 ]  # fmt: skip
 LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
-VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS}
+EDITS = ["run_id", "path", "action", "edited_at", "host", "pid", "notebook"]
+VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS}
 
 PATH, STATUS, EXECUTION, REUSED = 1, 4, 5, 6  # in the tuples of tasks
 
@@ -205,6 +208,86 @@ class TestEveryJournal:
             run = journal.claim(rows.claim()).run
             assert run.executions == executions
             journal.release(run)
+
+    def test_forgets_how_the_last_execution_ended_when_the_next_begins(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        run.status, run.output, run.output_kind, run.error = "FAILED", "1", "json", "{}"
+        journal.release(run)
+
+        journal.claim(rows.claim())
+
+        assert [(r.output, r.output_kind, r.error) for r in journal.runs()] == [(None, None, None)]
+
+    def test_makes_a_run_with_the_tasks_it_is_given(self, journal, rows):
+        claim = rows.claim()
+        given = TaskRow(claim.make.run_id, "a", 3, status="COMPLETED", output="1", execution=0)
+
+        opened = journal.claim(dataclasses.replace(claim, rows=[given]))
+
+        assert list(opened.tasks) == ["a"]
+        assert [TaskRow(*row) for row in journal.tasks(opened.run.run_id)] == [given]
+
+    # -- amending ---------------------------------------------------------------------------------
+
+    def test_writes_what_a_change_gives_and_counts_no_execution(self, journal, rows):
+        run = rows.finished(journal, tasks=2)
+        seen = []
+
+        def change(found, tasks):
+            seen.append((found.run_id, [row[PATH] for row in tasks]))
+            yield rows.task(run, "t2", 2, output="2")
+            yield rows.task(run, "t3", 3, status="SKIPPED")
+            yield EditRow(run.run_id, "t2", "set", 7)
+
+        journal.amend(run.run_id, change)
+
+        assert seen == [(run.run_id, ["t1", "t2"])]
+        found = [TaskRow(*row) for row in journal.tasks(run.run_id)]
+        assert [(row.path, row.status, row.output) for row in found] == [
+            ("t1", "COMPLETED", None),
+            ("t2", "COMPLETED", "2"),
+            ("t3", "SKIPPED", None),
+        ]
+        assert [(r.status, r.executions) for r in journal.runs()] == [("COMPLETED", 1)]
+        edits = journal.query("select path, action, host, pid from edits")
+        assert edits.values.tolist() == [["t2", "set", os.uname().nodename, os.getpid()]]
+
+    def test_gives_an_amended_task_to_the_next_execution(self, journal, rows):
+        run = rows.finished(journal, tasks=1)
+        journal.amend(run.run_id, lambda *_: [rows.task(run, "t1", 1, output="2")])
+
+        opened = journal.claim(rows.claim())
+        journal.put(rows.task(opened.run, "t1", 1, output="3"))
+        journal.release(opened.run)
+
+        assert opened.answers["t1"][ANSWER.index("output")] == "2"
+        assert TaskRow(*journal.tasks(run.run_id)[0]).output == "3"
+
+    def test_amends_no_run_that_is_being_executed(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        with pytest.raises(RunBusyError, match="this very process"):
+            journal.amend(run.run_id, lambda *_: pytest.fail("it was asked all the same"))
+
+        journal.release(run)
+        journal.amend(run.run_id, lambda *_: [])
+
+    def test_says_which_run_it_cannot_amend(self, journal):
+        with pytest.raises(NotFoundError, match="'no-such-run'"):
+            journal.amend("no-such-run", lambda *_: [])
+
+    def test_writes_nothing_of_a_change_that_fails(self, journal, rows):
+        run = rows.finished(journal, tasks=1)
+
+        def change(*_):
+            yield rows.task(run, "t1", 1, output="2")
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            journal.amend(run.run_id, change)
+
+        assert TaskRow(*journal.tasks(run.run_id)[0]).output is None
+        assert journal.claim(rows.claim()).run.executions == 2
 
     # -- what it gives of an earlier execution ----------------------------------------------------
 
@@ -430,7 +513,7 @@ class TestEveryJournal:
                 pytest.fail(f"it took {sql!r}")
 
         assert [run.key for run in journal.runs()] == ["k"]
-        assert journal.query("select format from meta").format.tolist() == [1]
+        assert journal.query("select format from meta").format.tolist() == [FORMAT]
         assert sorted(path.name for path in tmp_path.iterdir()) == before
 
     def test_says_what_is_wrong_with_a_query(self, journal):
@@ -448,7 +531,8 @@ class TestEveryJournal:
         assert list(journal.query(f"from {view}").columns) == VIEWS[view]
         empty = journal.query(f"from {view}").dtypes.to_dict()
         run = journal.claim(rows.claim()).run
-        journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1))
+        journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1, attempt=1))
+        journal.put(EditRow(run.run_id, "a", "reset", 1))
         journal.put(rows.log(run, "hello"))
         journal.release(run)
 
@@ -457,7 +541,7 @@ class TestEveryJournal:
         assert list(frame.columns) == VIEWS[view]
         assert len(frame) >= 1
         dtypes = frame.dtypes.to_dict()
-        if view != "logs":
+        if view not in ("logs", "edits"):
             assert str(dtypes["status"]) == str(empty["status"]) == "category"
             assert str(dtypes["duration"]).startswith("timedelta64")
         times = {name for name in dtypes if name.endswith("_at")}

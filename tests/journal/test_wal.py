@@ -353,10 +353,14 @@ def test_a_segment_has_room_for_what_comes_and_gives_it_back(tmp_path):
 
 
 def test_a_disk_that_gives_no_room_ahead_is_written_all_the_same(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(95, "Operation not supported")
+    write = os.pwrite
 
-    monkeypatch.setattr("os.posix_fallocate", refuse)
+    def refuse(fd, data, offset):
+        if not data.strip(b"\0"):
+            raise OSError(28, "No space left on device")
+        return write(fd, data, offset)
+
+    monkeypatch.setattr("os.pwrite", refuse)
     segment = Segment(tmp_path, durable=True)
     segment.put(log("one"))
     segment.sync()

@@ -2,29 +2,28 @@
 replayed after every task, and crashed at every write of the journal.
 
 A scenario is written once, as an `async def body(io, world)`. For the synchronous face it is
-driven through an io whose calls block, by a job that is a plain `def`.
+driven through an io whose calls block, by a job that is a plain `def`. It may have `STEPS`: what
+somebody does with the run each time it has come to an end, before it is executed again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import engine, keys
-from nbtasks.journal.home import HomeJournal
-from nbtasks.journal.memory import MemoryJournal
+from nbtasks import calls, keys
 from nbtasks.journal.port import Journal
 from nbtasks.model import Row, Status, TaskRow, values
-from nbtasks.testing import Crash, CrashingJournal, FakeClock, use_journal
+from nbtasks.testing import CrashingJournal, FakeClock, use_journal
 
 MAX_EXECUTIONS = 400
+#: The payload of every scenario.
+PAYLOAD = {"carriers": ["AA", "BB"], "rows": 3}
 
 
 @dataclass
@@ -38,6 +37,11 @@ class Expect:
         statuses: The status of each task in the end; by path, in the order of their start.
         seconds: How much time passes, at least, when nothing crashes.
         sync: Whether it has a form for `def` bodies.
+        ends: The status of the run in the end, if it is neither COMPLETED nor, with `raises`,
+            FAILED.
+        reruns: How often the user runs it again after it has failed.
+        logs: The lines of the body, each written once, and those of tasks as "path: message",
+            each written at least once. Not looked at if None.
     """
 
     output: Any = None
@@ -46,13 +50,30 @@ class Expect:
     statuses: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     sync: bool = True
+    ends: str | None = None
+    reruns: int = 0
+    logs: list[str] | None = None
 
 
 class World:
-    """What outlives an execution of a scenario: who was called, and what was acknowledged."""
+    """What outlives an execution of a scenario: who was called, and what was acknowledged.
+
+    Attributes:
+        sync: Whether it is played by a `def` job.
+        calls: How often each task's function was called; by path.
+        notes: Whatever a scenario wants to remember.
+        payload: What the body was given.
+        ctx: What the body was given.
+        execution: Which execution of the run this is, from 1.
+        failures: How often the user saw it fail so far, and ran it again.
+    """
+
+    payload: Any
+    ctx: nb.Context
 
     def __init__(self, *, sync: bool) -> None:
         self.sync = sync
+        self.failures = 0
         self.calls: collections.Counter[str] = collections.Counter()
         self.again: list[str] = []  # paths that were called after they had been acknowledged
         self._acknowledged: set[str] = set()
@@ -79,8 +100,22 @@ class World:
         """The io of the task that calls this."""
         return Awaited(nb.current_io(), self)
 
+    @property
+    def execution(self) -> int:
+        return self.ctx.run.execution
+
     def acknowledge(self, path: str) -> None:
+        """With all below it: of a map's items only their map tells."""
         self._acknowledged.add(path)
+        self._acknowledged.update(called for called in self.calls if called.startswith(path + "/"))
+
+    def forget(self, *paths: str) -> None:
+        """These tasks may be called again, with all below them."""
+        self._acknowledged = {
+            known
+            for known in self._acknowledged
+            if not any(known == path or known.startswith(f"{path}/") for path in paths)
+        }
 
 
 class Awaited:
@@ -91,24 +126,33 @@ class Awaited:
         self.logger = io.logger
 
     def run_task(self, key: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        scope = engine.current.get()
+        scope = calls.current.get()
         assert scope is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
-        return self._answer(
-            keys.join(scope.path, key), self._io.run_task, key, fn, *args, **options
-        )
+        # Which number a numbered key gets is for io to say.
+        place = None if type(key) is keys.Numbered else (scope.path, key)
+        return self._answer(place, self._io.run_task, key, fn, *args, **options)
 
-    def wait(self, key: Any, seconds: float) -> Any:
-        return self._answer(None, self._io.wait, key, seconds)
+    def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
+        scope = calls.current.get()
+        assert scope is not None
+        if self._world.sync and inspect.iscoroutinefunction(fn):
+            fn = _blocking(fn)
+        return self._answer((scope.path, key), self._io.map, key, fn, items, **options)
 
-    async def _answer(self, path: str | None, call: Any, *args: Any, **options: Any) -> Any:
+    def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
+        return self._answer(None, self._io.wait, key, seconds, **until)
+
+    async def _answer(
+        self, place: tuple[str, Any] | None, call: Any, *args: Any, **options: Any
+    ) -> Any:
         answer = call(*args, **options)
         if inspect.isawaitable(answer):
             answer = await answer
-        if path is not None:
-            self._world.acknowledge(path)
+        if place is not None:
+            self._world.acknowledge(keys.join(*place))
         return answer
 
 
@@ -130,13 +174,15 @@ def make_job(body: Any, world: World) -> nb.Job:
     if world.sync:
 
         @nb.job("scenario")
-        def sync_job(io: nb.SyncIO) -> Any:
+        def sync_job(payload: Any, io: nb.SyncIO, ctx: nb.Context) -> Any:
+            world.payload, world.ctx = payload, ctx
             return _finish(body(Awaited(io, world), world))
 
         return sync_job
 
     @nb.job("scenario")
-    async def async_job(io: nb.AsyncIO) -> Any:
+    async def async_job(payload: Any, io: nb.AsyncIO, ctx: nb.Context) -> Any:
+        world.payload, world.ctx = payload, ctx
         return await body(Awaited(io, world), world)
 
     return async_job
@@ -166,47 +212,83 @@ class RestartingJournal(CrashingJournal):
 
 @dataclass
 class Outcome:
-    """How a scenario ended."""
+    """How a scenario ended, and how many writes each execution made that did not crash."""
 
     output: Any
     error: BaseException | None
     world: World
     executions: int
     seconds: float
-    writes: int
+    writes: list[int]
+    key: str
 
 
-def play(body: Any, journal: Journal, *, sync: bool, die: Any = None) -> Outcome:
+Step = Callable[[nb.Run, World], None]
+
+
+def play(
+    body: Any,
+    journal: Journal,
+    *,
+    sync: bool,
+    die: Any = None,
+    reruns: int = 0,
+    key: str = "scenario",
+    steps: Sequence[Step] = (),
+) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
     Args:
         body: The scenario.
         journal: The journal that survives.
         sync: Whether by a `def` job.
-        die: Wraps the journal for one execution; given its number, from 1.
+        die: Wraps the journal for one life of the process; given its number, from 1.
+        reruns: How often the user runs it again after it has failed.
+        key: Which run of the scenario.
+        steps: What is done at each end before it is executed again; repeated where it crashed.
     """
     world = World(sync=sync)
+    todo = list(steps)
+    ended = False
     output: Any = None
+    writes: list[int] = []
     with FakeClock() as clock:
         began = clock.now()
         for number in range(1, MAX_EXECUTIONS):
             wrapped = die(journal, number) if die else CrashingJournal(journal)
             error: BaseException | None = None
             with use_journal(wrapped):
+                job = make_job(body, world)
                 try:
-                    output = make_job(body, world).run().output
-                except Crash:
-                    continue
-                except asyncio.CancelledError:
-                    if wrapped.crashed:
-                        continue
+                    output = None
+                    while todo or not ended:
+                        if ended:
+                            todo[0](nb.last_run(), world)
+                            todo.pop(0)
+                            ended = False
+                        error = None
+                        try:
+                            output = job.run(PAYLOAD, key=key).output
+                        except Exception:
+                            if wrapped.crashed or not todo:
+                                raise
+                        ended = True
+                except KeyboardInterrupt:
                     raise
-                except Exception as raised:  # noqa: BLE001 - whatever the scenario raises
+                except BaseException as raised:  # whatever it raises, or groups with a Crash
                     if wrapped.crashed:
                         continue
+                    if not isinstance(raised, Exception | SystemExit):
+                        raise
                     error = raised
+            ended = True
+            writes.append(wrapped.writes)
+            if error is not None and world.failures < reruns:
+                world.failures += 1
+                ended = False
+                continue
             seconds = (clock.now() - began).total_seconds()
-            return Outcome(output, error, world, number, seconds, wrapped.writes)
+            return Outcome(output, error, world, number, seconds, writes, key)
     raise AssertionError(f"not at its end after {MAX_EXECUTIONS} executions")
 
 
@@ -219,21 +301,30 @@ def check(outcome: Outcome, journal: Journal, expect: Expect) -> None:
     else:
         assert isinstance(outcome.error, expect.raises), repr(outcome.error)
     assert outcome.world.again == [], "a function was called after its output was acknowledged"
-    (run,) = journal.runs()
-    assert run.status == ("COMPLETED" if expect.raises is None else "FAILED")
+    (run,) = [run for run in journal.runs() if run.key == outcome.key]
+    assert run.status == (expect.ends or ("FAILED" if expect.raises else "COMPLETED"))
     rows = [TaskRow(*row) for row in journal.tasks(run.run_id)]
     assert {row.path: row.status for row in rows} == expect.statuses
     assert [row.seq for row in rows] == sorted({row.seq for row in rows})
     assert values(run)[0] == run.run_id
+    if expect.logs is not None:
+        _check_logs(journal, run.run_id, expect.logs)
 
 
-def journals(tmp_path: Path) -> dict[str, Callable[[], Journal]]:
-    """Both journals, by name."""
-    count = iter(range(10_000))
-    return {
-        "memory": MemoryJournal,
-        "home": lambda: HomeJournal(tmp_path / f"home-{next(count)}", durable=False),
-    }
+def _check_logs(journal: Journal, run_id: str, expected: list[str]) -> None:
+    found = journal.query(
+        "select coalesce(path, '') as path, message from logs where run_id = ?", [run_id]
+    )
+    lines = [f"{path}: {text}" if path else text for path, text in found.to_numpy().tolist()]
+    assert set(lines) == set(expected)
+    of_body = [line for line in lines if ": " not in line]
+    assert sorted(of_body) == sorted(line for line in expected if ": " not in line)
+
+
+def steps_of(case: ModuleType) -> Sequence[Step]:
+    """What somebody does with the run in a case's module."""
+    steps: Sequence[Step] = getattr(case, "STEPS", ())
+    return steps
 
 
 def expectation(case: ModuleType) -> Expect:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,13 +13,26 @@ from typing import Any
 import pytest
 
 from nbtasks import keys
-from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import CrashingJournal
-from tests.scenarios.harness import RestartingJournal, check, expectation, journals, play
+from tests.scenarios.harness import (
+    Outcome,
+    RestartingJournal,
+    check,
+    expectation,
+    play,
+    steps_of,
+)
+from tests.scenarios.stores import NAMES, Store, make_blank, store
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
+#: At how many writes a scenario is crashed: in memory mostly at every one; on disk, where a start
+#: takes fifty times as long, at some that differ from scenario to scenario.
+POINTS = {"memory": 25, "home": 2}
+#: After how many tasks a scenario is started again, likewise. Most have less than ten.
+RESTARTS = {"memory": 25, "home": 10}
 
 
+@functools.cache
 def _load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"case_{path.stem}", path)
     assert spec is not None
@@ -59,81 +75,96 @@ def sync(form: tuple[ModuleType, str]) -> bool:
     return form[1] == "sync"
 
 
-@pytest.fixture(params=["memory", "home"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return journals(tmp_path)[request.param]
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_blank(tmp_path_factory.mktemp("blank") / "journal.duckdb")
 
 
-def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: Any) -> None:
+@pytest.fixture(params=NAMES)
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def make(kind: str, tmp_path: Path, blank: Path) -> Iterator[Store]:
+    with store(kind, tmp_path, blank) as make:
+        yield make
+
+
+def run(case: ModuleType, journal: Any, *, sync: bool, **how: Any) -> Outcome:
+    how = {"steps": steps_of(case), "reruns": expectation(case).reruns, **how}
+    return play(case.body, journal, sync=sync, **how)
+
+
+def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: Store) -> None:
     journal, expect = make(), expectation(case)
 
-    outcome = play(case.body, journal, sync=sync)
+    outcome = run(case, journal, sync=sync)
 
     check(outcome, journal, expect)
     assert dict(outcome.world.calls) == expect.calls
     assert outcome.seconds >= expect.seconds
     started = [row[1] for row in journal.tasks(journal.runs()[0].run_id)]
     assert siblings(started) == siblings(list(expect.statuses))
-    journal.close()
 
 
 def test_executed_again_it_calls_nothing_that_completed(
-    case: ModuleType, sync: bool, make: Any
+    case: ModuleType, sync: bool, make: Store
 ) -> None:
     journal, expect = make(), expectation(case)
-    play(case.body, journal, sync=sync)
+    run(case, journal, sync=sync)
 
-    again = play(case.body, journal, sync=sync)
+    again = run(case, journal, sync=sync, steps=())
 
     check(again, journal, expect)
     if expect.raises is None:
         assert not again.world.calls
         assert again.seconds == 0
-    journal.close()
 
 
 def test_replayed_after_every_task_it_comes_to_the_same(
-    case: ModuleType, sync: bool, make: Any
+    case: ModuleType, sync: bool, kind: str, make: Store
 ) -> None:
     journal, expect = make(), expectation(case)
 
-    # On disk each start costs a tenth of a second, so there it is after every fourth task.
-    after = 1 if make is MemoryJournal else 4
-    outcome = play(
-        case.body,
-        journal,
-        sync=sync,
-        die=lambda inner, _: RestartingJournal(inner, after=after),
+    after = max(1, -(-len(expect.statuses) // RESTARTS[kind]))
+    outcome = run(
+        case, journal, sync=sync, die=lambda inner, _: RestartingJournal(inner, after=after)
     )
 
     check(outcome, journal, expect)
-    journal.close()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_crashed_at_any_write_it_comes_to_the_same(
-    case: ModuleType, sync: bool, make: Any, when: Any
+    case: ModuleType, sync: bool, kind: str, make: Store, when: Any
 ) -> None:
-    expect = expectation(case)
-    writes = play(case.body, make(), sync=sync).writes
-    assert writes > 0
+    expect, journal = expectation(case), make()
+    points = kill_points(case, sync=sync)
+    assert points
 
-    # On disk each start costs a tenth of a second, so there it is in the middle and at the end.
-    for n in _spread(writes) if make is MemoryJournal else [(writes + 1) // 2, writes]:
-        journal = make()
-        outcome = play(
-            case.body,
+    for execution, write in spread(points, POINTS[kind], case.__name__ + when):
+        outcome = run(
+            case,
             journal,
             sync=sync,
-            die=lambda inner, number, n=n: CrashingJournal(
-                inner, at=n if number == 1 else 0, when=when
+            key=f"{execution} {write}",
+            die=lambda inner, number, at=(execution, write): CrashingJournal(
+                inner, at=at[1] if number == at[0] else 0, when=when
             ),
         )
         check(outcome, journal, expect)
-        journal.close()
 
 
-def _spread(writes: int, most: int = 25) -> list[int]:
-    """Every write; of a great many, ones from all over."""
-    step = max(1, writes // most)
-    return sorted({*range(1, writes + 1, step), writes})
+@functools.cache
+def kill_points(case: ModuleType, *, sync: bool) -> list[tuple[int, int]]:
+    """Every execution, and every write in it."""
+    with store("memory", Path(), Path()) as make:
+        writes = run(case, make(), sync=sync).writes
+    return [(n, write) for n, most in enumerate(writes, 1) for write in range(1, most + 1)]
+
+
+def spread(points: list[Any], most: int, name: str) -> list[Any]:
+    """Every point; of many, some from all over, others for another name."""
+    step = max(1, -(-len(points) // most))
+    return points[zlib.crc32(name.encode()) % step :: step] or points[-1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
@@ -27,6 +28,15 @@ class Fetcher:
         return float(len(url))
 
 
+@nb.task(name="Marked", retry=3, retry_on=OSError, timeout=5, once=False, inline=True)
+def marked(text: str) -> int:
+    return int(text)
+
+
+def len_key(url: str) -> list[str | int]:
+    return [url, len(url)]
+
+
 # -- jobs, and the bodies that they are made of ---------------------------------------------------
 
 
@@ -36,11 +46,25 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(loaded, list[int])
     assert_type(io.run_task(["load", 2], load, 3, name="Load", retry=3), list[int])
     assert_type(io.run_task("parse", int, "42", retry=nb.Retry.standard()), int)
+    assert_type(io.run_task(nb.numbered("poll"), load, 3), list[int])
     assert_type(io.run_task("count", lambda: {"rows": len(loaded)}), dict[str, int])
     assert_type(io.run_task("call", Fetcher(), "url"), float)
     # an async function's task gives what its awaitable gives, also to a body that cannot await
     assert_type(io.run_task("fetch", fetch, "url"), bytes)
     assert_type(io.run_task("get", Fetcher().get, "url"), bytes)
+    assert_type(io.run_task("marked", marked, "42", timeout=timedelta(seconds=5)), int)
+    options = nb.TaskOptions(once=True, on_change="rerun", ttl=60, properties={"rows": 3})
+    assert_type(io.run_task("options", load, 3, retry_on=(OSError,), options=options), list[int])
+    assert_type(
+        io.run_task("asked", load, 3, retry=2, retry_on=lambda e: "busy" in str(e)), list[int]
+    )
+    assert_type(io.map("sizes", len, ["a", "b"]), list[int])
+    assert_type(io.map("pages", fetch, ["url"], concurrency=4, key_of=str.lower), list[bytes])
+    assert_type(io.map("marked", marked, iter("12"), key_of=lambda text: ["n", text]), list[int])
+    assert_type(io.map("on", len, ["a"], on=ThreadPoolExecutor(), options=options), list[int])
+    # some may be missing, so what is in the list is not known
+    assert_type(io.map("some", len, ["a", "b"], min_ok=1), list[Any])
+    assert_type(io.map("most", fetch, ["a", "b"], max_failures=1), list[Any])
     io.wait("an hour", 3600)
     io.wait("a day", timedelta(days=1))
     io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
@@ -57,6 +81,9 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.run_task("fetch", fetch, payload[0], retry=2), bytes)
     assert_type(await io.run_task("get", Fetcher().get, payload[0]), bytes)
     assert_type(await io.run_task("call", Fetcher(), payload[0]), float)
+    assert_type(await io.map("sizes", len, ["a", "b"]), list[int])
+    assert_type(await io.map("pages", fetch, payload, concurrency=4, key_of=len_key), list[bytes])
+    assert_type(await io.map("some", fetch, payload, min_ok=1, max_failures=3), list[Any])
     await io.wait("a minute", 60)
     io.logger.info("done")
     assert_type(ctx, nb.Context)
@@ -86,6 +113,7 @@ def wrong(io: nb.SyncIO) -> None:
     # mypy itself tests these: an ignore that is not needed is an error
     io.run_task("load", load(3))  # type: ignore[call-overload]  # a list is no function
     io.run_task(3, load, 3)  # type: ignore[call-overload]  # nor is a number a key
+    io.map("sizes", len, 3)  # type: ignore[call-overload]  # nor is a number iterable
     io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
     nb.job("numbers", version=1)  # type: ignore[arg-type]  # a version is a string
     nb.runs(3)  # type: ignore[arg-type]  # nor is a number a job
@@ -122,6 +150,10 @@ def history(run: nb.Run) -> None:
     assert_type(run.finished_at, datetime | None)
     assert_type(run["fit/AA"], Any)
     assert_type(run[["fit", "AA"]], Any)
+    run.reset("fit/AA")
+    run.reset(["fit", ["fold", 2]])
+    run.set("fit/AA", {"r2": 0.9})
+    run.skip("fit/BB")
     assert_type(run.tasks(), pd.DataFrame)
     assert_type(run.logs(), pd.DataFrame)
     if run.error is not None:
@@ -171,6 +203,14 @@ def failing(io: nb.SyncIO) -> None:
         assert_type(error.run_id, str)
 
 
+def failing_map(io: nb.SyncIO) -> None:
+    try:
+        io.map("load", load, [1, 2])
+    except nb.MapFailed as error:
+        assert_type(error.succeeded, dict[int, Any])
+        assert_type(error.failed, dict[int, nb.TaskFailed])
+
+
 OURS: list[type[nb.NbtasksError]] = [
     nb.TaskFailed,
     nb.JournalError,
@@ -187,7 +227,10 @@ RUNTIME_ERRORS: list[type[RuntimeError]] = [
     nb.WrongFaceError,
     nb.RunBusyError,
     nb.RunEndedError,
+    nb.ExecutorError,
 ]
+FAILED: type[nb.TaskFailed] = nb.MapFailed
+OPTION_ERROR: type[ValueError] = nb.InvalidOptionError
 LOOKUP_ERROR: type[LookupError] = nb.NotFoundError
 TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError
 UNREADABLE: type[nb.UnreadableValueError] = nb.UntrustedValueError

@@ -497,3 +497,53 @@ def test_every_state_has_a_shape_of_its_own_one_cell_wide() -> None:
     assert set(render.SHAPES) == states
     assert max(Counter(render.SHAPES.values()).values()) == 1
     assert all(render._width(shape) == 1 for shape in render.SHAPES.values())
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+def map_of(done: int, total: int, *, seconds: int, reused: int = 0, **fields: Any) -> list[TaskRow]:
+    """A map's row and those of the items that it reused."""
+    row = task(
+        "fit", 1, done=done, total=total, attempt_us=NOW - seconds * S,
+        **({"status": "RUNNING"} | fields),
+    )  # fmt: skip
+    return [row, *(task(f"fit/[{n}]", 2 + n, reused=True) for n in range(reused))]
+
+
+def progress(*rows: TaskRow, status: str = "RUNNING") -> str:
+    return lines(run(status), *rows)[0]
+
+
+def test_a_map_that_runs_says_how_far_and_how_fast_it_is_and_what_is_left() -> None:
+    assert "312/1000, 45/s, 15 s left" in progress(*map_of(312, 1000, seconds=7))
+    assert "2/10, 12/min, 40 s left" in progress(*map_of(2, 10, seconds=10))
+    assert "1/3, 1.0/h, 2 h left" in progress(*map_of(1, 3, seconds=3600))
+    html = render.html(build(run("RUNNING"), map_of(312, 1000, seconds=7)), NOW)
+    assert "312/1000, 45/s, 15 s left" in html
+
+
+def test_what_was_reused_tells_nothing_of_the_speed() -> None:
+    assert "30/40, 1.0/s, 10 s left" in progress(*map_of(30, 40, seconds=10, reused=20))
+    assert "20/40 · 20 subtasks" in progress(*map_of(20, 40, seconds=10, reused=20))
+
+
+def test_a_map_that_ended_early_says_how_far_it_came_and_a_complete_one_nothing() -> None:
+    failed = map_of(312, 1000, seconds=7, status="FAILED", error=failure())
+    assert "312/1000" in progress(*failed, status="FAILED")
+    assert "/s" not in progress(*failed, status="FAILED")
+    done = map_of(1000, 1000, seconds=7, status="COMPLETED")
+    assert "1000" not in progress(*done, status="COMPLETED")
+
+
+def test_a_task_that_failed_after_a_subtask_tells_its_own_error() -> None:
+    rows = [
+        task("a", 1, status="FAILED", error=failure("too many", path="a", cause="a/b")),
+        task("a/b", 2, status="FAILED", error=failure("no rows", path="a/b")),
+        task("c", 3, status="FAILED", error=failure("no rows", path="c/d", cause="c/d")),
+    ]
+    drawn = text(run("FAILED"), *rows)
+
+    assert "ValueError: too many" in drawn
+    assert "ValueError: no rows" in drawn
+    assert "ValueError in c/d" in drawn

@@ -99,6 +99,12 @@ def test_a_child_whose_parents_are_missing_is_kept() -> None:
     ]
 
 
+def test_a_node_knows_how_far_its_task_is() -> None:
+    node = build(run(), [task("fit", 1, done=3, total=10)]).roots[0]
+
+    assert (node.done, node.total) == (3, 10)
+
+
 def test_of_two_rows_for_one_path_the_later_holds() -> None:
     tree = build(run(), [task("a", 1), task("a", 1, status=Status.COMPLETED)])
 

@@ -1,0 +1,111 @@
+"""What an io call says to the engine, and what the engine asks of who drives it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtasks import keys
+
+if TYPE_CHECKING:
+    from nbtasks import sites
+    from nbtasks.engine import Execution
+    from nbtasks.model import TaskRow
+    from nbtasks.options import Policy
+
+__all__ = ["Call", "Commit", "Effect", "Effects", "Invoke", "Scope", "Sleep", "Wait", "current"]
+
+
+class Invoke(NamedTuple):
+    """Call a function of the user's, inside the task of `scope`, of which it is recorded before
+    that it has begun: if this process dies meanwhile, others see that."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+    on: Any = None  # the executor to call it in
+
+
+class Sleep(NamedTuple):
+    """Wait until an instant."""
+
+    due_us: int
+
+
+class Commit:
+    """Go on when everything put so far is durable."""
+
+    __slots__ = ()
+
+
+Effect = Invoke | Sleep | Commit
+Effects = Generator[Effect, Any, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """One io call that makes a task of a function.
+
+    Attributes:
+        key: The task's key, as given.
+        fn: The function.
+        args: Its arguments.
+        site: Where in the user's code the call stands.
+        policy: What holds for the task.
+    """
+
+    key: keys.Key
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    site: sites.Site
+    policy: Policy
+
+
+@dataclass(slots=True)
+class Wait:
+    """One `io.wait` call: its key, how to find the instant it is over, and what people see."""
+
+    key: keys.Key
+    due: Callable[[], int]
+    params: str
+    site: sites.Site
+
+
+@dataclass(slots=True)
+class Scope:
+    """Where a caller is: in the body of a run, or in one attempt of a task.
+
+    Attributes:
+        execution: The execution it belongs to.
+        row: The task's row; None in the body.
+        asynchronous: Whether the caller awaits its io calls.
+        visited: The subtasks called so far, each with the place of the call; None before any.
+        numbers: For each numbered key, the numbers of its next uses; None before any.
+    """
+
+    execution: Execution
+    row: TaskRow | None = None
+    asynchronous: bool = False
+    visited: dict[str, sites.Site] | None = None
+    numbers: dict[str, Iterator[int]] | None = None
+
+    def numbered(self, key: keys.Key) -> keys.Key:
+        """The key of this very call: a numbered one with its number, any other as it is."""
+        if type(key) is not keys.Numbered:
+            return key
+        if self.numbers is None:
+            self.numbers = {}
+        number = next(self.numbers.setdefault(key, itertools.count(1)))
+        return str(key) if number == 1 else f"{key}#{number}"
+
+    @property
+    def path(self) -> str:
+        """The task's path; empty in the body."""
+        return self.row.path if self.row is not None else ""
+
+
+#: Where the running code is. Set around the body and around each task's function.
+current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)

@@ -1,0 +1,208 @@
+"""`io.map` as the two faces of io have it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar, overload
+
+from nbtasks import keys, sites
+from nbtasks.calls import Effects
+from nbtasks.driver import GroupCommit, drive, drive_async, needs_loop
+from nbtasks.engine import Execution
+from nbtasks.maps import Limits, plan
+from nbtasks.options import Policy, TaskOptions
+
+__all__ = ["AsyncMap", "SyncMap"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+KeyOf = Callable[[S], keys.Key]
+
+
+class _HasIO(Protocol):
+    _execution: Execution
+    _policy: Policy
+
+
+class SyncMap:
+    """`io.map` that blocks."""
+
+    _execution: Execution
+    _policy: Policy
+
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Awaitable[T]],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], T],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Any],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[Any]: ...
+    def map(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[Any] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[Any]:
+        """Runs `fn(item)` as a task for each item, several at once, below one task for all.
+
+        Plain functions run in threads, `async def` ones on the loop. Retries and the like are
+        those of `nb.task` on `fn`, and hold for each item. With neither `min_ok` nor
+        `max_failures`, no item may fail. One failure too many starts no further item, lets those
+        that were started finish, and fails the map. Executed again, what completed is kept.
+
+        Args:
+            key: What names the map among its siblings, as in `run_task`.
+            fn: The function of one item.
+            items: The items; listed once, before the first is started.
+            concurrency: How many run at once.
+            key_of: Gives an item's key, below the map's own. Without it the n-th item, counted
+                from 0, has the key `[n]`, so its path is `fit/[0]`: then the order must last.
+            min_ok: How many must succeed. All run, until so many cannot any more.
+            max_failures: How many may fail.
+            on: An executor to call `fn` in: a pool of threads or processes, or a
+                `distributed.Client`. The journal stays here.
+            options: The rarer ones. `params`, `properties` and `icon` are the map's; `once`,
+                `inline` and `on` each item's; the others are for both.
+
+        Returns:
+            What `fn` returned, in the order of the items; None for one that failed and may.
+
+        Raises:
+            MapFailed: Too many items failed.
+            DuplicateKeyError: Two items, or two tasks, have the same key.
+            InvalidKeyError: A key cannot be one.
+            InvalidOptionError: An option has no such value.
+            ExecutorError: The executor could not carry it out.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("map-example")
+        def body(io: nb.SyncIO) -> list[int]:
+            return io.map("length", len, ["AA", "UAL"], key_of=str.lower, concurrency=2)
+
+
+        run = body.run()
+        assert run.output == [2, 3]
+        assert run["length/ual"] == 3
+        ```
+        """
+        limits = Limits(concurrency, min_ok, max_failures)
+        effects = _plan(self, key, fn, items, limits, key_of=key_of, on=on, options=options)
+        return list(drive(effects, self._execution.journal))
+
+
+class AsyncMap:
+    """`io.map` that is awaited."""
+
+    _execution: Execution
+    _policy: Policy
+    _commits: GroupCommit
+
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Awaitable[T]],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], T],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Any],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]: ...
+    def map(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[Any] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """As `SyncIO.map`, awaited."""
+        needs_loop("map")
+        limits = Limits(concurrency, min_ok, max_failures)
+        effects = _plan(
+            self, key, fn, items, limits, key_of=key_of, on=on, options=options, asynchronous=True
+        )
+        return drive_async(effects, self._commits, self._execution.active)
+
+
+def _plan(
+    io: _HasIO, key: keys.Key, fn: Callable[..., Any], items: Iterable[Any], limits: Limits,
+    *, asynchronous: bool = False, **options: Any,
+) -> Effects:  # fmt: skip
+    return plan(
+        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both faces are here
+        site=sites.here(2), asynchronous=asynchronous, **options,
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""A task that was reset runs again, and what stood beside it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbtasks as nb
+from tests.scenarios.harness import Expect, World
+
+
+async def body(io: Any, world: World) -> list[Any]:
+    first = await io.run_task("first", world.returning("kept"))
+    second = await io.run_task("second", world.called)
+    return [first, second > 0]
+
+
+def reset(run: nb.Run, world: World) -> None:
+    world.forget("second")
+    run.reset("second")
+    assert run.status == "COMPLETED"  # as it was, until it is executed
+
+
+STEPS = [reset, reset]
+EXPECT = Expect(
+    output=["kept", True],
+    calls={"first": 1, "second": 3},
+    statuses={"first": "COMPLETED", "second": "COMPLETED"},
+)
