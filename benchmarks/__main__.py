@@ -61,7 +61,8 @@ def main() -> int:
         nb.configure(home=folder / "home")
         print(
             f"nbtasks {nb.__version__}, Python {platform.python_version()}, {os.cpu_count()} CPUs, "
-            f"load {os.getloadavg()[0]:.1f}, a synced append of 300 bytes takes {_disk(folder)}\n"
+            f"load {os.getloadavg()[0]:.1f}, a synced append of 300 bytes takes {_disk(folder)},\n"
+            f"{starts.yardstick()}\n"
         )
         try:
             met = show(_figures(folder, quick=options.quick), lambda line: print(line, flush=True))

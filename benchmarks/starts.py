@@ -14,11 +14,13 @@ from time import monotonic, perf_counter
 from benchmarks import again
 from benchmarks.report import Figure, at_most
 
-__all__ = ["imports", "replay", "resume"]
+__all__ = ["imports", "replay", "resume", "yardstick"]
 
 SCRIPT = Path(again.__file__)
 REPLAYED = 10_000
 RESUMED = 100_000
+#: What tells how fast a machine is, with its time in ms where the absolute targets were set.
+YARDSTICK, THERE = "from pydantic import BaseModel", 63
 #: Children write byte code, as everybody's Python does unless it is told not to.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
@@ -86,9 +88,16 @@ def resume(folder: Path, rounds: int) -> Iterator[Figure]:
             yield at_most(what, median(seconds), target, "{:.2f} s")
 
 
+def yardstick() -> str:
+    """How fast this machine is, against that of the absolute targets."""
+    _import(YARDSTICK)  # the first one writes the byte code
+    here = median(_import(YARDSTICK) for _ in range(5)) * 1e3
+    return f"`{YARDSTICK}` takes {here:.0f} ms (where the targets were set: {THERE} ms)"
+
+
 def imports(rounds: int) -> Iterator[Figure]:
     """`import nbtasks` against pydantic's, each in processes of its own, in turns."""
-    statements = ("import nbtasks", "from pydantic import BaseModel")
+    statements = ("import nbtasks", YARDSTICK)
     seconds: dict[str, list[float]] = {statement: [] for statement in statements}
     for turn in range(rounds + 1):
         for statement in statements:
@@ -97,7 +106,7 @@ def imports(rounds: int) -> Iterator[Figure]:
                 seconds[statement].append(took)
     mine, theirs = (median(seconds[statement]) for statement in statements)
     yield at_most(
-        "`import nbtasks` against `from pydantic import BaseModel`",
+        f"`import nbtasks` against `{YARDSTICK}`",
         mine / theirs,
         1.5,
         "{:.2f} x",

@@ -100,7 +100,7 @@ async def _awaited(value: Any) -> Any:
 def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
     executor = invoke.on
     if not isinstance(executor, Executor):  # a distributed.Client
-        executor = executor.get_executor()
+        executor = executor.get_executor(pure=False)  # two equal calls are two tasks
     if _shares_memory(executor):
         here = invoke._replace(on=None)
         future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, here)

@@ -137,7 +137,8 @@ def chain(error: BaseException | None) -> Iterator[TaskFailed]:
 
 def name_inline(error: Exception) -> None:
     """Names the way out if a function failed only because a worker thread called it."""
-    if not isinstance(error, TaskFailed) and _THREAD_BOUND.search(str(error)):
+    # Of its arguments, since a __str__ of the user's own may fail.
+    if not isinstance(error, TaskFailed) and _THREAD_BOUND.search(" ".join(map(ascii, error.args))):
         error.add_note(_INLINE)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, driver
-from nbtasks.calls import Commit, Effects, Guard, Invoke
+from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
@@ -92,21 +92,30 @@ class _Lanes:
             self._under_way.discard(lane)
             lane.tell(None, raised)
         else:
-            if isinstance(effect, Invoke | Guard):
+            self._carry_out(lane, effect)
+
+    def _carry_out(self, lane: _Lane, effect: Effect) -> None:
+        if isinstance(effect, Commit):
+            self._committing.append(lane)
+        elif isinstance(effect, Invoke | Guard):
+            try:
                 if not (isinstance(effect, Guard) and effect.begun):
                     driver.begin(effect.scope)
-                self._threads.call(lane, effect)
-            elif isinstance(effect, Commit):
-                self._committing.append(lane)
+            except Exception as refused:  # noqa: BLE001 - as of a commit
+                self._go_on(lane, None, refused)
             else:
-                heapq.heappush(self._sleeping, (effect.due_us, next(self._order), lane))
+                self._threads.call(lane, effect)
+        else:
+            heapq.heappush(self._sleeping, (effect.due_us, next(self._order), lane))
 
     def _wait(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
-        """The calls that can go on now; blocks until there is one."""
+        """The calls that can go on now; blocks until there may be one."""
+        before = len(self._under_way)
         yield from self._threads.done()
         if self._committing:
             yield from self._commit()
-            return
+        if len(self._under_way) < before:
+            return  # there is room for the next ones
         due_us = self._sleeping[0][0] if self._sleeping else None
         if self._threads.busy:
             seconds = clock.SLICE  # so that Stop and a due sleeper are looked for in between

@@ -153,12 +153,10 @@ class _Map:
             if lanes:
                 await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            if rest := [lane for lane in lanes if not lane.done()]:
-                for lane in rest:
-                    lane.cancel()
-                await asyncio.wait(rest)
-        for lane in lanes:
-            lane.result()  # what is no `Exception` leaves as it is
+            await _end(lanes)
+        # What is no `Exception` leaves as it is, before that others were cancelled for it.
+        for lane in sorted(lanes, key=asyncio.Task.cancelled):
+            lane.result()
         return tally.outcome()
 
     async def _lane(self, tally: _Tally, todo: Iterator[int], commits: GroupCommit) -> None:
@@ -190,6 +188,16 @@ class _Map:
             )
             drive_many(tasks, self.limits.concurrency, journal)
         return tally.outcome()
+
+
+async def _end(lanes: list[asyncio.Task[None]]) -> None:
+    if rest := [lane for lane in lanes if not lane.done()]:
+        for lane in rest:
+            lane.cancel()
+        await asyncio.wait(rest)
+    for lane in lanes:
+        if not lane.cancelled():
+            lane.exception()  # looked at, so that asyncio does not complain that nobody did
 
 
 class _Tally:

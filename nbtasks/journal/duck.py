@@ -82,7 +82,7 @@ class DuckStore:
 
     def _acquire(self, seconds: float) -> Any:
         """The lock, held; None where there is nothing to hold: no home yet, or a read-only one."""
-        import filelock  # lazily: it brings asyncio and more, and an import must stay light
+        import filelock  # lazily: 10 ms that only who has a home needs to spend
 
         if not self._home.is_dir():
             return None

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import importlib.resources
 import os
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
-_TABLES = ("meta", "segment", "run", "task", "attempt", "log", "code", "edit")
+_TABLES = ("meta", "segment", "run", "task", "reuse", "attempt", "log", "code", "edit")
 _SNAPSHOTS = 5
 
 
@@ -166,6 +163,9 @@ class DatabaseFile:
 
     def _snapshot(self) -> DuckDBPyConnection:
         """A copy in memory of a file that another process may be writing."""
+        import shutil
+        import tempfile
+
         import _duckdb as duckdb
 
         last: Exception | None = None
@@ -203,6 +203,8 @@ class DatabaseFile:
         or without its log. The segments still hold what the log held then, since they are
         removed only afterwards; so whoever removes one goes by what the file says.
         """
+        import shutil  # lazily, here and below: most starts copy nothing and make nothing
+
         import _duckdb as duckdb
 
         draft = self._draft()
@@ -307,6 +309,8 @@ def check_format(con: Connection) -> None:
 
 @functools.cache
 def _schema() -> str:
+    import importlib.resources
+
     return importlib.resources.files("nbtasks.journal").joinpath("schema.sql").read_text()
 
 

@@ -19,6 +19,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"executions": 0},
     "task": {"fatal": False, "reused": False, "failures": 0, "once": False},
 }
+#: Of so many tasks in a row that were answered from the journal, the range is recorded instead of
+#: each one. Fewer are cheaper to change than many ranges to look through.
+LONG_RANGE = 1000
 #: Kinds of rows of which each one stays.
 _ADDED = ("attempt", "log", "code", "edit")
 _TASK_EXECUTION = columns("task").index("execution")
@@ -104,9 +107,19 @@ def write(con: Any, batch: Batch) -> None:
 def _replace(con: Any, table: str, key: list[str], rows: dict[Any, tuple[Any, ...]]) -> None:
     if rows:
         # Deleting by key costs 3 ms at a million rows; a primary key would double the file.
+        if len(rows) == 1:  # as at the end of a replay: an appender costs more than a statement
+            _replace_one(con, table, key, next(iter(rows.values())))
+            return
         with con.appender(table, action="delete", key=key) as appender:
             appender.append_rows([name if isinstance(name, tuple) else (name,) for name in rows])
         _append(con, table, list(rows.values()))
+
+
+def _replace_one(con: Any, table: str, key: list[str], row: tuple[Any, ...]) -> None:
+    same = " and ".join(f"{name} = ${number}" for number, name in enumerate(key, 1))
+    con.execute(f"delete from {table} where {same}", row[: len(key)])  # noqa: S608 - fixed names
+    places = ", ".join("?" * len(row))
+    con.execute(f"insert into {table} values ({places})", row)  # noqa: S608 - as above
 
 
 def _append(con: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -116,12 +129,22 @@ def _append(con: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
 
 
 def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]]) -> None:
-    con.execute(
-        "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "
-        "and exists (from unnest($3::bigint[]) first positional join unnest($4::bigint[]) last "
-        "where seq between first.first and last.last)",
-        [run_id, execution, [pair[0] for pair in ranges], [pair[1] for pair in ranges]],
-    )
+    long = [pair for pair in ranges if pair[1] - pair[0] >= LONG_RANGE - 1]
+    if long:
+        con.execute("delete from reuse where run_id = $1 and execution < $2", [run_id, execution])
+        for first, last in long:
+            con.execute(
+                "insert into reuse select $1, $2, $3, $4 where not exists "
+                "(from reuse where run_id = $1 and execution > $2)",
+                [run_id, execution, first, last],
+            )
+    if short := [pair for pair in ranges if pair not in long]:
+        con.execute(
+            "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "
+            "and exists (from unnest($3::bigint[]) first positional join unnest($4::bigint[]) last "
+            "where seq between first.first and last.last)",
+            [run_id, execution, [pair[0] for pair in short], [pair[1] for pair in short]],
+        )
 
 
 def orphans(con: Any, alive: list[str]) -> list[str]:

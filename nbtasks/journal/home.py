@@ -365,7 +365,7 @@ def _runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> lis
 
 def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from task where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
+        f"select {_TASK_COLUMNS} from task_now where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
     ).fetchall()
     return rows

@@ -113,6 +113,16 @@ create table edit (
     notebook varchar
 );
 
+-- Many tasks in a row that were answered from the journal in the latest execution that reached
+-- them: kept here, so that executing a long run again does not write all of its tasks anew.
+-- The view task_now puts this and the tasks together.
+create table reuse (
+    run_id varchar not null,
+    execution integer not null,
+    first bigint not null,           -- seq
+    last bigint not null
+);
+
 -- The attempts that another one followed. The latest attempt of a task is in its task row.
 create table attempt (
     run_id varchar not null,
@@ -146,6 +156,17 @@ create type task_status as enum
 
 create type attempt_status as enum
     ('RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED');
+
+create view task_now as
+select task.* replace (
+    coalesce(reuse.execution, task.execution) as execution,
+    reuse.execution is not null or task.reused as reused
+)
+from task
+left join reuse
+    on reuse.run_id = task.run_id
+    and reuse.execution > task.execution
+    and task.seq between reuse.first and reuse.last;
 
 create view runs as
 select
@@ -206,7 +227,7 @@ select
     properties,
     metrics,
     seq
-from task
+from task_now as task
 join run on run.run_id = task.run_id
 order by task.run_id, seq;
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
+from nbtasks.journal import fold
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
@@ -259,7 +260,7 @@ class TestEveryJournal:
         journal.put(rows.task(opened.run, "t1", 1, output="3"))
         journal.release(opened.run)
 
-        assert TaskRow(*opened.tasks["t1"]).output == "2"
+        assert opened.answers["t1"][ANSWER.index("output")] == "2"
         assert TaskRow(*journal.tasks(run.run_id)[0]).output == "3"
 
     def test_amends_no_run_that_is_being_executed(self, journal, rows):
@@ -408,7 +409,11 @@ class TestEveryJournal:
             ("error", "once", None): 1,
         }
 
-    def test_marks_the_tasks_that_were_answered_from_it(self, journal, rows):
+    @pytest.mark.parametrize("long_range", [1, 2, 1000])
+    def test_marks_the_tasks_that_were_answered_from_it(
+        self, journal, rows, monkeypatch, long_range
+    ):
+        monkeypatch.setattr(fold, "LONG_RANGE", long_range)
         other = rows.finished(journal, "other", tasks=5)
         rows.finished(journal, tasks=5)
         run = journal.claim(rows.claim()).run
@@ -424,7 +429,9 @@ class TestEveryJournal:
         seen = journal.query("select reused from tasks where run_id = ?", [run.run_id])
         assert seen.reused.tolist() == [True, True, False, True, False]
 
-    def test_shows_marks_of_the_latest_execution_only(self, journal, rows):
+    @pytest.mark.parametrize("long_range", [1, 1000])
+    def test_shows_marks_of_the_latest_execution_only(self, journal, rows, monkeypatch, long_range):
+        monkeypatch.setattr(fold, "LONG_RANGE", long_range)
         rows.finished(journal, tasks=2)
         run = journal.claim(rows.claim()).run
         journal.put(ReuseRow(run.run_id, 2, [(1, 2)]))

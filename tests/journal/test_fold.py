@@ -25,7 +25,7 @@ from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
 
-TABLES = ("run", "task", "attempt", "log")
+TABLES = ("run", "task", "reuse", "attempt", "log")
 
 
 def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
@@ -71,7 +71,13 @@ def histories(draw) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def folded():
+def con():
+    with file.in_memory() as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def folded(con):
     """Gives the tables after a fold of each group of rows."""
 
     def fold_all(*groups: list[Row]) -> dict[str, list[tuple[object, ...]]]:
@@ -86,8 +92,7 @@ def folded():
             con.commit()
         return {table: con.execute(f"from {table} order by all").fetchall() for table in TABLES}
 
-    with file.in_memory() as con:
-        yield fold_all
+    return fold_all
 
 
 @settings(max_examples=30)
@@ -127,6 +132,44 @@ def test_of_two_segments_the_later_execution_wins_in_whatever_order_they_are_rea
 
     assert first == second
     assert [row[4] for row in first.tasks.values()] == ["COMPLETED"]
+
+
+def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_home, rows):
+    """Each execution would else add to DuckDB's log, which every start reads."""
+    journal = open_home()
+    run = rows.finished(journal, tasks=2000)
+    assert journal._duck.fold_now(1.0, settle_above=0)
+    log = home / "journal.duckdb.wal"
+    sizes = []
+    for execution in (2, 3, 4):
+        run = journal.claim(rows.claim()).run
+        journal.put(ReuseRow(run.run_id, execution, [(1, 1500), (1502, 1502)]))
+        run.status = "COMPLETED"
+        journal.release(run)
+        sizes.append(log.stat().st_size)
+
+    assert max(sizes[0], sizes[1] - sizes[0], sizes[2] - sizes[1]) < 4000
+    reused = "select seq, execution from task_now where reused order by seq"
+    wanted = [(seq, 4) for seq in (*range(1, 1501), 1502)]
+    assert plain_read(home, reused) == wanted
+    assert plain_read(home, "select seq, 4 from tasks where reused") == wanted
+    assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
+
+
+@settings(max_examples=30)
+@given(history=histories(), cut=st.integers(0, 30))
+def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, folded, history, cut):
+    marked = (
+        "select task.run_id, path from task_now as task join run using (run_id) "
+        "where reused and execution = executions order by all"
+    )
+    folded(history[:cut], history[cut:])
+    by_rows = con.execute(marked).fetchall()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold, "LONG_RANGE", 1)
+        folded(history[:cut], history[cut:])
+        assert con.execute(marked).fetchall() == by_rows
 
 
 # -- exactly once ---------------------------------------------------------------------------------
@@ -267,7 +310,7 @@ def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, 
 
     other = open_home()
 
-    for table in TABLES:
+    for table in ("run", "task", "attempt", "log"):
         assert other.query(f"select count(*) as n from {table}").n.tolist() == [1], table
     assert segments(home) == []
 

@@ -356,6 +356,26 @@ class FullDisk(MemoryJournal):
             raise nb.JournalWriteError("The disk is full.")
 
 
+class FullWhenItBegins(MemoryJournal):
+    """Refuses the first record of the third item."""
+
+    refused = False
+
+    def flush(self) -> None:
+        if len(calls) == 2 and not self.refused:
+            self.refused = True
+            raise nb.JournalWriteError("The disk is full.")
+
+
+def test_a_disk_that_is_full_when_an_item_begins_ends_the_map_too() -> None:
+    job = nb.job("full disk")(lambda io: io.map("work", note, range(4), concurrency=1))
+    with use_journal(FullWhenItBegins()):
+        with pytest.raises(nb.JournalWriteError, match="full"):
+            job.run()
+        assert calls == [0, 1]
+        assert job.run().output == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_full_disk_ends_the_map_and_is_no_failure_of_an_item(asynchronous: bool) -> None:
     journal = FullDisk()
@@ -409,6 +429,36 @@ def test_stop_in_the_main_thread_ends_the_items_and_drops_what_they_still_give()
 
     assert sorted(calls) == [0, 1]
     assert nb.last_run().status == "CANCELED"
+    assert nb.tasks().set_index("path").status.to_dict() == dict.fromkeys(
+        ["work", "work/[0]", "work/[1]"], "CANCELED"
+    )
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_is_no_error_leaves_a_map_as_it_is_and_ends_the_other_items(
+    asynchronous: bool,
+) -> None:
+    there = threading.Event()
+
+    def work(n: int) -> None:
+        if n == 0:
+            there.wait(20)
+            raise nb.Cancelled("enough")
+        there.set()
+        threading.Event().wait(20)
+
+    async def awaited_work(n: int) -> None:
+        if n == 1:
+            raise nb.Cancelled("enough")
+        await asyncio.sleep(60)
+
+    async def awaited(io: nb.AsyncIO) -> None:
+        await io.map("work", awaited_work, range(9), concurrency=2)
+
+    body = awaited if asynchronous else lambda io: io.map("work", work, range(9), concurrency=2)
+    with pytest.raises(nb.Cancelled, match="enough"):
+        run(body)
+
     assert nb.tasks().set_index("path").status.to_dict() == dict.fromkeys(
         ["work", "work/[0]", "work/[1]"], "CANCELED"
     )
