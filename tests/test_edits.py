@@ -374,7 +374,7 @@ def test_a_loop_of_ten_thousand_numbered_calls_resumes_at_its_end() -> None:
         calls.append(n)
         return n
 
-    @nb.job("polling")
+    @nb.job("polling", on_change="ignore")  # of `stop_at`, which stands for the world
     def body(io: nb.SyncIO) -> int:
         return sum(io.run_task(nb.numbered("poll"), poll, n) for n in range(10_001))
 

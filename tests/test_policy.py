@@ -553,7 +553,7 @@ def test_an_output_is_computed_anew_when_its_time_is_over(fake: FakeClock) -> No
         io.run_task("static", calls.append, "static")
         return len(calls)
 
-    @nb.job("rates")
+    @nb.job("rates", on_change="ignore")  # of `calls`, which is handed to a task
     def body(io: nb.SyncIO) -> int:
         return io.run_task("rates", rates, options=nb.TaskOptions(ttl=60))
 
@@ -573,7 +573,7 @@ def test_an_output_is_computed_anew_when_its_time_is_over(fake: FakeClock) -> No
 
 def test_the_ttl_of_the_call_counts_not_the_one_of_then(fake: FakeClock) -> None:
     def make(ttl: float | None) -> nb.Job:
-        @nb.job("ttl")
+        @nb.job("ttl", on_change="ignore")  # of `calls`, which is handed to the task
         def body(io: nb.SyncIO) -> None:
             io.run_task("task", calls.append, 1, options=nb.TaskOptions(ttl=ttl))
 
@@ -596,7 +596,7 @@ def test_what_fails_when_computed_anew_has_no_output_any_more(fake: FakeClock) -
             raise ValueError("gone")
         return 7
 
-    @nb.job("rates")
+    @nb.job("rates", on_change="ignore")  # of `calls`, which is handed to a task
     def body(io: nb.SyncIO) -> int:
         return io.run_task("rates", rates, options=nb.TaskOptions(ttl=60))
 

@@ -55,14 +55,14 @@ for number in range(KILLS + 1):
     heard()
 """
 
-SYNC_CELL = """%%job killed --no-tree
+SYNC_CELL = """%%job killed --no-tree --on-change ignore
 begun()
 for n in range(TASKS):
     assert io.run_task(f"t{n}", lambda: note("ran", n) or n) == n
     note("acknowledged", n)
 """
 
-ASYNC_CELL = """%%job killed --no-tree
+ASYNC_CELL = """%%job killed --no-tree --on-change ignore
 import asyncio
 begun()
 async def call(n):

@@ -92,7 +92,7 @@ def test_a_syntax_error_points_at_its_line_and_nothing_runs(
             "%%job j\nfrom __future__ import annotations\nawait x",
             "line 2: `from __future__ import annotations` cannot stand in a %%job cell",
         ),
-        ("%%job j --on-change warn\nx = 1", "has no option --on-change. It takes --name,"),
+        ("%%job j --retries 3\nx = 1", "has no option --retries. It takes --name,"),
         ("%%job\nx = 1", "needs the id of the job first"),
         ("%%job j --payload nope + 1\nx = 1", "--payload nope + 1: NameError: name 'nope' is not"),
         ("%%job j --payload (1\nx = 1", "--payload (1: SyntaxError: '(' was never closed"),

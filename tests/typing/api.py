@@ -274,6 +274,7 @@ JOURNAL_ERRORS: list[type[nb.JournalError]] = [
     nb.JournalFormatError,
 ]
 OS_ERROR: type[OSError] = nb.JournalWriteError
-WARNING: type[Warning] = nb.JournalDamaged
+WARNINGS: list[type[Warning]] = [nb.JournalDamaged, nb.StaleTaskWarning]
+STALE: type[nb.NbtasksError] = nb.StaleTaskError
 NO_ERROR: type[BaseException] = nb.Interrupt
 INTERRUPT: type[nb.Interrupt] = nb.Cancelled
