@@ -23,6 +23,7 @@ __all__ = [
     "Effects",
     "Guard",
     "Invoke",
+    "Park",
     "Scope",
     "Sleep",
     "Wait",
@@ -63,6 +64,20 @@ class Sleep(NamedTuple):
     """Wait until an instant."""
 
     due_us: int
+    execution: Execution
+
+
+class Park(NamedTuple):
+    """Wait until an instant, or until nothing of the execution goes on: then end it.
+
+    Attributes:
+        due_us: The instant; None for an end of the execution in any case.
+        path: Of the task that waits.
+    """
+
+    due_us: int | None
+    execution: Execution
+    path: str
 
 
 class Commit:
@@ -71,7 +86,7 @@ class Commit:
     __slots__ = ()
 
 
-Effect = Invoke | Guard | Sleep | Commit
+Effect = Invoke | Guard | Sleep | Park | Commit
 Effects = Generator[Effect, Any, Any]
 
 

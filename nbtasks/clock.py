@@ -29,8 +29,9 @@ class Clock(Protocol):
     def micros(self) -> int:
         """The instant now."""
 
-    def sleep_until(self, due_us: int) -> None:
-        """Blocks until `due_us`; returns at once when that is past."""
+    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
+        """Blocks until `due_us`, or until another thread sets `told`; returns at once when that
+        is past."""
 
     async def wait_until(self, due_us: int) -> None:
         """Waits until `due_us` without blocking the loop."""
@@ -49,11 +50,13 @@ class SystemClock:
         """The instant now."""
         return time.time_ns() // 1000
 
-    def sleep_until(self, due_us: int) -> None:
-        """Blocks until `due_us`. Looks at the wall clock again after each slice, so a laptop
-        that slept through the due time goes on as soon as it wakes."""
+    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
+        """Blocks until `due_us` or `told`. Looks at the wall clock again after each slice, so a
+        laptop that slept through the due time goes on as soon as it wakes."""
+        told = told or threading.Event()
         while (left := due_us - self.micros()) > 0:
-            time.sleep(min(SLICE, left / 1e6))
+            if told.wait(min(SLICE, left / 1e6)):
+                return
 
     async def wait_until(self, due_us: int) -> None:
         """Waits until `due_us`, by the wall clock as `sleep_until` does."""

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks import clock, executors, failures, loops, timeouts
-from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, current
+from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, Sleep, current
 from nbtasks.errors import WrongFaceError
 from nbtasks.model import Status
 
@@ -35,7 +35,7 @@ __all__ = [
 _THREADS: Final = 1000
 
 
-def drive(effects: Effects, journal: Journal) -> Any:
+def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch for each effect
     """Carries out the effects of a call by blocking, and gives the call's result."""
     error: BaseException | None = None
     answer = None
@@ -56,8 +56,10 @@ def drive(effects: Effects, journal: Journal) -> Any:
                 if not effect.begun:
                     begin(effect.scope)
                 answer = carry_out(effect)
+            elif isinstance(effect, Sleep):
+                effect.execution.ending.sleep_until(effect.due_us)
             else:
-                clock.current().sleep_until(effect.due_us)
+                effect.execution.parking.block(effect.path, effect.due_us)
         except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
             error = raised
 
@@ -203,8 +205,10 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                         current.reset(token)
                 elif isinstance(effect, Guard):
                     answer = await _guarded_async(effect, commits)
-                else:
+                elif isinstance(effect, Sleep):
                     await clock.current().wait_until(effect.due_us)
+                else:
+                    await effect.execution.parking.wait(effect.path, effect.due_us)
             except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
                 error = raised
             effect = effects.send(answer) if error is None else effects.throw(error)

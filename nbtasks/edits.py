@@ -15,7 +15,17 @@ from nbtasks import codec, keys
 from nbtasks.errors import NotFoundError
 from nbtasks.model import AttemptRow, EditRow, Row, RunRow, Status, TaskRow
 
-__all__ = ["again", "find", "from_on", "missing", "nearest", "put_value", "reset", "since"]
+__all__ = [
+    "again",
+    "cancel",
+    "find",
+    "from_on",
+    "missing",
+    "nearest",
+    "put_value",
+    "reset",
+    "since",
+]
 
 #: Of so many paths the ones most like a mistyped one are looked for.
 _COMPARED: Final = 2000
@@ -90,6 +100,15 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     )
 
 
+def cancel(run: RunRow, tasks: Mapping[str, TaskRow]) -> Iterator[Row]:
+    """Lets a run that nobody executes count as cancelled, with what it waits for. Due times stay,
+    so that executed again it waits what is left of them."""
+    for row in tasks.values():
+        if row.status == Status.WAITING:
+            yield replace(row, status=Status.CANCELED)
+    yield replace(run, status=Status.CANCELED, resume_us=None)
+
+
 def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
     """The rows that let tasks run again, and each of the tasks above them that has its answer
     already: its function is what comes to them."""
@@ -143,8 +162,8 @@ def _below(tasks: Mapping[str, TaskRow], path: str) -> list[str]:
 
 def _attempt(row: TaskRow) -> Iterator[Row]:
     """Its latest attempt as a row of its own, since the task's row will not tell of it any more.
-    In a back-off it has one already."""
-    if row.attempt and row.due_us is None:
+    In a back-off, and where the run was suspended in it, it has one already."""
+    if row.attempt and row.due_us is None and row.status != Status.WAITING:
         status = Status.INTERRUPTED if row.status == Status.RUNNING else row.status
         yield AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, params, sites
-from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, Sleep, Wait, current
+from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, current
+from nbtasks.ending import Ending
 from nbtasks.errors import (
     DuplicateKeyError,
     ExecutorError,
@@ -20,12 +21,14 @@ from nbtasks.errors import (
 from nbtasks.journal.port import ANSWER
 from nbtasks.ledger import Ledger, expired
 from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
 from nbtasks.replay import Action, decide
 from nbtasks.stale import Changes
 from nbtasks.timeouts import Late
 from nbtasks.verdicts import due_after, replaced
+from nbtasks.waits import Waits
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
@@ -56,6 +59,9 @@ class Execution:
         faces: The io objects of this execution; by whether the caller awaits them.
         active: The asyncio tasks in which io calls are under way.
         pending: What executors were asked to do and have not done yet.
+        ending: What ends it early, if anything does.
+        parking: The calls that wait for longer than it should.
+        waits: Its waits.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -67,8 +73,11 @@ class Execution:
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
         self.active: set[Any] = set()
-        self._raising = Raising(self.ledger, self.run)
         self.pending: set[Any] = set()
+        self.ending = Ending()
+        self.parking = Parking(self.run, self.ledger, self.ending)
+        self.waits = Waits(self)
+        self._raising = Raising(self.ledger, self.run)
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -79,9 +88,11 @@ class Execution:
 
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
-        path = self._visit(call.key, call.site, scope)
+        path = self.visit(call.key, call.site, scope)
         ledger, changes, policy = self.ledger, self.changes, call.policy
         if not ledger.knows(path):  # the most frequent case of all
+            if self.waits.budget is not None:
+                yield from self.waits.pause(path)
             row = ledger.add(path, policy.name)
         else:
             recorded = ledger.completed(path, policy.ttl_us)
@@ -91,7 +102,9 @@ class Execution:
             action = self._action(call, known, changed=recorded is not None)
             if known is not None and action in _ANSWERS:
                 return self._answer(known, action)
-            row = self._enter(known, path, policy.name, action)
+            if action is not Action.WAIT:
+                yield from self.waits.pause(path)
+            row = self.enter(known, path, policy.name, action)
         row.params = params.describe(call.args)
         if not policy.plain:
             _describe(row, policy.options)
@@ -118,11 +131,11 @@ class Execution:
             raise self._raising.recorded(row)
         return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901 - one frame, for its speed
         policy = call.policy
         while True:
             if row.due_us is not None:
-                yield from self._rest(row)
+                yield from self.waits.rest(row)
             self._begin(row)
             error: Exception | None = None
             value, late = None, False
@@ -142,11 +155,9 @@ class Execution:
             except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
                 error = raised
             except BaseException:
-                self._cancel(row)
-                self.ledger.disown(row)  # a thread may go on
-                self.journal.sync()
+                self._leave(row)
                 raise
-            self._refuse_given_up(row)
+            self.refuse_given_up(row)
             if error is None:
                 yield Commit()
                 return value
@@ -185,7 +196,7 @@ class Execution:
         if due_us is not None:
             self._back_off(row, failure, due_us)
             return
-        self._end(row, Status.FAILED, failures.dumps(failure))
+        self.end(row, Status.FAILED, failures.dumps(failure))
         yield Commit()
         raise self._raising.first(row, failure, error)
 
@@ -217,50 +228,24 @@ class Execution:
         self._free(row.path)
         self.ledger.put(row)
 
-    def _rest(self, row: TaskRow) -> Effects:
-        """Waits until the row is due. Stopped meanwhile, it keeps its due time."""
-        assert row.due_us is not None  # noqa: S101 - it waits
-        try:
-            yield Commit()
-            yield Sleep(row.due_us)
-        except BaseException:
-            row.status = Status.CANCELED
-            self.ledger.put(row)
-            self.journal.sync()
-            raise
-        self._refuse_given_up(row)
-
-    def wait(self, wait: Wait, scope: Scope) -> Effects:
-        """A task that only waits. Its due time is recorded, so a restart waits what is left."""
-        path = self._visit(wait.key, wait.site, scope)
-        if (answer := self.ledger.completed(path)) is not None:
-            self.ledger.answer(path, answer)
-            return
-        row = self.ledger.row(path)
-        action = decide(row)
-        if action is Action.REUSE and row is not None:
-            self.ledger.reuse(row)
-            return
-        row = self._enter(row, path, None, action)
-        if row.due_us is None:
-            row.due_us, row.params = wait.due(), wait.params
-        row.status = Status.WAITING
-        self.ledger.put(row)
-        yield from self._rest(row)
-        row.due_us = None
-        self._end(row, Status.COMPLETED, None)
-        yield Commit()
-
     # -- the steps of a task --------------------------------------------------------------------
 
-    def _visit(self, key: keys.Key, site: sites.Site, scope: Scope) -> str:
+    def visit(self, key: keys.Key, site: sites.Site, scope: Scope) -> str:
+        """The path of a call in a scope, if it may be made there.
+
+        Raises:
+            Interrupt: The execution is to end.
+            RunEndedError: It has ended, or the attempt that calls was given up.
+            DuplicateKeyError: A sibling has the key.
+        """
+        self.ending.check()
         if not self.is_open:
             raise RunEndedError(
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
         if scope.row is not None:
-            self._refuse_given_up(scope.row)
+            self.refuse_given_up(scope.row)
         path = keys.join(scope.path, scope.numbered(key))
         if scope.visited is None:
             scope.visited = {}
@@ -276,14 +261,16 @@ class Execution:
             )
         return path
 
-    def _enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+    def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+        """The row of a task that is about to do what `decide` said."""
         if row is None:
             return self.ledger.add(path, name)
         if row.execution == self.run.executions and row.status in _UNDER_WAY:
             row = self.ledger.disown(row)  # its parent's last attempt has left it behind
             row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:
-            if row.attempt:  # none since it was reset or set by hand
+            # None since it was reset or set by hand; kept already if the run was suspended in it.
+            if row.attempt and row.status != Status.WAITING:
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
             row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
@@ -307,19 +294,32 @@ class Execution:
 
     def _complete(self, row: TaskRow, value: object, ttl_us: int | None) -> None:
         self.ledger.keep_value(row, value)
+        self.waits.progressed = True
         if ttl_us is not None:
             row.expires_us = clock.micros() + ttl_us
-        self._end(row, Status.COMPLETED, None)
+        self.end(row, Status.COMPLETED, None)
+
+    def _leave(self, row: TaskRow) -> None:
+        """Ends an attempt that came to nothing, since the execution is stopped or suspended."""
+        if self.waits.suspended and not row.once and row.status == Status.RUNNING:
+            self.ledger.archive(row, Status.CANCELED, clock.micros(), None, None)
+            row.status = Status.WAITING
+            self.ledger.put(row)
+        else:
+            self._cancel(row)
+            self.ledger.disown(row)  # a thread may go on
+        self.journal.sync()
 
     def _cancel(self, row: TaskRow) -> None:
         if row.status == Status.RUNNING:
-            self._end(row, Status.CANCELED, None)
+            self.end(row, Status.CANCELED, None)
 
-    def _end(self, row: TaskRow, status: Status, error: str | None) -> None:
+    def end(self, row: TaskRow, status: Status, error: str | None) -> None:
+        """Records what a task came to."""
         row.status, row.error, row.finished_us = status, error, clock.micros()
         self.ledger.put(row)
 
-    def _refuse_given_up(self, row: TaskRow) -> None:
+    def refuse_given_up(self, row: TaskRow) -> None:
         """Ends an attempt that another one has followed, or nobody waits for any more."""
         if self.ledger.orphans and not self.ledger.owns(row):
             raise RunEndedError(
@@ -356,6 +356,8 @@ class Execution:
             future.cancel()
         self.ledger.cancel_rest()
         run.status, run.finished_us = status, clock.micros()
+        if status == Status.WAITING:
+            run.finished_us = error = None
         run.error = failures.dumps(failures.of_body(error)) if error is not None else None
         run.output = run.output_kind = run.output_bytes = run.blob = None
         if output is not None:

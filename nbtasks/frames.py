@@ -14,7 +14,7 @@ else:
     # A name for annotations; pandas itself is loaded when a frame is made.
     DataFrame = "pandas.DataFrame"
 
-__all__ = ["DataFrame", "attempts", "logs", "runs", "sql", "tasks"]
+__all__ = ["DataFrame", "attempts", "due", "logs", "runs", "sql", "tasks"]
 
 
 def runs(journal: Journal, job: str | None = None) -> DataFrame:
@@ -35,6 +35,12 @@ def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
 def logs(journal: Journal, run_id: str | None = None) -> DataFrame:
     """The lines of all runs, or of one, in the order of time."""
     return _select(journal, "select * from logs where $1 is null or run_id = $1", run_id)
+
+
+def due(journal: Journal, now_us: int) -> DataFrame:
+    """The suspended runs that can go on by now."""
+    query = "select * from due where resume_at <= make_timestamptz($1)"
+    return _tidy(journal.query(query, [now_us]))
 
 
 def sql(journal: Journal, query: str, params: Any = None) -> DataFrame:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import loops
+from nbtasks import live, loops
 from nbtasks.errors import InvalidJobError, JobBusyError
 from nbtasks.model import Status
 from nbtasks.run import Run
@@ -86,6 +86,16 @@ class Admitted:
         self._hooks = hooks
         self._hold = hold
         self._token: Token[frozenset[str]] | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run, once it has begun."""
+        return self._session.ctx.run.id
+
+    def cancel(self) -> None:
+        """Cancels the execution, if it has begun and not ended."""
+        if hasattr(self._session, "ctx"):
+            live.cancel(self.run_id)
 
     def __enter__(self) -> Session:
         while True:

@@ -75,7 +75,11 @@ class _IO:
                 f'{{"seconds":{span:g}}}',
                 sites.here(2),
             )
-        return self._execution.wait(wait, scope)
+        return self._execution.waits.wait(wait, scope)
+
+    def _yield(self, key: keys.Key) -> Effects:
+        scope = self._execution.scope()
+        return self._execution.waits.yield_(scope.numbered(key), sites.here(2), scope)
 
 
 class SyncIO(SyncMap, _IO):
@@ -172,6 +176,15 @@ class SyncIO(SyncMap, _IO):
         """
         drive(self._wait(key, seconds, until), self._execution.journal)
 
+    def yield_(self, key: keys.Key) -> None:
+        """Ends the execution here, once: the run is WAITING, and can go on at once. Tasks that
+        run side by side with it come to their end first.
+
+        Args:
+            key: As in `run_task`.
+        """
+        drive(self._yield(key), self._execution.journal)
+
 
 class AsyncIO(AsyncMap, _IO):
     """The io of `async def` bodies and of cells with a top-level `await`.
@@ -248,3 +261,8 @@ class AsyncIO(AsyncMap, _IO):
         """As `SyncIO.wait`, awaited."""
         needs_loop("wait")
         return drive_async(self._wait(key, seconds, until), self._commits, self._execution.active)
+
+    def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
+        """As `SyncIO.yield_`, awaited."""
+        needs_loop("yield_")
+        return drive_async(self._yield(key), self._commits, self._execution.active)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtasks import clock, codec, loops, tracebacks
-from nbtasks.errors import InvalidJobError, InvalidPayloadError, NbtasksError
+from nbtasks.errors import InvalidJobError, InvalidPayloadError, NbtasksError, Suspended
 from nbtasks.hooks import Admitted, Hooks, check_limit
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
-from nbtasks.options import OnChange, Policy, TaskOptions
+from nbtasks.options import Duration, OnChange, Policy, TaskOptions
+from nbtasks.parking import Budget
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 
@@ -28,7 +31,9 @@ _MISSING = inspect.Parameter.empty
 class Host(Protocol):
     """What a job needs of the place it runs in."""
 
-    def session(self, claim: Claim, *, policy: Policy, log_level: str, tree: bool) -> Session:
+    def session(
+        self, claim: Claim, *, policy: Policy, log_level: str, tree: bool, budget: Budget | None
+    ) -> Session:
         """The session that executes a claimed run."""
 
     def hold(self, run_id: str) -> Run:
@@ -91,7 +96,14 @@ class Job:
         self.__doc__ = fn.__doc__
 
     def run(
-        self, payload: Any = None, *, key: str | None = None, new: bool = False, tree: bool = True
+        self,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        new: bool = False,
+        max_time: Duration | None = None,
+        suspend_after: Duration | None = None,
+        tree: bool = True,
     ) -> Run:
         """Executes the job's run for a key: the latest one goes on, or a new one begins.
 
@@ -102,45 +114,82 @@ class Job:
             payload: What the body gets; validated by the annotation of its parameter.
             key: What names the run; by default a digest of the payload.
             new: Begin a new run even if there is one.
+            max_time: After so long, in seconds or as a timedelta, no further task starts: those
+                under way end, and the run is suspended. Each execution comes to something new.
+            suspend_after: What would wait for longer than that suspends the run, once nothing
+                else of it goes on.
             tree: Whether the notebook shows the tasks as a tree.
 
         Returns:
-            The run, COMPLETED.
+            The run: COMPLETED; or WAITING, if it was suspended.
 
         Raises:
             Exception: What the body raised.
+            Cancelled: The run was cancelled.
             RunBusyError: The run is being executed, here or elsewhere.
             InvalidPayloadError: The payload does not fit.
             NbtasksError: The job is not enabled.
         """
         try:
             if inspect.iscoroutinefunction(self.fn):
-                done: Run = loops.run(self.arun(payload, key=key, new=new, tree=tree))
+                coroutine = self.arun(
+                    payload, key=key, new=new, max_time=max_time, suspend_after=suspend_after,
+                    tree=tree,
+                )  # fmt: skip
+                done: Run = loops.run(coroutine)
                 return done
             value = self._validate(payload)
-            with self._session(payload, key, new=new, tree=tree) as session:
+            admitted = self._session(
+                payload, key, new=new, budget=Budget.of(max_time, suspend_after), tree=tree
+            )
+            with _until_suspended(admitted), admitted as session:
                 session.value = self.fn(*self._arguments(value, session))
-            return self._host.hold(session.ctx.run.id)
+            return self._host.hold(admitted.run_id)
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
     async def arun(
-        self, payload: Any = None, *, key: str | None = None, new: bool = False, tree: bool = True
+        self,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        new: bool = False,
+        max_time: Duration | None = None,
+        suspend_after: Duration | None = None,
+        tree: bool = True,
     ) -> Run:
-        """As `run`, as a coroutine. A `def` body runs in a worker thread."""
+        """As `run`, as a coroutine. A `def` body runs in a worker thread: when this is cancelled,
+        it ends at its next io call."""
         value = self._validate(payload)
+        admitted = self._session(
+            payload, key, new=new, budget=Budget.of(max_time, suspend_after), tree=tree
+        )
         if not inspect.iscoroutinefunction(self.fn):
-            import anyio.to_thread
+            return await self._aside(admitted, value)
+        with _until_suspended(admitted):
+            async with admitted as session:
+                session.value = await self.fn(*self._arguments(value, session))
+        return self._host.hold(admitted.run_id)
 
-            return await anyio.to_thread.run_sync(
-                lambda: self.run(payload, key=key, new=new, tree=tree), abandon_on_cancel=True
-            )
-        async with self._session(payload, key, new=new, tree=tree) as session:
-            session.value = await self.fn(*self._arguments(value, session))
-        return self._host.hold(session.ctx.run.id)
+    async def _aside(self, admitted: Admitted, value: Any) -> Run:
+        """Executes a `def` body in a worker thread."""
+        import anyio.to_thread
 
-    def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Admitted:
+        def execute() -> None:
+            with _until_suspended(admitted), admitted as session:
+                session.value = self.fn(*self._arguments(value, session))
+
+        try:
+            await anyio.to_thread.run_sync(execute, abandon_on_cancel=True)
+        except asyncio.CancelledError:
+            admitted.cancel()
+            raise
+        return self._host.hold(admitted.run_id)
+
+    def _session(
+        self, payload: Any, key: str | None, *, new: bool, budget: Budget | None, tree: bool
+    ) -> Admitted:
         if not self.enabled:
             raise NbtasksError(
                 f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
@@ -149,7 +198,7 @@ class Job:
         claim = make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
         claim = dataclasses.replace(claim, limit=self._limit)
         session = self._host.session(
-            claim, policy=self._policy, log_level=self._log_level, tree=tree
+            claim, policy=self._policy, log_level=self._log_level, tree=tree, budget=budget
         )
         return Admitted(session, self._hooks, self._host.hold)
 
@@ -184,6 +233,16 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.id!r} version {self.version}>"
+
+
+@contextlib.contextmanager
+def _until_suspended(admitted: Admitted) -> Iterator[None]:
+    """Lets the suspension of this very run pass: it is no error, the run says it."""
+    try:
+        yield
+    except Suspended as suspended:
+        if suspended.run_id != admitted.run_id:
+            raise
 
 
 def make_claim(  # noqa: PLR0913 - what identifies a run

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtasks import clock
 from nbtasks.errors import NotFoundError
 from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from nbtasks.engine import Execution
     from nbtasks.frames import DataFrame
     from nbtasks.journal.port import Claim, Journal
+    from nbtasks.parking import Budget
     from nbtasks.render import RunTree
     from nbtasks.replay import Retry
 
 __all__ = [
     "Kit",
     "attempts",
+    "cancel",
     "config",
     "configure",
+    "due",
     "get_run",
     "job",
     "kit",
@@ -80,6 +84,7 @@ class Kit:
         log_level: str = "info",
         tree: bool = True,
         keep_output: bool = True,
+        budget: Budget | None = None,
     ) -> Session:
         """The session that executes a claimed run."""
         watch = self.watch if tree and self.settings.tree else None
@@ -93,6 +98,7 @@ class Kit:
             log_level=log_level,
             watch=watch,
             keep_output=keep_output,
+            budget=budget,
         )
 
     def hold(self, run_id: str) -> Run:
@@ -250,6 +256,59 @@ def last_run(job: Job | str | None = None) -> Run:
         of = f" of job {wanted!r}" if wanted else ""
         raise NotFoundError(f"There is no run{of} in this home yet.")
     return kit.hold(rows[-1].run_id)
+
+
+def cancel(run: Run | str) -> None:
+    """Cancels a run: the same as `run.cancel()`.
+
+    Args:
+        run: The run, or its id.
+
+    Raises:
+        NotFoundError: There is no such run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("cancel-example")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("until tomorrow", 24 * 3600)
+
+
+    run = body.run(suspend_after=60)
+    nb.cancel(run.id)
+    assert run.status == "CANCELED"
+    ```
+    """
+    get_run(_run_id(run) or "").cancel()
+
+
+def due() -> DataFrame:
+    """The suspended runs that can go on now, as a DataFrame: the one first that has been due for
+    longest. Executing the cell or the job again continues one.
+
+    Those that wait still are among `nb.runs()`, as WAITING; `select * from due` has them too.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("due-example")
+    def body(io: nb.SyncIO) -> str:
+        io.yield_("let others go first")
+        return "done"
+
+
+    body.run()
+    assert nb.due().job.tolist() == ["due-example"]
+    assert body.run().output == "done"
+    assert nb.due().empty
+    ```
+    """
+    from nbtasks import frames
+
+    return frames.due(kit.journal, clock.micros())
 
 
 def runs(job: Job | str | None = None) -> DataFrame:

@@ -11,16 +11,17 @@ import contextlib
 import contextvars
 import heapq
 import itertools
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, driver
-from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke
+from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke, Park
 
 if TYPE_CHECKING:
-    from nbtasks.journal.port import Journal
+    from nbtasks.engine import Execution
 
 __all__ = ["drive_many"]
 
@@ -28,18 +29,18 @@ __all__ = ["drive_many"]
 Task = tuple[Effects, Callable[[Any, Exception | None], None]]
 
 
-def drive_many(tasks: Iterator[Task], width: int, journal: Journal) -> None:
+def drive_many(tasks: Iterator[Task], width: int, execution: Execution) -> None:
     """Carries out calls, at most `width` at a time, and blocks until all have ended.
 
     Args:
         tasks: The calls. The next one is asked for when there is room for it.
         width: How many run at once.
-        journal: What they commit to.
+        execution: What they belong to.
 
     Raises:
         BaseException: What is no `Exception` ends all of them, and leaves at once.
     """
-    lanes = _Lanes(tasks, width, journal)
+    lanes = _Lanes(tasks, width, execution)
     try:
         lanes.run()
     finally:
@@ -47,13 +48,16 @@ def drive_many(tasks: Iterator[Task], width: int, journal: Journal) -> None:
 
 
 class _Lanes:
-    def __init__(self, tasks: Iterator[Task], width: int, journal: Journal) -> None:
+    def __init__(self, tasks: Iterator[Task], width: int, execution: Execution) -> None:
         self._tasks = tasks
         self._width = width
-        self._journal = journal
+        self._journal = execution.journal
+        self._ending = execution.ending
+        self._parking = execution.parking
         self._under_way: set[_Lane] = set()
         self._committing: list[_Lane] = []
-        self._sleeping: list[tuple[int, int, _Lane]] = []
+        self._sleeping: list[tuple[float, int, _Lane]] = []
+        self._parked: dict[_Lane, str] = {}  # those of them that may suspend the run
         self._order = itertools.count()
         self._threads = _Threads()
 
@@ -106,7 +110,11 @@ class _Lanes:
             else:
                 self._threads.call(lane, effect)
         else:
-            heapq.heappush(self._sleeping, (effect.due_us, next(self._order), lane))
+            due_us = math.inf if effect.due_us is None else effect.due_us
+            heapq.heappush(self._sleeping, (due_us, next(self._order), lane))
+            if isinstance(effect, Park):
+                self._parked[lane] = effect.path
+                self._parking.add(effect.path, effect.due_us)
 
     def _wait(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
         """The calls that can go on now; blocks until there may be one."""
@@ -116,16 +124,27 @@ class _Lanes:
             yield from self._commit()
         if len(self._under_way) < before:
             return  # there is room for the next ones
-        due_us = self._sleeping[0][0] if self._sleeping else None
+        self._ending.check()
+        if self._parked:
+            self._parking.suspend_if_all_wait()
+        yield from self._pass_time()
+
+    def _pass_time(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
+        """Blocks until something has been done, or somebody is due, but not for long."""
+        now = clock.micros()
+        slice_us = round(clock.SLICE * 1e6)
+        due_us = round(min(self._sleeping[0][0], now + slice_us)) if self._sleeping else None
         if self._threads.busy:
-            seconds = clock.SLICE  # so that Stop and a due sleeper are looked for in between
-            if due_us is not None:
-                seconds = min(seconds, max(0, due_us - clock.micros()) / 1e6)
+            # In slices, so that Stop and a due sleeper are looked for in between.
+            seconds = clock.SLICE if due_us is None else max(0, due_us - now) / 1e6
             yield from self._threads.done(seconds)
         elif due_us is not None:
-            clock.current().sleep_until(due_us)
+            self._ending.sleep_until(due_us)
         while self._sleeping and self._sleeping[0][0] <= clock.micros():
-            yield heapq.heappop(self._sleeping)[2], None, None
+            lane = heapq.heappop(self._sleeping)[2]
+            if lane in self._parked:
+                self._parking.remove(self._parked.pop(lane))
+            yield lane, None, None
 
     def _commit(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
         """One sync for all that have finished by now."""

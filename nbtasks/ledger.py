@@ -29,6 +29,7 @@ _BY_CONTENT = ("json", "tagged", None)
 _MOST_CODES = 500
 #: What a task says of its progress is recorded at most this often.
 _NOTE_US = 100_000
+_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 class Ledger:
@@ -146,6 +147,15 @@ class Ledger:
             _remember(value, text, blob)
         return value
 
+    def under_way(self) -> list[str]:
+        """The paths of the tasks that run or wait in this execution."""
+        latest = self._run.executions
+        return [
+            path
+            for path, row in list(self._rows.items())
+            if type(row) is TaskRow and row.execution == latest and row.status in _UNDER_WAY
+        ]
+
     def under(self, path: str) -> list[str]:
         """The paths of all tasks below a task that no earlier execution completed."""
         found = list(self.children(path))
@@ -252,7 +262,7 @@ class Ledger:
             path = todo.pop()
             todo += self.children(path)
             below = self._rows.get(path)
-            if type(below) is TaskRow and below.status in (Status.RUNNING, Status.WAITING):
+            if type(below) is TaskRow and below.status in _UNDER_WAY:
                 ended = None if below.status == Status.WAITING else clock.micros()
                 taken = dataclasses.replace(below, status=Status.CANCELED, finished_us=ended)
                 self._rows[path] = taken

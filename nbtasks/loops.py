@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Awaitable
 from typing import Any
 
+from nbtasks.errors import Interrupt
+
 __all__ = ["run"]
 
 
@@ -15,7 +17,7 @@ def run(awaitable: Awaitable[Any]) -> Any:
 
     In a notebook the kernel's own loop runs already in this thread; the awaitable then runs on
     that very loop, where the user's asynchronous clients live. Elsewhere it gets a loop of its
-    own. A KeyboardInterrupt cancels it and lets its `finally` blocks run.
+    own. A Stop or a cancel of the run cancels it and lets its `finally` blocks run.
     """
     loop = _running()
     if loop is None:
@@ -32,7 +34,7 @@ def run(awaitable: Awaitable[Any]) -> Any:
     try:
         loop.run_until_complete(task)
         return result[0]
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupt):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(task)

@@ -186,7 +186,7 @@ class _Map:
                 (tally.effects(index), functools.partial(tally.tell, index))
                 for index in tally.todo()
             )
-            drive_many(tasks, self.limits.concurrency, journal)
+            drive_many(tasks, self.limits.concurrency, tally.execution)
         return tally.outcome()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import clock, codec, edits, failures, frames, keys, stale
-from nbtasks.errors import NotFoundError
+from nbtasks import clock, codec, edits, failures, frames, keys, live, stale
+from nbtasks.errors import NotFoundError, RunBusyError
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from nbtasks.render import RunTree
 
 __all__ = ["Run", "draw"]
+
+_CANCELLABLE = (Status.RUNNING, Status.WAITING, Status.INTERRUPTED)
 
 
 class Keeper(Protocol):
@@ -143,6 +146,45 @@ class Run:
                 f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
             )
         return _value(self._journal, row)
+
+    def cancel(self) -> None:
+        """Cancels the run, wherever it is executed: in this process, or in another one of the
+        home, which hears of it within a third of a second. Returns at once.
+
+        What awaits is cancelled, as Stop does, and so is a body that blocks the main thread. In
+        another thread a body ends at its next io call, or in the wait that it is in. The tasks
+        in flight and the run are recorded as CANCELED; executing it again goes on where it was.
+        A run that waits to be gone on with, or whose process has died, is CANCELED at once. One
+        that has ended stays as it is.
+
+        Raises:
+            NotFoundError: There is no such run.
+            JournalWriteError: The home cannot be written.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("run-cancel-example")
+        def body(io: nb.SyncIO) -> None:
+            io.wait("until tomorrow", 24 * 3600)
+
+
+        run = body.run(suspend_after=60)
+        run.cancel()
+        assert run.status == "CANCELED"
+        run.cancel()  # it has ended: nothing happens
+        ```
+        """
+        while (row := self._row()).status in _CANCELLABLE:
+            if live.cancel(self.id):
+                return
+            if row.status == Status.RUNNING:
+                self._journal.ask_to_cancel(self.id)
+                return
+            with contextlib.suppress(RunBusyError):  # it has just been taken: look again
+                self._journal.amend(self.id, lambda run, tasks: edits.cancel(run, _by_path(tasks)))
+                return
 
     # -- what a person changes ------------------------------------------------------------------
 

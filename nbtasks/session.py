@@ -15,9 +15,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from nbtasks import calls, clock, codec, engine, tracebacks
+from nbtasks import calls, clock, codec, engine, live, tracebacks
 from nbtasks.driver import GroupCommit
-from nbtasks.errors import NbtasksError, TaskFailed, ValueNotKeptError
+from nbtasks.ending import SIGNAL
+from nbtasks.errors import Interrupt, NbtasksError, Suspended, TaskFailed, ValueNotKeptError
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.model import Status
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from nbtasks.journal.port import Claim, Journal, Opened
     from nbtasks.options import Policy
+    from nbtasks.parking import Budget
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 
@@ -107,6 +109,7 @@ class Session:
         watch: Makes what shows the execution, if anything does.
         keep_output: Whether an output that cannot be recorded ends the run FAILED. A cell's
             last expression may be anything, so for a cell it does not.
+        budget: How long the execution may take.
 
     Attributes:
         value: The output; the body's owner sets it before the block ends.
@@ -117,7 +120,7 @@ class Session:
     ctx: Context
     execution: engine.Execution
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an execution is made of
         self,
         journal: Journal,
         claim: Claim,
@@ -126,6 +129,7 @@ class Session:
         log_level: str = "info",
         watch: Callable[[engine.Execution], Watcher | None] | None = None,
         keep_output: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.value: Any = None
         self.ended = False
@@ -135,9 +139,11 @@ class Session:
         self._log_level = log_level
         self._watch = watch
         self._keep_output = keep_output
+        self._budget = budget
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._reached = contextlib.ExitStack()
 
     @property
     def job(self) -> str:
@@ -158,6 +164,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._begin(asynchronous=False)
+        self._reached.enter_context(self.execution.ending.blocking())
         return self
 
     def __exit__(
@@ -172,6 +179,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._begin(asynchronous=True)
+        self._reached.enter_context(self.execution.ending.awaiting())
         self._ticker = asyncio.create_task(self._tick())
         return self
 
@@ -210,6 +218,8 @@ class Session:
             with _uninterrupted():
                 opened = self._journal.claim(self._claim)
                 execution = self.execution = engine.Execution(self._journal, opened)
+                execution.waits.begin(self._budget)
+                live.add(execution)
             self._prepare(opened, asynchronous=asynchronous)
         except BaseException as error:  # stopped while the tree was drawn, say
             if execution is not None:
@@ -234,9 +244,12 @@ class Session:
             self._watcher.start()
 
     def _end(self, error: BaseException | None) -> None:
+        self._reached.close()
+        live.discard(self.execution)
         if self._token is not None:
             with contextlib.suppress(ValueError):  # left from another context, as a stopped cell is
                 calls.current.reset(self._token)
+        cause = self._cause(error)
         encoded = None
         if error is None:
             try:
@@ -247,7 +260,15 @@ class Session:
                     raise
         if error is not None:
             _trim(error)
-        self._conclude(_status(error), error, encoded)
+        self._conclude(_status(cause or error), cause or error, encoded)
+        if cause is not None and cause is not error:
+            raise cause from None
+
+    def _cause(self, error: BaseException | None) -> Interrupt | None:
+        """What the body was ended by, if it was and let itself be: it may have come to its end,
+        or have failed in its `finally`."""
+        left = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
+        return self.execution.ending.cause if left and not isinstance(error, Exception) else None
 
     def _conclude(
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
@@ -264,7 +285,7 @@ class Session:
 
 @contextlib.contextmanager
 def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
-    """Holds Stop and Ctrl-C back while a run is taken or let go.
+    """Holds Stop, Ctrl-C and a cancel of another run back while a run is taken or let go.
 
     In the middle of that, one would leave the run taken for as long as this process lives. It is
     let through afterwards, unless the run was `stopped` already; the third one goes through at
@@ -275,6 +296,7 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
         yield
         return
     pressed: list[int] = []
+    late: list[int] = []
 
     def hold_back(number: int, _: object) -> None:
         pressed.append(number)
@@ -282,10 +304,14 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, hold_back)
+    cancelled = signal.signal(SIGNAL, lambda number, _: late.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(SIGNAL, cancelled)
+    if late:
+        signal.raise_signal(SIGNAL)
     if pressed and not stopped:
         signal.raise_signal(signal.SIGINT)
 
@@ -293,6 +319,8 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
 def _status(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
+    if isinstance(error, Suspended):
+        return Status.WAITING
     return Status.FAILED if isinstance(error, Exception) else Status.CANCELED
 
 

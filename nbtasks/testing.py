@@ -27,7 +27,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -115,8 +115,10 @@ class FakeClock:
         """The time now in epoch microseconds."""
         return self._us
 
-    def sleep_until(self, due_us: int) -> None:
-        """Jumps there: what blocks waits for nothing else."""
+    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
+        """Jumps there: what blocks waits for nothing else, unless it was `told` already."""
+        if told is not None and told.is_set():
+            return
         self._us = max(self._us, due_us)
 
     async def wait_until(self, due_us: int) -> None:
@@ -268,6 +270,15 @@ class CrashingJournal:
         self.put(run)
         self._hand_over()
         self._inner.release(run)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.ask_to_cancel(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """As the port says."""
+        return self._inner.asked_to_cancel()
 
     def put(self, row: Row) -> None:
         """As the port says."""

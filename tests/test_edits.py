@@ -81,7 +81,7 @@ def test_a_task_in_doubt_is_no_longer_so() -> None:
 
 def test_a_wait_that_was_stopped_begins_anew_after_a_reset() -> None:
     class Stop(FakeClock):
-        def sleep_until(self, due_us: int) -> None:
+        def sleep_until(self, due_us: int, told: object = None) -> None:
             self.advance(10)
             raise KeyboardInterrupt
 
@@ -99,7 +99,7 @@ def test_a_wait_that_was_stopped_begins_anew_after_a_reset() -> None:
 
 def test_a_task_that_rests_between_two_attempts_begins_anew_after_a_reset() -> None:
     class Stop(FakeClock):
-        def sleep_until(self, due_us: int) -> None:
+        def sleep_until(self, due_us: int, told: object = None) -> None:
             raise KeyboardInterrupt
 
     @nb.job("resting")

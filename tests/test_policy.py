@@ -530,7 +530,7 @@ def test_what_waits_for_its_next_attempt_is_no_doubt(fake: FakeClock) -> None:
             raise ValueError("declined")
         return "paid"
 
-    def stop(due_us: int) -> None:
+    def stop(due_us: int, told: object = None) -> None:
         raise KeyboardInterrupt
 
     @nb.job("waits")
@@ -745,7 +745,7 @@ def test_a_back_off_of_retry_at_goes_on_where_it_was(fake: FakeClock) -> None:
             raise ConnectionError
         return "ok"
 
-    def stop(due_us: int) -> None:
+    def stop(due_us: int, told: object = None) -> None:
         raise KeyboardInterrupt
 
     @nb.job("flaky")

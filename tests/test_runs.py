@@ -276,7 +276,7 @@ async def test_a_call_after_the_end_of_its_execution_is_refused() -> None:
 
 def test_a_wait_that_was_stopped_waits_only_the_rest() -> None:
     class Stop(FakeClock):
-        def sleep_until(self, due_us: int) -> None:
+        def sleep_until(self, due_us: int, told: object = None) -> None:
             self.advance(10)
             raise KeyboardInterrupt
 
@@ -298,7 +298,7 @@ def test_a_wait_that_was_stopped_waits_only_the_rest() -> None:
 
 def test_a_due_wait_returns_at_once() -> None:
     class Stop(FakeClock):
-        def sleep_until(self, due_us: int) -> None:
+        def sleep_until(self, due_us: int, told: object = None) -> None:
             raise KeyboardInterrupt
 
     @nb.job("overdue")

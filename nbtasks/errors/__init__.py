@@ -25,7 +25,8 @@
         └── JournalFormatError          written by a newer nbtasks
 
     Interrupt(BaseException)            control flow, not an error: `except Exception` lets it pass
-    └── Cancelled                       the run was cancelled
+    ├── Cancelled                       the run was cancelled
+    └── Suspended                       the run waits for a time
 
     JournalDamaged(UserWarning)         a segment lost bytes; what could be saved was
     StaleTaskWarning(UserWarning)       recorded tasks were reused although they changed
@@ -39,6 +40,7 @@ from nbtasks.errors.base import (
     Cancelled,
     Interrupt,
     NbtasksError,
+    Suspended,
 )
 from nbtasks.errors.job import (
     DuplicateKeyError,
@@ -92,6 +94,7 @@ __all__ = [
     "RunEndedError",
     "StaleTaskError",
     "StaleTaskWarning",
+    "Suspended",
     "TaskFailed",
     "UnreadableValueError",
     "UntrustedValueError",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 __all__ = [
     "Cancelled",
     "Interrupt",
     "NbtasksError",
+    "Suspended",
 ]
 
 
@@ -39,16 +42,70 @@ class Interrupt(BaseException):
     assert issubclass(nb.Interrupt, BaseException)
     assert not issubclass(nb.Interrupt, Exception)
     ```
+
+    Attributes:
+        run_id: The run that is left.
     """
+
+    def __init__(self, message: str = "", *, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 class Cancelled(Interrupt):
-    """The run was cancelled.
+    """The run was cancelled: by `run.cancel()`, by `nb.cancel(run)`, or by the tree's button.
+
+    It is recorded as CANCELED. Executing it again goes on where it was.
 
     ```python
     import nbtasks as nb
 
-    assert issubclass(nb.Cancelled, nb.Interrupt)
-    assert not issubclass(nb.Cancelled, nb.NbtasksError)
+
+    @nb.job("cancelled-example")
+    def body(io: nb.SyncIO, ctx: nb.Context) -> int:
+        if ctx.run.is_new:
+            nb.cancel(ctx.run.id)  # from anywhere: another cell, a thread, another process
+        return io.run_task("answer", int, "42")
+
+
+    try:
+        body.run()
+    except nb.Cancelled as ended:
+        run = nb.get_run(ended.run_id)
+    assert run.status == "CANCELED"
+    assert body.run().output == 42
     ```
     """
+
+
+class Suspended(Interrupt):
+    """The execution ended early because the run waits for a time; it is WAITING until then.
+
+    `job.run` gives the run instead. A `%%job` cell ends with it, so that "Run All" stops there.
+
+    Attributes:
+        resume_at: When it can go on, in UTC.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("suspended-example")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("until tomorrow", 24 * 3600)
+
+
+    run = body.run(suspend_after=60)
+    assert run.status == "WAITING"
+    assert issubclass(nb.Suspended, nb.Interrupt)  # so `except Exception` lets it pass
+    ```
+    """
+
+    def __init__(
+        self, message: str = "", *, run_id: str = "", resume_at: datetime | None = None
+    ) -> None:
+        super().__init__(message, run_id=run_id)
+        self.resume_at = resume_at

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nbtasks.errors import (
 from nbtasks.journal import busy
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
 from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
+from nbtasks.journal.requests import CancelRequests
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
 from nbtasks.model import EditRow, Row, RunRow, Status, columns, values
 
@@ -50,6 +52,7 @@ class HomeJournal:
         self.home = home
         self._wal = home / "wal"
         self._blobs = home / "blobs"
+        self._requests = CancelRequests(home / "cancel")
         self._durable = durable
         self._notebook = notebook
         self._segment: Segment | None = None
@@ -85,6 +88,7 @@ class HomeJournal:
             self.put(run)
             self.sync()
             self._claimed.add(run.run_id)
+            self._requests.remove(run.run_id)
         return opened
 
     def _present(self) -> Segment:
@@ -174,12 +178,21 @@ class HomeJournal:
             raise
         finally:
             self._claimed.discard(run.run_id)
+            self._requests.remove(run.run_id)
         segment = self._own()
         long = segment.size > ROTATE_BYTES
         if self._duck.fold_now(PATIENCE_SECONDS, settle_above=0 if long else None):
             self._folded_rows = segment.records
             if long:
                 self._give_up(ROTATE_BYTES)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Asks who executes a run to cancel it; see the port."""
+        self._requests.add(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """The runs of which that was asked; see the port."""
+        return self._requests.all()
 
     # -- writing ------------------------------------------------------------------------------
 

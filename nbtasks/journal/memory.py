@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Collection
 from operator import itemgetter
 from typing import Any
 
@@ -28,6 +29,7 @@ class MemoryJournal:
         self._batch = fold.Batch()
         self._blobs: dict[str, bytes] = {}
         self._claimed: set[str] = set()
+        self._asked: set[str] = set()  # to be cancelled
         self._lock = threading.RLock()
 
     def claim(self, claim: Claim) -> Opened:
@@ -47,6 +49,7 @@ class MemoryJournal:
             run.output = run.output_kind = run.output_bytes = run.blob = run.error = None
             self.put(run)
             self._claimed.add(run.run_id)
+            self._asked.discard(run.run_id)
             return opened
 
     def _find(self, claim: Claim) -> RunRow | None:
@@ -106,6 +109,15 @@ class MemoryJournal:
         with self._lock:
             self.put(run)
             self._claimed.discard(run.run_id)
+            self._asked.discard(run.run_id)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Asks who executes a run to cancel it; see the port."""
+        self._asked.add(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """The runs of which that was asked; see the port."""
+        return set(self._asked)
 
     def put(self, row: Row) -> None:
         """Takes a row; see the port."""

@@ -1,4 +1,4 @@
-"""What the engine needs of a journal: eleven verbs, in the words of the domain.
+"""What the engine needs of a journal: thirteen verbs, in the words of the domain.
 
 Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
 and `duck.DuckJournal`.
@@ -6,7 +6,7 @@ and `duck.DuckJournal`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -105,6 +105,18 @@ class Journal(Protocol):
             NotFoundError: There is no run `run_id`.
             JournalWriteError: The home cannot be written.
         """
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Asks whoever executes a run to cancel it, in whatever process of the home.
+
+        The request goes with the execution: when that ends, and when another one begins.
+
+        Raises:
+            JournalWriteError: The home cannot be written.
+        """
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """The runs of which somebody has asked that. Cheap: it is called ten times a second."""
 
     def put(self, row: Row) -> None:
         """Takes a row. It is not yet safe, but never overtakes a row that was put before it.

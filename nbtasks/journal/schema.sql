@@ -268,6 +268,19 @@ select
 from log
 order by run_id, logged_us;
 
+create view due as
+select
+    run.run_id,
+    job,
+    (
+        select min_by(path, due_us) from task
+        where task.run_id = run.run_id and task.status = 'WAITING' and due_us is not null
+    ) as path,
+    make_timestamptz(resume_us) as resume_at
+from run
+where run.status = 'WAITING'
+order by resume_us, run.run_id;
+
 create view edits as
 select
     run_id,

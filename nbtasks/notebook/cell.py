@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbtasks import tracebacks
-from nbtasks.errors import Cancelled, NbtasksError, TaskFailed
+from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
 from nbtasks.job import make_claim
 from nbtasks.kit import kit
 from nbtasks.model import Status
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Entry"]
 
 _MISSING = object()
-_STOPPED = (KeyboardInterrupt, asyncio.CancelledError, Cancelled)
+_STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
 #: The cell whose body runs here, and the value of the one that has just ended.
 _running: ContextVar[Cell | None] = ContextVar("nbtasks_cell", default=None)
 _left: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
@@ -94,6 +94,7 @@ class Cell:
             policy=Policy(options=TaskOptions(on_change=options.on_change)),
             tree=options.tree,
             keep_output=False,
+            budget=options.budget,
         )
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
@@ -186,7 +187,7 @@ class Cell:
             run = self.session.execution.run
             if run.status == Status.CANCELED:  # else it had just ended
                 error.add_note(f"Run {run.run_id} is CANCELED. Execute the cell again to go on.")
-        elif isinstance(error, NbtasksError) and not isinstance(error, TaskFailed):
+        elif isinstance(error, NbtasksError | Interrupt) and not isinstance(error, TaskFailed):
             error.__context__ = None  # it is one line, whatever happened before
 
 

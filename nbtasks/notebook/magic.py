@@ -125,6 +125,10 @@ class JobMagics(Magics):
             What names the run, as it stands. By default it is a digest of the payload.
         --new
             Begin a new run even if there is one to continue.
+        --max-time T
+            After so long, start no further task, and suspend the run: 90s, 50m, 2h.
+        --suspend-after T
+            Suspend the run instead of waiting for longer than that.
         --as VAR
             Bind the run to a name, also if the cell fails.
         --no-tree

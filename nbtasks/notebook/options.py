@@ -1,7 +1,8 @@
 """The first line of a `%%job` cell: what may stand there, and what is read from it.
 
     %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
-        [--on-change warn|rerun|error|ignore] [--as VAR] [--no-tree]
+        [--on-change warn|rerun|error|ignore] [--max-time T] [--suspend-after T] [--as VAR]
+        [--no-tree]
 
 Words are separated by blanks and may be quoted as in a shell. `EXPR` is Python and is taken as
 it stands, quotes, brackets and blanks included, up to the first ` --option` before which it is
@@ -21,6 +22,7 @@ from typing import Final, cast
 from IPython.core.error import InputRejected
 
 from nbtasks.errors import NbtasksError
+from nbtasks.parking import Budget
 from nbtasks.settings import ON_CHANGE, OnChange
 
 __all__ = ["GIVEN", "CellRefusedError", "Options", "parse"]
@@ -36,6 +38,8 @@ _OPTIONS: Final = {
     "--key": "K",
     "--new": None,
     "--on-change": "|".join(ON_CHANGE),
+    "--max-time": "T",
+    "--suspend-after": "T",
     "--as": "VAR",
     "--no-tree": None,
 }
@@ -44,6 +48,8 @@ _USAGE: Final = "%%job ID " + " ".join(
 )
 _WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'])+)(?=\s|$)""")
 _OPTION = re.compile(r"\s*(--[A-Za-z][\w-]*)(=?)")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}  # in seconds
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
 _NEXT_OPTION = re.compile(r"\s--[A-Za-z]")
 
 
@@ -63,6 +69,7 @@ class Options:
         key: What names the run; by default a digest of the payload.
         new: Begin a new run even if there is one.
         on_change: What is done when the code or the inputs of a recorded task have changed.
+        budget: How long an execution may take, and how long it may wait.
         variable: The name to bind the run to.
         tree: Whether the cell shows its tasks as a tree.
     """
@@ -74,6 +81,7 @@ class Options:
     key: str | None = None
     new: bool = False
     on_change: OnChange | None = None
+    budget: Budget | None = None
     variable: str | None = None
     tree: bool = True
 
@@ -103,6 +111,10 @@ def parse(line: str) -> Options:
         key=given.get("--key"),
         new="--new" in given,
         on_change=_on_change(given.get("--on-change")),
+        budget=Budget.of(
+            _seconds("--max-time", given.get("--max-time")),
+            _seconds("--suspend-after", given.get("--suspend-after")),
+        ),
         variable=variable,
         tree="--no-tree" not in given,
     )
@@ -174,6 +186,18 @@ def _on_change(given: str | None) -> OnChange | None:
     if given is None:
         return None
     raise CellRefusedError(f"%%job --on-change {given}: it is one of {', '.join(ON_CHANGE)}.")
+
+
+def _seconds(option: str, given: str | None) -> float | None:
+    if given is None:
+        return None
+    time = _TIME.fullmatch(given)
+    if time is None:
+        raise CellRefusedError(
+            f"%%job {option} {given}: it is a time, as in 90s, 50m, 2h or 1d; a bare number is "
+            "seconds."
+        )
+    return float(time[1]) * _UNITS[time[2] or "s"]
 
 
 def _check_variable(name: str) -> None:

@@ -24,7 +24,7 @@ class StandingClock:
     def micros(self) -> int:
         return self.now
 
-    def sleep_until(self, due_us: int) -> None:
+    def sleep_until(self, due_us: int, told: object = None) -> None:
         self.now = max(self.now, due_us)
 
     async def wait_until(self, due_us: int) -> None:

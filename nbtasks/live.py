@@ -1,0 +1,88 @@
+"""The executions of this process, and those who ask that one of them be cancelled.
+
+A request may come from another process, through the journal. While anything is executed here, a
+thread looks for such requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+from nbtasks.errors import Cancelled, NbtasksError
+
+if TYPE_CHECKING:
+    from nbtasks.engine import Execution
+
+__all__ = ["add", "cancel", "discard"]
+
+#: Seconds between two looks.
+_REST: Final = 0.1
+
+_lock = threading.Lock()
+_executions: dict[str, Execution] = {}
+_watch: threading.Thread | None = None
+
+
+def add(execution: Execution) -> None:
+    """Notes that an execution has begun."""
+    global _watch  # noqa: PLW0603 - one thread for the process
+    with _lock:
+        _executions[execution.run.run_id] = execution
+        if _watch is None:
+            _watch = threading.Thread(target=_look, name="nbtasks-cancel", daemon=True)
+            _watch.start()
+
+
+def discard(execution: Execution) -> None:
+    """Notes that an execution is about to end."""
+    with _lock:
+        if _executions.get(execution.run.run_id) is execution:
+            del _executions[execution.run.run_id]
+
+
+def cancel(run_id: str) -> bool:
+    """Cancels the execution of a run. Whether it is this process that executes it."""
+    with _lock:
+        execution = _executions.get(run_id)
+    if execution is None:
+        return False
+    run = execution.run
+    execution.ending.begin(
+        Cancelled(
+            f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to go on where "
+            "it was.",
+            run_id=run.run_id,
+        )
+    )
+    return True
+
+
+def _look() -> None:
+    global _watch  # noqa: PLW0603 - as `add`
+    rest = threading.Event()  # which nobody sets: it sleeps by real time, whatever the clock says
+    while True:
+        rest.wait(_REST)
+        with _lock:
+            if not _executions:
+                _watch = None
+                return
+            journals = {id(e.journal): e.journal for e in _executions.values()}
+            known = set(_executions)
+        for journal in journals.values():
+            with contextlib.suppress(NbtasksError, OSError):
+                for run_id in known.intersection(journal.asked_to_cancel()):
+                    cancel(run_id)
+
+
+def _forget() -> None:
+    """In a forked child nothing is executed: its threads are not there."""
+    global _watch, _lock  # noqa: PLW0603 - as `add`
+    _lock = threading.Lock()
+    _executions.clear()
+    _watch = None
+
+
+os.register_at_fork(after_in_child=_forget)

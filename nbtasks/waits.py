@@ -1,0 +1,134 @@
+"""Tasks that wait, and when an execution does not wait for them.
+
+The part of `engine.Execution` that has to do with time: durable waits, the rest between two
+attempts, and the end of an execution whose time is over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbtasks import clock, keys
+from nbtasks.calls import Commit, Effects, Park, Scope, Sleep, Wait
+from nbtasks.errors import Suspended
+from nbtasks.model import Status, TaskRow
+from nbtasks.replay import Action, decide
+
+if TYPE_CHECKING:
+    from nbtasks import sites
+    from nbtasks.engine import Execution
+    from nbtasks.parking import Budget
+
+__all__ = ["Waits"]
+
+
+class Waits:
+    """What waits in one execution.
+
+    Args:
+        execution: It.
+
+    Attributes:
+        budget: How long the execution may take; None for as long as it does.
+        deadline_us: When it starts nothing more, if it has an end.
+        progressed: Whether it has come to something new: else it may not end by its budget,
+            or the next one would come no further.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self._of = execution
+        self.budget: Budget | None = None
+        self.deadline_us: int | None = None
+        self.progressed = False
+
+    def begin(self, budget: Budget | None) -> None:
+        """The execution begins, with so much time."""
+        self.budget = budget
+        if budget is not None and budget.most_us is not None:
+            self.deadline_us = clock.micros() + budget.most_us
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the execution ends because its run waits."""
+        return isinstance(self._of.ending.cause, Suspended)
+
+    def wait(self, wait: Wait, scope: Scope) -> Effects:
+        """A task that only waits. Its due time is recorded, so a restart waits what is left."""
+        of = self._of
+        path = of.visit(wait.key, wait.site, scope)
+        if (answer := of.ledger.completed(path)) is not None:
+            of.ledger.answer(path, answer)
+            return
+        row = of.ledger.row(path)
+        action = decide(row)
+        if action is Action.REUSE and row is not None:
+            of.ledger.reuse(row)
+            return
+        if action is not Action.WAIT:
+            yield from self.pause(path)
+        row = of.enter(row, path, None, action)
+        if row.due_us is None:
+            row.due_us, row.params = wait.due(), wait.params
+        row.status = Status.WAITING
+        of.ledger.put(row)
+        yield from self.rest(row)
+        row.due_us = None
+        of.end(row, Status.COMPLETED, None)
+        self.progressed = True
+        yield Commit()
+
+    def yield_(self, key: keys.Key, site: sites.Site, scope: Scope) -> Effects:
+        """A task at which the execution ends, once."""
+        of = self._of
+        path = of.visit(key, site, scope)
+        if (answer := of.ledger.completed(path)) is not None:
+            of.ledger.answer(path, answer)
+            return
+        row = of.ledger.row(path)
+        action = decide(row)
+        if action is Action.REUSE and row is not None:
+            of.ledger.reuse(row)
+            return
+        row = of.enter(row, path, None, action)
+        of.end(row, Status.COMPLETED, None)
+        yield Commit()
+        if not self._in_once(path):
+            yield Park(None, of, path)
+
+    def rest(self, row: TaskRow) -> Effects:
+        """Waits until the row is due. Stopped meanwhile, it keeps its due time."""
+        of, due_us = self._of, row.due_us
+        assert due_us is not None  # noqa: S101 - it waits
+        try:
+            yield Commit()
+            if self._is_too_long(due_us) and not self._in_once(row.path):
+                yield Park(due_us, of, row.path)
+            else:
+                yield Sleep(due_us, of)
+        except BaseException:
+            if not self.suspended:
+                row.status = Status.CANCELED
+                of.ledger.put(row)
+            of.journal.sync()
+            raise
+        of.refuse_given_up(row)
+
+    def pause(self, path: str) -> Effects:
+        """Starts no further task once the time of the execution is over."""
+        over = self.deadline_us is not None and clock.micros() >= self.deadline_us
+        if over and self.progressed and not self._in_once(path):
+            yield Park(None, self._of, path)
+
+    def _is_too_long(self, due_us: int) -> bool:
+        """Whether the execution should not wait for an instant."""
+        if self.budget is None:
+            return False
+        if self.deadline_us is not None and due_us > self.deadline_us:
+            return True
+        patience_us = self.budget.patience_us
+        return patience_us is not None and due_us - clock.micros() > patience_us
+
+    def _in_once(self, path: str) -> bool:
+        """Whether the path is below a task that must not be called again: that cannot be left."""
+        rows = map(self._of.ledger.row, keys.parents(path))
+        return any(row is not None and row.once for row in rows)
