@@ -99,6 +99,15 @@ class Ending:
         clock.current().sleep_until(due_us, self._told)
         self.check()
 
+    def outlast(self, due_us: int) -> None:
+        """As `sleep_until`, while other threads are at work.
+
+        Raises:
+            Interrupt: The execution is to end.
+        """
+        clock.current().outlast(self._told, due_us)
+        self.check()
+
 
 def _leave(number: int, frame: FrameType | None) -> None:
     del number

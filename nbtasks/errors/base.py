@@ -65,7 +65,7 @@ class Cancelled(Interrupt):
 
 
     @nb.job("cancelled-example")
-    def body(io: nb.SyncIO, ctx: nb.Context) -> int:
+    def body(payload: None, io: nb.SyncIO, ctx: nb.Context) -> int:
         if ctx.run.is_new:
             nb.cancel(ctx.run.id)  # from anywhere: another cell, a thread, another process
         return io.run_task("answer", int, "42")
