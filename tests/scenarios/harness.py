@@ -3,21 +3,23 @@ replayed after every task, and crashed at every write of the journal.
 
 A scenario is written once, as an `async def body(io, world)`. For the synchronous face it is
 driven through an io whose calls block, by a job that is a plain `def`. It may have `STEPS`: what
-somebody does with the run each time it has come to an end, before it is executed again.
+somebody does with the run each time it has come to an end, before it is executed again; and
+`OPTIONS` of `job.run`.
 """
 
 from __future__ import annotations
 
 import collections
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import nbtasks as nb
 from nbtasks import calls, keys
 from nbtasks.journal.port import Journal
+from nbtasks.kit import kit
 from nbtasks.model import Row, Status, TaskRow, values
 from nbtasks.testing import CrashingJournal, FakeClock, use_journal
 
@@ -150,6 +152,9 @@ class Awaited:
     def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
         return self._answer(None, self._io.wait, key, seconds, **until)
 
+    def yield_(self, key: Any) -> Any:
+        return self._answer(None, self._io.yield_, key)
+
     async def _answer(
         self, place: tuple[str, Any] | None, call: Any, *args: Any, **options: Any
     ) -> Any:
@@ -240,6 +245,7 @@ def play(
     reruns: int = 0,
     key: str = "scenario",
     steps: Sequence[Step] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
@@ -251,6 +257,7 @@ def play(
         reruns: How often the user runs it again after it has failed.
         key: Which run of the scenario.
         steps: What is done at each end before it is executed again; repeated where it crashed.
+        options: Of `job.run`. A suspended run is executed again when it is due.
     """
     world = World(sync=sync)
     todo = list(steps)
@@ -273,7 +280,15 @@ def play(
                             ended = False
                         error = None
                         try:
-                            output = job.run(PAYLOAD, key=key).output
+                            run = job.run(PAYLOAD, key=key, **options)
+                            if run.status == Status.WAITING:
+                                _wait_for(run, clock)
+                                continue
+                            output = run.output
+                        except nb.Cancelled:
+                            if wrapped.crashed:
+                                raise
+                            continue  # the user executes it again
                         except Exception:
                             if wrapped.crashed or not todo:
                                 raise
@@ -295,6 +310,13 @@ def play(
             seconds = (clock.now() - began).total_seconds()
             return Outcome(output, error, world, number, seconds, writes, key)
     raise AssertionError(f"not at its end after {MAX_EXECUTIONS} executions")
+
+
+def _wait_for(run: nb.Run, clock: FakeClock) -> None:
+    """Until a suspended run is due."""
+    (row,) = kit.journal.runs(run_id=run.id)
+    assert row.resume_us is not None
+    clock.advance(max(0, row.resume_us - clock.micros()) / 1e6)
 
 
 def check(outcome: Outcome, journal: Journal, expect: Expect) -> None:
@@ -334,6 +356,12 @@ def steps_of(case: ModuleType) -> Sequence[Step]:
     """What somebody does with the run in a case's module."""
     steps: Sequence[Step] = getattr(case, "STEPS", ())
     return steps
+
+
+def options_of(case: ModuleType) -> Mapping[str, Any]:
+    """How a case's job is run, if not simply so."""
+    options: Mapping[str, Any] = getattr(case, "OPTIONS", {})
+    return options
 
 
 def expectation(case: ModuleType) -> Expect:

@@ -19,6 +19,7 @@ from tests.scenarios.harness import (
     RestartingJournal,
     check,
     expectation,
+    options_of,
     play,
     steps_of,
 )
@@ -92,7 +93,12 @@ def make(kind: str, tmp_path: Path, blank: Path) -> Iterator[Store]:
 
 
 def run(case: ModuleType, journal: Any, *, sync: bool, **how: Any) -> Outcome:
-    how = {"steps": steps_of(case), "reruns": expectation(case).reruns, **how}
+    how = {
+        "steps": steps_of(case),
+        "reruns": expectation(case).reruns,
+        "options": options_of(case),
+        **how,
+    }
     return play(case.body, journal, sync=sync, **how)
 
 
