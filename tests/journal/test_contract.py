@@ -35,7 +35,10 @@ ATTEMPTS = [
 ]  # fmt: skip
 LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
 EDITS = ["run_id", "path", "action", "edited_at", "host", "pid", "notebook"]
-VIEWS = {"runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS}
+DUE = ["run_id", "job", "path", "resume_at"]
+VIEWS = {
+    "runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS, "due": DUE,
+}  # fmt: skip
 
 PATH, STATUS, EXECUTION, REUSED = 1, 4, 5, 6  # in the tuples of tasks
 
@@ -271,6 +274,30 @@ class TestEveryJournal:
 
         journal.release(run)
         journal.amend(run.run_id, lambda *_: [])
+
+    def test_knows_of_which_run_it_was_asked_that_it_be_cancelled(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        assert not list(journal.asked_to_cancel())
+
+        journal.ask_to_cancel(run.run_id)
+        journal.ask_to_cancel(run.run_id)
+
+        assert list(journal.asked_to_cancel()) == [run.run_id]
+
+    def test_forgets_a_request_to_cancel_with_the_execution(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.ask_to_cancel(run.run_id)
+
+        journal.release(run)
+
+        assert not list(journal.asked_to_cancel())
+
+    def test_forgets_a_request_that_came_too_late_with_the_next_execution(self, journal, rows):
+        run = rows.finished(journal)
+        journal.ask_to_cancel(run.run_id)
+
+        assert journal.claim(rows.claim()).run.run_id == run.run_id
+        assert not list(journal.asked_to_cancel())
 
     def test_says_which_run_it_cannot_amend(self, journal):
         with pytest.raises(NotFoundError, match="'no-such-run'"):
@@ -553,6 +580,8 @@ class TestEveryJournal:
         journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1, attempt=1))
         journal.put(EditRow(run.run_id, "a", "reset", 1))
         journal.put(rows.log(run, "hello"))
+        if view == "due":
+            run.status, run.resume_us = "WAITING", 3
         journal.release(run)
 
         frame = journal.query(f"from {view}")
@@ -560,7 +589,7 @@ class TestEveryJournal:
         assert list(frame.columns) == VIEWS[view]
         assert len(frame) >= 1
         dtypes = frame.dtypes.to_dict()
-        if view not in ("logs", "edits"):
+        if view not in ("logs", "edits", "due"):
             assert str(dtypes["status"]) == str(empty["status"]) == "category"
             assert str(dtypes["duration"]).startswith("timedelta64")
         times = {name for name in dtypes if name.endswith("_at")}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtasks.notebook.options import CellRefusedError, Options, parse
+from nbtasks.parking import Budget
 
 plain = st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x00"))
 values = st.recursive(
@@ -101,6 +102,29 @@ def test_any_line_is_read_or_refused(line: str) -> None:
         assert parse(line).version
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("50m", 3000),
+        ("2h", 7200),
+        ("1d", 86_400),
+        ("0.5h", 1800),
+        ("0", 0),
+    ],
+)
+def test_a_time_may_have_a_unit(text: str, seconds: int) -> None:
+    options = parse(f"j --max-time {text} --suspend-after 5m")
+
+    assert options.budget == Budget(seconds * 1_000_000, 300_000_000)
+
+
+def test_without_a_time_there_is_no_budget() -> None:
+    assert parse("j").budget is None
+    assert parse("j --suspend-after 1s").budget == Budget(None, 1_000_000)
+
+
 @pytest.mark.parametrize("line", ["", "   ", "--new", "--key k delays"])
 def test_the_id_comes_first(line: str) -> None:
     with pytest.raises(CellRefusedError, match=r"needs the id of the job first: %%job ID \[--name"):
@@ -113,7 +137,8 @@ def test_the_id_comes_first(line: str) -> None:
         ("j --on-edit warn", "has no option --on-edit. It takes --name, --version, --payload,"),
         ("j --on-change never", "--on-change never: it is one of warn, rerun, error, ignore"),
         ("j --replay only", "has no option --replay"),
-        ("j --max-time 50m", "has no option --max-time"),
+        ("j --max-time soon", "--max-time soon: it is a time, as in 90s, 50m, 2h or 1d"),
+        ("j --suspend-after -1", "--suspend-after -1: it is a time, as in 90s"),
         ("j --payload a --bogus", "has no option --bogus"),
         ("j --payload a --bogus b", "has no option --bogus"),
         ("j --key", "--key needs a value: --key K"),

@@ -97,6 +97,7 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(io.run_task("told async", load, 3, on_error=told_async), list[int])
     io.wait("an hour", 3600)
     io.wait("a day", timedelta(days=1))
+    assert_type(io.yield_("let others go first"), None)
     io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
     io.logger.debug("loaded", rows=3)
     io.logger.info("loaded", rows=3)
@@ -115,6 +116,7 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.map("pages", fetch, payload, concurrency=4, key_of=len_key), list[bytes])
     assert_type(await io.map("some", fetch, payload, min_ok=1, max_failures=3), list[Any])
     await io.wait("a minute", 60)
+    assert_type(await io.yield_("let others go first"), None)
     io.logger.info("done")
     assert_type(ctx, nb.Context)
     assert_type(ctx.job.id, str)
@@ -133,6 +135,12 @@ def jobs() -> None:
     assert_type(numbers.version, str)
     assert_type(numbers.run(), nb.Run)
     assert_type(pages.run(["url"], key="today", new=True, tree=False), nb.Run)
+    run = pages.run(["url"], max_time=60, suspend_after=timedelta(minutes=5))
+    assert_type(run.cancel(), None)
+    assert_type(nb.cancel(run), None)
+    assert_type(nb.cancel(run.id), None)
+    assert_type(nb.Suspended("later").resume_at, datetime | None)
+    assert_type(nb.Cancelled("over").run_id, str)
 
 
 async def jobs_awaited() -> None:
@@ -204,6 +212,7 @@ def history(run: nb.Run) -> None:
     assert_type(nb.tasks(run), pd.DataFrame)
     assert_type(nb.attempts(run.id), pd.DataFrame)
     assert_type(nb.logs(run), pd.DataFrame)
+    assert_type(nb.due(), pd.DataFrame)
     assert_type(nb.sql("select * from tasks where job = ?", ["numbers"]), pd.DataFrame)
     assert_type(str(nb.tree()), str)
 
