@@ -15,7 +15,17 @@ from nbtasks import codec, keys
 from nbtasks.errors import NotFoundError
 from nbtasks.model import AttemptRow, EditRow, Row, RunRow, Status, TaskRow
 
-__all__ = ["again", "find", "from_on", "missing", "nearest", "put_value", "reset", "since"]
+__all__ = [
+    "again",
+    "find",
+    "from_on",
+    "kept",
+    "missing",
+    "nearest",
+    "put_value",
+    "reset",
+    "since",
+]
 
 #: Of so many paths the ones most like a mistyped one are looked for.
 _COMPARED: Final = 2000
@@ -60,6 +70,22 @@ def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[st
     return {row.path for row in tasks.values() if row.seq >= first} | set(_below(tasks, path))
 
 
+def kept(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterator[TaskRow]:
+    """The tasks that a fork begins with: those that had started before a task, as they are
+    recorded, and as ones of which no execution has come to yet; without a path, none.
+
+    Raises:
+        NotFoundError: There is no such task.
+    """
+    chosen = since(run, tasks, path)
+    opened = _to_open(tasks, chosen)
+    for row in tasks.values():
+        if row.path in opened:
+            yield replace(_emptied(row), execution=0, attempts=0)
+        elif row.path not in chosen:
+            yield replace(row, execution=0, reused=False)
+
+
 def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     run: RunRow,
     tasks: Mapping[str, TaskRow],
@@ -93,9 +119,7 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
 def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
     """The rows that let tasks run again, and each of the tasks above them that has its answer
     already: its function is what comes to them."""
-    above = {p for path in chosen for p in keys.parents(path)}
-    opened = {p for p in above if p in tasks and tasks[p].status in _ANSWERED}
-    for path in sorted(opened | set(chosen)):
+    for path in sorted(_to_open(tasks, chosen) | set(chosen)):
         if (row := tasks.get(path)) is not None:
             yield from _attempt(row)
             yield _emptied(row)
@@ -134,6 +158,12 @@ def nearest(path: str, known: Iterable[str]) -> list[str]:
     ordered = sorted(known, key=lambda other: keys.parent(other) != above)
     some = list(itertools.islice(ordered, _COMPARED))
     return difflib.get_close_matches(path, some, n=3, cutoff=0.4) or some[:3]
+
+
+def _to_open(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> set[str]:
+    """The tasks above others that have their answer already, and would not come to them."""
+    above = {p for path in chosen for p in keys.parents(path)}.difference(chosen)
+    return {p for p in above if p in tasks and tasks[p].status in _ANSWERED}
 
 
 def _below(tasks: Mapping[str, TaskRow], path: str) -> list[str]:

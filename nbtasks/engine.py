@@ -23,6 +23,7 @@ from nbtasks.model import Failure, Status, TaskRow
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
 from nbtasks.replay import Action, decide
+from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
 from nbtasks.timeouts import Late
 from nbtasks.verdicts import due_after, replaced
@@ -56,6 +57,7 @@ class Execution:
         faces: The io objects of this execution; by whether the caller awaits them.
         active: The asyncio tasks in which io calls are under way.
         pending: What executors were asked to do and have not done yet.
+        only: What answers its calls if it only replays.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -69,6 +71,7 @@ class Execution:
         self.active: set[Any] = set()
         self._raising = Raising(self.ledger, self.run)
         self.pending: set[Any] = set()
+        self.only = Replayed(self.ledger, self.changes, self._raising) if opened.only else None
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -80,6 +83,8 @@ class Execution:
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self._visit(call.key, call.site, scope)
+        if self.only is not None:
+            return self.only.task(call, path)
         ledger, changes, policy = self.ledger, self.changes, call.policy
         if not ledger.knows(path):  # the most frequent case of all
             row = ledger.add(path, policy.name)
@@ -233,6 +238,9 @@ class Execution:
     def wait(self, wait: Wait, scope: Scope) -> Effects:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         path = self._visit(wait.key, wait.site, scope)
+        if self.only is not None:
+            self.only.wait(path)
+            return
         if (answer := self.ledger.completed(path)) is not None:
             self.ledger.answer(path, answer)
             return

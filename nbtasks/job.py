@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks import clock, codec, loops, tracebacks
-from nbtasks.errors import InvalidJobError, InvalidPayloadError, NbtasksError
+from nbtasks import claims, clock, codec, loops, tracebacks
+from nbtasks.errors import (
+    InvalidJobError,
+    InvalidOptionError,
+    InvalidPayloadError,
+    NbtasksError,
+)
 from nbtasks.hooks import Admitted, Hooks, check_limit
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
@@ -22,17 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Job", "make_claim"]
 
+Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
 
 
 class Host(Protocol):
     """What a job needs of the place it runs in."""
 
-    def session(self, claim: Claim, *, policy: Policy, log_level: str, tree: bool) -> Session:
-        """The session that executes a claimed run."""
+    def session(
+        self, claim: Claim, *, policy: Policy, log_level: str, tree: bool, only: bool
+    ) -> Session:
+        """The session that executes a claimed run, or `only` replays it."""
 
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
+
+    def held(self, session: Session) -> Run:
+        """The run that a session has executed."""
 
 
 class Job:
@@ -91,7 +102,13 @@ class Job:
         self.__doc__ = fn.__doc__
 
     def run(
-        self, payload: Any = None, *, key: str | None = None, new: bool = False, tree: bool = True
+        self,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        new: bool = False,
+        replay: Replay | None = None,
+        tree: bool = True,
     ) -> Run:
         """Executes the job's run for a key: the latest one goes on, or a new one begins.
 
@@ -102,56 +119,92 @@ class Job:
             payload: What the body gets; validated by the annotation of its parameter.
             key: What names the run; by default a digest of the payload.
             new: Begin a new run even if there is one.
+            replay: With "only", tasks are only answered from what is recorded; none runs, no run
+                is begun, nothing is written, and no hook is called.
             tree: Whether the notebook shows the tasks as a tree.
 
         Returns:
-            The run, COMPLETED.
+            The run, COMPLETED. With `replay`, as that came out: its `output` is what the body
+            returned just now, also if what is recorded is another one, or none.
 
         Raises:
             Exception: What the body raised.
             RunBusyError: The run is being executed, here or elsewhere.
             InvalidPayloadError: The payload does not fit.
+            NotRecordedError: With `replay`, there is no such run, or no outcome of a task.
+            InvalidOptionError: `replay` has no such value, or does not go with `new`.
             NbtasksError: The job is not enabled.
         """
         try:
-            if inspect.iscoroutinefunction(self.fn):
-                done: Run = loops.run(self.arun(payload, key=key, new=new, tree=tree))
-                return done
-            value = self._validate(payload)
-            with self._session(payload, key, new=new, tree=tree) as session:
-                session.value = self.fn(*self._arguments(value, session))
-            return self._host.hold(session.ctx.run.id)
+            only = _check_replay(self.id, replay, new=new)
+            claim = self._claim(payload, key, new=new)
+            return self.execute(claim, payload, only=only, tree=tree)
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
     async def arun(
-        self, payload: Any = None, *, key: str | None = None, new: bool = False, tree: bool = True
+        self,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        new: bool = False,
+        replay: Replay | None = None,
+        tree: bool = True,
     ) -> Run:
         """As `run`, as a coroutine. A `def` body runs in a worker thread."""
-        value = self._validate(payload)
-        if not inspect.iscoroutinefunction(self.fn):
-            import anyio.to_thread
+        only = _check_replay(self.id, replay, new=new)
+        claim = self._claim(payload, key, new=new)
+        if inspect.iscoroutinefunction(self.fn):
+            return await self._execute(claim, payload, only=only, tree=tree)
+        import anyio.to_thread
 
-            return await anyio.to_thread.run_sync(
-                lambda: self.run(payload, key=key, new=new, tree=tree), abandon_on_cancel=True
-            )
-        async with self._session(payload, key, new=new, tree=tree) as session:
+        return await anyio.to_thread.run_sync(
+            lambda: self.execute(claim, payload, only=only, tree=tree), abandon_on_cancel=True
+        )
+
+    def execute(self, claim: Claim, payload: Any, *, only: bool = False, tree: bool = True) -> Run:
+        """Executes the run of a claim, whichever it is; as `run`, which makes one."""
+        if inspect.iscoroutinefunction(self.fn):
+            done: Run = loops.run(self._execute(claim, payload, only=only, tree=tree))
+            return done
+        value = self.check(payload)
+        with self._session(claim, only=only, tree=tree) as session:
+            session.value = self.fn(*self._arguments(value, session))
+        return self._host.held(session)
+
+    async def _execute(self, claim: Claim, payload: Any, *, only: bool, tree: bool) -> Run:
+        value = self.check(payload)
+        async with self._session(claim, only=only, tree=tree) as session:
             session.value = await self.fn(*self._arguments(value, session))
-        return self._host.hold(session.ctx.run.id)
+        return self._host.held(session)
 
-    def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Admitted:
+    def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
+        return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
+
+    def _session(self, claim: Claim, *, only: bool, tree: bool) -> Admitted:
+        session = self._host.session(
+            dataclasses.replace(claim, limit=self._limit),
+            policy=self._policy,
+            log_level=self._log_level,
+            tree=tree,
+            only=only,
+        )
+        return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
+
+    def check(self, payload: Any) -> Any:
+        """The payload as the body gets it.
+
+        Raises:
+            InvalidPayloadError: It does not fit.
+            NbtasksError: The job is not enabled.
+        """
         if not self.enabled:
             raise NbtasksError(
                 f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
                 "it with enabled=True to run it."
             )
-        claim = make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
-        claim = dataclasses.replace(claim, limit=self._limit)
-        session = self._host.session(
-            claim, policy=self._policy, log_level=self._log_level, tree=tree
-        )
-        return Admitted(session, self._hooks, self._host.hold)
+        return self._validate(payload)
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
         if len(self._parameters) == 1:
@@ -193,7 +246,6 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
     """The claim to the latest run of a job, version and key."""
     if key == "" or not isinstance(key, str | None):
         raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
-    encoded = codec.encode(payload)
     row = RunRow(
         run_id=clock.new_id(),
         job=job,
@@ -201,11 +253,26 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
         version=version,
         key=key or codec.digest(payload),
         started_us=clock.micros(),
-        payload=encoded.text if encoded.blob is None else encoded.blob.decode("utf-8", "replace"),
-        payload_kind=encoded.kind,
         source=source,
     )
+    claims.keep_payload(row, codec.encode(payload))
     return Claim(row, new=new)
+
+
+def _check_replay(job: str, replay: object, *, new: bool) -> bool:
+    """Whether an execution only replays."""
+    if replay is None:
+        return False
+    if replay != "only":
+        raise InvalidOptionError(
+            f'Job {job!r}: replay={replay!r}: it is "only", or None, which is to run what is not '
+            "recorded."
+        )
+    if new:
+        raise InvalidOptionError(
+            f'Job {job!r}: new=True begins a new run, and replay="only" never does. Leave one out.'
+        )
+    return True
 
 
 def _check_names(job: object, version: object, log_level: object) -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtasks import starters
 from nbtasks.errors import NotFoundError
 from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
+from nbtasks.journal.reader import Reader
 from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run, draw
 from nbtasks.session import Session, Watcher
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from nbtasks.engine import Execution
     from nbtasks.frames import DataFrame
     from nbtasks.journal.port import Claim, Journal
+    from nbtasks.model import RunRow
     from nbtasks.render import RunTree
     from nbtasks.replay import Retry
 
@@ -49,12 +52,14 @@ class Kit:
         settings: The settings in force.
         jobs: The registered jobs by id.
         watch: Makes what shows an execution; the notebook edge sets it.
+        cells: Executes the recorded cell of a claim, with a payload; the notebook edge sets it.
     """
 
     def __init__(self) -> None:
         self.settings = Settings()
         self.jobs: dict[str, Job] = {}
         self.watch: Callable[[Execution], Watcher | None] | None = None
+        self.cells: starters.Cells | None = None
         self.given: Journal | None = None  # a test's own journal, instead of the home's
         self._journals: dict[tuple[Path, str], Journal] = {}
 
@@ -80,14 +85,15 @@ class Kit:
         log_level: str = "info",
         tree: bool = True,
         keep_output: bool = True,
+        only: bool = False,
     ) -> Session:
-        """The session that executes a claimed run."""
+        """The session that executes a claimed run, or `only` replays it."""
         watch = self.watch if tree and self.settings.tree else None
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=self.settings.on_change)
             policy = replace(policy, options=options)
         return Session(
-            self.journal,
+            Reader(self.journal) if only else self.journal,
             claim,
             policy=policy,
             log_level=log_level,
@@ -98,6 +104,21 @@ class Kit:
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
         return Run(run_id, self)
+
+    def held(self, session: Session) -> Run:
+        """The run that a session has executed. One that it only replayed reads what it saw."""
+        execution = session.execution
+        return Run(session.ctx.run.id, self, execution.journal if execution.only else None)
+
+    def starter(self, run: RunRow, payload: Any) -> starters.Starter:
+        """What executes a claim to a run, or to a fork of it, by the code that made it.
+
+        Raises:
+            NbtasksError: That is not here, or does not take the payload.
+        """
+        if run.source is not None:
+            return starters.by_cell(self.cells, run, payload, self.hold)
+        return starters.by_job(self.jobs.get(run.job), run, payload)
 
     def close(self) -> None:
         """Closes all journals; the next use opens them again."""

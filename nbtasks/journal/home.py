@@ -87,6 +87,15 @@ class HomeJournal:
             self._claimed.add(run.run_id)
         return opened
 
+    def look(self, claim: Claim) -> Opened | None:
+        """What `claim` would find; see the port."""
+        with self._reading() as con:
+            if (found := self._find(con, claim)) is None:
+                return None
+            opened = self._take(con, found)
+            opened.codes = _codes(con, opened.run)
+            return opened
+
     def _present(self) -> Segment:
         """Our segment; a new one if somebody removed the home under this process."""
         segment = self._own()

@@ -49,6 +49,12 @@ class MemoryJournal:
             self._claimed.add(run.run_id)
             return opened
 
+    def look(self, claim: Claim) -> Opened | None:
+        """What `claim` would find; see the port."""
+        with self._lock:
+            found = self._find(claim)
+            return self._take(found) if found else None
+
     def _find(self, claim: Claim) -> RunRow | None:
         if claim.run_id:
             if found := self.runs(run_id=claim.run_id):

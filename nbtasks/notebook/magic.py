@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbtasks.frames import DataFrame
+    from nbtasks.journal.port import Claim
     from nbtasks.render import RunTree
 
 __all__ = ["JobMagics", "load", "unload"]
@@ -64,6 +65,12 @@ class _Extension:
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
         self._add_entry()
+        kit.kit.cells = self.execute_again
+
+    def execute_again(self, claim: Claim, payload: Any) -> None:
+        """Executes the recorded cell of a run, for a claim and with a payload."""
+        with self.entry.given(claim, payload):
+            _execute(self._shell, self.entry, claim.make.source or "")
 
     def _add_entry(self) -> None:
         # To the builtins, and only while this shell runs a cell: `%reset` empties the user's
@@ -76,6 +83,8 @@ class _Extension:
     def close(self) -> None:
         """Takes it all back."""
         shell = self._shell
+        if kit.kit.cells == self.execute_again:
+            kit.kit.cells = None
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
             shell.input_transformers_cleanup.remove(to_call)
@@ -100,7 +109,8 @@ class JobMagics(Magics):
     def job(self, line: str, cell: str) -> Any:
         """Makes the cell durable: executing it again goes on where it was.
 
-        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new] [--as VAR] [--no-tree]
+        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
+            [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
 
         The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
         once, `payload`, and `ctx`, which tells of the run. With a top-level `await` io is
@@ -125,6 +135,12 @@ class JobMagics(Magics):
             What names the run, as it stands. By default it is a digest of the payload.
         --new
             Begin a new run even if there is one to continue.
+        --on-change warn|rerun|error|ignore
+            What is done when the code or the inputs of a recorded task have changed. By default
+            it is answered from the journal, and a warning says so.
+        --replay only
+            Answer tasks from what is recorded. One that would have to run fails the cell, no run
+            is begun, and nothing is written.
         --as VAR
             Bind the run to a name, also if the cell fails.
         --no-tree

@@ -1,7 +1,7 @@
 """The first line of a `%%job` cell: what may stand there, and what is read from it.
 
     %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
-        [--on-change warn|rerun|error|ignore] [--as VAR] [--no-tree]
+        [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
 
 Words are separated by blanks and may be quoted as in a shell. `EXPR` is Python and is taken as
 it stands, quotes, brackets and blanks included, up to the first ` --option` before which it is
@@ -36,6 +36,7 @@ _OPTIONS: Final = {
     "--key": "K",
     "--new": None,
     "--on-change": "|".join(ON_CHANGE),
+    "--replay": "only",
     "--as": "VAR",
     "--no-tree": None,
 }
@@ -63,6 +64,7 @@ class Options:
         key: What names the run; by default a digest of the payload.
         new: Begin a new run even if there is one.
         on_change: What is done when the code or the inputs of a recorded task have changed.
+        replay: "only", if tasks are only answered from what is recorded.
         variable: The name to bind the run to.
         tree: Whether the cell shows its tasks as a tree.
     """
@@ -74,6 +76,7 @@ class Options:
     key: str | None = None
     new: bool = False
     on_change: OnChange | None = None
+    replay: str | None = None
     variable: str | None = None
     tree: bool = True
 
@@ -103,6 +106,7 @@ def parse(line: str) -> Options:
         key=given.get("--key"),
         new="--new" in given,
         on_change=_on_change(given.get("--on-change")),
+        replay=_replay(given),
         variable=variable,
         tree="--no-tree" not in given,
     )
@@ -174,6 +178,17 @@ def _on_change(given: str | None) -> OnChange | None:
     if given is None:
         return None
     raise CellRefusedError(f"%%job --on-change {given}: it is one of {', '.join(ON_CHANGE)}.")
+
+
+def _replay(given: dict[str, str]) -> str | None:
+    replay = given.get("--replay")
+    if replay not in (None, "only"):
+        raise CellRefusedError(f"%%job --replay {replay}: it is only, as in --replay only.")
+    if replay and "--new" in given:
+        raise CellRefusedError(
+            "%%job --new begins a new run, and --replay only never does. Leave one out."
+        )
+    return replay
 
 
 def _check_variable(name: str) -> None:

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import nbtasks as nb
 from nbtasks import calls, keys
@@ -240,6 +240,7 @@ def play(
     reruns: int = 0,
     key: str = "scenario",
     steps: Sequence[Step] = (),
+    replay: Literal["only"] | None = None,
 ) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
@@ -251,6 +252,7 @@ def play(
         reruns: How often the user runs it again after it has failed.
         key: Which run of the scenario.
         steps: What is done at each end before it is executed again; repeated where it crashed.
+        replay: Whether it is only replayed.
     """
     world = World(sync=sync)
     todo = list(steps)
@@ -273,7 +275,7 @@ def play(
                             ended = False
                         error = None
                         try:
-                            output = job.run(PAYLOAD, key=key).output
+                            output = job.run(PAYLOAD, key=key, replay=replay).output
                         except Exception:
                             if wrapped.crashed or not todo:
                                 raise
