@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import claims, clock, codec, edits, failures, frames, keys, stale
+from nbtasks import claims, clock, codec, edits, failures, frames, keys, stale, tracebacks
 from nbtasks.errors import NotFoundError
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
@@ -193,7 +193,7 @@ class Run:
             self.id,
             lambda row, tasks: edits.from_on(row, _by_path(tasks), path, clock.micros()),
         )
-        return start(claims.to_rerun(run))
+        return _own(start, claims.to_rerun(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Makes a new run of this one, and executes it now: a task, and all that first started
@@ -240,7 +240,7 @@ class Run:
         path = None if from_ is None else keys.path_of(from_)
         self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
         tasks = _by_path(self._journal.tasks(self.id))
-        return start(claims.to_fork(run, tasks, path, given))
+        return _own(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
 
@@ -334,6 +334,15 @@ def draw(journal: Journal, row: RunRow) -> RunTree:
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(build(row, tasks), clock.micros())
+
+
+def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:
+    """Executes a claim; what that raises shows the user's own frames."""
+    try:
+        return start(claim)
+    except BaseException as error:
+        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
+        raise
 
 
 def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:
