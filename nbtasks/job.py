@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from nbtasks import claims, clock, codec, loops, tracebacks
 from nbtasks.errors import (
@@ -29,6 +30,11 @@ __all__ = ["Host", "Job", "make_claim"]
 
 Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
+#: Of what does not fit in a payload so much is told.
+_MOST_PROBLEMS: Final = 20
+_MOST_LETTERS: Final = 80
+#: How pydantic calls a type that has validators of its own.
+_VALIDATED: Final = re.compile(r"^function-\w+\[.*, (.+)\]$")
 
 
 class Host(Protocol):
@@ -307,8 +313,28 @@ def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
 
 
 def _explain(job: str, error: Any) -> str:
+    problems = error.errors(include_url=False)
     lines = [f"The payload does not fit job {job!r}:"]
-    for problem in error.errors(include_url=False):
-        place = ".".join(map(str, problem["loc"])) or "payload"
-        lines.append(f"  {place}: {problem['msg']} (got {problem['input']!r:.80})")
+    lines += [f"  {_place(found['loc'])}: {_problem(found)}" for found in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
     return "\n".join(lines)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Where in the payload it is; of a type with validators of its own only its name."""
+    return ".".join(_VALIDATED.sub(r"\1", str(part)) for part in loc) or "payload"
+
+
+def _problem(found: dict[str, Any]) -> str:
+    message, given = found["msg"], found["input"]
+    if found["type"] == "missing":  # what was given is all that stands beside it
+        beside = _cut(", ".join(map(repr, given))) if isinstance(given, dict) else ""
+        return f"{message} ({f'there is only {beside}' if beside else 'nothing is there'})"
+    if found["type"] == "value_error":
+        message = str(found["ctx"]["error"])
+    return f"{message} (got {_cut(repr(given))})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."

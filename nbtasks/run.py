@@ -176,14 +176,15 @@ class Run:
 
 
         @nb.job("rerun-example")
-        def body(io: nb.SyncIO) -> list[int]:
-            return [io.run_task(key, numbers.pop) for key in ("a", "b", "c")]
+        def body(io: nb.SyncIO) -> None:
+            for key in ("a", "b", "c"):
+                io.run_task(key, calls.append, key, options=nb.TaskOptions(on_change="ignore"))
 
 
-        numbers = [5, 4, 3, 2, 1]
+        calls = []
         run = body.run()
-        assert run.output == [1, 2, 3]
-        assert run.rerun(from_="b").output == [1, 4, 5]
+        assert run.rerun(from_="b").executions == 2
+        assert calls == ["a", "b", "c", "b", "c"]
         ```
         """
         run = self._row()
