@@ -178,10 +178,14 @@ class Run:
         @nb.job("rerun-example")
         def body(io: nb.SyncIO) -> None:
             for key in ("a", "b", "c"):
-                io.run_task(key, calls.append, key, options=nb.TaskOptions(on_change="ignore"))
+                io.run_task(key, note, key)
 
 
-        calls = []
+        def note(key: str) -> None:
+            calls.append(key)
+
+
+        calls: list[str] = []
         run = body.run()
         assert run.rerun(from_="b").executions == 2
         assert calls == ["a", "b", "c", "b", "c"]

@@ -304,6 +304,23 @@ def test_a_fork_of_a_fork_starts_from_that() -> None:
     assert fork.tasks().reused.tolist() == [True, True, False]
 
 
+def test_what_a_fork_of_a_fork_was_recorded_with_is_still_known() -> None:
+    def define(factor: int) -> nb.Job:
+        @nb.job("factor")
+        def body(io: nb.SyncIO) -> Any:
+            return io.run_task("a", lambda: factor), io.run_task("b", note, 0)
+
+        return body
+
+    fork = define(1).run().fork(from_="b").fork(from_="b")
+    edited = define(2)
+    for _ in range(2):  # when it is made, and when it goes on
+        with pytest.warns(nb.StaleTaskWarning, match="a: factor is 2, was 1"):
+            fork = fork.fork(from_="b")
+        with pytest.warns(nb.StaleTaskWarning, match="a: factor is 2, was 1"):
+            assert edited.run(key=fork.key).output == (1, 0)
+
+
 def test_a_wait_that_goes_on_ends_in_a_fork_when_it_would_have_ended() -> None:
     class Stop(FakeClock):
         def sleep_until(self, due_us: int) -> None:
@@ -481,9 +498,10 @@ def test_limits_and_hooks_hold_as_for_any_execution(verb: str) -> None:
     assert heard[-1] == done.id
 
 
-def test_a_run_of_another_process_is_forked_here(tmp_path: Path) -> None:
-    if kit.given is not None:
-        pytest.skip("a journal in memory has no other process")
+def test_a_run_of_another_process_is_forked_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "given", None)  # a journal in memory has no other process
     code = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\nfrom tests import test_fork\n"
     subprocess.run(
         [sys.executable, "-c", code + "test_fork.three.run(1)"], check=True, cwd=tmp_path

@@ -381,10 +381,11 @@ def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
 
 
 def _codes(con: Any, run: RunRow) -> dict[str, str]:
-    # A fork's tasks were recorded in the run that it was made of.
-    return dict(
-        con.execute(
-            "select fingerprint, source from code where run_id in ($1, $2)",
-            [run.run_id, run.parent_run],
-        ).fetchall()
-    )
+    # A fork's tasks were recorded in the run that it was made of, which may be a fork, too.
+    line, above = [run.run_id], run.parent_run
+    while above is not None:
+        line.append(above)
+        row = con.execute("select parent_run from run where run_id = $1", [above]).fetchone()
+        above = row[0] if row else None
+    query = "select fingerprint, source from code where run_id = any($1)"
+    return dict(con.execute(query, [line]).fetchall())

@@ -75,7 +75,10 @@ class MemoryJournal:
         return Opened(claim.make, tasks, codes=self._codes(claim.make))
 
     def _codes(self, run: RunRow) -> dict[str, str]:
-        runs = (run.run_id, run.parent_run)
+        runs, above = [run.run_id], run.parent_run
+        while above is not None:  # a fork may be one of a fork
+            runs.append(above)
+            above = next((row.parent_run for row in self.runs(run_id=above)), None)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in runs}
 
     def _take(self, run: RunRow) -> Opened:

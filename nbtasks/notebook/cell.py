@@ -104,7 +104,9 @@ class Cell:
         given: tuple[Claim, Any] | None = None,
     ) -> None:
         self._shell = shell
-        self._options = options
+        # The variable of a cell that a run's verb executes still stands for that run: of a fork
+        # the verb gives another one.
+        self._variable = None if given else options.variable
         claim, self._payload = given or _asked_for(options, source, shell)
         self.session: Session = kit.session(
             claim,
@@ -191,9 +193,8 @@ class Cell:
         _left.set(self.session.value)
 
     def _bind(self) -> None:
-        if self._options.variable is not None:
-            run = kit.held(self.session)
-            self._shell.user_ns[self._options.variable] = run
+        if self._variable is not None:
+            self._shell.user_ns[self._variable] = kit.held(self.session)
 
     def _explain(self, error: BaseException | None) -> None:
         """Leaves the user's own frames in what the cell will show, and says how to go on."""

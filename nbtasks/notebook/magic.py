@@ -69,7 +69,8 @@ class _Extension:
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
         """Executes the recorded cell of a run, for a claim and with a payload."""
-        with self.entry.given(claim, payload):
+        # It may be asked for where no cell runs, as in the callback of a button.
+        with self._shell.builtin_trap, self.entry.given(claim, payload):
             _execute(self._shell, self.entry, claim.make.source or "")
 
     def _add_entry(self) -> None:

@@ -51,9 +51,22 @@ def test_a_fork_executes_it_for_a_run_of_its_own(shell: Shell, awaits: str) -> N
     row = kit.journal.runs(run_id=fork.id)[0]
     assert (row.trigger, row.parent_run, row.payload) == ("fork", run.id, "5")
     assert (fork.output, run.executions) == (17, 1)
+    assert shell.names["run"].id == run.id  # which is what the cell's --as made it
     assert shell.names["calls"] == [2, 4, 4]
     shell.ok(f"%%job j --payload 2 --key {fork.key}{body}")
     assert (fork.executions, run.executions) == (2, 1)
+
+
+@BOTH
+def test_it_works_where_no_cell_runs_too(shell: Shell, awaits: str) -> None:
+    """As in the callback of a button."""
+    shell.ok(f'%%job j --as run\n{awaits}io.run_task("a", square, 3)')
+    run = shell.names["run"]
+
+    assert run.rerun().output == 9
+    assert run.fork().output == 9
+    assert shell.names["calls"] == [3, 3, 3]
+    assert shell.ok("%%job other\n7").value == 7
 
 
 @BOTH
