@@ -28,6 +28,7 @@ from nbtasks.errors import (
     NbtasksError,
     NoRunError,
     NotFoundError,
+    NotRecordedError,
     RunBusyError,
     RunEndedError,
     StaleTaskError,
@@ -40,17 +41,11 @@ from nbtasks.errors import (
     WrongFaceError,
 )
 from nbtasks.here import current_io, current_task
-from nbtasks.io import AsyncIO, SyncIO
-from nbtasks.job import Job
-from nbtasks.keys import numbered
-from nbtasks.kit import (
+from nbtasks.history import (
     attempts,
     cancel,
-    config,
-    configure,
     due,
     get_run,
-    job,
     last_run,
     logs,
     runs,
@@ -58,6 +53,10 @@ from nbtasks.kit import (
     tasks,
     tree,
 )
+from nbtasks.io import AsyncIO, SyncIO
+from nbtasks.job import Job
+from nbtasks.keys import numbered
+from nbtasks.kit import config, configure, job
 from nbtasks.kit import kit as _kit
 from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
@@ -94,6 +93,7 @@ __all__ = [
     "NbtasksError",
     "NoRunError",
     "NotFoundError",
+    "NotRecordedError",
     "Retry",
     "Run",
     "RunBusyError",

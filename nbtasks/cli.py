@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nbtasks.errors import NbtasksError
-from nbtasks.kit import configure, last_run, runs, sql, tasks, tree
+from nbtasks.history import last_run, runs, sql, tasks, tree
+from nbtasks.kit import configure
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame

@@ -25,7 +25,8 @@ from rich.text import Text
 
 from nbtasks import clock
 from nbtasks.errors import NbtasksError
-from nbtasks.kit import configure, tasks, tree
+from nbtasks.history import tasks, tree
+from nbtasks.kit import configure
 from nbtasks.proof import Proof, prove
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import difflib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from nbtasks import codec, keys
 from nbtasks.errors import NotFoundError
@@ -20,6 +20,7 @@ __all__ = [
     "cancel",
     "find",
     "from_on",
+    "kept",
     "missing",
     "nearest",
     "put_value",
@@ -70,6 +71,22 @@ def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[st
     return {row.path for row in tasks.values() if row.seq >= first} | set(_below(tasks, path))
 
 
+def kept(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterator[TaskRow]:
+    """The tasks that a fork begins with: those that had started before a task, as they are
+    recorded, and as ones of which no execution has come to yet; without a path, none.
+
+    Raises:
+        NotFoundError: There is no such task.
+    """
+    chosen = since(run, tasks, path)
+    opened = _to_open(tasks, chosen)
+    for row in tasks.values():
+        if row.path in opened:
+            yield replace(_emptied(row), execution=0, attempts=0)
+        elif row.path not in chosen:
+            yield replace(row, execution=0, reused=False)
+
+
 def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     run: RunRow,
     tasks: Mapping[str, TaskRow],
@@ -100,10 +117,10 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     )
 
 
-def cancel(run: RunRow, tasks: Mapping[str, TaskRow]) -> Iterator[Row]:
+def cancel(run: RunRow, tasks: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
     """Lets a run that nobody executes count as cancelled, with what it waits for. Due times stay,
     so that executed again it waits what is left of them."""
-    for row in tasks.values():
+    for row in (TaskRow(*values) for values in tasks):
         if row.status == Status.WAITING:
             yield replace(row, status=Status.CANCELED)
     yield replace(run, status=Status.CANCELED, resume_us=None)
@@ -112,9 +129,7 @@ def cancel(run: RunRow, tasks: Mapping[str, TaskRow]) -> Iterator[Row]:
 def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
     """The rows that let tasks run again, and each of the tasks above them that has its answer
     already: its function is what comes to them."""
-    above = {p for path in chosen for p in keys.parents(path)}
-    opened = {p for p in above if p in tasks and tasks[p].status in _ANSWERED}
-    for path in sorted(opened | set(chosen)):
+    for path in sorted(_to_open(tasks, chosen) | set(chosen)):
         if (row := tasks.get(path)) is not None:
             yield from _attempt(row)
             yield _emptied(row)
@@ -153,6 +168,12 @@ def nearest(path: str, known: Iterable[str]) -> list[str]:
     ordered = sorted(known, key=lambda other: keys.parent(other) != above)
     some = list(itertools.islice(ordered, _COMPARED))
     return difflib.get_close_matches(path, some, n=3, cutoff=0.4) or some[:3]
+
+
+def _to_open(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> set[str]:
+    """The tasks above others that have their answer already, and would not come to them."""
+    above = {p for path in chosen for p in keys.parents(path)}.difference(chosen)
+    return {p for p in above if p in tasks and tasks[p].status in _ANSWERED}
 
 
 def _below(tasks: Mapping[str, TaskRow], path: str) -> list[str]:

@@ -25,6 +25,7 @@ from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
 from nbtasks.replay import Action, decide
+from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
 from nbtasks.timeouts import Late
 from nbtasks.verdicts import due_after, replaced
@@ -62,6 +63,7 @@ class Execution:
         ending: What ends it early, if anything does.
         parking: The calls that wait for longer than it should.
         waits: Its waits.
+        only: What answers its calls if it only replays.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -78,6 +80,7 @@ class Execution:
         self.parking = Parking(self.run, self.ledger, self.ending)
         self.waits = Waits(self)
         self._raising = Raising(self.ledger, self.run)
+        self.only = Replayed(self.ledger, self.changes, self._raising) if opened.only else None
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -89,6 +92,8 @@ class Execution:
     def task(self, call: Call, scope: Scope) -> Effects:
         """Answers a call from the journal, or runs its function and records what came of it."""
         path = self.visit(call.key, call.site, scope)
+        if self.only is not None:
+            return self.only.task(call, path)
         ledger, changes, policy = self.ledger, self.changes, call.policy
         if not ledger.knows(path):  # the most frequent case of all
             if self.waits.budget is not None:

@@ -19,7 +19,9 @@ __all__ = ["DataFrame", "attempts", "due", "logs", "runs", "sql", "tasks"]
 
 def runs(journal: Journal, job: str | None = None) -> DataFrame:
     """All runs, or those of one job, oldest first."""
-    return _select(journal, "select * from runs where $1 is null or job = $1", job)
+    # By id alone, runs that began in the same millisecond would come in any order.
+    query = "select * from runs where $1 is null or job = $1 order by started_at, run_id"
+    return _select(journal, query, job)
 
 
 def tasks(journal: Journal, run_id: str | None = None) -> DataFrame:

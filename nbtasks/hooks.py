@@ -79,10 +79,13 @@ class Admitted:
         session: What is executed.
         hooks: Who hears of its end.
         hold: Gives the run with an id.
+
+    Attributes:
+        session: The same.
     """
 
     def __init__(self, session: Session, hooks: Hooks, hold: Callable[[str], Run]) -> None:
-        self._session = session
+        self.session = session
         self._hooks = hooks
         self._hold = hold
         self._token: Token[frozenset[str]] | None = None
@@ -90,22 +93,22 @@ class Admitted:
     @property
     def run_id(self) -> str:
         """The id of the run, once it has begun."""
-        return self._session.ctx.run.id
+        return self.session.ctx.run.id
 
     def cancel(self) -> None:
         """Cancels the execution, if it has begun and not ended."""
-        if hasattr(self._session, "ctx"):
-            live.cancel(self.run_id)
+        if hasattr(self.session, "ctx"):
+            live.cancel_here(self.run_id)
 
     def __enter__(self) -> Session:
         while True:
             try:
-                return self._entered(self._session.__enter__())
+                return self._entered(self.session.__enter__())
             except JobBusyError:
-                if self._session.job in _around.get():
+                if self.session.job in _around.get():
                     raise  # it would wait for itself
             threading.Event().wait(_POLL_SECONDS)
-            self._session.postpone()
+            self.session.postpone()
 
     def __exit__(
         self,
@@ -114,7 +117,7 @@ class Admitted:
         tb: TracebackType | None,
     ) -> None:
         try:
-            self._session.__exit__(kind, error, tb)
+            self.session.__exit__(kind, error, tb)
         finally:
             answer = self._tell()
             if answer is not None:
@@ -123,12 +126,12 @@ class Admitted:
     async def __aenter__(self) -> Session:
         while True:
             try:
-                return self._entered(await self._session.__aenter__())
+                return self._entered(await self.session.__aenter__())
             except JobBusyError:
-                if self._session.job in _around.get():
+                if self.session.job in _around.get():
                     raise  # it would wait for itself
             await asyncio.sleep(_POLL_SECONDS)
-            self._session.postpone()
+            self.session.postpone()
 
     async def __aexit__(
         self,
@@ -137,7 +140,7 @@ class Admitted:
         tb: TracebackType | None,
     ) -> None:
         try:
-            await self._session.__aexit__(kind, error, tb)
+            await self.session.__aexit__(kind, error, tb)
         finally:
             answer = self._tell()
             if answer is not None:
@@ -151,7 +154,7 @@ class Admitted:
         """Calls the hook for how the run ended; gives what is still to be awaited."""
         if self._token is not None:
             _around.reset(self._token)
-        session = self._session
+        session = self.session
         if not session.ended:
             return None  # its end could not be recorded
         name, hook = self._hooks.of(session.execution.run.status)

@@ -6,11 +6,18 @@ import asyncio
 import contextlib
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from nbtasks import clock, codec, loops, tracebacks
-from nbtasks.errors import InvalidJobError, InvalidPayloadError, NbtasksError, Suspended
+from nbtasks import claims, clock, codec, loops, tracebacks
+from nbtasks.errors import (
+    InvalidJobError,
+    InvalidOptionError,
+    InvalidPayloadError,
+    NbtasksError,
+    Suspended,
+)
 from nbtasks.hooks import Admitted, Hooks, check_limit
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
@@ -25,19 +32,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Job", "make_claim"]
 
+Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
+#: Of what does not fit in a payload so much is told.
+_MOST_PROBLEMS: Final = 20
+_MOST_LETTERS: Final = 80
+#: How pydantic calls a type that has validators of its own.
+_VALIDATED: Final = re.compile(r"^function-\w+\[.*, (.+)\]$")
 
 
 class Host(Protocol):
     """What a job needs of the place it runs in."""
 
     def session(
-        self, claim: Claim, *, policy: Policy, log_level: str, tree: bool, budget: Budget | None
+        self,
+        claim: Claim,
+        *,
+        policy: Policy,
+        log_level: str,
+        tree: bool,
+        only: bool,
+        budget: Budget | None,
     ) -> Session:
-        """The session that executes a claimed run."""
+        """The session that executes a claimed run, or `only` replays it."""
 
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
+
+    def held(self, session: Session) -> Run:
+        """The run that a session has executed."""
 
 
 class Job:
@@ -95,12 +118,13 @@ class Job:
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
 
-    def run(
+    def run(  # noqa: PLR0913 - the options of the contract
         self,
         payload: Any = None,
         *,
         key: str | None = None,
         new: bool = False,
+        replay: Replay | None = None,
         max_time: Duration | None = None,
         suspend_after: Duration | None = None,
         tree: bool = True,
@@ -114,6 +138,8 @@ class Job:
             payload: What the body gets; validated by the annotation of its parameter.
             key: What names the run; by default a digest of the payload.
             new: Begin a new run even if there is one.
+            replay: With "only", tasks are only answered from what is recorded; none runs, no run
+                is begun, nothing is written, and no hook is called.
             max_time: After so long, in seconds or as a timedelta, no further task starts: those
                 under way end, and the run is suspended. Each execution comes to something new.
             suspend_after: What would wait for longer than that suspends the run, once nothing
@@ -121,86 +147,113 @@ class Job:
             tree: Whether the notebook shows the tasks as a tree.
 
         Returns:
-            The run: COMPLETED; or WAITING, if it was suspended.
+            The run: COMPLETED; or WAITING, if it was suspended. With `replay`, as that came out:
+            its `output` is what the body returned just now, also if what is recorded is another
+            one, or none.
 
         Raises:
             Exception: What the body raised.
             Cancelled: The run was cancelled.
             RunBusyError: The run is being executed, here or elsewhere.
             InvalidPayloadError: The payload does not fit.
+            NotRecordedError: With `replay`, there is no such run, or no outcome of a task.
+            InvalidOptionError: `replay` has no such value, or does not go with `new`.
             NbtasksError: The job is not enabled.
         """
         try:
-            if inspect.iscoroutinefunction(self.fn):
-                coroutine = self.arun(
-                    payload, key=key, new=new, max_time=max_time, suspend_after=suspend_after,
-                    tree=tree,
-                )  # fmt: skip
-                done: Run = loops.run(coroutine)
-                return done
-            value = self._validate(payload)
-            admitted = self._session(
-                payload, key, new=new, budget=Budget.of(max_time, suspend_after), tree=tree
-            )
-            with _until_suspended(admitted), admitted as session:
-                session.value = self.fn(*self._arguments(value, session))
-            return self._host.hold(admitted.run_id)
+            only = _check_replay(self.id, replay, new=new)
+            budget = Budget.of(max_time, suspend_after)
+            claim = self._claim(payload, key, new=new)
+            return self.execute(claim, payload, only=only, budget=budget, tree=tree)
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
-    async def arun(
+    async def arun(  # noqa: PLR0913 - as `run`
         self,
         payload: Any = None,
         *,
         key: str | None = None,
         new: bool = False,
+        replay: Replay | None = None,
         max_time: Duration | None = None,
         suspend_after: Duration | None = None,
         tree: bool = True,
     ) -> Run:
         """As `run`, as a coroutine. A `def` body runs in a worker thread: when this is cancelled,
         it ends at its next io call."""
-        value = self._validate(payload)
-        admitted = self._session(
-            payload, key, new=new, budget=Budget.of(max_time, suspend_after), tree=tree
-        )
-        if not inspect.iscoroutinefunction(self.fn):
-            return await self._aside(admitted, value)
-        with _until_suspended(admitted):
-            async with admitted as session:
-                session.value = await self.fn(*self._arguments(value, session))
-        return self._host.hold(admitted.run_id)
-
-    async def _aside(self, admitted: Admitted, value: Any) -> Run:
-        """Executes a `def` body in a worker thread."""
+        only = _check_replay(self.id, replay, new=new)
+        budget = Budget.of(max_time, suspend_after)
+        claim = self._claim(payload, key, new=new)
+        value = self.check(payload)
+        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        if inspect.iscoroutinefunction(self.fn):
+            return await self._await(admitted, value)
         import anyio.to_thread
 
-        def execute() -> None:
-            with _until_suspended(admitted), admitted as session:
-                session.value = self.fn(*self._arguments(value, session))
-
         try:
-            await anyio.to_thread.run_sync(execute, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(
+                lambda: self._block(admitted, value), abandon_on_cancel=True
+            )
         except asyncio.CancelledError:
             admitted.cancel()
             raise
-        return self._host.hold(admitted.run_id)
 
-    def _session(
-        self, payload: Any, key: str | None, *, new: bool, budget: Budget | None, tree: bool
-    ) -> Admitted:
+    def execute(
+        self,
+        claim: Claim,
+        payload: Any,
+        *,
+        only: bool = False,
+        budget: Budget | None = None,
+        tree: bool = True,
+    ) -> Run:
+        """Executes the run of a claim, whichever it is; as `run`, which makes one."""
+        value = self.check(payload)
+        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        if inspect.iscoroutinefunction(self.fn):
+            done: Run = loops.run(self._await(admitted, value))
+            return done
+        return self._block(admitted, value)
+
+    def _block(self, admitted: Admitted, value: Any) -> Run:
+        with _until_suspended(admitted), admitted as session:
+            session.value = self.fn(*self._arguments(value, session))
+        return self._host.held(admitted.session)
+
+    async def _await(self, admitted: Admitted, value: Any) -> Run:
+        with _until_suspended(admitted):
+            async with admitted as session:
+                session.value = await self.fn(*self._arguments(value, session))
+        return self._host.held(admitted.session)
+
+    def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
+        return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
+
+    def _session(self, claim: Claim, *, only: bool, budget: Budget | None, tree: bool) -> Admitted:
+        session = self._host.session(
+            dataclasses.replace(claim, limit=self._limit),
+            policy=self._policy,
+            log_level=self._log_level,
+            tree=tree,
+            only=only,
+            budget=budget,
+        )
+        return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
+
+    def check(self, payload: Any) -> Any:
+        """The payload as the body gets it.
+
+        Raises:
+            InvalidPayloadError: It does not fit.
+            NbtasksError: The job is not enabled.
+        """
         if not self.enabled:
             raise NbtasksError(
                 f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
                 "it with enabled=True to run it."
             )
-        claim = make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
-        claim = dataclasses.replace(claim, limit=self._limit)
-        session = self._host.session(
-            claim, policy=self._policy, log_level=self._log_level, tree=tree, budget=budget
-        )
-        return Admitted(session, self._hooks, self._host.hold)
+        return self._validate(payload)
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
         if len(self._parameters) == 1:
@@ -252,7 +305,6 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
     """The claim to the latest run of a job, version and key."""
     if key == "" or not isinstance(key, str | None):
         raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
-    encoded = codec.encode(payload)
     row = RunRow(
         run_id=clock.new_id(),
         job=job,
@@ -260,11 +312,26 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
         version=version,
         key=key or codec.digest(payload),
         started_us=clock.micros(),
-        payload=encoded.text if encoded.blob is None else encoded.blob.decode("utf-8", "replace"),
-        payload_kind=encoded.kind,
         source=source,
     )
+    claims.keep_payload(row, codec.encode(payload))
     return Claim(row, new=new)
+
+
+def _check_replay(job: str, replay: object, *, new: bool) -> bool:
+    """Whether an execution only replays."""
+    if replay is None:
+        return False
+    if replay != "only":
+        raise InvalidOptionError(
+            f'Job {job!r}: replay={replay!r}: it is "only", or None, which is to run what is not '
+            "recorded."
+        )
+    if new:
+        raise InvalidOptionError(
+            f'Job {job!r}: new=True begins a new run, and replay="only" never does. Leave one out.'
+        )
+    return True
 
 
 def _check_names(job: object, version: object, log_level: object) -> None:
@@ -299,8 +366,28 @@ def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
 
 
 def _explain(job: str, error: Any) -> str:
+    problems = error.errors(include_url=False)
     lines = [f"The payload does not fit job {job!r}:"]
-    for problem in error.errors(include_url=False):
-        place = ".".join(map(str, problem["loc"])) or "payload"
-        lines.append(f"  {place}: {problem['msg']} (got {problem['input']!r:.80})")
+    lines += [f"  {_place(found['loc'])}: {_problem(found)}" for found in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
     return "\n".join(lines)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Where in the payload it is; of a type with validators of its own only its name."""
+    return ".".join(_VALIDATED.sub(r"\1", str(part)) for part in loc) or "payload"
+
+
+def _problem(found: dict[str, Any]) -> str:
+    message, given = found["msg"], found["input"]
+    if found["type"] == "missing":  # what was given is all that stands beside it
+        beside = _cut(", ".join(map(repr, given))) if isinstance(given, dict) else ""
+        return f"{message} ({f'there is only {beside}' if beside else 'nothing is there'})"
+    if found["type"] == "value_error":
+        message = str(found["ctx"]["error"])
+    return f"{message} (got {_cut(repr(given))})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."

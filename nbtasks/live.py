@@ -11,15 +11,19 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from nbtasks.errors import Cancelled, NbtasksError
+from nbtasks import edits
+from nbtasks.errors import Cancelled, NbtasksError, RunBusyError
+from nbtasks.model import Status
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
+    from nbtasks.journal.port import Journal
 
-__all__ = ["add", "cancel", "discard"]
+__all__ = ["add", "cancel", "cancel_here", "discard"]
 
 #: Seconds between two looks.
 _REST: Final = 0.1
+_CANCELLABLE = (Status.RUNNING, Status.WAITING, Status.INTERRUPTED)
 
 _lock = threading.Lock()
 _executions: dict[str, Execution] = {}
@@ -43,7 +47,20 @@ def discard(execution: Execution) -> None:
             del _executions[execution.run.run_id]
 
 
-def cancel(run_id: str) -> bool:
+def cancel(journal: Journal, run_id: str) -> None:
+    """Cancels a run, whoever executes it. One that has ended stays as it is."""
+    while (row := journal.runs(run_id=run_id)[0]).status in _CANCELLABLE:
+        if cancel_here(run_id):
+            return
+        if row.status == Status.RUNNING:
+            journal.ask_to_cancel(run_id)
+            return
+        with contextlib.suppress(RunBusyError):  # it has just been taken: look again
+            journal.amend(run_id, edits.cancel)
+            return
+
+
+def cancel_here(run_id: str) -> bool:
     """Cancels the execution of a run. Whether it is this process that executes it."""
     with _lock:
         execution = _executions.get(run_id)
@@ -74,7 +91,7 @@ def _look() -> None:
         for journal in journals.values():
             with contextlib.suppress(NbtasksError, OSError):
                 for run_id in known.intersection(journal.asked_to_cancel()):
-                    cancel(run_id)
+                    cancel_here(run_id)
 
 
 def _forget() -> None:

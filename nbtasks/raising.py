@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nbtasks import failures, keys, tracebacks
-from nbtasks.errors import InDoubtError, MapFailed, TaskFailed
+from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
 from nbtasks.model import Failure, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ class Raising:
             "its process died, it was stopped, or its time was over. With once=True it is not "
             f"called again. If it did its work, write {run}.set({path}, value) with what it "
             f"returned; if it did not, write {run}.reset({path}). Then run the cell or job again."
+        )
+
+    def not_recorded(self, path: str, why: str) -> NotRecordedError:
+        """The error for a task that would have to run where none may."""
+        run = self._run
+        return NotRecordedError(
+            f"Task {path!r} of run {run.run_id} of job {run.job!r} has no outcome to replay: "
+            f'{why}. With replay="only" it did not run. Execute the cell or job without that to '
+            "record it."
         )
 
     def first(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:

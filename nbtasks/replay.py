@@ -17,7 +17,7 @@ from enum import Enum
 
 from nbtasks.model import Status, TaskRow
 
-__all__ = ["Action", "Retry", "decide"]
+__all__ = ["Action", "Retry", "decide", "recorded"]
 
 
 class Action(Enum):
@@ -53,6 +53,18 @@ def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
     if row.due_us is not None:
         return Action.WAIT
     return Action.DOUBT if row.once else Action.RESUME
+
+
+def recorded(row: TaskRow | None) -> Action | None:
+    """The answer to a task that must not run (`replay="only"`): REUSE or RAISE, also of an output
+    that would count no longer, and of a failure that ended the run. None if it has no outcome.
+
+    >>> recorded(TaskRow("r", "load", 1, status=Status.FAILED, fatal=True))
+    <Action.RAISE: 'raise the recorded failure'>
+    """
+    if row is None or row.status not in (Status.COMPLETED, Status.SKIPPED, Status.FAILED):
+        return None
+    return Action.RAISE if row.status == Status.FAILED else Action.REUSE
 
 
 @dataclass(frozen=True, slots=True)

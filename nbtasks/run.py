@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import clock, codec, edits, failures, frames, keys, live, stale
-from nbtasks.errors import NotFoundError, RunBusyError
+from nbtasks import claims, clock, codec, edits, failures, frames, keys, live, stale, tracebacks
+from nbtasks.errors import NotFoundError
+from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
-    from nbtasks.journal.port import Journal, TaskTuple
+    from nbtasks.journal.port import TaskTuple
     from nbtasks.render import RunTree
 
 __all__ = ["Run", "draw"]
 
-_CANCELLABLE = (Status.RUNNING, Status.WAITING, Status.INTERRUPTED)
-
 
 class Keeper(Protocol):
-    """Who knows the journal."""
+    """Who knows the journal, and the jobs."""
 
     @property
     def journal(self) -> Journal: ...
+
+    def starter(self, run: RunRow, payload: Any) -> Callable[[Claim], Run]:
+        """What executes a claim to a run, or to a fork of it, by the code that made it."""
 
 
 class Run:
@@ -46,13 +47,14 @@ class Run:
     ```
     """
 
-    def __init__(self, run_id: str, keeper: Keeper) -> None:
+    def __init__(self, run_id: str, keeper: Keeper, journal: Journal | None = None) -> None:
         self.id = run_id
         self._keeper = keeper
+        self._given = journal  # what it reads instead of the keeper's
 
     @property
     def _journal(self) -> Journal:
-        return self._keeper.journal
+        return self._given or self._keeper.journal
 
     def _row(self) -> RunRow:
         rows = self._journal.runs(run_id=self.id)
@@ -176,15 +178,106 @@ class Run:
         run.cancel()  # it has ended: nothing happens
         ```
         """
-        while (row := self._row()).status in _CANCELLABLE:
-            if live.cancel(self.id):
-                return
-            if row.status == Status.RUNNING:
-                self._journal.ask_to_cancel(self.id)
-                return
-            with contextlib.suppress(RunBusyError):  # it has just been taken: look again
-                self._journal.amend(self.id, lambda run, tasks: edits.cancel(run, _by_path(tasks)))
-                return
+        self._row()  # there must be one
+        live.cancel(self._journal, self.id)
+
+    # -- executing it again ---------------------------------------------------------------------
+
+    def rerun(self, from_: keys.KeyPath | None = None) -> Run:
+        """Executes the run again now: a task, and all that first started after it.
+
+        What had started before is answered from the journal; but a task above the chosen one runs
+        again, since its function is what comes to it. The run keeps its id, and its payload.
+        Blocks until the execution ends, everywhere, as `job.run` does.
+
+        Args:
+            from_: The task's path, or the list of its keys; by default everything runs again.
+
+        Returns:
+            The run, COMPLETED.
+
+        Raises:
+            Exception: What the body raised.
+            RunBusyError: The run is being executed.
+            NotFoundError: There is no such task; the nearest ones are named. Nothing has changed.
+            NbtasksError: The job is not defined here, or in another version. That of a `%%job` cell
+                is executed from what is recorded of the cell, in a notebook only.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("rerun-example")
+        def body(io: nb.SyncIO) -> None:
+            for key in ("a", "b", "c"):
+                io.run_task(key, note, key)
+
+
+        def note(key: str) -> None:
+            calls.append(key)
+
+
+        calls: list[str] = []
+        run = body.run()
+        assert run.rerun(from_="b").executions == 2
+        assert calls == ["a", "b", "c", "b", "c"]
+        ```
+        """
+        run = self._row()
+        start = self._keeper.starter(run, claims.payload_of(run))
+        path = None if from_ is None else keys.path_of(from_)
+        self._journal.amend(
+            self.id,
+            lambda row, tasks: edits.from_on(row, _by_path(tasks), path, clock.micros()),
+        )
+        return _own(start, claims.to_rerun(run))
+
+    def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
+        """Makes a new run of this one, and executes it now: a task, and all that first started
+        after it, run in the fork, and what had started before is copied. This run stays as it is.
+
+        The fork has this run as its `parent_run`, the trigger "fork", and a key of its own, so
+        `job.run` goes on with this run as before. To go on with a fork that failed, write
+        `job.run(payload, key=fork.key)`; `nb.last_run(job)` is the fork.
+
+        Args:
+            from_: The task's path, or the list of its keys; by default nothing is copied.
+            payload: What its body gets; by default what this run's did.
+
+        Returns:
+            The fork, COMPLETED.
+
+        Raises:
+            Exception: What the body raised.
+            RunBusyError: This run is being executed.
+            NotFoundError: There is no such task; the nearest ones are named. There is no fork.
+            InvalidPayloadError: The payload does not fit. There is no fork.
+            NbtasksError: As from `rerun`.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("fork-example")
+        def body(payload: float, io: nb.SyncIO) -> list[float]:
+            rows = io.run_task("load", list, range(4))
+            return io.run_task("scale", lambda: [payload * row for row in rows])
+
+
+        run = body.run(1.0)
+        fork = run.fork(from_="scale", payload=0.5)
+        assert (run.output, fork.output) == ([0, 1, 2, 3], [0, 0.5, 1, 1.5])
+        assert fork.tasks().reused.tolist() == [True, False]
+        assert nb.runs().trigger.tolist() == ["manual", "fork"]
+        ```
+        """
+        run = self._row()
+        given = claims.payload_of(run) if payload is None else payload
+        start = self._keeper.starter(run, given)
+        path = None if from_ is None else keys.path_of(from_)
+        self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
+        tasks = _by_path(self._journal.tasks(self.id))
+        return _own(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
 
@@ -278,6 +371,15 @@ def draw(journal: Journal, row: RunRow) -> RunTree:
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(build(row, tasks), clock.micros())
+
+
+def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:
+    """Executes a claim; what that raises shows the user's own frames."""
+    try:
+        return start(claim)
+    except BaseException as error:
+        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
+        raise
 
 
 def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:

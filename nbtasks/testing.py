@@ -254,6 +254,11 @@ class CrashingJournal:
         self._check()
         return self._inner.claim(claim)
 
+    def look(self, claim: Claim) -> Opened | None:
+        """As the port says."""
+        self._check()
+        return self._inner.look(claim)
+
     def amend(self, run_id: str, change: Change) -> None:
         """As the port says; all it writes is one more write."""
         self._check()

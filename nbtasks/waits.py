@@ -56,6 +56,9 @@ class Waits:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         of = self._of
         path = of.visit(wait.key, wait.site, scope)
+        if of.only is not None:
+            of.only.wait(path)
+            return
         if (answer := of.ledger.completed(path)) is not None:
             of.ledger.answer(path, answer)
             return
@@ -81,6 +84,9 @@ class Waits:
         """A task at which the execution ends, once."""
         of = self._of
         path = of.visit(key, site, scope)
+        if of.only is not None:
+            of.only.wait(path)
+            return
         if (answer := of.ledger.completed(path)) is not None:
             of.ledger.answer(path, answer)
             return

@@ -10,6 +10,7 @@
     ├── InvalidPayloadError(ValueError) a payload that its job does not take
     ├── InvalidJobError(ValueError)     a job that cannot be one
     ├── NotFoundError(LookupError)      no such run, job or task
+    ├── NotRecordedError(LookupError)   nothing to replay of a task or run that may not run
     ├── NoRunError(RuntimeError)        an io call where no run is
     ├── WrongFaceError(RuntimeError)    the asynchronous io where nothing awaits it
     ├── InDoubtError(RuntimeError)      what came of a task is not known, and it may run but once
@@ -52,6 +53,7 @@ from nbtasks.errors.job import (
     JobBusyError,
     NoRunError,
     NotFoundError,
+    NotRecordedError,
     RunBusyError,
     RunEndedError,
     TaskFailed,
@@ -90,6 +92,7 @@ __all__ = [
     "NbtasksError",
     "NoRunError",
     "NotFoundError",
+    "NotRecordedError",
     "RunBusyError",
     "RunEndedError",
     "StaleTaskError",

@@ -16,6 +16,7 @@ __all__ = [
     "JobBusyError",
     "NoRunError",
     "NotFoundError",
+    "NotRecordedError",
     "RunBusyError",
     "RunEndedError",
     "TaskFailed",
@@ -129,6 +130,31 @@ class NotFoundError(NbtasksError, LookupError):
     except nb.NotFoundError:
         run = None  # nb.runs() lists what there is
     assert run is None
+    ```
+    """
+
+
+class NotRecordedError(NbtasksError, LookupError):
+    """With `replay="only"`, a task or a whole run of which no outcome is recorded.
+
+    Nothing has run, and nothing is written. Execute the cell or job without `replay` to record
+    it.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("not-recorded-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    try:
+        body.run(replay="only")
+    except nb.NotRecordedError:
+        assert nb.runs().empty  # none was begun
+    body.run()
+    assert body.run(replay="only").output == 42
     ```
     """
 

@@ -18,7 +18,7 @@ from nbtasks.errors import (
     NotFoundError,
     UnreadableValueError,
 )
-from nbtasks.journal import busy
+from nbtasks.journal import busy, rows
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
 from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
 from nbtasks.journal.requests import CancelRequests
@@ -34,9 +34,7 @@ ROTATE_BYTES = 4 << 20
 #: At the end of a run, how long to wait for others who fold. They fold our rows, too.
 PATIENCE_SECONDS = 2.0
 
-_TASK_COLUMNS = ", ".join(columns("task"))
 _PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
-_RUN_COLUMNS = ", ".join(columns("run"))
 
 
 class HomeJournal:
@@ -75,9 +73,9 @@ class HomeJournal:
                 found = None if claim.new else self._find(con, claim)
                 opened = self._take(con, found) if found else self._make(claim)
                 if claim.limit is not None:
-                    busy.check_room(claim.make.job, claim.limit, _running(con, claim.make.job))
+                    busy.check_room(claim.make.job, claim.limit, rows.running(con, claim.make.job))
                 if found or claim.rows:
-                    opened.codes = _codes(con, opened.run)
+                    opened.codes = rows.codes(con, opened.run)
             run = opened.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
@@ -91,6 +89,15 @@ class HomeJournal:
             self._requests.remove(run.run_id)
         return opened
 
+    def look(self, claim: Claim) -> Opened | None:
+        """What `claim` would find; see the port."""
+        with self._reading() as con:
+            if (found := self._find(con, claim)) is None:
+                return None
+            opened = self._take(con, found)
+            opened.codes = rows.codes(con, opened.run)
+            return opened
+
     def _present(self) -> Segment:
         """Our segment; a new one if somebody removed the home under this process."""
         segment = self._own()
@@ -102,14 +109,7 @@ class HomeJournal:
         return segment
 
     def _find(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
-        make = claim.make
-        where = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
-        params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
-        found: tuple[Any, ...] | None = con.execute(
-            f"select {_RUN_COLUMNS} from run where {where} "  # noqa: S608 - fixed names
-            "order by started_us desc, run_id desc limit 1",
-            params,
-        ).fetchone()
+        found = rows.claimed(con, claim)
         if claim.run_id and found is None:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return found
@@ -133,7 +133,7 @@ class HomeJournal:
             "group by all",
             [run.run_id],
         ).fetchall()
-        tasks = _tasks(con, run.run_id, "status <> 'COMPLETED'")
+        tasks = rows.tasks(con, run.run_id, "status <> 'COMPLETED'")
         answers = con.execute(
             f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
             "order by seq",
@@ -151,19 +151,19 @@ class HomeJournal:
         """Writes rows of a run that nobody executes; see the port."""
         with self._duck.exclusive():
             with self._duck.reading() as con:
-                found = _runs(con, run_id=run_id)
-                tasks = _tasks(con, run_id)
+                found = rows.runs(con, run_id=run_id)
+                tasks = rows.tasks(con, run_id)
             if not found:
                 raise NotFoundError(f"There is no run {run_id!r} in {self.home}.")
             self._check_free(found[0])
-            rows = list(change(found[0], tasks))
-            for row in rows:
+            changed = list(change(found[0], tasks))
+            for row in changed:
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                     row.notebook = self._notebook
             # A segment for them alone. It appears when it is whole, and its name comes after all
             # there are, so that of two segments that hold a task the edit is in the later one.
-            Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
+            Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=changed).close()
 
     def release(self, run: RunRow) -> None:
         """Records the end of an execution; see the port."""
@@ -262,12 +262,12 @@ class HomeJournal:
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
         """The runs of the home, oldest first; see the port."""
         with self._reading() as con:
-            return _runs(con, run_id=run_id, job=job)
+            return rows.runs(con, run_id=run_id, job=job)
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
         """The tasks of a run; see the port."""
         with self._reading() as con:
-            return _tasks(con, run_id)
+            return rows.tasks(con, run_id)
 
     def query(self, sql: str, params: Any = None) -> Any:
         """One query over the views; see the port."""
@@ -357,38 +357,3 @@ class HomeJournal:
             target=self._duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
         self._folding.start()
-
-
-def _running(con: Any, job: str) -> list[str]:
-    """The runs of a job that are being executed; what the dead left is INTERRUPTED by now."""
-    rows = con.execute(
-        "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-def _runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-    rows = con.execute(
-        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
-        "and ($2 is null or job = $2) order by started_us, run_id",
-        [run_id, job],
-    ).fetchall()
-    return [RunRow(*row) for row in rows]
-
-
-def _tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
-    rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from task_now where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
-        [run_id],
-    ).fetchall()
-    return rows
-
-
-def _codes(con: Any, run: RunRow) -> dict[str, str]:
-    # A fork's tasks were recorded in the run that it was made of.
-    return dict(
-        con.execute(
-            "select fingerprint, source from code where run_id in ($1, $2)",
-            [run.run_id, run.parent_run],
-        ).fetchall()
-    )

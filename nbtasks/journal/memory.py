@@ -52,6 +52,12 @@ class MemoryJournal:
             self._asked.discard(run.run_id)
             return opened
 
+    def look(self, claim: Claim) -> Opened | None:
+        """What `claim` would find; see the port."""
+        with self._lock:
+            found = self._find(claim)
+            return self._take(found) if found else None
+
     def _find(self, claim: Claim) -> RunRow | None:
         if claim.run_id:
             if found := self.runs(run_id=claim.run_id):
@@ -72,7 +78,10 @@ class MemoryJournal:
         return Opened(claim.make, tasks, codes=self._codes(claim.make))
 
     def _codes(self, run: RunRow) -> dict[str, str]:
-        runs = (run.run_id, run.parent_run)
+        runs, above = [run.run_id], run.parent_run
+        while above is not None:  # a fork may be one of a fork
+            runs.append(above)
+            above = next((row.parent_run for row in self.runs(run_id=above)), None)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in runs}
 
     def _take(self, run: RunRow) -> Opened:

@@ -1,7 +1,7 @@
-"""What the engine needs of a journal: thirteen verbs, in the words of the domain.
+"""What the engine needs of a journal: fourteen verbs, in the words of the domain.
 
 Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
-and `duck.DuckJournal`.
+and `home.HomeJournal`. Around either, `reader.Reader` only reads.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Opened:
         logs: How often the body has logged a (level, message, data) already.
         fresh: Whether the run is new.
         codes: What is recorded of the functions of its tasks, by their fingerprints.
+        only: Whether its tasks are only answered from what is recorded, and none runs.
     """
 
     run: RunRow
@@ -69,6 +70,7 @@ class Opened:
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
     codes: dict[str, str] = field(default_factory=dict)
+    only: bool = False
 
 
 class Journal(Protocol):
@@ -85,6 +87,15 @@ class Journal(Protocol):
             JobBusyError: So many runs of its job are that there is no room for it.
             NotFoundError: There is no run `claim.run_id`.
             JournalWriteError: The home cannot be written.
+        """
+
+    def look(self, claim: Claim) -> Opened | None:
+        """What `claim` would find, which is not taken: nothing is written, and the run is given
+        as it is recorded. None where there is no such run, also if there is no home.
+
+        Raises:
+            RunBusyError: The run is being executed, here or elsewhere.
+            NotFoundError: There is no run `claim.run_id`.
         """
 
     def release(self, run: RunRow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import linecache
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from nbtasks.options import Policy, TaskOptions
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbtasks.journal.port import Claim
     from nbtasks.session import Session
 
 __all__ = ["Cell", "Entry"]
@@ -38,6 +40,17 @@ class Entry:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
+        self._given: tuple[Claim, Any] | None = None
+
+    @contextlib.contextmanager
+    def given(self, claim: Claim, payload: Any) -> Iterator[None]:
+        """The cell that is entered next executes this run, with this payload, whatever its first
+        line says of them."""
+        self._given = claim, payload
+        try:
+            yield
+        finally:
+            self._given = None
 
     def __call__(self, line: str, source: str) -> None:
         """A cell that was rewritten as text, and not as a syntax tree, must not just run."""
@@ -50,7 +63,8 @@ class Entry:
     def cell(self, line: str, source: str) -> Cell:
         """The context manager around the body."""
         options = parse(line)
-        cell = Cell(self._shell, options, source)
+        given, self._given = self._given, None  # a cell within this one is another
+        cell = Cell(self._shell, options, source, given)
         caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
         _restore_first_line(caller, line)
         return cell
@@ -76,25 +90,31 @@ class Cell:
         shell: The shell that the cell runs in.
         options: What the first line says.
         source: The text of the cell, as it is recorded.
+        given: Which run is executed, and its payload, if not those of the first line.
 
     Attributes:
         session: The execution.
     """
 
-    def __init__(self, shell: InteractiveShell, options: Options, source: str) -> None:
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        options: Options,
+        source: str,
+        given: tuple[Claim, Any] | None = None,
+    ) -> None:
         self._shell = shell
-        self._options = options
-        self._payload = _evaluate(options.payload, shell) if options.payload else None
-        claim = make_claim(
-            options.job, options.name or options.job, options.version, key=options.key,
-            payload=self._payload, new=options.new, source=source,
-        )  # fmt: skip
+        # The variable of a cell that a run's verb executes still stands for that run: of a fork
+        # the verb gives another one.
+        self._variable = None if given else options.variable
+        claim, self._payload = given or _asked_for(options, source, shell)
         self.session: Session = kit.session(
             claim,
             policy=Policy(options=TaskOptions(on_change=options.on_change)),
             tree=options.tree,
             keep_output=False,
             budget=options.budget,
+            only=options.replay == "only",
         )
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
@@ -174,9 +194,8 @@ class Cell:
         _left.set(self.session.value)
 
     def _bind(self) -> None:
-        if self._options.variable is not None:
-            run = kit.hold(self.session.ctx.run.id)
-            self._shell.user_ns[self._options.variable] = run
+        if self._variable is not None:
+            self._shell.user_ns[self._variable] = kit.held(self.session)
 
     def _explain(self, error: BaseException | None) -> None:
         """Leaves the user's own frames in what the cell will show, and says how to go on."""
@@ -184,11 +203,22 @@ class Cell:
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
         if isinstance(error, _STOPPED):
             error.__traceback__ = stop.without_libraries(error.__traceback__)
-            run = self.session.execution.run
-            if run.status == Status.CANCELED:  # else it had just ended
+            execution = self.session.execution
+            run = execution.run
+            if run.status == Status.CANCELED and not execution.only:  # else it had just ended
                 error.add_note(f"Run {run.run_id} is CANCELED. Execute the cell again to go on.")
         elif isinstance(error, NbtasksError | Interrupt) and not isinstance(error, TaskFailed):
             error.__context__ = None  # it is one line, whatever happened before
+
+
+def _asked_for(options: Options, source: str, shell: InteractiveShell) -> tuple[Claim, Any]:
+    """The run and the payload that the first line asks for."""
+    payload = _evaluate(options.payload, shell) if options.payload else None
+    claim = make_claim(
+        options.job, options.name or options.job, options.version, key=options.key,
+        payload=payload, new=options.new, source=source,
+    )  # fmt: skip
+    return claim, payload
 
 
 def _evaluate(expression: str, shell: InteractiveShell) -> Any:

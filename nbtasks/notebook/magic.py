@@ -17,7 +17,7 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks import clock, kit, loops, tracebacks
+from nbtasks import clock, history, kit, loops, tracebacks
 from nbtasks.model import RunRow, Status
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbtasks.frames import DataFrame
+    from nbtasks.journal.port import Claim
     from nbtasks.render import RunTree
 
 __all__ = ["JobMagics", "load", "unload"]
@@ -64,6 +65,13 @@ class _Extension:
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
         self._add_entry()
+        kit.kit.cells = self.execute_again
+
+    def execute_again(self, claim: Claim, payload: Any) -> None:
+        """Executes the recorded cell of a run, for a claim and with a payload."""
+        # It may be asked for where no cell runs, as in the callback of a button.
+        with self._shell.builtin_trap, self.entry.given(claim, payload):
+            _execute(self._shell, self.entry, claim.make.source or "")
 
     def _add_entry(self) -> None:
         # To the builtins, and only while this shell runs a cell: `%reset` empties the user's
@@ -76,6 +84,8 @@ class _Extension:
     def close(self) -> None:
         """Takes it all back."""
         shell = self._shell
+        if kit.kit.cells == self.execute_again:
+            kit.kit.cells = None
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
             shell.input_transformers_cleanup.remove(to_call)
@@ -100,7 +110,8 @@ class JobMagics(Magics):
     def job(self, line: str, cell: str) -> Any:
         """Makes the cell durable: executing it again goes on where it was.
 
-        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new] [--as VAR] [--no-tree]
+        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
+            [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
 
         The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
         once, `payload`, and `ctx`, which tells of the run. With a top-level `await` io is
@@ -129,6 +140,12 @@ class JobMagics(Magics):
             After so long, start no further task, and suspend the run: 90s, 50m, 2h.
         --suspend-after T
             Suspend the run instead of waiting for longer than that.
+        --on-change warn|rerun|error|ignore
+            What is done when the code or the inputs of a recorded task have changed. By default
+            it is answered from the journal, and a warning says so.
+        --replay only
+            Answer tasks from what is recorded. One that would have to run fails the cell, no run
+            is begun, and nothing is written.
         --as VAR
             Bind the run to a name, also if the cell fails.
         --no-tree
@@ -142,7 +159,7 @@ class JobMagics(Magics):
     @line_magic
     def runs(self, line: str) -> DataFrame:
         """All runs of this home, or those of one job: %runs [JOB]. The same as `nb.runs()`."""
-        return kit.runs(line.strip() or None)
+        return history.runs(line.strip() or None)
 
     @line_magic
     def tasks(self, line: str) -> DataFrame:
@@ -150,7 +167,7 @@ class JobMagics(Magics):
 
         RUN is the id of a run, or a variable that holds one, as `--as VAR` makes it.
         """
-        return kit.tasks(self._run(line))
+        return history.tasks(self._run(line))
 
     @line_magic
     def tree(self, line: str) -> RunTree:
@@ -158,7 +175,7 @@ class JobMagics(Magics):
 
         RUN is as for %tasks.
         """
-        return kit.tree(self._run(line))
+        return history.tree(self._run(line))
 
     @line_magic
     def job_status(self, line: str) -> None:

@@ -1,8 +1,8 @@
 """The first line of a `%%job` cell: what may stand there, and what is read from it.
 
     %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
-        [--on-change warn|rerun|error|ignore] [--max-time T] [--suspend-after T] [--as VAR]
-        [--no-tree]
+        [--on-change warn|rerun|error|ignore] [--replay only] [--max-time T]
+        [--suspend-after T] [--as VAR] [--no-tree]
 
 Words are separated by blanks and may be quoted as in a shell. `EXPR` is Python and is taken as
 it stands, quotes, brackets and blanks included, up to the first ` --option` before which it is
@@ -40,6 +40,7 @@ _OPTIONS: Final = {
     "--on-change": "|".join(ON_CHANGE),
     "--max-time": "T",
     "--suspend-after": "T",
+    "--replay": "only",
     "--as": "VAR",
     "--no-tree": None,
 }
@@ -70,6 +71,7 @@ class Options:
         new: Begin a new run even if there is one.
         on_change: What is done when the code or the inputs of a recorded task have changed.
         budget: How long an execution may take, and how long it may wait.
+        replay: "only", if tasks are only answered from what is recorded.
         variable: The name to bind the run to.
         tree: Whether the cell shows its tasks as a tree.
     """
@@ -82,6 +84,7 @@ class Options:
     new: bool = False
     on_change: OnChange | None = None
     budget: Budget | None = None
+    replay: str | None = None
     variable: str | None = None
     tree: bool = True
 
@@ -115,6 +118,7 @@ def parse(line: str) -> Options:
             _seconds("--max-time", given.get("--max-time")),
             _seconds("--suspend-after", given.get("--suspend-after")),
         ),
+        replay=_replay(given),
         variable=variable,
         tree="--no-tree" not in given,
     )
@@ -198,6 +202,17 @@ def _seconds(option: str, given: str | None) -> float | None:
             "seconds."
         )
     return float(time[1]) * _UNITS[time[2] or "s"]
+
+
+def _replay(given: dict[str, str]) -> str | None:
+    replay = given.get("--replay")
+    if replay not in (None, "only"):
+        raise CellRefusedError(f"%%job --replay {replay}: it is only, as in --replay only.")
+    if replay and "--new" in given:
+        raise CellRefusedError(
+            "%%job --new begins a new run, and --replay only never does. Leave one out."
+        )
+    return replay
 
 
 def _check_variable(name: str) -> None:

@@ -230,6 +230,47 @@ class TestEveryJournal:
         assert list(opened.tasks) == ["a"]
         assert [TaskRow(*row) for row in journal.tasks(opened.run.run_id)] == [given]
 
+    # -- looking ----------------------------------------------------------------------------------
+
+    def test_looks_at_a_run_without_taking_it(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        journal.put(rows.task(run, "t1", 1))
+        journal.put(rows.task(run, "t2", 2, status="FAILED", error="{}"))
+        journal.put(CodeRow(run.run_id, "f", "{}"))
+        journal.put(rows.log(run, "begun"))
+        run.status, run.output, run.output_kind = "COMPLETED", "7", "json"
+        journal.release(run)
+        before = journal.runs(), journal.tasks(run.run_id)
+
+        found = journal.look(rows.claim())
+        same = journal.look(rows.claim("other", run_id=run.run_id))
+
+        assert found == same
+        assert (found.run, found.fresh) == (run, False)
+        assert list(found.answers) == ["t1"]
+        assert list(found.tasks) == ["t2"]
+        assert found.codes == {"f": "{}"}
+        assert found.logs == {("info", "begun", None): 1}
+        assert (journal.runs(), journal.tasks(run.run_id)) == before
+        assert journal.claim(rows.claim()).run.executions == 2  # nobody has it
+
+    def test_finds_nothing_to_look_at_and_makes_nothing(self, journal, rows, home):
+        assert journal.look(rows.claim()) is None
+        with pytest.raises(NotFoundError, match="no-such-run"):
+            journal.look(rows.claim(run_id="no-such-run"))
+
+        assert journal.runs() == []
+        assert not home.exists()
+
+    def test_looks_at_no_run_that_is_being_executed(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+
+        with pytest.raises(RunBusyError, match="this very process"):
+            journal.look(rows.claim())
+
+        journal.release(run)
+        assert journal.look(rows.claim()).run.run_id == run.run_id
+
     # -- amending ---------------------------------------------------------------------------------
 
     def test_writes_what_a_change_gives_and_counts_no_execution(self, journal, rows):

@@ -321,6 +321,39 @@ def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
     assert sorted(home.rglob("*")) == before
 
 
+SHARED = """
+@nb.job("shared", on_change="ignore")
+def shared(payload, io: nb.SyncIO) -> int:
+    io.run_task("large", lambda: b"x" * 2_000_000)
+    return io.run_task("sum", sum, [payload, 1])
+"""
+
+
+@pytest.mark.parametrize("ends", ["kit.close()", "os._exit(0)"], ids=["folded", "in a segment"])
+def test_a_read_only_home_will_do_to_replay_a_run(open_folder, monkeypatch, python, ends):
+    home = open_folder / "home"
+    monkeypatch.setenv("NBTASKS_HOME", str(home))
+    imports = "import nbtasks as nb\nfrom nbtasks.kit import kit\n"
+    python(f"{imports}{SHARED}shared.run(1)\n{ends}").end()
+    make_read_only(home)
+    before = {path: path.is_file() and path.read_bytes() for path in home.rglob("*")}
+
+    process = python(
+        f"""{STRANGER}{SHARED}
+say(shared.run(1, replay="only").output)
+try:
+    shared.run(2, replay="only")
+except nb.NotRecordedError as error:
+    say(error)
+"""
+    )
+
+    process.expect("2")
+    assert "has no run with the key" in process.line()
+    process.end()
+    assert {path: path.is_file() and path.read_bytes() for path in home.rglob("*")} == before
+
+
 def test_who_may_only_read_sees_a_run_that_goes_on(open_folder, monkeypatch, python):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))

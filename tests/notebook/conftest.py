@@ -25,6 +25,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
     monkeypatch.setenv("NBTASKS_TREE", "0")
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(kit, "given", MemoryJournal())
+    monkeypatch.setattr(kit, "cells", None)
     known = set(vars(builtins))
     config = Config()
     config.HistoryManager.enabled = False

@@ -59,6 +59,11 @@ def test_words_are_quoted_as_in_a_shell(written: str, meant: str) -> None:
     assert parse(f"j --key={written} --new") == Options("j", key=meant, new=True)
 
 
+def test_a_replay_is_read() -> None:
+    assert parse("j --replay only").replay == parse("j --replay=only").replay == "only"
+    assert parse("j").replay is None
+
+
 def test_an_id_with_blanks_is_quoted() -> None:
     assert parse('"my job" --new').job == "my job"
 
@@ -136,7 +141,9 @@ def test_the_id_comes_first(line: str) -> None:
     [
         ("j --on-edit warn", "has no option --on-edit. It takes --name, --version, --payload,"),
         ("j --on-change never", "--on-change never: it is one of warn, rerun, error, ignore"),
-        ("j --replay only", "has no option --replay"),
+        ("j --replay all", "--replay all: it is only, as in --replay only"),
+        ("j --replay", "--replay needs a value: --replay only"),
+        ("j --replay only --new", "--replay only never does. Leave one out"),
         ("j --max-time soon", "--max-time soon: it is a time, as in 90s, 50m, 2h or 1d"),
         ("j --suspend-after -1", "--suspend-after -1: it is a time, as in 90s"),
         ("j --payload a --bogus", "has no option --bogus"),

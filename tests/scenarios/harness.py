@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import nbtasks as nb
 from nbtasks import calls, keys
@@ -246,6 +246,7 @@ def play(
     key: str = "scenario",
     steps: Sequence[Step] = (),
     options: Mapping[str, Any] = MappingProxyType({}),
+    replay: Literal["only"] | None = None,
 ) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
 
@@ -258,6 +259,7 @@ def play(
         key: Which run of the scenario.
         steps: What is done at each end before it is executed again; repeated where it crashed.
         options: Of `job.run`. A suspended run is executed again when it is due.
+        replay: Whether it is only replayed.
     """
     world = World(sync=sync)
     todo = list(steps)
@@ -280,7 +282,7 @@ def play(
                             ended = False
                         error = None
                         try:
-                            run = job.run(PAYLOAD, key=key, **options)
+                            run = job.run(PAYLOAD, key=key, replay=replay, **options)
                             if run.status == Status.WAITING:
                                 _wait_for(run, clock)
                                 continue

@@ -11,13 +11,14 @@ __all__ = ["MODES", "table"]
 MODES = {
     "straight": "straight",
     "executed_again": "again",
+    "only_replayed": "only",
     "replayed": "replayed",
     "crashed-before": "before",
     "crashed-after": "after",
 }
-_WIDTH = 64
+_WIDTH = 55
 _TEST = re.compile(
-    r"test_scenarios\.py::test_(?P<mode>straight|executed_again|replayed|crashed)\w*"
+    r"test_scenarios\.py::test_(?P<mode>straight|executed_again|only_replayed|replayed|crashed)\w*"
     r"\[(?P<case>\w+)-(?:sync|async)-(?:memory|home)(?P<when>-before|-after)?\]"
 )
 
@@ -40,7 +41,7 @@ def table(results: Iterable[tuple[str, bool]]) -> list[str]:
                 failed.add((found["case"], mode))
     if not cells:
         return []
-    lines = [f"{'':{_WIDTH}}" + " " * 33 + "crashed", _line("", list(MODES.values()))]
+    lines = [f"{'':{_WIDTH}}" + " " * 42 + "crashed", _line("", list(MODES.values()))]
     for case, row in sorted(cells.items()):
         texts = ["FAILED" if (case, mode) in failed else str(n) for mode, n in row.items()]
         lines.append(_line(case.replace("_", " "), texts))

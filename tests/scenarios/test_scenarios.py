@@ -31,6 +31,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 POINTS = {"memory": 25, "home": 2}
 #: After how many tasks a scenario is started again, likewise. Most have less than ten.
 RESTARTS = {"memory": 25, "home": 10}
+_OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")
 
 
 @functools.cache
@@ -126,6 +127,33 @@ def test_executed_again_it_calls_nothing_that_completed(
     if expect.raises is None:
         assert not again.world.calls
         assert again.seconds == 0
+
+
+def test_only_replayed_it_comes_to_the_same_and_nothing_is_written(
+    case: ModuleType, sync: bool, make: Store
+) -> None:
+    """But what the body never waited for, and what ended Python, has no outcome."""
+    journal, expect = make(), expectation(case)
+    first = run(case, journal, sync=sync)
+    before = snapshot(journal)
+
+    again = run(case, journal, sync=sync, steps=(), replay="only")
+
+    if all(status in _OUTCOMES for status in expect.statuses.values()):
+        check(again, journal, expect)
+    else:
+        assert again.error is not None or again.output == first.output
+    assert not again.world.calls
+    assert again.seconds == 0
+    assert snapshot(journal) == before
+
+
+def snapshot(journal: Any) -> list[Any]:
+    """All that is recorded."""
+    rows = journal.runs()
+    lines = journal.query("from logs order by all").to_numpy().tolist()
+    tasks = [journal.tasks(row.run_id) for row in rows]
+    return [rows, tasks, [list(map(str, line)) for line in lines]]
 
 
 def test_replayed_after_every_task_it_comes_to_the_same(

@@ -19,15 +19,16 @@ def test_a_cell_counts_the_passes_over_faces_and_journals() -> None:
         for name, when in (
             ("straight_it_comes_to_what_it_says", ""),
             ("executed_again_it_calls_nothing", ""),
+            ("only_replayed_it_comes_to_the_same", ""),
             ("replayed_after_every_task", ""),
             ("crashed_at_any_write", "-before"),
             ("crashed_at_any_write", "-after"),
         )
     )
 
-    assert lines[1].split() == ["straight", "again", "replayed", "before", "after"]
-    assert lines[2].split() == ["waits", "rest", "4", "4", "4", "4", "4"]
-    assert lines[3] == "1 scenarios x 5 modes: 20 passes, all passed"
+    assert lines[1].split() == ["straight", "again", "only", "replayed", "before", "after"]
+    assert lines[2].split() == ["waits", "rest", "4", "4", "4", "4", "4", "4"]
+    assert lines[3] == "1 scenarios x 6 modes: 24 passes, all passed"
 
 
 def test_one_failure_among_passes_is_the_whole_cells() -> None:
@@ -38,7 +39,7 @@ def test_one_failure_among_passes_is_the_whole_cells() -> None:
         ]
     )
 
-    assert lines[2].split() == ["waits", "rest", "0", "0", "FAILED", "0", "0"]
+    assert lines[2].split() == ["waits", "rest", "0", "0", "0", "FAILED", "0", "0"]
     assert lines[3].endswith("1 passes, 1 FAILED")
 
 

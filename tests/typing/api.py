@@ -141,10 +141,12 @@ def jobs() -> None:
     assert_type(nb.cancel(run.id), None)
     assert_type(nb.Suspended("later").resume_at, datetime | None)
     assert_type(nb.Cancelled("over").run_id, str)
+    assert_type(pages.run(["url"], replay="only"), nb.Run)
 
 
 async def jobs_awaited() -> None:
     assert_type(await pages.arun(["url"], key="today", new=True, tree=False), nb.Run)
+    assert_type(await pages.arun(["url"], replay="only"), nb.Run)
 
 
 def wrong(io: nb.SyncIO) -> None:
@@ -154,6 +156,7 @@ def wrong(io: nb.SyncIO) -> None:
     io.map("sizes", len, 3)  # type: ignore[call-overload]  # nor is a number iterable
     io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
     nb.job("numbers", version=1)  # type: ignore[arg-type]  # a version is a string
+    numbers.run(replay="all")  # type: ignore[arg-type]  # it is "only" or None
     nb.runs(3)  # type: ignore[arg-type]  # nor is a number a job
 
 
@@ -194,6 +197,10 @@ def history(run: nb.Run) -> None:
     run.reset(["fit", ["fold", 2]])
     run.set("fit/AA", {"r2": 0.9})
     run.skip("fit/BB")
+    assert_type(run.rerun(), nb.Run)
+    assert_type(run.rerun(from_="fit/AA"), nb.Run)
+    assert_type(run.fork(), nb.Run)
+    assert_type(run.fork(from_=["fit", "AA"], payload={"year": 2013}), nb.Run)
     assert_type(run.tasks(), pd.DataFrame)
     assert_type(run.logs(), pd.DataFrame)
     if run.error is not None:
@@ -274,7 +281,7 @@ RUNTIME_ERRORS: list[type[RuntimeError]] = [
 FAILED: type[nb.TaskFailed] = nb.MapFailed
 BUSY: type[nb.RunBusyError] = nb.JobBusyError
 OPTION_ERROR: type[ValueError] = nb.InvalidOptionError
-LOOKUP_ERROR: type[LookupError] = nb.NotFoundError
+LOOKUP_ERRORS: list[type[LookupError]] = [nb.NotFoundError, nb.NotRecordedError]
 TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError
 UNREADABLE: type[nb.UnreadableValueError] = nb.UntrustedValueError
 JOURNAL_ERRORS: list[type[nb.JournalError]] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +108,23 @@ def test_what_was_set_below_a_task_belongs_to_it_whenever_that_was():
     assert edits.since(RUN, known, "fit") == {"fit/A", "fit", "report"}
 
 
+def test_a_fork_keeps_what_had_started_before_as_it_is_recorded():
+    known = tasks("load", "fit", "fit/A", "fit/B", "fit/A/x", "report", execution=3, reused=True)
+    known["load"].stale = "its code changed"
+    kept = {row.path: row for row in edits.kept(RUN, known, "fit/B")}
+
+    assert list(kept) == ["load", "fit", "fit/A"]
+    assert kept["load"] == replace(known["load"], execution=0, reused=False)
+    for path in ("fit", "fit/A"):  # their functions are what comes to fit/B and to fit/A/x
+        assert decide(kept[path]) is Action.RESUME
+        assert (kept[path].seq, kept[path].attempts) == (known[path].seq, 0)
+    assert known["fit"].status == "COMPLETED"
+
+
+def test_a_fork_from_nowhere_keeps_nothing():
+    assert list(edits.kept(RUN, tasks("a", "a/b", "c"), None)) == []
+
+
 @given(
     paths=st.lists(
         st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join),
@@ -125,6 +144,8 @@ def test_nothing_that_is_to_run_again_hides_below_an_answer(paths: list[str], da
         assert all(above in again for above in keys.parents(path) if above in known)
     kept = set(known) - set(again)
     assert all(known[path].seq < known[chosen].seq for path in kept)
+    forked = {row.path: decide(row) for row in edits.kept(RUN, known, chosen)}
+    assert {path for path, action in forked.items() if action is Action.REUSE} == kept
 
 
 def test_a_set_task_has_its_value_and_no_attempt():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtasks.model import Status, TaskRow
-from nbtasks.replay import Action, Retry, decide
+from nbtasks.replay import Action, Retry, decide, recorded
 
 
 def row(status: Status, **fields: Any) -> TaskRow:
@@ -74,6 +74,19 @@ def test_statuses_are_read_back_as_plain_text():
 )
 def test_what_has_an_output_is_never_run_again(status: Status, fatal: bool, due: int | None):
     assert decide(row(status, fatal=fatal, due_us=due)) is Action.REUSE
+
+
+@pytest.mark.parametrize("fatal", [False, True])
+@pytest.mark.parametrize("status", Status)
+def test_only_an_outcome_can_be_replayed(status: Status, fatal: bool):
+    answers = {
+        Status.COMPLETED: Action.REUSE,
+        Status.SKIPPED: Action.REUSE,
+        Status.FAILED: Action.RAISE,
+    }
+
+    assert recorded(row(status, fatal=fatal, once=fatal)) is answers.get(status)
+    assert recorded(None) is None
 
 
 # -- retries ---------------------------------------------------------------------------------------

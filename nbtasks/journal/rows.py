@@ -1,0 +1,65 @@
+"""The rows of a journal, as they are read from its tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtasks.journal.port import Claim, TaskTuple
+from nbtasks.model import RunRow, columns
+
+__all__ = ["claimed", "codes", "running", "runs", "tasks"]
+
+_RUN_COLUMNS = ", ".join(columns("run"))
+_TASK_COLUMNS = ", ".join(columns("task"))
+
+
+def running(con: Any, job: str) -> list[str]:
+    """The runs of a job that are being executed; what the dead left is INTERRUPTED by now."""
+    rows = con.execute(
+        "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def claimed(con: Any, claim: Claim) -> tuple[Any, ...] | None:
+    """The values of the run that a claim is to; None if there is none."""
+    make = claim.make
+    where = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
+    params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
+    found: tuple[Any, ...] | None = con.execute(
+        f"select {_RUN_COLUMNS} from run where {where} "  # noqa: S608 - fixed names
+        "order by started_us desc, run_id desc limit 1",
+        params,
+    ).fetchone()
+    return found
+
+
+def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+    """The runs, oldest first: all, one by id, or those of a job."""
+    rows = con.execute(
+        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
+        "and ($2 is null or job = $2) order by started_us, run_id",
+        [run_id, job],
+    ).fetchall()
+    return [RunRow(*row) for row in rows]
+
+
+def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
+    """The tasks of a run, or `which` of them, in the order in which they first started."""
+    rows: list[TaskTuple] = con.execute(
+        f"select {_TASK_COLUMNS} from task_now where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
+        [run_id],
+    ).fetchall()
+    return rows
+
+
+def codes(con: Any, run: RunRow) -> dict[str, str]:
+    """The sources that the fingerprints of a run's tasks stand for."""
+    # A fork's tasks were recorded in the run that it was made of, which may be a fork, too.
+    line, above = [run.run_id], run.parent_run
+    while above is not None:
+        line.append(above)
+        row = con.execute("select parent_run from run where run_id = $1", [above]).fetchone()
+        above = row[0] if row else None
+    query = "select fingerprint, source from code where run_id = any($1)"
+    return dict(con.execute(query, [line]).fetchall())
