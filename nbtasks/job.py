@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Callable
@@ -139,6 +140,12 @@ class Job:
         async with self._session(payload, key, new=new, tree=tree) as session:
             session.value = await self.fn(*self._arguments(value, session))
         return self._host.hold(session.ctx.run.id)
+
+    def at(self, host: Host) -> Job:
+        """This job, with another place to run in."""
+        moved = copy.copy(self)
+        moved._host = host  # noqa: SLF001 - it is a job like this one
+        return moved
 
     def _session(self, payload: Any, key: str | None, *, new: bool, tree: bool) -> Admitted:
         if not self.enabled:

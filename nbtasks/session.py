@@ -112,6 +112,7 @@ class Session:
         value: The output; the body's owner sets it before the block ends.
         ctx: The context of the execution.
         ended: Whether its end is recorded.
+        execute: Makes the execution; a test may put something else in its place.
     """
 
     ctx: Context
@@ -129,6 +130,7 @@ class Session:
     ) -> None:
         self.value: Any = None
         self.ended = False
+        self.execute: Callable[[Journal, Opened], engine.Execution] = engine.Execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -209,7 +211,7 @@ class Session:
         try:
             with _uninterrupted():
                 opened = self._journal.claim(self._claim)
-                execution = self.execution = engine.Execution(self._journal, opened)
+                execution = self.execution = self.execute(self._journal, opened)
             self._prepare(opened, asynchronous=asynchronous)
         except BaseException as error:  # stopped while the tree was drawn, say
             if execution is not None:
