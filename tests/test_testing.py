@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from warnings import simplefilter
@@ -438,6 +438,36 @@ def test_the_body_is_called_each_time_and_gets_its_payload_anew(tmp_path: Path) 
         assert job.run([1], new=True).executions == 2
         assert len(nb.runs()) == 1
     assert seen == [[1], [1]]
+
+
+def test_a_new_run_goes_on_and_no_other(tmp_path: Path) -> None:
+    with use_journal(MemoryJournal()):
+        with FakeClock(datetime(2030, 1, 1, tzinfo=UTC)):
+            earlier = _quick.run()
+        with FakeClock(datetime(2020, 1, 1, tzinfo=UTC)), always_replay():
+            run = _quick.run(new=True)
+
+        assert run.id != earlier.id
+        assert (run.executions, earlier.executions) == (3, 1)
+
+
+def test_a_run_that_has_begun_goes_on(tmp_path: Path) -> None:
+    broken = True
+
+    @nb.job("mended")
+    def job(io: nb.SyncIO) -> int:
+        one = io.run_task("one", note, 1)
+        if broken:
+            raise OSError("broken")
+        return one + io.run_task("two", note, 2)
+
+    with use_journal(MemoryJournal()):
+        with pytest.raises(OSError, match="broken"):
+            job.run()
+        broken = False
+        with always_replay():
+            assert job.run().output == 3
+    assert calls == [1, 2]
 
 
 def test_a_run_inside_a_task_is_a_run_of_its_own(tmp_path: Path) -> None:

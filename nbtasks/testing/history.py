@@ -70,6 +70,11 @@ class History:
         self._reached: set[int] = set()  # by this execution
         self._completions: collections.Counter[str] = collections.Counter()
 
+    @property
+    def run_id(self) -> str:
+        """The id of the run; empty before its first execution."""
+        return self._run.run_id if self._run is not None else ""
+
     def begin(self, run: RunRow) -> None:
         """The next execution begins."""
         self._run = run

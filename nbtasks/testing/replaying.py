@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
-from nbtasks import clock, codec, tracebacks
+from nbtasks import clock, tracebacks
 from nbtasks.errors import StaleTaskWarning
 from nbtasks.job import Job
 from nbtasks.journal.port import Claim, Journal, Opened
@@ -180,9 +180,7 @@ class _Lives:
     def __init__(self, job: Job, payload: Any, how: dict[str, Any], limit: int) -> None:
         self._job = job
         self._payload = payload
-        # Told now, since the body may change the payload that its key is made from.
-        key = how.get("key")
-        self.how = {**how, "key": codec.digest(payload) if key is None else key}
+        self.how = how
         self._history = History(limit)
         self._life: _Life | None = None
 
@@ -223,13 +221,12 @@ class _Lives:
         if error is None:
             return False
         if self._life is None or not self._life.crashed or _stops(error):
-            if isinstance(error, StaleTaskWarning) and self._life is not None:
-                self._check_end(self._life.run_id)  # where warnings are errors, it was first
+            if isinstance(error, StaleTaskWarning):
+                self._check_end(self._history.run_id)  # where warnings are errors, it was first
             if not isinstance(error, ReplayError):
                 self._history.note(error)
             return False
         self._history.check()
-        self.how["new"] = False  # it is the latest now
         return True
 
 
@@ -254,16 +251,13 @@ class _Life(Mortal):
         self._history = history
         self._run: RunRow | None = None
 
-    @property
-    def run_id(self) -> str:
-        """The run that it has claimed."""
-        return self._run.run_id if self._run is not None else ""
-
     def _epitaph(self) -> str:
         return f"always_replay: the run starts again, since task {self._history.after!r} has ended."
 
     def claim(self, claim: Claim) -> Opened:
-        """As the port says."""
+        """As the port says; but for the first one, it is the run of the earlier executions."""
+        if run_id := self._history.run_id:
+            claim = dataclasses.replace(claim, run_id=run_id, new=False)
         opened = super().claim(claim)
         self._run = dataclasses.replace(opened.run)
         self._history.begin(self._run)
