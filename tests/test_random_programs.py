@@ -29,6 +29,8 @@ from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, play
 from tests.scenarios.stores import make_blank, store
 
+pytestmark = pytest.mark.timeout(600)  # to make a program that fails small takes its time
+
 ERRORS = (ValueError, OSError, LookupError)
 #: More with --hypothesis-profile=explore.
 MANY = settings.default.max_examples if settings.default else 100
@@ -328,6 +330,7 @@ def check_killed(
 
     killed = play_program(program, journal, key="killed", die=die, **how)
 
+    assert reruns or result(straight) == plain_result(program)
     assert killed.world.again == [], "called after its output was acknowledged"
     assert straight.world.again == []
     assert result(killed) == result(straight)
