@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import inspect
 import re
@@ -198,6 +199,12 @@ class Job:
         except asyncio.CancelledError:
             admitted.cancel()
             raise
+
+    def at(self, host: Host) -> Job:
+        """This job, with another place to run in."""
+        moved = copy.copy(self)
+        moved._host = host  # noqa: SLF001 - it is a job like this one
+        return moved
 
     def execute(
         self,

@@ -106,10 +106,10 @@ class Kit:
             return starters.by_cell(self.cells, run, payload, self.hold)
         return starters.by_job(self.jobs.get(run.job), run, payload)
 
-    def close(self) -> None:
-        """Closes all journals; the next use opens them again."""
-        while self._journals:
-            self._journals.popitem()[1].close()
+    def close(self, home: Path | None = None) -> None:
+        """Closes all journals, or those of one home; the next use opens them again."""
+        for place in [place for place in self._journals if home in (None, place[0])]:
+            self._journals.pop(place).close()
 
 
 def _notebook() -> str | None:

@@ -115,6 +115,7 @@ class Session:
         value: The output; the body's owner sets it before the block ends.
         ctx: The context of the execution.
         ended: Whether its end is recorded.
+        execute: Makes the execution; a test may put something else in its place.
     """
 
     ctx: Context
@@ -133,6 +134,7 @@ class Session:
     ) -> None:
         self.value: Any = None
         self.ended = False
+        self.execute: Callable[[Journal, Opened], engine.Execution] = engine.Execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -217,7 +219,7 @@ class Session:
         try:
             with _uninterrupted():
                 opened = self._journal.claim(self._claim)
-                execution = self.execution = engine.Execution(self._journal, opened)
+                execution = self.execution = self.execute(self._journal, opened)
                 execution.waits.begin(self._budget)
                 live.add(execution)
             self._prepare(opened, asynchronous=asynchronous)

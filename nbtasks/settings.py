@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -79,6 +81,17 @@ class Settings:
                 self._given.pop(name, None)
             else:
                 self._given[name] = value
+
+    @contextlib.contextmanager
+    def moved(self, **given: object) -> Iterator[None]:
+        """Sets what is given, as `configure` does, until the block ends."""
+        before = dict(self._given)
+        self.configure(**given)
+        try:
+            yield
+        finally:
+            self._given.clear()
+            self._given.update(before)
 
     def _resolve(self, name: str) -> tuple[Any, str]:
         if name in self._given:

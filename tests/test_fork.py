@@ -418,7 +418,9 @@ def test_a_job_that_is_not_defined_here_is_named(verb: str) -> None:
     run = three.run(1)
     del kit.jobs["three in a row"]
     try:
-        with pytest.raises(nb.NbtasksError, match=r"'three in a row'.*not defined.*@nb\.job\('three in a row'"):
+        with pytest.raises(
+            nb.NbtasksError, match=r"'three in a row'.*not defined.*@nb\.job\('three in a row'"
+        ):
             getattr(run, verb)()
     finally:
         kit.jobs["three in a row"] = three

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from nbtasks import keys
-from nbtasks.testing import CrashingJournal
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.testing import CrashingJournal, always_replay
 from tests.scenarios.harness import (
     Outcome,
     RestartingJournal,
@@ -165,6 +166,15 @@ def test_replayed_after_every_task_it_comes_to_the_same(
     outcome = run(
         case, journal, sync=sync, die=lambda inner, _: RestartingJournal(inner, after=after)
     )
+
+    check(outcome, journal, expect)
+
+
+def test_in_always_replay_it_comes_to_the_same(case: ModuleType, sync: bool) -> None:
+    journal, expect = MemoryJournal(), expectation(case)
+
+    with always_replay():
+        outcome = run(case, journal, sync=sync)
 
     check(outcome, journal, expect)
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, assert_type
 
 import pandas as pd
 
 import nbtasks as nb
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.testing import (
+    Crash,
+    CrashingJournal,
+    FakeClock,
+    ReplayError,
+    always_replay,
+    run_job,
+    use_journal,
+)
 
 
 def load(rows: int) -> list[int]:
@@ -224,6 +235,39 @@ def history(run: nb.Run) -> None:
     assert_type(str(nb.tree()), str)
 
 
+# -- tests of one's own jobs ----------------------------------------------------------------------
+
+
+def tested(nb_home: Path, fake_clock: FakeClock) -> None:
+    assert_type(run_job(pages, ["url"], tasks={"fetch": b"<html>"}), nb.Run)
+    values: dict[tuple[str, ...], object] = {("fit", "AA"): OSError("gone")}
+    assert_type(run_job(numbers, tasks=values), nb.Run)
+    run_job(load, 3)  # type: ignore[arg-type]  # a function is no job
+    run_job(numbers, tasks={3: "value"})  # type: ignore[type-var]  # nor is a number a path
+    assert_type(fake_clock.now(), datetime)
+    fake_clock.advance(3600)
+    with FakeClock(datetime(2026, 1, 31, tzinfo=UTC)) as clock, always_replay(limit=50):
+        assert_type(clock, FakeClock)
+    journal = CrashingJournal(MemoryJournal(), at=3, when="after")
+    with use_journal(journal):
+        assert_type(journal.crashed, bool)
+
+
+@always_replay
+def replayed(payload: int) -> str:
+    return str(payload)
+
+
+@always_replay(limit=50)
+async def replayed_async(payload: int) -> str:
+    return str(payload)
+
+
+async def replayed_awaited() -> None:
+    assert_type(replayed(3), str)
+    assert_type(await replayed_async(3), str)
+
+
 # -- settings -------------------------------------------------------------------------------------
 
 
@@ -294,3 +338,6 @@ WARNINGS: list[type[Warning]] = [nb.JournalDamaged, nb.StaleTaskWarning]
 STALE: type[nb.NbtasksError] = nb.StaleTaskError
 NO_ERROR: type[BaseException] = nb.Interrupt
 INTERRUPT: type[nb.Interrupt] = nb.Cancelled
+CRASH: type[nb.Interrupt] = Crash
+REPLAY_OURS: type[nb.NbtasksError] = ReplayError
+REPLAY_ASSERTS: type[AssertionError] = ReplayError

@@ -120,3 +120,4 @@ def test_ids_are_unique_and_sort_by_the_millisecond_they_were_made_in():
     assert all(first < later for later in ids)
     assert {len(made) for made in ids} == {26}
     assert all(made.isalnum() and made.islower() for made in ids)
+    assert ids == sorted(ids), "two of one millisecond are in the wrong order"

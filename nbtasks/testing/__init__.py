@@ -1,0 +1,41 @@
+"""For the tests of your own jobs: time that jumps, tasks that have the value you say, processes
+that die wherever it hurts.
+
+```python
+import nbtasks as nb
+from nbtasks.testing import run_job
+
+
+def load(day: str) -> list[int]: ...  # asks a database that no test should ask
+
+
+@nb.job("testing-example")
+def report(payload: str, io: nb.SyncIO) -> int:
+    rows = io.run_task("load", load, payload)
+    io.wait("until the others are done", 3 * 60 * 60)
+    return io.run_task("sum", sum, rows)
+
+
+run = run_job(report, "2013-01-01", tasks={"load": [1, 2, 3]})
+assert run.output == 6
+```
+"""
+
+from __future__ import annotations
+
+from nbtasks.testing.clock import FakeClock
+from nbtasks.testing.crashing import CrashingJournal
+from nbtasks.testing.history import ReplayError
+from nbtasks.testing.journals import Crash, use_journal
+from nbtasks.testing.replaying import always_replay
+from nbtasks.testing.running import run_job
+
+__all__ = [
+    "Crash",
+    "CrashingJournal",
+    "FakeClock",
+    "ReplayError",
+    "always_replay",
+    "run_job",
+    "use_journal",
+]

@@ -1,0 +1,138 @@
+"""A journal whose process dies at a write of the test's choice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, Literal
+
+from nbtasks.journal.home import HomeJournal
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import Change, Journal
+from nbtasks.model import Row, RunRow, values
+from nbtasks.testing.journals import Mortal
+
+__all__ = ["CrashingJournal"]
+
+
+class CrashingJournal(Mortal):
+    """A journal whose process dies at the n-th write.
+
+    Rows that were put but not yet flushed die with it, as they do with a real process. From then
+    on it raises `Crash`.
+
+    Args:
+        inner: The journal that survives.
+        at: The number of the write, from 1, that is the last; 0 is never.
+        when: Whether that write itself is lost or kept.
+        kill: Kill this very process with SIGKILL instead of raising `Crash`.
+
+    Attributes:
+        writes: How many writes there were so far.
+        crashed: Whether it died.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.journal.memory import MemoryJournal
+    from nbtasks.testing import Crash, CrashingJournal, use_journal
+
+
+    @nb.job("crashing-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("one", int, "1") + io.run_task("two", int, "2")
+
+
+    kept = MemoryJournal()
+    for n in range(1, 20):
+        with use_journal(CrashingJournal(kept, at=n)):
+            try:
+                assert body.run().output == 3
+                break
+            except Crash:
+                pass
+    ```
+    """
+
+    def __init__(
+        self,
+        inner: Journal,
+        *,
+        at: int = 0,
+        when: Literal["before", "after"] = "before",
+        kill: bool = False,
+    ) -> None:
+        super().__init__(inner)
+        self._at = at
+        self._when = when
+        self._kill = kill
+        self._buffer: list[tuple[Row, tuple[Any, ...]]] = []
+        self.writes = 0
+
+    def _die(self) -> None:
+        if self._kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.crashed = True
+        _abandon(self._inner)
+        self._check()
+
+    def _epitaph(self) -> str:
+        return f"The journal crashed at write {self._at}, as the test asked for."
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            buffer, self._buffer = self._buffer, []
+            for row, snapshot in buffer:
+                self._inner.put(type(row)(*snapshot))
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """As the port says; all it writes is one more write."""
+        self._check()
+        self.writes += 1
+        dies = self.writes == self._at
+        if not dies or self._when == "after":
+            self._inner.amend(run_id, change)
+        if dies:
+            self._die()
+
+    def release(self, run: RunRow) -> None:
+        """As the port says; the record of the end is one more write."""
+        self._check()
+        self.put(run)
+        self._hand_over()
+        self._inner.release(run)
+
+    def put(self, row: Row) -> None:
+        """As the port says."""
+        with self._lock:
+            self._check()
+            self.writes += 1
+            dies = self.writes == self._at
+            if not dies or self._when == "after":
+                self._buffer.append((row, values(row)))
+            if dies:
+                if self._when == "after":
+                    self._hand_over()
+                    self._inner.sync()
+                self._die()
+
+    def flush(self) -> None:
+        """As the port says."""
+        self._check()
+        self._hand_over()
+        self._inner.flush()
+
+    def sync(self) -> None:
+        """As the port says."""
+        self._check()
+        self._hand_over()
+        self._inner.sync()
+
+
+def _abandon(journal: Journal) -> None:
+    """Leaves a journal as the death of its process would."""
+    if isinstance(journal, MemoryJournal):
+        journal._claimed.clear()  # noqa: SLF001 - no user of a journal may do this
+    elif isinstance(journal, HomeJournal) and journal._segment is not None:  # noqa: SLF001 - as above
+        journal._segment.close()  # noqa: SLF001 - as above
+        journal._segment = None  # noqa: SLF001 - as above
+        journal._claimed.clear()  # noqa: SLF001 - as above

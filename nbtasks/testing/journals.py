@@ -1,0 +1,139 @@
+"""Journals in the place of the home's, and one that stands in front of another."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from nbtasks.errors import Interrupt
+from nbtasks.journal.port import Change, Claim, Journal, Opened, TaskTuple
+from nbtasks.kit import kit
+from nbtasks.model import Row, RunRow
+
+__all__ = ["Crash", "Mortal", "use_journal"]
+
+
+class Crash(Interrupt):
+    """The process is gone, as far as the run can tell.
+
+    ```python
+    from nbtasks.journal.memory import MemoryJournal
+    from nbtasks.testing import Crash, CrashingJournal
+
+    journal = CrashingJournal(MemoryJournal(), at=1)
+    assert not issubclass(Crash, Exception)  # a body's `except Exception:` must not catch it
+    ```
+    """
+
+
+class Mortal:
+    """A journal in front of another one, which it does nothing to until it has crashed.
+
+    Args:
+        inner: The journal that survives.
+
+    Attributes:
+        crashed: Whether it died. Nothing is written from then on.
+    """
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+        self._lock = threading.RLock()  # a map that blocks calls from several threads
+        self.crashed = False
+
+    def _check(self) -> None:
+        if self.crashed:
+            raise Crash(self._epitaph())
+
+    def _epitaph(self) -> str:
+        return "The journal crashed, as the test asked for."
+
+    def claim(self, claim: Claim) -> Opened:
+        """As the port says."""
+        self._check()
+        return self._inner.claim(claim)
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.amend(run_id, change)
+
+    def release(self, run: RunRow) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.release(run)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.ask_to_cancel(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """As the port says."""
+        return self._inner.asked_to_cancel()
+
+    def look(self, claim: Claim) -> Opened | None:
+        """As the port says."""
+        return self._inner.look(claim)
+
+    def put(self, row: Row) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.put(row)
+
+    def flush(self) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.flush()
+
+    def sync(self) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.sync()
+
+    def put_blob(self, data: bytes) -> str:
+        """As the port says."""
+        self._check()
+        return self._inner.put_blob(data)
+
+    def get_blob(self, name: str) -> bytes:
+        """As the port says."""
+        return self._inner.get_blob(name)
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """As the port says."""
+        return self._inner.runs(run_id=run_id, job=job)
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """As the port says."""
+        return self._inner.tasks(run_id)
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """As the port says."""
+        return self._inner.query(sql, params)
+
+    def close(self) -> None:
+        """As the port says."""
+        self._inner.close()
+
+
+@contextlib.contextmanager
+def use_journal(journal: Journal) -> Iterator[Journal]:
+    """Records everything in `journal` instead of the home, inside the block.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.journal.memory import MemoryJournal
+    from nbtasks.testing import use_journal
+
+    with use_journal(MemoryJournal()):
+        assert nb.runs().empty
+    ```
+    """
+    was, kit.given = kit.given, journal
+    try:
+        yield journal
+    finally:
+        kit.given = was
