@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from nbtasks import signing
+from nbtasks.kit import kit
 
 # The same examples each time, and no verdict from a busy machine's clock. To look for new
 # ones: pytest --hypothesis-profile=explore
@@ -34,9 +35,10 @@ def pytest_collect_file(
 def _own_home(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gives each test a home of its own, and each example a folder of its own as well."""
+    """Gives each test a home and jobs of its own, and each example a folder as well."""
     monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is made
+    monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # of one id the job defined last counts
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)

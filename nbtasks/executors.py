@@ -184,7 +184,7 @@ def _received(reply: Any, invoke: Invoke) -> Any:
 
         if word == "error":
             error = _unpack_error(cloudpickle.loads(content[0]))
-            raise error from tracebacks.Remote(content[1])
+            raise error from tracebacks.Remote(tracebacks.located(content[1], invoke.fn))
         return cloudpickle.loads(content)
     return reply
 

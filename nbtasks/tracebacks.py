@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import linecache
 import os
+import re
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, FunctionType, TracebackType
+from typing import Any
 
-__all__ = ["Remote", "own_frames", "text"]
+__all__ = ["Remote", "located", "own_frames", "text"]
 
 _HERE = f"{Path(__file__).parent}{os.sep}"
 #: What stands between the engine and a user's function: worker threads and the event loop.
 _CARRIERS = ("anyio", "asyncio", "nest_asyncio2", "threading", "concurrent")
+
+
+#: A line for code that cloudpickle has sent to another process: since its version 3.1.3 such code
+#: does not know its file there.
+_SENT = re.compile(r'^( *)File "<dynamic-code>", line (\d+), in (.+)$', re.MULTILINE)
 
 
 class Remote(Exception):  # noqa: N818 - it is shown, never caught
@@ -46,3 +57,43 @@ def text(error: BaseException) -> str:
     """The error as Python prints it, without the engine's frames."""
     lines = traceback.format_exception(type(error), error, own_frames(error.__traceback__))
     return "".join(lines).rstrip()
+
+
+def located(text: str, fn: Callable[..., Any]) -> str:
+    """The traceback of a function that was sent to another process, with its files and source
+    lines, as far as they are found by the names of `fn` and of what stands beside it."""
+    found = {code.co_name: code for code in _codes(fn)}
+
+    def place(sent: re.Match[str]) -> str:
+        indent, line, name = sent.groups()
+        code = found.get(name)
+        if code is None:
+            return sent[0]
+        source = linecache.getline(code.co_filename, int(line)).strip()
+        shown = f'{indent}File "{code.co_filename}", line {line}, in {name}'
+        return f"{shown}\n{indent}  {source}" if source else shown
+
+    return _SENT.sub(place, text)
+
+
+def _codes(fn: Any) -> Iterator[CodeType]:
+    """The code of the functions that `fn` may call by their names, and at last its own."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    fn = inspect.unwrap(getattr(fn, "__func__", fn))
+    if not isinstance(fn, FunctionType):
+        return
+    beside = [fn.__globals__.get(name) for name in fn.__code__.co_names]
+    enclosed = [cell.cell_contents for cell in fn.__closure__ or () if _is_set(cell)]
+    todo = [other.__code__ for other in (*beside, *enclosed) if isinstance(other, FunctionType)]
+    todo.append(fn.__code__)
+    for code in todo:
+        yield from (inner for inner in code.co_consts if isinstance(inner, CodeType))
+        yield code
+
+
+def _is_set(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # its variable is not assigned yet
+        return False

@@ -184,6 +184,21 @@ def test_an_error_comes_back_as_what_it_was_with_its_traceback(on: nb.TaskOption
     assert "return 1 / n" in caught.value.traceback
     assert "nbtasks/executors.py" not in caught.value.traceback
     assert "return 1 / n" in str(caught.value.__cause__)
+    assert f'File "{__file__}"' in caught.value.traceback
+
+
+def test_an_error_of_what_a_function_calls_names_its_line_too(on: nb.TaskOptions) -> None:
+    def inverse(n: int) -> float:
+        return 1 / n
+
+    def divide(n: int) -> list[float]:
+        return [inverse(m) for m in (n,)]
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(lambda io: io.run_task("divide", divide, 0, options=on))
+
+    lines = str(caught.value.__cause__)
+    assert lines.index("return [inverse(m) for m in (n,)]") < lines.index("return 1 / n")
 
 
 def test_an_error_that_cannot_be_pickled_comes_back_too(on: nb.TaskOptions) -> None:

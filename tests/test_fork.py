@@ -39,14 +39,14 @@ def note(value: Any) -> Any:
     return value
 
 
-@nb.job("three in a row")
+@nb.job("three to fork")
 def three(payload: Any, io: nb.SyncIO) -> list[Any]:
     return [
         io.run_task(key, note, key, options=nb.TaskOptions(on_change="ignore")) for key in "abc"
     ]
 
 
-@nb.job("nested")
+@nb.job("nested to fork")
 def nested(io: nb.SyncIO) -> Any:
     def parent(name: str) -> Any:
         note(name)
@@ -221,13 +221,13 @@ def test_a_failure_is_raised_and_the_run_goes_on_after_it(verb: str) -> None:
         io.run_task("a", note, "a")
         return io.run_task("b", int, "x")
 
-    nb.job("three in a row", on_change="ignore")(broken)
+    nb.job("three to fork", on_change="ignore")(broken)
     try:
         with pytest.raises(ValueError, match="invalid literal"):
             getattr(run, verb)(from_="b")
     finally:
-        nb.job("three in a row")(three.fn)
-    failed = nb.last_run("three in a row")
+        nb.job("three to fork")(three.fn)
+    failed = nb.last_run("three to fork")
     assert failed.status == "FAILED"
     assert (failed.id == run.id) == (verb == "rerun")
     done = three.run(1, key=failed.key)
@@ -416,38 +416,38 @@ def test_a_run_that_is_being_executed_is_left_alone(verb: str) -> None:
 @VERBS
 def test_a_job_that_is_not_defined_here_is_named(verb: str) -> None:
     run = three.run(1)
-    del kit.jobs["three in a row"]
+    del kit.jobs["three to fork"]
     try:
         with pytest.raises(
-            nb.NbtasksError, match=r"'three in a row'.*not defined.*@nb\.job\('three in a row'"
+            nb.NbtasksError, match=r"'three to fork'.*not defined.*@nb\.job\('three to fork'"
         ):
             getattr(run, verb)()
     finally:
-        kit.jobs["three in a row"] = three
+        kit.jobs["three to fork"] = three
     assert (run.status, run.executions) == ("COMPLETED", 1)
 
 
 @VERBS
 def test_another_version_of_the_job_does_not_execute_the_run(verb: str) -> None:
     run = three.run(1)
-    nb.job("three in a row", version="2")(three.fn)
+    nb.job("three to fork", version="2")(three.fn)
     try:
         with pytest.raises(nb.NbtasksError, match=r"version 0\.0\.1.*is version 2\. Define"):
             getattr(run, verb)(from_="b")
     finally:
-        kit.jobs["three in a row"] = three
+        kit.jobs["three to fork"] = three
     assert run.tasks().status.tolist() == ["COMPLETED"] * 3
 
 
 @VERBS
 def test_a_job_that_is_not_enabled_is_not_executed(verb: str) -> None:
     run = three.run(1)
-    nb.job("three in a row", enabled=False)(three.fn)
+    nb.job("three to fork", enabled=False)(three.fn)
     try:
         with pytest.raises(nb.NbtasksError, match="not enabled"):
             getattr(run, verb)(from_="b")
     finally:
-        kit.jobs["three in a row"] = three
+        kit.jobs["three to fork"] = three
     assert run.tasks().status.tolist() == ["COMPLETED"] * 3
 
 
