@@ -13,7 +13,7 @@ import collections
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, Literal
 
 import nbtasks as nb
@@ -245,7 +245,7 @@ def play(
     reruns: int = 0,
     key: str = "scenario",
     steps: Sequence[Step] = (),
-    options: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] | None = None,
     replay: Literal["only"] | None = None,
 ) -> Outcome:
     """Executes a scenario to its end, starting again after each crash.
@@ -258,7 +258,8 @@ def play(
         reruns: How often the user runs it again after it has failed.
         key: Which run of the scenario.
         steps: What is done at each end before it is executed again; repeated where it crashed.
-        options: Of `job.run`. A suspended run is executed again when it is due.
+        options: Of `job.run`. A suspended run is executed again when it is due; with None it is not looked
+            whether one is.
         replay: Whether it is only replayed.
     """
     world = World(sync=sync)
@@ -282,8 +283,8 @@ def play(
                             ended = False
                         error = None
                         try:
-                            run = job.run(PAYLOAD, key=key, replay=replay, **options)
-                            if run.status == Status.WAITING:
+                            run = job.run(PAYLOAD, key=key, replay=replay, **options or {})
+                            if options is not None and run.status == Status.WAITING:
                                 _wait_for(run, clock)
                                 continue
                             output = run.output
@@ -366,9 +367,9 @@ def steps_of(case: ModuleType) -> Sequence[Step]:
     return steps
 
 
-def options_of(case: ModuleType) -> Mapping[str, Any]:
-    """How a case's job is run, if not simply so."""
-    options: Mapping[str, Any] = getattr(case, "OPTIONS", {})
+def options_of(case: ModuleType) -> Mapping[str, Any] | None:
+    """How a case's job is run; None where it is never suspended."""
+    options: Mapping[str, Any] | None = getattr(case, "OPTIONS", None)
     return options
 
 

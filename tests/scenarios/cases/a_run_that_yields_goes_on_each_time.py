@@ -15,6 +15,7 @@ async def body(io: Any, world: World) -> list[int]:
     return found
 
 
+OPTIONS: dict[str, Any] = {}
 EXPECT = Expect(
     output=[0, 1, 2, 3],
     calls={f'["step",{n}]': 1 for n in range(4)},
