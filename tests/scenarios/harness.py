@@ -258,9 +258,8 @@ def play(
         reruns: How often the user runs it again after it has failed.
         key: Which run of the scenario.
         steps: What is done at each end before it is executed again; repeated where it crashed.
-        options: Of `job.run`. A suspended run is executed again when it is due; with None it is not looked
-            whether one is.
-        replay: Whether it is only replayed.
+        options: Of `job.run`. A suspended run is executed again when it is due; with None it is not
+            looked whether one is.
     """
     world = World(sync=sync)
     todo = list(steps)
