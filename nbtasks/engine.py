@@ -24,6 +24,7 @@ from nbtasks.model import Failure, Status, TaskRow
 from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
+from nbtasks.redaction import redacted_args
 from nbtasks.replay import Action, decide
 from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
@@ -34,7 +35,7 @@ from nbtasks.waits import Waits
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
-    from nbtasks.options import OnError, TaskOptions
+    from nbtasks.options import OnError, Policy
 
 __all__ = ["Execution"]
 
@@ -112,7 +113,7 @@ class Execution:
             row = self.enter(known, path, policy.name, action)
         row.params = params.describe(call.args)
         if not policy.plain:
-            _describe(row, policy.options)
+            _describe(row, call)
         changes.stamp(row, call)
         return (yield from self._attempts(row, call))
 
@@ -149,7 +150,7 @@ class Execution:
                     value = yield Invoke(call.fn, call.args, Scope(self, row), policy.options.on)
                 else:
                     value = yield from self._guarded(row, call)
-                self._complete(row, value, policy.ttl_us)
+                self._complete(row, value, policy)
             except (JournalError, ExecutorError):
                 self._cancel(row)  # the disk's failure is not the task's, nor the executor's
                 raise
@@ -297,11 +298,11 @@ class Execution:
         row.status, row.due_us, row.error = Status.RUNNING, None, None
         # Who carries out the Invoke records it.
 
-    def _complete(self, row: TaskRow, value: object, ttl_us: int | None) -> None:
-        self.ledger.keep_value(row, value)
+    def _complete(self, row: TaskRow, value: object, policy: Policy) -> None:
+        self.ledger.keep_value(row, value, policy.redact)
         self.waits.progressed = True
-        if ttl_us is not None:
-            row.expires_us = clock.micros() + ttl_us
+        if policy.ttl_us is not None:
+            row.expires_us = clock.micros() + policy.ttl_us
         self.end(row, Status.COMPLETED, None)
 
     def _leave(self, row: TaskRow) -> None:
@@ -371,8 +372,11 @@ class Execution:
         self.journal.release(run)
 
 
-def _describe(row: TaskRow, options: TaskOptions) -> None:
+def _describe(row: TaskRow, call: Call) -> None:
     """What people see of a task, as its options say."""
+    options, redact = call.policy.options, call.policy.redact
+    if redact is not None:
+        row.params = params.describe(redacted_args(call.args, redact))
     if options.params is not None:
         row.params = params.shown(options.params)
     if options.properties is not None:

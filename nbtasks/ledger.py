@@ -8,7 +8,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, fingerprint, inputs, keys, params
+from nbtasks import clock, codec, fingerprint, inputs, keys, params, redaction
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import ANSWER
 from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
@@ -222,13 +222,21 @@ class Ledger:
         row.blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
 
-    def keep_value(self, row: TaskRow, value: Any) -> None:
-        """Puts a value into a row, as its output.
+    def keep_value(
+        self, row: TaskRow, value: Any, redact: tuple[redaction.Steps, ...] | None = None
+    ) -> None:
+        """Puts a value into a row, as its output; with the paths of `redact` hidden in the row,
+        and the whole in a file.
 
         Raises:
             ValueNotKeptError: It cannot be recorded.
         """
-        self.keep(row, codec.encode(value))
+        encoded = codec.encode(value)
+        shown = redact is not None and encoded.kind in _BY_CONTENT and encoded.blob is None
+        if shown:  # a pickle, and what is in a file anyway, is shown nowhere
+            text = params.shown(redaction.redacted(value, redact or ()))
+            encoded = encoded._replace(text=text, blob=(encoded.text or "").encode())
+        self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
             _remember(value, row.output, row.blob)
 

@@ -104,7 +104,10 @@ def plan(  # noqa: PLR0913 - what a map is made of
     mapping = _Map(site, _without(policy, _OF_MAP), limits, names, segments)
     awaits = asynchronous or (is_async(fn) and policy.options.on is None)
     step = mapping.awaiting if awaits else mapping.blocking
-    whole = Policy(name=policy.name, options=_without(policy, _OF_ITEM).options)
+    rest = _without(policy, _OF_ITEM).options
+    if rest.redact is not None:
+        rest = dataclasses.replace(rest, redact=("$",))  # of the map, which has all items, nothing
+    whole = Policy(name=policy.name, options=rest)
     call = Call(key, step, (fn, listed), site, whole, counted=(fn, (listed,)))
     return execution.task(call, execution.scope())
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from nbtasks.errors import InvalidOptionError
+from nbtasks.redaction import Steps, parse
 from nbtasks.replay import Retry
 from nbtasks.settings import ON_CHANGE, OnChange
 
@@ -53,7 +54,10 @@ class TaskOptions:
         on_change: What is done when the code or the inputs of a recorded task differ.
         ttl: How long the output counts from when it was recorded, in seconds or as a timedelta.
             Then the function is called again; its subtasks answer as they would anyway.
-        redact: Paths into inputs and output that are shown nowhere.
+        redact: Paths into inputs and output that are hidden in frames, trees and SQL, as in
+            `["user.email", "rows[*].key"]`: in the output, in each argument, and in the list of
+            the arguments, where `[0]` is the first. `$` is all of it. The task itself, and who
+            calls it, get what is really there. Of an `io.map` the paths are those of each item.
         params: What people see as inputs instead of the arguments.
         properties: What else people see of the task, as names and values.
         icon: A name or an emoji to show with it.
@@ -117,6 +121,7 @@ class Policy:
         options: The rest.
         plain: Whether a call is like most: nothing but its name and its failures is special.
         ttl_us: How long the output counts, in microseconds; None is for good.
+        redact: The paths that are hidden, if there are any.
     """
 
     name: str | None = None
@@ -127,12 +132,15 @@ class Policy:
     options: TaskOptions = TaskOptions()
     plain: bool = dataclasses.field(init=False, repr=False)
     ttl_us: int | None = dataclasses.field(init=False, repr=False)
+    redact: tuple[Steps, ...] | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         rest = self.options
         ttl_us = None if rest.ttl is None else round(seconds_of("ttl", rest.ttl) * 1e6)
+        redact = None if rest.redact is None else parse(rest.redact)
         described = (rest.params, rest.properties, rest.icon)
-        plain = (self.timeout, ttl_us, *described) == (None,) * 5
+        plain = (self.timeout, ttl_us, redact, *described) == (None,) * 6
+        object.__setattr__(self, "redact", redact)
         object.__setattr__(self, "ttl_us", ttl_us)
         object.__setattr__(self, "plain", plain and not (rest.once or rest.inline))
 
@@ -257,7 +265,7 @@ def task(  # noqa: PLR0913 - the options of the contract
         inline: Keeps it on the loop's thread.
         on_change: What is done when its code or its inputs changed.
         ttl: How long its output counts.
-        redact: Paths that are shown nowhere.
+        redact: Paths that are hidden wherever people look.
 
     Raises:
         InvalidOptionError: An option has no such value.

@@ -260,6 +260,7 @@ def play(
         steps: What is done at each end before it is executed again; repeated where it crashed.
         options: Of `job.run`. A suspended run is executed again when it is due; with None it is not
             looked whether one is.
+        replay: Whether it is only replayed.
     """
     world = World(sync=sync)
     todo = list(steps)
