@@ -47,19 +47,20 @@ class Ending:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.getsignal(SIGNAL)
-        signal.signal(SIGNAL, _leave)
+        before = signal.signal(SIGNAL, _leave)
         _blocking_main.append(self)
         try:
             yield
         finally:
             _blocking_main.remove(self)
-            signal.signal(SIGNAL, before)
+            signal.signal(SIGNAL, before or signal.SIG_DFL)  # None: of no Python code
 
     @contextlib.contextmanager
     def awaiting(self) -> Iterator[None]:
         """Around a body that awaits in the asyncio task of the caller."""
         task = self._task = asyncio.current_task()
+        if self.cause is not None and task is not None:  # it came before there was a body
+            task.get_loop().call_soon(self._cancel)
         try:
             yield
         finally:

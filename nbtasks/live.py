@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from nbtasks import edits
-from nbtasks.errors import Cancelled, NbtasksError, RunBusyError
+from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.model import Status
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _look() -> None:
             journals = {id(e.journal): e.journal for e in _executions.values()}
             known = set(_executions)
         for journal in journals.values():
-            with contextlib.suppress(NbtasksError, OSError):
+            with contextlib.suppress(Exception):  # it must not end: the next look may succeed
                 for run_id in known.intersection(journal.asked_to_cancel()):
                     cancel_here(run_id)
 

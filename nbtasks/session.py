@@ -311,7 +311,7 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        signal.signal(SIGNAL, cancelled)
+        signal.signal(SIGNAL, cancelled or signal.SIG_DFL)  # None: of no Python code
     if late:
         signal.raise_signal(SIGNAL)
     if pressed and not stopped:
