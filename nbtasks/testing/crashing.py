@@ -71,8 +71,10 @@ class CrashingJournal(Mortal):
     def _die(self) -> None:
         if self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.crashed = True
-        _abandon(self._inner)
+        with self._lock:  # once: by then the journal that survives may serve the next life
+            if not self.crashed:
+                self.crashed = True
+                _abandon(self._inner)
         self._check()
 
     def _epitaph(self) -> str:

@@ -243,7 +243,9 @@ from nbtasks.kit import kit
 
 with tempfile.TemporaryDirectory() as scratch:
     nb.configure(home=scratch)
-    nb.job("warm up")(lambda io: io.run_task("a", int, "1")).run()
+    # All of nbtasks is loaded here: its folder may be closed to the stranger.
+    warm_up = nb.job("warm up")(lambda io: io.run_task("a", bytes, 1))
+    warm_up.run(), warm_up.run(replay="only")
     nb.runs(), nb.tasks(), nb.sql("select 1")
     kit.close()
     nb.configure(home=None)

@@ -211,13 +211,14 @@ class RestartingJournal(CrashingJournal):
         self._left = after
 
     def put(self, row: Row) -> None:
-        super().put(row)
-        if isinstance(row, TaskRow) and row.status == Status.COMPLETED:
-            self._left -= 1
-        if self._left == 0:
-            self._hand_over()
-            self._inner.sync()
-            self._die()
+        with self._lock:
+            super().put(row)
+            if isinstance(row, TaskRow) and row.status == Status.COMPLETED:
+                self._left -= 1
+            if self._left == 0:
+                self._hand_over()
+                self._inner.sync()
+                self._die()
 
 
 @dataclass
