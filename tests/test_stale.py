@@ -62,6 +62,8 @@ class Book(Notebook):
         self.names.setdefault("calls", []).clear()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            # Of what another test has left behind: the collector may come by just now.
+            warnings.simplefilter("ignore", ResourceWarning)
             run: nb.Run = self.names[job].run()
         self.warned = [str(warning.message) for warning in caught]
         assert {warning.category for warning in caught} <= {nb.StaleTaskWarning}
