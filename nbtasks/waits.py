@@ -56,17 +56,10 @@ class Waits:
         """A task that only waits. Its due time is recorded, so a restart waits what is left."""
         of = self._of
         path = of.visit(wait.key, wait.site, scope)
-        if of.only is not None:
-            of.only.wait(path)
-            return
-        if (answer := of.ledger.completed(path)) is not None:
-            of.ledger.answer(path, answer)
+        if self._is_over(path):
             return
         row = of.ledger.row(path)
         action = decide(row)
-        if action is Action.REUSE and row is not None:
-            of.ledger.reuse(row)
-            return
         if action is not Action.WAIT:
             yield from self.pause(path)
         row = of.enter(row, path, None, action)
@@ -84,22 +77,28 @@ class Waits:
         """A task at which the execution ends, once."""
         of = self._of
         path = of.visit(key, site, scope)
-        if of.only is not None:
-            of.only.wait(path)
-            return
-        if (answer := of.ledger.completed(path)) is not None:
-            of.ledger.answer(path, answer)
+        if self._is_over(path):
             return
         row = of.ledger.row(path)
         action = decide(row)
-        if action is Action.REUSE and row is not None:
-            of.ledger.reuse(row)
-            return
         row = of.enter(row, path, None, action)
         of.end(row, Status.COMPLETED, None)
         yield Commit()
         if not self._in_once(path):
             yield Park(None, of, path)
+
+    def _is_over(self, path: str) -> bool:
+        """Whether what waits at a path is over, as is recorded: then that is its answer."""
+        of = self._of
+        if of.only is not None:
+            of.only.wait(path)
+        elif (answer := of.ledger.completed(path)) is not None:
+            of.ledger.answer(path, answer)
+        elif (row := of.ledger.row(path)) is not None and decide(row) is Action.REUSE:
+            of.ledger.reuse(row)
+        else:
+            return False
+        return True
 
     def rest(self, row: TaskRow) -> Effects:
         """Waits until the row is due. Stopped meanwhile, it keeps its due time."""
