@@ -38,6 +38,7 @@ from nbtasks.errors import (
     UnreadableValueError,
     UntrustedValueError,
     ValueNotKeptError,
+    WaitTimeout,
     WrongFaceError,
 )
 from nbtasks.here import current_io, current_task
@@ -107,6 +108,7 @@ __all__ = [
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
+    "WaitTimeout",
     "WrongFaceError",
     "attempts",
     "cancel",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks import keys
+from nbtasks.parking import Until
 
 if TYPE_CHECKING:
     from nbtasks import sites
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nbtasks.options import Policy
 
 __all__ = [
+    "Awaited",
     "Call",
     "Commit",
     "Effect",
@@ -86,7 +88,7 @@ class Commit:
     __slots__ = ()
 
 
-Effect = Invoke | Guard | Sleep | Park | Commit
+Effect = Invoke | Guard | Sleep | Until | Park | Commit
 Effects = Generator[Effect, Any, Any]
 
 
@@ -120,6 +122,33 @@ class Wait:
     due: Callable[[], int]
     params: str
     site: sites.Site
+
+
+@dataclass(slots=True)
+class Awaited:
+    """One io call that waits for something from outside.
+
+    Attributes:
+        key: Its key.
+        site: Where in the user's code the call stands.
+        timeout_us: How long it waits.
+        params: What people see as its inputs, as JSON.
+        awaits: What it waits for, as JSON: those who bring it look here.
+        look: Given the task's row, what has come, in a tuple; None if nothing has.
+        timed_out: What the error says if nothing comes.
+        begun: What is done, given the row, once it is durable that it waits.
+        icon: A name to show with it.
+    """
+
+    key: keys.Key
+    site: sites.Site
+    timeout_us: int
+    params: str
+    awaits: str
+    look: Callable[[TaskRow], tuple[Any] | None]
+    timed_out: str
+    begun: Callable[[TaskRow], Effects] | None = None
+    icon: str | None = None
 
 
 @dataclass(slots=True)

@@ -11,13 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Clock", "SystemClock", "at", "current", "micros", "new_id", "use"]
+if TYPE_CHECKING:
+    import uuid
+
+__all__ = ["LISTEN", "Clock", "SystemClock", "at", "current", "micros", "new_id", "new_uuid", "use"]
 
 #: A blocking sleep is cut into slices of this many seconds, so that what watches a run from
 #: the same thread (a countdown, a cancel flag) is looked at in between.
 SLICE = 0.1
+#: How often it is asked whether something has happened that may happen in another process.
+LISTEN = 0.05
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _last_id = 0
@@ -42,6 +47,9 @@ class Clock(Protocol):
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Blocks until another thread sets `done`, or else until `due_us`."""
+
+    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
+        """Blocks until something is `heard`, that may happen anywhere, or until `due_us`."""
 
 
 class SystemClock:
@@ -74,6 +82,12 @@ class SystemClock:
             if done.wait(min(SLICE, left / 1e6)):
                 return
 
+    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
+        """Blocks until something is `heard`, or until `due_us`; asks every `LISTEN` seconds."""
+        rest = threading.Event()  # which nobody sets
+        while not heard() and (left := due_us - self.micros()) > 0:
+            rest.wait(min(LISTEN, left / 1e6))
+
 
 _clock: Clock = SystemClock()
 #: Epoch microseconds now, by the clock in force. Called through the module, since `use` moves it.
@@ -100,6 +114,13 @@ def at(us: int) -> datetime:
     '2023-11-14T22:13:20+00:00'
     """
     return _EPOCH + timedelta(microseconds=us)
+
+
+def new_uuid() -> uuid.UUID:
+    """A new random UUID."""
+    import uuid  # lazily: most runs need none
+
+    return uuid.uuid4()
 
 
 def new_id() -> str:

@@ -14,6 +14,7 @@ from nbtasks import clock, executors, failures, loops, timeouts
 from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, Sleep, current
 from nbtasks.errors import WrongFaceError
 from nbtasks.model import Status
+from nbtasks.parking import Until
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
@@ -58,6 +59,8 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
                 answer = carry_out(effect)
             elif isinstance(effect, Sleep):
                 effect.execution.ending.sleep_until(effect.due_us)
+            elif isinstance(effect, Until):
+                answer = effect.parking.listen(effect)
             else:
                 effect.execution.parking.block(effect.path, effect.due_us)
         except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
@@ -207,6 +210,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                     answer = await _guarded_async(effect, commits)
                 elif isinstance(effect, Sleep):
                     await clock.current().wait_until(effect.due_us)
+                elif isinstance(effect, Until):
+                    answer = await effect.parking.hear(effect)
                 else:
                     await effect.execution.parking.wait(effect.path, effect.due_us)
             except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -107,6 +107,15 @@ class Ending:
             Interrupt: The execution is to end.
         """
         clock.current().outlast(self._told, due_us)
+        self.check()
+
+    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
+        """Blocks until something is `heard`, or until `due_us`.
+
+        Raises:
+            Interrupt: The execution is to end.
+        """
+        clock.current().listen(lambda: self._told.is_set() or heard(), due_us)
         self.check()
 
 

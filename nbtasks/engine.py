@@ -25,7 +25,7 @@ from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
 from nbtasks.redaction import redacted_args
-from nbtasks.replay import Action, decide
+from nbtasks.replay import ANSWERS, Action, decide
 from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
 from nbtasks.timeouts import Late
@@ -41,7 +41,6 @@ __all__ = ["Execution"]
 
 _MADE_OF = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
 _DONE = (Status.COMPLETED, Status.SKIPPED)
-_ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
 _UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
@@ -64,6 +63,7 @@ class Execution:
         ending: What ends it early, if anything does.
         parking: The calls that wait for longer than it should.
         waits: Its waits.
+        raising: Makes what the callers of its tasks get.
         only: What answers its calls if it only replays.
     """
 
@@ -80,8 +80,8 @@ class Execution:
         self.ending = Ending()
         self.parking = Parking(self.run, self.ledger, self.ending)
         self.waits = Waits(self)
-        self._raising = Raising(self.ledger, self.run)
-        self.only = Replayed(self.ledger, self.changes, self._raising) if opened.only else None
+        self.raising = Raising(self.ledger, self.run)
+        self.only = Replayed(self.ledger, self.changes, self.raising) if opened.only else None
 
     def scope(self) -> Scope:
         """Where the caller is in this execution: the body, if it is nowhere else."""
@@ -106,8 +106,8 @@ class Execution:
                 return ledger.answer(path, recorded)  # the most frequent case of a replay
             known = ledger.row(path)
             action = self._action(call, known, changed=recorded is not None)
-            if known is not None and action in _ANSWERS:
-                return self._answer(known, action)
+            if known is not None and action in ANSWERS:
+                return self.answer(known, action)
             if action is not Action.WAIT:
                 yield from self.waits.pause(path)
             row = self.enter(known, path, policy.name, action)
@@ -128,13 +128,13 @@ class Execution:
             return Action.RENEW
         return action
 
-    def _answer(self, row: TaskRow, action: Action) -> Any:
+    def answer(self, row: TaskRow, action: Action) -> Any:
         """What is recorded of a task, or the error for it."""
         if action is Action.DOUBT:
-            raise self._raising.in_doubt(row)
+            raise self.raising.in_doubt(row)
         self.ledger.reuse(row)
         if action is Action.RAISE:
-            raise self._raising.recorded(row)
+            raise self.raising.recorded(row)
         return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901 - one frame, for its speed
@@ -190,7 +190,7 @@ class Execution:
         if row.once and late:
             self._cancel(row)
             yield Commit()
-            raise self._raising.in_doubt(row) from error
+            raise self.raising.in_doubt(row) from error
         if policy.on_error is not None:
             answer, error = yield from self._ask(row, policy.on_error, error)
         row.failures += 1
@@ -204,7 +204,7 @@ class Execution:
             return
         self.end(row, Status.FAILED, failures.dumps(failure))
         yield Commit()
-        raise self._raising.first(row, failure, error)
+        raise self.raising.first(row, failure, error)
 
     def _ask(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
         """What `on_error` says to a failure, and the failure that counts then."""

@@ -8,16 +8,15 @@ awaited. Both say the same to the engine, so there is one implementation of what
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, overload
 
-from nbtasks import clock, keys, sites
-from nbtasks.calls import Call, Effects, Wait
-from nbtasks.driver import GroupCommit, drive, drive_async, needs_loop
-from nbtasks.engine import Execution
+from nbtasks import keys
+from nbtasks.draws import AsyncDraws, SyncDraws
+from nbtasks.driver import drive, drive_async, needs_loop
+from nbtasks.face import AsyncFace, Face
 from nbtasks.fanout import AsyncMap, SyncMap
-from nbtasks.logger import Logger
-from nbtasks.options import Duration, OnError, Policy, RetryOn, TaskOptions, resolve
+from nbtasks.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
 
 __all__ = ["AsyncIO", "SyncIO"]
@@ -25,64 +24,7 @@ __all__ = ["AsyncIO", "SyncIO"]
 T = TypeVar("T")
 
 
-class _IO:
-    """What both faces share."""
-
-    def __init__(self, execution: Execution, policy: Policy, level: str) -> None:
-        self._execution = execution
-        self._policy = policy
-        self.logger = Logger(execution, level)
-
-    def __repr__(self) -> str:
-        run = self._execution.run
-        return f"<{type(self).__name__} of run {run.run_id} of job {run.job!r}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
-
-    def _call(
-        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], policy: Policy
-    ) -> Effects:
-        if not callable(fn):
-            raise TypeError(
-                f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
-                f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
-            )
-        scope = self._execution.scope()
-        call = Call(scope.numbered(key), fn, args, sites.here(2), policy)
-        return self._execution.task(call, scope)
-
-    def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
-        if (seconds is None) == (until is None):
-            raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
-        scope = self._execution.scope()
-        key = scope.numbered(key)
-        if until is not None:
-            if until.tzinfo is None:
-                raise ValueError(
-                    f"io.wait({key!r}, until={until!r}): an instant needs a time zone, as in "
-                    "datetime(2026, 1, 31, 9, tzinfo=UTC)."
-                )
-            instant = round(until.timestamp() * 1e6)
-            wait = Wait(key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', sites.here(2))
-        else:
-            span = (
-                seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
-            )
-            wait = Wait(
-                key,
-                lambda: clock.micros() + round(span * 1e6),
-                f'{{"seconds":{span:g}}}',
-                sites.here(2),
-            )
-        return self._execution.waits.wait(wait, scope)
-
-    def _yield(self, key: keys.Key) -> Effects:
-        scope = self._execution.scope()
-        return self._execution.waits.yield_(scope.numbered(key), sites.here(2), scope)
-
-
-class SyncIO(SyncMap, _IO):
+class SyncIO(SyncMap, SyncDraws, Face):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -174,7 +116,7 @@ class SyncIO(SyncMap, _IO):
             seconds: How long, in seconds or as a timedelta.
             until: Or until when; an aware datetime.
         """
-        drive(self._wait(key, seconds, until), self._execution.journal)
+        self._drive(self._wait(key, seconds, until))
 
     def yield_(self, key: keys.Key) -> None:
         """Ends the execution here, once: the run is WAITING, and can go on at once. Tasks that
@@ -183,10 +125,10 @@ class SyncIO(SyncMap, _IO):
         Args:
             key: As in `run_task`.
         """
-        drive(self._yield(key), self._execution.journal)
+        self._drive(self._yield(key))
 
 
-class AsyncIO(AsyncMap, _IO):
+class AsyncIO(AsyncMap, AsyncDraws, AsyncFace):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python
@@ -204,12 +146,6 @@ class AsyncIO(AsyncMap, _IO):
     assert report.run().output == 5
     ```
     """
-
-    def __init__(
-        self, execution: Execution, policy: Policy, level: str, commits: GroupCommit
-    ) -> None:
-        super().__init__(execution, policy, level)
-        self._commits = commits
 
     @overload
     def run_task(
@@ -260,9 +196,9 @@ class AsyncIO(AsyncMap, _IO):
     ) -> Coroutine[Any, Any, None]:
         """As `SyncIO.wait`, awaited."""
         needs_loop("wait")
-        return drive_async(self._wait(key, seconds, until), self._commits, self._execution.active)
+        return self._drive(self._wait(key, seconds, until))
 
     def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
         """As `SyncIO.yield_`, awaited."""
         needs_loop("yield_")
-        return drive_async(self._yield(key), self._commits, self._execution.active)
+        return self._drive(self._yield(key))

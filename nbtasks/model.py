@@ -15,19 +15,27 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 __all__ = [
+    "KEYS",
     "TERMINAL",
+    "AnswerRow",
     "AttemptRow",
     "CodeRow",
     "EditRow",
+    "EntryRow",
+    "EventRow",
     "Failure",
+    "ListenerRow",
     "LogRow",
     "ReuseRow",
     "Row",
     "RunRow",
     "Status",
+    "StatusRow",
     "TaskRow",
+    "WakeRow",
     "columns",
     "record",
+    "row_type",
     "values",
 ]
 
@@ -148,6 +156,7 @@ class TaskRow:
     metrics: str | None = None  # JSON objects
     properties: str | None = None
     icon: str | None = None
+    awaits: str | None = None  # JSON: what comes from outside that it waits for
 
 
 @dataclass(slots=True)
@@ -219,20 +228,115 @@ class ReuseRow:
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class AnswerRow:
+    """What a task that waits was told from outside: the first answer to it counts."""
+
+    kind: ClassVar[str] = "answer"
+
+    run_id: str
+    path: str
+    answered_us: int
+    value: str | None  # as the codec wrote it, with its kind
+    value_kind: str | None
+    origin: str  # who gave it: request, ask, a command
+
+
+@dataclass(slots=True)
+class WakeRow:
+    """A run may find something new: if it was suspended by then, it is due."""
+
+    kind: ClassVar[str] = "wake"
+
+    run_id: str
+    woken_us: int
+
+
+@dataclass(slots=True)
+class StatusRow:
+    """A status that a run shows, as it stood from an instant on."""
+
+    kind: ClassVar[str] = "status"
+
+    run_id: str
+    status: str  # its key
+    number: int  # of its snapshots, from 1
+    changed_us: int
+    label: str
+    state: str | None = None  # loading, success, failure
+    data: str | None = None  # JSON
+
+
+@dataclass(slots=True)
+class EventRow:
+    """An event. The row that was changed last is how it stands, as of those that follow."""
+
+    kind: ClassVar[str] = "event"
+
+    event_id: str
+    changed_us: int
+    name: str
+    source: str
+    payload: str | None
+    payload_kind: str | None
+    created_us: int
+    at_us: int  # when it happens: when it is to be delivered, or else when it was sent
+    deliver_us: int | None = None
+    delivered_us: int | None = None
+    cancelled_us: int | None = None
+
+
+@dataclass(slots=True)
+class ListenerRow:
+    """A job that a worker runs when its trigger fires."""
+
+    kind: ClassVar[str] = "listener"
+
+    job: str
+    changed_us: int
+    name: str
+    version: str
+    trigger: str | None  # JSON; None where it listens no more
+    next_us: int | None = None  # of a schedule, the next tick
+
+
+@dataclass(slots=True)
+class EntryRow:
+    """A value that was stored by name."""
+
+    kind: ClassVar[str] = "entry"
+
+    scope: str  # env, job:<id>, run:<id>
+    key: str
+    changed_us: int
+    value: str | None  # as the codec wrote it, with its kind
+    value_kind: str | None  # None where it was deleted
+    blob: str | None = None
+
+
 class Row(Protocol):
     """Any of the rows above."""
 
     kind: ClassVar[str]
 
-    @property
-    def run_id(self) -> str:
-        """The run it belongs to."""
 
-
-_ROWS: tuple[type[Any], ...] = (RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow)
+_ROWS: tuple[type[Any], ...] = (
+    RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, AnswerRow, WakeRow, StatusRow,
+    EventRow, ListenerRow, EntryRow,
+)  # fmt: skip
+#: The rows of other kinds stay, each of them; of these the one that was changed last, by its key.
+KEYS: dict[str, tuple[str, ...]] = {
+    "event": ("event_id",), "listener": ("job",), "entry": ("scope", "key"),
+}  # fmt: skip
+_TYPES = {row.kind: row for row in _ROWS}
 _COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
 _VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
 _RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}
+
+
+def row_type(kind: str) -> type[Any]:
+    """The class of a kind of row."""
+    return _TYPES[kind]
 
 
 def columns(kind: str) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks import clock, keys
 from nbtasks.ending import Ending
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from nbtasks.ledger import Ledger
     from nbtasks.model import RunRow
 
-__all__ = ["Budget", "Parking"]
+__all__ = ["Budget", "Parking", "Until"]
 
 #: How often it is looked whether all wait, at first at once; less often where that takes long.
 _LOOK_US = 50_000
@@ -67,6 +68,26 @@ def _us(option: str, value: Any) -> int | None:
             f"{option} is a number of seconds from 0 on, or a timedelta, not {value!r}."
         )
     return round(seconds * 1e6)
+
+
+class Until(NamedTuple):
+    """Wait for something that comes from outside the execution.
+
+    Attributes:
+        heard: Whether it is worth while to look again. Cheap.
+        look: What has come; None if nothing has.
+        due_us: The instant until which it is waited; then None is the answer.
+        path: Of the task that waits.
+        parking: Waits.
+        parks: Whether the execution ends meanwhile once nothing else in it goes on.
+    """
+
+    heard: Callable[[], bool]
+    look: Callable[[], Any]
+    due_us: int
+    path: str
+    parking: Parking
+    parks: bool
 
 
 class Parking:
@@ -138,6 +159,36 @@ class Parking:
                 self._ending.outlast(later if due_us is None else min(later, due_us))
         finally:
             self.remove(path)
+
+    def listen(self, until: Until) -> Any:
+        """What comes from outside, by blocking this thread; None if nothing does in time.
+
+        Raises:
+            Suspended: The run is suspended meanwhile.
+        """
+        if until.parks:
+            self.add(until.path, until.due_us)
+        try:
+            while (found := until.look()) is None and (now := clock.micros()) < until.due_us:
+                if until.parks:
+                    self.suspend_if_all_wait()
+                due_us = min(until.due_us, now + _LOOK_US) if until.parks else until.due_us
+                self._ending.listen(until.heard, due_us)
+            return found
+        finally:
+            self.remove(until.path)
+
+    async def hear(self, until: Until) -> Any:
+        """As `listen`, awaited."""
+        alarm = self.wait(until.path, until.due_us) if until.parks else None
+        over = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us))
+        try:
+            while (found := until.look()) is None and not over.done():
+                while not until.heard() and not over.done():
+                    await asyncio.wait({over}, timeout=clock.LISTEN)
+            return until.look() if found is None else found
+        finally:
+            over.cancel()
 
     def suspend_if_all_wait(self) -> None:
         """Suspends the run if nothing in it goes on.

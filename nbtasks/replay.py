@@ -17,7 +17,7 @@ from enum import Enum
 
 from nbtasks.model import Status, TaskRow
 
-__all__ = ["Action", "Retry", "decide", "recorded"]
+__all__ = ["ANSWERS", "Action", "Retry", "decide", "recorded"]
 
 
 class Action(Enum):
@@ -30,6 +30,10 @@ class Action(Enum):
     RESUME = "start again, attempts count on"
     RENEW = "start again with a fresh retry budget"
     DOUBT = "say that the outcome is not known"
+
+
+#: What answers a call without running anything.
+ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
 
 
 def decide(row: TaskRow | None, *, expired: bool = False) -> Action:

@@ -39,14 +39,25 @@ class Replayed:
             NotRecordedError: It has no outcome, or one that is not to be used since it changed.
         """
         row = self._ledger.row(path)
+        if row is not None and recorded(row) is not None:
+            made_of = row.fingerprint, row.digest, row.stale
+            if self._changes.call_for_rerun(call, path, made_of):
+                raise self._raising.not_recorded(
+                    path, 'it has changed since, and with on_change="rerun" it would run again'
+                )
+        return self.answer(path)
+
+    def answer(self, path: str) -> Any:
+        """The recorded output of a task, whatever it was made of.
+
+        Raises:
+            TaskFailed: It failed.
+            NotRecordedError: It has no outcome.
+        """
+        row = self._ledger.row(path)
         action = recorded(row)
         if row is None or action is None:
             raise self._raising.not_recorded(path, _why(row))
-        made_of = row.fingerprint, row.digest, row.stale
-        if self._changes.call_for_rerun(call, path, made_of):
-            raise self._raising.not_recorded(
-                path, 'it has changed since, and with on_change="rerun" it would run again'
-            )
         self._ledger.reuse(row)
         if action is Action.RAISE:
             raise self._raising.recorded(row)

@@ -6,13 +6,14 @@ attempts, and the end of an execution whose time is over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, keys
-from nbtasks.calls import Commit, Effects, Park, Scope, Sleep, Wait
-from nbtasks.errors import Suspended
+from nbtasks import clock, failures, keys
+from nbtasks.calls import Awaited, Commit, Effects, Park, Scope, Sleep, Wait
+from nbtasks.errors import Suspended, WaitTimeout
 from nbtasks.model import Status, TaskRow
-from nbtasks.replay import Action, decide
+from nbtasks.parking import Until
+from nbtasks.replay import ANSWERS, Action, decide
 
 if TYPE_CHECKING:
     from nbtasks import sites
@@ -72,6 +73,80 @@ class Waits:
         of.end(row, Status.COMPLETED, None)
         self.progressed = True
         yield Commit()
+
+    def until(self, wait: Awaited, scope: Scope) -> Effects:
+        """A task that waits for something from outside; what comes is its output.
+
+        Raises:
+            WaitTimeout: Nothing came in time; wrapped as any failure of a task is.
+        """
+        of = self._of
+        path = of.visit(wait.key, wait.site, scope)
+        if (answer := self._recorded(path)) is not None:
+            return answer[0]
+        row = of.ledger.row(path)
+        action = decide(row)
+        if action is not Action.WAIT:
+            yield from self.pause(path)
+        row = of.enter(row, path, None, action)
+        if row.due_us is None:
+            row.due_us = clock.micros() + wait.timeout_us
+            row.params, row.awaits, row.icon = wait.params, wait.awaits, wait.icon
+        row.status = Status.WAITING
+        of.ledger.put(row)
+        found = yield from self._listen(row, wait)
+        row.due_us = None
+        self.progressed = True
+        if found is None:
+            error = WaitTimeout(wait.timed_out)
+            failure = failures.of_task(error, path, 1, of.run.run_id)
+            of.end(row, Status.FAILED, failures.dumps(failure))
+            yield Commit()
+            raise of.raising.first(row, failure, error)
+        of.ledger.keep_value(row, found[0])
+        of.end(row, Status.COMPLETED, None)
+        yield Commit()
+        return found[0]
+
+    def _recorded(self, path: str) -> tuple[Any] | None:
+        """The answer to a call that waited before, if it has one."""
+        of = self._of
+        if of.only is not None:
+            return (of.only.answer(path),)
+        if (answer := of.ledger.completed(path)) is not None:
+            return (of.ledger.answer(path, answer),)
+        row = of.ledger.row(path)
+        action = decide(row)
+        return (of.answer(row, action),) if row is not None and action in ANSWERS else None
+
+    def _listen(self, row: TaskRow, wait: Awaited) -> Effects:
+        """What comes to a row that waits, or None. Stopped meanwhile, it keeps its due time."""
+        of, due_us = self._of, row.due_us
+        assert due_us is not None  # noqa: S101 - it waits
+        news = -1
+
+        def heard() -> bool:
+            return of.journal.news() != news
+
+        def look() -> tuple[Any] | None:
+            nonlocal news
+            news = of.journal.news()  # first: what comes meanwhile is news still
+            return wait.look(row)
+
+        try:
+            yield Commit()
+            if wait.begun is not None:
+                yield from wait.begun(row)
+            parks = self._is_too_long(due_us) and not self._in_once(row.path)
+            found = yield Until(heard, look, due_us, row.path, of.parking, parks)
+        except BaseException:
+            if not self.suspended:
+                row.status = Status.CANCELED
+                of.ledger.put(row)
+            of.journal.sync()
+            raise
+        of.refuse_given_up(row)
+        return found
 
     def yield_(self, key: keys.Key, site: sites.Site, scope: Scope) -> Effects:
         """A task at which the execution ends, once."""

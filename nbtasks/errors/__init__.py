@@ -3,6 +3,7 @@
     NbtasksError(Exception)
     ├── TaskFailed                      a task gave up (also the original exception's class)
     │   └── MapFailed                   more items of a map failed than may
+    ├── WaitTimeout(TimeoutError)       nothing came in time of what a task waited for
     ├── ExecutorError(RuntimeError)     an executor that could not carry out a function
     ├── StaleTaskError                  a recorded task whose code or inputs changed
     ├── InvalidKeyError(ValueError)     a key that cannot be one
@@ -57,6 +58,7 @@ from nbtasks.errors.job import (
     RunBusyError,
     RunEndedError,
     TaskFailed,
+    WaitTimeout,
     WrongFaceError,
 )
 from nbtasks.errors.journal import (
@@ -102,5 +104,6 @@ __all__ = [
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
+    "WaitTimeout",
     "WrongFaceError",
 ]

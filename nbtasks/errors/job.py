@@ -20,6 +20,7 @@ __all__ = [
     "RunBusyError",
     "RunEndedError",
     "TaskFailed",
+    "WaitTimeout",
     "WrongFaceError",
 ]
 
@@ -306,6 +307,19 @@ class InDoubtError(NbtasksError, RuntimeError):
     except nb.InDoubtError as error:
         problem = str(error)
     assert '.set("pay", value)' in problem and '.reset("pay")' in problem
+    ```
+    """
+
+
+class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the contract
+    """A wait for something from outside was over before it came.
+
+    What the caller gets is a `TaskFailed` that is an instance of this class, too.
+
+    ```python
+    import nbtasks as nb
+
+    assert issubclass(nb.WaitTimeout, TimeoutError)
     ```
     """
 

@@ -284,7 +284,7 @@ class DuckStore:
         """A copy in memory that holds everything, where the file itself cannot be written."""
         import _duckdb as duckdb
 
-        source = self._file.open_to_read() if self._file.exists() else None
+        source = self._file.open_to_read(older=True) if self._file.exists() else None
         try:
             con = in_memory(source)
         except duckdb.Error as error:

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING
 
 from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
 from nbtasks.journal.instance import Connection, attach, connect
-from nbtasks.journal.wal import FORMAT, newer, sync_folder
+from nbtasks.journal.wal import FORMAT, KINDS, newer, sync_folder
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
 __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
-_TABLES = ("meta", "segment", "run", "task", "reuse", "attempt", "log", "code", "edit")
+_TABLES = ("meta", "segment", *KINDS)
+#: What older formats lack, besides whole tables and views.
+_ADDED_COLUMNS = ("task add column if not exists awaits varchar",)
 _SNAPSHOTS = 5
 
 
@@ -80,16 +82,18 @@ class DatabaseFile:
             self._set_wal_aside(error)
             con = self._open()
         try:
-            check_format(con)
+            if check_format(con) < FORMAT:
+                _migrate(con)
         except duckdb.CatalogException:
             _make_schema(con)  # somebody else made the file: an empty one
         return con
 
-    def open_to_read(self, *, apart: bool = False) -> Connection | None:
+    def open_to_read(self, *, apart: bool = False, older: bool = False) -> Connection | None:
         """The file, or a copy where another program is writing it; None where it is empty.
 
         Args:
             apart: In an instance of its own, for what takes long or is the user's.
+            older: Also if it is of an older format; else that is None, too.
 
         Raises:
             JournalError: It is no DuckDB file, or a damaged one.
@@ -114,15 +118,7 @@ class DatabaseFile:
                 raise self.unreadable(error) from None
             self._set_wal_aside(error)
             con = open_it(self.path, read_only=True)
-        try:
-            check_format(con)
-        except duckdb.CatalogException:
-            con.close()
-            return None
-        except BaseException:
-            con.close()
-            raise
-        return con
+        return con if _is_readable(con, older=older) else None
 
     def _make(self) -> None:
         """Makes the file, under another name until it is whole: half a file cannot be opened."""
@@ -295,8 +291,24 @@ def offsets(con: Connection) -> dict[str, int]:
     return dict(con.execute("select name, folded from segment").fetchall())
 
 
-def check_format(con: Connection) -> None:
-    """Refuses a file that a newer nbtasks has written.
+def _is_readable(con: Connection, *, older: bool) -> bool:
+    """Whether a file is not empty, and of this format or, if that will do, an `older` one. Else it
+    is closed."""
+    import _duckdb as duckdb
+
+    readable = False
+    try:
+        readable = check_format(con) >= FORMAT or older
+    except duckdb.CatalogException:
+        pass
+    finally:
+        if not readable:
+            con.close()
+    return readable
+
+
+def check_format(con: Connection) -> int:
+    """The format of a file; one that a newer nbtasks has written is refused.
 
     Raises:
         JournalFormatError: It is newer.
@@ -305,6 +317,7 @@ def check_format(con: Connection) -> None:
     if row and row[0] > FORMAT:
         con.close()
         raise newer(row[0])
+    return int(row[0]) if row else FORMAT
 
 
 @functools.cache
@@ -321,6 +334,16 @@ def _make_schema(con: Connection) -> None:
     con.commit()
 
 
+def _migrate(con: Connection) -> None:
+    """Brings a file of an older format up to this one, in one transaction."""
+    con.begin()
+    for change in _ADDED_COLUMNS:
+        con.execute(f"alter table {change}")
+    con.execute(_schema())  # which makes what is not there yet, and the views anew
+    con.execute("update meta set format = $1", [FORMAT])
+    con.commit()
+
+
 def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
     """A database in memory with the schema, and the rows of `source` if there is one."""
     import _duckdb as duckdb
@@ -330,7 +353,18 @@ def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
     if source is not None:
         con.execute("delete from meta")
         for table in _TABLES:
-            if rows := source.execute(f"from {table}").fetchall():
+            if rows := _rows(source, table):
+                missing = len(con.execute(f"from {table} limit 0").description) - len(rows[0])
                 with con.appender(table) as appender:
-                    appender.append_rows(rows)
+                    appender.append_rows([(*row, *[None] * missing) for row in rows])
+        con.execute("update meta set format = $1", [FORMAT])
     return con
+
+
+def _rows(source: Connection, table: str) -> list[tuple[object, ...]]:
+    import _duckdb as duckdb
+
+    try:
+        return source.execute(f"from {table}").fetchall()
+    except duckdb.CatalogException:  # of an older format
+        return []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbtasks.journal.wal import KINDS, SegmentReader
-from nbtasks.model import columns
+from nbtasks.model import KEYS, columns
 
 __all__ = ["Batch", "collect", "orphans", "reap", "write"]
 
@@ -23,19 +23,24 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 #: each one. Fewer are cheaper to change than many ranges to look through.
 LONG_RANGE = 1000
 #: Kinds of rows of which each one stays.
-_ADDED = ("attempt", "log", "code", "edit")
+_ADDED = ("attempt", "log", "code", "edit", "answer", "wake", "status")
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
+#: Where the key of a row ends and when it was changed stands, by kind.
+_CHANGED = {kind: len(key) for kind, key in KEYS.items()}
 
 
 @dataclass
 class Batch:
-    """The rows to fold in: of runs and tasks the last of each, of other kinds all, as written."""
+    """The rows to fold in: of what has a key the last of each, of other kinds all, as written."""
 
     runs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
     added: dict[str, list[tuple[Any, ...]]] = field(
         default_factory=lambda: {kind: [] for kind in (*_ADDED, "reuse")}
+    )
+    latest: dict[str, dict[tuple[str, ...], tuple[Any, ...]]] = field(
+        default_factory=lambda: {kind: {} for kind in KEYS}
     )
     offsets: dict[str, int] = field(default_factory=dict)
 
@@ -53,6 +58,11 @@ class Batch:
             known = self.runs.get(row[0])
             if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
                 self.runs[row[0]] = row
+        elif kind in KEYS:
+            place = _CHANGED[kind]
+            known = self.latest[kind].get(row[:place])
+            if known is None or known[place] <= row[place]:
+                self.latest[kind][row[:place]] = row
         else:
             self.added[kind].append(row)
 
@@ -97,6 +107,8 @@ def write(con: Any, batch: Batch) -> None:
     """Puts a batch into the tables. The caller holds the transaction."""
     _replace(con, "run", ["run_id"], batch.runs)
     _replace(con, "task", ["run_id", "path"], batch.tasks)
+    for kind, key in KEYS.items():
+        _replace(con, kind, list(key), batch.latest[kind])
     for kind in _ADDED:
         _append(con, kind, batch.added[kind])
     for run_id, execution, ranges in batch.added["reuse"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -20,7 +21,8 @@ from nbtasks.errors import (
 )
 from nbtasks.journal import busy, rows
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
-from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
+from nbtasks.journal.news import News
+from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.requests import CancelRequests
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
 from nbtasks.model import EditRow, Row, RunRow, Status, columns, values
@@ -51,6 +53,7 @@ class HomeJournal:
         self._wal = home / "wal"
         self._blobs = home / "blobs"
         self._requests = CancelRequests(home / "cancel")
+        self._news = News(home / "news")
         self._durable = durable
         self._notebook = notebook
         self._segment: Segment | None = None
@@ -165,6 +168,20 @@ class HomeJournal:
             # there are, so that of two segments that hold a task the edit is in the later one.
             Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=changed).close()
 
+    def transact(self, deal: Deal) -> None:
+        """Writes rows on the strength of what is recorded; see the port."""
+        self._own()  # first, so that there is a home to hold
+        with self._duck.exclusive():
+            self._present()
+            self._duck.make()
+            with self._duck.reading(tidy=False) as con:
+                dealt = list(deal(functools.partial(rows.found, con)))
+            for row in dealt:
+                self.put(row)
+            if dealt:
+                self.sync()
+                self._news.add()
+
     def release(self, run: RunRow) -> None:
         """Records the end of an execution; see the port."""
         try:
@@ -193,6 +210,10 @@ class HomeJournal:
     def asked_to_cancel(self) -> Collection[str]:
         """The runs of which that was asked; see the port."""
         return self._requests.all()
+
+    def news(self) -> int:
+        """A number that changes with each `transact`; see the port."""
+        return self._news.count()
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -268,6 +289,13 @@ class HomeJournal:
         """The tasks of a run; see the port."""
         with self._reading() as con:
             return rows.tasks(con, run_id)
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """The rows of a kind; see the port."""
+        with self._reading() as con:
+            return rows.found(con, kind, since=since, **equal)
 
     def query(self, sql: str, params: Any = None) -> Any:
         """One query over the views; see the port."""

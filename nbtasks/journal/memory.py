@@ -11,9 +11,20 @@ from typing import Any
 
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import busy, file, fold, query
-from nbtasks.journal.port import ANSWER, Change, Claim, Opened, TaskTuple
+from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.wal import valid
-from nbtasks.model import EditRow, ReuseRow, Row, RunRow, Status, TaskRow, columns, values
+from nbtasks.model import (
+    KEYS,
+    EditRow,
+    ReuseRow,
+    Row,
+    RunRow,
+    Status,
+    TaskRow,
+    columns,
+    row_type,
+    values,
+)
 
 __all__ = ["MemoryJournal"]
 
@@ -30,6 +41,7 @@ class MemoryJournal:
         self._blobs: dict[str, bytes] = {}
         self._claimed: set[str] = set()
         self._asked: set[str] = set()  # to be cancelled
+        self._news = 0
         self._lock = threading.RLock()
 
     def claim(self, claim: Claim) -> Opened:
@@ -112,6 +124,37 @@ class MemoryJournal:
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                 self.put(row)
+
+    def transact(self, deal: Deal) -> None:
+        """Writes rows on the strength of what is recorded; see the port."""
+        with self._lock:
+            dealt = list(deal(self.find))
+            for row in dealt:
+                self.put(row)
+            self._news += bool(dealt)
+
+    def news(self) -> int:
+        """A number that changes with each `transact`; see the port."""
+        return self._news
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """The rows of a kind; see the port."""
+        batch = self._batch
+        with self._lock:
+            if kind in KEYS:
+                known: list[Any] = list(batch.latest[kind].values())
+            else:
+                keyed: dict[str, Any] = {"run": batch.runs, "task": batch.tasks}
+                known = list(keyed[kind].values() if kind in keyed else batch.added[kind])
+        found = [row_type(kind)(*row) for row in known]
+        return [
+            row
+            for row in found
+            if all(getattr(row, name) == value for name, value in equal.items())
+            and (since is None or getattr(row, since[0]) >= since[1])
+        ]
 
     def release(self, run: RunRow) -> None:
         """Records the end of an execution; see the port."""

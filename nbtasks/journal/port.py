@@ -1,4 +1,4 @@
-"""What the engine needs of a journal: fourteen verbs, in the words of the domain.
+"""What the engine needs of a journal: seventeen verbs, in the words of the domain.
 
 Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
 and `home.HomeJournal`. Around either, `reader.Reader` only reads.
@@ -12,7 +12,17 @@ from typing import Any, Protocol
 
 from nbtasks.model import Row, RunRow, TaskRow
 
-__all__ = ["ANSWER", "Answer", "Change", "Claim", "Journal", "Opened", "TaskTuple"]
+__all__ = [
+    "ANSWER",
+    "Answer",
+    "Change",
+    "Claim",
+    "Deal",
+    "Find",
+    "Journal",
+    "Opened",
+    "TaskTuple",
+]
 
 #: What a replay needs of a task that is completed: these fields of its `TaskRow`. All of them
 #: would take three times as long to read.
@@ -28,6 +38,19 @@ TaskTuple = tuple[Any, ...]
 
 #: What to write of a run, given its row and its tasks; see `Journal.amend`.
 Change = Callable[[RunRow, list[TaskTuple]], Iterable[Row]]
+
+
+class Find(Protocol):
+    """The rows of a kind whose fields have given values; see `Journal.find`."""
+
+    def __call__(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """The rows."""
+
+
+#: What to write, given what is recorded; see `Journal.transact`.
+Deal = Callable[[Find], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +151,30 @@ class Journal(Protocol):
 
     def asked_to_cancel(self) -> Collection[str]:
         """The runs of which somebody has asked that. Cheap: it is called ten times a second."""
+
+    def transact(self, deal: Deal) -> None:
+        """Reads what is recorded and writes rows on the strength of it, while nobody else in any
+        process of the home does so or claims a run. Durable when it returns, in the order of the
+        rows; and `news` has changed, if there were any.
+
+        Not for the rows of a run that somebody executes, nor for those of a task: that is
+        `amend`. A row that replaces another has a greater `changed_us`.
+
+        `deal` is called with `find`, and what it raises is raised.
+
+        Raises:
+            JournalWriteError: The home cannot be written.
+        """
+
+    def news(self) -> int:
+        """A number that changes with each `transact` that wrote, in any process of the home. Cheap:
+        it is called twenty times a second."""
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """The rows of a kind whose fields are equal to those given, and from an instant on in a
+        field of `since`; in no particular order."""
 
     def put(self, row: Row) -> None:
         """Takes a row. It is not yet safe, but never overtakes a row that was put before it.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from nbtasks.errors import NotRecordedError
-from nbtasks.journal.port import Change, Claim, Journal, Opened, TaskTuple
+from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.model import Row, RunRow, Status
 
 __all__ = ["Reader"]
@@ -81,6 +81,19 @@ class Reader:
     def asked_to_cancel(self) -> Collection[str]:
         """Nobody asks that of an execution that others do not see."""
         return ()
+
+    def transact(self, deal: Deal) -> None:
+        """Writes nothing, and so reads nothing."""
+
+    def news(self) -> int:
+        """As of the journal that is read."""
+        return self._inner.news()
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """As of the journal that is read."""
+        return self._inner.find(kind, since=since, **equal)
 
     def put(self, row: Row) -> None:
         """Drops the row."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from nbtasks.journal.port import Claim, TaskTuple
-from nbtasks.model import RunRow, columns
+from nbtasks.model import RunRow, columns, row_type
 
-__all__ = ["claimed", "codes", "running", "runs", "tasks"]
+__all__ = ["claimed", "codes", "found", "running", "runs", "tasks"]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
@@ -63,3 +63,23 @@ def codes(con: Any, run: RunRow) -> dict[str, str]:
         above = row[0] if row else None
     query = "select fingerprint, source from code where run_id = any($1)"
     return dict(con.execute(query, [line]).fetchall())
+
+
+def found(
+    con: Any, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+) -> list[Any]:
+    """The rows of a kind whose fields have these values; see `Journal.find`."""
+    names = columns(kind)
+    unknown = {*equal, *([since[0]] if since else [])}.difference(names)
+    if unknown:
+        raise ValueError(f"a {kind} has no {sorted(unknown)}")
+    where = [f"{name} is not distinct from ?" for name in equal]
+    params = list(equal.values())
+    if since is not None:
+        where.append(f"{since[0]} >= ?")
+        params.append(since[1])
+    rows = con.execute(
+        f"select {', '.join(names)} from {kind} where {' and '.join(where) or 'true'}",  # noqa: S608 - names of columns, as just seen
+        params,
+    ).fetchall()
+    return [row_type(kind)(*row) for row in rows]

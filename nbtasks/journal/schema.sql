@@ -7,12 +7,16 @@
 -- attempt    one call of a task's function
 -- path       the keys from the root to a task, joined by '/': fit/AA/train
 -- reused     a task answered from the journal in the latest execution
+-- event      something that happened, by its name; triggers start runs for it, waits end with it
+-- trigger    what starts runs of a job by itself: an event, a schedule
+-- status     what a run tells of itself while it goes on, by a key, with its history
 -- segment    a write-ahead file of one process in wal/; what it holds is folded in here
 --
 -- How it is written. Every process appends rows to a segment of its own, and whoever needs this
 -- file folds all segments in, in one transaction with how far it got (`segment.folded`): so each
 -- row goes in exactly once, whatever dies when. A row is a complete snapshot. It replaces the
--- row of the same run, or of the same path of a run. `attempt` and `log` are only added to.
+-- row of the same run, or of the same path of a run; of an event, a listener or an entry that
+-- with the greatest changed_us is the one that counts. The other tables are only added to.
 -- A segment is removed when this file itself, without DuckDB's log beside it, holds all of it.
 -- A run with status RUNNING whose owner is found dead becomes INTERRUPTED, with its tasks.
 --
@@ -20,16 +24,16 @@
 -- microseconds (…_us) and values as the codec wrote them. There are no indexes on purpose: rows
 -- of a run stand together, and ids sort by time, so DuckDB's zone maps find a run faster.
 
-create table meta (
+create table if not exists meta (
     format integer not null          -- NB. a reader refuses a greater one
 );
 
-create table segment (
+create table if not exists segment (
     name varchar not null,
     folded bigint not null           -- bytes of it that are in this file
 );
 
-create table run (
+create table if not exists run (
     run_id varchar not null,
     job varchar not null,
     name varchar not null,
@@ -59,7 +63,7 @@ create table run (
     pid integer
 );
 
-create table task (
+create table if not exists task (
     run_id varchar not null,
     path varchar not null,
     seq bigint not null,             -- the order in which the tasks of the run first started
@@ -92,18 +96,19 @@ create table task (
     total bigint,
     metrics varchar,                 -- JSON
     properties varchar,              -- JSON
-    icon varchar
+    icon varchar,
+    awaits varchar                   -- JSON: what comes from outside that it waits for
 );
 
 -- What the functions of tasks were, once for each fingerprint in a run.
-create table code (
+create table if not exists code (
     run_id varchar not null,
     fingerprint varchar not null,
     source varchar not null          -- JSON
 );
 
 -- What somebody changed by hand, with run.set, run.skip, run.reset.
-create table edit (
+create table if not exists edit (
     run_id varchar not null,
     path varchar not null,
     action varchar not null check (action in ('set', 'skip', 'reset')),
@@ -116,7 +121,7 @@ create table edit (
 -- Many tasks in a row that were answered from the journal in the latest execution that reached
 -- them: kept here, so that executing a long run again does not write all of its tasks anew.
 -- The view task_now puts this and the tasks together.
-create table reuse (
+create table if not exists reuse (
     run_id varchar not null,
     execution integer not null,
     first bigint not null,           -- seq
@@ -124,7 +129,7 @@ create table reuse (
 );
 
 -- The attempts that another one followed. The latest attempt of a task is in its task row.
-create table attempt (
+create table if not exists attempt (
     run_id varchar not null,
     path varchar not null,
     number integer not null,
@@ -138,7 +143,7 @@ create table attempt (
     retry_us bigint
 );
 
-create table log (
+create table if not exists log (
     run_id varchar not null,
     path varchar not null,           -- empty: the body
     attempt integer not null,
@@ -148,16 +153,76 @@ create table log (
     data varchar
 );
 
-create type run_status as enum
+-- What tasks that wait were told from outside.
+create table if not exists answer (
+    run_id varchar not null,
+    path varchar not null,
+    answered_us bigint not null,
+    value varchar,
+    value_kind varchar,
+    origin varchar not null          -- who gave it
+);
+
+-- Runs that may find something new: one that was suspended by then is due.
+create table if not exists wake (
+    run_id varchar not null,
+    woken_us bigint not null
+);
+
+create table if not exists status (
+    run_id varchar not null,
+    status varchar not null,         -- its key
+    number integer not null,         -- of its snapshots, from 1
+    changed_us bigint not null,
+    label varchar not null,
+    state varchar check (state in ('loading', 'success', 'failure')),
+    data varchar                     -- JSON
+);
+
+create table if not exists event (
+    event_id varchar not null,
+    changed_us bigint not null,
+    name varchar not null,
+    source varchar not null,
+    payload varchar,
+    payload_kind varchar,
+    created_us bigint not null,
+    at_us bigint not null,           -- when it happens
+    deliver_us bigint,
+    delivered_us bigint,
+    cancelled_us bigint
+);
+
+-- The jobs that workers run when their triggers fire.
+create table if not exists listener (
+    job varchar not null,
+    changed_us bigint not null,
+    name varchar not null,
+    version varchar not null,
+    trigger varchar,                 -- JSON; null where it listens no more
+    next_us bigint                   -- of a schedule, the next tick
+);
+
+-- Values that were stored by name.
+create table if not exists entry (
+    scope varchar not null,          -- env, job:<id>, run:<id>
+    key varchar not null,
+    changed_us bigint not null,
+    value varchar,
+    value_kind varchar,              -- null where it was deleted
+    blob varchar
+);
+
+create type if not exists run_status as enum
     ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'INVALID');
 
-create type task_status as enum
+create type if not exists task_status as enum
     ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'SKIPPED');
 
-create type attempt_status as enum
+create type if not exists attempt_status as enum
     ('RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED');
 
-create view task_now as
+create or replace view task_now as
 select task.* replace (
     coalesce(reuse.execution, task.execution) as execution,
     reuse.execution is not null or task.reused as reused
@@ -168,7 +233,7 @@ left join reuse
     and reuse.execution > task.execution
     and task.seq between reuse.first and reuse.last;
 
-create view runs as
+create or replace view runs as
 select
     run.run_id,
     job,
@@ -198,7 +263,7 @@ left join (
 ) as counts on counts.run_id = run.run_id
 order by run.run_id;
 
-create view tasks as
+create or replace view tasks as
 select
     task.run_id,
     run.job,
@@ -231,7 +296,7 @@ from task_now as task
 join run on run.run_id = task.run_id
 order by task.run_id, seq;
 
-create view attempts as
+create or replace view attempts as
 select
     run_id,
     path,
@@ -256,7 +321,7 @@ from (
 )
 order by run_id, path, number;
 
-create view logs as
+create or replace view logs as
 select
     run_id,
     nullif(path, '') as path,
@@ -268,7 +333,7 @@ select
 from log
 order by run_id, logged_us;
 
-create view due as
+create or replace view due as
 select
     run.run_id,
     job,
@@ -276,12 +341,47 @@ select
         select min_by(path, due_us) from task
         where task.run_id = run.run_id and task.status = 'WAITING' and due_us is not null
     ) as path,
-    make_timestamptz(resume_us) as resume_at
+    make_timestamptz(least(resume_us, woken.woken_us)) as resume_at
 from run
+left join (
+    select wake.run_id, min(woken_us) as woken_us
+    from wake join run on run.run_id = wake.run_id
+    where woken_us >= execution_us
+    group by wake.run_id
+) as woken on woken.run_id = run.run_id
 where run.status = 'WAITING'
-order by resume_us, run.run_id;
+order by resume_at, run.run_id;
 
-create view edits as
+create or replace view events as
+select
+    event_id as id,
+    name,
+    source,
+    payload,
+    make_timestamptz(created_us) as created_at,
+    make_timestamptz(deliver_us) as deliver_at,
+    make_timestamptz(delivered_us) as delivered_at,
+    make_timestamptz(cancelled_us) as cancelled_at,
+    coalesce(counts.runs, 0) as runs
+from event
+left join (
+    select key, count(*) as runs from run where trigger = 'event' group by key
+) as counts on counts.key = event_id
+order by created_us, event_id;
+
+create or replace view statuses as
+select
+    run_id,
+    status,
+    number,
+    make_timestamptz(changed_us) as changed_at,
+    label,
+    state,
+    data
+from status
+order by run_id, status, number;
+
+create or replace view edits as
 select
     run_id,
     path,

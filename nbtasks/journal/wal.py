@@ -42,8 +42,11 @@ __all__ = [
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one.
-FORMAT = 1
-KINDS = ("run", "task", "attempt", "log", "code", "edit", "reuse")
+FORMAT = 2
+KINDS = (
+    "run", "task", "attempt", "log", "code", "edit", "reuse", "answer", "wake", "status", "event",
+    "listener", "entry",
+)  # fmt: skip
 _CRC_DIGITS = 8
 #: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
 #: long as one that has to record a new length, or that bytes are no longer merely reserved.

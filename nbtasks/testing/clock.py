@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -22,6 +23,7 @@ _QUIET_TURNS = 20
 #: How long, in real seconds, what has a timeout may take before time jumps to its end: a function
 #: that awaits, and one that is busy in a thread. Less where the timeout itself is shorter.
 _GRACE, _PATIENCE = 0.05, 2.0
+_LISTEN = 0.002
 
 
 @dataclass(order=True, slots=True)
@@ -125,6 +127,15 @@ class FakeClock:
         # Past already: the thread has moved time itself, so it is about to come to its end.
         if not done.wait(min(_PATIENCE, left) if left > 0 else _PATIENCE):
             self._us = max(self._us, due_us)
+
+    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
+        """Listens in real time, but not for long; then jumps to `due_us`."""
+        since, rest = time.monotonic(), threading.Event()
+        while not heard() and due_us > self._us:
+            patience = _PATIENCE if driver.busy_threads() else _GRACE
+            if time.monotonic() - since >= min(patience, (due_us - self._us) / 1e6):
+                self._us = max(self._us, due_us)
+            rest.wait(_LISTEN)
 
     async def _wait(self, due_us: int, since: float | None) -> None:
         if due_us <= self._us:

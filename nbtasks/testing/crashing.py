@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Any, Literal
 
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Change, Journal
+from nbtasks.journal.port import Change, Deal, Journal
 from nbtasks.model import Row, RunRow, values
 from nbtasks.testing.journals import Mortal
 
@@ -88,11 +89,20 @@ class CrashingJournal(Mortal):
 
     def amend(self, run_id: str, change: Change) -> None:
         """As the port says; all it writes is one more write."""
-        self._check()
-        self.writes += 1
-        dies = self.writes == self._at
+        self._write(lambda: self._inner.amend(run_id, change))
+
+    def transact(self, deal: Deal) -> None:
+        """As the port says; all it writes is one more write."""
+        self._hand_over()  # what it reads may be among it
+        self._write(lambda: self._inner.transact(deal))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        with self._lock:
+            self._check()
+            self.writes += 1
+            dies = self.writes == self._at
         if not dies or self._when == "after":
-            self._inner.amend(run_id, change)
+            write()
         if dies:
             self._die()
 

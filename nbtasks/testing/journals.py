@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from nbtasks.errors import Interrupt
-from nbtasks.journal.port import Change, Claim, Journal, Opened, TaskTuple
+from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow
 
@@ -54,6 +54,21 @@ class Mortal:
         """As the port says."""
         self._check()
         return self._inner.claim(claim)
+
+    def transact(self, deal: Deal) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.transact(deal)
+
+    def news(self) -> int:
+        """As the port says."""
+        return self._inner.news()
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """As the port says."""
+        return self._inner.find(kind, since=since, **equal)
 
     def amend(self, run_id: str, change: Change) -> None:
         """As the port says."""

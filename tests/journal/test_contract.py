@@ -17,7 +17,18 @@ from nbtasks.journal import fold
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
-from nbtasks.model import CodeRow, EditRow, ReuseRow, Status, TaskRow
+from nbtasks.model import (
+    AnswerRow,
+    CodeRow,
+    EditRow,
+    EntryRow,
+    EventRow,
+    ReuseRow,
+    Status,
+    StatusRow,
+    TaskRow,
+    WakeRow,
+)
 
 RUNS = [
     "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
@@ -34,10 +45,16 @@ ATTEMPTS = [
     "error_type", "error_message", "traceback", "retry_at",
 ]  # fmt: skip
 LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
+EVENTS = [
+    "id", "name", "source", "payload", "created_at", "deliver_at", "delivered_at", "cancelled_at",
+    "runs",
+]  # fmt: skip
+STATUSES = ["run_id", "status", "number", "changed_at", "label", "state", "data"]
 EDITS = ["run_id", "path", "action", "edited_at", "host", "pid", "notebook"]
 DUE = ["run_id", "job", "path", "resume_at"]
 VIEWS = {
     "runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS, "due": DUE,
+    "events": EVENTS, "statuses": STATUSES,
 }  # fmt: skip
 
 PATH, STATUS, EXECUTION, REUSED = 1, 4, 5, 6  # in the tuples of tasks
@@ -621,6 +638,8 @@ class TestEveryJournal:
         journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1, attempt=1))
         journal.put(EditRow(run.run_id, "a", "reset", 1))
         journal.put(rows.log(run, "hello"))
+        journal.put(EventRow("e", 1, "signup", "nbtasks", "{}", "json", 1, 1))
+        journal.put(StatusRow(run.run_id, "import", 1, 1, "Importing", "loading"))
         if view == "due":
             run.status, run.resume_us = "WAITING", 3
         journal.release(run)
@@ -630,7 +649,7 @@ class TestEveryJournal:
         assert list(frame.columns) == VIEWS[view]
         assert len(frame) >= 1
         dtypes = frame.dtypes.to_dict()
-        if view not in ("logs", "edits", "due"):
+        if view not in ("logs", "edits", "due", "events", "statuses"):
             assert str(dtypes["status"]) == str(empty["status"]) == "category"
             assert str(dtypes["duration"]).startswith("timedelta64")
         times = {name for name in dtypes if name.endswith("_at")}
@@ -664,3 +683,83 @@ def test_a_home_that_nobody_has_made_gives_empty_frames_and_stays_unmade(home, o
 
     assert (len(frame), list(frame.columns)) == (0, VIEWS[view])
     assert not home.exists()
+
+
+# -- what belongs to no run -----------------------------------------------------------------------
+
+
+def entry(key: str, value: str, changed_us: int) -> EntryRow:
+    return EntryRow("env", key, changed_us, value, "json")
+
+
+def test_what_a_transaction_writes_is_found_by_the_values_of_its_fields(journal):
+    journal.transact(lambda find: [entry("a", "1", 10), entry("b", "2", 20)])
+
+    assert journal.find("entry", key="a") == [entry("a", "1", 10)]
+    assert journal.find("entry", scope="job:x") == []
+    assert journal.find("entry", since=("changed_us", 15)) == [entry("b", "2", 20)]
+    assert len(journal.find("entry")) == 2
+
+
+def test_of_rows_with_one_key_the_one_changed_last_counts(journal):
+    for us in (10, 20, 30):
+        journal.transact(lambda find, us=us: [entry("a", str(us), us)])
+
+    assert journal.find("entry") == [entry("a", "30", 30)]
+
+
+def test_answers_are_only_added(journal):
+    for us in (10, 20):
+        journal.transact(lambda find, us=us: [AnswerRow("r", "ask", us, "1", "json", "test")])
+
+    assert sorted(row.answered_us for row in journal.find("answer", run_id="r")) == [10, 20]
+
+
+def test_a_transaction_sees_all_that_was_written_before(journal):
+    def add(find):
+        known = find("entry", key="count")
+        count = int(known[0].value) if known else 0
+        return [entry("count", str(count + 1), count + 1)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(journal.transact, add) for _ in range(20)]:
+            done.result()
+
+    assert journal.find("entry", key="count")[0].value == "20"
+
+
+def test_what_a_transaction_raises_is_raised_and_nothing_is_written(journal):
+    def refuse(find):
+        raise ValueError("no")
+
+    before = journal.news()
+    with pytest.raises(ValueError, match="no"):
+        journal.transact(refuse)
+
+    assert journal.news() == before
+    assert journal.find("entry") == []
+
+
+def test_news_change_with_each_transaction_that_writes(journal):
+    seen = {journal.news()}
+    for us in (1, 2):
+        journal.transact(lambda find, us=us: [entry("a", "1", us)])
+        seen.add(journal.news())
+    journal.transact(lambda find: [])
+    seen.add(journal.news())
+
+    assert len(seen) == 3
+
+
+def test_a_run_that_was_woken_since_it_began_is_due(journal, rows):
+    run = journal.claim(rows.claim()).run
+    run.status, run.resume_us = Status.WAITING, run.execution_us + 3_600_000_000
+    journal.release(run)
+    woken = run.execution_us + 1
+
+    journal.transact(lambda find: [WakeRow(run.run_id, run.execution_us - 1)])
+    late = journal.query("select epoch_us(resume_at) as us from due").us.tolist()
+    journal.transact(lambda find: [WakeRow(run.run_id, woken)])
+    now = journal.query("select epoch_us(resume_at) as us from due").us.tolist()
+
+    assert (late, now) == ([run.resume_us], [woken])

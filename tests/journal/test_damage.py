@@ -15,6 +15,7 @@ import pytest
 
 from nbtasks.errors import JournalDamaged, JournalError, JournalFormatError, UnreadableValueError
 from nbtasks.journal.wal import FORMAT
+from nbtasks.model import WakeRow
 
 # A process that is killed with five tasks in its segment, none of them folded.
 LEFT = """
@@ -386,6 +387,57 @@ def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held
         holder.close()
     with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
         assert con.execute("select count(*) from run").fetchone() == (1,)
+
+
+@pytest.fixture
+def old(home) -> Path:
+    """A home of format 1, with a run and a task."""
+    home.mkdir(exist_ok=True)
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        con.execute((Path(__file__).parent / "format_1.sql").read_text())
+        con.execute("insert into meta values (1)")
+        con.execute(
+            "insert into run (run_id, job, name, version, key, status, trigger, started_us, "
+            "execution_us, executions) values ('old', 'job', 'job', '1', 'k', 'COMPLETED', "
+            "'manual', 1, 1, 1)"
+        )
+        con.execute(
+            "insert into task (run_id, path, seq, status, execution, reused, attempts, attempt, "
+            "failures, fatal, once, output, output_kind) values ('old', 'load', 1, 'COMPLETED', "
+            "1, false, 1, 1, 0, false, false, '42', 'json')"
+        )
+    return home
+
+
+def test_a_home_of_an_older_format_is_brought_up_to_date(old, open_home, rows):
+    journal = open_home()
+
+    opened = journal.claim(rows.claim())
+    journal.transact(lambda find: [WakeRow("old", 5)])
+    journal.release(opened.run)
+
+    assert (opened.run.run_id, opened.run.executions) == ("old", 2)
+    assert list(opened.answers) == ["load"]
+    assert journal.find("wake") == [WakeRow("old", 5)]
+    assert journal.query("select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert journal.query("select format from meta").format.tolist() == [FORMAT]
+    journal.close()
+    with duckdb.connect(str(old / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select awaits from task").fetchall() == [(None,)]
+        assert con.execute("from events").fetchall() == []
+
+
+@pytest.mark.parametrize("held", ["read_only", "read_write"])
+def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
+    old, open_home, holder, held
+):
+    holder.hold(old / "journal.duckdb", held)
+
+    journal = open_home()
+
+    assert [run.run_id for run in journal.runs()] == ["old"]
+    assert journal.query("select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert journal.find("event") == []
 
 
 def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, rows, left):

@@ -155,6 +155,15 @@ class Awaited:
     def yield_(self, key: Any) -> Any:
         return self._answer(None, self._io.yield_, key)
 
+    def random(self, key: Any, **options: Any) -> Any:
+        return self._answer(None, self._io.random, key, **options)
+
+    def now(self, key: Any) -> Any:
+        return self._answer(None, self._io.now, key)
+
+    def uuid(self, key: Any) -> Any:
+        return self._answer(None, self._io.uuid, key)
+
     async def _answer(
         self, place: tuple[str, Any] | None, call: Any, *args: Any, **options: Any
     ) -> Any:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
+from uuid import UUID
 
 import pandas as pd
 
@@ -303,6 +304,19 @@ def failing_map(io: nb.SyncIO) -> None:
         assert_type(error.failed, dict[int, nb.TaskFailed])
 
 
+def draws(io: nb.SyncIO) -> None:
+    assert_type(io.random("share", min=1, max=2), float)
+    assert_type(io.now("began"), datetime)
+    assert_type(io.uuid("order"), UUID)
+
+
+async def drawn(io: nb.AsyncIO) -> None:
+    assert_type(await io.random("share", round=True), float)
+    assert_type(await io.now("began"), datetime)
+    assert_type(await io.uuid("order"), UUID)
+
+
+TIMEOUT: type[TimeoutError] = nb.WaitTimeout
 OURS: list[type[nb.NbtasksError]] = [
     nb.TaskFailed,
     nb.JournalError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,6 +34,9 @@ class StandingClock:
         await self.wait_until(due_us)
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
+        self.sleep_until(due_us)
+
+    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
         self.sleep_until(due_us)
 
 
@@ -121,3 +124,27 @@ def test_ids_are_unique_and_sort_by_the_millisecond_they_were_made_in():
     assert {len(made) for made in ids} == {26}
     assert all(made.isalnum() and made.islower() for made in ids)
     assert ids == sorted(ids), "two of one millisecond are in the wrong order"
+
+
+def test_who_listens_goes_on_as_soon_as_something_is_heard():
+    heard = threading.Event()
+    threading.Timer(0.05, heard.set).start()
+    due = clock.micros() + 60_000_000
+
+    clock.current().listen(heard.is_set, due)
+
+    assert heard.is_set()
+    assert clock.micros() < due
+
+
+def test_who_listens_in_vain_goes_on_when_it_is_due():
+    due = clock.micros() + 20_000
+
+    clock.current().listen(lambda: False, due)
+
+    assert clock.micros() >= due
+
+
+def test_a_new_uuid_is_a_random_one():
+    assert clock.new_uuid().version == 4
+    assert clock.new_uuid() != clock.new_uuid()

@@ -1,0 +1,163 @@
+"""What differs each time it is asked for, made a task: chance, the time, an id."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nbtasks import clock, keys
+from nbtasks.calls import current
+from nbtasks.driver import needs_loop
+from nbtasks.face import AsyncFace, Face
+from nbtasks.options import Policy, TaskOptions
+from nbtasks.place import CurrentTask
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+__all__ = ["AsyncDraws", "SyncDraws"]
+
+
+def _policy(icon: str, **params: Any) -> Policy:
+    # What is recorded counts, whatever the bounds are now.
+    options = TaskOptions(inline=True, on_change="ignore", params=params or None, icon=icon)
+    return Policy(options=options)
+
+
+_NOW, _UUID = _policy("clock"), _policy("id")
+
+
+def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a task is called
+    least, most = (math.ceil(low), math.floor(high)) if whole else (low, high)
+    if low > high or least > most:
+        numbers = "no whole number is between them" if low <= high else "min is above max"
+        raise ValueError(f"io.random: min={low:g}, max={high:g}: {numbers}.")
+    if low == high:
+        _warn(f"io.random: min and max are both {low:g}, so there is nothing to choose.")
+    elif (least, most) != (low, high):
+        _warn(f"io.random: with round=True it is a whole number from {least} to {most}.")
+    # for programs, not for secrets
+    return random.randint(least, most) if whole else random.uniform(low, high)  # type: ignore[arg-type]  # noqa: S311 - whole bounds, as just made
+
+
+def _warn(message: str) -> None:
+    scope = current.get()
+    assert scope is not None  # noqa: S101 - it is called as a task
+    CurrentTask(scope).log(message, level="warn")
+
+
+def _now() -> datetime:
+    return clock.at(clock.micros())
+
+
+class SyncDraws(Face):
+    """`io.random`, `io.now` and `io.uuid` that block."""
+
+    def random(
+        self,
+        key: keys.Key,
+        *,
+        min: float = 0.0,  # noqa: A002 - the names of Trigger.dev v2, here and below
+        max: float = 1.0,  # noqa: A002 - as above
+        round: bool = False,  # noqa: A002 - as above
+    ) -> float:
+        """A random number, drawn once in the life of the run.
+
+        Args:
+            key: As in `run_task`.
+            min: The least that it may be.
+            max: The most.
+            round: Whether it is a whole number, each between the bounds as likely.
+
+        Raises:
+            TaskFailed: No number is between the bounds; it is a ValueError, too.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("random-example")
+        def body(io: nb.SyncIO) -> list[float]:
+            return [io.random("share"), io.random("die", min=1, max=6, round=True)]
+
+
+        share, die = body.run().output
+        assert 0 <= share <= 1 and die in range(1, 7)
+        assert body.run().output == [share, die]
+        ```
+        """
+        policy = _policy("dice", min=min, max=max, round=round)
+        number: float = self._drive(self._call(key, _draw, (min, max, round), policy))
+        return number
+
+    def now(self, key: keys.Key) -> datetime:
+        """The time in UTC, read once in the life of the run.
+
+        Args:
+            key: As in `run_task`.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("now-example")
+        def body(io: nb.SyncIO) -> str:
+            return f"report-{io.now('today'):%Y-%m-%d}.csv"
+
+
+        assert body.run().output == body.run().output  # also after midnight
+        ```
+        """
+        instant: datetime = self._drive(self._call(key, _now, (), _NOW))
+        return instant
+
+    def uuid(self, key: keys.Key) -> UUID:
+        """A random UUID, made once in the life of the run: an id to give to others.
+
+        Args:
+            key: As in `run_task`.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("uuid-example")
+        def body(io: nb.SyncIO) -> str:
+            return str(io.uuid("order"))
+
+
+        assert body.run().output == body.run().output
+        ```
+        """
+        made: UUID = self._drive(self._call(key, clock.new_uuid, (), _UUID))
+        return made
+
+
+class AsyncDraws(AsyncFace):
+    """`io.random`, `io.now` and `io.uuid` that are awaited."""
+
+    def random(
+        self,
+        key: keys.Key,
+        *,
+        min: float = 0.0,  # noqa: A002 - as in `SyncDraws`
+        max: float = 1.0,  # noqa: A002 - as above
+        round: bool = False,  # noqa: A002 - as above
+    ) -> Coroutine[Any, Any, float]:
+        """As `SyncIO.random`, awaited."""
+        needs_loop("random")
+        policy = _policy("dice", min=min, max=max, round=round)
+        return self._drive(self._call(key, _draw, (min, max, round), policy))
+
+    def now(self, key: keys.Key) -> Coroutine[Any, Any, datetime]:
+        """As `SyncIO.now`, awaited."""
+        needs_loop("now")
+        return self._drive(self._call(key, _now, (), _NOW))
+
+    def uuid(self, key: keys.Key) -> Coroutine[Any, Any, UUID]:
+        """As `SyncIO.uuid`, awaited."""
+        needs_loop("uuid")
+        return self._drive(self._call(key, clock.new_uuid, (), _UUID))

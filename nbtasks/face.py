@@ -1,0 +1,107 @@
+"""What the two faces of io share: how a call of theirs is put to the engine.
+
+The calls themselves are in `io`, and in the modules that add some to both faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from nbtasks import clock, keys, sites
+from nbtasks.calls import Call, Effects, Wait
+from nbtasks.driver import GroupCommit, drive, drive_async
+from nbtasks.engine import Execution
+from nbtasks.logger import Logger
+from nbtasks.options import Duration, Policy
+
+__all__ = ["AsyncFace", "Face"]
+
+
+class Face:
+    """What both faces share.
+
+    Args:
+        execution: The execution that its calls are made in.
+        policy: What holds for tasks that say nothing themselves.
+        level: The least level of lines that are kept.
+    """
+
+    def __init__(self, execution: Execution, policy: Policy, level: str) -> None:
+        self._execution = execution
+        self._policy = policy
+        self.logger = Logger(execution, level)
+
+    def __repr__(self) -> str:
+        run = self._execution.run
+        return f"<{type(self).__name__} of run {run.run_id} of job {run.job!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
+
+    def _call(
+        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], policy: Policy
+    ) -> Effects:
+        if not callable(fn):
+            raise TypeError(
+                f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
+                f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
+            )
+        scope = self._execution.scope()
+        call = Call(scope.numbered(key), fn, args, sites.here(2), policy)
+        return self._execution.task(call, scope)
+
+    def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
+        if (seconds is None) == (until is None):
+            raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
+        scope = self._execution.scope()
+        key = scope.numbered(key)
+        if until is not None:
+            if until.tzinfo is None:
+                raise ValueError(
+                    f"io.wait({key!r}, until={until!r}): an instant needs a time zone, as in "
+                    "datetime(2026, 1, 31, 9, tzinfo=UTC)."
+                )
+            instant = round(until.timestamp() * 1e6)
+            wait = Wait(key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', sites.here(2))
+        else:
+            span = (
+                seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
+            )
+            wait = Wait(
+                key,
+                lambda: clock.micros() + round(span * 1e6),
+                f'{{"seconds":{span:g}}}',
+                sites.here(2),
+            )
+        return self._execution.waits.wait(wait, scope)
+
+    def _yield(self, key: keys.Key) -> Effects:
+        scope = self._execution.scope()
+        return self._execution.waits.yield_(scope.numbered(key), sites.here(2), scope)
+
+    def _drive(self, effects: Effects) -> Any:
+        """Carries a call out by blocking."""
+        return drive(effects, self._execution.journal)
+
+
+class AsyncFace(Face):
+    """What is awaited.
+
+    Args:
+        execution: As of `Face`.
+        policy: As there.
+        level: As there.
+        commits: Syncs for many calls at once.
+    """
+
+    def __init__(
+        self, execution: Execution, policy: Policy, level: str, commits: GroupCommit
+    ) -> None:
+        super().__init__(execution, policy, level)
+        self._commits = commits
+
+    def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:
+        """Carries a call out by awaiting."""
+        return drive_async(effects, self._commits, self._execution.active)

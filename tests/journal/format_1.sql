@@ -1,0 +1,294 @@
+-- The journal of nbtasks.
+--
+-- job        a function or a cell with an id and a version
+-- run        one job for one key; it may take several executions
+-- execution  one pass through the body
+-- task       a keyed step of a run; a task started inside another is its subtask
+-- attempt    one call of a task's function
+-- path       the keys from the root to a task, joined by '/': fit/AA/train
+-- reused     a task answered from the journal in the latest execution
+-- segment    a write-ahead file of one process in wal/; what it holds is folded in here
+--
+-- How it is written. Every process appends rows to a segment of its own, and whoever needs this
+-- file folds all segments in, in one transaction with how far it got (`segment.folded`): so each
+-- row goes in exactly once, whatever dies when. A row is a complete snapshot. It replaces the
+-- row of the same run, or of the same path of a run. `attempt` and `log` are only added to.
+-- A segment is removed when this file itself, without DuckDB's log beside it, holds all of it.
+-- A run with status RUNNING whose owner is found dead becomes INTERRUPTED, with its tasks.
+--
+-- Read the views, not the tables: their names and columns stay. Tables hold instants as epoch
+-- microseconds (…_us) and values as the codec wrote them. There are no indexes on purpose: rows
+-- of a run stand together, and ids sort by time, so DuckDB's zone maps find a run faster.
+
+create table meta (
+    format integer not null          -- NB. a reader refuses a greater one
+);
+
+create table segment (
+    name varchar not null,
+    folded bigint not null           -- bytes of it that are in this file
+);
+
+create table run (
+    run_id varchar not null,
+    job varchar not null,
+    name varchar not null,
+    version varchar not null,
+    key varchar not null,
+    status varchar not null check (
+        status in ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'INVALID')
+    ),
+    trigger varchar not null,
+    parent_run varchar,
+    started_us bigint not null,
+    finished_us bigint,
+    execution_us bigint not null,    -- start of the latest execution
+    executions integer not null,
+    resume_us bigint,
+    payload varchar,
+    payload_kind varchar,
+    output varchar,
+    output_kind varchar,             -- json, tagged, pickle
+    output_bytes bigint,
+    blob varchar,                    -- the file in blobs/ that holds a large output
+    error varchar,                   -- JSON: type, module, message, traceback, path, attempts, cause
+    source varchar,                  -- of the cell
+    notebook varchar,
+    segment varchar,                 -- whose owner executes it
+    host varchar,
+    pid integer
+);
+
+create table task (
+    run_id varchar not null,
+    path varchar not null,
+    seq bigint not null,             -- the order in which the tasks of the run first started
+    name varchar,
+    status varchar not null check (
+        status in ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'SKIPPED')
+    ),
+    execution integer not null,      -- the latest execution that reached it
+    reused boolean not null,
+    started_us bigint,
+    finished_us bigint,
+    attempt_us bigint,
+    due_us bigint,
+    attempts integer not null,
+    attempt integer not null,
+    failures integer not null,
+    fatal boolean not null,          -- its failure was not caught, so it runs again
+    params varchar,
+    output varchar,
+    output_kind varchar,
+    output_bytes bigint,
+    blob varchar,
+    error varchar,
+    fingerprint varchar,             -- of its function, when it ran; its source is in code
+    digest varchar,                  -- of its arguments
+    stale varchar,                   -- why its recorded output may be out of date
+    once boolean not null,           -- never called again if its outcome is lost
+    expires_us bigint,
+    done bigint,                     -- progress, of total
+    total bigint,
+    metrics varchar,                 -- JSON
+    properties varchar,              -- JSON
+    icon varchar
+);
+
+-- What the functions of tasks were, once for each fingerprint in a run.
+create table code (
+    run_id varchar not null,
+    fingerprint varchar not null,
+    source varchar not null          -- JSON
+);
+
+-- What somebody changed by hand, with run.set, run.skip, run.reset.
+create table edit (
+    run_id varchar not null,
+    path varchar not null,
+    action varchar not null check (action in ('set', 'skip', 'reset')),
+    edited_us bigint not null,
+    host varchar,
+    pid integer,
+    notebook varchar
+);
+
+-- Many tasks in a row that were answered from the journal in the latest execution that reached
+-- them: kept here, so that executing a long run again does not write all of its tasks anew.
+-- The view task_now puts this and the tasks together.
+create table reuse (
+    run_id varchar not null,
+    execution integer not null,
+    first bigint not null,           -- seq
+    last bigint not null
+);
+
+-- The attempts that another one followed. The latest attempt of a task is in its task row.
+create table attempt (
+    run_id varchar not null,
+    path varchar not null,
+    number integer not null,
+    attempt integer not null,
+    status varchar not null check (
+        status in ('RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED')
+    ),
+    started_us bigint,
+    finished_us bigint,
+    error varchar,
+    retry_us bigint
+);
+
+create table log (
+    run_id varchar not null,
+    path varchar not null,           -- empty: the body
+    attempt integer not null,
+    logged_us bigint not null,
+    level varchar not null,
+    message varchar not null,
+    data varchar
+);
+
+create type run_status as enum
+    ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'INVALID');
+
+create type task_status as enum
+    ('RUNNING', 'WAITING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED', 'SKIPPED');
+
+create type attempt_status as enum
+    ('RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'INTERRUPTED');
+
+create view task_now as
+select task.* replace (
+    coalesce(reuse.execution, task.execution) as execution,
+    reuse.execution is not null or task.reused as reused
+)
+from task
+left join reuse
+    on reuse.run_id = task.run_id
+    and reuse.execution > task.execution
+    and task.seq between reuse.first and reuse.last;
+
+create view runs as
+select
+    run.run_id,
+    job,
+    version,
+    key,
+    status::run_status as status,
+    trigger,
+    parent_run,
+    make_timestamptz(started_us) as started_at,
+    make_timestamptz(finished_us) as finished_at,
+    to_microseconds(finished_us - started_us) as duration,
+    (finished_us - started_us) / 1e6 as seconds,
+    executions,
+    coalesce(counts.tasks, 0) as tasks,
+    coalesce(counts.failed, 0) as failed,
+    error ->> '$.type' as error_type,
+    error ->> '$.message' as error_message,
+    payload,
+    case when output_kind <> 'pickle' then output end as output,
+    notebook,
+    host,
+    pid
+from run
+left join (
+    select run_id, count(*) as tasks, count(*) filter (status = 'FAILED') as failed
+    from task group by run_id
+) as counts on counts.run_id = run.run_id
+order by run.run_id;
+
+create view tasks as
+select
+    task.run_id,
+    run.job,
+    path,
+    case when contains(path, '/') then regexp_replace(path, '/[^/]*$', '') end as parent,
+    replace(replace(replace(
+        split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%') as key,
+    (length(path) - length(replace(path, '/', '')))::integer as depth,
+    coalesce(task.name, replace(replace(replace(
+        split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%')) as name,
+    task.status::task_status as status,
+    attempts,
+    reused and execution = run.executions as reused,
+    stale is not null and execution = run.executions as stale,
+    make_timestamptz(task.started_us) as started_at,
+    make_timestamptz(task.finished_us) as finished_at,
+    to_microseconds(task.finished_us - task.started_us) as duration,
+    (task.finished_us - task.started_us) / 1e6 as seconds,
+    case when total > 0 then least(done / total, 1) end as progress,
+    params,
+    case when task.output_kind <> 'pickle' then task.output end as output,
+    task.output_kind,
+    task.output_bytes,
+    task.error ->> '$.type' as error_type,
+    task.error ->> '$.message' as error_message,
+    properties,
+    metrics,
+    seq
+from task_now as task
+join run on run.run_id = task.run_id
+order by task.run_id, seq;
+
+create view attempts as
+select
+    run_id,
+    path,
+    attempt,
+    status::attempt_status as status,
+    make_timestamptz(started_us) as started_at,
+    make_timestamptz(finished_us) as finished_at,
+    to_microseconds(finished_us - started_us) as duration,
+    (finished_us - started_us) / 1e6 as seconds,
+    error ->> '$.type' as error_type,
+    error ->> '$.message' as error_message,
+    error ->> '$.traceback' as traceback,
+    make_timestamptz(retry_us) as retry_at
+from (
+    from attempt
+    union all by name
+    select
+        run_id, path, attempts as number, attempt, status,
+        attempt_us as started_us, finished_us, error, null::bigint as retry_us
+    from task
+    where attempt > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
+)
+order by run_id, path, number;
+
+create view logs as
+select
+    run_id,
+    nullif(path, '') as path,
+    attempt,
+    make_timestamptz(logged_us) as logged_at,
+    level,
+    message,
+    data
+from log
+order by run_id, logged_us;
+
+create view due as
+select
+    run.run_id,
+    job,
+    (
+        select min_by(path, due_us) from task
+        where task.run_id = run.run_id and task.status = 'WAITING' and due_us is not null
+    ) as path,
+    make_timestamptz(resume_us) as resume_at
+from run
+where run.status = 'WAITING'
+order by resume_us, run.run_id;
+
+create view edits as
+select
+    run_id,
+    path,
+    action,
+    make_timestamptz(edited_us) as edited_at,
+    host,
+    pid,
+    notebook
+from edit
+order by run_id, edited_us;
