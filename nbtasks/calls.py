@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbtasks.engine import Execution
     from nbtasks.model import TaskRow
     from nbtasks.options import Policy
+    from nbtasks.prints import Printed
 
 __all__ = [
     "Awaited",
@@ -161,6 +162,7 @@ class Scope:
         asynchronous: Whether the caller awaits its io calls.
         visited: The subtasks called so far, each with the place of the call; None before any.
         numbers: For each numbered key, the numbers of its next uses; None before any.
+        printed: What the attempt has printed; None before anything.
     """
 
     execution: Execution
@@ -168,6 +170,7 @@ class Scope:
     asynchronous: bool = False
     visited: dict[str, sites.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
+    printed: Printed | None = None
 
     def numbered(self, key: keys.Key) -> keys.Key:
         """The key of this very call: a numbered one with its number, any other as it is."""

@@ -137,7 +137,7 @@ class Execution:
             raise self.raising.recorded(row)
         return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901 - one frame, for its speed
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
         policy = call.policy
         while True:
             if row.due_us is not None:
@@ -145,11 +145,16 @@ class Execution:
             self._begin(row)
             error: Exception | None = None
             value, late = None, False
+            scope = Scope(self, row)
             try:
-                if policy.plain:
-                    value = yield Invoke(call.fn, call.args, Scope(self, row), policy.options.on)
-                else:
-                    value = yield from self._guarded(row, call)
+                try:
+                    if policy.plain:
+                        value = yield Invoke(call.fn, call.args, scope, policy.options.on)
+                    else:
+                        value = yield from self._guarded(scope, row, call)
+                finally:
+                    if scope.printed is not None:
+                        scope.printed.close()
                 self._complete(row, value, policy)
             except (JournalError, ExecutorError):
                 self._cancel(row)  # the disk's failure is not the task's, nor the executor's
@@ -169,7 +174,7 @@ class Execution:
                 return value
             yield from self._failed(row, call, error, late=late)
 
-    def _guarded(self, row: TaskRow, call: Call) -> Effects:
+    def _guarded(self, scope: Scope, row: TaskRow, call: Call) -> Effects:
         """Calls a function for which there are options."""
         options, timeout = call.policy.options, call.policy.timeout
         once, inline = bool(options.once), bool(options.inline)
@@ -181,7 +186,6 @@ class Execution:
             except BaseException:
                 row.once = False  # it has not been called, so there is no doubt
                 raise
-        scope = Scope(self, row)
         return (yield Guard(call.fn, call.args, scope, timeout, inline, once, options.on))
 
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:

@@ -10,6 +10,7 @@ from nbtasks.replay import Action, recorded
 
 if TYPE_CHECKING:
     from nbtasks.calls import Call
+    from nbtasks.errors import NotRecordedError
     from nbtasks.ledger import Ledger
     from nbtasks.raising import Raising
     from nbtasks.stale import Changes
@@ -24,12 +25,16 @@ class Replayed:
         ledger: What is recorded of the run.
         changes: Knows which tasks have changed since they were recorded.
         raising: Makes what the callers of tasks get.
+
+    Attributes:
+        refused: The first error of a task that has no outcome, if there is one.
     """
 
     def __init__(self, ledger: Ledger, changes: Changes, raising: Raising) -> None:
         self._ledger = ledger
         self._changes = changes
         self._raising = raising
+        self.refused: NotRecordedError | None = None
 
     def task(self, call: Call, path: str) -> Any:
         """The recorded output of a task.
@@ -42,7 +47,7 @@ class Replayed:
         if row is not None and recorded(row) is not None:
             made_of = row.fingerprint, row.digest, row.stale
             if self._changes.call_for_rerun(call, path, made_of):
-                raise self._raising.not_recorded(
+                raise self._refuse(
                     path, 'it has changed since, and with on_change="rerun" it would run again'
                 )
         return self.answer(path)
@@ -57,7 +62,7 @@ class Replayed:
         row = self._ledger.row(path)
         action = recorded(row)
         if row is None or action is None:
-            raise self._raising.not_recorded(path, _why(row))
+            raise self._refuse(path, _why(row))
         self._ledger.reuse(row)
         if action is Action.RAISE:
             raise self._raising.recorded(row)
@@ -72,8 +77,13 @@ class Replayed:
         row = self._ledger.row(path)
         over = row is not None and row.due_us is not None and row.due_us <= clock.micros()
         if row is None or (recorded(row) is not Action.REUSE and not over):
-            raise self._raising.not_recorded(path, _why(row))
+            raise self._refuse(path, _why(row))
         self._ledger.reuse(row)
+
+    def _refuse(self, path: str, why: str) -> NotRecordedError:
+        error = self._raising.not_recorded(path, why)
+        self.refused = self.refused or error
+        return error
 
 
 def _why(row: TaskRow | None) -> str:

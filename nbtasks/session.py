@@ -15,10 +15,17 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from nbtasks import calls, clock, codec, engine, live, tracebacks
+from nbtasks import calls, clock, codec, engine, live, prints, tracebacks
 from nbtasks.driver import GroupCommit
 from nbtasks.ending import SIGNAL
-from nbtasks.errors import Interrupt, NbtasksError, Suspended, TaskFailed, ValueNotKeptError
+from nbtasks.errors import (
+    Interrupt,
+    NbtasksError,
+    NotRecordedError,
+    Suspended,
+    TaskFailed,
+    ValueNotKeptError,
+)
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.model import Status
 
@@ -146,6 +153,7 @@ class Session:
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._reached = contextlib.ExitStack()
+        self._printing = contextlib.ExitStack()
 
     @property
     def job(self) -> str:
@@ -216,6 +224,7 @@ class Session:
 
     def _begin(self, *, asynchronous: bool) -> None:
         execution = None
+        self._printing.enter_context(prints.recorded())
         try:
             with _uninterrupted():
                 opened = self._journal.claim(self._claim)
@@ -226,6 +235,7 @@ class Session:
         except BaseException as error:  # stopped while the tree was drawn, say
             if execution is not None:
                 self._end(error)
+            self._printing.close()
             raise
 
     def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
@@ -247,6 +257,7 @@ class Session:
 
     def _end(self, error: BaseException | None) -> None:
         self._reached.close()
+        self._printing.close()
         live.discard(self.execution)
         if self._token is not None:
             with contextlib.suppress(ValueError):  # left from another context, as a stopped cell is
@@ -266,9 +277,12 @@ class Session:
         if cause is not None and cause is not error:
             raise cause from None
 
-    def _cause(self, error: BaseException | None) -> Interrupt | None:
+    def _cause(self, error: BaseException | None) -> Interrupt | NotRecordedError | None:
         """What the body was ended by, if it was and let itself be: it may have come to its end,
-        or have failed in its `finally`."""
+        or have failed in its `finally`. Or what it came to its end in spite of, though nothing
+        was to be replayed of a task."""
+        if error is None and (only := self.execution.only) is not None and only.refused:
+            return only.refused  # the body has caught it
         left = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
         return self.execution.ending.cause if left and not isinstance(error, Exception) else None
 

@@ -27,6 +27,8 @@ _CHOICES = (
     "@nb.task, @nb.job, nb.configure, or %%job ... --on-change rerun."
 )
 _MOST_TOLD = 20  # tasks in one warning
+#: Where the classes of generators of random numbers are.
+_OF_CHANCE = ("_random", "numpy.random", "numpy.random._generator")
 _MOST_LETTERS = 60
 _MOST_DIFFS = 1000
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
@@ -139,14 +141,16 @@ def _made_of(call: Call) -> tuple[Fingerprint, str]:
 def _bound(fn: Any) -> tuple[Any, ...]:
     """The arguments that come with a function: those of a partial, the object of a method.
 
-    Of a method of the user's the fingerprint says what it reads of its object.
+    Of a method of the user's the fingerprint says what it reads of its object. Of a generator
+    of random numbers only its type counts: each call changes it.
     """
     if issubclass(type(fn), functools.partial):
         return (fn.args, fn.keywords)
-    if type(fn) is BuiltinFunctionType and not isinstance(fn.__self__, ModuleType):
-        return (fn.__self__,)
-    if type(fn) is MethodType and not fingerprint(fn).source:
-        return (fn.__self__,)
+    builtin = type(fn) is BuiltinFunctionType and not isinstance(fn.__self__, ModuleType)
+    if builtin or (type(fn) is MethodType and not fingerprint(fn).source):
+        owner = fn.__self__
+        modules = {kind.__module__.partition(".mtrand")[0] for kind in type(owner).__mro__}
+        return (owner if modules.isdisjoint(_OF_CHANCE) else type(owner),)
     return ()
 
 

@@ -380,3 +380,22 @@ async def test_replay_is_only_or_nothing(replay: Any) -> None:
 def test_a_new_run_cannot_be_replayed() -> None:
     with pytest.raises(nb.InvalidOptionError, match="new=True"):
         three.run(0, replay="only", new=True)
+
+
+def test_a_body_that_catches_every_error_does_not_hide_that_a_task_is_not_recorded():
+    wanted = ["load"]
+
+    @nb.job("greedy")
+    def body(io: nb.SyncIO) -> int:
+        for key in wanted:
+            with contextlib.suppress(Exception):
+                io.run_task(key, int)
+        return len(wanted)
+
+    body.run()
+    wanted.append("new")
+
+    with pytest.raises(nb.NotRecordedError, match="'new'"):
+        body.run(replay="only")
+    assert body.run().output == 2
+    assert body.run(replay="only").output == 2

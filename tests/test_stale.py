@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -703,3 +704,23 @@ def test_async_bodies_do_the_same():
     book(text.format(2))
 
     assert asyncio.run(book.names["five"].arun()).output == 2
+
+
+def test_a_method_of_a_generator_of_random_numbers_is_never_stale():
+    numbers, many, old = random.Random(1), np.random.default_rng(1), np.random.RandomState(1)
+
+    @nb.job("chance")
+    def body(io: nb.SyncIO) -> list[float]:
+        return [
+            io.run_task("library's", random.random),
+            io.run_task("own", numbers.random),
+            io.run_task("chosen", numbers.choice, [1, 2, 3]),
+            io.run_task("numpy's", many.random),
+            io.run_task("numpy's old", old.rand),
+        ]
+
+    first = body.run().output
+    for draw in (numbers.random, random.random, many.random, old.rand):
+        draw()
+
+    assert body.run().output == first  # and no StaleTaskWarning, which would be an error here
