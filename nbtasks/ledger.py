@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, fingerprint, inputs, keys, params, redaction
+from nbtasks.displays import Displays
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import ANSWER
 from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
@@ -44,11 +45,13 @@ class Ledger:
         opened: The run, as the journal gave it to this process.
 
     Attributes:
+        displays: What its tasks display.
         revision: Grows with each change; a view looks at it to know whether to draw.
         orphans: Whether some row was taken from an attempt that may still go on.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
+        self.displays = Displays(journal, opened.run, opened.displayed)
         self.revision = 0
         self._journal = journal
         self._run: RunRow = opened.run
@@ -119,6 +122,8 @@ class Ledger:
             self._answered.add(path)
             self._reused.append(path)
             self.revision += 1
+            if path in self.displays:
+                self.displays.again(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
 
     def code(self, digest: str) -> str | None:
@@ -312,6 +317,8 @@ class Ledger:
             self._answered.add(row.path)
             self._reused.append(row.path)
             self.revision += 1
+            if row.path in self.displays:
+                self.displays.again(row.path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Records of a task that is answered from the journal why it is out of date, or that it

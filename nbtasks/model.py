@@ -20,6 +20,7 @@ __all__ = [
     "AnswerRow",
     "AttemptRow",
     "CodeRow",
+    "DisplayRow",
     "EditRow",
     "EntryRow",
     "EventRow",
@@ -229,6 +230,20 @@ class ReuseRow:
 
 
 @dataclass(slots=True)
+class DisplayRow:
+    """What a task displayed in one of its attempts."""
+
+    kind: ClassVar[str] = "display"
+
+    run_id: str
+    path: str
+    attempt: int  # among all of the task, from 1
+    shown_us: int
+    output: str | None  # JSON: data by MIME type, and what is said of it
+    blob: str | None = None
+
+
+@dataclass(slots=True)
 class AnswerRow:
     """What a task that waits was told from outside: the first answer to it counts."""
 
@@ -321,8 +336,8 @@ class Row(Protocol):
 
 
 _ROWS: tuple[type[Any], ...] = (
-    RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, AnswerRow, WakeRow, StatusRow,
-    EventRow, ListenerRow, EntryRow,
+    RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
+    StatusRow, EventRow, ListenerRow, EntryRow,
 )  # fmt: skip
 #: The rows of other kinds stay, each of them; of these the one that was changed last, by its key.
 KEYS: dict[str, tuple[str, ...]] = {

@@ -83,6 +83,15 @@ class CurrentTask:
         row.metrics = json.dumps(known, ensure_ascii=False)
         self._scope.execution.ledger.note(row)
 
+    def display(self, value: Any) -> None:
+        """Displays a value, as a notebook does: a DataFrame as a table, a figure as a picture; or
+        else as text. It is recorded: where the task is reused, what its latest attempt displayed
+        shows again, with the date that it was recorded at.
+        """
+        row = self._scope.row
+        assert row is not None  # noqa: S101 - as __init__ saw
+        self._scope.execution.ledger.displays.show(row, value)
+
     def __repr__(self) -> str:
         return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"
 

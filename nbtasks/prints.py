@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.calls import current
+from nbtasks.displays import displaying
 
 if TYPE_CHECKING:
     from nbtasks.calls import Scope
@@ -26,27 +27,27 @@ _MOST_LINES: Final = 1000
 _MOST_LETTERS: Final = 10_000
 
 _lock = threading.Lock()
-_stream: _Stream | None = None
-_users = 0
 
 
 @contextlib.contextmanager
 def recorded() -> Iterator[None]:
     """While this lasts, what tasks print is recorded."""
-    global _stream, _users  # noqa: PLW0603 - a process has one stdout
+    if sys.stdout is None:
+        yield
+        return
     with _lock:
-        _users += 1
-        if _users == 1 and sys.stdout is not None:
-            _stream = sys.stdout = _Stream(sys.stdout)
+        # One is there already if something else is executed, or was left behind: a stopped cell
+        # of plain IPython never ends.
+        stream = sys.stdout if isinstance(sys.stdout, _Stream) else _Stream(sys.stdout)
+        stream.users += 1
+        sys.stdout = stream
     try:
         yield
     finally:
         with _lock:
-            _users -= 1
-            if _users == 0 and _stream is not None:
-                if sys.stdout is _stream:  # else somebody has put another one in its place
-                    sys.stdout = _stream.inner
-                _stream = None
+            stream.users -= 1
+            if not stream.users and sys.stdout is stream:  # else somebody has put another there
+                sys.stdout = stream.inner
 
 
 class Printed:
@@ -97,15 +98,21 @@ class Printed:
 
 
 class _Stream:
-    """A text stream in front of another one, which does all there is to do."""
+    """A text stream in front of another one, which does all there is to do.
+
+    Attributes:
+        inner: That one.
+        users: How many executions need this one.
+    """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
+        self.users = 0
 
     def write(self, text: str) -> int:
         written: int = self.inner.write(text)
         scope = current.get()
-        if scope is not None and scope.row is not None:
+        if scope is not None and scope.row is not None and not displaying.get():
             if scope.printed is None:
                 scope.printed = Printed(scope)
             scope.printed.write(text)

@@ -6,8 +6,18 @@ import asyncio
 import contextlib
 import io as streams
 import sys
+from collections.abc import Iterator
+
+import pytest
 
 import nbtasks as nb
+
+
+@pytest.fixture(autouse=True)
+def _no_tree() -> Iterator[None]:
+    nb.configure(tree=False)
+    yield
+    nb.configure(tree=None)
 
 
 def lines(run: nb.Run) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 #: each one. Fewer are cheaper to change than many ranges to look through.
 LONG_RANGE = 1000
 #: Kinds of rows of which each one stays.
-_ADDED = ("attempt", "log", "code", "edit", "answer", "wake", "status")
+_ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status")
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Where the key of a row ends and when it was changed stands, by kind.

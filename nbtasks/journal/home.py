@@ -148,6 +148,7 @@ class HomeJournal:
             {row[_ANSWER_PATH]: row for row in answers},
             {row[:3]: row[3] for row in logged},
             fresh=False,
+            displayed=rows.displayed(con, run.run_id),
         )
 
     def amend(self, run_id: str, change: Change) -> None:

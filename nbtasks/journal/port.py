@@ -84,6 +84,7 @@ class Opened:
         logs: How often the body has logged a (level, message, data) already.
         fresh: Whether the run is new.
         codes: What is recorded of the functions of its tasks, by their fingerprints.
+        displayed: The tasks of which it is recorded what they displayed.
         only: Whether its tasks are only answered from what is recorded, and none runs.
     """
 
@@ -93,6 +94,7 @@ class Opened:
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
     codes: dict[str, str] = field(default_factory=dict)
+    displayed: Collection[str] = ()
     only: bool = False
 
 

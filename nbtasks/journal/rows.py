@@ -7,7 +7,7 @@ from typing import Any
 from nbtasks.journal.port import Claim, TaskTuple
 from nbtasks.model import RunRow, columns, row_type
 
-__all__ = ["claimed", "codes", "found", "running", "runs", "tasks"]
+__all__ = ["claimed", "codes", "displayed", "found", "running", "runs", "tasks"]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
@@ -51,6 +51,12 @@ def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
         [run_id],
     ).fetchall()
     return rows
+
+
+def displayed(con: Any, run_id: str) -> list[str]:
+    """The tasks of a run that displayed something."""
+    query = "select distinct path from display where run_id = $1"
+    return [row[0] for row in con.execute(query, [run_id]).fetchall()]
 
 
 def codes(con: Any, run: RunRow) -> dict[str, str]:

@@ -153,6 +153,16 @@ create table if not exists log (
     data varchar
 );
 
+-- What tasks displayed, attempt by attempt.
+create table if not exists display (
+    run_id varchar not null,
+    path varchar not null,
+    attempt integer not null,        -- among all of the task, from 1
+    shown_us bigint not null,
+    output varchar,                  -- JSON: data by MIME type, and what is said of it
+    blob varchar
+);
+
 -- What tasks that wait were told from outside.
 create table if not exists answer (
     run_id varchar not null,

@@ -44,8 +44,8 @@ __all__ = [
 #: NB. Increment when a reader of the old format would misread the new one.
 FORMAT = 2
 KINDS = (
-    "run", "task", "attempt", "log", "code", "edit", "reuse", "answer", "wake", "status", "event",
-    "listener", "entry",
+    "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
+    "event", "listener", "entry",
 )  # fmt: skip
 _CRC_DIGITS = 8
 #: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as

@@ -17,10 +17,11 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks import clock, history, kit, loops, tracebacks
+from nbtasks import clock, displays, history, kit, loops, tracebacks
 from nbtasks.model import RunRow, Status
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
+from nbtasks.notebook.screen import NotebookScreen
 from nbtasks.run import Run
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class _Extension:
         shell.ast_transformers.append(self._wrapper)
         self._add_entry()
         kit.kit.cells = self.execute_again
+        displays.use_screen(NotebookScreen())
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
         """Executes the recorded cell of a run, for a claim and with a payload."""
@@ -86,6 +88,7 @@ class _Extension:
         shell = self._shell
         if kit.kit.cells == self.execute_again:
             kit.kit.cells = None
+            displays.use_screen(None)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
             shell.input_transformers_cleanup.remove(to_call)

@@ -297,3 +297,36 @@ def test_a_mistake_is_one_line_in_the_cell(kernel: Kernel) -> None:
 
         assert len(shown.splitlines()) == 1
         assert ": " in shown
+
+
+SHOW = """
+import pandas as pd
+import nbtasks as nb
+%load_ext nbtasks
+def show():
+    print("a line")
+    nb.current_task().display(pd.DataFrame({"carrier": ["AA"]}))
+    return 1
+"""
+CELL = """%%job shows --no-tree
+io.run_task("show", show)
+print(nb.logs().message.tolist())
+"""
+
+
+def test_what_a_task_prints_and_displays_shows_and_a_new_kernel_shows_the_display_again(tmp_path):
+    texts, shown = [], []
+    for _ in range(2):
+        with Kernel(tmp_path) as kernel:
+            kernel.run(SHOW)
+            execution = kernel.run(CELL)
+            assert execution.status == "ok", execution.error
+            texts.append(execution.text)
+            shown.append([o["data"] for o in execution.outputs if o["type"] == "display_data"])
+            kernel.kill()
+
+    assert texts == ["a line\n['a line']\n", "['a line']\n"]
+    (table,), (caption, again) = shown
+    assert "<table" in table["text/html"]
+    assert again == table
+    assert caption["text/plain"].startswith("show: reused, as recorded 20")

@@ -1,0 +1,118 @@
+"""What tasks display: shown at once, recorded, and shown again where they are reused."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from nbtasks import clock, keys
+from nbtasks.model import DisplayRow, RunRow, TaskRow
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal
+
+__all__ = ["Displays", "Output", "Screen", "displaying", "use_screen"]
+
+#: Whether it is something displayed that is written to stdout: no task has printed that.
+displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
+
+#: Data by MIME type, and what is said of it beside.
+Output = tuple[dict[str, Any], dict[str, Any]]
+#: Larger ones are kept in a file of their own.
+_INLINE_BYTES = 1 << 20
+
+
+class Screen(Protocol):
+    """Where things are displayed."""
+
+    def draw(self, value: Any) -> Output:
+        """Displays a value, and gives what can be recorded of that."""
+
+    def publish(self, output: Output) -> None:
+        """Displays what was recorded."""
+
+
+class _Terminal:
+    """Shows everything as text."""
+
+    def draw(self, value: Any) -> Output:
+        output: Output = {"text/plain": repr(value)}, {}
+        self.publish(output)
+        return output
+
+    def publish(self, output: Output) -> None:
+        print(output[0].get("text/plain", ""))  # noqa: T201 - as a display does
+
+
+_screen: Screen = _Terminal()
+
+
+def use_screen(screen: Screen | None) -> None:
+    """Displays there from now on; with None as text."""
+    global _screen  # noqa: PLW0603 - a process has one
+    _screen = screen or _Terminal()
+
+
+class Displays:
+    """What the tasks of one run have displayed.
+
+    Args:
+        journal: Where it is recorded.
+        run: The run.
+        paths: The tasks of which something is recorded.
+    """
+
+    def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
+        self._journal = journal
+        self._run = run
+        self._paths = {above for path in paths for above in (path, *keys.parents(path))}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._paths
+
+    def show(self, row: TaskRow, value: Any) -> None:
+        """Displays a value for a task that runs."""
+        token = displaying.set(True)
+        try:
+            output = _screen.draw(value)
+        finally:
+            displaying.reset(token)
+        text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
+        blob = self._journal.put_blob(text) if len(text) > _INLINE_BYTES else None
+        shown = None if blob else text.decode()
+        now = clock.micros()
+        self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, shown, blob))
+
+    def again(self, path: str) -> None:
+        """Displays again what a task, and those below it, displayed in their latest attempts."""
+        found: list[DisplayRow] = [
+            row
+            for row in self._journal.find("display", run_id=self._run.run_id)
+            if row.path == path or row.path.startswith(f"{path}/")
+        ]
+        latest: dict[str, int] = {}
+        for row in found:
+            latest[row.path] = max(row.attempt, latest.get(row.path, 0))
+        token = displaying.set(True)
+        try:
+            for row in sorted(found, key=lambda row: row.shown_us):
+                if row.attempt == latest[row.path]:
+                    _screen.publish(_caption(row))
+                    _screen.publish(self._output(row))
+        finally:
+            displaying.reset(token)
+
+    def _output(self, row: DisplayRow) -> Output:
+        text = row.output if row.blob is None else self._journal.get_blob(row.blob)
+        data, about = orjson.loads(text or b"[{}, {}]")
+        return data, about
+
+
+def _caption(row: DisplayRow) -> Output:
+    when = clock.at(row.shown_us).astimezone()
+    text = f"{keys.display(row.path)}: reused, as recorded {when:%Y-%m-%d %H:%M:%S}"
+    return {"text/plain": text, "text/html": f"<small>{html.escape(text)}</small>"}, {}
