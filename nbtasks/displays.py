@@ -69,6 +69,7 @@ class Displays:
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
         self._journal = journal
         self._run = run
+        self._recorded: list[DisplayRow] | None = None
         self._paths = {above for path in paths for above in (path, *keys.parents(path))}
 
     def __contains__(self, path: str) -> bool:
@@ -89,22 +90,25 @@ class Displays:
 
     def again(self, path: str) -> None:
         """Displays again what a task, and those below it, displayed in their latest attempts."""
-        found: list[DisplayRow] = [
-            row
-            for row in self._journal.find("display", run_id=self._run.run_id)
-            if row.path == path or row.path.startswith(f"{path}/")
-        ]
-        latest: dict[str, int] = {}
-        for row in found:
-            latest[row.path] = max(row.attempt, latest.get(row.path, 0))
         token = displaying.set(True)
         try:
-            for row in sorted(found, key=lambda row: row.shown_us):
-                if row.attempt == latest[row.path]:
+            for row in self._latest():
+                if row.path == path or row.path.startswith(f"{path}/"):
                     _screen.publish(_caption(row))
                     _screen.publish(self._output(row))
         finally:
             displaying.reset(token)
+
+    def _latest(self) -> list[DisplayRow]:
+        """What the latest attempts displayed before this execution, in the order of time."""
+        if self._recorded is None:
+            found = self._journal.find("display", run_id=self._run.run_id)
+            latest: dict[str, int] = {}
+            for row in found:
+                latest[row.path] = max(row.attempt, latest.get(row.path, 0))
+            kept = [row for row in found if row.attempt == latest[row.path]]
+            self._recorded = sorted(kept, key=lambda row: row.shown_us)
+        return self._recorded
 
     def _output(self, row: DisplayRow) -> Output:
         text = row.output if row.blob is None else self._journal.get_blob(row.blob)

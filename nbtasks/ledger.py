@@ -284,7 +284,9 @@ class Ledger:
 
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Records a line. The body runs again from the top, so there what is recorded already
-        is not written twice."""
+        is not written twice. What comes late is dropped, as of `put`."""
+        if self._closed or (task is not None and self.orphans and not self.owns(task)):
+            return
         text = params.log_data(data)
         if task is None and (left := self._logged.get((level, message, text), 0)):
             self._logged[level, message, text] = left - 1

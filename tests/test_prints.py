@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io as streams
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -174,3 +175,27 @@ def test_the_stream_of_a_task_is_otherwise_the_one_that_was_there(capsys):
     assert run.output == (sys.stdout.isatty(), sys.stdout.encoding)
     assert [line for _, line in lines(run)] == ["a", "b"]
     assert capsys.readouterr().out == "a\nb\n"
+
+
+def test_what_a_thread_prints_that_outlives_the_execution_is_dropped(capsys):
+    stopped, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        task = nb.current_task()
+        stopped.wait(10)
+        task.log("too late")
+        print("too late")
+        ended.set()
+
+    @nb.job("late")
+    async def body(io: nb.AsyncIO) -> None:
+        io_task = asyncio.ensure_future(io.run_task("slow", slow))
+        await asyncio.sleep(0.05)
+        io_task.cancel()
+
+    run = body.run()
+    stopped.set()
+
+    assert ended.wait(10)
+    assert run.logs().empty
+    assert capsys.readouterr().out == "too late\n"
