@@ -41,7 +41,12 @@ class Face:
         raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
 
     def _call(
-        self, key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], policy: Policy
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        policy: Policy,
+        depth: int = 2,
     ) -> Effects:
         if not callable(fn):
             raise TypeError(
@@ -49,7 +54,7 @@ class Face:
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
         scope = self._execution.scope()
-        call = Call(scope.numbered(key), fn, args, sites.here(2), policy)
+        call = Call(scope.numbered(key), fn, args, sites.here(depth), policy)
         return self._execution.task(call, scope)
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:

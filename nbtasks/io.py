@@ -18,13 +18,14 @@ from nbtasks.face import AsyncFace, Face
 from nbtasks.fanout import AsyncMap, SyncMap
 from nbtasks.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
+from nbtasks.store import AsyncStores, SyncStores
 
 __all__ = ["AsyncIO", "SyncIO"]
 
 T = TypeVar("T")
 
 
-class SyncIO(SyncMap, SyncDraws, Face):
+class SyncIO(SyncMap, SyncDraws, SyncStores, Face):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -128,7 +129,7 @@ class SyncIO(SyncMap, SyncDraws, Face):
         self._drive(self._yield(key))
 
 
-class AsyncIO(AsyncMap, AsyncDraws, AsyncFace):
+class AsyncIO(AsyncMap, AsyncDraws, AsyncStores, AsyncFace):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python

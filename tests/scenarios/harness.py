@@ -155,6 +155,14 @@ class Awaited:
     def yield_(self, key: Any) -> Any:
         return self._answer(None, self._io.yield_, key)
 
+    @property
+    def store(self) -> Any:
+        return self._io.store
+
+    async def stored(self, call: Any, *args: Any) -> Any:
+        """What a call of `store` gives."""
+        return await self._answer(None, call, *args)
+
     def random(self, key: Any, **options: Any) -> Any:
         return self._answer(None, self._io.random, key, **options)
 

@@ -308,12 +308,17 @@ def draws(io: nb.SyncIO) -> None:
     assert_type(io.random("share", min=1, max=2), float)
     assert_type(io.now("began"), datetime)
     assert_type(io.uuid("order"), UUID)
+    assert_type(io.store.job.has("known", "user"), bool)
+    assert_type(io.store.env.delete("forget", "user"), bool)
+    assert_type(io.store.run.get("read", "user"), Any)
 
 
 async def drawn(io: nb.AsyncIO) -> None:
     assert_type(await io.random("share", round=True), float)
     assert_type(await io.now("began"), datetime)
     assert_type(await io.uuid("order"), UUID)
+    assert_type(await io.store.job.has("known", "user"), bool)
+    assert_type(await io.store.run.set("write", "user", 1), None)
 
 
 TIMEOUT: type[TimeoutError] = nb.WaitTimeout

@@ -1,0 +1,222 @@
+"""Values that are kept by name, beyond a task: for the run, for all runs of its job, for all."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from nbtasks import clock, codec, keys
+from nbtasks.driver import needs_loop
+from nbtasks.errors import InvalidKeyError
+from nbtasks.face import AsyncFace, Face
+from nbtasks.journal.port import Find, Journal
+from nbtasks.model import EntryRow, Row
+from nbtasks.options import Policy, TaskOptions
+
+__all__ = ["AsyncShelf", "AsyncStore", "AsyncStores", "Shelf", "Store", "SyncStores"]
+
+
+class _Entries:
+    """The values of one scope, in the journal.
+
+    Args:
+        journal: It.
+        scope: `env`, `job:<id>` or `run:<id>`.
+    """
+
+    def __init__(self, journal: Journal, scope: str) -> None:
+        self._journal = journal
+        self._scope = scope
+
+    def get(self, name: str) -> Any:
+        entry = self._find(self._journal.find, name)
+        if entry is None or entry.value_kind is None:
+            return None
+        if entry.blob is not None:
+            return codec.decode_blob(
+                entry.value_kind, entry.value, self._journal.get_blob(entry.blob)
+            )
+        return codec.decode(entry.value_kind, entry.value)
+
+    def has(self, name: str) -> bool:
+        entry = self._find(self._journal.find, name)
+        return entry is not None and entry.value_kind is not None
+
+    def set(self, name: str, value: Any) -> None:
+        encoded = codec.encode(value)
+        blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
+        self._put(name, encoded.text, encoded.kind, blob)
+
+    def delete(self, name: str) -> bool:
+        return self._put(name, None, None, None)
+
+    def _put(self, name: str, text: str | None, kind: str | None, blob: str | None) -> bool:
+        """Puts a value in the place of the one that is there, and says whether there was one."""
+        there = False
+
+        def deal(find: Find) -> Iterable[Row]:
+            nonlocal there
+            entry = self._find(find, name)
+            there = entry is not None and entry.value_kind is not None
+            if kind is not None or there:
+                later = 0 if entry is None else entry.changed_us + 1
+                now = max(clock.micros(), later)
+                yield EntryRow(self._scope, name, now, text, kind, blob)
+
+        self._journal.transact(deal)
+        return there
+
+    def _find(self, find: Find, name: str) -> EntryRow | None:
+        found: list[EntryRow] = find("entry", scope=self._scope, key=name)
+        return found[0] if found else None
+
+
+class _Shelf:
+    """The calls of one scope, as tasks of an io."""
+
+    def __init__(self, io: Face, scope: str) -> None:
+        self._io = io
+        self._scope = scope
+        self._entries = _Entries(io._execution.journal, scope)  # noqa: SLF001 - a part of that io
+
+    def _task(self, verb: str, key: keys.Key, name: object, *value: Any) -> Any:
+        if not isinstance(name, str) or not name:
+            raise InvalidKeyError(
+                f"io.store: {name!r} is no name of a value, which is a non-empty string. The first "
+                "argument is the key of the task, the second the name."
+            )
+        params = {"scope": self._scope.partition(":")[0], "name": name}
+        options = TaskOptions(inline=True, on_change="ignore", params=params, icon="database")
+        fn, policy, io = getattr(self._entries, verb), Policy(options=options), self._io
+        return io._drive(io._call(key, fn, (name, *value), policy, depth=3))  # noqa: SLF001 - a part of that io
+
+    def __repr__(self) -> str:
+        return f"<io.store of {self._scope}>"
+
+
+class Shelf(_Shelf):
+    """The values of one scope, by calls that block. Each call is a task."""
+
+    def get(self, key: keys.Key, name: str) -> Any:
+        """The value of a name; None if there is none. A replay gives what was read first.
+
+        Args:
+            key: The task's key, as in `run_task`.
+            name: What the value is kept by: any string.
+        """
+        return self._task("get", key, name)
+
+    def set(self, key: keys.Key, name: str, value: Any) -> None:
+        """Keeps a value, in the place of an earlier one, once in the life of the run.
+
+        Args:
+            key: As of `get`.
+            name: As there.
+            value: Anything that a task may return.
+
+        Raises:
+            TaskFailed: No journal can hold the value.
+        """
+        self._task("set", key, name, value)
+
+    def has(self, key: keys.Key, name: str) -> bool:
+        """Whether there is a value of a name.
+
+        Args:
+            key: As of `get`.
+            name: As there.
+        """
+        return bool(self._task("has", key, name))
+
+    def delete(self, key: keys.Key, name: str) -> bool:
+        """Forgets the value of a name, and says whether there was one.
+
+        Args:
+            key: As of `get`.
+            name: As there.
+        """
+        return bool(self._task("delete", key, name))
+
+
+class AsyncShelf(_Shelf):
+    """The values of one scope, by calls that are awaited."""
+
+    def get(self, key: keys.Key, name: str) -> Coroutine[Any, Any, Any]:
+        """As `Shelf.get`, awaited."""
+        return self._awaited("get", key, name)
+
+    def set(self, key: keys.Key, name: str, value: Any) -> Coroutine[Any, Any, None]:
+        """As `Shelf.set`, awaited."""
+        return self._awaited("set", key, name, value)
+
+    def has(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
+        """As `Shelf.has`, awaited."""
+        return self._awaited("has", key, name)
+
+    def delete(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
+        """As `Shelf.delete`, awaited."""
+        return self._awaited("delete", key, name)
+
+    def _awaited(self, verb: str, *args: Any) -> Coroutine[Any, Any, Any]:
+        needs_loop("store")
+        awaited: Coroutine[Any, Any, Any] = self._task(verb, *args)
+        return awaited
+
+
+class Store:
+    """`io.store`: values by name, which outlive the task that put them there.
+
+    Attributes:
+        run: Those of this run.
+        job: Those that all runs of the job share.
+        env: Those that all jobs of the home share.
+    """
+
+    def __init__(self, io: Face) -> None:
+        self.run, self.job, self.env = (Shelf(io, scope) for scope in _scopes(io))
+
+
+class AsyncStore:
+    """As `Store`, with calls that are awaited."""
+
+    def __init__(self, io: AsyncFace) -> None:
+        self.run, self.job, self.env = (AsyncShelf(io, scope) for scope in _scopes(io))
+
+
+def _scopes(io: Face) -> tuple[str, str, str]:
+    run = io._execution.run  # noqa: SLF001 - a part of that io
+    return f"run:{run.run_id}", f"job:{run.job}", "env"
+
+
+class SyncStores(Face):
+    """`io.store` of the io that blocks."""
+
+    @property
+    def store(self) -> Store:
+        """Values by name: `io.store.run`, `io.store.job` and `io.store.env`, each with `get`,
+        `set`, `has` and `delete`. Each call is a task: the key first, then the name.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("store-example")
+        def body(io: nb.SyncIO) -> int:
+            seen = io.store.job.get("seen before", "seen") or 0
+            io.store.job.set("count", "seen", seen + 1)
+            return seen + 1
+
+
+        assert [body.run(key=day).output for day in ("mon", "tue", "tue")] == [1, 2, 2]
+        ```
+        """
+        return Store(self)
+
+
+class AsyncStores(AsyncFace):
+    """`io.store` of the io that is awaited."""
+
+    @property
+    def store(self) -> AsyncStore:
+        """As `SyncIO.store`, with calls that are awaited."""
+        return AsyncStore(self)
