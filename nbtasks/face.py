@@ -86,6 +86,10 @@ class Face:
         scope = self._execution.scope()
         return self._execution.waits.yield_(scope.numbered(key), sites.here(2), scope)
 
+    def _path(self, key: keys.Key) -> str:
+        """The path of the task that a call with this key is of."""
+        return keys.join(self._execution.scope().path, key)
+
     def _drive(self, effects: Effects) -> Any:
         """Carries a call out by blocking."""
         return drive(effects, self._execution.journal)

@@ -18,6 +18,7 @@ from nbtasks.face import AsyncFace, Face
 from nbtasks.fanout import AsyncMap, SyncMap
 from nbtasks.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
+from nbtasks.status import AsyncStatuses, SyncStatuses
 from nbtasks.store import AsyncStores, SyncStores
 
 __all__ = ["AsyncIO", "SyncIO"]
@@ -25,7 +26,7 @@ __all__ = ["AsyncIO", "SyncIO"]
 T = TypeVar("T")
 
 
-class SyncIO(SyncMap, SyncDraws, SyncStores, Face):
+class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, Face):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -129,7 +130,7 @@ class SyncIO(SyncMap, SyncDraws, SyncStores, Face):
         self._drive(self._yield(key))
 
 
-class AsyncIO(AsyncMap, AsyncDraws, AsyncStores, AsyncFace):
+class AsyncIO(AsyncMap, AsyncDraws, AsyncStatuses, AsyncStores, AsyncFace):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python

@@ -389,6 +389,8 @@ select
     state,
     data
 from status
+-- one that was told twice, since its process died in between, counts once
+qualify row_number() over (partition by run_id, status, number order by changed_us desc) = 1
 order by run_id, status, number;
 
 create or replace view edits as

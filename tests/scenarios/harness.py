@@ -155,13 +155,16 @@ class Awaited:
     def yield_(self, key: Any) -> Any:
         return self._answer(None, self._io.yield_, key)
 
+    def create_status(self, key: Any, *args: Any) -> Any:
+        return self._answer(None, self._io.create_status, key, *args)
+
     @property
     def store(self) -> Any:
         return self._io.store
 
-    async def stored(self, call: Any, *args: Any) -> Any:
-        """What a call of `store` gives."""
-        return await self._answer(None, call, *args)
+    async def stored(self, call: Any, *args: Any, **options: Any) -> Any:
+        """What a call of `store`, or of a status, gives."""
+        return await self._answer(None, call, *args, **options)
 
     def random(self, key: Any, **options: Any) -> Any:
         return self._answer(None, self._io.random, key, **options)

@@ -308,6 +308,8 @@ def draws(io: nb.SyncIO) -> None:
     assert_type(io.random("share", min=1, max=2), float)
     assert_type(io.now("began"), datetime)
     assert_type(io.uuid("order"), UUID)
+    io.create_status("import", "Importing", "loading").update("done", state="success")
+    assert_type(io.create_status("status", "Importing").now.label, str)
     assert_type(io.store.job.has("known", "user"), bool)
     assert_type(io.store.env.delete("forget", "user"), bool)
     assert_type(io.store.run.get("read", "user"), Any)
@@ -317,6 +319,8 @@ async def drawn(io: nb.AsyncIO) -> None:
     assert_type(await io.random("share", round=True), float)
     assert_type(await io.now("began"), datetime)
     assert_type(await io.uuid("order"), UUID)
+    status = await io.create_status("import", "Importing", "loading")
+    assert_type(await status.update("done", data={"rows": 3}), None)
     assert_type(await io.store.job.has("known", "user"), bool)
     assert_type(await io.store.run.set("write", "user", 1), None)
 
