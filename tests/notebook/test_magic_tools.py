@@ -219,7 +219,8 @@ def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., T
     for line in ("%%job delays", "import time", "def nap():"):
         one.type(line)
         one.wait_for(r"\.\.\.: ")
-    one.type("    print('be' + 'gun'); time.sleep(60)")
+    # in slices: Python may miss a signal that comes as it is about to sleep
+    one.type("    print('be' + 'gun'); [time.sleep(0.1) for _ in range(600)]")
     one.wait_for(r"\.\.\.: ")
     one.type("io.run_task('nap', nap)", blanks=2)
     one.wait_for("begun")
