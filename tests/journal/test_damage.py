@@ -294,14 +294,14 @@ def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
     journal = open_home()
     for key in "abc":
         rows.finished(journal, key, tasks=20)
+    assert journal._duck.fold_now(5.0, settle_above=0)  # else DuckDB's log holds most of it
     journal.close()
     if ours == "something to fold":
         python(
             "journal = HomeJournal(HOME)\njournal.claim(claim())\njournal.flush()\nos._exit(0)"
         ).end()
     file = home / "journal.duckdb"
-    if place + 100 >= file.stat().st_size:
-        pytest.skip("DuckDB's file has no such block")
+    assert place + 100 < file.stat().st_size, "DuckDB's file has no such block"
     flip(file, place + 100)
 
     for use in (
