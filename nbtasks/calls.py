@@ -137,7 +137,6 @@ class Awaited:
         awaits: What it waits for, as JSON: those who bring it look here.
         look: Given the task's row, what has come, in a tuple; None if nothing has.
         timed_out: What the error says if nothing comes.
-        begun: What is done, given the row, once it is durable that it waits.
         icon: A name to show with it.
     """
 
@@ -148,7 +147,6 @@ class Awaited:
     awaits: str
     look: Callable[[TaskRow], tuple[Any] | None]
     timed_out: str
-    begun: Callable[[TaskRow], Effects] | None = None
     icon: str | None = None
 
 

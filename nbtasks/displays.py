@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from nbtasks import clock, keys
+from nbtasks import clock, codec, keys
 from nbtasks.model import DisplayRow, RunRow, TaskRow
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
 
 #: Data by MIME type, and what is said of it beside.
 Output = tuple[dict[str, Any], dict[str, Any]]
-#: Larger ones are kept in a file of their own.
-_INLINE_BYTES = 1 << 20
 
 
 class Screen(Protocol):
@@ -64,16 +62,16 @@ class Displays:
         journal: Where it is recorded.
         run: The run.
         paths: The tasks of which something is recorded.
+
+    Attributes:
+        known: Those, and the tasks above them: of these there is something to show `again`.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
         self._journal = journal
         self._run = run
         self._recorded: list[DisplayRow] | None = None
-        self._paths = {above for path in paths for above in (path, *keys.parents(path))}
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._paths
+        self.known = {above for path in paths for above in (path, *keys.parents(path))}
 
     def show(self, row: TaskRow, value: Any) -> None:
         """Displays a value for a task that runs."""
@@ -83,7 +81,7 @@ class Displays:
         finally:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
-        blob = self._journal.put_blob(text) if len(text) > _INLINE_BYTES else None
+        blob = self._journal.put_blob(text) if len(text) > codec.INLINE_BYTES else None
         shown = None if blob else text.decode()
         now = clock.micros()
         self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, shown, blob))

@@ -12,7 +12,6 @@ from nbtasks import clock, keys
 from nbtasks.calls import current
 from nbtasks.driver import needs_loop
 from nbtasks.face import AsyncFace, Face
-from nbtasks.options import Policy, TaskOptions
 from nbtasks.place import CurrentTask
 
 if TYPE_CHECKING:
@@ -21,20 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDraws", "SyncDraws"]
 
 
-def _policy(icon: str, **params: Any) -> Policy:
-    # What is recorded counts, whatever the bounds are now.
-    options = TaskOptions(inline=True, on_change="ignore", params=params or None, icon=icon)
-    return Policy(options=options)
-
-
-_NOW, _UUID = _policy("clock"), _policy("id")
-
-
 def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a task is called
     least, most = (math.ceil(low), math.floor(high)) if whole else (low, high)
     if low > high or least > most:
         numbers = "no whole number is between them" if low <= high else "min is above max"
-        raise ValueError(f"io.random: min={low:g}, max={high:g}: {numbers}.")
+        raise ValueError(f"io.random: min={low:g}, max={high:g}: {numbers}. Give other bounds.")
     if low == high:
         _warn(f"io.random: min and max are both {low:g}, so there is nothing to choose.")
     elif (least, most) != (low, high):
@@ -89,8 +79,8 @@ class SyncDraws(Face):
         assert body.run().output == [share, die]
         ```
         """
-        policy = _policy("dice", min=min, max=max, round=round)
-        number: float = self._drive(self._call(key, _draw, (min, max, round), policy))
+        bounds = {"min": min, "max": max, "round": round}
+        number: float = self._drive(self._own(key, _draw, (min, max, round), "dice", bounds))
         return number
 
     def now(self, key: keys.Key) -> datetime:
@@ -111,7 +101,7 @@ class SyncDraws(Face):
         assert body.run().output == body.run().output  # also after midnight
         ```
         """
-        instant: datetime = self._drive(self._call(key, _now, (), _NOW))
+        instant: datetime = self._drive(self._own(key, _now, (), "clock"))
         return instant
 
     def uuid(self, key: keys.Key) -> UUID:
@@ -132,7 +122,7 @@ class SyncDraws(Face):
         assert body.run().output == body.run().output
         ```
         """
-        made: UUID = self._drive(self._call(key, clock.new_uuid, (), _UUID))
+        made: UUID = self._drive(self._own(key, clock.new_uuid, (), "id"))
         return made
 
 
@@ -149,15 +139,15 @@ class AsyncDraws(AsyncFace):
     ) -> Coroutine[Any, Any, float]:
         """As `SyncIO.random`, awaited."""
         needs_loop("random")
-        policy = _policy("dice", min=min, max=max, round=round)
-        return self._drive(self._call(key, _draw, (min, max, round), policy))
+        bounds = {"min": min, "max": max, "round": round}
+        return self._drive(self._own(key, _draw, (min, max, round), "dice", bounds))
 
     def now(self, key: keys.Key) -> Coroutine[Any, Any, datetime]:
         """As `SyncIO.now`, awaited."""
         needs_loop("now")
-        return self._drive(self._call(key, _now, (), _NOW))
+        return self._drive(self._own(key, _now, (), "clock"))
 
     def uuid(self, key: keys.Key) -> Coroutine[Any, Any, UUID]:
         """As `SyncIO.uuid`, awaited."""
         needs_loop("uuid")
-        return self._drive(self._call(key, clock.new_uuid, (), _UUID))
+        return self._drive(self._own(key, clock.new_uuid, (), "id"))

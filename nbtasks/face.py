@@ -5,7 +5,7 @@ The calls themselves are in `io`, and in the modules that add some to both faces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from nbtasks.calls import Call, Effects, Wait
 from nbtasks.driver import GroupCommit, drive, drive_async
 from nbtasks.engine import Execution
 from nbtasks.logger import Logger
-from nbtasks.options import Duration, Policy
+from nbtasks.options import Duration, Policy, TaskOptions
 
 __all__ = ["AsyncFace", "Face"]
 
@@ -85,6 +85,20 @@ class Face:
     def _yield(self, key: keys.Key) -> Effects:
         scope = self._execution.scope()
         return self._execution.waits.yield_(scope.numbered(key), sites.here(2), scope)
+
+    def _own(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        icon: str,
+        params: Mapping[str, Any] | None = None,
+        depth: int = 3,
+    ) -> Effects:
+        """A call that makes a task of a function of io's own. What is recorded counts, whatever
+        it is called with by now."""
+        options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
+        return self._call(key, fn, args, Policy(options=options), depth)
 
     def _path(self, key: keys.Key) -> str:
         """The path of the task that a call with this key is of."""

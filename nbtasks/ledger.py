@@ -122,7 +122,7 @@ class Ledger:
             self._answered.add(path)
             self._reused.append(path)
             self.revision += 1
-            if path in self.displays:
+            if path in self.displays.known:
                 self.displays.again(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
 
@@ -319,7 +319,7 @@ class Ledger:
             self._answered.add(row.path)
             self._reused.append(row.path)
             self.revision += 1
-            if row.path in self.displays:
+            if row.path in self.displays.known:
                 self.displays.again(row.path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:

@@ -25,7 +25,6 @@ __all__ = [
     "EntryRow",
     "EventRow",
     "Failure",
-    "ListenerRow",
     "LogRow",
     "ReuseRow",
     "Row",
@@ -302,20 +301,6 @@ class EventRow:
 
 
 @dataclass(slots=True)
-class ListenerRow:
-    """A job that a worker runs when its trigger fires."""
-
-    kind: ClassVar[str] = "listener"
-
-    job: str
-    changed_us: int
-    name: str
-    version: str
-    trigger: str | None  # JSON; None where it listens no more
-    next_us: int | None = None  # of a schedule, the next tick
-
-
-@dataclass(slots=True)
 class EntryRow:
     """A value that was stored by name."""
 
@@ -337,11 +322,11 @@ class Row(Protocol):
 
 _ROWS: tuple[type[Any], ...] = (
     RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
-    StatusRow, EventRow, ListenerRow, EntryRow,
+    StatusRow, EventRow, EntryRow,
 )  # fmt: skip
 #: The rows of other kinds stay, each of them; of these the one that was changed last, by its key.
 KEYS: dict[str, tuple[str, ...]] = {
-    "event": ("event_id",), "listener": ("job",), "entry": ("scope", "key"),
+    "event": ("event_id",), "entry": ("scope", "key"),
 }  # fmt: skip
 _TYPES = {row.kind: row for row in _ROWS}
 _COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}

@@ -11,7 +11,6 @@ from nbtasks.driver import needs_loop
 from nbtasks.errors import InvalidOptionError
 from nbtasks.face import AsyncFace, Face
 from nbtasks.model import StatusRow
-from nbtasks.options import Policy, TaskOptions
 
 __all__ = ["AsyncRunStatus", "AsyncStatuses", "RunStatus", "Snapshot", "SyncStatuses"]
 
@@ -54,11 +53,8 @@ class _Status:
     def _task(self, key: keys.Key, wanted: Snapshot) -> Any:
         """The next snapshot, as a task that records it; to be awaited if io is."""
         _check(wanted)
-        policy = Policy(
-            options=TaskOptions(inline=True, on_change="ignore", params=asdict(wanted), icon="bell")
-        )
-        number, io = len(self._snapshots) + 1, self._io
-        return io._drive(io._call(key, self._put, (wanted, number), policy, depth=3))  # noqa: SLF001 - a part of that io
+        args, io = (wanted, len(self._snapshots) + 1), self._io
+        return io._drive(io._own(key, self._put, args, "bell", asdict(wanted), depth=4))  # noqa: SLF001 - a part of that io
 
     def _put(self, wanted: Snapshot, number: int) -> Snapshot:
         execution = self._io._execution  # noqa: SLF001 - as above
@@ -76,7 +72,8 @@ class _Status:
         changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
             raise InvalidOptionError(
-                f"status {self._id!r}: update(key, ...) changes label=, state= or data=."
+                f"status {self._id!r}: update(key, ...) was given nothing to change: give it "
+                "label=, state= or data=."
             )
         return replace(self.now, **changes)  # type: ignore[arg-type]  # they are its fields
 

@@ -11,7 +11,6 @@ from nbtasks.errors import InvalidKeyError
 from nbtasks.face import AsyncFace, Face
 from nbtasks.journal.port import Find, Journal
 from nbtasks.model import EntryRow, Row
-from nbtasks.options import Policy, TaskOptions
 
 __all__ = ["AsyncShelf", "AsyncStore", "AsyncStores", "Shelf", "Store", "SyncStores"]
 
@@ -86,9 +85,10 @@ class _Shelf:
                 "argument is the key of the task, the second the name."
             )
         params = {"scope": self._scope.partition(":")[0], "name": name}
-        options = TaskOptions(inline=True, on_change="ignore", params=params, icon="database")
-        fn, policy, io = getattr(self._entries, verb), Policy(options=options), self._io
-        return io._drive(io._call(key, fn, (name, *value), policy, depth=3))  # noqa: SLF001 - a part of that io
+        fn, io = getattr(self._entries, verb), self._io
+        if isinstance(io, AsyncFace):
+            needs_loop("store")
+        return io._drive(io._own(key, fn, (name, *value), "database", params, depth=4))  # noqa: SLF001 - a part of that io
 
     def __repr__(self) -> str:
         return f"<io.store of {self._scope}>"
@@ -143,23 +143,22 @@ class AsyncShelf(_Shelf):
 
     def get(self, key: keys.Key, name: str) -> Coroutine[Any, Any, Any]:
         """As `Shelf.get`, awaited."""
-        return self._awaited("get", key, name)
+        awaited: Coroutine[Any, Any, Any] = self._task("get", key, name)
+        return awaited
 
     def set(self, key: keys.Key, name: str, value: Any) -> Coroutine[Any, Any, None]:
         """As `Shelf.set`, awaited."""
-        return self._awaited("set", key, name, value)
+        awaited: Coroutine[Any, Any, None] = self._task("set", key, name, value)
+        return awaited
 
     def has(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
         """As `Shelf.has`, awaited."""
-        return self._awaited("has", key, name)
+        awaited: Coroutine[Any, Any, bool] = self._task("has", key, name)
+        return awaited
 
     def delete(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
         """As `Shelf.delete`, awaited."""
-        return self._awaited("delete", key, name)
-
-    def _awaited(self, verb: str, *args: Any) -> Coroutine[Any, Any, Any]:
-        needs_loop("store")
-        awaited: Coroutine[Any, Any, Any] = self._task(verb, *args)
+        awaited: Coroutine[Any, Any, bool] = self._task("delete", key, name)
         return awaited
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, failures, keys
-from nbtasks.calls import Awaited, Commit, Effects, Park, Scope, Sleep, Wait
+from nbtasks.calls import Awaited, Commit, Effect, Effects, Park, Scope, Sleep, Wait
 from nbtasks.errors import Suspended, WaitTimeout
 from nbtasks.model import Status, TaskRow
 from nbtasks.parking import Until
@@ -120,7 +120,7 @@ class Waits:
         return (of.answer(row, action),) if row is not None and action in ANSWERS else None
 
     def _listen(self, row: TaskRow, wait: Awaited) -> Effects:
-        """What comes to a row that waits, or None. Stopped meanwhile, it keeps its due time."""
+        """What comes to a row that waits, or None."""
         of, due_us = self._of, row.due_us
         assert due_us is not None  # noqa: S101 - it waits
         news = -1
@@ -133,20 +133,8 @@ class Waits:
             news = of.journal.news()  # first: what comes meanwhile is news still
             return wait.look(row)
 
-        try:
-            yield Commit()
-            if wait.begun is not None:
-                yield from wait.begun(row)
-            parks = self._is_too_long(due_us) and not self._in_once(row.path)
-            found = yield Until(heard, look, due_us, row.path, of.parking, parks)
-        except BaseException:
-            if not self.suspended:
-                row.status = Status.CANCELED
-                of.ledger.put(row)
-            of.journal.sync()
-            raise
-        of.refuse_given_up(row)
-        return found
+        parks = self._is_too_long(due_us) and not self._in_once(row.path)
+        return self._resting(row, Until(heard, look, due_us, row.path, of.parking, parks))
 
     def yield_(self, key: keys.Key, site: sites.Site, scope: Scope) -> Effects:
         """A task at which the execution ends, once."""
@@ -176,15 +164,18 @@ class Waits:
         return True
 
     def rest(self, row: TaskRow) -> Effects:
-        """Waits until the row is due. Stopped meanwhile, it keeps its due time."""
+        """Waits until the row is due."""
         of, due_us = self._of, row.due_us
         assert due_us is not None  # noqa: S101 - it waits
+        parks = self._is_too_long(due_us) and not self._in_once(row.path)
+        return self._resting(row, Park(due_us, of, row.path) if parks else Sleep(due_us, of))
+
+    def _resting(self, row: TaskRow, effect: Effect) -> Effects:
+        """What comes of what a row waits by. Stopped meanwhile, it keeps its due time."""
+        of = self._of
         try:
             yield Commit()
-            if self._is_too_long(due_us) and not self._in_once(row.path):
-                yield Park(due_us, of, row.path)
-            else:
-                yield Sleep(due_us, of)
+            answer = yield effect
         except BaseException:
             if not self.suspended:
                 row.status = Status.CANCELED
@@ -192,6 +183,7 @@ class Waits:
             of.journal.sync()
             raise
         of.refuse_given_up(row)
+        return answer
 
     def pause(self, path: str) -> Effects:
         """Starts no further task once the time of the execution is over."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import pytest
@@ -63,8 +62,21 @@ async def test_an_update_that_changes_nothing_is_a_mistake():
     @nb.job("nothing")
     async def body(io: nb.AsyncIO) -> Any:
         status = await io.create_status("import", "Importing")
-        with contextlib.suppress(nb.InvalidOptionError):
+        with pytest.raises(nb.InvalidOptionError, match="give it label="):
             await status.update("nothing")
         return status.history
 
     assert (await body.arun()).output == []
+
+
+async def test_a_key_that_is_used_twice_is_named_with_its_lines():
+    @nb.job("twice")
+    async def body(io: nb.AsyncIO) -> None:
+        status = await io.create_status("import", "Importing")
+        await status.update("import", label="Imported")
+
+    with pytest.raises(nb.DuplicateKeyError) as caught:
+        await body.arun()
+
+    assert 'io.create_status("import"' in str(caught.value)
+    assert 'status.update("import"' in str(caught.value)

@@ -105,14 +105,20 @@ def test_what_no_journal_can_hold_fails_its_task_and_leaves_what_was_there():
     assert body.run().output == 1
 
 
-def test_the_key_of_a_call_is_used_once_and_the_message_names_the_line():
+async def test_the_key_of_a_call_is_used_once_and_the_message_names_the_lines():
     @nb.job("twice")
-    def body(io: nb.SyncIO) -> None:
+    def blocking(io: nb.SyncIO) -> None:
         io.store.run.get("read", "a")
         io.store.run.get("read", "b")
 
-    with pytest.raises(nb.DuplicateKeyError) as caught:
-        body.run()
+    @nb.job("twice awaited")
+    async def awaiting(io: nb.AsyncIO) -> None:
+        await io.store.run.get("read", "a")
+        await io.store.run.get("read", "b")
 
-    assert 'io.store.run.get("read", "a")' in str(caught.value)
-    assert 'io.store.run.get("read", "b")' in str(caught.value)
+    for job in (blocking, awaiting):
+        with pytest.raises(nb.DuplicateKeyError) as caught:
+            await job.arun()
+
+        assert 'io.store.run.get("read", "a")' in str(caught.value)
+        assert 'io.store.run.get("read", "b")' in str(caught.value)

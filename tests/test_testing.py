@@ -22,8 +22,10 @@ import pytest
 import nbtasks as nb
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
+from nbtasks.model import EntryRow
 from nbtasks.testing import (
     Crash,
+    CrashingJournal,
     FakeClock,
     ReplayError,
     always_replay,
@@ -716,3 +718,17 @@ def test_the_fixtures_come_with_the_package() -> None:
     (entry,) = importlib.metadata.entry_points(group="pytest11", name="nbtasks")
 
     assert entry.value == "pytest_nbtasks"
+
+
+def test_a_crashed_journal_hands_nothing_over_by_a_transaction():
+    kept = MemoryJournal()
+    journal = CrashingJournal(kept, at=2)
+    journal.put(EntryRow("env", "lost", 1, "1", "json"))
+    for write in (
+        lambda: journal.put(EntryRow("env", "fatal", 1, "1", "json")),
+        lambda: journal.transact(lambda find: []),
+    ):
+        with pytest.raises(Crash):
+            write()
+
+    assert kept.find("entry") == []

@@ -57,8 +57,6 @@ from nbtasks.errors.job import (
     NotRecordedError,
     RunBusyError,
     RunEndedError,
-    TaskFailed,
-    WaitTimeout,
     WrongFaceError,
 )
 from nbtasks.errors.journal import (
@@ -73,6 +71,7 @@ from nbtasks.errors.journal import (
 )
 from nbtasks.errors.parallel import ExecutorError, MapFailed
 from nbtasks.errors.stale import StaleTaskError, StaleTaskWarning
+from nbtasks.errors.task import TaskFailed, WaitTimeout
 
 __all__ = [
     "Cancelled",

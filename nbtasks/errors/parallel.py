@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbtasks.errors.base import NbtasksError
-from nbtasks.errors.job import TaskFailed
+from nbtasks.errors.task import TaskFailed
 
 __all__ = ["ExecutorError", "MapFailed"]
 

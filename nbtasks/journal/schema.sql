@@ -15,7 +15,7 @@
 -- How it is written. Every process appends rows to a segment of its own, and whoever needs this
 -- file folds all segments in, in one transaction with how far it got (`segment.folded`): so each
 -- row goes in exactly once, whatever dies when. A row is a complete snapshot. It replaces the
--- row of the same run, or of the same path of a run; of an event, a listener or an entry that
+-- row of the same run, or of the same path of a run; of an event or an entry that
 -- with the greatest changed_us is the one that counts. The other tables are only added to.
 -- A segment is removed when this file itself, without DuckDB's log beside it, holds all of it.
 -- A run with status RUNNING whose owner is found dead becomes INTERRUPTED, with its tasks.
@@ -201,16 +201,6 @@ create table if not exists event (
     deliver_us bigint,
     delivered_us bigint,
     cancelled_us bigint
-);
-
--- The jobs that workers run when their triggers fire.
-create table if not exists listener (
-    job varchar not null,
-    changed_us bigint not null,
-    name varchar not null,
-    version varchar not null,
-    trigger varchar,                 -- JSON; null where it listens no more
-    next_us bigint                   -- of a schedule, the next tick
 );
 
 -- Values that were stored by name.

@@ -45,7 +45,7 @@ __all__ = [
 FORMAT = 2
 KINDS = (
     "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
-    "event", "listener", "entry",
+    "event", "entry",
 )  # fmt: skip
 _CRC_DIGITS = 8
 #: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as

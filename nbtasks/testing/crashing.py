@@ -93,6 +93,7 @@ class CrashingJournal(Mortal):
 
     def transact(self, deal: Deal) -> None:
         """As the port says; all it writes is one more write."""
+        self._check()
         self._hand_over()  # what it reads may be among it
         self._write(lambda: self._inner.transact(deal))
 
