@@ -42,6 +42,7 @@ from nbtasks.errors import (
     WrongFaceError,
 )
 from nbtasks.here import current_io, current_task
+from nbtasks.event import Event
 from nbtasks.history import (
     attempts,
     cancel,
@@ -62,7 +63,15 @@ from nbtasks.kit import kit as _kit
 from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
+from nbtasks.sending import events, send_event
 from nbtasks.session import Context
+from nbtasks.triggers import (
+    Tick,
+    cron_trigger,
+    event_trigger,
+    interval_trigger,
+    invoke_trigger,
+)
 from nbtasks.verdicts import retry_at, skip_retrying
 
 if TYPE_CHECKING:
@@ -76,6 +85,7 @@ __all__ = [
     "Cancelled",
     "Context",
     "DuplicateKeyError",
+    "Event",
     "ExecutorError",
     "InDoubtError",
     "Interrupt",
@@ -105,6 +115,7 @@ __all__ = [
     "SyncIO",
     "TaskFailed",
     "TaskOptions",
+    "Tick",
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
@@ -114,16 +125,22 @@ __all__ = [
     "cancel",
     "config",
     "configure",
+    "cron_trigger",
     "current_io",
     "current_task",
     "due",
+    "event_trigger",
+    "events",
     "get_run",
+    "interval_trigger",
+    "invoke_trigger",
     "job",
     "last_run",
     "logs",
     "numbered",
     "retry_at",
     "runs",
+    "send_event",
     "skip_retrying",
     "sql",
     "task",

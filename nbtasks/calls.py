@@ -31,6 +31,7 @@ __all__ = [
     "Sleep",
     "Wait",
     "current",
+    "mapped",
 ]
 
 
@@ -93,6 +94,11 @@ Effect = Invoke | Guard | Sleep | Until | Park | Commit
 Effects = Generator[Effect, Any, Any]
 
 
+def mapped(effects: Effects, fn: Callable[[Any], Any]) -> Effects:
+    """A call, whose result is what a function makes of it."""
+    return fn((yield from effects))
+
+
 @dataclass(slots=True)
 class Call:
     """One io call that makes a task of a function.
@@ -134,7 +140,8 @@ class Awaited:
         site: Where in the user's code the call stands.
         timeout_us: How long it waits.
         params: What people see as its inputs, as JSON.
-        awaits: What it waits for, as JSON: those who bring it look here.
+        awaits: What it waits for, as JSON: those who bring it look here. Or what says that, when
+            the wait begins.
         look: Given the task's row, what has come, in a tuple; None if nothing has.
         timed_out: What the error says if nothing comes.
         icon: A name to show with it.
@@ -144,7 +151,7 @@ class Awaited:
     site: sites.Site
     timeout_us: int
     params: str
-    awaits: str
+    awaits: str | Callable[[], str]
     look: Callable[[TaskRow], tuple[Any] | None]
     timed_out: str
     icon: str | None = None

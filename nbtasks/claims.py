@@ -9,7 +9,7 @@ from typing import Any
 from nbtasks import clock, codec, edits
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import Claim
-from nbtasks.model import RunRow, TaskRow
+from nbtasks.model import EventRow, RunRow, TaskRow
 
 __all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
 
@@ -38,11 +38,11 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
     return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
 
 
-def keep_payload(run: RunRow, encoded: codec.Encoded) -> None:
-    """Puts a payload into the row of a run."""
+def keep_payload(row: RunRow | EventRow, encoded: codec.Encoded) -> None:
+    """Puts a payload into the row of a run, or of an event."""
     large = encoded.blob
-    run.payload = encoded.text if large is None else large.decode("utf-8", "replace")
-    run.payload_kind = encoded.kind
+    row.payload = encoded.text if large is None else large.decode("utf-8", "replace")
+    row.payload_kind = encoded.kind
 
 
 def payload_of(run: RunRow) -> Any:

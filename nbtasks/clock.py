@@ -42,14 +42,21 @@ class Clock(Protocol):
     async def wait_until(self, due_us: int) -> None:
         """Waits until `due_us` without blocking the loop."""
 
-    async def alarm(self, due_us: int) -> None:
-        """As `wait_until`, while something is under way that may well end before."""
+    async def alarm(self, due_us: int, heard: Callable[[], bool] = ...) -> None:
+        """As `wait_until`, while something is under way that may well end before, or something
+        may be `heard` before."""
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Blocks until another thread sets `done`, or else until `due_us`."""
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
         """Blocks until something is `heard`, that may happen anywhere, or until `due_us`."""
+
+    def attend(self, thread: threading.Thread) -> None:
+        """A thread lives by this clock, beside the one that uses it anyway."""
+
+    def leave(self, thread: threading.Thread) -> None:
+        """It does not any more."""
 
 
 class SystemClock:
@@ -72,9 +79,16 @@ class SystemClock:
         while (left := due_us - self.micros()) > 0:
             await asyncio.sleep(min(1.0, left / 1e6))
 
-    async def alarm(self, due_us: int) -> None:
+    async def alarm(self, due_us: int, heard: Callable[[], bool] = lambda: False) -> None:
         """Waits until `due_us`."""
+        del heard  # who listens looks by itself
         await self.wait_until(due_us)
+
+    def attend(self, thread: threading.Thread) -> None:
+        """Time goes on for everyone."""
+
+    def leave(self, thread: threading.Thread) -> None:
+        """As before."""
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Blocks until `done` is set or it is `due_us`, in slices as `sleep_until` does."""

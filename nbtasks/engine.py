@@ -33,6 +33,7 @@ from nbtasks.verdicts import due_after, replaced
 from nbtasks.waits import Waits
 
 if TYPE_CHECKING:
+    from nbtasks.desk import Desk
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
     from nbtasks.options import OnError, Policy
@@ -65,6 +66,7 @@ class Execution:
         waits: Its waits.
         raising: Makes what the callers of its tasks get.
         only: What answers its calls if it only replays.
+        desk: Begins other runs, and finds them again.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -75,6 +77,7 @@ class Execution:
         self.is_open = True
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
+        self.desk: Desk | None = None
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
         self.ending = Ending()

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbtasks import clock, keys, sites
-from nbtasks.calls import Call, Effects, Wait
+from nbtasks.calls import Awaited, Call, Effects, Wait
+from nbtasks.desk import Desk
 from nbtasks.driver import GroupCommit, drive, drive_async
 from nbtasks.engine import Execution
 from nbtasks.logger import Logger
@@ -99,6 +100,18 @@ class Face:
         it is called with by now."""
         options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
         return self._call(key, fn, args, Policy(options=options), depth)
+
+    def _until(self, wait: Awaited) -> Effects:
+        """A call that waits for something from outside."""
+        scope = self._execution.scope()
+        wait.key = scope.numbered(wait.key)
+        return self._execution.waits.until(wait, scope)
+
+    @property
+    def _desk(self) -> Desk:
+        desk = self._execution.desk
+        assert desk is not None  # noqa: S101 - a session has set it
+        return desk
 
     def _path(self, key: keys.Key) -> str:
         """The path of the task that a call with this key is of."""

@@ -14,7 +14,7 @@ else:
     # A name for annotations; pandas itself is loaded when a frame is made.
     DataFrame = "pandas.DataFrame"
 
-__all__ = ["DataFrame", "attempts", "due", "logs", "runs", "sql", "tasks"]
+__all__ = ["DataFrame", "attempts", "due", "events", "logs", "runs", "sql", "tasks"]
 
 
 def runs(journal: Journal, job: str | None = None) -> DataFrame:
@@ -43,6 +43,11 @@ def due(journal: Journal, now_us: int) -> DataFrame:
     """The suspended runs that can go on by now."""
     query = "select * from due where resume_at <= make_timestamptz($1)"
     return _tidy(journal.query(query, [now_us]))
+
+
+def events(journal: Journal) -> DataFrame:
+    """All events, oldest first."""
+    return _tidy(journal.query("select * from events", []))
 
 
 def sql(journal: Journal, query: str, params: Any = None) -> DataFrame:

@@ -14,8 +14,10 @@ from typing import Any, TypeVar, overload
 from nbtasks import keys
 from nbtasks.draws import AsyncDraws, SyncDraws
 from nbtasks.driver import drive, drive_async, needs_loop
+from nbtasks.events import AsyncEvents, SyncEvents
 from nbtasks.face import AsyncFace, Face
 from nbtasks.fanout import AsyncMap, SyncMap
+from nbtasks.invoking import AsyncInvokes, SyncInvokes
 from nbtasks.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
 from nbtasks.status import AsyncStatuses, SyncStatuses
@@ -26,7 +28,7 @@ __all__ = ["AsyncIO", "SyncIO"]
 T = TypeVar("T")
 
 
-class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, Face):
+class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, SyncEvents, SyncInvokes, Face):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -130,7 +132,9 @@ class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, Face):
         self._drive(self._yield(key))
 
 
-class AsyncIO(AsyncMap, AsyncDraws, AsyncStatuses, AsyncStores, AsyncFace):
+class AsyncIO(
+    AsyncMap, AsyncDraws, AsyncStatuses, AsyncStores, AsyncEvents, AsyncInvokes, AsyncFace
+):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
     ```python

@@ -7,11 +7,10 @@ import contextlib
 import copy
 import dataclasses
 import inspect
-import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks import claims, clock, codec, loops, tracebacks
+from nbtasks import claims, clock, codec, here, keys, loops, payloads, tracebacks
 from nbtasks.errors import (
     InvalidJobError,
     InvalidOptionError,
@@ -27,6 +26,7 @@ from nbtasks.options import Duration, OnChange, Policy, TaskOptions
 from nbtasks.parking import Budget
 from nbtasks.replay import Retry
 from nbtasks.run import Run
+from nbtasks.triggers import EventTrigger, InvokeTrigger, Trigger
 
 if TYPE_CHECKING:
     from nbtasks.session import Session
@@ -35,11 +35,6 @@ __all__ = ["Host", "Job", "make_claim"]
 
 Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
-#: Of what does not fit in a payload so much is told.
-_MOST_PROBLEMS: Final = 20
-_MOST_LETTERS: Final = 80
-#: How pydantic calls a type that has validators of its own.
-_VALIDATED: Final = re.compile(r"^function-\w+\[.*, (.+)\]$")
 
 
 class Host(Protocol):
@@ -71,6 +66,7 @@ class Job:
         id: What names the job. With the version and a run's key it finds the run to continue.
         name: What people see.
         version: Raising it starts afresh.
+        trigger: What begins runs of it by itself.
         enabled: Whether it may be run.
 
     ```python
@@ -96,6 +92,7 @@ class Job:
         *,
         name: str | None = None,
         version: str = "0.0.1",
+        trigger: Trigger | None = None,
         retry: Retry | int | None = None,
         on_change: OnChange | None = None,
         hooks: Hooks | None = None,
@@ -116,6 +113,7 @@ class Job:
         self._hooks = hooks or Hooks()
         self._hooks.check(id)
         self.enabled = enabled
+        self.trigger = _check_trigger(trigger, id)
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
 
@@ -216,12 +214,107 @@ class Job:
         tree: bool = True,
     ) -> Run:
         """Executes the run of a claim, whichever it is; as `run`, which makes one."""
+        return self.prepared(claim, payload, only=only, budget=budget, tree=tree)()
+
+    def prepared(
+        self,
+        claim: Claim,
+        payload: Any,
+        *,
+        only: bool = False,
+        budget: Budget | None = None,
+        tree: bool = False,
+    ) -> Callable[[], Run]:
+        """What executes the run of a claim, in whatever thread, on the journal in force now."""
         value = self.check(payload)
         admitted = self._session(claim, only=only, budget=budget, tree=tree)
-        if inspect.iscoroutinefunction(self.fn):
-            done: Run = loops.run(self._await(admitted, value))
-            return done
-        return self._block(admitted, value)
+
+        def execute() -> Run:
+            if inspect.iscoroutinefunction(self.fn):
+                done: Run = loops.run(self._await(admitted, value))
+                return done
+            return self._block(admitted, value)
+
+        return execute
+
+    # -- by other runs --------------------------------------------------------------------------
+
+    def invoke(self, key: keys.Key, payload: Any = None) -> Any:
+        """Begins a new run of the job from within another run, as a task of that: it goes on by
+        itself, in the background. Executed again, the task gives the same run; one that was
+        interrupted goes on then.
+
+        Args:
+            key: The task's key, as in `io.run_task`.
+            payload: What the run's body gets. The run of one that does not fit is INVALID.
+
+        Returns:
+            The `Run`; awaited in an `async def` body, as a call of `io` is.
+
+        Raises:
+            NoRunError: It was called outside of a run: there, call `run`.
+            NbtasksError: The job is not enabled.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("invoke-example-child")
+        def child(payload: int, io: nb.SyncIO) -> int:
+            return payload * 2
+
+
+        @nb.job("invoke-example")
+        def parent(io: nb.SyncIO) -> list[int]:
+            begun = child.invoke("in the background", 20)  # goes on by itself
+            ended = child.invoke_and_wait("at once", 21)
+            ended_too = child.batch_invoke_and_wait("several", [1, 2])
+            return [ended.output, *(run.output for run in ended_too), begun.key.count("/")]
+
+
+        assert parent.run().output == [42, 2, 4, 1]
+        ```
+        """
+        return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io's own half of it
+
+    def invoke_and_wait(
+        self, key: keys.Key, payload: Any = None, timeout: Duration = 3600
+    ) -> Any:
+        """As `invoke`, and waits until the run has ended.
+
+        Args:
+            key: As there.
+            payload: As there.
+            timeout: The longest that it waits, in seconds or as a timedelta.
+
+        Returns:
+            The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` says what went
+            wrong. Awaited in an `async def` body.
+
+        Raises:
+            WaitTimeout: It has not ended in time, wrapped as any failure of a task is.
+        """
+        io = here.current_io()
+        return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
+
+    def batch_invoke_and_wait(
+        self, key: keys.Key, payloads: Iterable[Any], timeout: Duration = 3600
+    ) -> Any:
+        """As `invoke_and_wait`, for several payloads at once.
+
+        Args:
+            key: As there.
+            payloads: A payload for each run.
+            timeout: The longest that it waits for all of them.
+
+        Returns:
+            A list of the `Run`s, in the order of the payloads. Awaited in an `async def` body.
+
+        Raises:
+            WaitTimeout: One has not ended in time.
+        """
+        io = here.current_io()
+        return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above
 
     def _block(self, admitted: Admitted, value: Any) -> Run:
         with _until_suspended(admitted), admitted as session:
@@ -255,12 +348,20 @@ class Job:
             InvalidPayloadError: It does not fit.
             NbtasksError: The job is not enabled.
         """
+        self.check_enabled()
+        return self._validate(payload)
+
+    def check_enabled(self) -> None:
+        """Refuses to begin or continue a run of a job that is not enabled.
+
+        Raises:
+            NbtasksError: It is not.
+        """
         if not self.enabled:
             raise NbtasksError(
                 f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
                 "it with enabled=True to run it."
             )
-        return self._validate(payload)
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
         if len(self._parameters) == 1:
@@ -268,6 +369,8 @@ class Job:
         return (payload, session.io, session.ctx)[: len(self._parameters)]
 
     def _validate(self, payload: Any) -> Any:
+        if isinstance(self.trigger, EventTrigger | InvokeTrigger):
+            payload = payloads.validated(self.trigger.schema, payload, f"job {self.id!r}")
         if len(self._parameters) == 1:
             if payload is not None:
                 raise InvalidPayloadError(
@@ -275,17 +378,7 @@ class Job:
                     "f(payload, io)."
                 )
             return None
-        annotation = self._parameters[0]
-        if annotation in (_MISSING, Any, object):
-            return payload
-        import pydantic  # lazily: it is most of what an import would cost
-
-        try:
-            return pydantic.TypeAdapter(annotation).validate_python(payload)
-        except pydantic.ValidationError as error:
-            raise InvalidPayloadError(_explain(self.id, error)) from None
-        except pydantic.PydanticSchemaGenerationError:
-            return payload  # an annotation that pydantic knows nothing of promises nothing
+        return payloads.validated(self._parameters[0], payload, f"job {self.id!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The plain function, as it was decorated."""
@@ -353,6 +446,15 @@ def _check_names(job: object, version: object, log_level: object) -> None:
         raise InvalidJobError(f"Job {job!r}: log_level is one of {known}, not {log_level!r}.")
 
 
+def _check_trigger(trigger: object, job: str) -> Trigger | None:
+    if trigger is None or isinstance(trigger, Trigger):
+        return trigger
+    raise InvalidJobError(
+        f"Job {job!r}: trigger={trigger!r}: it is made by nb.event_trigger, nb.cron_trigger, "
+        "nb.interval_trigger or nb.invoke_trigger."
+    )
+
+
 def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
     """The annotations of the parameters that a body is called with."""
     try:
@@ -370,31 +472,3 @@ def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
             f"{signature}."
         )
     return positional
-
-
-def _explain(job: str, error: Any) -> str:
-    problems = error.errors(include_url=False)
-    lines = [f"The payload does not fit job {job!r}:"]
-    lines += [f"  {_place(found['loc'])}: {_problem(found)}" for found in problems[:_MOST_PROBLEMS]]
-    if len(problems) > _MOST_PROBLEMS:
-        lines.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
-    return "\n".join(lines)
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    """Where in the payload it is; of a type with validators of its own only its name."""
-    return ".".join(_VALIDATED.sub(r"\1", str(part)) for part in loc) or "payload"
-
-
-def _problem(found: dict[str, Any]) -> str:
-    message, given = found["msg"], found["input"]
-    if found["type"] == "missing":  # what was given is all that stands beside it
-        beside = _cut(", ".join(map(repr, given))) if isinstance(given, dict) else ""
-        return f"{message} ({f'there is only {beside}' if beside else 'nothing is there'})"
-    if found["type"] == "value_error":
-        message = str(found["ctx"]["error"])
-    return f"{message} (got {_cut(repr(given))})"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import starters
+from nbtasks import claims, starters
+from nbtasks.delivery import Counter
 from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
 from nbtasks.journal.reader import Reader
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nbtasks.model import RunRow
     from nbtasks.parking import Budget
     from nbtasks.replay import Retry
+    from nbtasks.triggers import Trigger
 
 __all__ = ["Kit", "config", "configure", "job", "kit"]
 
@@ -37,6 +39,7 @@ class Kit:
         jobs: The registered jobs by id.
         watch: Makes what shows an execution; the notebook edge sets it.
         cells: Executes the recorded cell of a claim, with a payload; the notebook edge sets it.
+        desk: Begins runs for events, and for other runs.
     """
 
     def __init__(self) -> None:
@@ -46,6 +49,7 @@ class Kit:
         self.cells: starters.Cells | None = None
         self.given: Journal | None = None  # a test's own journal, instead of the home's
         self._journals: dict[tuple[Path, str], Journal] = {}
+        self.desk = Counter(self)
 
     @property
     def journal(self) -> Journal:
@@ -85,6 +89,7 @@ class Kit:
             watch=watch,
             keep_output=keep_output,
             budget=budget,
+            desk=self.desk,
         )
 
     def hold(self, run_id: str) -> Run:
@@ -105,6 +110,17 @@ class Kit:
         if run.source is not None:
             return starters.by_cell(self.cells, run, payload, self.hold)
         return starters.by_job(self.jobs.get(run.job), run, payload)
+
+    def prepared(self, run: RunRow, claim: Claim) -> Callable[[], Run]:
+        """What executes a claim to a run in the background, by the job that made it.
+
+        Raises:
+            NbtasksError: That is not here, or does not take the payload.
+        """
+        job, payload = self.jobs.get(run.job), claims.payload_of(run)
+        starters.by_job(job, run, payload)  # refuses it
+        assert job is not None  # noqa: S101 - as said there
+        return job.prepared(claim, payload)
 
     def close(self, home: Path | None = None) -> None:
         """Closes all journals, or those of one home; the next use opens them again."""
@@ -151,6 +167,7 @@ def job(  # noqa: PLR0913 - the options of the contract
     *,
     name: str | None = None,
     version: str = "0.0.1",
+    trigger: Trigger | None = None,
     retry: Retry | int | None = None,
     on_change: OnChange | None = None,
     on_success: Hook | None = None,
@@ -168,6 +185,8 @@ def job(  # noqa: PLR0913 - the options of the contract
         id: What names the job, for good.
         name: What people see instead of the id.
         version: Raising it makes the next run start afresh.
+        trigger: What begins runs of it by itself: `nb.event_trigger`, `nb.cron_trigger`,
+            `nb.interval_trigger`; or `nb.invoke_trigger`. Each makes a new run.
         retry: What its tasks do that say nothing of retries themselves.
         on_change: What is done when the code or the inputs of a recorded task have changed, where
             the task says nothing itself: "warn", "rerun", "error" or "ignore".
@@ -200,7 +219,7 @@ def job(  # noqa: PLR0913 - the options of the contract
 
     def register(fn: Callable[..., Any]) -> Job:
         made = Job(
-            fn, id, kit, name=name, version=version, retry=retry, on_change=on_change,
+            fn, id, kit, name=name, version=version, trigger=trigger, retry=retry, on_change=on_change,
             hooks=Hooks(on_success, on_failure, on_cancel), concurrency_limit=concurrency_limit,
             enabled=enabled, log_level=log_level,
         )  # fmt: skip

@@ -181,7 +181,7 @@ class Parking:
     async def hear(self, until: Until) -> Any:
         """As `listen`, awaited."""
         alarm = self.wait(until.path, until.due_us) if until.parks else None
-        over = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us))
+        over = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us, until.heard))
         try:
             while (found := until.look()) is None and not over.done():
                 while not until.heard() and not over.done():

@@ -32,6 +32,7 @@ from nbtasks.model import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nbtasks.desk import Desk
     from nbtasks.journal.port import Claim, Journal, Opened
     from nbtasks.options import Policy
     from nbtasks.parking import Budget
@@ -117,6 +118,7 @@ class Session:
         keep_output: Whether an output that cannot be recorded ends the run FAILED. A cell's
             last expression may be anything, so for a cell it does not.
         budget: How long the execution may take.
+        desk: Begins other runs, and finds them again.
 
     Attributes:
         value: The output; the body's owner sets it before the block ends.
@@ -138,6 +140,7 @@ class Session:
         watch: Callable[[engine.Execution], Watcher | None] | None = None,
         keep_output: bool = True,
         budget: Budget | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self.value: Any = None
         self.ended = False
@@ -149,6 +152,7 @@ class Session:
         self._watch = watch
         self._keep_output = keep_output
         self._budget = budget
+        self._desk = desk
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -241,6 +245,7 @@ class Session:
     def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
+        execution.desk = self._desk
         execution.faces = {
             False: SyncIO(execution, self._policy, self._log_level),
             True: AsyncIO(execution, self._policy, self._log_level, GroupCommit(self._journal)),

@@ -6,6 +6,7 @@ attempts, and the end of an execution whose time is over.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, failures, keys
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from nbtasks.parking import Budget
 
 __all__ = ["Waits"]
+
+#: Real seconds after which it is looked anyway whether something has come: not all that a call
+#: may wait for says so, as a run that somebody goes on with by hand.
+LOOK_SECONDS = 5.0
 
 
 class Waits:
@@ -91,7 +96,8 @@ class Waits:
         row = of.enter(row, path, None, action)
         if row.due_us is None:
             row.due_us = clock.micros() + wait.timeout_us
-            row.params, row.awaits, row.icon = wait.params, wait.awaits, wait.icon
+            row.params, row.icon = wait.params, wait.icon
+            row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
         row.status = Status.WAITING
         of.ledger.put(row)
         found = yield from self._listen(row, wait)
@@ -123,13 +129,14 @@ class Waits:
         """What comes to a row that waits, or None."""
         of, due_us = self._of, row.due_us
         assert due_us is not None  # noqa: S101 - it waits
-        news = -1
+        news, looked = -1, 0.0
 
         def heard() -> bool:
-            return of.journal.news() != news
+            return of.journal.news() != news or time.monotonic() - looked > LOOK_SECONDS
 
         def look() -> tuple[Any] | None:
-            nonlocal news
+            nonlocal news, looked
+            looked = time.monotonic()
             news = of.journal.news()  # first: what comes meanwhile is news still
             return wait.look(row)
 

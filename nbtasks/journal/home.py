@@ -147,7 +147,7 @@ class HomeJournal:
             {row[_PATH]: row for row in tasks},
             {row[_ANSWER_PATH]: row for row in answers},
             {row[:3]: row[3] for row in logged},
-            fresh=False,
+            fresh=run.executions == 0,
             displayed=rows.displayed(con, run.run_id),
         )
 

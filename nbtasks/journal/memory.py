@@ -98,7 +98,7 @@ class MemoryJournal:
 
     def _take(self, run: RunRow) -> Opened:
         self._check_free(run)
-        opened = Opened(run, fresh=False, codes=self._codes(run))
+        opened = Opened(run, fresh=run.executions == 0, codes=self._codes(run))
         opened.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
         for row in self.tasks(run.run_id):
             if row[_STATUS] == Status.COMPLETED:

@@ -28,13 +28,15 @@ _LISTEN = 0.002
 
 @dataclass(order=True, slots=True)
 class _Sleeper:
-    """Who waits for an instant; an alarm since when, in real time, and for how long at first."""
+    """Who waits for an instant; an alarm since when, in real time, and for how long at first; who
+    listens, whether there is something to hear."""
 
     due_us: int
     order: int
     future: asyncio.Future[None] = field(compare=False)
     since: float | None = field(compare=False)
     seconds: float = field(compare=False)
+    heard: Callable[[], bool] = field(compare=False)
 
     def sleeps_on(self, busy_threads: int) -> bool:
         """Whether time must not jump to its instant yet."""
@@ -42,6 +44,37 @@ class _Sleeper:
             return busy_threads > 0
         patience = min(self.seconds, _PATIENCE if busy_threads else _GRACE)
         return time.monotonic() - self.since < patience
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Those who wait in one event loop, and the task that looks whether all of it waits."""
+
+    sleepers: list[_Sleeper] = field(default_factory=list)
+    pushed: int = 0
+    pump: asyncio.Task[None] | None = None
+
+    def next(self) -> _Sleeper | None:
+        """Who is due next; who was cancelled is not."""
+        while self.sleepers and self.sleepers[0].future.done():
+            heapq.heappop(self.sleepers)
+        return self.sleepers[0] if self.sleepers else None
+
+    def heard(self) -> bool:
+        """Whether somebody in it has something to hear."""
+        return any(sleeper.heard() for sleeper in self.sleepers if not sleeper.future.done())
+
+    def wake(self) -> None:
+        """Wakes who is due next."""
+        future = heapq.heappop(self.sleepers).future
+        if not future.done():
+            future.get_loop().call_soon_threadsafe(
+                lambda: None if future.done() else future.set_result(None)
+            )
+
+
+def _never() -> bool:
+    return False
 
 
 class FakeClock:
@@ -74,10 +107,13 @@ class FakeClock:
 
     def __init__(self, start: datetime = _START) -> None:
         self._us = round(start.timestamp() * 1e6)
-        self._sleepers: list[_Sleeper] = []
-        self._pushed = 0
-        self._pump: asyncio.Task[None] | None = None
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._was: clocks.Clock | None = None
+        # Threads that live by this clock beside the one of the test, and who waits: until when,
+        # and whether there is something to hear.
+        self._beside: set[threading.Thread] = set()
+        self._waiting: dict[threading.Thread, tuple[int, Callable[[], bool]]] = {}
+        self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         self._was = clocks.use(self)
@@ -98,77 +134,142 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Moves time on; who is due then goes on."""
-        self._us += round(timedelta(seconds=seconds) / timedelta(microseconds=1))
-        while self._sleepers and self._sleepers[0].due_us <= self._us:
-            self._wake()
+        with self._changed:
+            self._us += round(timedelta(seconds=seconds) / timedelta(microseconds=1))
+            self._wake_all()
 
     def micros(self) -> int:
         """The time now in epoch microseconds."""
         return self._us
 
+    def attend(self, thread: threading.Thread) -> None:
+        """From now on time jumps only when this thread waits, too."""
+        with self._changed:
+            self._beside.add(thread)
+
+    def leave(self, thread: threading.Thread) -> None:
+        """It does not count any more."""
+        with self._changed:
+            self._beside.discard(thread)
+            self._changed.notify_all()
+
     def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Jumps there: what blocks waits for nothing else, unless it was `told` already."""
+        """Jumps there: what blocks waits for nothing else, unless it was `told` already, or other
+        threads live by this clock."""
         if told is not None and told.is_set():
             return
-        self._us = max(self._us, due_us)
+        if self._beside:
+            self._hold(due_us, told.is_set if told is not None else _never)
+        else:
+            self._us = max(self._us, due_us)
 
     async def wait_until(self, due_us: int) -> None:
         """Waits until time has come to `due_us`, by `advance` or by a jump."""
-        await self._wait(due_us, None)
+        await self._wait(due_us, None, _never)
 
-    async def alarm(self, due_us: int) -> None:
+    async def alarm(self, due_us: int, heard: Callable[[], bool] = _never) -> None:
         """Waits for the end of a timeout, which is not jumped to at once: functions live in real
         time, and may be about to return."""
-        await self._wait(due_us, time.monotonic())
+        await self._wait(due_us, time.monotonic(), heard)
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Waits in real time for a thread, but not for long; then jumps to `due_us`."""
+        if self._beside and threading.current_thread() in self._beside:
+            self._hold(due_us, done.is_set)
+            return
         left = (due_us - self._us) / 1e6
         # Past already: the thread has moved time itself, so it is about to come to its end.
         if not done.wait(min(_PATIENCE, left) if left > 0 else _PATIENCE):
             self._us = max(self._us, due_us)
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Listens in real time, but not for long; then jumps to `due_us`."""
+        """Listens in real time, but not for long; then jumps to `due_us`. As long as other threads
+        live by this clock, it jumps when they wait, too."""
         since, rest = time.monotonic(), threading.Event()
         while not heard() and due_us > self._us:
+            if self._beside:
+                self._hold(due_us, heard)
+                continue
             patience = _PATIENCE if driver.busy_threads() else _GRACE
             if time.monotonic() - since >= min(patience, (due_us - self._us) / 1e6):
                 self._us = max(self._us, due_us)
             rest.wait(_LISTEN)
 
-    async def _wait(self, due_us: int, since: float | None) -> None:
+    # -- several threads ------------------------------------------------------------------------
+
+    def _hold(self, due_us: int, heard: Callable[[], bool]) -> None:
+        """Blocks until `due_us`, which comes when all threads wait, or until something is heard."""
+        thread, since, known = threading.current_thread(), time.monotonic(), self._us
+        with self._changed:
+            self._waiting[thread] = due_us, heard
+            try:
+                while self._us < due_us and not heard():
+                    if known != self._us:
+                        since, known = time.monotonic(), self._us
+                    self._jump_if_all_wait(at_last=time.monotonic() - since > _PATIENCE)
+                    if self._us < due_us:
+                        self._changed.wait(_LISTEN)
+            finally:
+                del self._waiting[thread]
+
+    def _jump_if_all_wait(self, *, at_last: bool = False) -> None:
+        """Moves time to the first instant that somebody waits for. `at_last` also if a thread does
+        not: it may wait for one that this clock does not know of."""
+        waiting = self._waiting
+        all_wait = self._beside.issubset(waiting) and not self._beside.issuperset(waiting)
+        going_on = any(due_us <= self._us or heard() for due_us, heard in waiting.values())
+        if (all_wait or at_last) and not going_on:
+            self._us = min(due_us for due_us, _ in waiting.values())
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._changed.notify_all()
+        for loop in self._loops.values():
+            while loop.sleepers and loop.sleepers[0].due_us <= self._us:
+                loop.wake()
+
+    # -- an event loop --------------------------------------------------------------------------
+
+    async def _wait(self, due_us: int, since: float | None, heard: Callable[[], bool]) -> None:
         if due_us <= self._us:
             return
-        future = asyncio.get_running_loop().create_future()
-        self._pushed += 1
+        running = asyncio.get_running_loop()
+        future = running.create_future()
         seconds = (due_us - self._us) / 1e6
-        heapq.heappush(self._sleepers, _Sleeper(due_us, self._pushed, future, since, seconds))
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._jump_when_quiet())
+        with self._changed:
+            for closed in [loop for loop in self._loops if loop.is_closed()]:
+                del self._loops[closed]
+            loop = self._loops.setdefault(running, _Loop())
+            loop.pushed += 1
+            sleeper = _Sleeper(due_us, loop.pushed, future, since, seconds, heard)
+            heapq.heappush(loop.sleepers, sleeper)
+        if loop.pump is None or loop.pump.done():
+            loop.pump = asyncio.create_task(self._jump_when_quiet(loop))
         await future
 
-    async def _jump_when_quiet(self) -> None:
-        while self._next():
-            pushed = self._pushed
+    async def _jump_when_quiet(self, loop: _Loop) -> None:
+        while loop.next():
+            pushed = loop.pushed
             for _ in range(_QUIET_TURNS):
                 await asyncio.sleep(0)
-            sleeper = self._next()
+            sleeper = loop.next()
             if sleeper is not None and sleeper.sleeps_on(driver.busy_threads()):
                 await asyncio.sleep(0.001)
-            elif sleeper is not None and pushed == self._pushed:
+            elif sleeper is not None and pushed == loop.pushed:
+                await self._jump_or_wait(loop, sleeper)
+
+    async def _jump_or_wait(self, loop: _Loop, sleeper: _Sleeper) -> None:
+        """Jumps to who is due next in a loop that is quiet, or waits a little for other threads."""
+        thread = threading.current_thread()
+        with self._changed:
+            if not self._beside:
                 self._us = max(self._us, sleeper.due_us)
-                self._wake()
-
-    def _next(self) -> _Sleeper | None:
-        """Who is due next; who was cancelled is not."""
-        while self._sleepers and self._sleepers[0].future.done():
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0] if self._sleepers else None
-
-    def _wake(self) -> None:
-        future = heapq.heappop(self._sleepers).future
-        if not future.done():
-            future.get_loop().call_soon_threadsafe(
-                lambda: None if future.done() else future.set_result(None)
-            )
+                loop.wake()
+                return
+            self._waiting[thread] = sleeper.due_us, loop.heard
+            self._jump_if_all_wait()
+        try:
+            await asyncio.sleep(_LISTEN)
+        finally:
+            with self._changed:
+                self._waiting.pop(thread, None)

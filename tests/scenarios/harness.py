@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import nbtasks as nb
-from nbtasks import calls, keys
+from nbtasks import background, calls, keys
 from nbtasks.journal.port import Journal
 from nbtasks.kit import kit
 from nbtasks.model import Row, Status, TaskRow, values
@@ -162,8 +162,12 @@ class Awaited:
     def store(self) -> Any:
         return self._io.store
 
+    async def call(self, name: str, *args: Any, **options: Any) -> Any:
+        """What a call of io gives, by its name."""
+        return await self._answer(None, getattr(self._io, name), *args, **options)
+
     async def stored(self, call: Any, *args: Any, **options: Any) -> Any:
-        """What a call of `store`, or of a status, gives."""
+        """What a call of `store`, of a status or of a job gives."""
         return await self._answer(None, call, *args, **options)
 
     def random(self, key: Any, **options: Any) -> Any:
@@ -321,11 +325,17 @@ def play(
                     raise
                 except BaseException as raised:  # whatever it raises, or groups with a Crash
                     if wrapped.crashed:
+                        assert not background.stop()  # they die with their process
                         continue
                     if not isinstance(raised, Exception | SystemExit):
                         raise
                     error = raised
             ended = True
+            if wrapped.crashed:  # in a run that nobody waits for: it goes on in the next life
+                assert not background.stop()
+                writes.append(wrapped.writes)
+                todo, ended = list(steps), False
+                continue
             writes.append(wrapped.writes)
             if error is not None and world.failures < reruns:
                 world.failures += 1

@@ -1,0 +1,212 @@
+"""How events and invocations begin runs: exactly one for each job and event, whoever delivers it.
+
+A run is made WAITING and due, in the very transaction that delivers its event, and executed after
+that: at once, in the background, or by a worker. Its key is the event's id, so that it is found by
+all who deliver, and whoever executes it claims it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from nbtasks import background, claims, clock, codec, event, failures
+from nbtasks.errors import InvalidPayloadError, NotFoundError, UnreadableValueError
+from nbtasks.job import Job
+from nbtasks.journal.port import Claim
+from nbtasks.model import EventRow, Row, RunRow, Status, WakeRow
+from nbtasks.triggers import EventTrigger
+
+if TYPE_CHECKING:
+    from nbtasks.desk import Draft, Invokable
+    from nbtasks.event import Event
+    from nbtasks.journal.port import Find, Journal
+    from nbtasks.run import Run
+
+__all__ = ["Counter", "Keeper"]
+
+#: Runs in these states have not come to an end.
+_OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
+
+
+class Keeper(Protocol):
+    """Who knows the journal, and the jobs."""
+
+    jobs: dict[str, Job]
+
+    @property
+    def journal(self) -> Journal: ...
+
+    def hold(self, run_id: str) -> Run:
+        """The run with this id."""
+
+    def prepared(self, run: RunRow, claim: Claim) -> Callable[[], Run]:
+        """What executes a claim to a run in the background."""
+
+
+class Counter:
+    """The desk (`desk.Desk`) of a home.
+
+    Args:
+        keeper: Knows the journal, and the jobs.
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event]:
+        """Records events, with the runs that they begin; see the protocol."""
+        journal = self._keeper.journal
+
+        def deal(find: Find) -> Iterator[Row]:
+            for draft in drafts:
+                row = _sent(find, draft)
+                if row is not None:
+                    yield from self.delivered(find, row, parent) if row.delivered_us else (row,)
+
+        journal.transact(deal)
+        return [found for draft in drafts if (found := self.event(draft.id)) is not None]
+
+    def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
+        """The rows of a delivery: the runs that begin, before the event itself, and who wakes."""
+        for job in self._keeper.jobs.values():
+            yield from self.begun(find, job, row, parent)
+        yield row
+        for run_id in _awaiting(find, row.name):
+            yield WakeRow(run_id, clock.micros())
+
+    def begun(
+        self, find: Find, job: Job, row: EventRow, parent: str | None = None
+    ) -> Iterator[RunRow]:
+        """The run that an event begins of a job, if it does and has not yet."""
+        trigger = job.trigger
+        if not isinstance(trigger, EventTrigger) or not job.enabled:
+            return
+        with contextlib.suppress(UnreadableValueError):  # whoever can read it may deliver it
+            payload = event.payload_of(row)
+            takes = trigger.takes(row.name, row.source, payload)
+            if takes and not find("run", job=job.id, key=row.event_id):
+                yield made(job, payload, key=row.event_id, trigger="event", parent=parent)
+
+    def event(self, id_: str) -> Event | None:
+        """The event with an id, and its runs; see the protocol."""
+        find = self._keeper.journal.find
+        rows = find("event", event_id=id_)
+        if not rows:
+            return None
+        runs = sorted(row.run_id for row in find("run", key=id_, trigger="event"))
+        return event.of_row(rows[0], list(map(self._keeper.hold, runs)))
+
+    def cancel_event(self, id_: str) -> Event:
+        """The event, which will not be delivered any more; see the protocol."""
+
+        def deal(find: Find) -> Iterator[Row]:
+            for row in find("event", event_id=id_):
+                if row.delivered_us is None and row.cancelled_us is None:
+                    now = _later(row)
+                    yield dataclasses.replace(row, changed_us=now, cancelled_us=now)
+
+        self._keeper.journal.transact(deal)
+        found = self.event(id_)
+        if found is None:
+            raise NotFoundError(f"There is no event {id_!r} in this home. nb.events() lists them.")
+        return found
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def invoke(self, job: Invokable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
+        """The runs of a job for these payloads; see the protocol."""
+        assert isinstance(job, Job)  # noqa: S101 - its own method calls this
+        job.check_enabled()
+        ids: list[str] = []
+
+        def deal(find: Find) -> Iterator[Row]:
+            for number, payload in enumerate(payloads):
+                own = key if len(payloads) == 1 else f"{key}#{number}"
+                for run in find("run", job=job.id, key=own)[-1:]:
+                    ids.append(run.run_id)
+                    break
+                else:
+                    run = made(job, payload, key=own, trigger="invoke", parent=parent)
+                    ids.append(run.run_id)
+                    yield run
+
+        self._keeper.journal.transact(deal)
+        return ids
+
+    def go_on(self, run_id: str) -> None:
+        """Executes a run in the background; see the protocol."""
+        if run_id in background.busy():
+            return
+        journal = self._keeper.journal
+        (run,) = journal.runs(run_id=run_id)
+        if run.status in _OPEN:
+            execute = self._keeper.prepared(run, claims.to_rerun(run))
+            background.start(run_id, execute, partial(_tell, journal, run))
+
+    def hold(self, run_id: str) -> Run:
+        """The run with an id; see the protocol."""
+        return self._keeper.hold(run_id)
+
+
+def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:
+    """A run to begin with: due at once; or INVALID, where the payload does not fit."""
+    now = clock.micros()
+    row = RunRow(
+        clock.new_id(), job.id, job.name, job.version, key, Status.WAITING, trigger, parent,
+        started_us=now, execution_us=now, resume_us=now,
+    )  # fmt: skip
+    claims.keep_payload(row, codec.encode(payload))
+    try:
+        job.check(payload)
+    except InvalidPayloadError as error:
+        row.status, row.resume_us, row.finished_us = Status.INVALID, None, now
+        row.error = failures.dumps(failures.of_body(error))
+    return row
+
+
+def _sent(find: Find, draft: Draft) -> EventRow | None:
+    """The row of an event that is sent; None if it was before, and is not changed any more."""
+    now = clock.micros()
+    row = EventRow(
+        draft.id, now, draft.name, draft.source, None, None, created_us=now,
+        at_us=draft.deliver_us or now, deliver_us=draft.deliver_us,
+        delivered_us=None if draft.deliver_us else now,
+    )  # fmt: skip
+    for before in find("event", event_id=draft.id):
+        if before.delivered_us is not None or before.cancelled_us is not None:
+            return None
+        row.changed_us, row.created_us = _later(before), before.created_us
+    claims.keep_payload(row, codec.encode(draft.payload))
+    return row
+
+
+def _later(row: EventRow) -> int:
+    """Now, but later than when a row was changed."""
+    return max(clock.micros(), row.changed_us + 1)
+
+
+def _awaiting(find: Find, name: str) -> set[str]:
+    """The runs with a task that waits for an event of a name."""
+    return {
+        task.run_id
+        for task in find("task", status=Status.WAITING)
+        if task.awaits and name in _awaited(task.awaits)
+    }
+
+
+def _awaited(awaits: str) -> Sequence[str]:
+    said: Any = json.loads(awaits)
+    return said.get("event", ()) if isinstance(said, Mapping) else ()
+
+
+def _tell(journal: Journal, run: RunRow) -> None:
+    """Lets those who wait for a run see that it has come to something."""
+    woken = [WakeRow(run.parent_run or run.run_id, clock.micros())]
+    journal.transact(lambda find: woken)

@@ -1,0 +1,23 @@
+"""What waits for an event that never comes fails, and the body may go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbtasks as nb
+from tests.scenarios.harness import Expect, World
+
+
+async def body(io: Any, world: World) -> str:
+    try:
+        await io.call("wait_for_event", "listen", "never", timeout=60)
+    except nb.WaitTimeout as error:
+        return error.message
+    return "it came"
+
+
+EXPECT = Expect(
+    output="no event 'never' that fits came within 60 seconds",
+    statuses={"listen": "FAILED"},
+    seconds=60,
+)
