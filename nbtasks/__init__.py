@@ -41,8 +41,8 @@ from nbtasks.errors import (
     WaitTimeout,
     WrongFaceError,
 )
-from nbtasks.here import current_io, current_task
 from nbtasks.event import Event
+from nbtasks.here import current_io, current_task
 from nbtasks.history import (
     attempts,
     cancel,

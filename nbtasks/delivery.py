@@ -39,7 +39,8 @@ class Keeper(Protocol):
     jobs: dict[str, Job]
 
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> Journal:
+        """The journal of the home in force."""
 
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
@@ -173,7 +174,7 @@ def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None =
 
 def _sent(find: Find, draft: Draft) -> EventRow | None:
     """The row of an event that is sent; None if it was before, and is not changed any more."""
-    now = clock.micros()
+    now = _after_others(find)
     row = EventRow(
         draft.id, now, draft.name, draft.source, None, None, created_us=now,
         at_us=draft.deliver_us or now, deliver_us=draft.deliver_us,
@@ -185,6 +186,14 @@ def _sent(find: Find, draft: Draft) -> EventRow | None:
         row.changed_us, row.created_us = _later(before), before.created_us
     claims.keep_payload(row, codec.encode(draft.payload))
     return row
+
+
+def _after_others(find: Find) -> int:
+    """Now, but later than any event was delivered: so they have an order."""
+    now = clock.micros()
+    others = find("event", since=("at_us", now))
+    delivered: list[int] = [row.delivered_us for row in others if row.delivered_us is not None]
+    return max([now, *(us + 1 for us in delivered)])
 
 
 def _later(row: EventRow) -> int:
@@ -208,5 +217,5 @@ def _awaited(awaits: str) -> Sequence[str]:
 
 def _tell(journal: Journal, run: RunRow) -> None:
     """Lets those who wait for a run see that it has come to something."""
-    woken = [WakeRow(run.parent_run or run.run_id, clock.micros())]
-    journal.transact(lambda find: woken)
+    woken = WakeRow(run.parent_run or run.run_id, clock.micros())
+    journal.transact(lambda _: [woken])

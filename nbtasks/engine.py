@@ -33,7 +33,6 @@ from nbtasks.verdicts import due_after, replaced
 from nbtasks.waits import Waits
 
 if TYPE_CHECKING:
-    from nbtasks.desk import Desk
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
     from nbtasks.options import OnError, Policy
@@ -77,7 +76,7 @@ class Execution:
         self.is_open = True
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
-        self.desk: Desk | None = None
+        self.desk: Any = None  # a desk.Desk
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
         self.ending = Ending()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from nbtasks import clock, event, filters, keys, params, payloads, sites
@@ -17,13 +17,14 @@ from nbtasks.face import AsyncFace, Face
 from nbtasks.model import EventRow, TaskRow
 from nbtasks.options import Duration, seconds_of
 from nbtasks.place import CurrentTask
+from nbtasks.triggers import named
 
 __all__ = ["AsyncEvents", "SyncEvents", "draft"]
 
 _S = 1_000_000
 
 
-def draft(  # noqa: PLR0913 - what an event is made of
+def draft(  # noqa: PLR0913, PLR0917 - what an event is made of
     call: str,
     name: str,
     payload: Any,
@@ -37,6 +38,7 @@ def draft(  # noqa: PLR0913 - what an event is made of
     Raises:
         InvalidOptionError: It cannot be sent so.
     """
+    said: object
     for said, what in ((name, "name"), (source, "source"), ("id" if id_ is None else id_, "id")):
         if not isinstance(said, str) or not said:
             raise InvalidOptionError(f"{call}: the {what} of an event is a text, not {said!r}.")
@@ -92,7 +94,7 @@ class _Events(Face):
         effects = self._own(key, find, (), "search", {"id": id_}, 4)
         return mapped(effects, lambda record: None if record is None else self._event(record))
 
-    def _wait_for_event(  # noqa: PLR0913 - what is waited for
+    def _wait_for_event(
         self,
         key: keys.Key,
         name: str | list[str],
@@ -101,8 +103,8 @@ class _Events(Face):
         source: str | None,
         timeout: Duration,
     ) -> Effects:
-        names = [name] if isinstance(name, str) else list(name)
-        if not names or not all(isinstance(one, str) and one for one in names):
+        names = named(name)
+        if not names:
             raise InvalidOptionError(f"io.wait_for_event({key!r}, {name!r}): it waits for a name.")
         if wanted is not None:
             filters.check(wanted)
@@ -334,7 +336,7 @@ class SyncEvents(_Events):
         found: Event = self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
         return found
 
-    def wait_for_event(  # noqa: PLR0913 - what is waited for
+    def wait_for_event(
         self,
         key: keys.Key,
         name: str | list[str],
@@ -401,29 +403,31 @@ class AsyncEvents(_Events, AsyncFace):
         one = draft(f"io.send_event({key!r}, ...)", *args)
         return self._drive(mapped(self._send(key, lambda: [one], name), _first))
 
-    def send_events(
-        self, key: keys.Key, events: Iterable[Any]
-    ) -> Coroutine[Any, Any, list[Event]]:
+    def send_events(self, key: keys.Key, events: Iterable[Any]) -> Coroutine[Any, Any, list[Event]]:
         """As `SyncIO.send_events`, awaited."""
         needs_loop("send_events")
         made = _drafts(events)
         return self._drive(self._send(key, lambda: made, [one.name for one in made]))
 
     def get_event(
-        self, key: keys.Key, id: str  # noqa: A002 - as above
+        self,
+        key: keys.Key,
+        id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event | None]:
         """As `SyncIO.get_event`, awaited."""
         needs_loop("get_event")
         return self._drive(self._found(key, lambda: self._desk.event(id), id))
 
     def cancel_event(
-        self, key: keys.Key, id: str  # noqa: A002 - as above
+        self,
+        key: keys.Key,
+        id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event]:
         """As `SyncIO.cancel_event`, awaited."""
         needs_loop("cancel_event")
         return self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
 
-    def wait_for_event(  # noqa: PLR0913 - what is waited for
+    def wait_for_event(
         self,
         key: keys.Key,
         name: str | list[str],

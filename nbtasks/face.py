@@ -109,8 +109,7 @@ class Face:
 
     @property
     def _desk(self) -> Desk:
-        desk = self._execution.desk
-        assert desk is not None  # noqa: S101 - a session has set it
+        desk: Desk = self._execution.desk  # a session has set it
         return desk
 
     def _path(self, key: keys.Key) -> str:

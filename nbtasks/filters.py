@@ -151,16 +151,20 @@ def check(wanted: object, where: str = "filter") -> None:
             if any(str(name).startswith("$") for name in said):
                 raise InvalidOptionError(f"{place}: conditions stand in a list, as [{said!r}].")
             check(said, place)
-        elif not isinstance(said, list):
+        elif isinstance(said, list):
+            _check_list(said, place)
+        else:
             raise InvalidOptionError(f"{place} is a list of what it may be, as [{said!r}].")
-        elif any(isinstance(one, Mapping) for one in said):
-            for condition in said:
-                _check_condition(condition, place)
-        elif not any(all(_is_of(one, kind) for one in said) for kind in _KINDS):
-            raise InvalidOptionError(
-                f"{place} is a list of strings, of numbers, of booleans or of conditions, not "
-                f"{said!r}."
-            )
+
+
+def _check_list(said: list[Any], place: str) -> None:
+    if any(isinstance(one, Mapping) for one in said):
+        for condition in said:
+            _check_condition(condition, place)
+    elif not any(all(_is_of(one, kind) for one in said) for kind in _KINDS):
+        raise InvalidOptionError(
+            f"{place} is a list of strings, of numbers, of booleans or of conditions, not {said!r}."
+        )
 
 
 def _is_of(value: object, kind: Any) -> bool:

@@ -277,9 +277,7 @@ class Job:
         """
         return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io's own half of it
 
-    def invoke_and_wait(
-        self, key: keys.Key, payload: Any = None, timeout: Duration = 3600
-    ) -> Any:
+    def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
         """As `invoke`, and waits until the run has ended.
 
         Args:

@@ -219,9 +219,9 @@ def job(  # noqa: PLR0913 - the options of the contract
 
     def register(fn: Callable[..., Any]) -> Job:
         made = Job(
-            fn, id, kit, name=name, version=version, trigger=trigger, retry=retry, on_change=on_change,
-            hooks=Hooks(on_success, on_failure, on_cancel), concurrency_limit=concurrency_limit,
-            enabled=enabled, log_level=log_level,
+            fn, id, kit, name=name, version=version, trigger=trigger, retry=retry,
+            on_change=on_change, hooks=Hooks(on_success, on_failure, on_cancel),
+            concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
         kit.jobs[made.id] = made
         return made

@@ -23,7 +23,7 @@ __all__ = ["events", "send_event"]
 _REST = 0.1
 
 
-def send_event(  # noqa: PLR0913 - what an event is made of
+def send_event(
     name: str,
     payload: Any = None,
     *,

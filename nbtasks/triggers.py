@@ -22,6 +22,7 @@ __all__ = [
     "event_trigger",
     "interval_trigger",
     "invoke_trigger",
+    "named",
 ]
 
 _S: Final = 1_000_000
@@ -116,6 +117,12 @@ class Tick:
     last: datetime | None = None
 
 
+def named(name: Any) -> tuple[str, ...]:
+    """The names of events, given one or several; none where that is no name."""
+    names = (name,) if isinstance(name, str) else tuple(name or ())
+    return names if all(isinstance(one, str) and one for one in names) else ()
+
+
 def event_trigger(
     name: str | list[str],
     schema: Any = None,
@@ -152,8 +159,8 @@ def event_trigger(
     assert nb.send_event("order", {"total": 50}).runs == []
     ```
     """
-    names = (name,) if isinstance(name, str) else tuple(name)
-    if not names or not all(isinstance(one, str) and one for one in names):
+    names = named(name)
+    if not names:
         raise InvalidOptionError(
             f"event_trigger(name={name!r}): it is the name of an event, or a list of names."
         )
@@ -183,7 +190,8 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     """
     from cronsim import CronSim, CronSimError  # lazily: most processes have no schedules
 
-    if not isinstance(cron, str) or len(cron.split()) != 5:  # noqa: PLR2004 - the five of cron
+    fields = str(cron).split()
+    if len(fields) != 5:  # noqa: PLR2004 - the five of cron
         raise InvalidOptionError(
             f"cron_trigger({cron!r}): a cron expression has five fields, as '0 9 * * MON-FRI': "
             "minute, hour, day of the month, month, day of the week."
@@ -222,7 +230,7 @@ def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
     def each_minute(payload: nb.Tick, io: nb.SyncIO) -> None: ...
     ```
     """
-    span = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    span: Any = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
     number = isinstance(span, int | float) and not isinstance(span, bool)
     if not number or not _LEAST_SECONDS <= span <= _MOST_SECONDS:
         raise InvalidOptionError(

@@ -62,7 +62,7 @@ class _Loop:
 
     def heard(self) -> bool:
         """Whether somebody in it has something to hear."""
-        return any(sleeper.heard() for sleeper in self.sleepers if not sleeper.future.done())
+        return any(_hears(one.heard) for one in self.sleepers if not one.future.done())
 
     def wake(self) -> None:
         """Wakes who is due next."""
@@ -75,6 +75,14 @@ class _Loop:
 
 def _never() -> bool:
     return False
+
+
+def _hears(heard: Callable[[], bool]) -> bool:
+    """Whether somebody hears something, be it that their journal has crashed."""
+    try:
+        return heard()
+    except BaseException:  # noqa: BLE001 - they will see it themselves
+        return True
 
 
 class FakeClock:
@@ -217,7 +225,7 @@ class FakeClock:
         not: it may wait for one that this clock does not know of."""
         waiting = self._waiting
         all_wait = self._beside.issubset(waiting) and not self._beside.issuperset(waiting)
-        going_on = any(due_us <= self._us or heard() for due_us, heard in waiting.values())
+        going_on = any(due_us <= self._us or _hears(heard) for due_us, heard in waiting.values())
         if (all_wait or at_last) and not going_on:
             self._us = min(due_us for due_us, _ in waiting.values())
             self._wake_all()
@@ -253,7 +261,7 @@ class FakeClock:
             for _ in range(_QUIET_TURNS):
                 await asyncio.sleep(0)
             sleeper = loop.next()
-            if sleeper is not None and sleeper.sleeps_on(driver.busy_threads()):
+            if sleeper is not None and (sleeper.sleeps_on(driver.busy_threads()) or loop.heard()):
                 await asyncio.sleep(0.001)
             elif sleeper is not None and pushed == loop.pushed:
                 await self._jump_or_wait(loop, sleeper)

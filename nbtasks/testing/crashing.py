@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Change, Deal, Journal
+from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened
 from nbtasks.model import Row, RunRow, values
 from nbtasks.testing.journals import Mortal
 
@@ -86,6 +86,15 @@ class CrashingJournal(Mortal):
             buffer, self._buffer = self._buffer, []
             for row, snapshot in buffer:
                 self._inner.put(type(row)(*snapshot))
+
+    def claim(self, claim: Claim) -> Opened:
+        """As the port says."""
+        opened = super().claim(claim)
+        with self._lock:
+            if self.crashed:  # meanwhile, in another thread: this one is dead, too
+                _abandon(self._inner)
+                self._check()
+        return opened
 
     def amend(self, run_id: str, change: Change) -> None:
         """As the port says; all it writes is one more write."""

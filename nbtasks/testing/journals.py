@@ -62,6 +62,7 @@ class Mortal:
 
     def news(self) -> int:
         """As the port says."""
+        self._check()  # what listens would else not hear of the crash
         return self._inner.news()
 
     def find(

@@ -30,7 +30,7 @@ class StandingClock:
     async def wait_until(self, due_us: int) -> None:
         self.now = max(self.now, due_us)
 
-    async def alarm(self, due_us: int) -> None:
+    async def alarm(self, due_us: int, heard: Callable[[], bool] = bool) -> None:
         await self.wait_until(due_us)
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
@@ -38,6 +38,10 @@ class StandingClock:
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
         self.sleep_until(due_us)
+
+    def attend(self, thread: threading.Thread) -> None: ...
+
+    def leave(self, thread: threading.Thread) -> None: ...
 
 
 @pytest.fixture

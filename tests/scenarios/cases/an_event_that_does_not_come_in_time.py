@@ -11,7 +11,8 @@ from tests.scenarios.harness import Expect, World
 async def body(io: Any, world: World) -> str:
     try:
         await io.call("wait_for_event", "listen", "never", timeout=60)
-    except nb.WaitTimeout as error:
+    except nb.TaskFailed as error:
+        assert isinstance(error, nb.WaitTimeout)
         return error.message
     return "it came"
 

@@ -17,7 +17,8 @@ def child(io: nb.SyncIO) -> str:
 async def body(io: Any, world: World) -> list[str]:
     try:
         await io.stored(child.invoke_and_wait, "child", None, 10)
-    except nb.WaitTimeout as error:
+    except nb.TaskFailed as error:
+        assert isinstance(error, nb.WaitTimeout)
         message = error.message
     await io.wait("for it", 100)
     ended = await io.stored(child.invoke_and_wait, "another child", timeout=200)
