@@ -54,6 +54,7 @@ from nbtasks.history import (
     sql,
     tasks,
     tree,
+    worker,
 )
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
@@ -146,6 +147,7 @@ __all__ = [
     "task",
     "tasks",
     "tree",
+    "worker",
 ]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from nbtasks import clock, live
 
-__all__ = ["busy", "start", "stop"]
+__all__ = ["busy", "ended", "start", "stop"]
 
 _lock = threading.Lock()
 _threads: dict[str, threading.Thread] = {}
+_ended = 0
 
 
 def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> None:
@@ -27,11 +28,13 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
     """
 
     def target() -> None:
+        global _ended  # noqa: PLW0603 - one for the process
         try:
             with contextlib.suppress(BaseException):  # its run says it
                 execute()
             with _lock:
                 _threads.pop(run_id, None)
+                _ended += 1
             with contextlib.suppress(BaseException):  # it is looked for once in a while anyway
                 then()
         finally:
@@ -51,6 +54,11 @@ def busy() -> list[str]:
     """The runs that are executed so."""
     with _lock:
         return list(_threads)
+
+
+def ended() -> int:
+    """How many executions have ended so far."""
+    return _ended
 
 
 def stop(end: Callable[[str], object] = live.cancel_here, seconds: float = 5.0) -> list[str]:

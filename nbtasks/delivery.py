@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nbtasks.desk import Draft, Invokable
     from nbtasks.event import Event
     from nbtasks.journal.port import Find, Journal
+    from nbtasks.parking import Budget
     from nbtasks.run import Run
 
 __all__ = ["Counter", "Keeper"]
@@ -45,7 +46,7 @@ class Keeper(Protocol):
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
 
-    def prepared(self, run: RunRow, claim: Claim) -> Callable[[], Run]:
+    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
         """What executes a claim to a run in the background."""
 
 
@@ -110,8 +111,8 @@ class Counter:
         def deal(find: Find) -> Iterator[Row]:
             for row in find("event", event_id=id_):
                 if row.delivered_us is None and row.cancelled_us is None:
-                    now = _later(row)
-                    yield dataclasses.replace(row, changed_us=now, cancelled_us=now)
+                    now = clock.micros()
+                    yield dataclasses.replace(row, changed_us=_later(row), cancelled_us=now)
 
         self._keeper.journal.transact(deal)
         found = self.event(id_)
@@ -141,14 +142,14 @@ class Counter:
         self._keeper.journal.transact(deal)
         return ids
 
-    def go_on(self, run_id: str) -> None:
+    def go_on(self, run_id: str, budget: Budget | None = None) -> None:
         """Executes a run in the background; see the protocol."""
         if run_id in background.busy():
             return
         journal = self._keeper.journal
         (run,) = journal.runs(run_id=run_id)
         if run.status in _OPEN:
-            execute = self._keeper.prepared(run, claims.to_rerun(run))
+            execute = self._keeper.prepared(run, claims.to_rerun(run), budget)
             background.start(run_id, execute, partial(_tell, journal, run))
 
     def hold(self, run_id: str) -> Run:
@@ -216,6 +217,7 @@ def _awaited(awaits: str) -> Sequence[str]:
 
 
 def _tell(journal: Journal, run: RunRow) -> None:
-    """Lets those who wait for a run see that it has come to something."""
-    woken = WakeRow(run.parent_run or run.run_id, clock.micros())
-    journal.transact(lambda _: [woken])
+    """Lets the run that may wait for another one see that this has come to its end."""
+    if run.parent_run is not None and journal.runs(run_id=run.run_id)[0].status not in _OPEN:
+        woken = WakeRow(run.parent_run, clock.micros())
+        journal.transact(lambda _: [woken])

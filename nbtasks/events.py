@@ -38,8 +38,8 @@ def draft(  # noqa: PLR0913, PLR0917 - what an event is made of
     Raises:
         InvalidOptionError: It cannot be sent so.
     """
-    said: object
-    for said, what in ((name, "name"), (source, "source"), ("id" if id_ is None else id_, "id")):
+    texts: list[tuple[Any, str]] = [(name, "name"), (source, "source"), (id_ or "id", "id")]
+    for said, what in texts:
         if not isinstance(said, str) or not said:
             raise InvalidOptionError(f"{call}: the {what} of an event is a text, not {said!r}.")
     if deliver_at is not None and deliver_after is not None:

@@ -111,7 +111,7 @@ class Kit:
             return starters.by_cell(self.cells, run, payload, self.hold)
         return starters.by_job(self.jobs.get(run.job), run, payload)
 
-    def prepared(self, run: RunRow, claim: Claim) -> Callable[[], Run]:
+    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
         """What executes a claim to a run in the background, by the job that made it.
 
         Raises:
@@ -120,7 +120,7 @@ class Kit:
         job, payload = self.jobs.get(run.job), claims.payload_of(run)
         starters.by_job(job, run, payload)  # refuses it
         assert job is not None  # noqa: S101 - as said there
-        return job.prepared(claim, payload)
+        return job.prepared(claim, payload, budget=budget)
 
     def close(self, home: Path | None = None) -> None:
         """Closes all journals, or those of one home; the next use opens them again."""

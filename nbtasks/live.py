@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from nbtasks import edits
+from nbtasks import clock, edits
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.model import Status
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nbtasks.engine import Execution
     from nbtasks.journal.port import Journal
 
-__all__ = ["add", "cancel", "cancel_here", "discard"]
+__all__ = ["add", "cancel", "cancel_here", "discard", "rest_here"]
 
 #: Seconds between two looks.
 _REST: Final = 0.1
@@ -75,6 +75,15 @@ def cancel_here(run_id: str) -> bool:
         )
     )
     return True
+
+
+def rest_here(run_id: str) -> None:
+    """Lets an execution of this process start nothing more: what is under way ends, and the run
+    waits to be gone on with. It has to have a budget."""
+    with _lock:
+        execution = _executions.get(run_id)
+    if execution is not None:
+        execution.waits.deadline_us = clock.micros()
 
 
 def _look() -> None:

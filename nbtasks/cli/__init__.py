@@ -1,0 +1,38 @@
+"""The commands: `nbtasks`, or `python -m nbtasks`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from nbtasks.cli import act, look, serve
+from nbtasks.cli.options import Home, use
+from nbtasks.errors import NbtasksError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Durable notebook cells: what their journal knows, what is done about it, and a demo.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Runs the command line. What the user can mend is one line on stderr, without a traceback,
+    and exit status 2."""
+    try:
+        app()
+    except NbtasksError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.callback()
+def _options(home: Home = None) -> None:
+    use(home)
+
+
+for _module in (look, act, serve):
+    _module.register(app)

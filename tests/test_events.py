@@ -1,0 +1,312 @@
+"""Events: what they begin, once each, and who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pydantic
+import pytest
+
+import nbtasks as nb
+from nbtasks import background
+from nbtasks.testing import FakeClock
+
+
+class Order(pydantic.BaseModel):
+    number: int
+    city: str = "Berlin"
+
+
+@pytest.fixture
+def heard() -> list[Any]:
+    """What jobs of two kinds hear of an order."""
+    calls: list[Any] = []
+
+    @nb.job("blocking", trigger=nb.event_trigger("order", schema=Order))
+    def blocking(payload: Order, io: nb.SyncIO) -> int:
+        io.run_task("note", calls.append, ["blocking", payload.number])
+        return payload.number
+
+    @nb.job("awaiting", trigger=nb.event_trigger(["order", "refund"]))
+    async def awaiting(payload: dict[str, Any], io: nb.AsyncIO) -> str:
+        await io.run_task("note", lambda: calls.append(["awaiting", payload["number"]]))
+        return "done"
+
+    return calls
+
+
+def test_sending_an_event_runs_the_jobs_that_take_it_before_it_returns(heard: list[Any]):
+    event = nb.send_event("order", {"number": 7})
+
+    assert heard == [["blocking", 7], ["awaiting", 7]]
+    assert [(run.job, run.status, run.output) for run in event.runs] == [
+        ("blocking", "COMPLETED", 7),
+        ("awaiting", "COMPLETED", "done"),
+    ]
+    assert nb.runs().trigger.tolist() == ["event", "event"]
+    assert {run.key for run in event.runs} == {event.id}
+    assert event.at == event.delivered_at
+
+
+async def test_it_does_so_in_a_loop_that_runs_too(heard: list[Any]):
+    event = nb.send_event("refund", {"number": 8})
+
+    assert heard == [["awaiting", 8]]
+    assert [run.output for run in event.runs] == ["done"]
+
+
+def test_an_id_is_delivered_once(heard: list[Any]):
+    first = nb.send_event("order", {"number": 7}, id="order-7")
+    again = nb.send_event("order", {"number": 8}, id="order-7")
+
+    assert heard == [["blocking", 7], ["awaiting", 7]]
+    assert again == first
+    assert again.payload == {"number": 7}
+    assert [run.id for run in again.runs] == [run.id for run in first.runs]
+    assert [run.executions for run in again.runs] == [1, 1]
+
+
+def test_a_payload_that_does_not_fit_makes_an_invalid_run_with_what_is_wrong(heard: list[Any]):
+    event = nb.send_event("order", {"number": "seven"})
+
+    invalid = event.runs[0]
+    assert (invalid.job, invalid.status, invalid.executions) == ("blocking", "INVALID", 0)
+    assert invalid.error is not None
+    assert invalid.error.type == "InvalidPayloadError"
+    assert "number: Input should be a valid integer" in invalid.error.message
+    assert heard == [["awaiting", "seven"]]
+
+
+def test_what_a_job_raises_is_in_its_run_and_the_others_go_on():
+    calls: list[str] = []
+
+    @nb.job("fails", trigger=nb.event_trigger("go"))
+    def fails(io: nb.SyncIO) -> None:
+        raise ValueError("no")
+
+    @nb.job("goes on", trigger=nb.event_trigger("go"))
+    def goes_on(io: nb.SyncIO) -> None:
+        calls.append("went on")
+
+    event = nb.send_event("go")
+
+    assert [run.status for run in event.runs] == ["FAILED", "COMPLETED"]
+    assert event.runs[0].error is not None
+    assert event.runs[0].error.message == "no"
+    assert calls == ["went on"]
+
+
+def test_a_disabled_job_another_source_and_another_payload_hear_nothing():
+    @nb.job("off", trigger=nb.event_trigger("go"), enabled=False)
+    def off(io: nb.SyncIO) -> None: ...
+
+    @nb.job("of another", trigger=nb.event_trigger("go", source="shop"))
+    def of_another(io: nb.SyncIO) -> None: ...
+
+    @nb.job("of large ones", trigger=nb.event_trigger("go", filter={"n": [{"$gt": 5}]}))
+    def of_large_ones(payload: Any, io: nb.SyncIO) -> None: ...
+
+    assert nb.send_event("go", {"n": 1}).runs == []
+    assert [run.job for run in nb.send_event("go", {"n": 6}).runs] == ["of large ones"]
+    assert [run.job for run in nb.send_event("go", source="shop").runs] == ["of another"]
+
+
+def test_of_an_event_a_run_can_be_executed_again(heard: list[Any]):
+    (run, _) = nb.send_event("order", {"number": 7}).runs
+
+    assert run.rerun().executions == 2
+    assert heard[-1] == ["blocking", 7]
+
+
+def test_events_lists_them_with_the_number_of_their_runs(heard: list[Any]):
+    nb.send_event("order", {"number": 7}, id="one")
+    nb.send_event("note", "hello", id="two", source="me")
+
+    frame = nb.events()
+
+    assert frame.id.tolist() == ["one", "two"]
+    assert frame.runs.tolist() == [2, 0]
+    assert frame.source.tolist() == ["nbtasks", "me"]
+    assert frame.payload.tolist() == ['{"number":7}', '"hello"']
+
+
+def test_an_undelivered_event_is_changed_and_a_cancelled_one_stays(heard: list[Any]):
+    with FakeClock() as clock:
+        tomorrow = clock.now() + timedelta(days=1)
+        nb.send_event("order", {"number": 1}, id="late", deliver_at=tomorrow)
+        changed = nb.send_event("order", {"number": 2}, id="late", deliver_after=60)
+
+        assert (changed.payload, changed.delivered_at) == ({"number": 2}, None)
+        assert changed.at == clock.now() + timedelta(seconds=60)
+
+        @nb.job("cancels")
+        def cancels(io: nb.SyncIO) -> list[Any]:
+            event = io.cancel_event("cancel", "late")
+            unknown = io.get_event("look", "unknown")
+            return [event.cancelled_at, unknown]
+
+        assert cancels.run().output == [clock.now(), None]
+        assert nb.send_event("order", {"number": 3}, id="late").payload == {"number": 2}
+    assert heard == []
+
+
+def test_an_undelivered_event_is_sent_now_after_all(heard: list[Any]):
+    nb.send_event("refund", {"number": 1}, id="late", deliver_after=3600)
+
+    event = nb.send_event("refund", {"number": 2}, id="late")
+
+    assert event.delivered_at is not None
+    assert heard == [["awaiting", 2]]
+
+
+def test_cancelling_an_unknown_event_fails_its_task():
+    @nb.job("cancels nothing")
+    def body(io: nb.SyncIO) -> None:
+        io.cancel_event("cancel", "nope")
+
+    with pytest.raises(nb.NotFoundError, match=r"no event 'nope' in this home. nb.events\(\)"):
+        body.run()
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"name": ""}, "the name of an event is a text"),
+        ({"id": 3}, "the id of an event is a text, not 3"),
+        ({"source": None}, "the source of an event is a text"),
+        ({"deliver_at": datetime(2026, 1, 1)}, "needs a time zone"),  # noqa: DTZ001 - to be refused
+        ({"deliver_after": -1}, "deliver_after is a number of seconds above 0"),
+        (
+            {"deliver_at": datetime(2026, 1, 1, tzinfo=UTC), "deliver_after": 1},
+            "deliver_at or deliver_after, not both",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_and_nothing_is_recorded(said: Any, problem: str):
+    with pytest.raises(nb.InvalidOptionError, match=problem):
+        nb.send_event(**{"name": "go", **said})
+
+    assert nb.events().empty
+
+
+def test_several_events_are_sent_in_one_task(heard: list[Any]):
+    @nb.job("sends")
+    async def sends(io: nb.AsyncIO) -> list[Any]:
+        events = await io.send_events(
+            "both", [("refund", {"number": 1}), {"name": "note", "deliver_after": 10}]
+        )
+        assert len({event.id for event in events}) == 2
+        return [[event.name, bool(event.delivered_at), len(event.runs)] for event in events]
+
+    assert sends.run().output == [["refund", True, 1], ["note", False, 0]]
+    background.stop()
+    assert nb.runs("sends").tasks.tolist() == [1]
+
+    @nb.job("sends nonsense")
+    def nonsense(io: nb.SyncIO) -> None:
+        io.send_events("both", [{"name": "a", "payloat": 1}])
+
+    with pytest.raises(nb.InvalidOptionError, match="payloat"):
+        nonsense.run()
+
+
+def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again():
+    @nb.job("sends once")
+    def sends(io: nb.SyncIO) -> str:
+        return io.send_event("send", "note", {"n": 1}).id
+
+    first = sends.run().output
+
+    assert sends.run().output == first
+    run = nb.last_run()
+    run.reset("send")
+    assert sends.run().output == first  # the id is that of the task
+    assert nb.events().id.tolist() == [first]
+
+
+# -- those who wait -------------------------------------------------------------------------------
+
+
+def soon(*event: Any) -> None:
+    threading.Timer(0.2, nb.send_event, event).start()
+
+
+def test_the_first_event_that_fits_is_taken_by_both_faces():
+    @nb.job("waits")
+    def waits(io: nb.SyncIO) -> Order:
+        soon("order", {"number": "x"})
+        soon("order", {"number": 7})
+        event = io.wait_for_event("listen", "order", schema=Order, timeout=30)
+        assert isinstance(event.payload, Order)
+        return event.payload
+
+    @nb.job("waits too")
+    async def waits_too(io: nb.AsyncIO) -> list[Any]:
+        soon("b", 1)
+        events = await asyncio.gather(
+            io.wait_for_event("one", ["a", "b"], timeout=30),
+            io.wait_for_event("other", "b", source="nbtasks", timeout=30),
+        )
+        return [[event.name, event.payload] for event in events]
+
+    assert waits.run().output == Order(number=7)
+    assert waits.run().output == Order(number=7)
+    assert waits_too.run().output == [["b", 1], ["b", 1]]
+
+
+def test_an_event_that_came_while_nothing_ran_counts():
+    @nb.job("waits")
+    def waits(io: nb.SyncIO) -> Any:
+        return io.wait_for_event("listen", "order", timeout=3600).payload
+
+    run = waits.run(suspend_after=1)
+    assert run.status == "WAITING"
+    nb.send_event("note")
+    assert nb.due().empty
+
+    nb.send_event("order", 7)
+
+    assert nb.due().run_id.tolist() == [run.id]
+    assert waits.run().output == 7
+
+
+def test_an_event_from_before_does_not_count():
+    with FakeClock():
+        nb.send_event("order", 6)
+
+        @nb.job("waits")
+        def waits(io: nb.SyncIO) -> Any:
+            return io.wait_for_event("listen", "order", timeout=60).payload
+
+        with pytest.raises(nb.WaitTimeout, match="no event 'order' that fits came within 60"):
+            waits.run()
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"name": []}, "it waits for a name"),
+        ({"filter": {"a": 1}}, "a list of what it may be"),
+        ({"timeout": 0}, "timeout is a number of seconds above 0"),
+    ],
+)
+def test_what_cannot_be_waited_for_is_refused(said: Any, problem: str):
+    @nb.job("waits")
+    def waits(io: nb.SyncIO) -> None:
+        io.wait_for_event("listen", **{"name": "order", **said})
+
+    with pytest.raises(nb.InvalidOptionError, match=problem):
+        waits.run()
+
+
+def test_an_event_can_be_kept_as_an_output():
+    @nb.job("keeps")
+    def keeps(io: nb.SyncIO) -> Any:
+        event = io.send_event("send", "note", {"n": 1})
+        return io.run_task("keep", lambda: event)
+
+    assert keeps.run().output == keeps.run().output
+    assert keeps.run().output.payload == {"n": 1}
