@@ -7,10 +7,10 @@ import contextlib
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks import claims, clock, codec, here, keys, loops, payloads, tracebacks
+from nbtasks import claims, clock, codec, loops, payloads, tracebacks
 from nbtasks.errors import (
     InvalidJobError,
     InvalidOptionError,
@@ -19,6 +19,7 @@ from nbtasks.errors import (
     Suspended,
 )
 from nbtasks.hooks import Admitted, Hooks, check_limit
+from nbtasks.invoked import Invoked
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
@@ -59,7 +60,7 @@ class Host(Protocol):
         """The run that a session has executed."""
 
 
-class Job:
+class Job(Invoked):
     """A function whose runs are durable; made by `nb.job`.
 
     Attributes:
@@ -236,83 +237,6 @@ class Job:
             return self._block(admitted, value)
 
         return execute
-
-    # -- by other runs --------------------------------------------------------------------------
-
-    def invoke(self, key: keys.Key, payload: Any = None) -> Any:
-        """Begins a new run of the job from within another run, as a task of that: it goes on by
-        itself, in the background. Executed again, the task gives the same run; one that was
-        interrupted goes on then.
-
-        Args:
-            key: The task's key, as in `io.run_task`.
-            payload: What the run's body gets. The run of one that does not fit is INVALID.
-
-        Returns:
-            The `Run`; awaited in an `async def` body, as a call of `io` is.
-
-        Raises:
-            NoRunError: It was called outside of a run: there, call `run`.
-            NbtasksError: The job is not enabled.
-
-        ```python
-        import nbtasks as nb
-
-
-        @nb.job("invoke-example-child")
-        def child(payload: int, io: nb.SyncIO) -> int:
-            return payload * 2
-
-
-        @nb.job("invoke-example")
-        def parent(io: nb.SyncIO) -> list[int]:
-            begun = child.invoke("in the background", 20)  # goes on by itself
-            ended = child.invoke_and_wait("at once", 21)
-            ended_too = child.batch_invoke_and_wait("several", [1, 2])
-            return [ended.output, *(run.output for run in ended_too), begun.key.count("/")]
-
-
-        assert parent.run().output == [42, 2, 4, 1]
-        ```
-        """
-        return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io's own half of it
-
-    def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
-        """As `invoke`, and waits until the run has ended.
-
-        Args:
-            key: As there.
-            payload: As there.
-            timeout: The longest that it waits, in seconds or as a timedelta.
-
-        Returns:
-            The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` says what went
-            wrong. Awaited in an `async def` body.
-
-        Raises:
-            WaitTimeout: It has not ended in time, wrapped as any failure of a task is.
-        """
-        io = here.current_io()
-        return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
-
-    def batch_invoke_and_wait(
-        self, key: keys.Key, payloads: Iterable[Any], timeout: Duration = 3600
-    ) -> Any:
-        """As `invoke_and_wait`, for several payloads at once.
-
-        Args:
-            key: As there.
-            payloads: A payload for each run.
-            timeout: The longest that it waits for all of them.
-
-        Returns:
-            A list of the `Run`s, in the order of the payloads. Awaited in an `async def` body.
-
-        Raises:
-            WaitTimeout: One has not ended in time.
-        """
-        io = here.current_io()
-        return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above
 
     def _block(self, admitted: Admitted, value: Any) -> Run:
         with _until_suspended(admitted), admitted as session:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks import claims, clock
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.event import SOURCE, Event
-from nbtasks.events import draft
+from nbtasks.event_calls import draft
 from nbtasks.kit import kit
 from nbtasks.model import Status
 from nbtasks.options import Duration

@@ -364,3 +364,38 @@ INTERRUPT: type[nb.Interrupt] = nb.Cancelled
 CRASH: type[nb.Interrupt] = Crash
 REPLAY_OURS: type[nb.NbtasksError] = ReplayError
 REPLAY_ASSERTS: type[AssertionError] = ReplayError
+
+
+# -- events, triggers, other runs -----------------------------------------------------------------
+
+
+@nb.job("hears", trigger=nb.event_trigger(["order"], schema=dict[str, int], filter={"n": [1]}))
+def hears(payload: dict[str, int], io: nb.SyncIO) -> None:
+    event = io.send_event("send", "order", 1, id="1", source="me", deliver_after=timedelta(1))
+    assert_type(event, nb.Event)
+    assert_type(event.runs, list[nb.Run])
+    assert_type(io.send_events("both", [("a", 1), {"name": "b"}]), list[nb.Event])
+    assert_type(io.get_event("look", "1"), nb.Event | None)
+    assert_type(io.cancel_event("cancel", "1"), nb.Event)
+    assert_type(io.wait_for_event("listen", "order", schema=int, timeout=60).at, datetime)
+
+
+@nb.job("each minute", trigger=nb.interval_trigger(timedelta(minutes=1)))
+async def each_minute(payload: nb.Tick, io: nb.AsyncIO) -> None:
+    assert_type(payload.last, datetime | None)
+    assert_type(await io.send_event("send", "order"), nb.Event)
+    assert_type(await io.wait_for_event("listen", ["a", "b"]), nb.Event)
+    await hears.invoke("begin", {"n": 1})
+    await hears.invoke_and_wait("wait", {"n": 1}, timeout=5)
+    await hears.batch_invoke_and_wait("several", [{"n": 1}])
+
+
+at_nine = nb.job("at nine", trigger=nb.cron_trigger("0 9 * * *", timezone="Europe/Berlin"))
+invoked = nb.job("invoked", trigger=nb.invoke_trigger(schema=int))
+
+
+def outside() -> None:
+    assert_type(nb.send_event("order", {"n": 1}, deliver_at=datetime.now(UTC)), nb.Event)
+    assert_type(nb.events(), pd.DataFrame)
+    nb.worker.start(resume=True)
+    nb.worker.stop()
