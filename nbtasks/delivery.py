@@ -64,16 +64,21 @@ class Counter:
 
     def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event]:
         """Records events, with the runs that they begin; see the protocol."""
-        journal = self._keeper.journal
+        events: list[Event] = []
 
         def deal(find: Find) -> Iterator[Row]:
             for draft in drafts:
                 row = _sent(find, draft)
-                if row is not None:
-                    yield from self.delivered(find, row, parent) if row.delivered_us else (row,)
+                if row is None:
+                    events.append(self._recorded(find, find("event", event_id=draft.id)[0]))
+                    continue
+                rows = list(self.delivered(find, row, parent)) if row.delivered_us else [row]
+                runs = [made.run_id for made in rows if isinstance(made, RunRow)]
+                events.append(event.of_row(row, list(map(self._keeper.hold, runs))))
+                yield from rows
 
-        journal.transact(deal)
-        return [found for draft in drafts if (found := self.event(draft.id)) is not None]
+        self._keeper.journal.transact(deal)
+        return events
 
     def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
         """The rows of a delivery: the runs that begin, before the event itself, and who wakes."""
@@ -100,10 +105,11 @@ class Counter:
         """The event with an id, and its runs; see the protocol."""
         find = self._keeper.journal.find
         rows = find("event", event_id=id_)
-        if not rows:
-            return None
-        runs = sorted(row.run_id for row in find("run", key=id_, trigger="event"))
-        return event.of_row(rows[0], list(map(self._keeper.hold, runs)))
+        return self._recorded(find, rows[0]) if rows else None
+
+    def _recorded(self, find: Find, row: EventRow) -> Event:
+        runs = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
+        return event.of_row(row, list(map(self._keeper.hold, runs)))
 
     def cancel_event(self, id_: str) -> Event:
         """The event, which will not be delivered any more; see the protocol."""
@@ -142,15 +148,17 @@ class Counter:
         self._keeper.journal.transact(deal)
         return ids
 
-    def go_on(self, run_id: str, budget: Budget | None = None) -> None:
+    def go_on(self, run_id: str) -> None:
         """Executes a run in the background; see the protocol."""
-        if run_id in background.busy():
-            return
-        journal = self._keeper.journal
-        (run,) = journal.runs(run_id=run_id)
+        if run_id not in background.busy():
+            (run,) = self._keeper.journal.runs(run_id=run_id)
+            self.execute(run)
+
+    def execute(self, run: RunRow, budget: Budget | None = None) -> None:
+        """Executes a run in the background, unless it has ended or somebody else does."""
         if run.status in _OPEN:
             execute = self._keeper.prepared(run, claims.to_rerun(run), budget)
-            background.start(run_id, execute, partial(_tell, journal, run))
+            background.start(run.run_id, execute, partial(_tell, self._keeper.journal, run))
 
     def hold(self, run_id: str) -> Run:
         """The run with an id; see the protocol."""

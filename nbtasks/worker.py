@@ -20,7 +20,7 @@ from nbtasks.triggers import CronTrigger, EventTrigger, IntervalTrigger, Schedul
 
 if TYPE_CHECKING:
     from nbtasks.job import Job
-    from nbtasks.journal.port import Find, Journal
+    from nbtasks.journal.port import Find
     from nbtasks.kit import Kit
 
 __all__ = ["Worker"]
@@ -148,20 +148,29 @@ class Worker:
     def turn(self) -> int:
         """Does what there is to do now, and gives the instant when there may be more."""
         soonest = [clock.micros() + _DAY_US]
+        due: list[RunRow] = []
 
         def deal(find: Find) -> Iterator[Row]:
-            yield from self._deferred(find, soonest)
-            for job in list(self._kit.jobs.values()):
-                if not job.enabled:
-                    continue
-                if isinstance(job.trigger, EventTrigger):
-                    yield from self._missed(find, job)
-                elif isinstance(job.trigger, CronTrigger | IntervalTrigger):
-                    yield from _ticks(find, job, job.trigger, soonest)
+            due.extend([*_due(find, soonest), *_left(find)])
+            for row in self._begun(find, soonest):
+                if isinstance(row, RunRow):
+                    due.append(row)
+                yield row
 
         self._kit.journal.transact(deal)
-        self._go_on(soonest)
+        self._go_on(due)
         return min(soonest)
+
+    def _begun(self, find: Find, soonest: list[int]) -> Iterator[Row]:
+        """What begins now: by events and by schedules."""
+        yield from self._deferred(find, soonest)
+        for job in list(self._kit.jobs.values()):
+            if not job.enabled:
+                continue
+            if isinstance(job.trigger, EventTrigger):
+                yield from self._missed(find, job)
+            elif isinstance(job.trigger, CronTrigger | IntervalTrigger):
+                yield from _ticks(find, job, job.trigger, soonest)
 
     def _deferred(self, find: Find, soonest: list[int]) -> Iterator[Row]:
         """Delivers the events whose time has come."""
@@ -192,30 +201,32 @@ class Worker:
             last = max(row.at_us for row in found)
             yield EntryRow(_CURSOR, job.id, max(now, last, since + 1), str(last + 1), "json")
 
-    def _go_on(self, soonest: list[int]) -> None:
-        """Executes the runs that are due, and those whose process has died."""
-        journal = self._kit.journal
-        due = [*_due(journal, soonest), *_left(journal)]
+    def _go_on(self, due: list[RunRow]) -> None:
+        """Executes runs that are due, and those whose process has died."""
         for run in sorted(due, key=lambda run: run.run_id):
             job = self._kit.jobs.get(run.job)
             if job is None or not job.enabled or job.version != run.version:
                 continue
+            if run.status == Status.RUNNING:
+                (run,) = self._kit.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - with its state
+                if run.status != Status.INTERRUPTED:
+                    continue
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
             if (attended and not self._resume) or len(background.busy()) >= _MOST:
                 continue
             try:
-                self._kit.desk.go_on(run.run_id, _PATIENCE)
+                self._kit.desk.execute(run, _PATIENCE)
             except NbtasksError as error:  # its payload cannot be read here, say
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 
 
-def _due(journal: Journal, soonest: list[int]) -> Iterator[RunRow]:
+def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
     """The suspended runs that can go on."""
-    now, waiting = clock.micros(), journal.find("run", status=Status.WAITING)
+    now, waiting = clock.micros(), find("run", status=Status.WAITING)
     woken: dict[str, int] = {}
     if waiting:
         since = min(run.execution_us for run in waiting)
-        for wake in journal.find("wake", since=("woken_us", since)):
+        for wake in find("wake", since=("woken_us", since)):
             woken[wake.run_id] = max(wake.woken_us, woken.get(wake.run_id, 0))
     for run in waiting:
         resume_us = run.resume_us or 0
@@ -225,13 +236,10 @@ def _due(journal: Journal, soonest: list[int]) -> Iterator[RunRow]:
             soonest.append(resume_us)
 
 
-def _left(journal: Journal) -> Iterator[RunRow]:
-    """The runs that a process left when it died."""
+def _left(find: Find) -> list[RunRow]:
+    """The runs that are executed elsewhere, or whose process has died."""
     mine = set(background.busy())
-    for run in journal.find("run", status=Status.RUNNING):
-        if run.run_id not in mine:
-            found = journal.runs(run_id=run.run_id)
-            yield from (row for row in found if row.status == Status.INTERRUPTED)
+    return [run for run in find("run", status=Status.RUNNING) if run.run_id not in mine]
 
 
 def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iterator[Row]:
