@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 # First, so that the functions of these names, and not the modules, are `nb.tree` and `nb.job`.
 import nbtasks.job
 import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
+from nbtasks import asking as _asking
+from nbtasks.callbacks import RequestUrl
 from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
@@ -29,6 +31,7 @@ from nbtasks.errors import (
     NoRunError,
     NotFoundError,
     NotRecordedError,
+    PortTakenError,
     RunBusyError,
     RunEndedError,
     StaleTaskError,
@@ -76,7 +79,9 @@ from nbtasks.triggers import (
 from nbtasks.verdicts import retry_at, skip_retrying
 
 if TYPE_CHECKING:
+    from nbtasks.asking import Submit
     from nbtasks.engine import Execution
+    from nbtasks.questions import Question
     from nbtasks.session import Watcher
 
 __version__ = "0.1.0"
@@ -106,6 +111,8 @@ __all__ = [
     "NoRunError",
     "NotFoundError",
     "NotRecordedError",
+    "PortTakenError",
+    "RequestUrl",
     "Retry",
     "Run",
     "RunBusyError",
@@ -180,4 +187,14 @@ def _watch(execution: Execution) -> Watcher | None:
     )
 
 
+def _present(title: str, question: Question, submit: Submit) -> bool:
+    """Puts a question to a person where there is a notebook to show it in."""
+    if "IPython" not in sys.modules:
+        return False
+    from nbtasks.notebook import form
+
+    return form.present(title, question, submit)
+
+
 _kit.watch = _watch
+_asking.use(_present)

@@ -145,6 +145,8 @@ class Awaited:
         look: Given the task's row, what has come, in a tuple; None if nothing has.
         timed_out: What the error says if nothing comes.
         icon: A name to show with it.
+        ask: Given the task's row, the call that asks for it: below the task, once in its life.
+        parks: Whether the execution ends meanwhile, however short it waits.
     """
 
     key: keys.Key
@@ -155,6 +157,8 @@ class Awaited:
     look: Callable[[TaskRow], tuple[Any] | None]
     timed_out: str
     icon: str | None = None
+    ask: Callable[[TaskRow], Effects] | None = None
+    parks: Callable[[], bool] = bool
 
 
 @dataclass(slots=True)

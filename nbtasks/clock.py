@@ -137,6 +137,13 @@ def new_uuid() -> uuid.UUID:
     return uuid.uuid4()
 
 
+def new_token() -> str:
+    """A new text that nobody can guess."""
+    import secrets  # lazily: most runs need none
+
+    return secrets.token_urlsafe(32)
+
+
 def new_id() -> str:
     """A new id of 26 characters that sorts by the time it was made (a ULID in lower case), also
     among those that this process makes within one millisecond."""

@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from nbtasks import keys
+from nbtasks.asking import AsyncAsk, SyncAsk
+from nbtasks.callbacks import AsyncRequests, SyncRequests
 from nbtasks.draws import AsyncDraws, SyncDraws
 from nbtasks.driver import drive, drive_async, needs_loop
 from nbtasks.events import AsyncEvents, SyncEvents
@@ -28,7 +30,17 @@ __all__ = ["AsyncIO", "SyncIO"]
 T = TypeVar("T")
 
 
-class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, SyncEvents, SyncInvokes, Face):
+class SyncIO(
+    SyncMap,
+    SyncDraws,
+    SyncStatuses,
+    SyncStores,
+    SyncEvents,
+    SyncInvokes,
+    SyncRequests,
+    SyncAsk,
+    Face,
+):
     """The io of `def` bodies and of cells without `await`.
 
     ```python
@@ -133,7 +145,15 @@ class SyncIO(SyncMap, SyncDraws, SyncStatuses, SyncStores, SyncEvents, SyncInvok
 
 
 class AsyncIO(
-    AsyncMap, AsyncDraws, AsyncStatuses, AsyncStores, AsyncEvents, AsyncInvokes, AsyncFace
+    AsyncMap,
+    AsyncDraws,
+    AsyncStatuses,
+    AsyncStores,
+    AsyncEvents,
+    AsyncInvokes,
+    AsyncRequests,
+    AsyncAsk,
+    AsyncFace,
 ):
     """The io of `async def` bodies and of cells with a top-level `await`.
 

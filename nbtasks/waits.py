@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, failures, keys
 from nbtasks.calls import Awaited, Commit, Effect, Effects, Park, Scope, Sleep, Wait
-from nbtasks.errors import Suspended, WaitTimeout
+from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
 from nbtasks.model import Status, TaskRow
 from nbtasks.parking import Until
 from nbtasks.replay import ANSWERS, Action, decide
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nbtasks import sites
     from nbtasks.engine import Execution
     from nbtasks.parking import Budget
@@ -100,6 +102,8 @@ class Waits:
             row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
         row.status = Status.WAITING
         of.ledger.put(row)
+        if wait.ask is not None:
+            yield from self._ask(row, wait.ask)
         found = yield from self._listen(row, wait)
         row.due_us = None
         self.progressed = True
@@ -113,6 +117,23 @@ class Waits:
         of.end(row, Status.COMPLETED, None)
         yield Commit()
         return found[0]
+
+    def _ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
+        """Asks for what a row waits for. If that fails, so does the row."""
+        of = self._of
+        try:
+            yield from ask(row)
+        except TaskFailed as error:
+            failure = failures.of_task(error, row.path, 1, of.run.run_id)
+            row.due_us = None
+            of.end(row, Status.FAILED, failures.dumps(failure))
+            yield Commit()
+            raise of.raising.first(row, failure, error) from error
+        except BaseException:  # as if it had been stopped in its wait
+            if not self.suspended:
+                row.status = Status.CANCELED
+                of.ledger.put(row)
+            raise
 
     def _recorded(self, path: str) -> tuple[Any] | None:
         """The answer to a call that waited before, if it has one."""
@@ -140,7 +161,8 @@ class Waits:
             news = of.journal.news()  # first: what comes meanwhile is news still
             return wait.look(row)
 
-        parks = self._is_too_long(due_us) and not self._in_once(row.path)
+        parks = wait.parks() or self._is_too_long(due_us)
+        parks = parks and not self._in_once(row.path)
         return self._resting(row, Until(heard, look, due_us, row.path, of.parking, parks))
 
     def yield_(self, key: keys.Key, site: sites.Site, scope: Scope) -> Effects:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from nbtasks import claims, history, sending
+from nbtasks import answers, claims, history, sending
 from nbtasks.cli.loading import load
 from nbtasks.cli.options import Files, Home, RunId, chosen, needs_home, use
 from nbtasks.errors import InvalidOptionError
 from nbtasks.event import SOURCE
 from nbtasks.kit import kit
+from nbtasks.questions import check_names
 from nbtasks.run import Run
 
 __all__ = ["register"]
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Adds these commands."""
     for name, command in (
         ("resume", _resume), ("rerun", _rerun), ("cancel", _cancel), ("send", _send),
+        ("answer", _answer),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -71,6 +73,31 @@ def _cancel(run: RunId = None, home: Home = None) -> None:
     print(f"run {held.id}: it is asked to end, if it goes on")
 
 
+def _answer(
+    run: Annotated[str, typer.Argument(help="The id of the run.")],
+    path: Annotated[str, typer.Argument(help="The path of the task that waits.")],
+    said: Annotated[str, typer.Argument(metavar="JSON", help="The answer.")],
+    home: Home = None,
+) -> None:
+    """Answers a task that waits for a person, or for a request."""
+    needs_home(home)
+    value = _loads(said)
+    held = history.get_run(run)
+    for row in kit.journal.find("task", run_id=held.id, path=path):
+        check_names(row.awaits, value)
+    first = answers.give(kit.journal, held.id, path, value, "command")
+    print(f"task {path} of run {held.id}: {'answered' if first else 'it was answered before'}")
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidOptionError(
+            f"{text!r} is no JSON: {error}. A text stands in quotes: '\"hello\"'."
+        ) from None
+
+
 def _send(  # noqa: PLR0913, PLR0917 - the options of the command
     name: Annotated[str, typer.Argument(help="The event's name.")],
     payload: Annotated[str, typer.Argument(help="What it says, as JSON.")] = "null",
@@ -85,12 +112,7 @@ def _send(  # noqa: PLR0913, PLR0917 - the options of the command
     """Sends an event: workers run the jobs that they know, and this command those in its files."""
     use(home)
     load(files or [])
-    try:
-        said = json.loads(payload)
-    except ValueError as error:
-        raise InvalidOptionError(
-            f"the payload {payload!r} is no JSON: {error}. A text stands in quotes: '\"hello\"'."
-        ) from None
+    said = _loads(payload)
     event = sending.send_event(name, said, id=id_, source=source, deliver_after=after)
     print(f"event {event.id}: {'delivered' if event.delivered_at else 'to be delivered'}")
     for run in event.runs:

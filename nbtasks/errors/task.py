@@ -6,7 +6,29 @@ from typing import Any
 
 from nbtasks.errors.base import NbtasksError
 
-__all__ = ["TaskFailed", "WaitTimeout"]
+__all__ = ["PortTakenError", "TaskFailed", "WaitTimeout"]
+
+
+class PortTakenError(NbtasksError, OSError):
+    """A run waits for a request at a port that another program has taken since.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("port-taken-example")
+    def body(io: nb.SyncIO) -> str:
+        try:
+            return io.wait_for_request("approval", print, timeout=0.1)
+        except nb.PortTakenError:
+            return "in use"  # run.reset("approval") gives it a new address
+        except nb.WaitTimeout:
+            return "nobody asked"
+
+
+    assert body.run().output == "nobody asked"
+    ```
+    """
 
 
 class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the contract

@@ -10,6 +10,7 @@ from typing import Any, assert_type
 from uuid import UUID
 
 import pandas as pd
+import pydantic
 
 import nbtasks as nb
 from nbtasks.journal.memory import MemoryJournal
@@ -392,6 +393,23 @@ async def each_minute(payload: nb.Tick, io: nb.AsyncIO) -> None:
 
 at_nine = nb.job("at nine", trigger=nb.cron_trigger("0 9 * * *", timezone="Europe/Berlin"))
 invoked = nb.job("invoked", trigger=nb.invoke_trigger(schema=int))
+
+
+class Choice(pydantic.BaseModel):
+    depth: int = 3
+
+
+def post(url: nb.RequestUrl) -> None:
+    assert_type(url.proxied, str)
+
+
+@nb.job("asks")
+async def asks(io: nb.AsyncIO) -> None:
+    assert_type(await io.ask("choose", Choice, timeout=60), Any)
+    try:
+        assert_type(await io.wait_for_request("listen", post), Any)
+    except nb.PortTakenError as error:
+        assert_type(error, nb.PortTakenError)
 
 
 def outside() -> None:
