@@ -14,6 +14,7 @@ from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
     ExecutorError,
+    FetchError,
     InDoubtError,
     Interrupt,
     InvalidJobError,
@@ -45,6 +46,7 @@ from nbtasks.errors import (
     WrongFaceError,
 )
 from nbtasks.event import Event
+from nbtasks.fetching import Response
 from nbtasks.here import current_io, current_task
 from nbtasks.history import (
     attempts,
@@ -65,6 +67,7 @@ from nbtasks.keys import numbered
 from nbtasks.kit import config, configure, job
 from nbtasks.kit import kit as _kit
 from nbtasks.options import TaskOptions, task
+from nbtasks.ratelimit import RateLimit
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.sending import events, send_event
@@ -93,6 +96,7 @@ __all__ = [
     "DuplicateKeyError",
     "Event",
     "ExecutorError",
+    "FetchError",
     "InDoubtError",
     "Interrupt",
     "InvalidJobError",
@@ -112,7 +116,9 @@ __all__ = [
     "NotFoundError",
     "NotRecordedError",
     "PortTakenError",
+    "RateLimit",
     "RequestUrl",
+    "Response",
     "Retry",
     "Run",
     "RunBusyError",

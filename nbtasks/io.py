@@ -19,6 +19,7 @@ from nbtasks.driver import drive, drive_async, needs_loop
 from nbtasks.events import AsyncEvents, SyncEvents
 from nbtasks.face import AsyncFace, Face
 from nbtasks.fanout import AsyncMap, SyncMap
+from nbtasks.fetches import AsyncFetches, SyncFetches
 from nbtasks.invoking import AsyncInvokes, SyncInvokes
 from nbtasks.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.replay import Retry
@@ -39,6 +40,7 @@ class SyncIO(
     SyncInvokes,
     SyncRequests,
     SyncAsk,
+    SyncFetches,
     Face,
 ):
     """The io of `def` bodies and of cells without `await`.
@@ -153,6 +155,7 @@ class AsyncIO(
     AsyncInvokes,
     AsyncRequests,
     AsyncAsk,
+    AsyncFetches,
     AsyncFace,
 ):
     """The io of `async def` bodies and of cells with a top-level `await`.

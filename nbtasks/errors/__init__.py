@@ -17,6 +17,7 @@
     ├── InDoubtError(RuntimeError)      what came of a task is not known, and it may run but once
     ├── RunBusyError(RuntimeError)      somebody else executes the run now
     │   └── JobBusyError                as many runs of the job as may are executed now
+    ├── FetchError(OSError)             a request that was not answered as it should
     ├── PortTakenError(OSError)         where a run waited for a request another program is now
     ├── RunEndedError(RuntimeError)     an io call after its run's execution has ended
     ├── ValueNotKeptError(TypeError)    a value that no journal can hold
@@ -72,12 +73,13 @@ from nbtasks.errors.journal import (
 )
 from nbtasks.errors.parallel import ExecutorError, MapFailed
 from nbtasks.errors.stale import StaleTaskError, StaleTaskWarning
-from nbtasks.errors.task import PortTakenError, TaskFailed, WaitTimeout
+from nbtasks.errors.task import FetchError, PortTakenError, TaskFailed, WaitTimeout
 
 __all__ = [
     "Cancelled",
     "DuplicateKeyError",
     "ExecutorError",
+    "FetchError",
     "InDoubtError",
     "Interrupt",
     "InvalidJobError",

@@ -6,7 +6,26 @@ from typing import Any
 
 from nbtasks.errors.base import NbtasksError
 
-__all__ = ["PortTakenError", "TaskFailed", "WaitTimeout"]
+__all__ = ["FetchError", "PortTakenError", "TaskFailed", "WaitTimeout"]
+
+
+class FetchError(NbtasksError, OSError):
+    """A request was answered, but not with a status of 200 to 299.
+
+    ```python
+    import nbtasks as nb
+
+    assert issubclass(nb.FetchError, OSError)
+    ```
+
+    Attributes:
+        status: The status.
+        headers: The answer's headers, by their names in small letters. What a caller of io
+            catches is a `TaskFailed`, which has neither, but says the status.
+    """
+
+    status: int | None = None
+    headers: dict[str, str] | None = None
 
 
 class PortTakenError(NbtasksError, OSError):

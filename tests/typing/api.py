@@ -417,3 +417,22 @@ def outside() -> None:
     assert_type(nb.events(), pd.DataFrame)
     nb.worker.start(resume=True)
     nb.worker.stop()
+
+
+# -- requests that are made -----------------------------------------------------------------------
+
+
+def is_done(response: nb.Response) -> bool:
+    assert_type(response.headers, dict[str, str])
+    return response.ok
+
+
+@nb.job("fetches")
+def fetches(io: nb.SyncIO) -> None:
+    retry: dict[str, nb.Retry | nb.RateLimit] = {"5xx": nb.Retry()}
+    retry["429"] = nb.RateLimit("x-reset", "iso_8601")
+    try:
+        assert_type(io.background_fetch("ask", "http://localhost", body={}, retry=retry), Any)
+    except nb.FetchError as error:
+        assert_type(error.status, int | None)
+    assert_type(io.background_poll("poll", "http://localhost", until=is_done), Any)

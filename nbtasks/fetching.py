@@ -1,0 +1,222 @@
+"""What the requests of `io.background_fetch` are made of, when they are tried again, and what of
+them is recorded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from nbtasks import clock
+from nbtasks.errors import FetchError, InvalidOptionError
+from nbtasks.ratelimit import RateLimit, reset_us
+from nbtasks.replay import Retry
+from nbtasks.verdicts import RetryAt, SkipRetrying, retry_at, skip_retrying
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Request", "Response", "RetryMap", "Strategies", "fetch", "fetch_async"]
+
+#: By patterns of statuses: "429", "500-599", "5xx", "401,403", "timeout", "all".
+RetryMap: TypeAlias = Mapping[str, Retry | RateLimit]
+
+_SECRET: Final = re.compile(r"auth|token|secret|api.?key|cookie|password|signature", re.IGNORECASE)
+_HIDDEN: Final = "********"
+_PATTERN: Final = re.compile(r"all|timeout|[1-5xX][0-9xX]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2})*")
+_SHOWN = 500  # letters of a body that an error shows
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back of a request.
+
+    Attributes:
+        status: Its status.
+        headers: Its headers, by their names in small letters.
+        body: What its JSON says; else its text, or its bytes.
+
+    ```python
+    import nbtasks as nb
+
+    response = nb.Response(200, {}, {"state": "done"})
+    assert response.ok and response.body["state"] == "done"
+    ```
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return self.status in _OK
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to be made.
+
+    Attributes:
+        method: As GET.
+        url: Where.
+        headers: Its headers.
+        body: A dict or a list as JSON, a text or bytes as they are, or None.
+        timeout: The seconds it may take to connect, and between two parts of the answer.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] | None
+    body: Any
+    timeout: float
+
+    def shown(self) -> dict[str, Any]:
+        """What people see of it: what may be a secret is hidden."""
+        headers = {
+            name: _HIDDEN if _SECRET.search(name) else value
+            for name, value in (self.headers or {}).items()
+        }
+        body = f"<{len(self.body)} bytes>" if isinstance(self.body, bytes) else self.body
+        said = {"method": self.method, "url": _without_secrets(self.url), "headers": headers}
+        return said if self.body is None else {**said, "body": body}
+
+    def options(self) -> dict[str, Any]:
+        """As httpx takes it."""
+        kind = "json" if isinstance(self.body, dict | list) else "content"
+        options: dict[str, Any] = {"headers": self.headers, "timeout": self.timeout}
+        return options if self.body is None else {**options, kind: self.body}
+
+
+def fetch(request: Request) -> Response:
+    """Makes a request.
+
+    Raises:
+        httpx.HTTPError: Nothing came back.
+    """
+    import httpx  # lazily: most runs make none
+
+    with httpx.Client(follow_redirects=True) as client:
+        return _response(client.request(request.method, request.url, **request.options()))
+
+
+async def fetch_async(request: Request) -> Response:
+    """As `fetch`, awaited."""
+    import httpx
+
+    async with httpx.AsyncClient(follow_redirects=True) as client:
+        return _response(await client.request(request.method, request.url, **request.options()))
+
+
+def _response(answer: httpx.Response) -> Response:
+    return Response(answer.status_code, dict(answer.headers), _body(answer))
+
+
+def _body(answer: httpx.Response) -> Any:
+    if not answer.content:
+        return None
+    if "json" in answer.headers.get("Content-Type", ""):
+        try:
+            return json.loads(answer.content)
+        except ValueError:
+            return answer.text
+    try:
+        return answer.content.decode(answer.encoding or "utf-8")
+    except (UnicodeDecodeError, LookupError):
+        return answer.content
+
+
+def checked(request: Request, response: Response) -> Any:
+    """The body of an answer that is one.
+
+    Raises:
+        FetchError: Its status says that it is none.
+    """
+    if response.ok:
+        return response.body
+    body = (
+        response.body if isinstance(response.body, str) else json.dumps(response.body, default=repr)
+    )
+    said = body if len(body) <= _SHOWN else f"{body[:_SHOWN]}..."
+    url = _without_secrets(request.url)
+    error = FetchError(f"{request.method} {url}: status {response.status}: {said}")
+    error.status, error.headers = response.status, response.headers
+    raise error
+
+
+class Strategies:
+    """What is done after a request that failed.
+
+    Args:
+        retry: By patterns of statuses.
+
+    Raises:
+        InvalidOptionError: One is none.
+    """
+
+    def __init__(self, retry: RetryMap | None) -> None:
+        self._retry = dict(retry or {})
+        pattern: Any
+        for pattern, strategy in self._retry.items():
+            if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern.replace(" ", "")):
+                raise InvalidOptionError(
+                    f"retry={{{pattern!r}: ...}}: a pattern is like '429', '5xx', '500-599', "
+                    "'401,403', 'timeout' or 'all'."
+                )
+            if not isinstance(strategy, Retry | RateLimit):
+                raise InvalidOptionError(
+                    f"retry={{{pattern!r}: {strategy!r}}}: it is an nb.Retry or an nb.RateLimit."
+                )
+
+    def after(self, error: Exception, attempt: int) -> RetryAt | SkipRetrying:
+        """What becomes of it after its `attempt`-th failure, from 1."""
+        status = getattr(error, "status", None)
+        strategy = self._strategy(status)
+        if strategy is None or attempt >= strategy.limit:
+            return skip_retrying()
+        if isinstance(strategy, Retry):
+            return retry_at(strategy.delay(attempt))
+        headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+        said = headers.get(strategy.reset_header.lower())
+        due_us = reset_us(said, strategy.reset_format, clock.micros())
+        if due_us is None:  # it does not say: then as if there were no header
+            return retry_at(Retry.standard().delay(attempt))
+        return RetryAt(due_us)
+
+    def _strategy(self, status: int | None) -> Retry | RateLimit | None:
+        for pattern, strategy in self._retry.items():
+            if fits(status, pattern):
+                return strategy
+        return None
+
+
+def fits(status: int | None, pattern: str) -> bool:
+    """Whether a status is one that a pattern means; None is that of no answer.
+
+    >>> [fits(503, pattern) for pattern in ("5xx", "500-502", "500, 503", "50x", "all", "429")]
+    [True, False, True, True, True, False]
+    """
+    pattern = pattern.replace(" ", "").lower()
+    if pattern == "all" or status is None:
+        return pattern in ("all", "timeout")
+    if "-" in pattern:
+        low, high = pattern.split("-")
+        return int(low) <= status <= int(high)
+    return any(
+        re.fullmatch(one.replace("x", "[0-9]"), str(status)) is not None
+        for one in pattern.split(",")
+    )
+
+
+def _without_secrets(url: str) -> str:
+    """An address without the password and the tokens that may be in it."""
+    url = re.sub(r"(?<=//)[^/@]*@", f"{_HIDDEN}@", url)
+    return re.sub(
+        r"([?&])([^=&#]*)=([^&#]*)",
+        lambda found: f"{found[1]}{found[2]}={_HIDDEN if _SECRET.search(found[2]) else found[3]}",
+        url,
+    )

@@ -1,0 +1,101 @@
+"""When a server takes requests again, by what it says in a header.
+
+The four formats are those of Trigger.dev v2 (its `calculateResetAt`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, get_args
+
+from nbtasks.errors import InvalidOptionError
+
+__all__ = ["RateLimit", "ResetFormat", "reset_us"]
+
+ResetFormat = Literal[
+    "unix_timestamp", "unix_timestamp_in_ms", "iso_8601", "iso_8601_duration_openai_variant"
+]
+_DURATION: Final = re.compile(
+    r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?"
+    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
+)
+_UNITS: Final = {
+    "d": 86_400_000_000,
+    "h": 3_600_000_000,
+    "m": 60_000_000,
+    "s": 1_000_000,
+    "ms": 1000,
+}
+_NUMBERS: Final = {"unix_timestamp": 1_000_000, "unix_timestamp_in_ms": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Try again when a header of the answer says so; in `retry=` of `io.background_fetch`.
+
+    Args:
+        reset_header: The header that says when requests are taken again.
+        reset_format: How: "unix_timestamp" in seconds, "unix_timestamp_in_ms", "iso_8601", or
+            "iso_8601_duration_openai_variant" like "6m59s" or "72ms".
+        limit: Attempts in all.
+
+    Raises:
+        InvalidOptionError: One cannot be used.
+
+    ```python
+    import nbtasks as nb
+
+    slower = nb.RateLimit("x-ratelimit-reset-requests", "iso_8601_duration_openai_variant")
+    retry = {"429": slower, "5xx": nb.Retry(limit=3)}
+    ```
+    """
+
+    reset_header: str
+    reset_format: ResetFormat = "unix_timestamp"
+    limit: int = 8
+
+    def __post_init__(self) -> None:
+        header: object = self.reset_header
+        if not isinstance(header, str) or not header:
+            raise InvalidOptionError(f"RateLimit: {self.reset_header!r} is no name of a header.")
+        if self.reset_format not in get_args(ResetFormat):
+            known = ", ".join(get_args(ResetFormat))
+            raise InvalidOptionError(
+                f"RateLimit: reset_format is one of {known}, not {self.reset_format!r}."
+            )
+        limit: object = self.limit
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidOptionError(
+                f"RateLimit: limit counts attempts, at least 1; not {self.limit!r}."
+            )
+
+
+def reset_us(said: str | None, format_: ResetFormat, now_us: int) -> int | None:
+    """The instant that a header says, in epoch microseconds; None where it says none.
+
+    >>> reset_us("1h2s", "iso_8601_duration_openai_variant", 0)
+    3602000000
+    >>> reset_us("1700000000", "unix_timestamp", 0)
+    1700000000000000
+    >>> reset_us("soon", "iso_8601", 0) is None
+    True
+    """
+    said = (said or "").strip()
+    if format_ in _NUMBERS:
+        return (
+            round(float(said) * _NUMBERS[format_]) if re.fullmatch(r"\d+(\.\d+)?", said) else None
+        )
+    if format_ == "iso_8601":
+        try:
+            instant = datetime.fromisoformat(said)
+        except ValueError:
+            return None
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1e6)
+    match = _DURATION.fullmatch(said)
+    if match is None or not said:
+        return None
+    parts = {unit: float(text) for unit, text in match.groupdict().items() if text}
+    return now_us + round(sum(number * _UNITS[unit] for unit, number in parts.items()))
