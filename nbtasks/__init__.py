@@ -61,6 +61,7 @@ from nbtasks.history import (
     tree,
     worker,
 )
+from nbtasks.integration import Integration, integration
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
 from nbtasks.keys import numbered
@@ -98,6 +99,7 @@ __all__ = [
     "ExecutorError",
     "FetchError",
     "InDoubtError",
+    "Integration",
     "Interrupt",
     "InvalidJobError",
     "InvalidKeyError",
@@ -146,6 +148,7 @@ __all__ = [
     "event_trigger",
     "events",
     "get_run",
+    "integration",
     "interval_trigger",
     "invoke_trigger",
     "job",

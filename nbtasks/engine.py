@@ -33,6 +33,8 @@ from nbtasks.verdicts import due_after, replaced
 from nbtasks.waits import Waits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
     from nbtasks.options import OnError, Policy
@@ -66,6 +68,7 @@ class Execution:
         raising: Makes what the callers of its tasks get.
         only: What answers its calls if it only replays.
         desk: Begins other runs, and finds them again.
+        integrations: Its integrations, by name; there may be other things among them.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -77,6 +80,7 @@ class Execution:
         self.root = Scope(self)
         self.faces: dict[bool, Any] = {}
         self.desk: Any = None  # a desk.Desk
+        self.integrations: Mapping[str, Any] = {}
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
         self.ending = Ending()

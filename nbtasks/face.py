@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, keys, sites
 from nbtasks.calls import Awaited, Call, Effects, Wait
 from nbtasks.desk import Desk
 from nbtasks.driver import GroupCommit, drive, drive_async
 from nbtasks.engine import Execution
+from nbtasks.integration import find
 from nbtasks.logger import Logger
 from nbtasks.options import Duration, Policy, TaskOptions
 
@@ -33,6 +34,14 @@ class Face:
         self._execution = execution
         self._policy = policy
         self.logger = Logger(execution, level)
+
+    if not TYPE_CHECKING:  # where a slip in the name of a call should be seen
+
+        def __getattr__(self, name: str) -> Any:
+            """The integration of this name."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return find(self, self._execution.integrations, name)
 
     def __repr__(self) -> str:
         run = self._execution.run

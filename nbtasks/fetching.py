@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from nbtasks import clock
 from nbtasks.errors import FetchError, InvalidOptionError
 from nbtasks.ratelimit import RateLimit, reset_us
+from nbtasks.redaction import REDACTED, SECRET
 from nbtasks.replay import Retry
 from nbtasks.verdicts import RetryAt, SkipRetrying, retry_at, skip_retrying
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Request", "Response", "RetryMap", "Strategies", "fetch", "fetch_async"]
+__all__ = [
+    "Request", "Response", "RetryMap", "Strategies", "checked", "fetch", "fetch_async", "fits",
+]  # fmt: skip
 
 #: By patterns of statuses: "429", "500-599", "5xx", "401,403", "timeout", "all".
 RetryMap: TypeAlias = Mapping[str, Retry | RateLimit]
 
-_SECRET: Final = re.compile(r"auth|token|secret|api.?key|cookie|password|signature", re.IGNORECASE)
-_HIDDEN: Final = "********"
 _PATTERN: Final = re.compile(r"all|timeout|[1-5xX][0-9xX]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2})*")
 _SHOWN = 500  # letters of a body that an error shows
 _OK = range(200, 300)
@@ -78,7 +79,7 @@ class Request:
     def shown(self) -> dict[str, Any]:
         """What people see of it: what may be a secret is hidden."""
         headers = {
-            name: _HIDDEN if _SECRET.search(name) else value
+            name: REDACTED if SECRET.search(name) else value
             for name, value in (self.headers or {}).items()
         }
         body = f"<{len(self.body)} bytes>" if isinstance(self.body, bytes) else self.body
@@ -214,9 +215,9 @@ def fits(status: int | None, pattern: str) -> bool:
 
 def _without_secrets(url: str) -> str:
     """An address without the password and the tokens that may be in it."""
-    url = re.sub(r"(?<=//)[^/@]*@", f"{_HIDDEN}@", url)
+    url = re.sub(r"(?<=//)[^/@]*@", f"{REDACTED}@", url)
     return re.sub(
         r"([?&])([^=&#]*)=([^&#]*)",
-        lambda found: f"{found[1]}{found[2]}={_HIDDEN if _SECRET.search(found[2]) else found[3]}",
+        lambda found: f"{found[1]}{found[2]}={REDACTED if SECRET.search(found[2]) else found[3]}",
         url,
     )

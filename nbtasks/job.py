@@ -7,7 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nbtasks import claims, clock, codec, loops, payloads, tracebacks
@@ -19,7 +19,9 @@ from nbtasks.errors import (
     Suspended,
 )
 from nbtasks.hooks import Admitted, Hooks, check_limit
+from nbtasks.integration import check as check_integrations
 from nbtasks.invoked import Invoked
+from nbtasks.io import AsyncIO
 from nbtasks.journal.port import Claim
 from nbtasks.logger import LEVELS
 from nbtasks.model import RunRow
@@ -30,6 +32,7 @@ from nbtasks.run import Run
 from nbtasks.triggers import EventTrigger, InvokeTrigger, Trigger
 
 if TYPE_CHECKING:
+    from nbtasks.integration import Integration
     from nbtasks.session import Session
 
 __all__ = ["Host", "Job", "make_claim"]
@@ -64,7 +67,7 @@ class Job(Invoked):
     """A function whose runs are durable; made by `nb.job`.
 
     Attributes:
-        id: What names the job. With the version and a run's key it finds the run to continue.
+        id: What names it. With the version and a run's key it finds the run to continue.
         name: What people see.
         version: Raising it starts afresh.
         trigger: What begins runs of it by itself.
@@ -94,6 +97,7 @@ class Job(Invoked):
         name: str | None = None,
         version: str = "0.0.1",
         trigger: Trigger | None = None,
+        integrations: Mapping[str, Integration] | None = None,
         retry: Retry | int | None = None,
         on_change: OnChange | None = None,
         hooks: Hooks | None = None,
@@ -115,6 +119,7 @@ class Job(Invoked):
         self._hooks.check(id)
         self.enabled = enabled
         self.trigger = _check_trigger(trigger, id)
+        self._integrations = check_integrations(integrations, AsyncIO)
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
 
@@ -261,6 +266,7 @@ class Job(Invoked):
             only=only,
             budget=budget,
         )
+        session.integrations = self._integrations
         return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
 
     def check(self, payload: Any) -> Any:
@@ -371,10 +377,8 @@ def _check_names(job: object, version: object, log_level: object) -> None:
 def _check_trigger(trigger: object, job: str) -> Trigger | None:
     if trigger is None or isinstance(trigger, Trigger):
         return trigger
-    raise InvalidJobError(
-        f"Job {job!r}: trigger={trigger!r}: it is made by nb.event_trigger, nb.cron_trigger, "
-        "nb.interval_trigger or nb.invoke_trigger."
-    )
+    kinds = "nb.event_trigger, nb.cron_trigger, nb.interval_trigger or nb.invoke_trigger"
+    raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: it is made by {kinds}.")
 
 
 def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from nbtasks.settings import Settings
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
+    from nbtasks.integration import Integration
     from nbtasks.journal.port import Claim, Journal
     from nbtasks.model import RunRow
     from nbtasks.parking import Budget
@@ -168,6 +169,7 @@ def job(  # noqa: PLR0913 - the options of the contract
     name: str | None = None,
     version: str = "0.0.1",
     trigger: Trigger | None = None,
+    integrations: Mapping[str, Integration] | None = None,
     retry: Retry | int | None = None,
     on_change: OnChange | None = None,
     on_success: Hook | None = None,
@@ -187,6 +189,7 @@ def job(  # noqa: PLR0913 - the options of the contract
         version: Raising it makes the next run start afresh.
         trigger: What begins runs of it by itself: `nb.event_trigger`, `nb.cron_trigger`,
             `nb.interval_trigger`; or `nb.invoke_trigger`. Each makes a new run.
+        integrations: Clients by name, as `nb.integration` makes them: in the body, `io.NAME`.
         retry: What its tasks do that say nothing of retries themselves.
         on_change: What is done when the code or the inputs of a recorded task have changed, where
             the task says nothing itself: "warn", "rerun", "error" or "ignore".
@@ -219,8 +222,9 @@ def job(  # noqa: PLR0913 - the options of the contract
 
     def register(fn: Callable[..., Any]) -> Job:
         made = Job(
-            fn, id, kit, name=name, version=version, trigger=trigger, retry=retry,
-            on_change=on_change, hooks=Hooks(on_success, on_failure, on_cancel),
+            fn, id, kit, name=name, version=version, trigger=trigger,
+            integrations=integrations, retry=retry, on_change=on_change,
+            hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
         kit.jobs[made.id] = made

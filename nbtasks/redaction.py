@@ -14,13 +14,17 @@ from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError
 
-__all__ = ["REDACTED", "Steps", "parse", "redacted", "redacted_args"]
+__all__ = ["REDACTED", "SECRET", "Steps", "hide_secrets", "parse", "redacted", "redacted_args"]
 
 #: What stands in the place of what is hidden.
 REDACTED: Final = "[REDACTED]"
 #: The keys and indices on the way to a part; "*" is each of them.
 Steps = tuple[str | int, ...]
 
+#: Names that say that what they stand for is a secret.
+SECRET: Final = re.compile(
+    r"auth(?!or)|token|secret|api.?key|cookie|password|passwd|signature|credential", re.IGNORECASE
+)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
@@ -78,6 +82,20 @@ def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, .
     """
     whole = redacted(list(args), [steps for steps in paths if steps])
     return tuple(redacted(arg, paths) for arg in whole)
+
+
+def hide_secrets(value: Any) -> Any:
+    """A copy of a value in which what has the name of a secret is hidden.
+
+    >>> hide_secrets({"api_key": "1", "to": [{"password": "2", "author": "Ada"}]})
+    {'api_key': '[REDACTED]', 'to': [{'password': '[REDACTED]', 'author': 'Ada'}]}
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: REDACTED if SECRET.search(str(key)) else hide_secrets(part)
+            for key, part in value.items()
+        }
+    return [hide_secrets(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _without(value: Any, steps: Steps) -> Any:

@@ -30,7 +30,7 @@ from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from nbtasks.desk import Desk
     from nbtasks.journal.port import Claim, Journal, Opened
@@ -124,6 +124,7 @@ class Session:
         value: The output; the body's owner sets it before the block ends.
         ctx: The context of the execution.
         ended: Whether its end is recorded.
+        integrations: Those of the job, by name.
         execute: Makes the execution; a test may put something else in its place.
     """
 
@@ -144,6 +145,7 @@ class Session:
     ) -> None:
         self.value: Any = None
         self.ended = False
+        self.integrations: Mapping[str, Any] = {}
         self.execute: Callable[[Journal, Opened], engine.Execution] = engine.Execution
         self._journal = journal
         self._claim = claim
@@ -245,7 +247,7 @@ class Session:
     def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
-        execution.desk = self._desk
+        execution.desk, execution.integrations = self._desk, self.integrations
         execution.faces = {
             False: SyncIO(execution, self._policy, self._log_level),
             True: AsyncIO(execution, self._policy, self._log_level, GroupCommit(self._journal)),

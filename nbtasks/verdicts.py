@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbtasks import clock
-from nbtasks.errors import InvalidOptionError, NbtasksError, TaskFailed
+from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
 from nbtasks.options import Policy
 
 __all__ = ["RetryAt", "SkipRetrying", "due_after", "replaced", "retry_at", "skip_retrying"]
@@ -141,7 +141,7 @@ def due_after(policy: Policy, failures: int, error: Exception, answer: object) -
     if isinstance(answer, RetryAt):
         return answer.due_us
     # a duplicate key, say: trying again cannot mend it
-    hopeless = isinstance(error, NbtasksError) and not isinstance(error, TaskFailed)
+    hopeless = isinstance(error, NbtasksError) and not isinstance(error, TaskFailed | FetchError)
     if retry is None or hopeless or not _is_named(policy.retry_on, error):
         return None
     return clock.micros() + round(retry.delay(failures) * 1e6)

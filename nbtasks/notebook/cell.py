@@ -116,6 +116,7 @@ class Cell:
             budget=options.budget,
             only=options.replay == "only",
         )
+        self.session.integrations = shell.user_ns  # those among the notebook's variables
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
         self._interrupt: stop.Interrupt | None = None

@@ -436,3 +436,15 @@ def fetches(io: nb.SyncIO) -> None:
     except nb.FetchError as error:
         assert_type(error.status, int | None)
     assert_type(io.background_poll("poll", "http://localhost", until=is_done), Any)
+
+
+# -- integrations ---------------------------------------------------------------------------------
+
+
+class WithMails(nb.SyncIO):
+    mails: nb.Integration
+
+
+@nb.job("mails", integrations={"mails": nb.integration(Fetcher(), retry=3, redact=["key"])})
+def mails(io: WithMails) -> None:
+    assert_type(io.mails.get("ask", "http://localhost"), Any)

@@ -122,11 +122,11 @@ def test_secrets_of_a_request_are_not_shown():
 
     assert request.shown() == {
         "method": "POST",
-        "url": "https://********@example.org/a?api_key=********&page=2&access_token=********",
+        "url": "https://[REDACTED]@example.org/a?api_key=[REDACTED]&page=2&access_token=[REDACTED]",
         "headers": {
-            "Authorization": "********",
-            "X-Api-Key": "********",
-            "Cookie": "********",
+            "Authorization": "[REDACTED]",
+            "X-Api-Key": "[REDACTED]",
+            "Cookie": "[REDACTED]",
             "Accept": "text/plain",
         },
         "body": "<4 bytes>",

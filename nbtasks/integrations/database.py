@@ -1,0 +1,75 @@
+"""A DuckDB database of yours."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.integration import Integration
+from nbtasks.replay import Retry
+
+if TYPE_CHECKING:
+    from nbtasks.frames import DataFrame
+
+__all__ = ["DuckDB"]
+
+
+class _Client:
+    """What asks it. Each call opens the database and closes it: so that others can have it, and so
+    that what is written is on the disk when the task is recorded."""
+
+    def __init__(self, path: str, *, read_only: bool) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._lock = threading.Lock()
+
+    def query(self, sql: str, params: Any = None) -> DataFrame:
+        """The result of a query, as a DataFrame."""
+        with self._lock, self._open() as con:
+            frame: DataFrame = con.execute(sql, params).df()
+            return frame
+
+    def execute(self, sql: str, params: Any = None) -> None:
+        """Carries out a statement."""
+        with self._lock, self._open() as con:
+            con.execute(sql, params)
+
+    def _open(self) -> Any:
+        import duckdb  # lazily: it takes its time
+
+        return duckdb.connect(self._path, read_only=self._read_only)
+
+
+class DuckDB(Integration):
+    """A DuckDB database: `io.NAME.query(key, sql, params)` gives a DataFrame, and
+    `io.NAME.execute(key, sql, params)` changes something.
+
+    Args:
+        path: Its file.
+        read_only: Whether nothing may be changed.
+        retry: What is done about failures; by default nothing.
+
+    ```python
+    import tempfile
+
+    import nbtasks as nb
+    from nbtasks.integrations import DuckDB
+
+    db = DuckDB(f"{tempfile.mkdtemp()}/users.duckdb")
+
+
+    @nb.job("duckdb-example", integrations={"db": db})
+    def body(io: nb.SyncIO) -> list[str]:
+        io.db.execute("create", "create table users as select 'Ada' as name, 36 as age")
+        return io.db.query("find", "select name from users where age > ?", [30]).name.tolist()
+
+
+    assert body.run().output == body.run().output == ["Ada"]
+    ```
+    """
+
+    def __init__(
+        self, path: str | Path, *, read_only: bool = False, retry: Retry | int | None = None
+    ) -> None:
+        super().__init__(_Client(str(path), read_only=read_only), retry=retry)

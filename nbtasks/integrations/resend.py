@@ -1,0 +1,88 @@
+"""Mail by Resend."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from nbtasks.errors import NbtasksError
+from nbtasks.here import current_task
+from nbtasks.integration import Integration
+from nbtasks.replay import Retry
+
+__all__ = ["Resend"]
+
+#: The key and the address are the library's own globals: one call at a time.
+_lock = threading.Lock()
+
+
+class _Emails:
+    """Its mails."""
+
+    def __init__(self, library: Any, api_key: str, api_url: str | None) -> None:
+        self._library = library
+        self._api_key = api_key
+        self._api_url = api_url or library.api_url
+
+    def send(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Sends a mail. With the task's idempotency key: sent again, as after a crash before it was
+        recorded, it is not delivered again."""
+        options = {"idempotency_key": current_task().idempotency_key}
+        with _lock:
+            return self._call(self._library.Emails.send, params, options)
+
+    def get(self, email_id: str) -> dict[str, Any]:
+        """What became of a mail."""
+        with _lock:
+            return self._call(self._library.Emails.get, email_id)
+
+    def _call(self, function: Any, *args: Any) -> dict[str, Any]:
+        self._library.api_key, self._library.api_url = self._api_key, self._api_url
+        answer: dict[str, Any] = dict(function(*args))
+        answer.pop("http_headers", None)  # of the answer, not of the mail
+        return answer
+
+
+class _Client:
+    """The library, as far as it is used."""
+
+    def __init__(self, library: Any, api_key: str, api_url: str | None) -> None:
+        self.emails = _Emails(library, api_key, api_url)
+
+
+class Resend(Integration):
+    """Mail by Resend: `io.NAME.emails.send(key, {"from": ..., "to": ..., "subject": ..., "html":
+    ...})`, and `.emails.get(key, id)`. Takes the `resend` package.
+
+    Args:
+        api_key: Your key. It is not recorded.
+        api_url: Where the service is, if not at Resend's own address.
+        retry: What is done about failures.
+
+    Raises:
+        NbtasksError: The `resend` package is not installed.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.integrations import Resend
+
+
+    @nb.job("resend-example", integrations={"resend": Resend(api_key="re_...")})
+    def welcome(payload: str, io: nb.SyncIO) -> str:
+        mail = {"from": "us@example.org", "to": payload, "subject": "Welcome", "html": "Hello"}
+        return io.resend.emails.send("welcome mail", mail)["id"]
+    ```
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_url: str | None = None,
+        retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
+    ) -> None:
+        try:
+            import resend
+        except ImportError:
+            raise NbtasksError("Resend takes its package: pip install 'nbtasks[resend]'") from None
+        super().__init__(_Client(resend, api_key, api_url), retry=retry)
