@@ -29,12 +29,14 @@ class Plan:
         since_us: When it was first planned.
         next_us: When it is due next.
         last_us: When it was due last, if a run began then.
+        changed_us: When it was recorded.
     """
 
     schedule: str
     since_us: int
     next_us: int
     last_us: int | None = None
+    changed_us: int = 0
 
     @classmethod
     def new(cls, schedule: Schedule, now: int) -> Plan:
@@ -54,11 +56,17 @@ class Plan:
     def moved(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
         """The plan after that."""
         last = self.last_us if tick is None else tick
-        return replace(self, next_us=schedule.after(now, self.since_us), last_us=last)
+        return replace(
+            self,
+            next_us=schedule.after(now, self.since_us),
+            last_us=last,
+            changed_us=self.changed_us + 1,
+        )
 
     def row(self, job: str) -> EntryRow:
         """The plan as it is recorded."""
-        return EntryRow(_SCOPE, job, clock.micros(), json.dumps(asdict(self)), "json")
+        plan = replace(self, changed_us=max(clock.micros(), self.changed_us))
+        return EntryRow(_SCOPE, job, plan.changed_us, json.dumps(asdict(plan)), "json")
 
 
 def _tolerance(schedule: Schedule) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks import background, clock, live
 from nbtasks.delivery import made
-from nbtasks.errors import NbtasksError
+from nbtasks.errors import Interrupt, NbtasksError
 from nbtasks.model import EntryRow, EventRow, Row, RunRow, Status
 from nbtasks.parking import Budget
 from nbtasks.schedules import Plan, find_plan
@@ -118,14 +119,14 @@ class Worker:
 
     def _work(self, time: clock.Clock) -> None:
         try:
-            self._loop()
+            with contextlib.suppress(Interrupt):  # the journal has died, as a test asked for
+                self._loop()
         finally:
             time.leave(threading.current_thread())
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
-            journal = self._kit.journal
-            news, ended = journal.news(), background.ended()
+            seen = self._seen()
             self._looked = time.monotonic()
             try:
                 next_us = self.turn()
@@ -133,13 +134,17 @@ class Worker:
                 _log.warning("%s: %s. It is tried again.", type(error).__name__, error)
                 self._stopped.wait(1)
                 continue
-            clock.current().listen(partial(self._heard, news, ended), next_us)
+            clock.current().listen(partial(self._heard, seen), next_us)
 
-    def _heard(self, news: int, ended: int) -> bool:
+    def _seen(self) -> tuple[object, ...]:
+        """What tells, when it changes, that there may be something to do."""
+        jobs = tuple(map(id, list(self._kit.jobs.values())))
+        return self._kit.journal.news(), background.ended(), jobs
+
+    def _heard(self, seen: tuple[object, ...]) -> bool:
         return (
             self._stopped.is_set()
-            or background.ended() != ended
-            or self._kit.journal.news() != news
+            or self._seen() != seen
             or time.monotonic() - self._looked > _LOOK_SECONDS
         )
 
@@ -181,7 +186,8 @@ class Worker:
                 soonest.append(row.at_us)
                 continue
             now += 1  # so they have an order
-            delivered = dataclasses.replace(row, changed_us=now, at_us=now, delivered_us=now)
+            changed = max(now, row.changed_us + 1)
+            delivered = dataclasses.replace(row, changed_us=changed, at_us=now, delivered_us=now)
             yield from self._kit.desk.delivered(find, delivered)
 
     def _missed(self, find: Find, job: Job) -> Iterator[Row]:
@@ -199,7 +205,8 @@ class Worker:
             yield from self._kit.desk.begun(find, job, row)
         if found:
             last = max(row.at_us for row in found)
-            yield EntryRow(_CURSOR, job.id, max(now, last, since + 1), str(last + 1), "json")
+            later = max(now, cursors[0].changed_us + 1)
+            yield EntryRow(_CURSOR, job.id, later, str(last + 1), "json")
 
     def _go_on(self, due: list[RunRow]) -> None:
         """Executes runs that are due, and those whose process has died."""

@@ -51,13 +51,6 @@ def test_sending_an_event_runs_the_jobs_that_take_it_before_it_returns(heard: li
     assert event.at == event.delivered_at
 
 
-async def test_it_does_so_in_a_loop_that_runs_too(heard: list[Any]):
-    event = nb.send_event("refund", {"number": 8})
-
-    assert heard == [["awaiting", 8]]
-    assert [run.output for run in event.runs] == ["done"]
-
-
 def test_an_id_is_delivered_once(heard: list[Any]):
     first = nb.send_event("order", {"number": 7}, id="order-7")
     again = nb.send_event("order", {"number": 8}, id="order-7")

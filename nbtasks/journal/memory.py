@@ -211,6 +211,9 @@ class MemoryJournal:
         """The runs, oldest first; see the port."""
         with self._lock:
             rows = [RunRow(*row) for row in self._batch.runs.values()]
+            for run in rows:
+                if run.status == Status.RUNNING and run.run_id not in self._claimed:
+                    run.status = Status.INTERRUPTED
         return [
             run
             for run in sorted(rows, key=lambda run: (run.started_us, run.run_id))

@@ -218,8 +218,10 @@ def test_resume_goes_on_with_a_run_by_the_job_in_a_file(tmp_path: Path) -> None:
     run = waits.run(21)
     kit.jobs.pop("waits")
 
-    assert said("resume", "--from", write(tmp_path / "waits.py", WAITS)).strip() == (
-        f"run {run.id}: COMPLETED"
+    assert (
+        said("resume", "--from", write(tmp_path / "waits.py", WAITS))
+        .strip()
+        .endswith(f"run {run.id}: COMPLETED")
     )
     assert run.output == 42
 

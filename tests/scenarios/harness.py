@@ -325,14 +325,14 @@ def play(
                     raise
                 except BaseException as raised:  # whatever it raises, or groups with a Crash
                     if wrapped.crashed:
-                        assert not background.stop()  # they die with their process
+                        _die()
                         continue
                     if not isinstance(raised, Exception | SystemExit):
                         raise
                     error = raised
             ended = True
             if wrapped.crashed:  # in a run that nobody waits for: it goes on in the next life
-                assert not background.stop()
+                _die()
                 writes.append(wrapped.writes)
                 todo, ended = list(steps), False
                 continue
@@ -341,9 +341,16 @@ def play(
                 world.failures += 1
                 ended = False
                 continue
+            nb.worker.stop()
             seconds = (clock.now() - began).total_seconds()
             return Outcome(output, error, world, number, seconds, writes, key)
     raise AssertionError(f"not at its end after {MAX_EXECUTIONS} executions")
+
+
+def _die() -> None:
+    """What was in the background dies with its process."""
+    nb.worker.stop()
+    assert not background.stop()
 
 
 def _wait_for(run: nb.Run, clock: FakeClock) -> None:
