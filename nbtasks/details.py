@@ -37,6 +37,13 @@ def _plain(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
+#: How the icons of io's own tasks are drawn.
+_GLYPHS = {
+    "bell": "🔔", "clock": "🕒", "database": "🗄", "dice": "🎲", "globe": "🌐", "id": "🏷",
+    "inbox": "📥", "play": "▶", "plug": "🔌", "question": "❓", "search": "🔍", "send": "📤",
+}  # fmt: skip
+
+
 def icon_of(node: TaskNode) -> str:
     """The icon of a task, with a space after it; empty where it has none."""
-    return f"{clean(node.icon, _ICON)} " if node.icon else ""
+    return f"{clean(_GLYPHS.get(node.icon, node.icon), _ICON)} " if node.icon else ""

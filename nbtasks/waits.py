@@ -98,9 +98,9 @@ class Waits:
         row = of.enter(row, path, None, action)
         if row.due_us is None:
             row.due_us = clock.micros() + wait.timeout_us
-            row.params, row.icon = wait.params, wait.icon
+            row.params = wait.params
             row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
-        row.status = Status.WAITING
+        row.status, row.icon = Status.WAITING, wait.icon
         of.ledger.put(row)
         if wait.ask is not None:
             yield from self._ask(row, wait.ask)
