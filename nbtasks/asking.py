@@ -47,7 +47,7 @@ class _Ask(Face):
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
         seconds = seconds_of("timeout", timeout)
-        question = Question(fields)
+        question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
         awaiting, blocks = self._execution.scope().asynchronous, False
 
@@ -63,7 +63,7 @@ class _Ask(Face):
             """Shows the question, unless it is answered."""
             nonlocal blocks
             if look(row) is None:
-                blocks = _present(row.path, question, lambda said: submit(row, said))
+                blocks = _present(title, question, lambda said: submit(row, said))
             yield from ()
 
         def submit(row: TaskRow, said: dict[str, Any]) -> str | None:

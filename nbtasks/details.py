@@ -37,10 +37,10 @@ def _plain(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-#: How the icons of io's own tasks are drawn.
+#: How the icons of io's own tasks are drawn: by signs that every font has.
 _GLYPHS = {
-    "bell": "🔔", "clock": "🕒", "database": "🗄", "dice": "🎲", "globe": "🌐", "id": "🏷",
-    "inbox": "📥", "play": "▶", "plug": "🔌", "question": "❓", "search": "🔍", "send": "📤",
+    "bell": "⚡", "clock": "⌚", "database": "≡", "dice": "⚄", "globe": "⇄", "id": "#",
+    "inbox": "✉", "play": "▷", "plug": "⇌", "question": "?", "search": "⌕", "send": "↗",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks import clock, keys
@@ -219,16 +219,23 @@ class Parking:
         due = sorted((us, path) for path, us in self._parked.items() if us is not None)
         run.resume_us = due[0][0] if due else clock.micros()
         at = clock.at(run.resume_us)
-        if due:
-            local = at.astimezone()
-            when = f"until {local:%Y-%m-%d %H:%M:%S}, for task {due[0][1]!r}"
-        else:
-            when = "to be gone on with"
+        when = self._when(at, due[0][1]) if due else "to be gone on with. Execute it again"
         self._ending.begin(
             Suspended(
-                f"Run {run.run_id} of job {run.job!r} waits {when}. Execute it again then: it goes "
-                "on where it was. nb.due() lists what is due.",
+                f"Run {run.run_id} of job {run.job!r} waits {when}: it goes on where it was. "
+                "nb.due() lists what is due.",
                 run_id=run.run_id,
                 resume_at=at,
             )
         )
+
+    def _when(self, at: datetime, path: str) -> str:
+        """For what a run waits, and when it can go on."""
+        until = f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+        row = self._ledger.row(path)
+        if row is not None and row.awaits is not None:
+            return (
+                f"until what task {path!r} waits for has come, or {until}. Execute it again when "
+                "it has"
+            )
+        return f"until {until}, for task {path!r}. Execute it again then"
