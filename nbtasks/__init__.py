@@ -46,7 +46,6 @@ from nbtasks.errors import (
     WrongFaceError,
 )
 from nbtasks.event import Event
-from nbtasks.fetching import Response
 from nbtasks.here import current_io, current_task
 from nbtasks.history import (
     attempts,
@@ -59,7 +58,6 @@ from nbtasks.history import (
     sql,
     tasks,
     tree,
-    worker,
 )
 from nbtasks.integration import Integration, integration
 from nbtasks.io import AsyncIO, SyncIO
@@ -68,7 +66,6 @@ from nbtasks.keys import numbered
 from nbtasks.kit import config, configure, job
 from nbtasks.kit import kit as _kit
 from nbtasks.options import TaskOptions, task
-from nbtasks.ratelimit import RateLimit
 from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.sending import events, send_event
@@ -85,8 +82,11 @@ from nbtasks.verdicts import retry_at, skip_retrying
 if TYPE_CHECKING:
     from nbtasks.asking import Submit
     from nbtasks.engine import Execution
+    from nbtasks.fetching import Response
     from nbtasks.questions import Question
+    from nbtasks.ratelimit import RateLimit
     from nbtasks.session import Watcher
+    from nbtasks.working import worker
 
 __version__ = "0.1.0"
 
@@ -165,6 +165,23 @@ __all__ = [
     "tree",
     "worker",
 ]
+
+
+#: What most programs need not, by where it is: loaded when it is asked for.
+_LATER = {
+    "RateLimit": "nbtasks.ratelimit",
+    "Response": "nbtasks.fetching",
+    "worker": "nbtasks.working",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'nbtasks' has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtasks import answers, keys, params, sites
 from nbtasks.calls import Awaited, Effects, mapped
@@ -12,7 +12,9 @@ from nbtasks.driver import needs_loop
 from nbtasks.face import AsyncFace, Face
 from nbtasks.model import TaskRow
 from nbtasks.options import Duration, seconds_of
-from nbtasks.questions import Question
+
+if TYPE_CHECKING:
+    from nbtasks.questions import Question
 
 __all__ = ["AsyncAsk", "Present", "SyncAsk", "use"]
 
@@ -47,6 +49,8 @@ class _Ask(Face):
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
         seconds = seconds_of("timeout", timeout)
+        from nbtasks.questions import Question  # lazily: most runs ask nothing
+
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
         awaiting, blocks = self._execution.scope().asynchronous, False

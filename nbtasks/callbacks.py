@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from nbtasks import answers, keys, params, receiver, sites
+from nbtasks import answers, keys, params, sites
 from nbtasks.calls import Awaited, Call, Effects, Scope
 from nbtasks.driver import needs_loop
 from nbtasks.face import AsyncFace, Face
 from nbtasks.model import TaskRow
 from nbtasks.options import Duration, Policy, TaskOptions, seconds_of
+
+if TYPE_CHECKING:
+    from nbtasks import receiver
 
 __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
 
@@ -65,6 +68,8 @@ class _Requests(Face):
                 f"io.wait_for_request({key!r}, ...) takes a function that is given the address, "
                 f"not {callback!r}."
             )
+        from nbtasks import receiver  # lazily: most runs wait for no request
+
         seconds = seconds_of("timeout", timeout)
         journal, site = self._execution.journal, sites.here(2)
         asynchronous = self._execution.scope().asynchronous
@@ -100,6 +105,8 @@ class _Requests(Face):
 
 
 def _address(row: TaskRow) -> receiver.Address:
+    from nbtasks import receiver
+
     return receiver.Address(*json.loads(row.awaits or "{}")["request"])
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nbtasks import background, claims, clock, codec, event, failures
-from nbtasks.errors import InvalidPayloadError, NotFoundError, UnreadableValueError
+from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.job import Job
 from nbtasks.journal.port import Claim
 from nbtasks.model import EventRow, Row, RunRow, Status, WakeRow
@@ -136,7 +136,7 @@ class Counter:
 
         def deal(find: Find) -> Iterator[Row]:
             for number, payload in enumerate(payloads):
-                own = key if len(payloads) == 1 else f"{key}#{number}"
+                own = key if len(payloads) == 1 else f"{key}//{number}"  # which no path holds
                 for run in find("run", job=job.id, key=own)[-1:]:
                     ids.append(run.run_id)
                     break
@@ -175,7 +175,7 @@ def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None =
     claims.keep_payload(row, codec.encode(payload))
     try:
         job.check(payload)
-    except InvalidPayloadError as error:
+    except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
         row.status, row.resume_us, row.finished_us = Status.INVALID, None, now
         row.error = failures.dumps(failures.of_body(error))
     return row

@@ -79,11 +79,12 @@ class Events(Face):
         return [self._event(record, go_on=True) for record in records]
 
     def _event(self, record: dict[str, Any], *, go_on: bool = False) -> Event:
-        runs = record.pop("runs")
+        said = {name: value for name, value in record.items() if name != "runs"}
+        runs = record["runs"]
         if go_on and self._execution.only is None:
             for run_id in runs:
                 self._desk.go_on(run_id)
-        return Event(**record, runs=list(map(self._desk.hold, runs)))
+        return Event(**said, runs=list(map(self._desk.hold, runs)))
 
     def _found(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
         def find() -> dict[str, Any] | None:
@@ -200,6 +201,9 @@ def drafts(events: Iterable[Any]) -> list[Draft]:
                 said.get("source", SOURCE), said.get("deliver_at"), said.get("deliver_after"),
             )
         )  # fmt: skip
+    ids = [one.id for one in made if one.id]
+    if len(ids) != len(set(ids)):
+        raise InvalidOptionError(f"io.send_events: an id is there twice, among {ids!r}.")
     return made
 
 

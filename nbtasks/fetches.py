@@ -5,28 +5,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, keys
 from nbtasks.calls import Effects
 from nbtasks.driver import needs_loop
 from nbtasks.errors import WaitTimeout
 from nbtasks.face import AsyncFace, Face
-from nbtasks.fetching import (
-    Request,
-    Response,
-    RetryMap,
-    Strategies,
-    checked,
-    fetch,
-    fetch_async,
-)
 from nbtasks.options import Duration, Policy, TaskOptions, seconds_of
+
+if TYPE_CHECKING:
+    from nbtasks.fetching import Request, Response, RetryMap
 
 __all__ = ["AsyncFetches", "SyncFetches"]
 
 #: Whether an answer is the one that is waited for.
-Until = Callable[[Response], bool]
+Until = Callable[["Response"], bool]
 #: Seconds that one request of a poll may take.
 _REQUEST_SECONDS = 30.0
 
@@ -35,6 +29,8 @@ class _Fetches(Face):
     """What both faces say."""
 
     def _fetch(self, key: keys.Key, request: Request, retry: RetryMap | None) -> Effects:
+        from nbtasks.fetching import Strategies, checked, fetch, fetch_async
+
         strategies = Strategies(retry)
 
         def blocking() -> Any:
@@ -113,6 +109,8 @@ class _Poll:
     def _try(self) -> dict[str, Any]:
         import httpx  # lazily: most runs make no requests
 
+        from nbtasks.fetching import fetch
+
         try:
             return _tried(fetch(self._request))
         except httpx.TransportError as error:  # it may be there the next time
@@ -120,6 +118,8 @@ class _Poll:
 
     async def _try_async(self) -> dict[str, Any]:
         import httpx
+
+        from nbtasks.fetching import fetch_async
 
         try:
             return _tried(await fetch_async(self._request))
@@ -129,6 +129,8 @@ class _Poll:
     def _is_it(self, tried: dict[str, Any]) -> bool:
         if tried["status"] is None:
             return False
+        from nbtasks.fetching import Response
+
         response = Response(tried["status"], tried["headers"], tried["body"])
         return bool(self._until(response))
 
@@ -147,9 +149,15 @@ class _Poll:
 def _tried(came: Response | Exception) -> dict[str, Any]:
     """What is recorded of a try."""
     at = clock.at(clock.micros())
-    if isinstance(came, Response):
+    if not isinstance(came, Exception):
         return {**dataclasses.asdict(came), "at": at}
     return {"status": None, "headers": {}, "body": f"{type(came).__name__}: {came}", "at": at}
+
+
+def _request(*said: Any) -> Request:
+    from nbtasks.fetching import Request  # lazily: most runs make none
+
+    return Request(*said)
 
 
 class SyncFetches(_Fetches):
@@ -204,7 +212,7 @@ class SyncFetches(_Fetches):
         assert body.run().output == "ConnectError"
         ```
         """
-        request = Request(method, url, headers, body, seconds_of("timeout", timeout))
+        request = _request(method, url, headers, body, seconds_of("timeout", timeout))
         return self._drive(self._fetch(key, request, retry))
 
     def background_poll(  # noqa: PLR0913 - what a request is made of
@@ -259,7 +267,7 @@ class SyncFetches(_Fetches):
         assert body.run().output == "not yet"
         ```
         """
-        request = Request(method, url, headers, body, _REQUEST_SECONDS)
+        request = _request(method, url, headers, body, _REQUEST_SECONDS)
         return self._drive(self._poll(key, request, interval, timeout, until))
 
 
@@ -279,7 +287,7 @@ class AsyncFetches(_Fetches, AsyncFace):
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.background_fetch`, awaited."""
         needs_loop("background_fetch")
-        request = Request(method, url, headers, body, seconds_of("timeout", timeout))
+        request = _request(method, url, headers, body, seconds_of("timeout", timeout))
         return self._drive(self._fetch(key, request, retry))
 
     def background_poll(  # noqa: PLR0913 - what a request is made of
@@ -296,5 +304,5 @@ class AsyncFetches(_Fetches, AsyncFace):
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.background_poll`, awaited."""
         needs_loop("background_poll")
-        request = Request(method, url, headers, body, _REQUEST_SECONDS)
+        request = _request(method, url, headers, body, _REQUEST_SECONDS)
         return self._drive(self._poll(key, request, interval, timeout, until))

@@ -9,7 +9,6 @@ from nbtasks.errors import NotFoundError
 from nbtasks.job import Job
 from nbtasks.kit import kit
 from nbtasks.run import Run, draw
-from nbtasks.worker import Worker
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame
@@ -26,11 +25,7 @@ __all__ = [
     "sql",
     "tasks",
     "tree",
-    "worker",
 ]
-
-#: The worker of this process.
-worker = Worker(kit)
 
 
 def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract

@@ -23,7 +23,7 @@ Steps = tuple[str | int, ...]
 
 #: Names that say that what they stand for is a secret.
 SECRET: Final = re.compile(
-    r"auth(?!or)|token|secret|api.?key|cookie|password|passwd|signature|credential", re.IGNORECASE
+    r"auth(?!or(?!i[sz]))|token|secret|api.?key|cookie|password|passwd|signature|credential", re.IGNORECASE
 )
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
@@ -89,6 +89,8 @@ def hide_secrets(value: Any) -> Any:
 
     >>> hide_secrets({"api_key": "1", "to": [{"password": "2", "author": "Ada"}]})
     {'api_key': '[REDACTED]', 'to': [{'password': '[REDACTED]', 'author': 'Ada'}]}
+    >>> hide_secrets({"Authorization": "1", "authority": "2", "OAuth": "3"})
+    {'Authorization': '[REDACTED]', 'authority': '2', 'OAuth': '[REDACTED]'}
     """
     if isinstance(value, Mapping):
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -64,7 +63,9 @@ class CronTrigger:
 
     def after(self, us: int, since_us: int) -> int:
         """The first instant later than `us`, whenever it was defined."""
-        from cronsim import CronSim  # lazily: most processes have no schedules
+        import zoneinfo  # lazily, as here and below: most processes have no schedules
+
+        from cronsim import CronSim
 
         del since_us
         local = clock.at(us).astimezone(zoneinfo.ZoneInfo(self.timezone))
@@ -188,7 +189,9 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     def each_morning(payload: nb.Tick, io: nb.SyncIO) -> None: ...
     ```
     """
-    from cronsim import CronSim, CronSimError  # lazily: most processes have no schedules
+    import zoneinfo
+
+    from cronsim import CronSim, CronSimError
 
     fields = str(cron).split()
     if len(fields) != 5:  # noqa: PLR2004 - the five of cron

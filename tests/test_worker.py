@@ -23,7 +23,7 @@ from nbtasks.kit import kit
 from nbtasks.schedules import Plan
 from nbtasks.testing import FakeClock
 from nbtasks.triggers import CronTrigger, IntervalTrigger
-from nbtasks.worker import Worker
+from nbtasks.working import Worker
 
 S = 1_000_000
 

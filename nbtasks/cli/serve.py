@@ -14,8 +14,8 @@ import typer
 from nbtasks.cli.loading import load
 from nbtasks.cli.options import Home, use
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.history import worker
 from nbtasks.kit import config, kit
+from nbtasks.working import worker
 
 __all__ = ["register"]
 

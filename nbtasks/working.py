@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbtasks import background, clock, live
 from nbtasks.delivery import made
 from nbtasks.errors import Interrupt, NbtasksError
+from nbtasks.kit import kit
 from nbtasks.model import EntryRow, EventRow, Row, RunRow, Status
 from nbtasks.parking import Budget
 from nbtasks.schedules import Plan, find_plan
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nbtasks.journal.port import Find
     from nbtasks.kit import Kit
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "worker"]
 
 _log = logging.getLogger("nbtasks.worker")
 #: Runs that are executed at once. What is due beyond that waits its turn.
@@ -267,3 +268,7 @@ def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iter
         plan = plan.moved(schedule, now, tick)
         yield plan.row(job.id)
     soonest.append(plan.next_us)
+
+
+#: The one of this process.
+worker = Worker(kit)
