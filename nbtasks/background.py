@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nbtasks import clock, live
@@ -61,23 +61,32 @@ def ended() -> int:
     return _ended
 
 
-def stop(end: Callable[[str], object] = live.cancel_here, seconds: float = 5.0) -> list[str]:
-    """Ends all of them, and waits for that, but not for ever.
+def stop(
+    end: Callable[[str], object] = live.cancel_here,
+    seconds: float = 5.0,
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """Ends them, and waits for that, but not for ever.
 
     Args:
         end: Ends the execution of a run; by default it is cancelled.
         seconds: How long it waits for all of them.
+        only: Of these runs only.
 
     Returns:
         Those that have not ended: they were busy with something of their own.
     """
     rest, left = threading.Event(), seconds
-    while (runs := busy()) and left > 0:
+    while (runs := _among(only)) and left > 0:
         for run_id in runs:
             end(run_id)
         rest.wait(_REST)
         left -= _REST
-    return busy()
+    return _among(only)
+
+
+def _among(only: Collection[str] | None) -> list[str]:
+    return [run_id for run_id in busy() if only is None or run_id in only]
 
 
 #: Seconds between two looks whether they have ended.

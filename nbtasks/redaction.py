@@ -23,7 +23,8 @@ Steps = tuple[str | int, ...]
 
 #: Names that say that what they stand for is a secret.
 SECRET: Final = re.compile(
-    r"auth(?!or(?!i[sz]))|token|secret|api.?key|cookie|password|passwd|signature|credential", re.IGNORECASE
+    r"auth(?!or(?!i[sz]))|token|secret|api.?key|cookie|password|passwd|signature|credential",
+    re.IGNORECASE,
 )
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 

@@ -75,6 +75,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._resume = False
         self._looked = 0.0
+        self._begun: set[str] = set()  # the runs that it has executed
 
     def start(self, *, resume: bool = False) -> None:
         """Begins to work, in a thread of its own; does nothing if it does already.
@@ -108,8 +109,9 @@ class Worker:
         self.rest(seconds)
 
     def rest(self, seconds: float = _GRACE_SECONDS) -> None:
-        """Lets the runs in the background rest at their next task."""
-        background.stop(live.rest_here, seconds)
+        """Lets the runs that it executes rest at their next task."""
+        background.stop(live.rest_here, seconds, self._begun)
+        self._begun.clear()
 
     def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
         """Works in this thread until `stopped` is set; as `start` with `resume`."""
@@ -131,7 +133,7 @@ class Worker:
             self._looked = time.monotonic()
             try:
                 next_us = self.turn()
-            except NbtasksError as error:  # a full disk, say, which somebody may mend meanwhile
+            except Exception as error:  # noqa: BLE001 - a full disk, which somebody may mend, say
                 _log.warning("%s: %s. It is tried again.", type(error).__name__, error)
                 self._stopped.wait(1)
                 continue
@@ -158,7 +160,7 @@ class Worker:
 
         def deal(find: Find) -> Iterator[Row]:
             due.extend([*_due(find, soonest), *_left(find)])
-            for row in self._begun(find, soonest):
+            for row in self._new(find, soonest):
                 if isinstance(row, RunRow):
                     due.append(row)
                 yield row
@@ -167,7 +169,7 @@ class Worker:
         self._go_on(due)
         return min(soonest)
 
-    def _begun(self, find: Find, soonest: list[int]) -> Iterator[Row]:
+    def _new(self, find: Find, soonest: list[int]) -> Iterator[Row]:
         """What begins now: by events and by schedules."""
         yield from self._deferred(find, soonest)
         for job in list(self._kit.jobs.values()):
@@ -223,6 +225,7 @@ class Worker:
             if (attended and not self._resume) or len(background.busy()) >= _MOST:
                 continue
             try:
+                self._begun.add(run.run_id)
                 self._kit.desk.execute(run, _PATIENCE)
             except NbtasksError as error:  # its payload cannot be read here, say
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)

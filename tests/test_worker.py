@@ -329,6 +329,30 @@ def test_it_starts_and_stops_as_often_as_one_likes(worker: Worker):
     assert [t.name for t in threading.enumerate() if t.name == "nbtasks-worker"] == []
 
 
+def test_stopping_it_leaves_what_others_began_in_the_background(worker: Worker):
+    gate = threading.Event()
+
+    @nb.job("slow")
+    def slow(io: nb.SyncIO) -> str:
+        io.run_task("wait", gate.wait, 60)
+        return io.run_task("end", str, "ended")
+
+    @nb.job("parent")
+    def parent(io: nb.SyncIO) -> str:
+        return str(slow.invoke("begin").id)
+
+    run = nb.get_run(parent.run().output)
+    until(lambda: run.status == "RUNNING")
+    worker.start()
+    worker.turn()
+    began = time.monotonic()
+    worker.stop()
+
+    assert time.monotonic() - began < 5
+    gate.set()
+    until(lambda: run.status == "COMPLETED")
+
+
 # -- processes ------------------------------------------------------------------------------------
 
 JOBS = """
