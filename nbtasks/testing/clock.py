@@ -38,9 +38,10 @@ class _Sleeper:
     seconds: float = field(compare=False)
     heard: Callable[[], bool] = field(compare=False)
 
-    def sleeps_on(self, busy_threads: int) -> bool:
-        """Whether time must not jump to its instant yet."""
-        if self.since is None:
+    def sleeps_on(self, busy_threads: int, *, beside: bool) -> bool:
+        """Whether time must not jump to its instant yet. Who listens to threads `beside` need not
+        give them a moment: it is known when they wait."""
+        if self.since is None or (beside and self.heard is not _never):
             return busy_threads > 0
         patience = min(self.seconds, _PATIENCE if busy_threads else _GRACE)
         return time.monotonic() - self.since < patience
@@ -261,7 +262,9 @@ class FakeClock:
             for _ in range(_QUIET_TURNS):
                 await asyncio.sleep(0)
             sleeper = loop.next()
-            if sleeper is not None and (sleeper.sleeps_on(driver.busy_threads()) or loop.heard()):
+            if sleeper is not None and (
+                sleeper.sleeps_on(driver.busy_threads(), beside=bool(self._beside)) or loop.heard()
+            ):
                 await asyncio.sleep(0.001)
             elif sleeper is not None and pushed == loop.pushed:
                 await self._jump_or_wait(loop, sleeper)
