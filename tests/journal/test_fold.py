@@ -112,7 +112,7 @@ def test_a_journal_in_memory_comes_to_the_same(folded, history):
         journal.put(row)
     tables = folded(history)
 
-    assert sorted(values(run) for run in journal.runs()) == tables["run"]
+    assert sorted(values(run) for run in journal.find("run")) == tables["run"]
     assert sorted(journal.tasks("r1") + journal.tasks("r2")) == tables["task"]
 
 
