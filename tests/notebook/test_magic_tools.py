@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -127,6 +128,8 @@ class Terminal:
         self._child = pexpect.spawn(
             sys.executable, ["-m", *arguments], env={**os.environ, **given, **environment},
             encoding="utf-8", timeout=60, dimensions=(50, 200), cwd=str(folder),
+            # A shell that starts the tests in the background may have left it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         self._child.delaybeforesend = None
 
