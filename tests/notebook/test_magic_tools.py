@@ -114,6 +114,10 @@ def test_papermill_runs_a_notebook_for_each_of_its_parameters(tmp_path: Path) ->
 # -- terminals ------------------------------------------------------------------------------------
 
 
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A program in a terminal of its own, read as a person would: without escape codes."""
 
@@ -129,7 +133,7 @@ class Terminal:
             sys.executable, ["-m", *arguments], env={**os.environ, **given, **environment},
             encoding="utf-8", timeout=60, dimensions=(50, 200), cwd=str(folder),
             # A shell that starts the tests in the background may have left it ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         self._child.delaybeforesend = None
 
