@@ -22,7 +22,7 @@ from nbtasks.model import EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.triggers import EventTrigger
 
 if TYPE_CHECKING:
-    from nbtasks.desk import Draft, Invokable
+    from nbtasks.desk import Draft, Invocable
     from nbtasks.event import Event
     from nbtasks.journal.port import Find, Journal
     from nbtasks.parking import Budget
@@ -128,7 +128,7 @@ class Counter:
 
     # -- runs -----------------------------------------------------------------------------------
 
-    def invoke(self, job: Invokable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
+    def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
         """The runs of a job for these payloads; see the protocol."""
         assert isinstance(job, Job)  # noqa: S101 - its own method calls this
         job.check_enabled()

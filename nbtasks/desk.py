@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from nbtasks.event import Event
     from nbtasks.run import Run
 
-__all__ = ["Desk", "Draft", "Invokable"]
+__all__ = ["Desk", "Draft", "Invocable"]
 
 
 class Draft(NamedTuple):
@@ -30,7 +30,7 @@ class Draft(NamedTuple):
     deliver_us: int | None
 
 
-class Invokable(Protocol):
+class Invocable(Protocol):
     """A job, as far as it can be invoked."""
 
     id: str
@@ -53,7 +53,7 @@ class Desk(Protocol):
             NotFoundError: There is none.
         """
 
-    def invoke(self, job: Invokable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
+    def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
         """The runs of a job for these payloads, by their ids: made if they are not yet."""
 
     def go_on(self, run_id: str) -> None:

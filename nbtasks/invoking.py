@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks import keys, params, sites
 from nbtasks.calls import Awaited, Effects, current, mapped
-from nbtasks.desk import Invokable
+from nbtasks.desk import Invocable
 from nbtasks.driver import needs_loop
 from nbtasks.face import AsyncFace, Face
 from nbtasks.model import Status, TaskRow
@@ -26,7 +26,7 @@ _ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INVALID)
 class _Invokes(Face):
     """What both faces do."""
 
-    def _begin(self, key: keys.Key, job: Invokable, payload: Any) -> Effects:
+    def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
             scope = current.get()
             assert scope is not None  # noqa: S101 - it is called as a task
@@ -40,12 +40,12 @@ class _Invokes(Face):
         said = {"job": job.id, "payload": payload}
         return mapped(self._own(key, begin, (), "play", said, 4), go_on)
 
-    def _ids(self, job: Invokable, given: Sequence[Any], path: str) -> list[str]:
+    def _ids(self, job: Invocable, given: Sequence[Any], path: str) -> list[str]:
         run_id = self._execution.run.run_id
         return self._desk.invoke(job, given, run_id, f"{run_id}/{path}")
 
     def _ended(
-        self, key: keys.Key, job: Invokable, given: Sequence[Any], timeout: Duration
+        self, key: keys.Key, job: Invocable, given: Sequence[Any], timeout: Duration
     ) -> Effects:
         seconds = seconds_of("timeout", timeout)
         journal = self._execution.journal
@@ -81,16 +81,16 @@ def _first(runs: list[Run]) -> Run:
 class SyncInvokes(_Invokes):
     """Invocations, by calls that block."""
 
-    def _invoke(self, job: Invokable, key: keys.Key, payload: Any) -> Any:
+    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
         return self._drive(self._begin(key, job, payload))
 
     def _invoke_and_wait(
-        self, job: Invokable, key: keys.Key, payload: Any, timeout: Duration
+        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
     ) -> Any:
         return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
 
     def _batch_invoke(
-        self, job: Invokable, key: keys.Key, given: Sequence[Any], timeout: Duration
+        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
     ) -> Any:
         return self._drive(self._ended(key, job, given, timeout))
 
@@ -98,18 +98,18 @@ class SyncInvokes(_Invokes):
 class AsyncInvokes(_Invokes, AsyncFace):
     """Invocations, by calls that are awaited."""
 
-    def _invoke(self, job: Invokable, key: keys.Key, payload: Any) -> Any:
+    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
         needs_loop("invoke")
         return self._drive(self._begin(key, job, payload))
 
     def _invoke_and_wait(
-        self, job: Invokable, key: keys.Key, payload: Any, timeout: Duration
+        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
     ) -> Any:
         needs_loop("invoke_and_wait")
         return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
 
     def _batch_invoke(
-        self, job: Invokable, key: keys.Key, given: Sequence[Any], timeout: Duration
+        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
     ) -> Any:
         needs_loop("batch_invoke_and_wait")
         return self._drive(self._ended(key, job, given, timeout))

@@ -120,7 +120,7 @@ def test_a_command_answers_while_nothing_runs_and_the_run_is_due():
 def test_an_answer_that_is_none_is_refused_by_the_command_or_passed_over():
     run = make(Choice).run(suspend_after=1)
 
-    for said in ({"modell": "forest"}, {}, "forest"):
+    for said in ({"mode": "forest"}, {}, "forest"):
         result = CliRunner().invoke(app, ["answer", run.id, "choose", json.dumps(said)])
         assert isinstance(result.exception, nb.InvalidOptionError)
         assert "model (choice), depth (whole number)" in str(result.exception)
