@@ -48,9 +48,9 @@ class _Ask(Face):
     """What both faces say."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
-        seconds = seconds_of("timeout", timeout)
         from nbtasks.questions import Question  # lazily: most runs ask nothing
 
+        seconds = seconds_of("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
         awaiting, blocks = self._execution.scope().asynchronous, False

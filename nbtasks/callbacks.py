@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from nbtasks import answers, keys, params, sites
 from nbtasks.calls import Awaited, Call, Effects, Scope
@@ -13,9 +13,6 @@ from nbtasks.driver import needs_loop
 from nbtasks.face import AsyncFace, Face
 from nbtasks.model import TaskRow
 from nbtasks.options import Duration, Policy, TaskOptions, seconds_of
-
-if TYPE_CHECKING:
-    from nbtasks import receiver
 
 __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
 
@@ -49,8 +46,8 @@ class RequestUrl(str):
         return RequestUrl, (str(self), self.proxied)
 
 
-def _url(address: receiver.Address) -> RequestUrl:
-    place = f"{address.port}/{address.token}"
+def _url(port: int, token: str) -> RequestUrl:
+    place = f"{port}/{token}"
     hub = os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_HOST", "")
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
     base = hub if hub.endswith(prefix) else f"{hub}{prefix}"
@@ -79,10 +76,10 @@ class _Requests(Face):
 
         def tell(row: TaskRow) -> Effects:
             """Calls back with the address, once in the life of the run."""
-            address = _address(row)
+            address = receiver.Address(*json.loads(row.awaits or "{}")["request"])
             receiver.listen(address, journal, row.run_id, row.path)
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
-            call = Call("callback", callback, (_url(address),), site, Policy(options=options))
+            call = Call("callback", callback, (_url(*address),), site, Policy(options=options))
             return self._execution.task(call, Scope(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:
@@ -102,12 +99,6 @@ class _Requests(Face):
                 tell,
             )
         )
-
-
-def _address(row: TaskRow) -> receiver.Address:
-    from nbtasks import receiver
-
-    return receiver.Address(*json.loads(row.awaits or "{}")["request"])
 
 
 class SyncRequests(_Requests):

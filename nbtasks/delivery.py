@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbtasks.parking import Budget
     from nbtasks.run import Run
 
-__all__ = ["Counter", "Keeper"]
+__all__ = ["HomeDesk", "Keeper"]
 
 #: Runs in these states have not come to an end.
 _OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
@@ -50,7 +50,7 @@ class Keeper(Protocol):
         """What executes a claim to a run in the background."""
 
 
-class Counter:
+class HomeDesk:
     """The desk (`desk.Desk`) of a home.
 
     Args:

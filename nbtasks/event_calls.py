@@ -203,7 +203,9 @@ def drafts(events: Iterable[Any]) -> list[Draft]:
         )  # fmt: skip
     ids = [one.id for one in made if one.id]
     if len(ids) != len(set(ids)):
-        raise InvalidOptionError(f"io.send_events: an id is there twice, among {ids!r}.")
+        raise InvalidOptionError(
+            f"io.send_events: an id is there twice, among {ids!r}. Give each event its own."
+        )
     return made
 
 

@@ -3,41 +3,47 @@ are waited for."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, keys
+from nbtasks import keys
 from nbtasks.calls import Effects
 from nbtasks.driver import needs_loop
-from nbtasks.errors import WaitTimeout
 from nbtasks.face import AsyncFace, Face
 from nbtasks.options import Duration, Policy, TaskOptions, seconds_of
 
 if TYPE_CHECKING:
-    from nbtasks.fetching import Request, Response, RetryMap
+    from nbtasks.fetching import Response, RetryMap
 
 __all__ = ["AsyncFetches", "SyncFetches"]
 
 #: Whether an answer is the one that is waited for.
 Until = Callable[["Response"], bool]
-#: Seconds that one request of a poll may take.
-_REQUEST_SECONDS = 30.0
 
 
 class _Fetches(Face):
-    """What both faces say."""
+    """What both faces say. What makes requests is loaded with the first of them."""
 
-    def _fetch(self, key: keys.Key, request: Request, retry: RetryMap | None) -> Effects:
-        from nbtasks.fetching import Strategies, checked, fetch, fetch_async
+    def _fetch(  # noqa: PLR0913, PLR0917 - what a request is made of
+        self,
+        key: keys.Key,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: Any,
+        retry: RetryMap | None,
+        timeout: Duration,
+    ) -> Effects:
+        from nbtasks import fetching
 
-        strategies = Strategies(retry)
+        request = fetching.Request(method, url, headers, body, seconds_of("timeout", timeout))
+        strategies = fetching.Strategies(retry)
 
         def blocking() -> Any:
-            return checked(request, fetch(request))
+            return fetching.checked(request, fetching.fetch(request))
 
         async def awaiting() -> Any:
-            return checked(request, await fetch_async(request))
+            return fetching.checked(request, await fetching.fetch_async(request))
 
         options = TaskOptions(on_change="ignore", params=request.shown(), icon="globe")
         policy = Policy(
@@ -45,16 +51,21 @@ class _Fetches(Face):
         )
         return self._call(key, self._of(blocking, awaiting), (), policy, 2)
 
-    def _poll(
+    def _poll(  # noqa: PLR0913, PLR0917 - what a request is made of
         self,
         key: keys.Key,
-        request: Request,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: Any,
         interval: Duration,
         timeout: Duration,
         until: Until | None,
     ) -> Effects:
+        from nbtasks import polling
+
         rest, most = seconds_of("interval", interval), seconds_of("timeout", timeout)
-        poll = _Poll(request, rest, most, until or (lambda response: response.ok))
+        poll = polling.Poll((method, url, headers, body), rest, most, until)
 
         def blocking() -> Any:
             return poll.block(self)
@@ -62,102 +73,12 @@ class _Fetches(Face):
         async def awaiting() -> Any:
             return await poll.wait(self)
 
-        shown = {**request.shown(), "interval": rest, "timeout": most}
-        options = TaskOptions(on_change="ignore", params=shown, icon="globe")
+        options = TaskOptions(on_change="ignore", params=poll.shown(), icon="globe")
         return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 2)
 
     def _of(self, blocking: Callable[[], Any], awaiting: Callable[[], Any]) -> Callable[[], Any]:
         """The function for the caller's kind."""
         return awaiting if isinstance(self, AsyncFace) else blocking
-
-
-class _Poll:
-    """Requests until one is answered as is wished.
-
-    Each of them is a task of its own, as are the waits in between: so it goes on where it was.
-    """
-
-    def __init__(self, request: Request, rest: float, most: float, until: Until) -> None:
-        self._request = dataclasses.replace(request, timeout=min(most, _REQUEST_SECONDS))
-        self._rest = rest
-        self._most = most
-        self._until = until
-        self._options = TaskOptions(on_change="ignore", params=request.shown())
-
-    def block(self, io: Any) -> Any:
-        """Polls by blocking."""
-        began, number = io.now("began"), 1
-        while True:
-            tried = io.run_task(["attempt", number], self._try, options=self._options)
-            if self._is_it(tried):
-                return tried["body"]
-            self._check(began, tried)
-            io.wait(["wait", number], self._rest)
-            number += 1
-
-    async def wait(self, io: Any) -> Any:
-        """Polls by awaiting."""
-        began, number = await io.now("began"), 1
-        while True:
-            tried = await io.run_task(["attempt", number], self._try_async, options=self._options)
-            if self._is_it(tried):
-                return tried["body"]
-            self._check(began, tried)
-            await io.wait(["wait", number], self._rest)
-            number += 1
-
-    def _try(self) -> dict[str, Any]:
-        import httpx  # lazily: most runs make no requests
-
-        from nbtasks.fetching import fetch
-
-        try:
-            return _tried(fetch(self._request))
-        except httpx.TransportError as error:  # it may be there the next time
-            return _tried(error)
-
-    async def _try_async(self) -> dict[str, Any]:
-        import httpx
-
-        from nbtasks.fetching import fetch_async
-
-        try:
-            return _tried(await fetch_async(self._request))
-        except httpx.TransportError as error:
-            return _tried(error)
-
-    def _is_it(self, tried: dict[str, Any]) -> bool:
-        if tried["status"] is None:
-            return False
-        from nbtasks.fetching import Response
-
-        response = Response(tried["status"], tried["headers"], tried["body"])
-        return bool(self._until(response))
-
-    def _check(self, began: Any, tried: dict[str, Any]) -> None:
-        """Ends it where the next one would come too late: by the times that are recorded, so that
-        it is the same whenever it is executed again."""
-        passed = (tried["at"] - began).total_seconds()
-        if passed + self._rest > self._most:
-            last = tried["body"] if tried["status"] is None else f"status {tried['status']}"
-            raise WaitTimeout(
-                f"{self._request.method} {self._request.shown()['url']} was not answered as wished "
-                f"within {self._most:g} seconds; the last answer: {last}"
-            )
-
-
-def _tried(came: Response | Exception) -> dict[str, Any]:
-    """What is recorded of a try."""
-    at = clock.at(clock.micros())
-    if not isinstance(came, Exception):
-        return {**dataclasses.asdict(came), "at": at}
-    return {"status": None, "headers": {}, "body": f"{type(came).__name__}: {came}", "at": at}
-
-
-def _request(*said: Any) -> Request:
-    from nbtasks.fetching import Request  # lazily: most runs make none
-
-    return Request(*said)
 
 
 class SyncFetches(_Fetches):
@@ -212,8 +133,7 @@ class SyncFetches(_Fetches):
         assert body.run().output == "ConnectError"
         ```
         """
-        request = _request(method, url, headers, body, seconds_of("timeout", timeout))
-        return self._drive(self._fetch(key, request, retry))
+        return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
     def background_poll(  # noqa: PLR0913 - what a request is made of
         self,
@@ -267,8 +187,8 @@ class SyncFetches(_Fetches):
         assert body.run().output == "not yet"
         ```
         """
-        request = _request(method, url, headers, body, _REQUEST_SECONDS)
-        return self._drive(self._poll(key, request, interval, timeout, until))
+        said = (method, url, headers, body)
+        return self._drive(self._poll(key, *said, interval, timeout, until))
 
 
 class AsyncFetches(_Fetches, AsyncFace):
@@ -287,8 +207,7 @@ class AsyncFetches(_Fetches, AsyncFace):
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.background_fetch`, awaited."""
         needs_loop("background_fetch")
-        request = _request(method, url, headers, body, seconds_of("timeout", timeout))
-        return self._drive(self._fetch(key, request, retry))
+        return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
     def background_poll(  # noqa: PLR0913 - what a request is made of
         self,
@@ -304,5 +223,5 @@ class AsyncFetches(_Fetches, AsyncFace):
     ) -> Coroutine[Any, Any, Any]:
         """As `SyncIO.background_poll`, awaited."""
         needs_loop("background_poll")
-        request = _request(method, url, headers, body, _REQUEST_SECONDS)
-        return self._drive(self._poll(key, request, interval, timeout, until))
+        said = (method, url, headers, body)
+        return self._drive(self._poll(key, *said, interval, timeout, until))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import claims, starters
-from nbtasks.delivery import Counter
+from nbtasks.delivery import HomeDesk
 from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
 from nbtasks.journal.reader import Reader
@@ -50,7 +50,7 @@ class Kit:
         self.cells: starters.Cells | None = None
         self.given: Journal | None = None  # a test's own journal, instead of the home's
         self._journals: dict[tuple[Path, str], Journal] = {}
-        self.desk = Counter(self)
+        self.desk = HomeDesk(self)
 
     @property
     def journal(self) -> Journal:

@@ -52,6 +52,8 @@ class Worker:
         kit: The jobs, and the journal.
 
     ```python
+    import time
+
     import nbtasks as nb
 
 
@@ -63,7 +65,7 @@ class Worker:
     nb.worker.start()
     nb.send_event("later", 21, id="later-1", deliver_after=0.2)
     while nb.runs("worker-example").empty or nb.last_run("worker-example").status != "COMPLETED":
-        pass
+        time.sleep(0.1)
     nb.worker.stop()
     assert nb.last_run("worker-example").output == 42
     ```
@@ -75,7 +77,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._resume = False
         self._looked = 0.0
-        self._begun: set[str] = set()  # the runs that it has executed
+        self._mine: set[str] = set()  # the runs that it executes
 
     def start(self, *, resume: bool = False) -> None:
         """Begins to work, in a thread of its own; does nothing if it does already.
@@ -110,8 +112,7 @@ class Worker:
 
     def rest(self, seconds: float = _GRACE_SECONDS) -> None:
         """Lets the runs that it executes rest at their next task."""
-        background.stop(live.rest_here, seconds, self._begun)
-        self._begun.clear()
+        background.stop(live.rest_here, seconds, self._mine)
 
     def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
         """Works in this thread until `stopped` is set; as `start` with `resume`."""
@@ -213,6 +214,7 @@ class Worker:
 
     def _go_on(self, due: list[RunRow]) -> None:
         """Executes runs that are due, and those whose process has died."""
+        self._mine.intersection_update(background.busy())
         for run in sorted(due, key=lambda run: run.run_id):
             job = self._kit.jobs.get(run.job)
             if job is None or not job.enabled or job.version != run.version:
@@ -225,7 +227,7 @@ class Worker:
             if (attended and not self._resume) or len(background.busy()) >= _MOST:
                 continue
             try:
-                self._begun.add(run.run_id)
+                self._mine.add(run.run_id)
                 self._kit.desk.execute(run, _PATIENCE)
             except NbtasksError as error:  # its payload cannot be read here, say
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)

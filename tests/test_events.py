@@ -73,6 +73,28 @@ def test_a_payload_that_does_not_fit_makes_an_invalid_run_with_what_is_wrong(hea
     assert heard == [["awaiting", "seven"]]
 
 
+def test_a_validator_that_breaks_makes_an_invalid_run_and_the_others_go_on():
+    class Broken(pydantic.BaseModel):
+        number: int
+
+        @pydantic.field_validator("number")
+        @classmethod
+        def _check(cls, number: int) -> int:
+            raise ZeroDivisionError("in the validator")
+
+    @nb.job("broken", trigger=nb.event_trigger("go", schema=Broken))
+    def broken(payload: Broken, io: nb.SyncIO) -> None: ...
+
+    @nb.job("fine", trigger=nb.event_trigger("go"))
+    def fine(payload: Any, io: nb.SyncIO) -> None: ...
+
+    invalid, completed = nb.send_event("go", {"number": 1}).runs
+
+    assert (invalid.status, completed.status) == ("INVALID", "COMPLETED")
+    assert invalid.error is not None
+    assert invalid.error.type == "ZeroDivisionError"
+
+
 def test_what_a_job_raises_is_in_its_run_and_the_others_go_on():
     calls: list[str] = []
 
@@ -205,6 +227,14 @@ def test_several_events_are_sent_in_one_task(heard: list[Any]):
     with pytest.raises(nb.InvalidOptionError, match="payloat"):
         nonsense.run()
 
+    @nb.job("sends twice")
+    def twice(io: nb.SyncIO) -> None:
+        io.send_events("both", [{"name": "a", "id": "1"}, {"name": "b", "id": "1"}])
+
+    with pytest.raises(nb.InvalidOptionError, match=r"id is there twice.*Give each event its own"):
+        twice.run()
+    assert "1" not in nb.events().id.tolist()
+
 
 def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again():
     @nb.job("sends once")
@@ -264,6 +294,7 @@ def test_an_event_that_came_while_nothing_ran_counts():
 
     assert nb.due().run_id.tolist() == [run.id]
     assert waits.run().output == 7
+    assert "⚡" in str(run.tree())  # the sign of a wait for an event, also when it went on
 
 
 def test_an_event_from_before_does_not_count():

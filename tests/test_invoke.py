@@ -104,6 +104,17 @@ def test_a_key_used_twice_is_refused():
         parent.run()
 
 
+def test_a_key_that_looks_like_one_of_a_batch_is_another_run():
+    @nb.job("parent")
+    def parent(io: nb.SyncIO) -> list[int]:
+        several = child.batch_invoke_and_wait("a", [1, 2])
+        single = [child.invoke_and_wait(key, n).output for n, key in enumerate(("a#1", "a//1"), 5)]
+        return [*(run.output for run in several), *single]
+
+    assert parent.run().output == [2, 4, 10, 12]
+    assert len(nb.runs("child")) == 4
+
+
 def test_only_replayed_nothing_goes_on():
     gate = threading.Event()
 

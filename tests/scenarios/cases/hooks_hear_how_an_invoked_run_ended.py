@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import nbtasks as nb
+from nbtasks.kit import kit
 from tests.scenarios.harness import Expect, World
 
+_PATIENCE = 1000
 _heard: dict[str, list[Any]] = {}
 
 
@@ -28,8 +31,19 @@ def child(payload: bool, io: nb.SyncIO) -> str:
 async def body(io: Any, world: World) -> list[Any]:
     failed = await io.stored(child.invoke_and_wait, "fails", True)
     fine = await io.stored(child.invoke_and_wait, "is fine", False)
-    # A process that dies before it has told leaves it at that.
-    return [(_heard.get(run.id) or [[run.status, None]])[0][0] for run in (failed, fine)]
+    rest = threading.Event()
+    for _ in range(_PATIENCE if world.execution == 1 else 0):  # they are told once it has ended
+        if all(run.id in _heard for run in (failed, fine)):
+            break
+        kit.journal.news()  # hears it if the process has died
+        rest.wait(0.01)
+    heard = [_heard.get(run.id, []) for run in (failed, fine)]
+    if not heard[0] or not heard[1]:  # a process that dies before it has told leaves it at that
+        assert world.execution > 1
+    assert all(len(said) <= 1 for said in heard), heard
+    assert heard[0] in ([], [["FAILED", "task-1"]])
+    assert heard[1] in ([], [["COMPLETED", None]])
+    return [run.status for run in (failed, fine)]
 
 
 EXPECT = Expect(
