@@ -252,7 +252,8 @@ def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
 def _left(find: Find) -> list[RunRow]:
     """The runs that are executed elsewhere, or whose process has died."""
     mine = set(background.busy())
-    return [run for run in find("run", status=Status.RUNNING) if run.run_id not in mine]
+    found = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
+    return [run for run in found if run.run_id not in mine]
 
 
 def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iterator[Row]:

@@ -20,6 +20,7 @@ import nbtasks as nb
 from nbtasks import background
 from nbtasks import clock as clocks
 from nbtasks.kit import kit
+from nbtasks.model import Status
 from nbtasks.schedules import Plan
 from nbtasks.testing import FakeClock
 from nbtasks.triggers import CronTrigger, IntervalTrigger
@@ -247,6 +248,22 @@ def test_a_suspended_run_goes_on_when_it_is_due(worker: Worker):
         worker.turn()
 
         until(lambda: run.status == "COMPLETED")
+
+
+def test_an_interrupted_run_goes_on_also_when_somebody_has_seen_that_it_is(worker: Worker):
+    @nb.job("hears", trigger=nb.event_trigger("go"))
+    def hears(payload: int, io: nb.SyncIO) -> int:
+        return payload
+
+    (run,) = nb.send_event("go", 7).runs
+    (row,) = kit.journal.runs(run_id=run.id)
+    row.status, row.output = Status.INTERRUPTED, None  # as whoever looks at it records it
+    kit.journal.transact(lambda _: [row])
+
+    worker.turn()
+
+    until(lambda: statuses("hears") == ["COMPLETED"])
+    assert (run.output, run.executions) == (7, 2)
 
 
 def test_a_long_wait_gives_its_place_to_others_and_is_gone_on_with(worker: Worker):
