@@ -83,6 +83,7 @@ class CrashingJournal(Mortal):
 
     def _hand_over(self) -> None:
         with self._lock:
+            self._check()  # in here: another thread may have died since the caller looked
             buffer, self._buffer = self._buffer, []
             for row, snapshot in buffer:
                 self._inner.put(type(row)(*snapshot))
@@ -102,7 +103,6 @@ class CrashingJournal(Mortal):
 
     def transact(self, deal: Deal) -> None:
         """As the port says; all it writes is one more write."""
-        self._check()
         self._hand_over()  # what it reads may be among it
         self._write(lambda: self._inner.transact(deal))
 
@@ -118,7 +118,6 @@ class CrashingJournal(Mortal):
 
     def release(self, run: RunRow) -> None:
         """As the port says; the record of the end is one more write."""
-        self._check()
         self.put(run)
         self._hand_over()
         self._inner.release(run)
@@ -139,13 +138,11 @@ class CrashingJournal(Mortal):
 
     def flush(self) -> None:
         """As the port says."""
-        self._check()
         self._hand_over()
         self._inner.flush()
 
     def sync(self) -> None:
         """As the port says."""
-        self._check()
         self._hand_over()
         self._inner.sync()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import inspect
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -111,7 +112,8 @@ class World:
     def acknowledge(self, path: str) -> None:
         """With all below it: of a map's items only their map tells."""
         self._acknowledged.add(path)
-        self._acknowledged.update(called for called in self.calls if called.startswith(path + "/"))
+        called = list(self.calls)  # a map's other threads are adding to them
+        self._acknowledged.update(below for below in called if below.startswith(path + "/"))
 
     def forget(self, *paths: str) -> None:
         """These tasks may be called again, with all below them."""
@@ -348,9 +350,13 @@ def play(
 
 
 def _die() -> None:
-    """What was in the background dies with its process."""
+    """What was in the background dies with its process, and so do a map's threads."""
     nb.worker.stop()
     assert not background.stop()
+    for thread in threading.enumerate():
+        if thread.name.startswith("nbtasks-map-"):
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def _wait_for(run: nb.Run, clock: FakeClock) -> None:
