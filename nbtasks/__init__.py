@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import nbtasks.job
 import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
 from nbtasks import asking as _asking
+from nbtasks import displays as _displays
 from nbtasks.callbacks import RequestUrl
 from nbtasks.errors import (
     Cancelled,
@@ -206,11 +207,18 @@ def _watch(execution: Execution) -> Watcher | None:
     """Shows an execution where there is a notebook to show it in."""
     if "IPython" not in sys.modules:
         return None
-    from nbtasks.notebook import view
+    from nbtasks.notebook import living
 
-    return view.live(
-        lambda: (execution.run, execution.ledger.rows()), lambda: execution.ledger.revision
-    )
+    return living.watch(execution)
+
+
+def _panel(tree: Any) -> dict[str, Any] | None:
+    """The living view of a run that is read back, where there is a page to show it in."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from nbtasks.notebook import living
+
+    return living.bundle(tree)
 
 
 def _present(title: str, question: Question, submit: Submit) -> bool:
@@ -224,3 +232,4 @@ def _present(title: str, question: Question, submit: Submit) -> bool:
 
 _kit.watch = _watch
 _asking.use(_present)
+_displays.use_panels(_panel)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from nbtasks.tree import TaskNode
+import re
 
-__all__ = ["clean", "details", "icon_of"]
+from nbtasks.clock import at
+from nbtasks.model import Failure, RunRow, Status
+from nbtasks.tree import TaskNode, Tree
+
+__all__ = ["clean", "details", "error_of", "facts_of", "failure_of", "icon_of"]
 
 _ICON, _LONG = 8, 80  # characters
+_MESSAGE = 200  # of an error's first line
+_DIGEST = re.compile("[0-9a-f]{16}")  # a key that nobody chose
 _DETAILS = 6  # properties and metrics beside a task
 
 
@@ -47,3 +53,38 @@ _GLYPHS = {
 def icon_of(node: TaskNode) -> str:
     """The icon of a task, with a space after it; empty where it has none."""
     return f"{clean(_GLYPHS.get(node.icon, node.icon), _ICON)} " if node.icon else ""
+
+
+def error_of(node: TaskNode) -> str:
+    """Why it failed, or why it is tried again. What came from a subtask is told there."""
+    failure = node.failure
+    if failure is None or node.status not in (Status.FAILED, Status.WAITING):
+        return ""
+    if failure.cause and failure.path != node.path:
+        return f"{clean(failure.type, _LONG)} in {clean(failure.path or failure.cause, _LONG)}"
+    return _first_line(failure)
+
+
+def failure_of(tree: Tree) -> str:
+    """Why a run failed; empty if it did not."""
+    if tree.failure is None or tree.status not in (Status.FAILED, Status.INVALID):
+        return ""
+    where = f" (in {clean(tree.failure.path, _LONG)})" if tree.failure.path else ""
+    return _first_line(tree.failure) + where
+
+
+def facts_of(run: RunRow) -> str:
+    """How often a run was executed, its key, its id and when it began."""
+    facts = ["1 execution" if run.executions == 1 else f"{run.executions:,} executions"]
+    if not _DIGEST.fullmatch(run.key):
+        facts.append(f"key {clean(run.key, _LONG)}")
+    facts.append(f"run {clean(run.run_id, _LONG)}")
+    if run.started_us:
+        facts.append(f"started {at(run.started_us):%Y-%m-%d %H:%M:%S UTC}")
+    return " · ".join(facts)
+
+
+def _first_line(failure: Failure) -> str:
+    lines = str(failure.message).strip().splitlines()
+    name = clean(failure.type, _LONG)
+    return f"{name}: {clean(lines[0], _MESSAGE)}" if lines else name

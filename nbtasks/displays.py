@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,7 @@ from nbtasks.model import DisplayRow, RunRow, TaskRow
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
 
-__all__ = ["Displays", "Output", "Screen", "displaying", "use_screen"]
+__all__ = ["Displays", "Output", "Screen", "displaying", "living", "use_panels", "use_screen"]
 
 #: Whether it is something displayed that is written to stdout: no task has printed that.
 displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
@@ -53,6 +53,25 @@ def use_screen(screen: Screen | None) -> None:
     """Displays there from now on; with None as text."""
     global _screen  # noqa: PLW0603 - a process has one
     _screen = screen or _Terminal()
+
+
+def use_panels(panels: Callable[[Any], dict[str, Any] | None]) -> None:
+    """Has trees of runs displayed by this from now on, where it gives something."""
+    global _panels  # noqa: PLW0603 - a process has one
+    _panels = panels
+
+
+def living(tree: Any) -> dict[str, Any] | None:
+    """The tree of a run as a notebook shows it, which lives on; None where there is none."""
+    return _panels(tree)
+
+
+def _no_panels(tree: Any) -> dict[str, Any] | None:
+    del tree
+    return None
+
+
+_panels: Callable[[Any], dict[str, Any] | None] = _no_panels
 
 
 class Displays:

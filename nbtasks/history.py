@@ -8,7 +8,8 @@ from nbtasks import clock
 from nbtasks.errors import NotFoundError
 from nbtasks.job import Job
 from nbtasks.kit import kit
-from nbtasks.run import Run, draw
+from nbtasks.recorded import draw
+from nbtasks.run import Run
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame

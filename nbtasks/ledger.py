@@ -13,8 +13,11 @@ from nbtasks.displays import Displays
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import ANSWER
 from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
+from nbtasks.ranges import ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbtasks.journal.port import Answer, Journal, Opened, TaskTuple
 
 __all__ = ["Ledger", "expired"]
@@ -47,12 +50,14 @@ class Ledger:
     Attributes:
         displays: What its tasks display.
         revision: Grows with each change; a view looks at it to know whether to draw.
+        changed: Takes the path of each task that changes, where a view has put something here.
         orphans: Whether some row was taken from an attempt that may still go on.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
         self.displays = Displays(journal, opened.run, opened.displayed)
         self.revision = 0
+        self.changed: collections.deque[str] | None = None
         self._journal = journal
         self._run: RunRow = opened.run
         self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
@@ -73,14 +78,14 @@ class Ledger:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def rows(self) -> list[TaskRow]:
-        """All tasks of the run, recorded ones and new ones, in no particular order."""
+    def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
+        """All tasks of the run, recorded ones and new ones, or those at `paths`, in no particular
+        order."""
         # Rows that are made here are not kept: a view calls this from its own thread.
-        rows: dict[str, Any] = {path: self._recorded(path) for path in list(self._answers)}
-        rows.update(list(self._rows.items()))
-        return [
-            row if type(row) is TaskRow else self._made(path, row) for path, row in rows.items()
-        ]
+        if paths is None:
+            paths = dict.fromkeys((*list(self._answers), *list(self._rows)))
+        rows = ((path, self._rows.get(path) or self._recorded(path)) for path in paths)
+        return [row if type(row) is TaskRow else self._made(path, row) for path, row in rows]
 
     def knows(self, path: str) -> bool:
         """Whether a task has a row."""
@@ -121,7 +126,7 @@ class Ledger:
         if path in self._answers:  # else it was noted when it was looked at more closely
             self._answered.add(path)
             self._reused.append(path)
-            self.revision += 1
+            self._tell(path)
             if path in self.displays.known:
                 self.displays.again(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
@@ -203,7 +208,7 @@ class Ledger:
         if self._reused:
             self._put_reused()
         self._journal.put(row)
-        self.revision += 1
+        self._tell(row.path)
 
     def archive(
         self,
@@ -254,7 +259,7 @@ class Ledger:
     def note(self, row: TaskRow) -> None:
         """Records what a task says of itself while it runs: now and then, for others to see, and
         in any case with its end."""
-        self.revision += 1
+        self._tell(row.path)
         now = clock.micros()
         if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
             self._noted[row.path] = now
@@ -310,6 +315,11 @@ class Ledger:
         self._closed = True
         self.revision += 1
 
+    def _tell(self, path: str) -> None:
+        self.revision += 1
+        if self.changed is not None:
+            self.changed.append(path)
+
     # -- reuse --------------------------------------------------------------------------------
 
     def reuse(self, row: TaskRow) -> None:
@@ -318,7 +328,7 @@ class Ledger:
             row.execution, row.reused = self._run.executions, True
             self._answered.add(row.path)
             self._reused.append(row.path)
-            self.revision += 1
+            self._tell(row.path)
             if row.path in self.displays.known:
                 self.displays.again(row.path)
 
@@ -348,8 +358,9 @@ class Ledger:
                             child.execution, child.reused = self._run.executions, True
                         self._reused.append(below)
         if seqs:
-            ranges = _ranges(sorted(seqs))
-            self._journal.put(ReuseRow(self._run.run_id, self._run.executions, ranges))
+            self._journal.put(
+                ReuseRow(self._run.run_id, self._run.executions, ranges(sorted(seqs)))
+            )
 
     def _seq_of(self, path: str) -> int:
         answer = self._answers.get(path)
@@ -376,20 +387,3 @@ def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
 
 def _is_over(finished_us: int | None, ttl_us: int) -> bool:
     return finished_us is not None and finished_us + ttl_us <= clock.micros()
-
-
-def _ranges(seqs: list[int]) -> list[tuple[int, int]]:
-    """Sorted numbers as closed ranges.
-
-    >>> _ranges([1, 2, 3, 7])
-    [(1, 3), (7, 7)]
-    """
-    if seqs and seqs[-1] - seqs[0] == len(seqs) - 1:
-        return [(seqs[0], seqs[-1])]  # by far the most frequent
-    ranges: list[tuple[int, int]] = []
-    for seq in seqs:
-        if ranges and ranges[-1][1] == seq - 1:
-            ranges[-1] = (ranges[-1][0], seq)
-        else:
-            ranges.append((seq, seq))
-    return ranges

@@ -7,16 +7,17 @@ a journal supplied reaches either form unescaped.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from html import escape
 from itertools import zip_longest
+from typing import Any
 
 from nbtasks.clock import at
 from nbtasks.details import clean as _clean
-from nbtasks.details import details, icon_of
-from nbtasks.model import Failure, Status
+from nbtasks.details import details, error_of, facts_of, failure_of, icon_of
+from nbtasks.model import Status
 from nbtasks.pace import pace
 from nbtasks.style import STYLE
 from nbtasks.tree import NOT_REACHED, REUSED, URGENT, Row, TaskNode, Tree, outline
@@ -40,7 +41,6 @@ _OPEN_UP_TO = 50  # a tree of so many tasks is shown with all its branches open
 _LABEL = 80  # characters of a key or a name; hover shows all
 _MESSAGE = 200  # characters of an error's first line
 _COLUMN = 46  # where the columns of the text form begin at the latest
-_DIGEST = re.compile("[0-9a-f]{16}")  # a key that nobody chose
 _MS, _S = 1_000, 1_000_000  # in microseconds
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
 
@@ -52,9 +52,18 @@ class RunTree:
         tree: What to draw.
         now_us: The instant that ages and countdowns refer to.
         limit: The most tasks that are drawn, failed ones first; the rest is counted.
+        living: Gives what a notebook shows instead, or None.
     """
 
-    def __init__(self, tree: Tree, now_us: int, *, limit: int = 500) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        now_us: int,
+        *,
+        limit: int = 500,
+        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
+    ) -> None:
+        self._living = living
         self.tree = tree
         self.now_us = now_us
         self.limit = limit
@@ -67,9 +76,11 @@ class RunTree:
     def _repr_html_(self) -> str:
         return html(self.tree, self.now_us, limit=self.limit)
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Both forms, always: a saved notebook does not know who will show it."""
         del include, exclude  # the protocol lets an object ignore them
+        if self._living is not None and (bundle := self._living(self)) is not None:
+            return bundle
         return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
@@ -102,12 +113,6 @@ def _pair(many: int, unit: str, few: int, part: str) -> str:
 
 def _date(us: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     return at(us).strftime(form)
-
-
-def _first_line(failure: Failure) -> str:
-    lines = str(failure.message).strip().splitlines()
-    name = _clean(failure.type, _LABEL)
-    return f"{name}: {_clean(lines[0], _MESSAGE)}" if lines else name
 
 
 def _due(due_us: int, now_us: int) -> str:
@@ -169,16 +174,6 @@ def _of_reuse(node: TaskNode) -> list[str]:
     return notes
 
 
-def _error(node: TaskNode) -> str:
-    """Why it failed, or why it is tried again. What came from a subtask is told there."""
-    failure = node.failure
-    if failure is None or node.status not in (Status.FAILED, Status.WAITING):
-        return ""
-    if failure.cause and failure.path != node.path:
-        return f"{_clean(failure.type, _LABEL)} in {_clean(failure.path or failure.cause, _LABEL)}"
-    return _first_line(failure)
-
-
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -192,16 +187,9 @@ def _counted(counts: Counter[str], tree: Tree) -> str:
 
 def _facts(tree: Tree) -> list[str]:
     """The lines below the title."""
-    run = tree.run
-    facts = [_plural(run.executions, "execution")]
-    if not _DIGEST.fullmatch(run.key):
-        facts.append(f"key {_clean(run.key, _LABEL)}")
-    facts.append(f"run {_clean(run.run_id, _LABEL)}")
-    if run.started_us:
-        facts.append(f"started {_date(run.started_us)}")
     total = tree.counts.total()
     tasks = [f"{_plural(total, 'task')}: {_counted(tree.counts, tree)}"] if total else []
-    return [*tasks, " · ".join(facts)]
+    return [*tasks, facts_of(tree.run)]
 
 
 def _took(tree: Tree, now_us: int) -> str:
@@ -218,10 +206,7 @@ def _took(tree: Tree, now_us: int) -> str:
 
 def _remarks(tree: Tree, now_us: int) -> list[str]:
     """Why the run failed; when a suspended one goes on."""
-    remarks = []
-    if tree.failure is not None and tree.status in (Status.FAILED, Status.INVALID):
-        where = f" (in {_clean(tree.failure.path, _LABEL)})" if tree.failure.path else ""
-        remarks.append(_first_line(tree.failure) + where)
+    remarks = [said] if (said := failure_of(tree)) else []
     if tree.status == Status.WAITING and tree.run.resume_us is not None:
         resume = tree.run.resume_us
         remarks.append(f"goes on at {_date(resume)} ({_due(resume, now_us)})")
@@ -258,7 +243,7 @@ def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
         notes = " · ".join(_notes(row.node, tree, now_us))
         pad = " " * (wide - _width(label))
         lines.append(f"{label}{pad}  {row.node.state:<11}  {time:>{long}}  {notes}".rstrip())
-        if error := _error(row.node):
+        if error := error_of(row.node):
             lines.append(f"{below}  {error}")
     return "\n".join(lines)
 
@@ -342,7 +327,7 @@ def _item(row: Row, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) 
     if node is None:
         return f"<div><q>{_fold(row.folded, tree)}</q></div>"
     classes = f"nbt-{node.state}{'' if node.reached else ' nbt-dim'}"
-    notes, error = _notes(node, tree, now_us), _error(node)
+    notes, error = _notes(node, tree, now_us), error_of(node)
     label, path = _clean(node.key, _LABEL), _clean(node.path, 1000)
     title = f' title="{escape(path)}"' if path != label else ""
     named = node.name or node.icon

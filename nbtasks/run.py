@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import claims, clock, codec, edits, failures, frames, keys, live, stale, tracebacks
+from nbtasks import (
+    claims,
+    clock,
+    codec,
+    edits,
+    failures,
+    frames,
+    keys,
+    live,
+    recorded,
+    stale,
+    tracebacks,
+)
 from nbtasks.errors import NotFoundError
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
@@ -15,7 +27,7 @@ if TYPE_CHECKING:
     from nbtasks.journal.port import TaskTuple
     from nbtasks.render import RunTree
 
-__all__ = ["Run", "draw"]
+__all__ = ["Run"]
 
 
 class Keeper(Protocol):
@@ -130,7 +142,7 @@ class Run:
 
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
-        return draw(self._journal, self._row())
+        return recorded.draw(self._journal, self._row())
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.
@@ -362,15 +374,6 @@ class Run:
     def __repr__(self) -> str:
         row = self._row()
         return f"<Run {self.id} of job {row.job!r}: {row.status}, execution {row.executions}>"
-
-
-def draw(journal: Journal, row: RunRow) -> RunTree:
-    """The tree of a run as it stands now."""
-    from nbtasks.render import RunTree  # lazily: most runs are never drawn by hand
-    from nbtasks.tree import build
-
-    tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
-    return RunTree(build(row, tasks), clock.micros())
 
 
 def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:

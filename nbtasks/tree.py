@@ -18,7 +18,18 @@ from typing import Any
 from nbtasks import keys
 from nbtasks.model import Failure, RunRow, Status, TaskRow
 
-__all__ = ["NOT_REACHED", "REUSED", "URGENT", "Row", "TaskNode", "Tree", "build", "outline"]
+__all__ = [
+    "NOT_REACHED",
+    "REUSED",
+    "URGENT",
+    "Row",
+    "TaskNode",
+    "Tree",
+    "build",
+    "make_node",
+    "outline",
+    "title",
+]
 
 #: Two states that a task's status alone does not tell.
 REUSED = "reused"
@@ -131,9 +142,9 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
     for one path the later one holds.
     """
     latest = {row.path: row for row in tasks}
-    tree = Tree(run, Status(run.status), _failure(run.error))
+    tree = title(run)
     nodes = {
-        row.path: _node(row, run, under_way=tree.under_way)
+        row.path: make_node(row, run, under_way=tree.under_way)
         for row in sorted(latest.values(), key=attrgetter("seq"))
     }
     below: dict[str, list[TaskNode]] = {}
@@ -147,6 +158,11 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
         nodes[path].children = children
     _hand_down(tree)
     return tree
+
+
+def title(run: RunRow) -> Tree:
+    """The tree of a run without its tasks."""
+    return Tree(run, Status(run.status), _failure(run.error))
 
 
 def outline(tree: Tree, limit: int) -> list[Row]:
@@ -240,7 +256,14 @@ def _hand_down(tree: Tree) -> None:
         counts[_counted_as(node)] += 1
 
 
-def _node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
+def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
+    """One task, by itself: what only the tasks around it can tell, as its depth, is not in it.
+
+    Args:
+        row: Its row.
+        run: The run's.
+        under_way: Whether that may still change by itself.
+    """
     reached = row.execution >= run.executions
     status = _STATUSES[row.status]
     if status is Status.RUNNING and not (under_way and reached):

@@ -22,7 +22,16 @@ from nbtasks.tree import build
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
-__all__ = ["LiveTree", "Revision", "Snapshot", "display_tree", "live"]
+__all__ = [
+    "Careful",
+    "LiveTree",
+    "Revision",
+    "Snapshot",
+    "display_tree",
+    "in_browser",
+    "live",
+    "show",
+]
 
 #: Gives the rows as they are now.
 Snapshot = Callable[[], tuple[RunRow, list[TaskRow]]]
@@ -47,23 +56,53 @@ def live(snapshot: Snapshot, revision: Revision) -> LiveTree | None:
     return None if shell is None else LiveTree(snapshot, revision, updatable=_updatable(shell))
 
 
+def in_browser() -> bool:
+    """Whether the cell that runs now was sent by a page, which may show widgets."""
+    shell = _shell()
+    if getattr(shell, "kernel", None) is None:
+        return False
+    return not _PYTHON_CLIENT.fullmatch(shell.get_parent().get("header", {}).get("msg_id", "_0_0"))
+
+
 def display_tree(run_tree: RunTree) -> None:
     """Shows a finished drawing; prints it where no IPython shell is."""
     if _shell() is None:
         print(run_tree)  # noqa: T201 - what was asked for
         return
-    _display(run_tree._repr_mimebundle_())
+    show(run_tree._repr_mimebundle_())
 
 
-class LiveTree:
+class Careful:
+    """A view that cannot break the job.
+
+    Nothing that goes wrong in it reaches the job: it is told by one warning, and the
+    rest of the run goes undrawn. (A test that turns warnings into errors sees it fail.)
+    """
+
+    _broken = False
+
+    def guarded(self, step: Callable[[], None]) -> None:
+        """Does something of the view's."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a broken view must not break the job
+            if self._broken:
+                return
+            self._broken = True
+            warnings.warn(
+                f"The tree could not be drawn ({type(error).__name__}: {error}). The run is not "
+                "affected, and nb.tree() draws it from the journal.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+
+class LiveTree(Careful):
     """Draws a run from `start` to `finish`.
 
     A front end that can update a display gets one at once, which a thread then keeps current:
     at most 5 times a second, and for at most a tenth of the time, however large the tree.
     A terminal gets the final tree, once.
-
-    Nothing that goes wrong in here reaches the job: it is told by one warning, and the rest of
-    the run goes undrawn. (A test that turns warnings into errors sees it fail.)
 
     Args:
         snapshot: Gives the rows as they are now.
@@ -80,7 +119,6 @@ class LiveTree:
         self._shown: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._broken = False
 
     def start(self) -> None:
         """Shows the tree in the cell that runs now, and keeps it current from there on."""
@@ -89,7 +127,7 @@ class LiveTree:
         # Output goes to the cell whose context it comes from, whatever runs there later.
         self._context = copy_context()
         if self._updatable:
-            self._guarded(self._begin)
+            self.guarded(self._begin)
 
     def finish(self) -> None:
         """Shows the last state before it returns, so that a saved notebook has it."""
@@ -98,7 +136,7 @@ class LiveTree:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_PATIENCE)
-        self._context.run(self._guarded, lambda: self._publish(self._draw()))
+        self._context.run(self.guarded, lambda: self._publish(self._draw()))
 
     def _begin(self) -> None:
         run, tasks = self._snapshot()
@@ -108,7 +146,7 @@ class LiveTree:
         rest = max(_REST, _SHARE * _ROW_COST * len(tasks))
         self._thread = threading.Thread(
             target=copy_context().run,
-            args=(self._guarded, lambda: self._follow(rest)),
+            args=(self.guarded, lambda: self._follow(rest)),
             name="nbtasks-tree",
             daemon=True,
         )
@@ -130,8 +168,8 @@ class LiveTree:
             drawn, under_way, since = revision, picture.tree.under_way, 0.0
             rest = max(_REST, _SHARE * (perf_counter() - began))
 
-    def _draw(self, **options: int) -> RunTree:
-        return RunTree(build(*self._snapshot()), clock.micros(), **options)
+    def _draw(self, limit: int = 500) -> RunTree:
+        return RunTree(build(*self._snapshot()), clock.micros(), limit=limit)
 
     def _publish(self, picture: RunTree) -> None:
         bundle = picture._repr_mimebundle_()
@@ -140,25 +178,12 @@ class LiveTree:
         if self._handle is not None:
             self._handle.update(bundle, raw=True)
         else:
-            self._handle = _display(bundle, updatable=self._updatable)
+            self._handle = show(bundle, updatable=self._updatable)
         self._shown = bundle
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - a broken view must not break the job
-            if self._broken:
-                return
-            self._broken = True
-            warnings.warn(
-                f"The tree could not be drawn ({type(error).__name__}: {error}). The run is not "
-                "affected, and nb.tree() draws it from the journal.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
-
-def _display(bundle: dict[str, str], *, updatable: bool = False) -> DisplayHandle | None:
+def show(bundle: dict[str, Any], *, updatable: bool = False) -> DisplayHandle | None:
+    """Displays what each kind of front end can show; gives what to update it by."""
     from IPython.display import display
 
     handle: DisplayHandle | None = display(bundle, raw=True, display_id=updatable or None)

@@ -335,7 +335,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
         screen.update(bundle, raw=True)
         return screen
 
-    monkeypatch.setattr(view, "_display", display)
+    monkeypatch.setattr(view, "show", display)
     return screen
 
 

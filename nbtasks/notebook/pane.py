@@ -1,0 +1,137 @@
+"""What there is to know of the task that a person has chosen, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import ipywidgets
+
+from nbtasks.card import card, code_for
+from nbtasks.kit import kit
+from nbtasks.model import RunRow, Status, TaskRow
+from nbtasks.notebook.bar import under_way
+from nbtasks.notebook.preview import preview
+from nbtasks.notebook.widget import TreeWidget
+from nbtasks.tree import make_node
+
+__all__ = ["Pane"]
+
+_REST = 1.0  # seconds between two looks at a task that may still change, at least
+_SHARE = 20  # a look that took t is followed by a rest of at least this many t
+_LARGE = 50_000_000  # bytes of an output that is not read only to be looked at
+
+
+class Pane:
+    """The details of one task; nothing until one is chosen.
+
+    Args:
+        tree: Where it is chosen.
+        run_id: The run.
+        rerun: Executes the run again from a task on.
+        reset: Lets a task run again.
+
+    Attributes:
+        box: What is shown.
+    """
+
+    def __init__(
+        self,
+        tree: TreeWidget,
+        run_id: str,
+        rerun: Callable[[str], None],
+        reset: Callable[[str], None],
+    ) -> None:
+        self._tree = tree
+        self._run_id = run_id
+        self._path: str | None = None
+        self._next = 0.0
+        self._html = ipywidgets.HTML()
+        self._html.add_class("nbtasks-tree")
+        buttons = [
+            self._button("Run from here", "repeat", rerun, "Run this task and all after it again"),
+            self._button("Reset", "undo", reset, "Let it run again at the next execution"),
+            self._button("Copy path", "copy", self._copy_path, "Copy the task's path"),
+            self._button("Copy code", "code", self._copy_code, "Copy the code for its value"),
+            self._button("Close", "times", self._close, "Close the details"),
+        ]
+        row = ipywidgets.HBox(buttons)
+        row.add_class("nbtasks-bar")
+        self.box = ipywidgets.VBox([self._html, row], layout={"display": "none"})
+        self.widgets = [self._html, *buttons, row, self.box]
+
+    def choose(self, path: str) -> None:
+        """Shows a task."""
+        self._path = path
+        self.refresh()
+        self.box.layout.display = ""
+
+    def follow(self) -> None:
+        """Looks at it again, if it has not been looked at just now."""
+        if self._path is not None and monotonic() >= self._next:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Shows it as it is now."""
+        path = self._path
+        if path is None:
+            return
+        began = monotonic()
+        shown = _card(self._run_id, path)
+        self._next = monotonic() + max(_REST, _SHARE * (monotonic() - began))
+        if path == self._path:
+            self._html.value = shown
+
+    def _button(
+        self, word: str, icon: str, act: Callable[[str], None], tooltip: str
+    ) -> ipywidgets.Button:
+        button = ipywidgets.Button(
+            description=word, icon=icon, tooltip=tooltip, layout={"width": "auto"}
+        )
+
+        def click(_: object) -> None:
+            if self._path is not None:
+                act(self._path)
+                self.refresh()
+
+        button.on_click(click)
+        return button
+
+    def _copy_path(self, path: str) -> None:
+        self._tree.send({"type": "copy", "text": path})
+
+    def _copy_code(self, path: str) -> None:
+        (run,) = kit.journal.runs(run_id=self._run_id)
+        self._tree.send({"type": "copy", "text": code_for(run, path)})
+
+    def _close(self, _: str) -> None:
+        self._path = None
+        self.box.layout.display = "none"
+
+
+def _card(run_id: str, path: str) -> str:
+    journal = kit.journal
+    (run,) = journal.runs(run_id=run_id)
+    rows = journal.find("task", run_id=run_id, path=path)
+    if not rows:
+        return "<em>It is not recorded yet.</em>"
+    row = rows[0]
+    attempts = sorted(
+        journal.find("attempt", run_id=run_id, path=path), key=lambda attempt: attempt.number
+    )
+    logs = sorted(journal.find("log", run_id=run_id, path=path), key=lambda log: log.logged_us)
+    node = make_node(row, run, under_way=under_way(run.status))
+    return card(run, row, node, attempts, logs, _preview(run, row))
+
+
+def _preview(run: RunRow, row: TaskRow) -> str:
+    if row.status != Status.COMPLETED or row.output_kind is None:
+        return ""
+    if (row.output_bytes or 0) > _LARGE:
+        return "<em>It is too large to be shown here.</em>"
+    try:
+        value: Any = kit.hold(run.run_id)[row.path]
+    except Exception as error:  # noqa: BLE001 - it may be a value of a class that is gone, say
+        return preview(f"{type(error).__name__}: {error}")
+    return preview(value)

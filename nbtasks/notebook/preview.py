@@ -1,0 +1,49 @@
+"""A value at a glance: a frame as a table, a picture as a picture, anything else as text."""
+
+from __future__ import annotations
+
+import base64
+import pprint
+import sys
+from html import escape
+from typing import Any
+
+__all__ = ["preview"]
+
+_ROWS, _COLUMNS = 20, 12
+_LONG = 4_000  # characters
+
+
+def preview(value: Any) -> str:
+    """HTML for a value. What is text in it is escaped; no code of the value's own makes HTML."""
+    if (pd := sys.modules.get("pandas")) is not None and isinstance(
+        value, pd.Series | pd.DataFrame
+    ):
+        frame = value.to_frame() if isinstance(value, pd.Series) else value
+        shown = frame.to_html(max_rows=_ROWS, max_cols=_COLUMNS, border=0, notebook=True)
+        return f'<div class="nbt-frame">{shown}</div>'
+    if (picture := _picture(value)) is not None:
+        data = base64.b64encode(picture).decode()
+        return f'<img alt="the output" src="data:image/png;base64,{data}">'
+    try:
+        text = value if isinstance(value, str) else pprint.pformat(value, width=100, compact=True)
+    except Exception as error:  # noqa: BLE001 - a `__repr__` of the user's
+        text = f"it cannot be shown: {type(error).__name__}: {error}"
+    return f"<pre>{escape(text if len(text) <= _LONG else text[:_LONG] + '…')}</pre>"
+
+
+def _picture(value: Any) -> bytes | None:
+    """A PNG, of an image or a figure."""
+    module = type(value).__module__.partition(".")[0]
+    if isinstance(value, bytes) and value.startswith(b"\x89PNG\r\n"):
+        return value
+    if module == "matplotlib" and hasattr(value, "savefig"):
+        import io
+
+        file = io.BytesIO()
+        value.savefig(file, format="png", bbox_inches="tight")
+        return file.getvalue()
+    if module == "PIL" and hasattr(value, "_repr_png_"):
+        found = value._repr_png_()
+        return found if isinstance(found, bytes) else None
+    return None

@@ -1,0 +1,91 @@
+// Which rows there are, from top to bottom: tasks, and folds in place of many of one parent's.
+
+const FEW = 60; // a tree of so many tasks is open at first
+const FAN = 40; // of more subtasks than that, the rest is folded
+const FIRST = 20; // how many of them stand before the fold
+const PAGE = 100; // how many more each opening shows
+
+/**
+ * What a person has opened and closed, chosen and asked for. It outlives the view and, through the
+ * kernel, the page: so tasks go by their path.
+ */
+class Choices {
+  constructor(kept) {
+    this.open = new Map(Object.entries(kept.open ?? {}));
+    this.pages = new Map(Object.entries(kept.pages ?? {}));
+    this.chosen = kept.chosen ?? null;
+    this.top = kept.top ?? 0;
+    this.text = "";
+    this.state = "";
+    this.all = null;
+  }
+
+  record() {
+    return {
+      open: Object.fromEntries(this.open),
+      pages: Object.fromEntries(this.pages),
+      chosen: this.chosen,
+      top: Math.round(this.top),
+    };
+  }
+
+  isOpen(store, i, failed) {
+    const said = this.open.get(store.path[i]);
+    if (said !== undefined) return said;
+    if (this.all !== null) return this.all;
+    return store.size <= FEW || store.depth[i] === 0 || Boolean(failed[i]);
+  }
+}
+
+/** The tasks that a filter leaves, with all above them; null for all. */
+function matching(store, choices) {
+  const text = choices.text.trim().toLowerCase();
+  if (!text && !choices.state) return null;
+  const { state } = store.summary();
+  const left = new Uint8Array(store.size);
+  for (let i = store.size - 1; i >= 0; i--) {
+    const extra = store.extra[i] ?? {};
+    const fits = !choices.state || store.states[state[i]] === choices.state;
+    const said = `${store.path[i].replaceAll("\u001f", "/")} ${store.name[i] ?? ""} ${extra.error ?? ""}`;
+    if (fits && said.toLowerCase().includes(text)) left[i] = 1;
+    if (left[i] && store.parent[i] >= 0) left[store.parent[i]] = 1;
+  }
+  return left;
+}
+
+/** The rows: {i, depth, place, of, open} of a task; {fold, depth, counts, count} of a fold. */
+function outline(store, choices) {
+  const { state, failed } = store.summary();
+  const left = matching(store, choices);
+  const rows = [];
+  const stack = [];
+  const push = (above, kids, depth) => {
+    let shown = left ? kids.filter((kid) => left[kid]) : kids;
+    const of = shown.length;
+    let fold = null;
+    if (of > FAN) {
+      const name = above < 0 ? "" : store.path[above];
+      const room = FIRST + PAGE * (choices.pages.get(name) ?? 0);
+      const first = shown.filter((kid) => state[kid] === store.code.failed);
+      if (first.length) shown = first.concat(shown.filter((kid) => state[kid] !== store.code.failed));
+      const rest = shown.slice(room);
+      shown = shown.slice(0, room);
+      if (rest.length) {
+        const counts = new Array(store.states.length).fill(0);
+        for (const kid of rest) counts[state[kid]]++;
+        fold = { fold: above, name, depth, counts, count: rest.length };
+      }
+    }
+    if (fold) stack.push(fold);
+    for (let at = shown.length - 1; at >= 0; at--) stack.push({ i: shown[at], depth, place: at + 1, of });
+  };
+  push(-1, store.roots, 0);
+  while (stack.length) {
+    const row = stack.pop();
+    rows.push(row);
+    if (row.i === undefined || !store.kids[row.i].length) continue;
+    row.open = left ? choices.open.get(store.path[row.i]) ?? true : choices.isOpen(store, row.i, failed);
+    if (row.open) push(row.i, store.kids[row.i], row.depth + 1);
+  }
+  return rows;
+}

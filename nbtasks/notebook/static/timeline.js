@@ -1,0 +1,110 @@
+// The tasks as bars over time: where it went, and what ran beside what.
+
+const LANE_MARKS = 6;
+
+class Timeline {
+  constructor(view, parent) {
+    this.view = view;
+    this.axis = element("div", "nbt-axis", parent);
+    this.axis.title = "Zoom by the wheel here, or by + and -; 0 shows all; shift and an arrow moves.";
+    this.from = 0;
+    this.span = null; // null: all of it
+    this.attempts = new Map(); // by task: [[from, to, state]] of those before the latest
+    this.axis.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+  }
+
+  /** The milliseconds that are in sight. */
+  window() {
+    const { store } = this.view;
+    if (this.span !== null) return [this.from, this.span];
+    if (this.whole?.version === store.version && !store.underWay) return this.whole.window;
+    let from = Infinity;
+    let to = store.underWay ? store.now() : -Infinity;
+    for (let i = 0; i < store.size; i++) {
+      const begun = this.attempts.get(i)?.[0]?.[0] ?? store.since[i];
+      if (begun === null) continue;
+      if (begun < from) from = begun;
+      if (store.end[i] !== null && store.end[i] > to) to = store.end[i];
+    }
+    const window = from < to ? [from, (to - from) * 1.02] : [0, 1000];
+    this.whole = { version: store.version, window };
+    return window;
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    const box = this.axis.getBoundingClientRect();
+    const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    this.zoom(Math.exp(event.deltaY / 300), share);
+  }
+
+  zoom(factor, share = 0.5) {
+    const [from, span] = this.window();
+    const wanted = Math.max(1, span * factor);
+    this.from = from + (span - wanted) * share;
+    this.span = wanted;
+    this.view.redraw();
+  }
+
+  move(share) {
+    const [from, span] = this.window();
+    this.from = from + span * share;
+    this.span = span;
+    this.view.redraw();
+  }
+
+  all() {
+    this.span = null;
+    this.view.redraw();
+  }
+
+  /** Takes a key if it is one of its own. */
+  key(event) {
+    const acts = {
+      "+": () => this.zoom(0.7), "=": () => this.zoom(0.7), "-": () => this.zoom(1.4), "0": () => this.all(),
+    };
+    if (event.shiftKey && event.key === "ArrowLeft") this.move(-0.2);
+    else if (event.shiftKey && event.key === "ArrowRight") this.move(0.2);
+    else if (acts[event.key]) acts[event.key]();
+    else return false;
+    return true;
+  }
+
+  drawAxis() {
+    const [from, span] = this.window();
+    this.axis.replaceChildren();
+    for (let mark = 0; mark < LANE_MARKS; mark++) {
+      const node = element("span", "", this.axis);
+      node.style.left = `${(mark / LANE_MARKS) * 100}%`;
+      say(node, mark === 0 && from >= 0 ? `+${age(from)}` : age(from + (span * mark) / LANE_MARKS));
+    }
+  }
+
+  /** Draws the attempts of a task and what lies between them. */
+  bars(lane, i, state) {
+    const { store } = this.view;
+    const [from, span] = this.window();
+    const earlier = this.attempts.get(i) ?? [];
+    const parts = [];
+    earlier.forEach(([begun, ended, how, retry], at) => {
+      parts.push([begun, ended, how]);
+      const next = earlier[at + 1]?.[0] ?? store.since[i];
+      if (retry !== null && next > ended) parts.push([ended, next, "waiting"]);
+    });
+    if (store.since[i] !== null) {
+      parts.push([store.since[i], store.end[i] ?? (store.underWay ? store.now() : store.since[i]), state]);
+    }
+    while (lane.children.length > parts.length) lane.lastChild.remove();
+    while (lane.children.length < parts.length) element("b", "", lane);
+    parts.forEach(([begun, ended, how], at) => {
+      const bar = lane.children[at];
+      const left = ((begun - from) / span) * 100;
+      const right = ((ended - from) / span) * 100;
+      bar.className = `nbt-${how.replace(" ", "-")}`;
+      bar.hidden = right < 0 || left > 100;
+      bar.style.left = `${Math.max(0, left)}%`;
+      bar.style.width = `max(2px, ${Math.min(100, right) - Math.max(0, left)}%)`;
+      set(bar, "title", `${how} ${age(ended - begun)}`);
+    });
+  }
+}

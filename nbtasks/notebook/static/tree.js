@@ -1,0 +1,122 @@
+// The widget: one store, one set of choices, and as many views as there are.
+
+export default () => {
+  // In the closure: what `initialize` and `render` are given are different proxies of the model.
+  const store = new Store();
+  const views = new Set();
+  let choices = null;
+  let saving = null;
+  let asked = 0;
+  let again = false;
+
+  const redraw = () => {
+    choices.version++;
+    for (const view of views) view.redraw();
+  };
+
+  function initialize({ model, signal }) {
+    choices = new Choices(model.get("kept"));
+    choices.version = 0;
+    const load = () => store.load(model.get("snap"));
+    const filter = () => {
+      choices.text = model.get("filter_text");
+      choices.state = store.states[model.get("filter_state") - 1] ?? "";
+      redraw();
+    };
+    const fold = () => {
+      choices.all = [null, true, false][model.get("folding")];
+    };
+    const all = () => {
+      fold();
+      choices.open.clear();
+      redraw();
+    };
+    const follow = () => {
+      choices.follow = model.get("follow");
+      redraw();
+    };
+    const show = () => {
+      for (const view of views) view.setTimeline(model.get("timeline"));
+    };
+    const hear = (message) => {
+      if (message.type === "patch") {
+        if (!store.patch(message)) resync();
+      } else if (message.type === "copy") navigator.clipboard?.writeText(message.text);
+      else if (message.type === "attempts") {
+        for (const view of views) {
+          if (view.timeline) view.timeline.attempts = new Map(message.attempts);
+          view.redraw();
+        }
+      }
+    };
+    const resync = () => {
+      if (asked) {
+        again = true;
+        return;
+      }
+      model.send({ type: "resync" });
+      asked = setTimeout(() => {
+        asked = 0;
+        if (again) resync();
+        again = false;
+      }, 1000);
+    };
+    load();
+    filter();
+    fold();
+    choices.follow = model.get("follow");
+    model.on("change:snap", load);
+    model.on("change:filter_text", filter);
+    model.on("change:filter_state", filter);
+    model.on("change:folding", all);
+    model.on("change:follow", follow);
+    model.on("change:timeline", show);
+    model.on("msg:custom", hear);
+    model.send({ type: "hello" });
+    const panel = model.get("panel");
+    if (panel) {
+      const manager = model.widget_manager;
+      mounts().add(panel, (place) => mount(manager, panel, place));
+      const gone = () => mounts().remove(panel);
+      model.on("comm_live_update", gone);
+      signal?.addEventListener("abort", gone);
+    }
+  }
+
+  function render({ model, el, signal }) {
+    const part = {
+      save() {
+        clearTimeout(saving);
+        saving = setTimeout(() => {
+          model.set("kept", choices.record());
+          model.save_changes();
+        }, 400);
+      },
+      choose(i) {
+        model.send({ type: "choose", task: i });
+      },
+      unfollow() {
+        if (!model.get("follow")) return;
+        model.set("follow", false);
+        model.save_changes();
+      },
+      attempts() {
+        model.send({ type: "attempts" });
+      },
+    };
+    const view = new View(store, choices, part, el);
+    const listener = (changed) => view.draw(changed);
+    views.add(view);
+    store.listeners.add(listener);
+    view.setTimeline(model.get("timeline"));
+    const end = () => {
+      store.listeners.delete(listener);
+      views.delete(view);
+      view.dispose();
+    };
+    signal?.addEventListener("abort", end);
+    return end;
+  }
+
+  return { initialize, render };
+};

@@ -1,0 +1,211 @@
+// One place in the page where the tree is shown: the head, the rows, and what keys and clicks do.
+
+const TICK = 500; // milliseconds between two counts of what lasts
+const CALM = 250; // milliseconds between two new orders of the rows
+
+class View {
+  constructor(store, choices, part, parent) {
+    this.store = store;
+    this.choices = choices;
+    this.part = part; // what it asks of its widget: save, choose, unfollow, attempts
+    this.id = `nbtasks-tree-${++trees}`;
+    this.cursor = -1;
+    this.rowsAre = [];
+    this.node = element("div", "nbtasks-tree nbtasks-widget", parent);
+    this.head = element("div", "nbt-head", this.node);
+    this.facts = element("div", "nbt-facts", this.node);
+    this.where = element("div", "nbt-facts", this.node);
+    this.error = element("div", "nbt-error", this.node);
+    this.bar = element("div", "nbt-bar", this.node);
+    this.bar.ariaHidden = "true";
+    this.title = element("b", "", this.head);
+    this.version = element("small", "", this.head);
+    this.state = element("span", "", this.head);
+    this.state.setAttribute("role", "status");
+    this.took = element("time", "", this.head);
+    this.above = element("div", "nbt-above", this.node);
+    this.rows = new Rows(this, this.node);
+    this._listen();
+    this.draw(null);
+    this.rows.box.scrollTop = choices.top;
+    this.ticker = setInterval(() => this.store.underWay && this.redraw(), TICK);
+  }
+
+  dispose() {
+    clearInterval(this.ticker);
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.later);
+    this.sized.disconnect();
+    this.node.remove();
+  }
+
+  /** Draws before the next frame: all, or those `changed`. */
+  draw(changed) {
+    if (changed === null) this.pending = null;
+    else if (this.pending !== null) this.pending = new Set([...(this.pending ?? []), ...changed]);
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      const { pending } = this;
+      this.pending = undefined;
+      this._draw(pending);
+    });
+  }
+
+  redraw() {
+    this.draw(null);
+  }
+
+  setTimeline(on) {
+    if (on === Boolean(this.timeline)) return;
+    this.node.classList.toggle("nbt-timeline", on);
+    this.above.replaceChildren();
+    this.timeline = on ? new Timeline(this, this.above) : null;
+    if (on) this.part.attempts();
+    this.redraw();
+  }
+
+  _draw(changed) {
+    const { store } = this;
+    const now = performance.now();
+    // A run of thousands changes its order all the time: the eye needs it to stand still.
+    const due = store.size < 200 || now - (this.ordered ?? 0) >= CALM;
+    if (this.orderedFor !== store.version || this.choicesFor !== this.choices.version) {
+      if (due || this.choicesFor !== this.choices.version) {
+        this.rowsAre = outline(store, this.choices);
+        this.ordered = now;
+        this.orderedFor = store.version;
+        this.choicesFor = this.choices.version;
+        changed = null;
+        this._place();
+        this._drawHead();
+      } else this.later ??= setTimeout(() => { this.later = null; this.redraw(); }, CALM);
+    } else if (changed === null) this._drawHead();
+    if (this.timeline && changed === null) this.timeline.drawAxis();
+    this.rows.draw(this.rowsAre, changed && new Set(changed));
+    set(this.rows.box, "aria-activedescendant", this.cursor < 0 ? null : `${this.id}-${this.cursor}`);
+    if (this.choices.follow && store.underWay) this._follow();
+  }
+
+  /** Where the chosen task is by now. */
+  _place() {
+    const { store, choices } = this;
+    const at = this.rowsAre.findIndex((row) => row.i !== undefined && store.path[row.i] === choices.chosen);
+    if (at >= 0) this.cursor = at;
+    else this.cursor = Math.min(this.cursor, this.rowsAre.length - 1);
+  }
+
+  _follow() {
+    const { state } = this.store.summary();
+    const running = this.rowsAre.findLastIndex((row) => row.i !== undefined && state[row.i] === this.store.code.running);
+    if (running >= 0) this.rows.reveal(running);
+  }
+
+  _drawHead() {
+    const { store } = this;
+    const { head } = store;
+    const { counts } = store.summary();
+    if (!head.job) return;
+    this.head.className = `nbt-head nbt-${head.status}`;
+    say(this.title, head.job);
+    say(this.version, head.version);
+    say(this.state, `${store.shapes[store.code[head.status]]} ${head.status}`);
+    const end = store.underWay ? store.now() : head.finished;
+    const span = store.underWay ? soFar : age;
+    say(this.took, end === null ? "" : span(end - head.execution)
+      + (head.execution ? ` (${span(end)} since the first start)` : ""));
+    say(this.facts, store.size ? `${plural(store.size, head.noun)}: ${countsOf(store, counts)}` : "");
+    say(this.where, head.facts);
+    const remark = head.resume === null ? head.error : `goes on at ${date(store.base + head.resume)} `
+      + `(${dueIn(head.resume - store.now())})`;
+    say(this.error, remark ?? "");
+    this.error.className = head.resume === null ? "nbt-error" : "nbt-facts";
+    set(this.rows.box, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.job}`);
+    this.bar.replaceChildren();
+    counts.forEach((count, code) => {
+      if (!count) return;
+      const part = element("i", `nbt-${store.states[code].replace(" ", "-")}`, this.bar);
+      part.style.flexGrow = count;
+    });
+  }
+
+  _listen() {
+    const { box } = this.rows;
+    box.addEventListener("scroll", () => {
+      this.choices.top = box.scrollTop;
+      this.redraw();
+      this.part.save();
+    });
+    for (const name of ["wheel", "pointerdown"]) box.addEventListener(name, () => this.part.unfollow(), { passive: true });
+    box.addEventListener("wheel", (event) => {
+      if (this.timeline && event.ctrlKey) this.timeline.wheel(event);
+    }, { passive: false });
+    box.addEventListener("keydown", (event) => this._key(event));
+    box.addEventListener("click", (event) => {
+      const node = event.target.closest(".nbt-row");
+      const row = [...this.rows.drawn.values()].find((drawn) => drawn.node === node);
+      box.focus({ preventScroll: true }); // Notebook would take it away
+      if (!row) return;
+      const task = this.rowsAre[row.at];
+      this._choose(row.at);
+      if (task.i === undefined || event.target.classList.contains("nbt-twist") || event.detail === 2) this._toggle(task);
+    });
+    // It may be made before it is in the page, and have no height then.
+    this.sized = new ResizeObserver(() => {
+      if (!this.placed && box.clientHeight) {
+        this.placed = true;
+        box.scrollTop = this.choices.top;
+      }
+      this.redraw();
+    });
+    this.sized.observe(box);
+  }
+
+  _key(event) {
+    if (event.altKey || event.metaKey || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return;
+    if (!(this.timeline?.key(event) || this._move(event.key))) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.part.unfollow();
+  }
+
+  _move(key) {
+    const rows = this.rowsAre;
+    const row = rows[this.cursor];
+    const page = Math.max(1, Math.floor(this.rows.box.clientHeight / ROW) - 1);
+    const steps = {
+      ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length,
+    };
+    if (key in steps) this._choose(Math.max(0, Math.min(rows.length - 1, this.cursor + steps[key])));
+    else if (key === "Enter" || key === " ") row && this._toggle(row);
+    else if (key === "ArrowRight") {
+      if (row?.open === false || row?.fold !== undefined) this._toggle(row);
+      else if (row?.open) this._choose(this.cursor + 1);
+    } else if (key === "ArrowLeft") {
+      if (row?.open) this._toggle(row);
+      else if (row) this._choose(Math.max(0, rows.findLastIndex((other, at) => at < this.cursor && other.depth < row.depth)));
+    } else return false;
+    return true;
+  }
+
+  _choose(at) {
+    const row = this.rowsAre[at];
+    if (!row) return;
+    this.cursor = at;
+    this.rows.reveal(at);
+    if (row.i !== undefined) {
+      this.choices.chosen = this.store.path[row.i];
+      this.part.choose(row.i);
+    }
+    this.redraw();
+    this.part.save();
+  }
+
+  _toggle(row) {
+    const { store, choices } = this;
+    if (row.i === undefined) choices.pages.set(row.name, (choices.pages.get(row.name) ?? 0) + 1);
+    else if (store.kids[row.i].length) choices.open.set(store.path[row.i], !row.open);
+    choices.version++;
+    this.redraw();
+    this.part.save();
+  }
+}

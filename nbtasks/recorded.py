@@ -1,0 +1,23 @@
+"""Runs as they are recorded, drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbtasks import clock, displays
+from nbtasks.model import RunRow, TaskRow
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal
+    from nbtasks.render import RunTree
+
+__all__ = ["draw"]
+
+
+def draw(journal: Journal, row: RunRow) -> RunTree:
+    """The tree of a run as it stands now."""
+    from nbtasks.render import RunTree  # lazily: most runs are never drawn by hand
+    from nbtasks.tree import build
+
+    tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
+    return RunTree(build(row, tasks), clock.micros(), living=displays.living)
