@@ -1,0 +1,76 @@
+"""Fixtures: a server, a browser, and notebooks that are open in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.browser.page import Notebook, Server, browser, chromium
+
+FIRST = "%load_ext nbtasks\nimport asyncio, time\nimport nbtasks as nb"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if chromium() is None:
+        pytest.skip("needs a browser: on Debian, apt-get install chromium")
+    server = Server(tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")  # else its loop would be in the way of other modules' tests
+def chrome(server: Server) -> Iterator[Any]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def notebook(
+    server: Server, chrome: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Notebook]]:
+    """Opens a notebook with these cells, behind one that loads the extension. Whatever it does, no
+    error may stand in the page's console."""
+    opened: list[Notebook] = []
+    context = chrome.new_context(viewport={"width": 1200, "height": 1000})
+
+    def open_notebook(*cells: str, app: str = "lab", dark: bool = False) -> Notebook:
+        name = f"{request.node.name.translate(str.maketrans('[]', '__'))}.ipynb"
+        home = str(tmp_path / "home")  # where the test reads, too
+        first = f"{FIRST}\nnb.configure(home={home!r})"
+        sources = [nbformat.v4.new_code_cell(cell) for cell in (first, *cells)]
+        made = nbformat.v4.new_notebook(cells=sources)
+        made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(made, server.folder / name)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        found = Notebook(page, server, name, app)
+        opened.append(found)
+        if dark:
+            theme = "{theme: 'JupyterLab Dark'}"
+            found.js(f"await jupyterapp.commands.execute('apputils:change-theme', {theme})")
+        found.run(0)
+        return found
+
+    try:
+        yield open_notebook
+        for one in opened:
+            assert one.errors == []
+    finally:
+        for one in opened:
+            one.js("await nb.sessionContext.shutdown()")
+        context.close()
+        shutil.rmtree(server.folder / ".jupyterlab_workspaces_dir", ignore_errors=True)

@@ -1,0 +1,255 @@
+"""The living tree, in JupyterLab and in Notebook, as a person sees and uses it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import nbtasks as nb
+from tests.browser.page import Notebook, wait_for
+
+Open = Callable[..., Notebook]
+
+SLOW = """%%job slow
+async def one(n):
+    await asyncio.sleep(0.4)
+    return n
+for n in range(40):
+    await io.run_task(["one", n], one, n)
+"""
+NESTED = """%%job nested
+import pandas as pd
+def load():
+    return pd.DataFrame({"carrier": ["AA", "UA"], "delay": [1.5, 2.5]})
+io.run_task("load", load, name="Load the flights")
+def fit(n):
+    io.logger.info(f"fitted {n}")
+    if n == 3:
+        raise ValueError("singular <b>matrix</b>")
+    return n
+io.map("fit", fit, range(70), max_failures=1)
+io.run_task("<img src=x onerror=alert(1)>", lambda: 1)
+"""
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_it_grows_while_the_cell_runs_and_cancel_ends_it_within_a_second(notebook: Open, app: str):
+    page = notebook(SLOW, app=app)
+
+    page.run(1, wait=False)
+    wait_for("two tasks are done", lambda: sum("completed" in row for row in page.rows(1)) >= 2)
+    first = page.rows(1)
+    wait_for("there are more", lambda: len(page.rows(1)) > len(first))
+    began = time.monotonic()
+    page.button(1, "Cancel").click()
+    page.wait()
+
+    assert time.monotonic() - began < 1.0
+    assert nb.runs().status.tolist() == ["CANCELED"]
+    wait_for("it says so", lambda: any("canceled" in row for row in page.rows(1)))
+
+
+def test_resume_goes_on_where_it_was(notebook: Open):
+    page = notebook(SLOW.replace("range(40)", "range(6)"))
+    page.run(1, wait=False)
+    wait_for("two tasks are done", lambda: sum("completed" in row for row in page.rows(1)) >= 2)
+    page.button(1, "Cancel").click()
+    page.wait()
+
+    page.button(1, "Resume").click()
+
+    wait_for("it is done", lambda: nb.runs().status.tolist() == ["COMPLETED"])
+    page.wait()
+    states = [row.split()[-3] for row in page.rows(1)]
+    wait_for("all are shown", lambda: len(page.rows(1)) == 6)
+    assert states.count("reused") >= 2, page.rows(1)
+
+
+def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open):
+    page = notebook("%%job again\nprint('hello')\nio.run_task('one', lambda: 1)")
+    page.run(1)
+    wait_for("it lives", lambda: page.button(1, "Run again").is_enabled())
+
+    page.button(1, "Run again").click()
+
+    wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
+    page.wait()
+    wait_for("it says so", lambda: "2 executions" in page.output(1).inner_text())
+    assert page.output(1).locator(".nbtasks-widget:visible").count() == 1
+    wait_for("its output is here", lambda: page.output(1).inner_text().count("hello") == 2)
+
+
+def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_again(notebook: Open):
+    page = notebook(NESTED)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "fit").count())
+
+    page.row(1, "fit").locator(".nbt-twist").click()  # it stands open, as a task below it failed
+    wait_for("it is closed", lambda: len(page.rows(1)) == 3)
+    page.button(1, "Run again").click()
+    wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
+    page.wait()
+    assert len(page.rows(1)) == 3
+    time.sleep(0.6)  # until the page has told the kernel
+    page.save()
+    page.reload()
+
+    wait_for("it lives again", lambda: len(page.rows(1)) == 3)
+    page.row(1, "fit").locator(".nbt-twist").click()
+    wait_for("it is open", lambda: len(page.rows(1)) > 10)
+
+
+def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(notebook: Open):
+    page = notebook(NESTED)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "fit").count())
+
+    rows = page.rows(1)
+    assert rows[2].startswith("✖ [3]")
+    page.output(1).locator(".nbt-scroll").evaluate("box => { box.scrollTop = 1e6 }")
+    fold = wait_for("a fold", lambda: [row for row in page.rows(1) if "more" in row])
+    assert fold == ["▸ … 50 more: 50 completed"]
+    page.row(1, "50 more").click()
+    wait_for("it is open", lambda: page.output(1).locator(".nbt-fold:visible").count() == 0)
+
+
+def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(notebook: Open):
+    page = notebook(NESTED)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "fit").count())
+    page.save()
+
+    page.restart()
+    page.reload()  # what was drawn by the old kernel is gone, the notebook is as it was saved
+    assert page.output(1).locator("details:visible").count() == 1
+    assert page.output(1).locator(".nbtasks-widget:visible").count() == 0
+    page.run(0)
+    page.run(1)
+
+    wait_for("it lives", lambda: page.row(1, "fit").count())
+    assert "reused" in page.rows(1)[0]
+    assert "UTC" in page.rows(1)[0]
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_all_of_it_can_be_done_by_keys(notebook: Open, app: str):
+    page = notebook(NESTED, app=app)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "load").count())
+    tree = page.output(1).locator("[role=tree]")
+
+    page.row(1, "load").click()
+    for key in ("Home", "ArrowDown", "ArrowLeft"):
+        page.page.keyboard.press(key)
+    wait_for("it is closed", lambda: len(page.rows(1)) == 3)
+    page.page.keyboard.press("Enter")
+    wait_for("it is open", lambda: len(page.rows(1)) > 10)
+
+    row = page.page.locator(f"#{tree.get_attribute('aria-activedescendant')}")
+    assert row.get_attribute("aria-expanded") == "true"
+    assert row.get_attribute("aria-level") == "1"
+    assert row.get_attribute("aria-posinset") == "2"
+    assert tree.evaluate("node => document.activeElement === node")
+    assert tree.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
+    assert page.js("return nb.content.widgets.length") == 2  # no key was the notebook's own
+
+
+def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Open):
+    page = notebook(NESTED)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "load").count())
+    card = page.output(1).locator(".nbt-card")
+
+    page.row(1, "load").click()
+    wait_for("its table", lambda: card.locator(".nbt-frame td").count() == 4)
+    assert "nb.get_run(" in card.inner_text()
+    page.row(1, "[3]").click()
+    wait_for("its error", lambda: "singular <b>matrix</b>" in card.inner_text())
+    assert "fitted 3" in card.inner_text()
+    card.locator("summary").click()
+    assert "raise ValueError" in card.inner_text()
+
+    page.button(1, "Reset").click()
+    wait_for("it is told", lambda: "runs again at the next" in page.output(1).inner_text())
+    page.button(1, "Run from here").click()
+    wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
+    page.wait()
+
+
+def test_filters_and_the_timeline_work_while_the_cell_blocks_the_kernel(notebook: Open):
+    page = notebook(
+        """%%job blocking
+for name in ("load", "clean"):
+    io.run_task(name, time.sleep, 0.3)
+def both():
+    io.run_task("AA", time.sleep, 0.1)
+    io.run_task("UA", time.sleep, 8)
+io.run_task("fit", both)
+"""
+    )
+    page.run(1, wait=False)
+    wait_for("all rows", lambda: len(page.rows(1)) == 5)
+    output = page.output(1)
+
+    assert page.button(1, "Cancel").is_disabled()
+    assert "Stop" in page.button(1, "Cancel").get_attribute("title")
+    output.locator(".nbtasks-filter input").fill("ua")
+    wait_for("two rows are left", lambda: len(page.rows(1)) == 2)
+    output.locator(".nbtasks-filter input").fill("")
+    output.locator("select").first.select_option("completed")
+    wait_for("four rows are left", lambda: len(page.rows(1)) == 4)
+    output.locator("select").first.select_option("any status")
+    page.button(1, "Timeline").click()
+    wait_for("bars", lambda: output.locator(".nbt-lane > b:visible").count() == 5)
+    wide = output.locator(".nbt-axis").inner_text()
+    page.row(1, "AA").click()
+    page.page.keyboard.press("+")
+    wait_for("it is zoomed", lambda: output.locator(".nbt-axis").inner_text() != wide)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, dark: bool):
+    page = notebook(NESTED, dark=dark)
+    page.run(1)
+    wait_for("it lives", lambda: page.row(1, "load").count())
+    page.row(1, "[3]").click()
+    wait_for("its card", lambda: page.output(1).locator(".nbt-card").count())
+
+    found: list[Any] = page.output(1).locator(".nbtasks-widget, .nbt-card").evaluate_all(CONTRASTS)
+
+    assert len(found) > 20
+    assert [one for one in found if one[0] < 4.5] == []
+    assert page.output(1).locator("img").count() == 0
+    page.output(1).locator(".nbtasks-filter input").fill("img")
+    wait_for("it is shown as it was written", lambda: page.row(1, "<img src=x onerror=").count())
+
+
+#: The ratio of WCAG 2.2 between each text and what it stands on, with the text.
+CONTRASTS = r"""roots => {
+  const channels = colour => colour.match(/[\d.]+/g).map(Number);
+  const ground = node => {
+    let parts = [255, 255, 255];
+    const line = [];
+    for (; node; node = node.parentElement) line.unshift(node);
+    for (const one of line) {
+      const [r, g, b, a = 1] = channels(getComputedStyle(one).backgroundColor);
+      parts = [r, g, b].map((c, i) => c * a + parts[i] * (1 - a));
+    }
+    return parts;
+  };
+  const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = colour => {
+    const [r, g, b] = colour.map(c => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const says = node => node.nodeType === Node.TEXT_NODE && node.data.trim();
+  const all = roots.flatMap(root => [...root.querySelectorAll('*')]);
+  return all.filter(node => [...node.childNodes].some(says) && node.checkVisibility()).map(node => {
+    const own = light(channels(getComputedStyle(node).color).slice(0, 3));
+    const [low, high] = [own, light(ground(node))].sort((a, b) => a - b);
+    return [(high + 0.05) / (low + 0.05), node.textContent.slice(0, 40)];
+  });
+}"""
