@@ -12,8 +12,8 @@ from nbtasks.recorded import draw
 from nbtasks.run import Run
 
 if TYPE_CHECKING:
+    from nbtasks.drawing import RunTree
     from nbtasks.frames import DataFrame
-    from nbtasks.render import RunTree
 
 __all__ = [
     "attempts",

@@ -8,16 +8,21 @@ from nbtasks import clock, displays
 from nbtasks.model import RunRow, TaskRow
 
 if TYPE_CHECKING:
+    from nbtasks.drawing import RunTree
     from nbtasks.journal.port import Journal
-    from nbtasks.render import RunTree
 
 __all__ = ["draw"]
 
 
 def draw(journal: Journal, row: RunRow) -> RunTree:
     """The tree of a run as it stands now."""
-    from nbtasks.render import RunTree  # lazily: most runs are never drawn by hand
+    from nbtasks.drawing import RunTree  # lazily: most runs are never drawn by hand
     from nbtasks.tree import build
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
-    return RunTree(build(row, tasks), clock.micros(), living=displays.living)
+    return RunTree(
+        build(row, tasks),
+        clock.micros(),
+        living=displays.living,
+        attempts=lambda: journal.find("attempt", run_id=row.run_id),
+    )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
 from html import escape
 from itertools import zip_longest
-from typing import Any
 
 from nbtasks.clock import at
 from nbtasks.details import clean as _clean
@@ -22,7 +20,7 @@ from nbtasks.pace import pace
 from nbtasks.style import STYLE
 from nbtasks.tree import NOT_REACHED, REUSED, URGENT, Row, TaskNode, Tree, outline
 
-__all__ = ["RunTree", "age", "html", "text"]
+__all__ = ["SHAPES", "age", "html", "text"]
 
 #: Every state has a shape and a word, never only a colour. Shapes one terminal cell wide.
 SHAPES = {
@@ -43,45 +41,6 @@ _MESSAGE = 200  # characters of an error's first line
 _COLUMN = 46  # where the columns of the text form begin at the latest
 _MS, _S = 1_000, 1_000_000  # in microseconds
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
-
-
-class RunTree:
-    """A tree as it was at `now_us`, for `display`, `print` and the last line of a cell.
-
-    Args:
-        tree: What to draw.
-        now_us: The instant that ages and countdowns refer to.
-        limit: The most tasks that are drawn, failed ones first; the rest is counted.
-        living: Gives what a notebook shows instead, or None.
-    """
-
-    def __init__(
-        self,
-        tree: Tree,
-        now_us: int,
-        *,
-        limit: int = 500,
-        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
-    ) -> None:
-        self._living = living
-        self.tree = tree
-        self.now_us = now_us
-        self.limit = limit
-
-    def __str__(self) -> str:
-        return text(self.tree, self.now_us, limit=min(200, self.limit))
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html(self.tree, self.now_us, limit=self.limit)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Both forms, always: a saved notebook does not know who will show it."""
-        del include, exclude  # the protocol lets an object ignore them
-        if self._living is not None and (bundle := self._living(self)) is not None:
-            return bundle
-        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 def age(us: float) -> str:

@@ -24,8 +24,8 @@ from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
+    from nbtasks.drawing import RunTree
     from nbtasks.journal.port import TaskTuple
-    from nbtasks.render import RunTree
 
 __all__ = ["Run"]
 

@@ -8,7 +8,7 @@ is how JupyterLab, Notebook and exported pages say which they are, `vscode-dark`
 
 from __future__ import annotations
 
-__all__ = ["DARK", "LIGHT", "STYLE"]
+__all__ = ["DARK", "LIGHT", "STYLE", "variables"]
 
 LIGHT = {
     "completed": "#1a7f37",
@@ -28,7 +28,8 @@ DARK = {
 }
 
 
-def _variables(colours: dict[str, str]) -> str:
+def variables(colours: dict[str, str]) -> str:
+    """The declarations of the colours."""
     return "".join(f"--nbt-{name}:{colour};" for name, colour in colours.items())
 
 
@@ -36,10 +37,10 @@ _ROOT = ":is(.nbtasks-tree,#_)"  # weighs as an id: more than JupyterLab's rules
 _OWN = {name: name for name in LIGHT} | {"interrupted": "waiting"}
 _COLOURS = "".join(
     [
-        f".nbtasks-tree{{{_variables(LIGHT)}}}",
+        f".nbtasks-tree{{{variables(LIGHT)}}}",
         "[data-jp-theme-light=false] .nbtasks-tree,",
         ".vscode-dark .nbtasks-tree,html[theme=dark] .nbtasks-tree",
-        f"{{{_variables(DARK)}}}",
+        f"{{{variables(DARK)}}}",
         *(f"{_ROOT} .nbt-{name}{{--nbt-colour:var(--nbt-{own})}}" for name, own in _OWN.items()),
     ]
 )

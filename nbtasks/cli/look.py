@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from nbtasks import history, sending
 from nbtasks.cli.follow import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
-from nbtasks.cli.output import print_table
+from nbtasks.cli.output import print_table, print_tree
 
 __all__ = ["register"]
 
@@ -60,13 +61,27 @@ def _logs(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None
     print_table(history.logs(chosen(run)), _LOGS, as_json=as_json)
 
 
-def _tree(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
+def _tree(
+    run: RunId = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page to this file.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write when what ran to this file, for Perfetto.")
+    ] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
     """Draws the tasks of a run as a tree."""
     needs_home(home)
     if as_json:
         print_table(history.tasks(chosen(run)), None, as_json=True)
-    else:
-        print(history.tree(run))
+        return
+    tree = history.tree(run)
+    if html is not None:
+        tree.to_html(html)
+    if trace is not None:
+        tree.to_trace(trace)
+    if html is None and trace is None:
+        print_tree(tree)
 
 
 def _due(as_json: AsJson = False, home: Home = None) -> None:

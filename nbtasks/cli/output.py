@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
+
+from nbtasks.render import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbtasks.drawing import RunTree
     from nbtasks.frames import DataFrame
 
-__all__ = ["print_json", "print_table"]
+__all__ = ["print_json", "print_table", "print_tree"]
 
+#: In the terminal's own colours, which its theme chooses.
+_LOOKS = {
+    "completed": "green", "reused": "cyan", "running": "blue", "waiting": "yellow",
+    "failed": "red", "invalid": "red", "interrupted": "yellow",
+}  # fmt: skip
 _WIDEST = 60  # characters of a cell
 
 
@@ -21,6 +30,19 @@ def print_table(frame: DataFrame, columns: Sequence[str] | None, *, as_json: boo
         print_json(_records(frame))
     else:
         _print(frame if columns is None else frame[list(columns)])
+
+
+def print_tree(tree: RunTree) -> None:
+    """Prints a tree; in a terminal each state in its colour."""
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text(str(tree))
+    for state, shape in SHAPES.items():
+        text.highlight_regex(
+            rf"{re.escape(shape)}|(?<=  ){state}(?=  |$)", _LOOKS.get(state, "dim")
+        )
+    Console().print(text, soft_wrap=True, highlight=False)
 
 
 def print_json(value: Any) -> None:

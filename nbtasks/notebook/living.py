@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from IPython.display import DisplayHandle
 
+    from nbtasks.drawing import RunTree
     from nbtasks.notebook.panel import Panel
-    from nbtasks.render import RunTree
     from nbtasks.session import Watcher
 
 __all__ = ["bundle", "watch"]

@@ -27,9 +27,9 @@ from nbtasks.run import Run
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbtasks.drawing import RunTree
     from nbtasks.frames import DataFrame
     from nbtasks.journal.port import Claim
-    from nbtasks.render import RunTree
 
 __all__ = ["JobMagics", "load", "unload"]
 

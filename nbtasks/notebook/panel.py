@@ -18,13 +18,13 @@ from typing import Any
 import ipywidgets
 
 from nbtasks import claims, clock, live
+from nbtasks.drawing import RunTree
 from nbtasks.feed import Feed
 from nbtasks.kit import kit
 from nbtasks.notebook.bar import Bar, under_way
 from nbtasks.notebook.pane import Pane
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.picture import Picture
-from nbtasks.render import RunTree
 from nbtasks.tree import build
 
 __all__ = ["Panel", "panel_of"]

@@ -15,8 +15,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock
+from nbtasks.drawing import RunTree
 from nbtasks.model import RunRow, TaskRow
-from nbtasks.render import RunTree
 from nbtasks.tree import build
 
 if TYPE_CHECKING:

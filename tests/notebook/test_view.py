@@ -20,10 +20,10 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from nbtasks.drawing import RunTree
 from nbtasks.model import RunRow, Status, TaskRow
 from nbtasks.notebook import view
 from nbtasks.notebook.view import LiveTree
-from nbtasks.render import RunTree
 from nbtasks.testing import FakeClock
 from nbtasks.tree import build
 
@@ -83,7 +83,7 @@ CELLS = {
         three.tree.finish()
     """,
     "reopened": """
-        from nbtasks.render import RunTree
+        from nbtasks.drawing import RunTree
         from nbtasks.tree import build
         display_tree(RunTree(build(one.row, one.rows[:2]), clock.micros()))
     """,

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtasks import keys, render, style
+from nbtasks.drawing import RunTree
 from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.render import RunTree, age
+from nbtasks.render import age
 from nbtasks.tree import build
 
 S = 1_000_000

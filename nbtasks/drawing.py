@@ -1,0 +1,106 @@
+"""A run's tree to look at: in a cell, in a terminal, in a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from nbtasks.model import AttemptRow
+from nbtasks.render import html, text
+from nbtasks.tree import Tree
+
+__all__ = ["RunTree"]
+
+
+def _nothing(tree: RunTree) -> None:
+    del tree
+
+
+class RunTree:
+    """A tree as it was at `now_us`, for `display`, `print` and the last line of a cell.
+
+    Args:
+        tree: What to draw.
+        now_us: The instant that ages and countdowns refer to.
+        limit: The most tasks that are drawn, failed ones first; the rest is counted.
+        living: Gives what a notebook shows instead, or None.
+        attempts: Gives the attempts that others followed.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        now_us: int,
+        *,
+        limit: int = 500,
+        living: Callable[[RunTree], dict[str, Any] | None] = _nothing,
+        attempts: Callable[[], Iterable[AttemptRow]] = tuple,
+    ) -> None:
+        self._living = living
+        self._attempts = attempts
+        self.tree = tree
+        self.now_us = now_us
+        self.limit = limit
+
+    def to_html(self, file: str | Path) -> None:
+        """Writes the tree as a page of its own: one file without scripts, that needs nothing else.
+
+        It has all tasks, up to 10,000.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("page-example")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("load", list)
+
+
+        body.run().tree().to_html("delays.html")
+        ```
+        """
+        from nbtasks.page import page
+
+        Path(file).write_text(page(self.tree, self.now_us), "utf-8")
+
+    def to_trace(self, file: str | Path) -> None:
+        """Writes when each task and each of its attempts ran, as JSON in the Trace Event Format
+        that Perfetto and Chrome's `about:tracing` open.
+
+        ```python
+        import json
+        from pathlib import Path
+
+        import nbtasks as nb
+
+
+        @nb.job("trace-example")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("load", list)
+
+
+        body.run().tree().to_trace("delays.json")
+        events = json.loads(Path("delays.json").read_text())["traceEvents"]
+        assert [event["name"] for event in events if event["ph"] == "X"] == ["load"]
+        ```
+        """
+        import json
+
+        from nbtasks.trace import trace
+
+        events = trace(self.tree, self._attempts(), self.now_us)
+        Path(file).write_text(json.dumps(events), "utf-8")
+
+    def __str__(self) -> str:
+        return text(self.tree, self.now_us, limit=min(200, self.limit))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html(self.tree, self.now_us, limit=self.limit)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Both forms, always: a saved notebook does not know who will show it."""
+        del include, exclude  # the protocol lets an object ignore them
+        return self._living(self) or {"text/plain": str(self), "text/html": self._repr_html_()}
