@@ -164,6 +164,7 @@ __all__ = [
     "task",
     "tasks",
     "tree",
+    "watch",
     "worker",
 ]
 
@@ -187,6 +188,28 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def watch(job: Job | str | None = None) -> None:
+    """Shows all runs of the home, or those of one job, and goes on showing what becomes of them,
+    whichever kernel executes them. Choosing one shows its tree.
+
+    Where there is no page to show that in, it prints the latest ones; `nbtasks ui` follows them in
+    a terminal.
+
+    ```python
+    import nbtasks as nb
+
+    nb.watch()
+    ```
+    """
+    name = job.id if isinstance(job, Job) else job
+    if "IPython" not in sys.modules:
+        print(runs(name).tail(20))  # noqa: T201 - what was asked for
+        return
+    from nbtasks.notebook import watch as _watching
+
+    _watching.watch(name)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -8,7 +8,7 @@ from nbtasks.clock import at
 from nbtasks.model import Failure, RunRow, Status
 from nbtasks.tree import TaskNode, Tree
 
-__all__ = ["clean", "details", "error_of", "facts_of", "failure_of", "icon_of"]
+__all__ = ["clean", "details", "error_of", "facts_of", "failure_of", "icon_of", "is_chosen"]
 
 _ICON, _LONG = 8, 80  # characters
 _MESSAGE = 200  # of an error's first line
@@ -73,10 +73,15 @@ def failure_of(tree: Tree) -> str:
     return _first_line(tree.failure) + where
 
 
+def is_chosen(key: str) -> bool:
+    """Whether a run's key is one that somebody gave it, not one made from its payload."""
+    return not _DIGEST.fullmatch(key)
+
+
 def facts_of(run: RunRow) -> str:
     """How often a run was executed, its key, its id and when it began."""
     facts = ["1 execution" if run.executions == 1 else f"{run.executions:,} executions"]
-    if not _DIGEST.fullmatch(run.key):
+    if is_chosen(run.key):
         facts.append(f"key {clean(run.key, _LONG)}")
     facts.append(f"run {clean(run.run_id, _LONG)}")
     if run.started_us:

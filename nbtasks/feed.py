@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import collections
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
+from nbtasks import clock, keys
+from nbtasks.details import is_chosen
 from nbtasks.errors import NotFoundError
 from nbtasks.model import RunRow, Status, TaskRow
 
@@ -12,7 +15,9 @@ if TYPE_CHECKING:
     from nbtasks.engine import Execution
     from nbtasks.journal.port import Journal
 
-__all__ = ["ExecutionFeed", "Feed", "JournalFeed"]
+__all__ = ["ExecutionFeed", "Feed", "JournalFeed", "RunsFeed"]
+
+_MOST = 1_000  # runs, the latest
 
 #: A run and tasks of it.
 Rows = tuple[RunRow, list[TaskRow]]
@@ -111,3 +116,69 @@ class JournalFeed:
             if row == before[0]:
                 return None
         return self.all()
+
+
+class RunsFeed:
+    """The runs of a home as the rows of one tree: below each job its runs.
+
+    Args:
+        journal: Where they are recorded.
+        job: Only those of this one.
+    """
+
+    rest = 1.0
+    blocking = False
+    ends = False
+
+    def __init__(self, journal: Journal, job: str | None) -> None:
+        self._journal = journal
+        self._job = job
+        self._seen: Rows | None = None
+        #: The ids of the runs, by the paths of their rows.
+        self.runs: dict[str, str] = {}
+
+    def all(self) -> Rows:
+        """See the protocol."""
+        runs = sorted(self._journal.runs(job=self._job), key=attrgetter("started_us", "run_id"))
+        rows: dict[str, TaskRow] = {}
+        for run in runs[-_MOST:]:
+            above = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
+            row = _run_row(run, 2 * len(rows) + 1)
+            rows[row.path] = row
+            self.runs[row.path] = run.run_id
+            above.status, above.attempt_us, above.finished_us = (
+                row.status, row.attempt_us, row.finished_us,
+            )  # fmt: skip
+        first = runs[0].started_us if runs else 0
+        head = RunRow("", self._job or "all jobs", "", "", "", started_us=first)
+        self._seen = head, list(rows.values())
+        return self._seen
+
+    def changed(self) -> Rows | None:
+        """See the protocol."""
+        before = self._seen
+        return None if self.all() == before else self._seen
+
+
+def _job_row(run: RunRow, seq: int) -> TaskRow:
+    """As its latest run."""
+    return TaskRow(run.run_id, keys.join("", run.job), seq, started_us=run.started_us)
+
+
+def _run_row(run: RunRow, seq: int) -> TaskRow:
+    return TaskRow(
+        run.run_id,
+        keys.join(
+            keys.join("", run.job),
+            f"{clock.at(run.started_us):%Y-%m-%d %H:%M:%S} {run.run_id[-6:]}",
+        ),
+        seq,
+        name=f"key {run.key}" if is_chosen(run.key) else None,
+        status=run.status,
+        attempts=run.executions,
+        started_us=run.started_us,
+        attempt_us=run.execution_us or run.started_us,
+        finished_us=run.finished_us,
+        due_us=run.resume_us,
+        error=run.error,
+    )

@@ -4,8 +4,7 @@ It is what the widget is sent: all of it once, and from then on the tasks that h
 nodes are those of `nbtasks.tree`, so a live run and one that is read back look the same.
 
 >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
->>> picture = Picture()
->>> picture.load(run, [TaskRow("r1", "fit", 1)])
+>>> picture = Picture(run, [TaskRow("r1", "fit", 1)])
 >>> patch = picture.change(run, [TaskRow("r1", "fit/AA", 2)])
 >>> patch["rev"], [cells[:3] for cells in patch["tasks"]]
 (1, [[1, 0, 'AA']])
@@ -38,23 +37,27 @@ Cells = list[Any]
 class Picture:
     """The tree as it was sent last.
 
+    Args:
+        run: The run.
+        rows: Its tasks.
+        noun: What the rows are called: tasks, or runs of many jobs.
+
     Attributes:
         rev: Grows by one with each patch; who misses one asks for all.
         paths: The tasks' paths, by their index.
     """
 
-    def __init__(self) -> None:
-        self.rev = 0
-        self.paths: list[str] = []
-        self._index: dict[str, int] = {}
-        self._cells: list[Cells] = []
-        self._head: dict[str, Any] = {}
-        self._base_us = 0
+    def __init__(self, run: RunRow, rows: Iterable[TaskRow], *, noun: str = "task") -> None:
+        self.rev = -1
+        self._noun = noun
+        self.load(run, rows)
 
     def load(self, run: RunRow, rows: Iterable[TaskRow]) -> None:
         """Begins anew with these rows."""
-        self.rev += 1 if self._head else 0
-        self.paths, self._index, self._cells = [], {}, []
+        self.rev += 1
+        self.paths: list[str] = []
+        self._index: dict[str, int] = {}
+        self._cells: list[Cells] = []
         self._base_us = run.started_us
         self._head = self._head_of(run)
         self._take(run, rows)
@@ -145,7 +148,7 @@ class Picture:
             "job": clean(run.job, _LABEL),
             "version": clean(run.version, _LABEL),
             "status": run.status.lower(),
-            "noun": "task",
+            "noun": self._noun,
             "facts": facts_of(run),
             "error": failure_of(tree) or None,
             "execution": self.ms(run.execution_us) if again else 0,

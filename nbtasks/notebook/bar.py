@@ -10,10 +10,11 @@ from typing import Any
 import ipywidgets
 
 from nbtasks.model import Status
+from nbtasks.notebook.stream import under_way
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.render import SHAPES
 
-__all__ = ["Bar", "under_way"]
+__all__ = ["Bar"]
 
 _SMALL = {"width": "auto"}
 _BLOCKED = "The cell keeps the kernel busy until it ends: press Stop (the square) to cancel it."
@@ -65,11 +66,6 @@ class Bar:
     def tell(self, text: str) -> None:
         """Says what went wrong; an empty text takes it back."""
         self._told.value = f"<span>{escape(text)}</span>" if text else ""
-
-
-def under_way(status: str) -> bool:
-    """Whether a run may still change by itself."""
-    return status in (Status.RUNNING, Status.WAITING)
 
 
 def _button(word: str, icon: str, click: Callable[[Any], None]) -> Any:

@@ -11,8 +11,8 @@ import ipywidgets
 from nbtasks.card import card, code_for
 from nbtasks.kit import kit
 from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.notebook.bar import under_way
 from nbtasks.notebook.preview import preview
+from nbtasks.notebook.stream import under_way
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.tree import make_node
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from html import escape
-from time import perf_counter
 from typing import Any
 
 import ipywidgets
@@ -21,16 +19,16 @@ from nbtasks import claims, clock, live
 from nbtasks.drawing import RunTree
 from nbtasks.feed import Feed
 from nbtasks.kit import kit
-from nbtasks.notebook.bar import Bar, under_way
+from nbtasks.model import RunRow
+from nbtasks.notebook.bar import Bar
 from nbtasks.notebook.pane import Pane
+from nbtasks.notebook.stream import Stream
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.picture import Picture
 from nbtasks.tree import build
 
-__all__ = ["Panel", "panel_of"]
+__all__ = ["Panel", "panel_of", "place"]
 
-_SHARE = 20  # a look that took t is followed by a rest of at least this many t
-_PATIENCE = 5.0  # seconds that the end of a run waits for a look in progress
 _MOST = 20  # panels that live at once; those before have their static trees
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -47,6 +45,11 @@ def panel_of(run_id: str) -> Panel | None:
     return panel if panel is not None and panel.run_id == run_id else None
 
 
+def place(model_id: str, html: str) -> str:
+    """HTML that a widget draws itself over as long as it lives."""
+    return f'<div data-nbtasks-panel="{escape(model_id)}">{html}</div>'
+
+
 class Panel:
     """Shows a run from `start` to `finish`, and what becomes of it from then on by its buttons.
 
@@ -57,21 +60,19 @@ class Panel:
 
     def __init__(self, feed: Feed, run_id: str) -> None:
         self.run_id = run_id
-        self.picture = Picture()
-        self.picture.load(*feed.all())
-        self._feed = feed
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self.box = ipywidgets.VBox()
         self.box.add_class("nbtasks-panel")
-        kept = _kept.get(run_id, {})
-        self.tree = TreeWidget(self.picture, self._hear, kept=kept, panel=self.box.model_id)
+        run, rows = feed.all()
+        self.tree = TreeWidget(
+            Picture(run, rows), self._hear, kept=_kept.get(run_id, {}), panel=self.box.model_id
+        )
         self.tree.observe(self._keep, "kept")
         self.bar = Bar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
         self.pane = Pane(self.tree, run_id, self._rerun_from, self._reset)
         self.output = ipywidgets.Output()
         self.box.children = [self.bar.box, self.tree, self.pane.box, self.output]
-        self.bar.show(self._status(), blocking=feed.blocking)
+        self._stream = Stream(feed, self.tree, run, self._looked)
+        self._looked(run)
         _panels.append(self)
         while len(_panels) > _MOST:
             _panels.popleft().close()
@@ -86,75 +87,38 @@ class Panel:
     def twin(self) -> dict[str, str]:
         """The static tree, which the living one draws itself over."""
         bundle = self._static()._repr_mimebundle_()
-        place = f'<div data-nbtasks-panel="{escape(self.box.model_id)}">'
-        return {**bundle, "text/html": f"{place}{bundle['text/html']}</div>"}
+        return {**bundle, "text/html": place(self.box.model_id, bundle["text/html"])}
 
     def start(self) -> None:
-        """Keeps the page current, from a thread, if there is anything to come."""
-        if self._feed.ends and not under_way(self._status()):
-            return
-        self._stop.clear()
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._follow,), name="nbtasks-panel", daemon=True
-        )
-        self._thread.start()
+        """Keeps the page current, if there is anything to come."""
+        self._stream.start()
 
     def finish(self) -> None:
         """Lets the page show the last state."""
-        self._halt()
-        self._load()
-        self.tree.send_state("snap")
-        self.bar.show(self._status(), blocking=False)
+        self._stream.stop()
+        self._stream.send()
+        self.bar.show(self._stream.run.status, blocking=False)
         self.pane.refresh()
 
     def go_on(self, feed: Feed) -> None:
         """Shows the next execution of the run here."""
-        self._halt()
-        self._feed = feed
-        self._load()
-        self.tree.send_state("snap")
-        self.start()
+        self._stream.stop()
+        self._stream = Stream(feed, self.tree, self._stream.run, self._looked)
+        self._stream.send()
+        self._stream.start()
 
     def close(self) -> None:
         """Takes it out of the page: the static tree stays."""
-        self._halt()
+        self._stream.stop()
         for widget in (*self.bar.widgets, *self.pane.widgets, self.output, self.tree, self.box):
             widget.close()
 
-    def _halt(self) -> None:
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(_PATIENCE)
-        self._thread = None
-
     def _static(self, limit: int = 500) -> RunTree:
-        return RunTree(build(*self._feed.all()), clock.micros(), limit=limit)
+        return RunTree(build(*self._stream.feed.all()), clock.micros(), limit=limit)
 
-    def _load(self) -> None:
-        with self.tree.lock:
-            run, rows = self._feed.all()
-            self.picture.load(run, rows)
-        self.bar.show(run.status, blocking=self._feed.blocking)
-
-    def _status(self) -> str:
-        return self._feed.all()[0].status
-
-    def _follow(self) -> None:
-        """The thread: looks whether something changed, tells the page, rests."""
-        rest = self._feed.rest
-        while not self._stop.wait(rest):
-            began = perf_counter()
-            changed = self._feed.changed()
-            if changed is not None:
-                with self.tree.lock:
-                    patch = self.picture.change(*changed)
-                    if patch is not None:
-                        self.tree.send(patch)
-                self.bar.show(changed[0].status, blocking=self._feed.blocking)
-                if self._feed.ends and not under_way(changed[0].status):
-                    return
-            rest = max(self._feed.rest, _SHARE * (perf_counter() - began))
-            self.pane.follow()
+    def _looked(self, run: RunRow) -> None:
+        self.bar.show(run.status, blocking=self._stream.feed.blocking)
+        self.pane.follow()
 
     # -- what a person does ---------------------------------------------------------------------
 
@@ -162,8 +126,8 @@ class Panel:
         task = message.get("task")
         if message.get("type") == "attempts":
             self.tree.send({"type": "attempts", "attempts": self._attempts()})
-        elif isinstance(task, int) and 0 <= task < len(self.picture.paths):
-            self.pane.choose(self.picture.paths[task])
+        elif isinstance(task, int) and 0 <= task < len(self.tree.picture.paths):
+            self.pane.choose(self.tree.picture.paths[task])
 
     def _keep(self, change: dict[str, Any]) -> None:
         _kept[self.run_id] = change["new"]
@@ -171,10 +135,10 @@ class Panel:
     def _attempts(self) -> list[Any]:
         """Those before the latest one, of each task that has any."""
         found: dict[int, list[Any]] = {}
-        ms = self.picture.ms
+        ms = self.tree.picture.ms
         rows = kit.journal.find("attempt", run_id=self.run_id)
         for row in sorted(rows, key=lambda row: row.number):
-            task = self.picture.index(row.path)
+            task = self.tree.picture.index(row.path)
             if task is not None and row.started_us is not None:
                 ended = row.started_us if row.finished_us is None else row.finished_us
                 bar = [ms(row.started_us), ms(ended), row.status.lower(), ms(row.retry_us)]
@@ -186,7 +150,7 @@ class Panel:
         """While something is done that a button asks for. What goes wrong is one line."""
         token = _asking.set(self)
         self.bar.tell("")
-        self.bar.show(self._status(), blocking=True)
+        self.bar.show(self._stream.run.status, blocking=True)
         try:
             with self.output:
                 yield
@@ -194,7 +158,7 @@ class Panel:
             self.bar.tell(f"{type(error).__name__}: {error}")
         finally:
             _asking.reset(token)
-            self.bar.show(self._status(), blocking=False)
+            self.bar.show(self._stream.run.status, blocking=False)
 
     def _cancel(self, _: object) -> None:
         try:

@@ -48,7 +48,7 @@ def notebook(
     context = chrome.new_context(viewport={"width": 1200, "height": 1000})
 
     def open_notebook(*cells: str, app: str = "lab", dark: bool = False) -> Notebook:
-        name = f"{request.node.name.translate(str.maketrans('[]', '__'))}.ipynb"
+        name = f"{request.node.name.translate(str.maketrans('[]', '__'))}_{len(opened)}.ipynb"
         home = str(tmp_path / "home")  # where the test reads, too
         first = f"{FIRST}\nnb.configure(home={home!r})"
         sources = [nbformat.v4.new_code_cell(cell) for cell in (first, *cells)]

@@ -107,7 +107,9 @@ class Notebook:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
-        where = f"lab/tree/{path}?reset" if app == "lab" else f"notebooks/{path}"
+        # A workspace of its own: else a second page would move to another address.
+        own = f"lab/workspaces/{path.removesuffix('.ipynb')}/tree/{path}?reset"
+        where = own if app == "lab" else f"notebooks/{path}"
         page.goto(f"{server.url}/{where}", wait_until="domcontentloaded")
         self.wait_until_open()
         self.errors.clear()  # those of the front end itself, before any cell has run

@@ -210,6 +210,27 @@ io.run_task("fit", both)
     wait_for("it is zoomed", lambda: output.locator(".nbt-axis").inner_text() != wide)
 
 
+def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(notebook: Open):
+    one, other = notebook(SLOW), notebook("nb.watch()")
+    other.run(1)
+    wait_for("it lives", lambda: other.output(1).locator(".nbtasks-widget:visible").count())
+
+    one.run(1, wait=False)
+    wait_for("the run is there", lambda: len(other.rows(1)) == 2)
+    listed = other.output(1).locator(".nbtasks-widget").first.locator(".nbt-row:visible").nth(1)
+    assert "running" in listed.inner_text()
+    other.page.locator(".nbtasks-widget .nbt-row:visible").nth(1).click()
+    tree = other.output(1).locator(".nbtasks-widget").nth(1).locator(".nbt-row:visible")
+    wait_for("its tree", tree.count)
+    seen = tree.count()
+    wait_for("it grows", lambda: tree.count() > seen)
+    other.button(1, "Cancel").click()
+    one.wait()
+
+    assert nb.runs().status.tolist() == ["CANCELED"]
+    wait_for("it is told", lambda: "canceled" in listed.inner_text())
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, dark: bool):
     page = notebook(NESTED, dark=dark)

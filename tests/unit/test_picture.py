@@ -21,9 +21,7 @@ def task(path: str, seq: int, status: str = "RUNNING", **fields: Any) -> TaskRow
 
 
 def loaded(*rows: TaskRow) -> Picture:
-    picture = Picture()
-    picture.load(RUN, rows)
-    return picture
+    return Picture(RUN, rows)
 
 
 def cells(picture: Picture) -> dict[str, tuple[Any, ...]]:

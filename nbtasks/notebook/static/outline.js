@@ -61,6 +61,7 @@ function outline(store, choices) {
   const stack = [];
   const push = (above, kids, depth) => {
     let shown = left ? kids.filter((kid) => left[kid]) : kids;
+    if (store.head.noun === "run") shown = [...shown].reverse(); // the latest first
     const of = shown.length;
     let fold = null;
     if (of > FAN) {

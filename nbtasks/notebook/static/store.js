@@ -87,7 +87,7 @@ class Store {
       const above = this.parent[i] >= 0 && reused[this.parent[i]];
       reused[i] = above || this.flags[i] & REUSED ? 1 : 0;
       state[i] = this.shown(i, above);
-      counts[state[i]]++;
+      if (this.head.noun !== "run" || this.parent[i] >= 0) counts[state[i]]++; // not the jobs
     }
     for (let i = n - 1; i >= 0; i--) {
       if (state[i] === this.code.failed) failed[i] = 1;

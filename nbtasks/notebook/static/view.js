@@ -108,13 +108,15 @@ class View {
     this.head.className = `nbt-head nbt-${head.status}`;
     say(this.title, head.job);
     say(this.version, head.version);
-    say(this.state, `${store.shapes[store.code[head.status]]} ${head.status}`);
+    const runs = head.noun === "run";
+    say(this.state, runs ? "live" : `${store.shapes[store.code[head.status]]} ${head.status}`);
     const end = store.underWay ? store.now() : head.finished;
     const span = store.underWay ? soFar : age;
-    say(this.took, end === null ? "" : span(end - head.execution)
+    say(this.took, end === null || runs ? "" : span(end - head.execution)
       + (head.execution ? ` (${span(end)} since the first start)` : ""));
-    say(this.facts, store.size ? `${plural(store.size, head.noun)}: ${countsOf(store, counts)}` : "");
-    say(this.where, head.facts);
+    const all = runs ? store.size - store.roots.length : store.size;
+    say(this.facts, store.size ? `${plural(all, head.noun)}: ${countsOf(store, counts)}` : "");
+    say(this.where, runs ? "Open a job, and choose a run to see its tasks." : head.facts);
     const remark = head.resume === null ? head.error : `goes on at ${date(store.base + head.resume)} `
       + `(${dueIn(head.resume - store.now())})`;
     say(this.error, remark ?? "");

@@ -70,8 +70,9 @@ function notesOf(store, i, state, open) {
   const notes = [];
   const extra = store.extra[i] ?? {};
   const kids = store.kids[i].length;
-  if (kids && !open) notes.push(plural(kids, "subtask"));
-  if (store.attempts[i] > 1) notes.push(`attempt ${store.attempts[i]}`);
+  const runs = store.head.noun === "run";
+  if (kids && !open) notes.push(plural(kids, runs ? "run" : "subtask"));
+  if (store.attempts[i] > 1) notes.push(runs ? plural(store.attempts[i], "execution") : `attempt ${store.attempts[i]}`);
   if (state === "reused" && store.end[i] !== null) notes.push(`recorded ${date(store.base + store.end[i])}`);
   if (state === "not reached") notes.push(store.underWay ? "recorded earlier" : "not reached");
   if (extra.stale) notes.push(`stale: ${extra.stale}`);

@@ -1,0 +1,65 @@
+"""All runs of a home, live, whichever kernel executes them; opening one shows its tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from nbtasks import history
+from nbtasks.feed import JournalFeed, RunsFeed
+from nbtasks.kit import kit
+from nbtasks.notebook import view
+from nbtasks.notebook.panel import Panel, place
+from nbtasks.notebook.stream import Stream
+from nbtasks.notebook.widget import TreeWidget
+from nbtasks.picture import Picture
+
+__all__ = ["Watch", "watch"]
+
+_ROWS = 20  # of the table that stands in the saved notebook
+
+
+def watch(job: str | None) -> None:
+    """Displays them; where no page asks, as a table."""
+    table = history.runs(job).tail(_ROWS)
+    shown = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
+    if not view.in_browser():
+        view.show(shown)
+        return
+    living = Watch(job)
+    view.show({**shown, "text/html": place(living.box.model_id, shown["text/html"])})
+
+
+class Watch:
+    """The runs in the page, and below them the tree of the one that was chosen.
+
+    Args:
+        job: Only those of this one.
+
+    Attributes:
+        box: What is shown.
+    """
+
+    def __init__(self, job: str | None) -> None:
+        self._feed = RunsFeed(kit.journal, job)
+        self.box = ipywidgets.VBox()
+        self.box.add_class("nbtasks-panel")
+        head, rows = self._feed.all()
+        self.tree = TreeWidget(Picture(head, rows, noun="run"), self._hear, panel=self.box.model_id)
+        self.box.children = [self.tree]
+        self._opened: Panel | None = None
+        Stream(self._feed, self.tree, head, lambda _: None).start()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        paths, task = self.tree.picture.paths, message.get("task")
+        if not (isinstance(task, int) and 0 <= task < len(paths)):
+            return
+        run_id = self._feed.runs.get(paths[task])
+        if run_id is None or (self._opened is not None and self._opened.run_id == run_id):
+            return
+        before, self._opened = self._opened, Panel(JournalFeed(kit.journal, run_id), run_id)
+        self.box.children = [self.tree, self._opened.box]
+        self._opened.start()
+        if before is not None:
+            before.close()
