@@ -64,7 +64,6 @@ class ExecutionFeed:
 
     def all(self) -> Rows:
         """See the protocol."""
-        self._revision = self._ledger.revision
         return self._run, self._ledger.rows()
 
     def changed(self) -> Rows | None:

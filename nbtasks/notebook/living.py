@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bundle", "watch"]
 
-_ROWS = 100  # tasks of the static tree while the run is under way
-
 
 def watch(execution: Execution) -> Watcher | None:
     """The view of an execution in the cell that runs now; None where no IPython shell is."""
@@ -68,7 +66,7 @@ class Living(view.Careful):
         from nbtasks.notebook.panel import Panel
 
         self._panel = Panel(self._feed, self._run_id)
-        self._handle = view.show(self._panel.bundle(limit=_ROWS), updatable=True)
+        self._handle = view.show(self._panel.bundle(), updatable=True)
         self._panel.start()
 
     def _end(self) -> None:

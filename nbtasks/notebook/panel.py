@@ -21,6 +21,7 @@ from nbtasks.feed import Feed
 from nbtasks.kit import kit
 from nbtasks.model import RunRow
 from nbtasks.notebook.bar import Bar
+from nbtasks.notebook.fallback import Fallback
 from nbtasks.notebook.pane import Pane
 from nbtasks.notebook.stream import Stream
 from nbtasks.notebook.widget import TreeWidget
@@ -29,6 +30,7 @@ from nbtasks.tree import build
 
 __all__ = ["Panel", "panel_of", "place"]
 
+_ROWS = 100  # tasks of the static tree while the run is under way
 _MOST = 20  # panels that live at once; those before have their static trees
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -70,8 +72,11 @@ class Panel:
         self.bar = Bar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
         self.pane = Pane(self.tree, run_id, self._rerun_from, self._reset)
         self.output = ipywidgets.Output()
-        self.box.children = [self.bar.box, self.tree, self.pane.box, self.output]
         self._stream = Stream(feed, self.tree, run, self._looked)
+        self.fallback = Fallback(lambda: self._static(_ROWS))
+        self.box.children = [
+            self.bar.box, self.tree, self.fallback.html, self.pane.box, self.output,
+        ]  # fmt: skip
         self._looked(run)
         _panels.append(self)
         while len(_panels) > _MOST:
@@ -79,10 +84,10 @@ class Panel:
 
     # -- what is shown --------------------------------------------------------------------------
 
-    def bundle(self, limit: int) -> dict[str, Any]:
+    def bundle(self) -> dict[str, Any]:
         """While the run is under way: the living view, and the tree as it is now beside it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return {_VIEW: view, **self._static(limit)._repr_mimebundle_()}
+        return {_VIEW: view, **self._static(_ROWS)._repr_mimebundle_()}
 
     def twin(self) -> dict[str, str]:
         """The static tree, which the living one draws itself over."""
@@ -99,6 +104,7 @@ class Panel:
         self._stream.send()
         self.bar.show(self._stream.run.status, blocking=False)
         self.pane.refresh()
+        self.fallback.end()
 
     def go_on(self, feed: Feed) -> None:
         """Shows the next execution of the run here."""
@@ -110,7 +116,8 @@ class Panel:
     def close(self) -> None:
         """Takes it out of the page: the static tree stays."""
         self._stream.stop()
-        for widget in (*self.bar.widgets, *self.pane.widgets, self.output, self.tree, self.box):
+        own = (self.fallback.html, self.output, self.tree, self.box)
+        for widget in (*self.bar.widgets, *self.pane.widgets, *own):
             widget.close()
 
     def _static(self, limit: int = 500) -> RunTree:
@@ -119,12 +126,15 @@ class Panel:
     def _looked(self, run: RunRow) -> None:
         self.bar.show(run.status, blocking=self._stream.feed.blocking)
         self.pane.follow()
+        self.fallback.look()
 
     # -- what a person does ---------------------------------------------------------------------
 
     def _hear(self, message: dict[str, Any]) -> None:
         task = message.get("task")
-        if message.get("type") == "attempts":
+        if message.get("type") == "hello":
+            self.fallback.hide()
+        elif message.get("type") == "attempts":
             self.tree.send({"type": "attempts", "attempts": self._attempts()})
         elif isinstance(task, int) and 0 <= task < len(self.tree.picture.paths):
             self.pane.choose(self.tree.picture.paths[task])

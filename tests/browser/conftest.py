@@ -60,8 +60,7 @@ def notebook(
         found = Notebook(page, server, name, app)
         opened.append(found)
         if dark:
-            theme = "{theme: 'JupyterLab Dark'}"
-            found.js(f"await jupyterapp.commands.execute('apputils:change-theme', {theme})")
+            found.theme("Dark")
         found.run(0)
         return found
 

@@ -168,6 +168,11 @@ class Notebook:
         """A button above or below the tree."""
         return self.output(cell).locator(f"button:has-text('{word}')").first
 
+    def theme(self, name: str) -> None:
+        """Light or Dark."""
+        theme = f"{{theme: 'JupyterLab {name}'}}"
+        self.js(f"await jupyterapp.commands.execute('apputils:change-theme', {theme})")
+
     def restart(self) -> None:
         """The kernel, with a new one."""
         self.js("await nb.sessionContext.session.kernel.restart()")

@@ -231,6 +231,23 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
     wait_for("it is told", lambda: "canceled" in listed.inner_text())
 
 
+def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: Open):
+    page = notebook(SLOW)
+    page.page.route("**/*anywidget*/**", lambda route: route.abort())
+    page.reload()
+
+    page.run(1, wait=False)
+    shown = page.output(1).locator(".nbt-fallback:visible")
+    wait_for("two tasks are done", lambda: shown.inner_text().count("completed") >= 2)
+    wait_for("a third one is", lambda: shown.inner_text().count("completed") >= 3)
+    page.button(1, "Cancel").click()
+    page.wait()
+
+    assert page.output(1).locator(".nbtasks-widget").count() == 0
+    assert page.errors != []  # what the browser says of the module, and the front end of that
+    page.errors.clear()
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, dark: bool):
     page = notebook(NESTED, dark=dark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,28 @@ def test_logs_lists_what_was_logged(run: nb.Run) -> None:
 
 def test_tree_draws_the_run(run: nb.Run) -> None:
     assert said("tree", run.id) == f"{run.tree()}\n"
+
+
+def test_tree_in_a_terminal_has_colours_for_states_only(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    drawn = said("tree", run.id)
+
+    assert "\x1b[32m✔\x1b[0m load" in drawn
+    assert "  \x1b[32mcompleted\x1b[0m  " in drawn
+    assert re.sub(r"\x1b\[\d+m", "", drawn) == f"{run.tree()}\n"
+
+
+def test_tree_writes_a_page_and_a_trace(run: nb.Run, tmp_path: Path) -> None:
+    page, trace = tmp_path / "tree.html", tmp_path / "trace.json"
+
+    assert said("tree", run.id, "--html", str(page), "--trace", str(trace)) == ""
+
+    assert "shout" in page.read_text("utf-8")
+    names = [event["name"] for event in json.loads(trace.read_text())["traceEvents"]]
+    assert names[1:] == ["load", "shout"]
 
 
 def test_sql_prints_the_answer(run: nb.Run) -> None:

@@ -235,6 +235,10 @@ def history(run: nb.Run) -> None:
     assert_type(nb.due(), pd.DataFrame)
     assert_type(nb.sql("select * from tasks where job = ?", ["numbers"]), pd.DataFrame)
     assert_type(str(nb.tree()), str)
+    assert_type(nb.tree(run).to_html("tree.html"), None)
+    assert_type(nb.tree(run).to_trace(Path("trace.json")), None)
+    nb.watch()
+    nb.watch(numbers)
 
 
 # -- tests of one's own jobs ----------------------------------------------------------------------

@@ -1,0 +1,120 @@
+"""Makes the pictures of docs/images anew: python -m tests.browser.screenshots"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+
+from tests.browser.page import Notebook, Server, browser, wait_for
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+CELLS = {
+    "first": """%load_ext nbtasks
+import asyncio, random, pandas as pd
+import nbtasks as nb
+nb.configure(home=HOME)
+CARRIERS = ["9E", "AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN"]
+steady = random.Random(2013)
+later = False""",
+    "delays": """%%job delays --version 1.0.0
+flights = await io.run_task("load", load_flights, name="Flights of 2013")
+flights = await io.run_task("clean", asyncio.sleep, 0.2, flights)
+models = await io.run_task("fit", fit_all, flights)
+await io.wait("cool down", 3)
+summary = await io.run_task("summary", summarise, models)
+summary""",
+    "functions": """async def load_flights():
+    await asyncio.sleep(0.3)
+    return pd.DataFrame({"carrier": CARRIERS, "flights": range(1200, 10200, 1000), "delay": 7.5})
+
+@nb.task(retry=nb.Retry(5, min_timeout=0.3, factor=1))
+async def train(name):
+    io = nb.current_io()
+    io.logger.info("training", carrier=name)
+    if name == "DL" and nb.current_task().attempt < 3:
+        raise ConnectionError("the model server does not answer")
+    await asyncio.sleep(0.4 + steady.random())
+    return {"carrier": name, "slope": round(steady.random(), 3)}
+
+async def fit_all(flights):
+    io = nb.current_io()
+    return await asyncio.gather(*(io.run_task(name, train, name) for name in CARRIERS))
+
+async def summarise(models):
+    if not later:
+        raise ValueError("carrier '9E' has no flights in February")
+    return len(models)""",
+    "big": """%%job simulation
+async def simulate(n):
+    await asyncio.sleep(0.01)
+    if n in (11, 1203):
+        raise ArithmeticError(f"trial {n} does not converge")
+    return n
+await io.map("trials", simulate, range(5000), max_failures=10, concurrency=20)""",
+}
+
+
+def shoot(page: Notebook, cell: int, name: str) -> None:
+    """The output of a cell."""
+    page.page.mouse.move(0, 0)
+    time.sleep(0.7)  # until what moves has come to rest
+    page.output(cell).screenshot(path=IMAGES / f"{name}.png")
+
+
+def take(page: Notebook) -> None:
+    """All of them, from the beginning."""
+    delays, big = 2, 3
+    page.run(0)
+    page.run(1)
+    page.run(delays, wait=False)
+    wait_for("four models are done", lambda: sum("completed" in r for r in page.rows(delays)) > 5)
+    page.page.locator(".jp-Notebook .jp-Cell").nth(delays).screenshot(path=IMAGES / "tree.png")
+    page.wait()
+    shoot(page, delays, "failure")
+    page.js("nb.content.widgets[0].model.sharedModel.setSource('later = True')")
+    page.run(0)
+    page.run(delays)
+    wait_for("it is done", lambda: any("✔ summary" in row for row in page.rows(delays)))
+    shoot(page, delays, "light")
+    page.js(
+        "await jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+    )
+    shoot(page, delays, "dark")
+    page.js(
+        "await jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
+    )
+    page.button(delays, "Timeline").click()
+    shoot(page, delays, "timeline")
+    page.button(delays, "Timeline").click()
+    page.row(delays, "DL").click()
+    wait_for("its card", lambda: page.output(delays).locator(".nbt-card h4").count())
+    shoot(page, delays, "details")
+    page.run(big, wait=False)
+    wait_for("some are done", lambda: page.output(big).locator(".nbt-fold").count())
+    time.sleep(1.5)
+    shoot(page, big, "map")
+    page.wait(90)
+
+
+def main() -> None:
+    """Makes them."""
+    with tempfile.TemporaryDirectory() as folder, browser() as running:
+        server = Server(Path(folder))
+        try:
+            home = repr(str(Path(folder) / "home"))
+            order = ("first", "functions", "delays", "big")
+            sources = [CELLS[name].replace("HOME", home) for name in order]
+            made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
+            made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(made, Path(folder) / "pictures.ipynb")
+            page = running.new_page(viewport={"width": 1150, "height": 1200})
+            take(Notebook(page, server, "pictures.ipynb", "lab"))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

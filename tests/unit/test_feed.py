@@ -1,0 +1,110 @@
+"""Where a view hears of what has changed: of an execution, of a run, of all runs."""
+
+from __future__ import annotations
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.engine import Execution
+from nbtasks.errors import NotFoundError
+from nbtasks.feed import ExecutionFeed, JournalFeed, RunsFeed
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.kit import kit
+from nbtasks.testing import use_journal
+
+
+class Watcher:
+    """Looks at an execution from inside of it."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.feed = ExecutionFeed(execution)
+
+    def start(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch):
+    made: list[Watcher] = []
+
+    def watch(execution: Execution) -> Watcher:
+        made.append(Watcher(execution))
+        return made[-1]
+
+    monkeypatch.setattr(kit, "watch", watch)
+    with use_journal(MemoryJournal()):
+        yield made
+
+
+def test_an_execution_tells_of_the_tasks_that_changed_and_of_no_other(watched: list[Watcher]):
+    seen: list[list[str]] = []
+
+    def look() -> None:
+        found = watched[0].feed.changed()
+        seen.append([] if found is None else sorted(row.path for row in found[1]))
+
+    @nb.job("told")
+    def body(io: nb.SyncIO) -> None:
+        look()
+        io.run_task("one", int)
+        watched[0].feed.all()  # another one looks, too
+        look()
+        look()
+        io.run_task("two", int)
+        look()
+
+    body.run()
+
+    assert seen[1:] == [["one"], [], ["two"]]
+
+
+def test_a_recorded_run_is_read_again_while_it_is_under_way_or_when_it_has_changed(
+    watched: list[Watcher],
+):
+    @nb.job("read")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("one", int)
+
+    run = body.run()
+    feed = JournalFeed(kit.journal, run.id)
+
+    assert [row.path for row in feed.all()[1]] == ["one"]
+    assert feed.changed() is None
+    run.rerun()
+    found = feed.changed()
+    assert found is not None
+    assert found[0].executions == 2
+    with pytest.raises(NotFoundError, match="no run 'x'"):
+        JournalFeed(kit.journal, "x").all()
+
+
+def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
+    @nb.job("fine")
+    def fine(payload: int, io: nb.SyncIO) -> None: ...
+
+    @nb.job("a/b <c>")
+    def bad(io: nb.SyncIO) -> None:
+        raise ValueError("no")
+
+    feed = RunsFeed(kit.journal, None)
+    assert feed.all()[1] == []
+    first, second = fine.run(1), fine.run(2, key="chosen")
+    with pytest.raises(ValueError, match="no"):
+        bad.run()
+
+    found = feed.changed()
+
+    assert found is not None
+    rows = found[1]
+    assert [row.status for row in rows] == [
+        "COMPLETED",
+        "COMPLETED",
+        "COMPLETED",
+        "FAILED",
+        "FAILED",
+    ]
+    assert {first.id, second.id} < set(feed.runs.values())
+    assert [row.name for row in rows if row.name] == ["key chosen"]
+    assert feed.changed() is None
+    assert len(RunsFeed(kit.journal, "fine").all()[1]) == 3
