@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 MAX_MODULE, MAX_FUNCTION = 400, 50
 IPYTHON_HOOKS = {"load_ipython_extension", "unload_ipython_extension"}
-HEAVY = {"pandas", "duckdb", "IPython", "ipywidgets", "pyarrow", "numpy"}
+HEAVY = {"anywidget", "pandas", "duckdb", "IPython", "ipywidgets", "pyarrow", "numpy"}
 PLACES = re.compile(r"/(?:tmp|work|root)/")  # house-ok: the pattern itself
 TEXT = {".py", ".md", ".toml", ".ipynb", ".sql", ".js", ".css", ".yml", ".yaml", ".cfg", ""}
 

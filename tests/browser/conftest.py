@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from tests.browser.page import Notebook, Server, browser, chromium
@@ -51,10 +50,7 @@ def notebook(
         name = f"{request.node.name.translate(str.maketrans('[]', '__'))}_{len(opened)}.ipynb"
         home = str(tmp_path / "home")  # where the test reads, too
         first = f"{FIRST}\nnb.configure(home={home!r})"
-        sources = [nbformat.v4.new_code_cell(cell) for cell in (first, *cells)]
-        made = nbformat.v4.new_notebook(cells=sources)
-        made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(made, server.folder / name)
+        server.put(name, [first, *cells])
         page = context.new_page()
         page.set_default_timeout(20_000)
         found = Notebook(page, server, name, app)

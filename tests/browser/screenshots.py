@@ -6,8 +6,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
-
 from tests.browser.page import Notebook, Server, browser, wait_for
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -107,9 +105,7 @@ def main() -> None:
             home = repr(str(Path(folder) / "home"))
             order = ("first", "functions", "delays", "big")
             sources = [CELLS[name].replace("HOME", home) for name in order]
-            made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
-            made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-            nbformat.write(made, Path(folder) / "pictures.ipynb")
+            server.put("pictures.ipynb", sources)
             page = running.new_page(viewport={"width": 1150, "height": 1200})
             take(Notebook(page, server, "pictures.ipynb", "lab"))
         finally:
