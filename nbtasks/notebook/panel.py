@@ -17,6 +17,7 @@ import ipywidgets
 
 from nbtasks import claims, clock, live
 from nbtasks.drawing import RunTree
+from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.feed import Feed
 from nbtasks.kit import kit
 from nbtasks.model import RunRow
@@ -157,15 +158,19 @@ class Panel:
 
     @contextlib.contextmanager
     def _act(self) -> Iterator[None]:
-        """While something is done that a button asks for. What goes wrong is one line."""
+        """While something is done that a button asks for. What fails in the user's code shows its
+        traceback in the output; what is refused is one line."""
         token = _asking.set(self)
         self.bar.tell("")
         self.bar.show(self._stream.run.status, blocking=True)
         try:
             with self.output:
-                yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, who clicked has to see it
-            self.bar.tell(f"{type(error).__name__}: {error}")
+                try:
+                    yield
+                except NbtasksError as error:
+                    if isinstance(error, TaskFailed | MapFailed):
+                        raise
+                    self.bar.tell(f"{type(error).__name__}: {error}")
         finally:
             _asking.reset(token)
             self.bar.show(self._stream.run.status, blocking=False)
@@ -173,7 +178,7 @@ class Panel:
     def _cancel(self, _: object) -> None:
         try:
             live.cancel(kit.journal, self.run_id)
-        except Exception as error:  # noqa: BLE001 - as in `_act`
+        except Exception as error:  # noqa: BLE001 - whatever it is, who clicked has to see it
             self.bar.tell(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:

@@ -94,6 +94,8 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
     page.wait()
     assert len(page.rows(1)) == 3
     time.sleep(0.6)  # until the page has told the kernel
+    page.run(1)
+    wait_for("it is closed in the next panel, too", lambda: len(page.rows(1)) == 3)
     page.save()
     page.reload()
 
@@ -172,6 +174,11 @@ def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Ope
     card.locator("summary").click()
     assert "raise ValueError" in card.inner_text()
 
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.button(1, "Copy path").click()
+    copied = "navigator.clipboard.readText()"
+    wait_for("it is copied", lambda: page.page.evaluate(copied) == "fit/[3]")
+
     page.button(1, "Reset").click()
     wait_for("it is told", lambda: "runs again at the next" in page.output(1).inner_text())
     page.button(1, "Run from here").click()
@@ -208,6 +215,41 @@ io.run_task("fit", both)
     page.row(1, "AA").click()
     page.page.keyboard.press("+")
     wait_for("it is zoomed", lambda: output.locator(".nbt-axis").inner_text() != wide)
+
+
+def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open):
+    @nb.job("elsewhere")
+    def elsewhere(io: nb.SyncIO) -> None:
+        io.run_task("load", list)
+        io.run_task("fit", list)
+
+    run = elsewhere.run()
+    page = notebook(f"nb.tree({run.id!r})")
+    page.run(1)
+    wait_for("it lives", lambda: len(page.rows(1)) == 2)
+
+    page.button(1, "Run again").click()
+
+    told = page.output(1).locator(".nbtasks-bar .widget-html").first
+    wait_for("it is told", lambda: "'elsewhere'" in told.inner_text())
+    assert len(told.inner_text().splitlines()) == 1
+    assert "Traceback" not in page.output(1).inner_text()
+    page.page.wait_for_timeout(100)
+    wait_for("it can be asked again", lambda: page.button(1, "Run again").is_enabled())
+
+
+def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Open):
+    page = notebook("broken = False", "%%job flaky\nif broken:\n    raise KeyError('no')")
+    page.run(1)
+    page.run(2)
+    page.js("nb.content.widgets[1].model.sharedModel.setSource('broken = True')")
+    page.run(1)
+
+    page.button(2, "Run again").click()
+
+    wait_for("its traceback", lambda: "KeyError: 'no'" in page.output(2).inner_text())
+    wait_for("it failed", lambda: nb.runs().status.tolist() == ["FAILED"])
+    wait_for("it says so", lambda: "✖ failed" in page.output(2).inner_text())
 
 
 def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(notebook: Open):

@@ -1,5 +1,20 @@
 // The widget: one store, one set of choices, and as many views as there are.
 
+const ATTEMPTS = 1 + COLUMNS.indexOf("attempts"); // in a patch, behind the task's index
+
+/** Puts a text into the clipboard; pages that are not served safely may not ask for it. */
+function copy(text) {
+  if (navigator.clipboard) {
+    navigator.clipboard.writeText(text);
+    return;
+  }
+  const field = element("textarea", "", document.body);
+  field.value = text;
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
 export default () => {
   // In the closure: what `initialize` and `render` are given are different proxies of the model.
   const store = new Store();
@@ -8,6 +23,7 @@ export default () => {
   let saving = null;
   let asked = 0;
   let again = false;
+  let asking = null;
 
   const redraw = () => {
     choices.version++;
@@ -41,13 +57,22 @@ export default () => {
     const hear = (message) => {
       if (message.type === "patch") {
         if (!store.patch(message)) resync();
-      } else if (message.type === "copy") navigator.clipboard?.writeText(message.text);
+        if (message.tasks.some((cells) => cells[ATTEMPTS] > 1)) attempts();
+      } else if (message.type === "copy") copy(message.text);
       else if (message.type === "attempts") {
         for (const view of views) {
           if (view.timeline) view.timeline.attempts = new Map(message.attempts);
           view.redraw();
         }
       }
+    };
+    // Those that others followed are sent when they are asked for.
+    const attempts = () => {
+      if (![...views].some((view) => view.timeline)) return;
+      asking ??= setTimeout(() => {
+        asking = null;
+        model.send({ type: "attempts" });
+      }, 1000);
     };
     const resync = () => {
       if (asked) {
