@@ -9,6 +9,7 @@ from time import perf_counter
 
 from nbtasks.feed import Feed
 from nbtasks.model import RunRow, Status
+from nbtasks.notebook.view import Careful
 from nbtasks.notebook.widget import TreeWidget
 
 __all__ = ["Stream", "under_way"]
@@ -22,7 +23,7 @@ def under_way(status: str) -> bool:
     return status in (Status.RUNNING, Status.WAITING)
 
 
-class Stream:
+class Stream(Careful):
     """Tells a tree in the page of each change of its rows.
 
     Args:
@@ -59,7 +60,10 @@ class Stream:
         if self.feed.ends and not under_way(self.run.status):
             return
         self._thread = threading.Thread(
-            target=copy_context().run, args=(self._follow,), name="nbtasks-stream", daemon=True
+            target=copy_context().run,
+            args=(self.guarded, self._follow),
+            name="nbtasks-stream",
+            daemon=True,
         )
         self._thread.start()
 
