@@ -117,6 +117,15 @@ def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(no
     page.row(1, "50 more").click()
     wait_for("it is open", lambda: page.output(1).locator(".nbt-fold:visible").count() == 0)
 
+    scrolled = "box => box.scrollTop"
+    box = page.output(1).locator(".nbt-scroll")
+    before = box.evaluate("box => { box.scrollTop = 700; return box.scrollTop }")
+    time.sleep(0.6)  # until the page has told the kernel
+    page.save()
+    page.reload()
+    wait_for("it lives again", lambda: page.output(1).locator(".nbt-row:visible").count())
+    wait_for("it is where it was", lambda: box.evaluate(scrolled) == before)
+
 
 def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(notebook: Open):
     page = notebook(NESTED)
@@ -184,6 +193,29 @@ def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Ope
     page.button(1, "Run from here").click()
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
+
+
+def test_the_log_of_the_chosen_task_grows_while_it_runs(notebook: Open):
+    page = notebook(
+        """%%job talking
+async def talk():
+    for n in range(100):
+        nb.current_io().logger.info(f"line {n}")
+        await asyncio.sleep(0.2)
+await io.run_task("talk", talk)
+"""
+    )
+    page.run(1, wait=False)
+    wait_for("it runs", lambda: page.row(1, "talk").count())
+
+    page.row(1, "talk").click()
+    card = page.output(1).locator(".nbt-card")
+    wait_for("its log", lambda: card.count() and "line 3" in card.inner_text())
+    wait_for("it grows", lambda: "line 12" in card.inner_text())
+    page.button(1, "Cancel").click()
+    page.wait()
+
+    wait_for("it ends", lambda: "canceled" in card.inner_text())
 
 
 def test_filters_and_the_timeline_work_while_the_cell_blocks_the_kernel(notebook: Open):
