@@ -195,6 +195,25 @@ def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Ope
     page.wait()
 
 
+def test_a_page_that_missed_a_change_asks_for_all_of_it(notebook: Open):
+    page = notebook(
+        "%%job missed\nfor n in range(3):\n    io.run_task(['one', n], int)",
+        """import dataclasses
+from nbtasks.notebook import panel
+tree = panel._panels[-1].tree
+run, rows = panel._panels[-1]._stream.feed.all()
+lost = tree.picture.change(run, [dataclasses.replace(rows[0], name="lost")])
+sent = tree.picture.change(run, [dataclasses.replace(rows[1], name="sent")])
+tree.send(sent)""",
+    )
+    page.run(1)
+    wait_for("it lives", lambda: len(page.rows(1)) == 3)
+
+    page.run(2)
+
+    wait_for("both are shown", lambda: " lost " in page.rows(1)[0] and " sent " in page.rows(1)[1])
+
+
 def test_the_log_of_the_chosen_task_grows_while_it_runs(notebook: Open):
     page = notebook(
         """%%job talking
@@ -212,6 +231,11 @@ await io.run_task("talk", talk)
     card = page.output(1).locator(".nbt-card")
     wait_for("its log", lambda: card.count() and "line 3" in card.inner_text())
     wait_for("it grows", lambda: "line 12" in card.inner_text())
+    shape = page.row(1, "talk").locator("i").first
+    moves = "node => getComputedStyle(node).animationName"
+    assert shape.evaluate(moves) == "nbt-breathe"
+    page.page.emulate_media(reduced_motion="reduce")
+    assert shape.evaluate(moves) == "none"
     page.button(1, "Cancel").click()
     page.wait()
 
@@ -247,6 +271,13 @@ io.run_task("fit", both)
     page.row(1, "AA").click()
     page.page.keyboard.press("+")
     wait_for("it is zoomed", lambda: output.locator(".nbt-axis").inner_text() != wide)
+    zoomed = output.locator(".nbt-axis").inner_text()
+    output.locator(".nbt-axis").hover()
+    page.page.mouse.wheel(0, -200)
+    wait_for("the wheel zooms, too", lambda: output.locator(".nbt-axis").inner_text() != zoomed)
+    page.row(1, "AA").click()
+    page.page.keyboard.press("0")
+    wait_for("all is in sight", lambda: output.locator(".nbt-lane > b:visible").count() == 5)
 
 
 def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open):

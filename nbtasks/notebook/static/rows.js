@@ -108,6 +108,7 @@ class Rows {
     this.view = view;
     this.box = element("div", "nbt-scroll", parent);
     this.space = element("div", "nbt-space", this.box);
+    this.space.setAttribute("role", "none");
     this.box.tabIndex = 0;
     this.box.setAttribute("role", "tree");
     // Else the keys would be Notebook's and JupyterLab's own.
