@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -349,6 +350,10 @@ def play(
     raise AssertionError(f"not at its end after {MAX_EXECUTIONS} executions")
 
 
+#: A map's threads that were left in their waits.
+_asleep: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
 def _die() -> None:
     """What was in the background dies with its process, and so do a map's threads.
 
@@ -357,8 +362,9 @@ def _die() -> None:
     nb.worker.stop()
     assert not background.stop()
     for thread in threading.enumerate():
-        if thread.name.startswith("nbtasks-map-"):
+        if thread.name.startswith("nbtasks-map-") and thread not in _asleep:
             thread.join(0.2)
+            _asleep.add(thread)
 
 
 def _wait_for(run: nb.Run, clock: FakeClock) -> None:
