@@ -226,13 +226,13 @@ def unload_ipython_extension(shell: Any) -> None:
     magic.unload(shell)
 
 
-def _watch(execution: Execution) -> Watcher | None:
+def _view(execution: Execution) -> Watcher | None:
     """Shows an execution where there is a notebook to show it in."""
     if "IPython" not in sys.modules:
         return None
     from nbtasks.notebook import living
 
-    return living.watch(execution)
+    return living.view_of(execution)
 
 
 def _panel(tree: Any) -> dict[str, Any] | None:
@@ -253,6 +253,6 @@ def _present(title: str, question: Question, submit: Submit) -> bool:
     return form.present(title, question, submit)
 
 
-_kit.watch = _watch
+_kit.watch = _view
 _asking.use(_present)
 _displays.use_panels(_panel)

@@ -13,7 +13,7 @@ from nbtasks.clock import at
 from nbtasks.details import clean
 from nbtasks.model import AttemptRow, Failure, LogRow, RunRow, TaskRow
 from nbtasks.render import age
-from nbtasks.tree import TaskNode
+from nbtasks.tree import TaskNode, read_failure
 
 __all__ = ["card", "code_for"]
 
@@ -65,12 +65,11 @@ def _facts(row: TaskRow, node: TaskNode) -> str:
     facts = [("path", row.path)]
     if node.name:
         facts.append(("name", node.name))
-    since = row.started_us if row.attempt_us is None else row.attempt_us
     for name, us in (("started", row.started_us), ("finished", row.finished_us)):
         if us is not None:
             facts.append((name, f"{at(us):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"))
-    if since is not None and row.finished_us is not None:
-        facts.append(("took", age(row.finished_us - since)))
+    if node.since_us is not None and row.finished_us is not None:
+        facts.append(("took", age(row.finished_us - node.since_us)))
     if row.due_us is not None and row.finished_us is None:
         facts.append(("due", f"{at(row.due_us):%Y-%m-%d %H:%M:%S} UTC"))
     facts.append(("attempts", str(row.attempts)))
@@ -87,10 +86,9 @@ def _facts(row: TaskRow, node: TaskNode) -> str:
 def _failure(failure: Failure | None) -> str:
     if failure is None:
         return ""
-    said = f"{failure.type}: {failure.message}" if failure.message else failure.type
     trace = _block("", failure.traceback)
     more = f"<details><summary>Traceback</summary>{trace}</details>" if trace else ""
-    return f'<p class="nbt-failed">{_text(said, _LONG)}</p>{more}'
+    return f'<p class="nbt-failed">{_text(_said(failure), _LONG)}</p>{more}'
 
 
 def _tried(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
@@ -100,19 +98,17 @@ def _tried(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
         if one.started_us is not None and one.finished_us is not None:
             took = age(one.finished_us - one.started_us)
         again = "" if one.retry_us is None else f"{at(one.retry_us):%H:%M:%S} UTC"
-        rows.append((str(one.number), one.status.lower(), took, _said(one.error), again))
+        rows.append(
+            (str(one.number), one.status.lower(), took, _said(read_failure(one.error)), again)
+        )
     return rows
 
 
-def _said(error: str | None) -> str:
-    """What went wrong, from its record; the record as it stands if that cannot be read."""
-    if not error:
+def _said(failure: Failure | None) -> str:
+    """What went wrong."""
+    if failure is None:
         return ""
-    try:
-        record = json.loads(error)
-        return f"{record['type']}: {record['message']}"
-    except (ValueError, TypeError, KeyError):
-        return error
+    return f"{failure.type}: {failure.message}" if failure.message else failure.type
 
 
 def _pairs(mapping: Mapping[str, Any] | None) -> list[tuple[str, ...]]:

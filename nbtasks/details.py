@@ -8,7 +8,16 @@ from nbtasks.clock import at
 from nbtasks.model import Failure, RunRow, Status
 from nbtasks.tree import TaskNode, Tree
 
-__all__ = ["clean", "details", "error_of", "facts_of", "failure_of", "icon_of", "is_chosen"]
+__all__ = [
+    "clean",
+    "details",
+    "error_of",
+    "facts_of",
+    "failure_of",
+    "icon_of",
+    "is_chosen",
+    "plural",
+]
 
 _ICON, _LONG = 8, 80  # characters
 _MESSAGE = 200  # of an error's first line
@@ -80,13 +89,18 @@ def is_chosen(key: str) -> bool:
 
 def facts_of(run: RunRow) -> str:
     """How often a run was executed, its key, its id and when it began."""
-    facts = ["1 execution" if run.executions == 1 else f"{run.executions:,} executions"]
+    facts = [plural(run.executions, "execution")]
     if is_chosen(run.key):
         facts.append(f"key {clean(run.key, _LONG)}")
     facts.append(f"run {clean(run.run_id, _LONG)}")
     if run.started_us:
         facts.append(f"started {at(run.started_us):%Y-%m-%d %H:%M:%S UTC}")
     return " · ".join(facts)
+
+
+def plural(count: int, noun: str) -> str:
+    """So many of something."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _first_line(failure: Failure) -> str:

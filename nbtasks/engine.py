@@ -20,7 +20,7 @@ from nbtasks.errors import (
 )
 from nbtasks.journal.port import ANSWER
 from nbtasks.ledger import Ledger, expired
-from nbtasks.model import Failure, Status, TaskRow
+from nbtasks.model import UNDER_WAY, Failure, Status, TaskRow
 from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
@@ -43,7 +43,6 @@ __all__ = ["Execution"]
 
 _MADE_OF = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
 _DONE = (Status.COMPLETED, Status.SKIPPED)
-_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 class Execution:
@@ -281,7 +280,7 @@ class Execution:
         """The row of a task that is about to do what `decide` said."""
         if row is None:
             return self.ledger.add(path, name)
-        if row.execution == self.run.executions and row.status in _UNDER_WAY:
+        if row.execution == self.run.executions and row.status in UNDER_WAY:
             row = self.ledger.disown(row)  # its parent's last attempt has left it behind
             row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from nbtasks import clock, keys
 from nbtasks.details import is_chosen
 from nbtasks.errors import NotFoundError
-from nbtasks.model import RunRow, Status, TaskRow
+from nbtasks.model import UNDER_WAY, RunRow, TaskRow
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -102,7 +102,9 @@ class JournalFeed:
         """See the protocol."""
         rows = self._journal.runs(run_id=self._run_id)
         if not rows:
-            raise NotFoundError(f"There is no run {self._run_id!r} in this home.")
+            raise NotFoundError(
+                f"There is no run {self._run_id!r} in this home. nb.runs() lists them."
+            )
         tasks = [TaskRow(*values) for values in self._journal.tasks(self._run_id)]
         self._seen = rows[0], tasks
         return self._seen
@@ -110,7 +112,7 @@ class JournalFeed:
     def changed(self) -> Rows | None:
         """See the protocol."""
         before = self._seen
-        if before is not None and Status(before[0].status) not in (Status.RUNNING, Status.WAITING):
+        if before is not None and before[0].status not in UNDER_WAY:
             (row,) = self._journal.runs(run_id=self._run_id)
             if row == before[0]:
                 return None

@@ -12,7 +12,17 @@ from nbtasks import clock, codec, fingerprint, inputs, keys, params, redaction
 from nbtasks.displays import Displays
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import ANSWER
-from nbtasks.model import AttemptRow, CodeRow, LogRow, ReuseRow, RunRow, Status, TaskRow, columns
+from nbtasks.model import (
+    UNDER_WAY,
+    AttemptRow,
+    CodeRow,
+    LogRow,
+    ReuseRow,
+    RunRow,
+    Status,
+    TaskRow,
+    columns,
+)  # fmt: skip
 from nbtasks.ranges import ranges
 
 if TYPE_CHECKING:
@@ -33,7 +43,6 @@ _BY_CONTENT = ("json", "tagged", None)
 _MOST_CODES = 500
 #: What a task says of its progress is recorded at most this often.
 _NOTE_US = 100_000
-_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 class Ledger:
@@ -163,7 +172,7 @@ class Ledger:
         return [
             path
             for path, row in list(self._rows.items())
-            if type(row) is TaskRow and row.execution == latest and row.status in _UNDER_WAY
+            if type(row) is TaskRow and row.execution == latest and row.status in UNDER_WAY
         ]
 
     def under(self, path: str) -> list[str]:
@@ -280,7 +289,7 @@ class Ledger:
             path = todo.pop()
             todo += self.children(path)
             below = self._rows.get(path)
-            if type(below) is TaskRow and below.status in _UNDER_WAY:
+            if type(below) is TaskRow and below.status in UNDER_WAY:
                 ended = None if below.status == Status.WAITING else clock.micros()
                 taken = dataclasses.replace(below, status=Status.CANCELED, finished_us=ended)
                 self._rows[path] = taken

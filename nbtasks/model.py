@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 __all__ = [
     "KEYS",
     "TERMINAL",
+    "UNDER_WAY",
     "AnswerRow",
     "AttemptRow",
     "CodeRow",
@@ -57,6 +58,8 @@ class Status(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+#: What may still change by itself.
+UNDER_WAY = (Status.RUNNING, Status.WAITING)
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.INVALID})
 
 

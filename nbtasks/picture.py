@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from nbtasks import clock, keys
 from nbtasks.details import clean, details, error_of, facts_of, failure_of, icon_of
-from nbtasks.model import RunRow, Status, TaskRow
+from nbtasks.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.render import SHAPES
 from nbtasks.tree import TaskNode, make_node, title
 
@@ -100,7 +100,7 @@ class Picture:
     # -- parts ----------------------------------------------------------------------------------
 
     def _take(self, run: RunRow, rows: Iterable[TaskRow]) -> list[Cells]:
-        under_way = Status(run.status) in (Status.RUNNING, Status.WAITING)
+        under_way = run.status in UNDER_WAY
         changed = []
         for row in sorted(rows, key=attrgetter("seq")):
             cells = self._cells_of(make_node(row, run, under_way=under_way))
@@ -117,7 +117,6 @@ class Picture:
         return changed
 
     def _cells_of(self, node: TaskNode) -> Cells:
-        since = node.started_us if node.attempt_us is None else node.attempt_us
         flags = (_REACHED if node.reached else 0) | (_REUSED if node.reused else 0)
         return [
             self._above(node.path),
@@ -125,7 +124,7 @@ class Picture:
             clean(node.name, _LABEL) if node.name else None,
             _CODES[node.status.lower()],
             flags,
-            self.ms(since),
+            self.ms(node.since_us),
             self.ms(node.finished_us),
             self.ms(node.due_us),
             node.attempts,

@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from nbtasks.clock import at
 from nbtasks.details import clean as _clean
-from nbtasks.details import details, error_of, facts_of, failure_of, icon_of
+from nbtasks.details import details, error_of, facts_of, failure_of, icon_of, plural
 from nbtasks.model import Status
 from nbtasks.pace import pace
 from nbtasks.style import STYLE
@@ -88,8 +88,7 @@ def _time(node: TaskNode, now_us: int) -> str:
     """How long it took, or has been running, or has to wait."""
     if node.status == Status.WAITING and node.due_us is not None:
         return _due(node.due_us, now_us)
-    # Of the latest attempt: the first may lie days and a dead kernel back.
-    since = node.started_us if node.attempt_us is None else node.attempt_us
+    since = node.since_us
     if since is None:
         return ""
     if node.status in (Status.RUNNING, Status.WAITING):
@@ -110,7 +109,7 @@ def _progress(node: TaskNode, now_us: int) -> str:
 def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
     notes = [said] if (said := _progress(node, now_us)) else []
     if node.children:
-        notes.append(_plural(len(node.children), "subtask"))
+        notes.append(plural(len(node.children), "subtask"))
     if node.attempts > 1:
         notes.append(f"attempt {node.attempts}")
     if not node.reached:
@@ -133,10 +132,6 @@ def _of_reuse(node: TaskNode) -> list[str]:
     return notes
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _counted(counts: Counter[str], tree: Tree) -> str:
     words = {NOT_REACHED: "recorded earlier"} if tree.under_way else {}
     return ", ".join(
@@ -147,7 +142,7 @@ def _counted(counts: Counter[str], tree: Tree) -> str:
 def _facts(tree: Tree) -> list[str]:
     """The lines below the title."""
     total = tree.counts.total()
-    tasks = [f"{_plural(total, 'task')}: {_counted(tree.counts, tree)}"] if total else []
+    tasks = [f"{plural(total, 'task')}: {_counted(tree.counts, tree)}"] if total else []
     return [*tasks, facts_of(tree.run)]
 
 

@@ -50,7 +50,7 @@ def _title(tree: Tree) -> str:
 
 
 def _spans(node: TaskNode, earlier: list[AttemptRow], now_us: int) -> list[Span]:
-    latest = node.started_us if node.attempt_us is None else node.attempt_us
+    latest = node.since_us
     if latest is None:
         return []
     end = node.finished_us or now_us

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 from nbtasks import keys
-from nbtasks.model import Failure, RunRow, Status, TaskRow
+from nbtasks.model import UNDER_WAY, Failure, RunRow, Status, TaskRow
 
 __all__ = [
     "NOT_REACHED",
@@ -28,6 +28,7 @@ __all__ = [
     "build",
     "make_node",
     "outline",
+    "read_failure",
     "title",
 ]
 
@@ -38,7 +39,6 @@ NOT_REACHED = "not reached"
 #: States that somebody should look at, the most urgent first.
 URGENT = ("failed", "running", "waiting", "interrupted", "canceled")
 
-_UNDER_WAY = frozenset({Status.RUNNING, Status.WAITING})
 _STATUSES = {status.value: status for status in Status}
 _STATES = {status: status.lower() for status in Status}
 _FAILURE = frozenset(item.name for item in fields(Failure))
@@ -92,6 +92,11 @@ class TaskNode:
     progress: float | None = None
 
     @property
+    def since_us(self) -> int | None:
+        """When its latest attempt began: the first may lie days and a dead kernel back."""
+        return self.started_us if self.attempt_us is None else self.attempt_us
+
+    @property
     def state(self) -> str:
         """The one word for it: `reused` if an earlier execution completed it, else its status."""
         if self.reused and self.status == Status.COMPLETED:
@@ -118,7 +123,7 @@ class Tree:
     @property
     def under_way(self) -> bool:
         """Whether the run may still change by itself."""
-        return self.status in _UNDER_WAY
+        return self.status in UNDER_WAY
 
     def walk(self) -> Iterator[TaskNode]:
         """Every task, each before its subtasks, as they stand from top to bottom."""
@@ -162,7 +167,7 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
 
 def title(run: RunRow) -> Tree:
     """The tree of a run without its tasks."""
-    return Tree(run, Status(run.status), _failure(run.error))
+    return Tree(run, Status(run.status), read_failure(run.error))
 
 
 def outline(tree: Tree, limit: int) -> list[Row]:
@@ -281,7 +286,7 @@ def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
         row.due_us,
         row.reused and reached,
         reached,
-        _failure(row.error),
+        read_failure(row.error),
         _preview(row),
         stale=(row.stale or "") if reached else "",
         done=row.done,
@@ -304,7 +309,7 @@ def _mapping(text: str | None) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _failure(text: str | None) -> Failure | None:
+def read_failure(text: str | None) -> Failure | None:
     """The recorded failure. A record that cannot be read is shown as it stands: the view of a
     damaged journal must still come up."""
     if not text:

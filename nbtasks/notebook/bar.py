@@ -9,8 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from nbtasks.model import Status
-from nbtasks.notebook.stream import under_way
+from nbtasks.model import UNDER_WAY, Status
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.render import SHAPES
 
@@ -56,7 +55,7 @@ class Bar:
         if self._shown == (status, blocking):
             return
         self._shown = status, blocking
-        self._cancel.disabled = blocking or not (under_way(status) or status == Status.INTERRUPTED)
+        self._cancel.disabled = blocking or status not in (*UNDER_WAY, Status.INTERRUPTED)
         self._cancel.tooltip = _BLOCKED if blocking else "Cancel the run; it can be gone on with"
         self._resume.disabled = blocking or status in (Status.RUNNING, Status.COMPLETED)
         self._resume.tooltip = "Go on where it was: what has finished does not run again"

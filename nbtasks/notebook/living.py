@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from nbtasks.notebook.panel import Panel
     from nbtasks.session import Watcher
 
-__all__ = ["bundle", "watch"]
+__all__ = ["bundle", "view_of"]
 
 
-def watch(execution: Execution) -> Watcher | None:
+def view_of(execution: Execution) -> Watcher | None:
     """The view of an execution in the cell that runs now; None where no IPython shell is."""
     if not view.in_browser():
         ledger = execution.ledger

@@ -18,7 +18,7 @@ from IPython.core.magic import (
 )
 
 from nbtasks import clock, displays, history, kit, loops, tracebacks
-from nbtasks.model import RunRow, Status
+from nbtasks.model import UNDER_WAY, RunRow
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
 from nbtasks.notebook.screen import NotebookScreen
@@ -184,7 +184,7 @@ class JobMagics(Magics):
     def job_status(self, line: str) -> None:
         """What is running or waiting in this home, a line each."""
         del line
-        rows = [row for row in kit.kit.journal.runs() if row.status in _UNDER_WAY]
+        rows = [row for row in kit.kit.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
             print(_status_line(row))  # noqa: T201 - what was asked for
         if not rows:
@@ -198,9 +198,6 @@ class JobMagics(Magics):
     def _run(self, line: str) -> Run | str | None:
         named = self._shell.user_ns.get(line.strip())
         return named if isinstance(named, Run | str) else line.strip() or None
-
-
-_UNDER_WAY = (Status.RUNNING, Status.WAITING)
 
 
 def _status_line(row: RunRow) -> str:

@@ -10,9 +10,8 @@ import ipywidgets
 
 from nbtasks.card import card, code_for
 from nbtasks.kit import kit
-from nbtasks.model import RunRow, Status, TaskRow
+from nbtasks.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.notebook.preview import preview
-from nbtasks.notebook.stream import under_way
 from nbtasks.notebook.widget import TreeWidget
 from nbtasks.tree import make_node
 
@@ -121,7 +120,7 @@ def _card(run_id: str, path: str) -> str:
         journal.find("attempt", run_id=run_id, path=path), key=lambda attempt: attempt.number
     )
     logs = sorted(journal.find("log", run_id=run_id, path=path), key=lambda log: log.logged_us)
-    node = make_node(row, run, under_way=under_way(run.status))
+    node = make_node(row, run, under_way=run.status in UNDER_WAY)
     return card(run, row, node, attempts, logs, _preview(run, row))
 
 
@@ -129,7 +128,7 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
     if (row.output_bytes or 0) > _LARGE:
-        return "<em>It is too large to be shown here.</em>"
+        return "<em>It is too large to be shown here; the code below gives it.</em>"
     try:
         value: Any = kit.hold(run.run_id)[row.path]
     except Exception as error:  # noqa: BLE001 - it may be a value of a class that is gone, say

@@ -8,19 +8,14 @@ from contextvars import copy_context
 from time import perf_counter
 
 from nbtasks.feed import Feed
-from nbtasks.model import RunRow, Status
+from nbtasks.model import UNDER_WAY, RunRow
 from nbtasks.notebook.view import Careful
 from nbtasks.notebook.widget import TreeWidget
 
-__all__ = ["Stream", "under_way"]
+__all__ = ["Stream"]
 
 _SHARE = 20  # a look that took t is followed by a rest of at least this many t
 _PATIENCE = 5.0  # seconds that its end waits for a look in progress
-
-
-def under_way(status: str) -> bool:
-    """Whether a run may still change by itself."""
-    return status in (Status.RUNNING, Status.WAITING)
 
 
 class Stream(Careful):
@@ -57,7 +52,7 @@ class Stream(Careful):
 
     def start(self) -> None:
         """Keeps it current from here on, if there is anything to come."""
-        if self.feed.ends and not under_way(self.run.status):
+        if self.feed.ends and self.run.status not in UNDER_WAY:
             return
         self._thread = threading.Thread(
             target=copy_context().run,
@@ -86,5 +81,5 @@ class Stream(Careful):
                         self._tree.send(patch)
             rest = max(self.feed.rest, _SHARE * (perf_counter() - began))
             self._looked(self.run)
-            if self.feed.ends and not under_way(self.run.status):
+            if self.feed.ends and self.run.status not in UNDER_WAY:
                 return

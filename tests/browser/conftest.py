@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,4 +67,3 @@ def notebook(
         for one in opened:
             one.js("await nb.sessionContext.shutdown()")
         context.close()
-        shutil.rmtree(server.folder / ".jupyterlab_workspaces_dir", ignore_errors=True)

@@ -73,12 +73,11 @@ class Server:
         )  # fmt: skip
         wait_for("the server answers", self._answers, 60)
 
-    def put(self, name: str, cells: Sequence[str]) -> str:
-        """Writes a notebook with these cells of code, and gives its name."""
+    def put(self, name: str, cells: Sequence[str]) -> None:
+        """Writes a notebook with these cells of code."""
         made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(made, self.folder / name)
-        return name
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:
