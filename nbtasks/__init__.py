@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from nbtasks.questions import Question
     from nbtasks.ratelimit import RateLimit
     from nbtasks.session import Watcher
+    from nbtasks.values.figures import Picture
+    from nbtasks.values.registry import register_codec
     from nbtasks.working import worker
 
 __version__ = "0.1.0"
@@ -118,6 +120,7 @@ __all__ = [
     "NoRunError",
     "NotFoundError",
     "NotRecordedError",
+    "Picture",
     "PortTakenError",
     "RateLimit",
     "RequestUrl",
@@ -156,6 +159,7 @@ __all__ = [
     "last_run",
     "logs",
     "numbered",
+    "register_codec",
     "retry_at",
     "runs",
     "send_event",
@@ -171,8 +175,10 @@ __all__ = [
 
 #: What most programs need not, by where it is: loaded when it is asked for.
 _LATER = {
+    "Picture": "nbtasks.values.figures",
     "RateLimit": "nbtasks.ratelimit",
     "Response": "nbtasks.fetching",
+    "register_codec": "nbtasks.values.registry",
     "worker": "nbtasks.working",
 }
 

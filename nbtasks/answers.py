@@ -46,8 +46,7 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
         NotFoundError: There is no such task that waits.
         ValueNotKeptError: No journal can hold the value.
     """
-    encoded = codec.encode(value)
-    text = encoded.text if encoded.blob is None else encoded.blob.decode("utf-8", "replace")
+    encoded = codec.encode(value, inline=True)
     first = False
 
     def deal(find: Find) -> Iterator[Row]:
@@ -59,7 +58,7 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
             before: list[AnswerRow] = find("answer", run_id=run_id, path=path)
             first = not before
             now = max([clock.micros(), *(row.answered_us + 1 for row in before)])
-            yield AnswerRow(run_id, path, now, text, encoded.kind, origin)
+            yield AnswerRow(run_id, path, now, encoded.text, encoded.kind, origin)
             yield WakeRow(run_id, now)
 
     journal.transact(deal)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbtasks import clock, codec, edits
+from nbtasks import clock, codec, edits, params
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import Claim
 from nbtasks.model import EventRow, RunRow, TaskRow
+from nbtasks.redaction import SECRET, hide_secrets
 
 __all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
 
@@ -33,16 +34,22 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
     make = replace(
         _made_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
     )
-    keep_payload(make, codec.encode(payload))
+    keep_payload(make, payload)
     rows = edits.kept(run, tasks, path)
     return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
 
 
-def keep_payload(row: RunRow | EventRow, encoded: codec.Encoded) -> None:
-    """Puts a payload into the row of a run, or of an event."""
-    large = encoded.blob
-    row.payload = encoded.text if large is None else large.decode("utf-8", "replace")
-    row.payload_kind = encoded.kind
+def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
+    """Puts a payload into the row of a run, or of an event.
+
+    Raises:
+        ValueNotKeptError: No journal can hold it.
+    """
+    encoded = codec.encode(payload, inline=True)
+    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.shown
+    plain = encoded.kind in ("json", "tagged") and encoded.shown is None
+    if plain and SECRET.search(encoded.text or "") and (hidden := hide_secrets(payload)) != payload:
+        row.payload_shown = params.shown(hidden)
 
 
 def payload_of(run: RunRow) -> Any:
@@ -70,5 +77,6 @@ def _made_like(run: RunRow, run_id: str) -> RunRow:
         started_us=clock.micros(),
         payload=run.payload,
         payload_kind=run.payload_kind,
+        payload_shown=run.payload_shown,
         source=run.source,
     )

@@ -1,9 +1,11 @@
 """Python values to what a journal holds, and back, equal in type and value.
 
-Three kinds of record:
+The kinds of record:
 
 - `json`: what JSON keeps exactly.
 - `tagged`: JSON in which an object with one `$name` key stands for a value that JSON lacks.
+- `arrow`, `npy`, `figure`: a table, an array, a figure; `parts`: a structure with some of them.
+  Tagged JSON as well, in which what is small stands as base64. What is large is in a file with it.
 - `pickle`: everything else, signed; `output` is then the signature, a colon, and base64.
 
 >>> encoded = encode({"at": (1, 2.5), "ok": None})
@@ -17,45 +19,83 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from nbtasks import signing
-from nbtasks.errors import UnreadableValueError, UntrustedValueError, ValueNotKeptError
+from nbtasks.errors import UnreadableValueError
+from nbtasks.redaction import REDACTED
+from nbtasks.values.content import Content, Find, Secret, join, split
 
-__all__ = ["INLINE_BYTES", "Encoded", "decode", "decode_blob", "digest", "encode"]
+__all__ = [
+    "HIDDEN",
+    "INLINE_BYTES",
+    "Encoded",
+    "apart",
+    "decode",
+    "decode_blob",
+    "digest",
+    "encode",
+]
 
 #: Values above this size live in a file of their own beside the journal.
 INLINE_BYTES = 1 << 20
+#: The kind of a value of which only what people may see came with a run that was shared.
+HIDDEN = "hidden"
+
+_HIDDEN = (
+    "The recorded value was hidden when the run was exported: its task redacts it, or it holds a "
+    "secret."
+)
 
 _UNORDERED = {"$set", "$frozenset", "$dict"}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _FINITE = float("inf")
 _INT_BITS = 63
+#: The kind of a value that is nothing but one of these.
+_WHOLE = {
+    "$pandas": "arrow", "$polars": "arrow", "$arrow": "arrow", "$npy": "npy", "$figure": "figure",
+}  # fmt: skip
 
 
 class Encoded(NamedTuple):
     """A value as it is recorded.
 
     Attributes:
-        kind: `json`, `tagged` or `pickle`.
+        kind: What the record is, as above.
         text: What goes into the row. Of a large value only its signature, or None.
-        size: Bytes of the encoded value.
+        size: Bytes of the encoded value, before tables are compressed.
         blob: The bytes of a large value, to be kept in a file.
+        shown: What people may see of it, where that is not all.
     """
 
     kind: str
     text: str | None
     size: int
-    blob: bytes | None = None
+    blob: Content | None = None
+    shown: str | None = None
 
 
 _NULL = Encoded("json", "null", 4)
 
 
-def encode(value: object) -> Encoded:
+class _Json(NamedTuple):
+    """A value as JSON, and the contents that stand in it by their numbers."""
+
+    kind: str
+    data: bytes
+    tagged: Any = None
+    parts: Sequence[Content] = ()
+    secrets: bool = False
+
+
+def encode(value: object, *, inline: bool = False) -> Encoded:
     """Encodes any value that can be kept.
+
+    Args:
+        value: The value.
+        inline: Whether all of it is to be text, however large it is.
 
     Raises:
         ValueNotKeptError: The value is neither JSON, nor tagged JSON, nor can be pickled.
@@ -65,12 +105,33 @@ def encode(value: object) -> Encoded:
     if type(value) is int and value.bit_length() <= _INT_BITS:
         text = str(value)
         return Encoded("json", text, len(text))
-    kind, data = _to_bytes(value)
-    if kind == "pickle":
-        return _sign(data)
-    if len(data) > INLINE_BYTES:
-        return Encoded(kind, None, len(data), data)
-    return Encoded(kind, data.decode(), len(data))
+    found = _to_json(value)
+    if found is None:
+        return _pickled(value, inline=inline)
+    encoded = _encoded(found, inline=inline)
+    return encoded._replace(shown=_shown(found)) if found.secrets else encoded
+
+
+def _encoded(found: _Json, *, inline: bool) -> Encoded:
+    size, data = len(found.data), found.data
+    if found.parts:
+        whole = join(data, found.parts)
+        if whole.size > INLINE_BYTES and not inline:
+            return Encoded(found.kind, None, whole.size, whole)
+        data = orjson.dumps(found.tagged, default=_based)
+        size = len(data)
+    elif size > INLINE_BYTES and not inline:
+        return Encoded(found.kind, None, size, Content.of(data))
+    return Encoded(found.kind, data.decode(), size)
+
+
+def apart(encoded: Encoded) -> Encoded:
+    """With what people may see in the row, where that is not all, and the whole in a file. A
+    pickle stays as it is, since nobody sees it."""
+    if encoded.shown is None or encoded.kind == "pickle":
+        return encoded
+    whole = encoded.blob or Content.of((encoded.text or "").encode())
+    return encoded._replace(text=encoded.shown, blob=whole)
 
 
 def decode(kind: str, text: str | None) -> Any:
@@ -84,22 +145,34 @@ def decode(kind: str, text: str | None) -> Any:
         return None
     if kind == "json":
         return _loads(text)
-    if kind == "tagged":
-        return _untag(_loads(text))
-    signature, _, content = text.partition(":")
-    try:
-        data = base64.b64decode(content, validate=True)
-    except ValueError as error:
-        raise UnreadableValueError(f"The recorded pickle is damaged: {error}.") from None
-    return _unpickle(data, signature)
+    if kind == HIDDEN:
+        raise UnreadableValueError(_HIDDEN)
+    if kind == "pickle":
+        from nbtasks.values import pickles
+
+        signature, _, content = text.partition(":")
+        return pickles.load(_unbased(content), signature)
+    return _untag(_loads(text), lambda part: memoryview(_unbased(part)))
 
 
-def decode_blob(kind: str, text: str | None, data: bytes) -> Any:
+def decode_blob(kind: str, text: str | None, data: bytes | memoryview) -> Any:
     """The value of a row whose bytes are in a file. `text` is the signature, if it has one."""
     if kind == "pickle":
-        return _unpickle(data, text or "")
-    value = _loads(data)
-    return _untag(value) if kind == "tagged" else value
+        from nbtasks.values import pickles
+
+        return pickles.load(data, text or "")
+    if kind == HIDDEN:
+        raise UnreadableValueError(_HIDDEN)
+    if kind == "json":
+        return _loads(data)
+    try:
+        found = split(memoryview(data))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableValueError(f"The file of a recorded value is damaged: {error}.") from None
+    if found is None:
+        return _untag(_loads(data), _no_part)
+    tagged, parts = found
+    return _untag(tagged, parts.__getitem__)
 
 
 def digest(value: object) -> str:
@@ -110,9 +183,16 @@ def digest(value: object) -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    kind, data = _to_bytes(value, orjson.OPT_SORT_KEYS)
-    if kind == "tagged":
-        data = orjson.dumps(_in_order(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
+    found = _to_json(value, orjson.OPT_SORT_KEYS)
+    if found is None:
+        from nbtasks.values import pickles  # lazily, here and below, as `tags`
+
+        data = pickles.dump(value)
+    else:
+        data = found.data
+        if found.kind != "json":
+            data = orjson.dumps(_in_order(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
+        data += b"".join(part.hash().encode() for part in found.parts)
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
@@ -125,18 +205,49 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
-def _to_bytes(value: object, option: int = 0) -> tuple[str, bytes]:
+def _to_json(value: object, option: int = 0) -> _Json | None:
+    """The value as JSON; None, where only a pickle can hold it."""
     try:
         if _is_json(value):
-            return "json", orjson.dumps(value, option=option)
+            return _Json("json", orjson.dumps(value, option=option))
     except (orjson.JSONEncodeError, RecursionError):
         pass  # an int above 64 bits, a lone surrogate, a structure that holds itself
     from nbtasks import tags  # lazily: it knows many types, and most values are plain
 
+    parts: list[Content] = []
+
+    secrets = False
+
+    def number(part: Content | Secret) -> Any:
+        nonlocal secrets
+        if isinstance(part, Secret):
+            secrets = True
+            return part.whole
+        parts.append(part)
+        return len(parts) - 1
+
     try:
-        return "tagged", orjson.dumps(tags.tag(value), option=option)
+        tagged = tags.tag(value)
+        data = orjson.dumps(tagged, option=option, default=number)
     except (tags.Untagged, orjson.JSONEncodeError, RecursionError):
-        return "pickle", _pickle(value)
+        return None
+    if not parts:
+        return _Json("tagged", data, tagged, secrets=secrets)
+    name = next(iter(tagged)) if type(tagged) is dict and len(tagged) == 1 else ""
+    return _Json(_WHOLE.get(name, "parts"), data, tagged, parts, secrets)
+
+
+def _based(part: Content | Secret) -> Any:
+    return part.whole if isinstance(part, Secret) else base64.b64encode(bytes(part)).decode()
+
+
+def _shown(found: _Json) -> str:
+    """The JSON without its secrets, and without what nobody can read anyway."""
+
+    def shown(part: Content | Secret) -> Any:
+        return REDACTED if isinstance(part, Secret) else f"<{part.size:,} bytes>"
+
+    return orjson.dumps(found.tagged, default=shown).decode()
 
 
 def _in_order(tagged: Any) -> Any:
@@ -168,80 +279,40 @@ def _is_json(value: object) -> bool:
     return False
 
 
-def _loads(text: str | bytes) -> Any:
+def _loads(text: str | bytes | memoryview) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UnreadableValueError(f"The recorded value is damaged: {error}.") from None
 
 
-def _untag(value: object) -> Any:
+def _untag(value: object, find: Find) -> Any:
     from nbtasks import tags  # lazily, as above
 
     try:
-        return tags.untag(value)
+        return tags.untag(value, find)
     except Exception as error:
         raise UnreadableValueError(
             f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."
         ) from error
 
 
-def _pickle(value: object) -> bytes:
-    import cloudpickle  # lazily: most journals hold JSON only
-
+def _unbased(text: Any) -> bytes:
     try:
-        return bytes(cloudpickle.dumps(value))
-    except Exception as error:
-        raise ValueNotKeptError(
-            f"{_where(value)} cannot be recorded: {error}. Return plain data, or keep what "
-            "cannot be recorded outside of the task."
-        ) from error
+        return base64.b64decode(text, validate=True)
+    except (ValueError, TypeError) as error:
+        raise UnreadableValueError(f"The recorded value is damaged: {error}.") from None
 
 
-def _where(value: object) -> str:
-    """Which part of a value cannot be pickled, for the message."""
-    import cloudpickle
-
-    place = ""
-    seen: set[int] = set()
-    while True:
-        seen.add(id(value))
-        parts: Any = ()
-        if isinstance(value, dict):
-            parts = value.items()
-        elif isinstance(value, list | tuple):
-            parts = enumerate(value)
-        for name, part in parts:
-            if id(part) in seen:
-                continue  # a structure that holds itself
-            try:
-                cloudpickle.dumps(part)
-            except Exception:  # noqa: BLE001 - whatever pickling it raises
-                place, value = f"{place}[{name!r}]", part
-                break
-        else:
-            at = f" at {place} of the output" if place else ""
-            return f"A value of type {type(value).__module__}.{type(value).__qualname__}{at}"
+def _no_part(part: Any) -> memoryview:
+    raise UnreadableValueError(f"Part {part!r} of the recorded value is missing.")
 
 
-def _sign(data: bytes) -> Encoded:
-    signature = signing.sign(content_hash(data))
-    if len(data) > INLINE_BYTES:
-        return Encoded("pickle", signature, len(data), data)
+def _pickled(value: object, *, inline: bool) -> Encoded:
+    from nbtasks.values import pickles
+
+    data = pickles.dump(value)
+    signature = pickles.sign(data)
+    if len(data) > INLINE_BYTES and not inline:
+        return Encoded("pickle", signature, len(data), Content.of(data))
     return Encoded("pickle", f"{signature}:{base64.b64encode(data).decode()}", len(data))
-
-
-def _unpickle(data: bytes, signature: str) -> Any:
-    if not signing.verify(content_hash(data), signature):
-        raise UntrustedValueError(
-            "The recorded value is a pickle that was not signed by you, and loading a stranger's "
-            "pickle may run any code. It was not loaded."
-        )
-    import cloudpickle
-
-    try:
-        return cloudpickle.loads(data)
-    except Exception as error:
-        raise UnreadableValueError(
-            f"The recorded pickle cannot be loaded here: {type(error).__name__}: {error}."
-        ) from error

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nbtasks import background, claims, clock, codec, event, failures
+from nbtasks import background, claims, clock, event, failures
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.job import Job
 from nbtasks.journal.port import Claim
@@ -172,7 +172,7 @@ def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None =
         clock.new_id(), job.id, job.name, job.version, key, Status.WAITING, trigger, parent,
         started_us=now, execution_us=now, resume_us=now,
     )  # fmt: skip
-    claims.keep_payload(row, codec.encode(payload))
+    claims.keep_payload(row, payload)
     try:
         job.check(payload)
     except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
@@ -193,7 +193,7 @@ def _sent(find: Find, draft: Draft) -> EventRow | None:
         if before.delivered_us is not None or before.cancelled_us is not None:
             return None
         row.changed_us, row.created_us = _later(before), before.created_us
-    claims.keep_payload(row, codec.encode(draft.payload))
+    claims.keep_payload(row, draft.payload)
     return row
 
 

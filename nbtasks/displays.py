@@ -11,6 +11,7 @@ import orjson
 
 from nbtasks import clock, codec, keys
 from nbtasks.model import DisplayRow, RunRow, TaskRow
+from nbtasks.values.content import Content
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
@@ -100,7 +101,7 @@ class Displays:
         finally:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
-        blob = self._journal.put_blob(text) if len(text) > codec.INLINE_BYTES else None
+        blob = self._journal.put_blob(Content.of(text)) if len(text) > codec.INLINE_BYTES else None
         shown = None if blob else text.decode()
         now = clock.micros()
         self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, shown, blob))
@@ -128,7 +129,7 @@ class Displays:
         return self._recorded
 
     def _output(self, row: DisplayRow) -> Output:
-        text = row.output if row.blob is None else self._journal.get_blob(row.blob)
+        text: Any = row.output if row.blob is None else self._journal.get_blob(row.blob)
         data, about = orjson.loads(text or b"[{}, {}]")
         return data, about
 

@@ -261,10 +261,20 @@ def _is_array(value: Any) -> bool:
 
 
 def _of_pandas(value: Any, pandas: Any, part: _Part) -> Any:
-    rows = _hash(pandas.util.hash_pandas_object(value).to_numpy().tobytes())
+    rows = _hash(_rows(value, pandas))
     if hasattr(value, "columns"):
         return [rows, part(list(value.columns)), [str(kind) for kind in value.dtypes]]
     return [rows, part(value.name), str(value.dtype)]
+
+
+def _rows(value: Any, pandas: Any) -> bytes:
+    """A hash of each row."""
+    try:
+        hashes = pandas.util.hash_pandas_object(value)
+    except TypeError:  # lists, say, or arrays in a column
+        hashes = pandas.util.hash_pandas_object(value.astype(object).map(repr))
+    content: bytes = hashes.to_numpy().tobytes()
+    return content
 
 
 def _stamp(value: Any) -> int:
@@ -272,7 +282,7 @@ def _stamp(value: Any) -> int:
     if (pandas := _pandas(value)) is not None:
         step = max(1, len(value) // _SAMPLE)
         sample = value.iloc[::step] if hasattr(value, "iloc") else value[::step]
-        content = pandas.util.hash_pandas_object(sample).to_numpy().tobytes()
+        content = _rows(sample, pandas)
         names = list(value.columns) if hasattr(value, "columns") else value.name
         return zlib.crc32(content, zlib.crc32(repr((value.shape, names)).encode()))
     if _is_array(value) and not value.dtype.hasobject:

@@ -342,7 +342,7 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
         started_us=clock.micros(),
         source=source,
     )
-    claims.keep_payload(row, codec.encode(payload))
+    claims.keep_payload(row, payload)
     return Claim(row, new=new)
 
 

@@ -8,7 +8,16 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, fingerprint, inputs, keys, params, redaction
+from nbtasks import (
+    clock,
+    codec,
+    fingerprint,
+    inputs,
+    kept,
+    keys,
+    params,
+    redaction,
+)  # fmt: skip
 from nbtasks.displays import Displays
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.port import ANSWER
@@ -81,7 +90,7 @@ class Ledger:
         self._reused: collections.deque[str] = collections.deque()
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
-        self._closed = False
+        self._closed = self._stamped = False
         self.orphans = False
         self._noted: dict[str, int] = {}  # by path, when the task's progress was last recorded
 
@@ -150,18 +159,10 @@ class Ledger:
         Raises:
             UnreadableValueError: It cannot be read back here.
         """
-        if kind is None:
-            return None
         try:
-            if blob is None:
-                value = codec.decode(kind, text)
-            else:
-                value = codec.decode_blob(kind, text, self._journal.get_blob(blob))
+            value = kept.value(self._journal, kind, text, blob)
         except UnreadableValueError as error:
-            raise type(error)(
-                f"{error} It is the output of task {path!r} of run {self._run.run_id}. "
-                "Start a new run (new=True, or --new) to compute it again."
-            ) from None
+            raise kept.explained(self._journal, error, self._run.run_id, path) from None
         if kind not in _BY_CONTENT:
             _remember(value, text, blob)
         return value
@@ -237,24 +238,25 @@ class Ledger:
         self._journal.put(attempt)
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
-        """Puts an output into a row; a large one into a file."""
-        row.blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
+        """Puts an output into a row; into a file, where it is large, or not for all to see."""
+        encoded, row.hidden = codec.apart(encoded), encoded.shown is not None
+        row.blob = kept.keep(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
+        if encoded.kind not in _BY_CONTENT and not self._stamped:
+            self._stamped = True
+            self._journal.put(kept.stamp(row.run_id))
 
-    def keep_value(
-        self, row: TaskRow, value: Any, redact: tuple[redaction.Steps, ...] | None = None
-    ) -> None:
-        """Puts a value into a row, as its output; with the paths of `redact` hidden in the row,
-        and the whole in a file.
+    def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
+        """Puts a value into a row, as its output, with the paths of `redact` hidden.
 
         Raises:
             ValueNotKeptError: It cannot be recorded.
         """
         encoded = codec.encode(value)
-        shown = redact is not None and encoded.kind in _BY_CONTENT and encoded.blob is None
-        if shown:  # a pickle, and what is in a file anyway, is shown nowhere
-            text = params.shown(redaction.redacted(value, redact or ()))
-            encoded = encoded._replace(text=text, blob=(encoded.text or "").encode())
+        if redact is not None:
+            plain = encoded.kind in _BY_CONTENT
+            hidden = redaction.redacted(value, redact) if plain else redaction.REDACTED
+            encoded = encoded._replace(shown=params.shown(hidden))
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
             _remember(value, row.output, row.blob)
@@ -367,9 +369,8 @@ class Ledger:
                             child.execution, child.reused = self._run.executions, True
                         self._reused.append(below)
         if seqs:
-            self._journal.put(
-                ReuseRow(self._run.run_id, self._run.executions, ranges(sorted(seqs)))
-            )
+            run = self._run
+            self._journal.put(ReuseRow(run.run_id, run.executions, ranges(sorted(seqs))))
 
     def _seq_of(self, path: str) -> int:
         answer = self._answers.get(path)

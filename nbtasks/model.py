@@ -24,6 +24,7 @@ __all__ = [
     "DisplayRow",
     "EditRow",
     "EntryRow",
+    "EnvironmentRow",
     "EventRow",
     "Failure",
     "LogRow",
@@ -120,6 +121,8 @@ class RunRow:
     segment: str | None = None  # whose owner executes it
     host: str | None = None
     pid: int | None = None
+    payload_shown: str | None = None  # what people may see of it, where that is not all
+    hidden: bool = False  # whether its output is in no export
 
 
 @dataclass(slots=True)
@@ -160,6 +163,7 @@ class TaskRow:
     properties: str | None = None
     icon: str | None = None
     awaits: str | None = None  # JSON: what comes from outside that it waits for
+    hidden: bool = False  # whether its output is in no export
 
 
 @dataclass(slots=True)
@@ -203,6 +207,18 @@ class CodeRow:
     run_id: str
     fingerprint: str
     source: str  # JSON, as `fingerprint` wrote it
+
+
+@dataclass(slots=True)
+class EnvironmentRow:
+    """What the pickles of an execution may depend on."""
+
+    kind: ClassVar[str] = "environment"
+
+    run_id: str
+    recorded_us: int
+    python: str
+    modules: str  # JSON: versions by names
 
 
 @dataclass(slots=True)
@@ -301,6 +317,7 @@ class EventRow:
     deliver_us: int | None = None
     delivered_us: int | None = None
     cancelled_us: int | None = None
+    payload_shown: str | None = None  # what people may see of it, where that is not all
 
 
 @dataclass(slots=True)
@@ -325,7 +342,7 @@ class Row(Protocol):
 
 _ROWS: tuple[type[Any], ...] = (
     RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
-    StatusRow, EventRow, EntryRow,
+    StatusRow, EventRow, EntryRow, EnvironmentRow,
 )  # fmt: skip
 #: The rows of other kinds stay, each of them; of these the one that was changed last, by its key.
 KEYS: dict[str, tuple[str, ...]] = {

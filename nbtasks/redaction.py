@@ -14,12 +14,23 @@ from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError
 
-__all__ = ["REDACTED", "SECRET", "Steps", "hide_secrets", "parse", "redacted", "redacted_args"]
+__all__ = [
+    "REDACTED",
+    "SECRET",
+    "Paths",
+    "Steps",
+    "hide_secrets",
+    "parse",
+    "redacted",
+    "redacted_args",
+]
 
 #: What stands in the place of what is hidden.
 REDACTED: Final = "[REDACTED]"
 #: The keys and indices on the way to a part; "*" is each of them.
 Steps = tuple[str | int, ...]
+#: Those of all the parts that are hidden.
+Paths = tuple[Steps, ...]
 
 #: Names that say that what they stand for is a secret.
 SECRET: Final = re.compile(

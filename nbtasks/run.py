@@ -13,13 +13,14 @@ from nbtasks import (
     edits,
     failures,
     frames,
+    kept,
     keys,
     live,
     recorded,
     stale,
     tracebacks,
 )
-from nbtasks.errors import NotFoundError
+from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
@@ -353,10 +354,10 @@ class Run:
         self._put(path, Status.SKIPPED, None)
 
     def _put(self, path: keys.KeyPath, status: Status, value: Any) -> None:
-        encoded = codec.encode(value)
+        encoded = codec.apart(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
+            blob = kept.keep(self._journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)
@@ -390,8 +391,8 @@ def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:
 
 
 def _value(journal: Journal, row: RunRow | TaskRow) -> Any:
-    if row.output_kind is None:
-        return None
-    if row.blob is not None:
-        return codec.decode_blob(row.output_kind, row.output, journal.get_blob(row.blob))
-    return codec.decode(row.output_kind, row.output)
+    try:
+        return kept.value(journal, row.output_kind, row.output, row.blob)
+    except UnreadableValueError as error:
+        path = row.path if isinstance(row, TaskRow) else ""
+        raise kept.explained(journal, error, row.run_id, path) from None

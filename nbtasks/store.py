@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from nbtasks import clock, codec, keys
+from nbtasks import clock, codec, kept, keys
 from nbtasks.driver import needs_loop
 from nbtasks.errors import InvalidKeyError
 from nbtasks.face import AsyncFace, Face
@@ -31,11 +31,7 @@ class _Entries:
         entry = self._find(self._journal.find, name)
         if entry is None or entry.value_kind is None:
             return None
-        if entry.blob is not None:
-            return codec.decode_blob(
-                entry.value_kind, entry.value, self._journal.get_blob(entry.blob)
-            )
-        return codec.decode(entry.value_kind, entry.value)
+        return kept.value(self._journal, entry.value_kind, entry.value, entry.blob)
 
     def has(self, name: str) -> bool:
         entry = self._find(self._journal.find, name)
@@ -43,8 +39,7 @@ class _Entries:
 
     def set(self, name: str, value: Any) -> None:
         encoded = codec.encode(value)
-        blob = None if encoded.blob is None else self._journal.put_blob(encoded.blob)
-        self._put(name, encoded.text, encoded.kind, blob)
+        self._put(name, encoded.text, encoded.kind, kept.keep(self._journal, encoded))
 
     def delete(self, name: str) -> bool:
         return self._put(name, None, None, None)

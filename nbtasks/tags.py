@@ -1,5 +1,8 @@
 """Tagged JSON: an object with one `$name` key stands for a value that JSON lacks.
 
+Where that is an array, a table or a picture, a `Content` stands in the JSON, for the codec to put
+the bytes where they belong.
+
 >>> tag({1, 2}) in ({"$set": [1, 2]}, {"$set": [2, 1]})
 True
 >>> untag({"$complex": ["1.0", "-2.5"]})
@@ -21,15 +24,15 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from nbtasks.values import foreign, registry
+from nbtasks.values.content import Find, Secret, Untag, Untagged
+
 __all__ = ["Untagged", "tag", "untag"]
 
 #: What holds more than its fields.
 _BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
+_SECRETS = ("SecretStr", "SecretBytes")  # of pydantic
 _MAX_INT = 1 << 53  # JSON readers other than Python's keep integers only up to here
-
-
-class Untagged(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
-    """There is no tag for a value of this type."""
 
 
 def tag(value: object) -> Any:
@@ -44,30 +47,65 @@ def tag(value: object) -> Any:
     if kind in _WRITERS:
         name, write = _WRITERS[kind]
         return {name: write(value)}
-    if isinstance(value, enum.Enum):
-        return _tag_enum(value)
-    if isinstance(value, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
-        return {"$path": [kind.__name__, str(value)]}
-    if dataclasses.is_dataclass(value) and not isinstance(value, _BUILTIN):
-        return {"$dataclass": [*_importable(kind), _fields(value)]}
-    if _is_model(kind):
-        return {"$model": [*_importable(kind), _state(value)]}
-    raise Untagged(kind)
+    if kind in registry.by_type:
+        codec = registry.by_type[kind]
+        return {"$codec": [codec.name, tag(codec.encode(value))]}
+    for is_one, write in _CLASSES:
+        if is_one(value):
+            return write(value)
+    return foreign.write(value, tag)
 
 
-def untag(value: Any) -> Any:
-    """The value that `tag` was given."""
-    if type(value) is list:
-        return [untag(item) for item in value]
-    if type(value) is dict:
+def untag(value: Any, find: Find | None = None) -> Any:
+    """The value that `tag` was given.
+
+    Args:
+        value: The JSON.
+        find: Gives the bytes of a `Content` by what stands in its place.
+    """
+    return _Untagging(find).again(value)
+
+
+class _Untagging:
+    def __init__(self, find: Find | None) -> None:
+        self._find = find
+
+    def again(self, value: Any) -> Any:
+        if type(value) is list:
+            return [self.again(item) for item in value]
+        if type(value) is not dict:
+            return value
         if len(value) == 1:
             ((name, content),) = value.items()
-            if name in _READERS:
-                return _READERS[name](content)
-            if name[:1] == "$":  # a dict with such a key is recorded as $dict
-                raise ValueError(f"{name} is unknown to this nbtasks")
-        return {key: untag(item) for key, item in value.items()}
-    return value
+            if name[:1] == "$":
+                return self._special(name, content)
+        return {key: self.again(item) for key, item in value.items()}
+
+    def _special(self, name: str, content: Any) -> Any:
+        if name in _READERS:
+            return _READERS[name](content)
+        if name in _HOLDERS:
+            return _HOLDERS[name](content, self.again)
+        if name in foreign.READERS and self._find is not None:
+            return foreign.READERS[name](content, self._find, self.again)
+        # a dict with such a key is recorded as $dict
+        raise ValueError(f"{name} is unknown to this nbtasks")
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, pathlib.PurePath) and type(value).__module__.startswith("pathlib")
+
+
+def _is_record(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, _BUILTIN)
+
+
+def _is_secret(value: object) -> bool:
+    return type(value).__name__ in _SECRETS and type(value).__module__ == "pydantic.types"
+
+
+def _tag_secret(value: Any) -> Secret:
+    return Secret({"$secret": [type(value).__name__, tag(value.get_secret_value())]})
 
 
 def _tag_int(value: int) -> Any:
@@ -156,7 +194,24 @@ def _state(value: Any) -> list[Any]:
     return [_tag_dict(state["__dict__"]), None if extra is None else _tag_dict(extra), fields_set]
 
 
-def _read_dataclass(content: list[Any]) -> Any:
+def _read_secret(content: list[Any], again: Untag) -> Any:
+    import pydantic
+
+    name, value = content
+    if name not in _SECRETS:
+        raise ValueError(f"{name} is no secret of pydantic's")
+    return getattr(pydantic, name)(again(value))
+
+
+def _read_by_codec(content: list[Any], again: Untag) -> Any:
+    name, recorded = content
+    codec = registry.by_name.get(name)
+    if codec is None:
+        raise LookupError(f"no codec {name!r} is registered here: nb.register_codec does that")
+    return codec.decode(again(recorded))
+
+
+def _read_dataclass(content: list[Any], again: Untag) -> Any:
     module, qualname, recorded = content
     kind = _lookup(module, qualname)
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
@@ -165,7 +220,7 @@ def _read_dataclass(content: list[Any]) -> Any:
     value: Any = object.__new__(kind)
     for known in dataclasses.fields(kind):
         if known.name in recorded:
-            item = untag(recorded[known.name])
+            item = again(recorded[known.name])
         elif known.default is not dataclasses.MISSING:
             item = known.default
         elif known.default_factory is not dataclasses.MISSING:
@@ -176,20 +231,20 @@ def _read_dataclass(content: list[Any]) -> Any:
     return value
 
 
-def _read_model(content: list[Any]) -> Any:
+def _read_model(content: list[Any], again: Untag) -> Any:
     module, qualname, (recorded, extra, fields_set) = content
     found = _lookup(module, qualname)
     if not (isinstance(found, type) and _is_model(found)):
         raise TypeError(f"{module}.{qualname} is no pydantic model any more")
     kind: Any = found
     value = object.__new__(kind)
-    fields = untag(recorded)
+    fields = again(recorded)
     for name, known in kind.model_fields.items():  # those that were added since
         if name not in fields and not known.is_required():
             fields[name] = known.get_default(call_default_factory=True)
     state = {
         "__dict__": fields,
-        "__pydantic_extra__": untag(extra),
+        "__pydantic_extra__": again(extra),
         "__pydantic_fields_set__": set(fields_set),
         "__pydantic_private__": None,
     }
@@ -251,14 +306,20 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     complex: ("$complex", lambda value: [repr(value.real), repr(value.imag)]),
     range: ("$range", lambda value: [value.start, value.stop, value.step]),
 }
+#: What is told by more than its class, and how it is written.
+_CLASSES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
+    (lambda value: isinstance(value, enum.Enum), _tag_enum),
+    (_is_path, lambda value: {"$path": [type(value).__name__, str(value)]}),
+    (_is_record, lambda value: {"$dataclass": [*_importable(type(value)), _fields(value)]}),
+    (lambda value: _is_model(type(value)), lambda value: {
+        "$model": [*_importable(type(value)), _state(value)]
+    }),
+    (_is_secret, _tag_secret),
+)  # fmt: skip
 _READERS: dict[str, Callable[[Any], Any]] = {
     "$int": lambda text: int(text, 16),
     "$float": float,
     "$str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
-    "$dict": lambda pairs: {untag(key): untag(item) for key, item in pairs},
-    "$tuple": lambda items: tuple(map(untag, items)),
-    "$set": lambda items: set(map(untag, items)),
-    "$frozenset": lambda items: frozenset(map(untag, items)),
     "$bytes": base64.b64decode,
     "$bytearray": lambda text: bytearray(base64.b64decode(text)),
     "$datetime": _read_datetime,
@@ -272,6 +333,14 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "$path": lambda parts: getattr(pathlib, parts[0])(parts[1]),
     "$enum": _read_enum,
     "$flag": _read_flag,
+}
+_HOLDERS: dict[str, Callable[[Any, Untag], Any]] = {
+    "$dict": lambda pairs, again: {again(key): again(item) for key, item in pairs},
+    "$tuple": lambda items, again: tuple(map(again, items)),
+    "$set": lambda items, again: set(map(again, items)),
+    "$frozenset": lambda items, again: frozenset(map(again, items)),
     "$dataclass": _read_dataclass,
     "$model": _read_model,
+    "$codec": _read_by_codec,
+    "$secret": _read_secret,
 }

@@ -27,7 +27,13 @@ __all__ = ["DatabaseFile", "in_memory", "offsets"]
 
 _TABLES = ("meta", "segment", *KINDS)
 #: What older formats lack, besides whole tables and views.
-_ADDED_COLUMNS = ("task add column if not exists awaits varchar",)
+_ADDED_COLUMNS = (
+    "task add column if not exists awaits varchar",
+    "task add column if not exists hidden boolean default false",
+    "run add column if not exists payload_shown varchar",
+    "run add column if not exists hidden boolean default false",
+    "event add column if not exists payload_shown varchar",
+)
 _SNAPSHOTS = 5
 
 
@@ -338,7 +344,7 @@ def _migrate(con: Connection) -> None:
     """Brings a file of an older format up to this one, in one transaction."""
     con.begin()
     for change in _ADDED_COLUMNS:
-        con.execute(f"alter table {change}")
+        con.execute(f"alter table if exists {change}")
     con.execute(_schema())  # which makes what is not there yet, and the views anew
     con.execute("update meta set format = $1", [FORMAT])
     con.commit()

@@ -16,14 +16,20 @@ from nbtasks.model import KEYS, columns
 __all__ = ["Batch", "collect", "orphans", "reap", "write"]
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "run": {"executions": 0},
-    "task": {"fatal": False, "reused": False, "failures": 0, "once": False},
+    "run": {"executions": 0, "hidden": False},
+    "task": {
+        "fatal": False,
+        "reused": False,
+        "failures": 0,
+        "once": False,
+        "hidden": False,
+    },
 }
 #: Of so many tasks in a row that were answered from the journal, the range is recorded instead of
 #: each one. Fewer are cheaper to change than many ranges to look through.
 LONG_RANGE = 1000
 #: Kinds of rows of which each one stays.
-_ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status")
+_ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status", "environment")
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Where the key of a row ends and when it was changed stands, by kind.

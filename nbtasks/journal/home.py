@@ -5,27 +5,26 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import hashlib
 import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from nbtasks import clock
 from nbtasks.errors import (
     JournalLockedError,
     JournalWriteError,
     NotFoundError,
-    UnreadableValueError,
 )
 from nbtasks.journal import busy, rows
+from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
 from nbtasks.journal.news import News
 from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.requests import CancelRequests
-from nbtasks.journal.wal import Segment, SegmentReader, is_alive, sync_folder
+from nbtasks.journal.wal import Segment, SegmentReader, is_alive
 from nbtasks.model import EditRow, Row, RunRow, Status, columns, values
+from nbtasks.values.content import Content
 
 __all__ = ["HomeJournal"]
 
@@ -51,7 +50,7 @@ class HomeJournal:
     def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
         self.home = home
         self._wal = home / "wal"
-        self._blobs = home / "blobs"
+        self._blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
         self._news = News(home / "news")
         self._durable = durable
@@ -239,45 +238,13 @@ class HomeJournal:
             if segment.records - self._folded_rows > FOLD_ROWS:
                 self._fold_aside(segment)
 
-    def put_blob(self, data: bytes) -> str:
+    def put_blob(self, content: Content) -> str:
         """Keeps bytes by their content; see the port."""
-        name = hashlib.blake2b(data, digest_size=20).hexdigest()
-        path = self._blob_path(name)
-        if path.exists():
-            return name
-        draft = path.with_name(f"{clock.new_id()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("xb") as file:
-                file.write(data)
-                file.flush()
-                if self._durable:
-                    os.fsync(file.fileno())
-            draft.replace(path)
-            if self._durable:
-                sync_folder(path.parent)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise JournalWriteError(
-                f"A value of {len(data):,} bytes could not be written: {error.strerror} "
-                f"({self.home}). Make room, then run the cell again: it goes on where it was."
-            ) from error
-        return name
+        return self._blobs.put(content)
 
-    def get_blob(self, name: str) -> bytes:
+    def get_blob(self, name: str) -> memoryview:
         """The bytes that `put_blob` named; see the port."""
-        try:
-            data = self._blob_path(name).read_bytes()
-        except OSError as error:
-            raise UnreadableValueError(
-                f"The file of a recorded value is missing: blobs/{name} ({error.strerror})."
-            ) from None
-        if hashlib.blake2b(data, digest_size=20).hexdigest() != name:
-            raise UnreadableValueError(f"The file of a recorded value was changed: blobs/{name}.")
-        return data
-
-    def _blob_path(self, name: str) -> Path:
-        return self._blobs / name[:2] / name
+        return self._blobs.get(name)
 
     # -- reading ------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Collection
@@ -25,6 +24,7 @@ from nbtasks.model import (
     row_type,
     values,
 )
+from nbtasks.values.content import Content
 
 __all__ = ["MemoryJournal"]
 
@@ -194,16 +194,17 @@ class MemoryJournal:
     def sync(self) -> None:
         """Nothing outlives the process."""
 
-    def put_blob(self, data: bytes) -> str:
+    def put_blob(self, content: Content) -> str:
         """Keeps bytes by their content; see the port."""
-        name = hashlib.blake2b(data, digest_size=20).hexdigest()
+        data = bytes(content)
+        name = Content.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> bytes:
+    def get_blob(self, name: str) -> memoryview:
         """The bytes that `put_blob` named; see the port."""
         try:
-            return self._blobs[name]
+            return memoryview(self._blobs[name])
         except KeyError:
             raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
 

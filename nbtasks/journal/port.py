@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbtasks.model import Row, RunRow, TaskRow
+from nbtasks.values.content import Content
 
 __all__ = [
     "ANSWER",
@@ -197,10 +198,10 @@ class Journal(Protocol):
                 call that succeeds.
         """
 
-    def put_blob(self, data: bytes) -> str:
+    def put_blob(self, content: Content) -> str:
         """Keeps bytes by their content and gives the name to get them by. Durable at once."""
 
-    def get_blob(self, name: str) -> bytes:
+    def get_blob(self, name: str) -> memoryview:
         """The bytes that `put_blob` named.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from nbtasks.errors import NotRecordedError
 from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.model import Row, RunRow, Status
+from nbtasks.values.content import Content
 
 __all__ = ["Reader"]
 
@@ -104,15 +104,18 @@ class Reader:
     def sync(self) -> None:
         """Nothing to make durable."""
 
-    def put_blob(self, data: bytes) -> str:
+    def put_blob(self, content: Content) -> str:
         """Keeps bytes as long as itself."""
-        name = hashlib.blake2b(data, digest_size=20).hexdigest()
+        data = bytes(content)
+        name = Content.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> bytes:
+    def get_blob(self, name: str) -> memoryview:
         """The bytes that were kept here, or are recorded."""
-        return self._blobs[name] if name in self._blobs else self._inner.get_blob(name)
+        if name in self._blobs:
+            return memoryview(self._blobs[name])
+        return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
         """The runs that are recorded; that of the execution with what it came to."""

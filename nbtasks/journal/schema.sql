@@ -52,7 +52,7 @@ create table if not exists run (
     payload varchar,
     payload_kind varchar,
     output varchar,
-    output_kind varchar,             -- json, tagged, pickle
+    output_kind varchar,             -- json, tagged, parts, arrow, npy, figure, pickle, hidden
     output_bytes bigint,
     blob varchar,                    -- the file in blobs/ that holds a large output
     error varchar,                   -- JSON: type, module, message, traceback, path, attempts, cause
@@ -60,7 +60,9 @@ create table if not exists run (
     notebook varchar,
     segment varchar,                 -- whose owner executes it
     host varchar,
-    pid integer
+    pid integer,
+    payload_shown varchar,           -- what people may see of the payload, where that is not all
+    hidden boolean default false     -- whether its output is in no export
 );
 
 create table if not exists task (
@@ -97,7 +99,8 @@ create table if not exists task (
     metrics varchar,                 -- JSON
     properties varchar,              -- JSON
     icon varchar,
-    awaits varchar                   -- JSON: what comes from outside that it waits for
+    awaits varchar,                  -- JSON: what comes from outside that it waits for
+    hidden boolean default false     -- whether its output is in no export
 );
 
 -- What the functions of tasks were, once for each fingerprint in a run.
@@ -105,6 +108,14 @@ create table if not exists code (
     run_id varchar not null,
     fingerprint varchar not null,
     source varchar not null          -- JSON
+);
+
+-- What the pickles of an execution may depend on.
+create table if not exists environment (
+    run_id varchar not null,
+    recorded_us bigint not null,
+    python varchar not null,
+    modules varchar not null         -- JSON: versions by names
 );
 
 -- What somebody changed by hand, with run.set, run.skip, run.reset.
@@ -200,7 +211,8 @@ create table if not exists event (
     at_us bigint not null,           -- when it happens
     deliver_us bigint,
     delivered_us bigint,
-    cancelled_us bigint
+    cancelled_us bigint,
+    payload_shown varchar            -- what people may see of the payload, where that is not all
 );
 
 -- Values that were stored by name.
@@ -251,8 +263,9 @@ select
     coalesce(counts.failed, 0) as failed,
     error ->> '$.type' as error_type,
     error ->> '$.message' as error_message,
-    payload,
-    case when output_kind <> 'pickle' then output end as output,
+    coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
+        as payload,
+    case when output_kind in ('json', 'tagged', 'hidden') then output end as output,
     notebook,
     host,
     pid
@@ -284,7 +297,7 @@ select
     (task.finished_us - task.started_us) / 1e6 as seconds,
     case when total > 0 then least(done / total, 1) end as progress,
     params,
-    case when task.output_kind <> 'pickle' then task.output end as output,
+    case when task.output_kind in ('json', 'tagged', 'hidden') then task.output end as output,
     task.output_kind,
     task.output_bytes,
     task.error ->> '$.type' as error_type,
@@ -357,7 +370,8 @@ select
     event_id as id,
     name,
     source,
-    payload,
+    coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
+        as payload,
     make_timestamptz(created_us) as created_at,
     make_timestamptz(deliver_us) as deliver_at,
     make_timestamptz(delivered_us) as delivered_at,

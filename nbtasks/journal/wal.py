@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one.
-FORMAT = 2
+FORMAT = 3
 KINDS = (
     "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
-    "event", "entry",
+    "event", "entry", "environment",
 )  # fmt: skip
 _CRC_DIGITS = 8
 #: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as

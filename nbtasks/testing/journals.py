@@ -11,6 +11,7 @@ from nbtasks.errors import Interrupt
 from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow
+from nbtasks.values.content import Content
 
 __all__ = ["Crash", "Mortal", "use_journal"]
 
@@ -109,12 +110,12 @@ class Mortal:
         self._check()
         self._inner.sync()
 
-    def put_blob(self, data: bytes) -> str:
+    def put_blob(self, content: Content) -> str:
         """As the port says."""
         self._check()
-        return self._inner.put_blob(data)
+        return self._inner.put_blob(content)
 
-    def get_blob(self, name: str) -> bytes:
+    def get_blob(self, name: str) -> memoryview:
         """As the port says."""
         return self._inner.get_blob(name)
 

@@ -125,7 +125,7 @@ def _raise(error: BaseException) -> None:
 def _decode(encoded: codec.Encoded) -> Any:
     if encoded.blob is None:
         return codec.decode(encoded.kind, encoded.text)
-    return codec.decode_blob(encoded.kind, encoded.text, encoded.blob)
+    return codec.decode_blob(encoded.kind, encoded.text, bytes(encoded.blob))
 
 
 class _Stage(Kit):

@@ -29,6 +29,7 @@ from nbtasks.model import (
     TaskRow,
     WakeRow,
 )
+from nbtasks.values.content import Content
 
 RUNS = [
     "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
@@ -556,10 +557,14 @@ class TestEveryJournal:
 
     def test_gives_back_the_bytes_of_a_blob(self, journal):
         for data in (b"", b"\x00\xff\n", os.urandom(2 << 20)):
-            assert journal.get_blob(journal.put_blob(data)) == data
+            assert journal.get_blob(journal.put_blob(Content.of(data))) == data
 
     def test_names_a_blob_by_its_content(self, journal):
-        assert journal.put_blob(b"one") == journal.put_blob(b"one") != journal.put_blob(b"two")
+        assert (
+            journal.put_blob(Content.of(b"one"))
+            == journal.put_blob(Content.of(b"one"))
+            != journal.put_blob(Content.of(b"two"))
+        )
 
     def test_says_which_blob_is_missing(self, journal):
         with pytest.raises(UnreadableValueError, match="0" * 40):

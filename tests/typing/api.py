@@ -452,3 +452,9 @@ class WithMails(nb.SyncIO):
 @nb.job("mails", integrations={"mails": nb.integration(Fetcher(), retry=3, redact=["key"])})
 def mails(io: WithMails) -> None:
     assert_type(io.mails.get("ask", "http://localhost"), Any)
+
+
+def values() -> None:
+    nb.register_codec(Fetcher, encode=lambda fetcher: fetcher(""), decode=lambda _: Fetcher())
+    nb.register_codec(Fetcher, encode=lambda _: [], decode=lambda _: 1)  # type: ignore[arg-type, return-value]
+    assert_type(nb.Picture(b"").png, bytes)

@@ -1,0 +1,63 @@
+"""Recorded values, read back from a journal: from the row, or from the file beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nbtasks import clock, codec, environment
+from nbtasks.errors import UnreadableValueError, UntrustedValueError
+from nbtasks.model import EnvironmentRow
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal
+
+__all__ = ["explained", "keep", "stamp", "value"]
+
+
+def keep(journal: Journal, encoded: codec.Encoded) -> str | None:
+    """Puts what is in no row into a file, and gives its name."""
+    return None if encoded.blob is None else journal.put_blob(encoded.blob)
+
+
+def value(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> Any:
+    """The value of an output, a payload, an entry.
+
+    Raises:
+        UnreadableValueError: It cannot be read back here.
+    """
+    if kind is None:
+        return None
+    if blob is None:
+        return codec.decode(kind, text)
+    return codec.decode_blob(kind, text, journal.get_blob(blob))
+
+
+def stamp(run_id: str) -> EnvironmentRow:
+    """What the pickles of an execution may depend on, as of now."""
+    modules = orjson.dumps(environment.versions()).decode()
+    return EnvironmentRow(run_id, clock.micros(), environment.python(), modules)
+
+
+def explained(
+    journal: Journal, error: UnreadableValueError, run_id: str, path: str
+) -> UnreadableValueError:
+    """The error, with whose output it is, and what to do about it."""
+    of = f"task {path!r} of " if path else ""
+    said = [f"{error} It is the output of {of}run {run_id}."]
+    if isinstance(error, UntrustedValueError):
+        said.append(f"If you trust whoever made it, nb.trust({run_id!r}) signs it for you.")
+    elif apart := _apart(journal, run_id):
+        said.append(f"It was recorded with {apart}.")
+    said.append("To compute it again, start a new run (new=True, or --new), or reset the task.")
+    return type(error)(" ".join(said))
+
+
+def _apart(journal: Journal, run_id: str) -> str:
+    """In what this process differs from the one that recorded a run."""
+    rows = journal.find("environment", run_id=run_id)
+    if not rows:
+        return ""
+    latest = max(rows, key=lambda row: row.recorded_us)
+    return environment.differences(latest.python, orjson.loads(latest.modules))

@@ -1,0 +1,1 @@
+"""What values of other libraries are recorded as, beside JSON: one module for each library."""

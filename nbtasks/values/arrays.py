@@ -1,0 +1,120 @@
+"""numpy's arrays, as `.npy` files, and its scalars, as tags."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.values.content import Content, Untagged
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["read_array", "read_scalar", "write"]
+
+_MAX_INT = 1 << 53
+
+
+def write(value: Any) -> dict[str, Any]:
+    """The tag of an array or a scalar.
+
+    Raises:
+        Untagged: It is neither, or it holds objects.
+    """
+    import numpy as np
+
+    if type(value) is np.ndarray:
+        # An object's bytes are a pickle, and what hangs on a type is not in the file.
+        if value.dtype.hasobject or value.dtype.metadata is not None:
+            raise Untagged(value.dtype)
+        return {"$npy": Content(value.nbytes, lambda file: _save(file, value))}
+    if isinstance(value, np.generic) and type(value) is value.dtype.type:
+        return {"$scalar": [value.dtype.str, _scalar(value)]}
+    raise Untagged(type(value))
+
+
+def read_array(part: memoryview) -> np.ndarray[Any, Any]:
+    """The array of a `.npy` file. It never loads a pickle.
+
+    Raises:
+        ValueError: It is damaged, or holds objects.
+    """
+    import numpy as np
+
+    array: np.ndarray[Any, Any] = np.lib.format.read_array(_Source(part), allow_pickle=False)
+    return array
+
+
+def read_scalar(content: list[Any]) -> Any:
+    """A scalar."""
+    import numpy as np
+
+    dtype = np.dtype(content[0])
+    kind, value = dtype.kind, content[1]
+    if kind in "mM":
+        return np.array(int(value), "i8").view(dtype)[()]
+    if kind == "c":
+        return np.array(complex(float(value[0]), float(value[1])), dtype)[()]
+    if kind == "S":
+        return np.array(base64.b64decode(value), dtype)[()]
+    if kind in "iuf":
+        value = float(value) if kind == "f" else int(value)
+    return np.array(value, dtype)[()]
+
+
+def _save(file: Any, array: np.ndarray[Any, Any]) -> None:
+    import numpy as np
+
+    np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _scalar(value: Any) -> Any:
+    kind, size = value.dtype.kind, value.dtype.itemsize
+    if kind not in _SCALARS or size > _SCALARS[kind][0]:
+        raise Untagged(value.dtype)
+    return _SCALARS[kind][1](value)
+
+
+def _integer(value: Any) -> int | str:
+    # JSON readers other than Python's keep integers up to 2**53
+    return int(value) if abs(int(value)) <= _MAX_INT else str(value)
+
+
+def _float(value: Any) -> float | str:
+    number = float(value)
+    return number if number - number == 0 else repr(number)
+
+
+def _text(value: Any) -> str:
+    if "\0" in value:  # which would be cut off at the end
+        raise Untagged(value.dtype)
+    return str(value)
+
+
+#: By the kind of a dtype, the greatest size that has an exact text, and how it is written.
+_SCALARS: dict[str, tuple[float, Callable[[Any], Any]]] = {
+    "b": (1, bool),
+    "i": (8, _integer),
+    "u": (8, _integer),
+    "f": (8, _float),
+    "c": (16, lambda value: [_float(value.real), _float(value.imag)]),
+    "m": (8, lambda value: str(int(value.view("i8")))),
+    "M": (8, lambda value: str(int(value.view("i8")))),
+    "U": (float("inf"), _text),
+    "S": (float("inf"), lambda value: base64.b64encode(bytes(value)).decode()),
+}
+
+
+class _Source:
+    """A file that reads memory, without a copy of all of it."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = None if size < 0 else self._at + size
+        found = self._data[self._at : end]
+        self._at += len(found)
+        return bytes(found)

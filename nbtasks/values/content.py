@@ -1,0 +1,165 @@
+r"""Bytes that are not there yet: how many they will be, and how they are written.
+
+A frame of a gigabyte goes from its own memory into a file, and never stands in memory a second
+time. Several of them, with the JSON that says what they are parts of, make one file:
+
+    \0nbtasks    8 bytes, which no JSON begins with
+    parts        each at a multiple of 64 bytes from the beginning
+    footer       JSON: {"value": ..., "parts": [[offset, length], ...]}
+    12 00 ...    the length of the footer, 8 bytes, the least first
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import orjson
+
+__all__ = ["Content", "Find", "Hashing", "Secret", "Tag", "Untag", "Untagged", "join", "split"]
+
+_MAGIC = b"\0nbtasks"
+_ALIGN = 64
+
+
+#: Writes a value that stands inside of another one, as JSON with tags.
+Tag = Callable[[Any], Any]
+#: Reads it again.
+Untag = Callable[[Any], Any]
+#: The bytes of a content that stood in a tag, by what stands there now.
+Find = Callable[[Any], memoryview]
+
+
+class Untagged(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
+    """There is no exact way to keep a value, but as a pickle."""
+
+
+class Secret:
+    """Stands in tagged JSON for what only the record itself may hold.
+
+    Args:
+        whole: The tag of it.
+    """
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
+
+
+class _Sink(Protocol):
+    def write(self, data: Any, /) -> Any: ...
+
+
+class Content:
+    """Bytes to be written.
+
+    No dataclass, since orjson would take one for JSON.
+
+    Args:
+        size: How many they are. Of a table, how many they would be if they were not compressed
+            on the way.
+        write: Writes them to a file.
+
+    >>> Content.of(b"abc").size
+    3
+    """
+
+    __slots__ = ("size", "write")
+
+    def __init__(self, size: int, write: Callable[[_Sink], object]) -> None:
+        self.size = size
+        self.write = write
+
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> Content:
+        """Bytes that are there."""
+        return cls(memoryview(data).nbytes, lambda file: file.write(data))
+
+    def __bytes__(self) -> bytes:
+        file = io.BytesIO()
+        self.write(file)
+        return file.getvalue()
+
+    def hash(self) -> str:
+        """The name of a content: 40 hex digits.
+
+        >>> Content.of(b"").hash()
+        '3345524abf6bbe1809449224b5972c41790b6cf2'
+        """
+        file = Hashing()
+        self.write(file)
+        return file.hexdigest()
+
+
+class Hashing:
+    """A file that counts and hashes what goes through it.
+
+    Args:
+        file: Where it goes; None, where only the hash is wanted.
+    """
+
+    closed = False
+
+    def __init__(self, file: _Sink | None = None) -> None:
+        self.size = 0
+        self._file = file
+        self._hash = hashlib.blake2b(digest_size=20)
+
+    def write(self, data: Any) -> int:
+        """Takes bytes."""
+        if self._file is not None:
+            self._file.write(data)
+        self._hash.update(data)
+        length = memoryview(data).nbytes
+        self.size += length
+        return length
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def hexdigest(self) -> str:
+        """The hash of all that was written."""
+        return self._hash.hexdigest()
+
+
+def join(value: bytes, parts: Sequence[Content]) -> Content:
+    """JSON and the parts that it refers to by their numbers, as one content."""
+
+    def write(file: _Sink) -> None:
+        whole = Hashing(file)
+        whole.write(_MAGIC)
+        places = []
+        for part in parts:
+            whole.write(bytes(-whole.size % _ALIGN))
+            start = whole.size
+            part.write(whole)
+            places.append([start, whole.size - start])
+        footer = orjson.dumps({"value": orjson.Fragment(value), "parts": places})
+        whole.write(footer)
+        whole.write(len(footer).to_bytes(8, "little"))
+
+    return Content(len(value) + sum(part.size for part in parts), write)
+
+
+def split(data: memoryview) -> tuple[Any, list[memoryview]] | None:
+    """What was joined: the JSON's value and the parts. None, where it is something else.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    if data[: len(_MAGIC)] != _MAGIC:
+        return None
+    end = len(data) - 8
+    start = end - int.from_bytes(data[end:], "little")
+    if start < len(_MAGIC):
+        raise ValueError("its end is missing")
+    footer = orjson.loads(data[start:end])
+    parts = []
+    for offset, size in footer["parts"]:
+        if not 0 <= offset <= offset + size <= start:
+            raise ValueError("a part of it is missing")
+        parts.append(data[offset : offset + size])
+    return footer["value"], parts

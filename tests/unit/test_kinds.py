@@ -1,0 +1,387 @@
+"""Each kind of value comes back as it went in: equal in type and value, however it is nested."""
+
+from __future__ import annotations
+
+import io
+import threading
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import nbtasks as nb
+from nbtasks import codec
+from nbtasks.errors import UnreadableValueError
+from nbtasks.values import pickles
+from nbtasks.values.content import Content, join, split
+from tests.kinds import DOCS, KINDS, Fit, figure, frame, in_docs, same
+
+
+def again(value: object) -> Any:
+    """The value as a later execution gets it, from the row or from the file beside it."""
+    encoded = codec.encode(value)
+    if encoded.blob is not None:
+        data = memoryview(bytes(encoded.blob))
+        return codec.decode_blob(encoded.kind, encoded.text, data)
+    return codec.decode(encoded.kind, encoded.text)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
+class TestEachKind:
+    def test_is_recorded_as_the_docs_say(self, kind):
+        assert codec.encode(kind.make()).kind == kind.kind
+
+    def test_comes_back_from_a_row(self, kind):
+        same(again(kind.make()), kind.make())
+
+    def test_comes_back_from_a_file(self, kind, monkeypatch):
+        monkeypatch.setattr(codec, "INLINE_BYTES", 10)
+        same(again(kind.make()), kind.make())
+
+    def test_comes_back_from_inside_of_others(self, kind):
+        nested: Any = {"a": [kind.make(), (kind.make(), None)], "fit": Fit("b", kind.make())}
+        result = again(nested)
+        same(result["a"], nested["a"])
+        same(result["fit"].score, nested["fit"].score)
+
+    def test_digests_alike_each_time(self, kind):
+        if kind.trust:
+            pytest.skip("the bytes of a pickle may differ by chance")
+        assert codec.digest(kind.make()) == codec.digest(kind.make())
+        assert codec.digest(kind.make()) == codec.digest(again(kind.make()))
+
+    def test_is_the_same_in_the_first_execution_and_in_later_ones(self, kind):
+        given: list[Any] = []
+
+        @nb.job("kinds")
+        def body(io: nb.SyncIO) -> None:
+            given.append(io.run_task("make", kind.make))
+
+        body.run()
+        body.run()
+        same(*given)
+
+
+def test_the_docs_have_this_table():
+    assert in_docs(DOCS.read_text()) == DOCS.read_text(), "run: python -m tests.kinds"
+
+
+# -- frames made at random -------------------------------------------------------------------------
+
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"])
+UNITS = st.sampled_from(["s", "ms", "us", "ns"])
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+NUMBERS = st.sampled_from(
+    ["int8", "int64", "uint16", "uint64", "float16", "float32", "float64", "bool"]
+)
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), WORDS, st.binary(max_size=3), st.dates(),
+    st.decimals(allow_nan=False), st.tuples(st.integers(), WORDS),
+)  # fmt: skip
+
+
+def of_dtype(draw: Any, size: int) -> Any:
+    """A column's values, of any dtype."""
+    kind = draw(st.sampled_from(
+        ["number", "words", "objects", "one type", "zoned", "naive", "delta", "category", "masked",
+         "string", "period", "arrow"]
+    ))  # fmt: skip
+    if kind == "number":
+        return draw(npst.arrays(draw(NUMBERS), size))
+    integers = draw(st.lists(st.integers(-(2**31), 2**31), min_size=size, max_size=size))
+    missing = draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    words = draw(st.lists(st.none() | WORDS, min_size=size, max_size=size))
+    if kind in ("objects", "one type"):
+        one = draw(st.sampled_from([WORDS, st.binary(), st.dates(), st.booleans(), st.integers()]))
+        part = ANYTHING if kind == "objects" else st.none() | one
+        values = draw(st.lists(part, min_size=size, max_size=size))
+        column = np.empty(size, dtype=object)
+        column[:] = values
+        return column
+    if kind == "words":
+        return pd.array(words, dtype="str")
+    if kind == "string":
+        return pd.array(words, dtype=draw(st.sampled_from(["string[python]", "string[pyarrow]"])))
+    if kind == "category":
+        return pd.Categorical(words, ordered=draw(st.booleans()))
+    if kind == "period":
+        months = [pd.Period(ordinal=n % 9999, freq="M") for n in integers]
+        return pd.PeriodIndex(months, dtype="period[M]").array
+    if kind == "masked":
+        return pd.arrays.IntegerArray(np.array(integers, "int64"), np.array(missing, bool))
+    if kind == "arrow":
+        return pd.array(words, dtype=pd.ArrowDtype(pa.string()))
+    unit = draw(UNITS)
+    times = np.where(missing, np.iinfo("i8").min, np.array(integers, "i8")).astype("i8")
+    if kind == "delta":
+        return times.view(f"m8[{unit}]")
+    index = pd.DatetimeIndex(times.view(f"M8[{unit}]"))
+    return index.tz_localize("UTC").tz_convert(draw(ZONES)).array if kind == "zoned" else index
+
+
+@st.composite
+def frames(draw: Any) -> pd.DataFrame:
+    size = draw(st.integers(0, 4))
+    names = draw(st.lists(WORDS | st.integers(0, 9) | st.tuples(WORDS), max_size=4))
+    columns = {place: of_dtype(draw, size) for place in range(len(names))}
+    index: Any = draw(st.sampled_from(["range", "one", "many"]))
+    if index == "range":
+        start = draw(st.integers(-3, 3))
+        labels: Any = pd.RangeIndex(start, start + size, name=draw(st.none() | WORDS))
+    elif index == "one":
+        labels = pd.Index(of_dtype(draw, size), name=draw(st.none() | WORDS))
+    else:
+        labels = pd.MultiIndex.from_arrays(
+            [draw(npst.arrays("int64", size)), pd.array(["a"] * size, dtype="str")],
+            names=[draw(WORDS), None],
+        )
+    made = pd.DataFrame(columns, index=labels)
+    made.columns = pd.Index(names, dtype=object) if names else made.columns
+    return made
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(frames())
+def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
+    same(again(value), value)
+    assert codec.digest(again(value)) == codec.digest(value)
+
+
+@settings(max_examples=150)
+@given(
+    npst.arrays(
+        npst.scalar_dtypes() | npst.structured_dtypes() if hasattr(npst, "structured_dtypes")
+        else npst.scalar_dtypes(),
+        npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
+    )
+)  # fmt: skip
+def test_an_array_comes_back_as_it_was(value: Any):
+    result = again(value)
+
+    assert (type(result), result.dtype, result.shape) == (type(value), value.dtype, value.shape)
+    assert result.tobytes() == value.tobytes()
+    assert result.flags.writeable
+
+
+@settings(max_examples=150)
+@given(npst.arrays(npst.scalar_dtypes(), 1))
+def test_a_scalar_comes_back_as_it_was(values: Any):
+    result = again(values[0])
+
+    assert (type(result), result.dtype) == (type(values[0]), values[0].dtype)
+    assert np.array(result).tobytes() == np.array(values[0]).tobytes() or values[0] != values[0]
+
+
+# -- what has no exact form, and is pickled --------------------------------------------------------
+
+
+class MyFrame(pd.DataFrame):
+    pass
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.Series(pd.arrays.SparseArray([0, 0, 1])),
+        pd.Series([1 + 2j]),
+        pd.Series(pd.cut([1, 2, 3], 2)),
+        pd.Series([np.arange(2), None]),
+        pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
+        MyFrame({"a": [1]}),
+        pd.Series(["\ud800"], dtype=object),
+        pd.DataFrame({"a": [1]}, index=pd.Index([object()])),
+        np.ma.masked_array([1], mask=[True]),
+        np.array([1], dtype=np.dtype("i4", metadata={"unit": "m"})),
+        np.longdouble(1),
+        pd.Categorical(["a"]),
+    ],
+    ids=[
+        "sparse",
+        "complex column",
+        "intervals as categories",
+        "arrays in a column",
+        "flags",
+        "subclass",
+        "no valid text",
+        "objects in an index",
+        "masked array",
+        "metadata of a dtype",
+        "long double",
+        "array of pandas",
+    ],
+)
+def test_what_has_no_exact_form_is_pickled_whole(value: Any):
+    assert codec.encode(value).kind == "pickle"
+    assert type(again(value)) is type(value)
+
+
+def test_names_of_columns_may_be_anything_and_may_repeat():
+    value = pd.DataFrame([[1, 2.0, "a", None]], columns=["a", "a", 1, None])
+    value.columns.name = ("of", 1)
+
+    same(again(value), value)
+
+
+def test_levels_of_an_index_that_are_not_used_are_kept():
+    value = frame().iloc[:1]
+
+    assert again(value).index.levels[0].tolist() == ["a", "b"]
+
+
+def test_what_is_read_can_be_changed_and_changes_nothing_that_is_recorded():
+    value = {"frame": frame(), "array": np.zeros(3)}
+    encoded = codec.encode(value)
+
+    first = codec.decode(encoded.kind, encoded.text)
+    first["frame"].loc[("a", 1), "small"] = 99
+    first["array"][0] = 99
+
+    same(codec.decode(encoded.kind, encoded.text), value)
+
+
+# -- pickles ---------------------------------------------------------------------------------------
+
+
+def test_a_pickle_says_what_it_would_import_without_being_loaded():
+    assert pickles.names(pickles.dump(Decimal("1.5"))) == ["decimal.Decimal"]
+    assert pickles.names(b"cos\nsystem\n(S'true'\ntR.") == ["os.system"]
+    assert "(what is damaged)" in pickles.names(b"no pickle")
+
+
+def test_a_figure_of_somebody_else_comes_back_as_its_picture(monkeypatch):
+    encoded = codec.encode({"plot": figure()})
+    monkeypatch.setattr(pickles, "is_signed", lambda *_: False)
+
+    picture = codec.decode(encoded.kind, encoded.text)["plot"]
+
+    assert isinstance(picture, nb.Picture)
+    assert picture._repr_png_().startswith(b"\x89PNG")
+    same(again(picture), picture)  # and may be recorded itself
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+def test_parts_stand_where_they_can_be_mapped():
+    whole = join(b'{"a":[0,1]}', [Content.of(b"x" * 5), Content.of(b"y" * 70)])
+    data = memoryview(bytes(whole))
+
+    found = split(data)
+
+    assert found is not None
+    value, parts = found
+    assert (value, list(map(bytes, parts))) == ({"a": [0, 1]}, [b"x" * 5, b"y" * 70])
+    assert bytes(data).index(b"x") % 64 == bytes(data).index(b"y") % 64 == 0
+
+
+@pytest.mark.parametrize("make", [frame, lambda: np.arange(100)], ids=["frame", "array"])
+def test_a_damaged_value_is_an_error_and_nothing_worse(make, monkeypatch):
+    monkeypatch.setattr(codec, "INLINE_BYTES", 10)
+    encoded = codec.encode(make())
+    assert encoded.blob is not None
+    whole = bytearray(bytes(encoded.blob))
+    chance = np.random.default_rng(20130101)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in chance.integers(0, len(data), 8):
+            data[place] = chance.integers(0, 256)
+        cut = data[: chance.integers(1, len(data))]
+        for damaged in (data, cut):
+            try:
+                codec.decode_blob(encoded.kind, None, memoryview(damaged))
+            except UnreadableValueError:
+                refused += 1
+    assert refused > 60
+
+
+def test_an_array_that_says_it_is_larger_than_it_is_is_refused():
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+    )
+    text = codec.encode(np.zeros(1))._replace(text=None)
+    whole = join(b'{"$npy":0}', [Content.of(file.getvalue())])
+
+    with pytest.raises(UnreadableValueError):
+        codec.decode_blob(text.kind, None, bytes(whole))
+
+
+# -- codecs of the user's own ----------------------------------------------------------------------
+
+
+class Point:
+    def __init__(self, x: float, y: float) -> None:
+        self.x, self.y = x, y
+
+
+@pytest.fixture
+def codecs(monkeypatch):
+    from nbtasks.values import registry
+
+    monkeypatch.setattr(registry, "by_type", {})
+    monkeypatch.setattr(registry, "by_name", {})
+    return registry
+
+
+def test_a_class_is_recorded_as_its_codec_says(codecs):
+    nb.register_codec(
+        Point, name="point", encode=lambda p: np.array([p.x, p.y]), decode=lambda xy: Point(*xy)
+    )
+
+    encoded = codec.encode([Point(1, 2.5)])
+
+    assert encoded.kind == "parts"
+    (point,) = codec.decode(encoded.kind, encoded.text)
+    assert (type(point), point.x, point.y) == (Point, 1, 2.5)
+
+
+def test_without_its_codec_a_value_says_which_is_missing(codecs):
+    nb.register_codec(
+        Point, name="point", encode=lambda p: [p.x, p.y], decode=lambda xy: Point(*xy)
+    )
+    encoded = codec.encode(Point(1, 2))
+    codecs.by_name.clear()
+
+    with pytest.raises(UnreadableValueError, match="no codec 'point' is registered"):
+        codec.decode(encoded.kind, encoded.text)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cls": "Point", "encode": str, "decode": str},
+        {"cls": Point, "encode": None, "decode": str},
+        {"cls": Point, "encode": str, "decode": str, "name": ""},
+    ],
+)
+def test_a_codec_that_is_none_is_refused(codecs, given):
+    with pytest.raises(nb.InvalidOptionError, match="register_codec"):
+        nb.register_codec(given.pop("cls"), **given)
+
+
+def test_the_message_of_a_refusal_goes_into_objects():
+    class Holder:
+        def __init__(self) -> None:
+            self.parts = [1, threading.Lock()]
+
+    with pytest.raises(nb.ValueNotKeptError, match=r"lock at \['a'\]\.parts\[1\] of the output"):
+        codec.encode({"a": Holder()})
+
+
+def test_instants_keep_their_unit_zone_and_fold():
+    for value in (
+        pd.Timestamp("2026-10-25 03:30", tz="Europe/Berlin"),
+        pd.Timestamp("2026-10-25 02:30").tz_localize("Europe/Berlin", ambiguous=False),
+        pd.Timestamp("2026-01-01").as_unit("s"),
+    ):
+        result = again(value)
+        assert (result, result.unit, result.tz, result.fold) == (
+            value, value.unit, value.tz, value.fold
+        )  # fmt: skip
