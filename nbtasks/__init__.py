@@ -36,6 +36,7 @@ from nbtasks.errors import (
     PortTakenError,
     RunBusyError,
     RunEndedError,
+    SharedFileError,
     StaleTaskError,
     StaleTaskWarning,
     Suspended,
@@ -87,6 +88,10 @@ if TYPE_CHECKING:
     from nbtasks.questions import Question
     from nbtasks.ratelimit import RateLimit
     from nbtasks.session import Watcher
+    from nbtasks.sharing import Shared, export_run, import_run
+    from nbtasks.sharing import open_shared as open  # noqa: A004 - the name of the contract
+    from nbtasks.sharing import trust_run as trust
+    from nbtasks.upkeep import doctor, gc
     from nbtasks.values.figures import Picture
     from nbtasks.values.registry import register_codec
     from nbtasks.working import worker
@@ -129,6 +134,8 @@ __all__ = [
     "Run",
     "RunBusyError",
     "RunEndedError",
+    "Shared",
+    "SharedFileError",
     "StaleTaskError",
     "StaleTaskWarning",
     "Suspended",
@@ -148,10 +155,14 @@ __all__ = [
     "cron_trigger",
     "current_io",
     "current_task",
+    "doctor",
     "due",
     "event_trigger",
     "events",
+    "export_run",
+    "gc",
     "get_run",
+    "import_run",
     "integration",
     "interval_trigger",
     "invoke_trigger",
@@ -159,6 +170,7 @@ __all__ = [
     "last_run",
     "logs",
     "numbered",
+    "open",
     "register_codec",
     "retry_at",
     "runs",
@@ -168,6 +180,7 @@ __all__ = [
     "task",
     "tasks",
     "tree",
+    "trust",
     "watch",
     "worker",
 ]
@@ -176,11 +189,20 @@ __all__ = [
 #: What most programs need not, by where it is: loaded when it is asked for.
 _LATER = {
     "Picture": "nbtasks.values.figures",
+    "Shared": "nbtasks.sharing",
+    "export_run": "nbtasks.sharing",
+    "gc": "nbtasks.upkeep",
+    "doctor": "nbtasks.upkeep",
+    "import_run": "nbtasks.sharing",
     "RateLimit": "nbtasks.ratelimit",
     "Response": "nbtasks.fetching",
     "register_codec": "nbtasks.values.registry",
+    "trust": "nbtasks.sharing",
+    "open": "nbtasks.sharing",
     "worker": "nbtasks.working",
 }
+#: By what name it is known there, where that is another one.
+_AS = {"open": "open_shared", "trust": "trust_run"}
 
 
 def __getattr__(name: str) -> Any:
@@ -188,7 +210,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'nbtasks' has no attribute {name!r}")
     import importlib
 
-    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), _AS.get(name, name))
     return value
 
 

@@ -59,12 +59,18 @@ def payload_of(run: RunRow) -> Any:
         UnreadableValueError: It cannot be read back here.
     """
     try:
-        return codec.decode(run.payload_kind or "json", run.payload)
+        return _payload(run)
     except UnreadableValueError as error:
         raise type(error)(
             f"{error} It is the payload of run {run.run_id} of job {run.job!r}. Give it again: "
             f"execute the cell or job with key={run.key!r}, or fork the run with payload=..."
         ) from None
+
+
+def _payload(run: RunRow) -> Any:
+    if run.payload_kind == codec.HIDDEN:
+        raise UnreadableValueError("It was hidden when the run was exported: it holds a secret.")
+    return codec.decode(run.payload_kind or "json", run.payload)
 
 
 def _made_like(run: RunRow, run_id: str) -> RunRow:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -37,6 +37,7 @@ __all__ = [
     "decode_blob",
     "digest",
     "encode",
+    "pickles_in",
 ]
 
 #: Values above this size live in a file of their own beside the journal.
@@ -44,10 +45,6 @@ INLINE_BYTES = 1 << 20
 #: The kind of a value of which only what people may see came with a run that was shared.
 HIDDEN = "hidden"
 
-_HIDDEN = (
-    "The recorded value was hidden when the run was exported: its task redacts it, or it holds a "
-    "secret."
-)
 
 _UNORDERED = {"$set", "$frozenset", "$dict"}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -78,6 +75,8 @@ class Encoded(NamedTuple):
 
 
 _NULL = Encoded("json", "null", 4)
+#: A pickle, and its signature.
+Pickle = tuple[bytes | memoryview, str]
 
 
 class _Json(NamedTuple):
@@ -146,13 +145,13 @@ def decode(kind: str, text: str | None) -> Any:
     if kind == "json":
         return _loads(text)
     if kind == HIDDEN:
-        raise UnreadableValueError(_HIDDEN)
+        return _seen(text)
     if kind == "pickle":
         from nbtasks.values import pickles
 
         signature, _, content = text.partition(":")
         return pickles.load(_unbased(content), signature)
-    return _untag(_loads(text), lambda part: memoryview(_unbased(part)))
+    return _untag(_loads(text), _based_part)
 
 
 def decode_blob(kind: str, text: str | None, data: bytes | memoryview) -> Any:
@@ -161,18 +160,49 @@ def decode_blob(kind: str, text: str | None, data: bytes | memoryview) -> Any:
         from nbtasks.values import pickles
 
         return pickles.load(data, text or "")
-    if kind == HIDDEN:
-        raise UnreadableValueError(_HIDDEN)
     if kind == "json":
         return _loads(data)
-    try:
-        found = split(memoryview(data))
-    except (ValueError, TypeError, KeyError) as error:
-        raise UnreadableValueError(f"The file of a recorded value is damaged: {error}.") from None
+    found = _split(data)
     if found is None:
-        return _untag(_loads(data), _no_part)
+        return _untag(_loads(data), _based_part)
     tagged, parts = found
     return _untag(tagged, parts.__getitem__)
+
+
+def pickles_in(kind: str, text: str | None, data: memoryview | None) -> list[Pickle]:
+    """The pickles that a record holds, of which none is loaded.
+
+    Args:
+        kind: As recorded.
+        text: What is in the row.
+        data: What is in the file, if there is one.
+
+    Raises:
+        UnreadableValueError: The record is damaged.
+    """
+    if kind in ("json", HIDDEN):
+        return []
+    if kind == "pickle":
+        signature, _, content = (text or "").partition(":")
+        return [(_unbased(content) if data is None else data, signature)]
+    tagged: Any
+    find: Find
+    found = None if data is None else _split(data)
+    if found is None:
+        tagged, find = _loads(text or "null" if data is None else data), _based_part
+    else:
+        tagged, find = found[0], found[1].__getitem__
+    return [(find(content[2]), str(content[1])) for content in _figures(tagged) if content[2:]]
+
+
+def _figures(tagged: Any) -> Iterator[list[Any]]:
+    parts: Any = tagged if type(tagged) is list else ()
+    if type(tagged) is dict:
+        parts = tagged.values()
+        if type(tagged.get("$figure")) is list:
+            yield tagged["$figure"]
+    for part in parts:
+        yield from _figures(part)
 
 
 def digest(value: object) -> str:
@@ -242,12 +272,24 @@ def _based(part: Content | Secret) -> Any:
 
 
 def _shown(found: _Json) -> str:
-    """The JSON without its secrets, and without what nobody can read anyway."""
+    """The JSON without its secrets; nothing of one in which there is more than JSON."""
+    if found.parts:
+        return orjson.dumps(REDACTED).decode()
 
-    def shown(part: Content | Secret) -> Any:
-        return REDACTED if isinstance(part, Secret) else f"<{part.size:,} bytes>"
+    def shown(secret: Secret) -> Any:
+        return {"$secret": [secret.whole["$secret"][0], REDACTED]}
 
     return orjson.dumps(found.tagged, default=shown).decode()
+
+
+def _seen(text: str) -> Any:
+    """Of a value that is hidden, what people may see of it."""
+    if text == orjson.dumps(REDACTED).decode():
+        raise UnreadableValueError(
+            "The recorded value was hidden when the run was exported, since its task redacts it or "
+            "it holds a secret."
+        )
+    return _untag(_loads(text), _no_part)
 
 
 def _in_order(tagged: Any) -> Any:
@@ -295,6 +337,17 @@ def _untag(value: object, find: Find) -> Any:
         raise UnreadableValueError(
             f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."
         ) from error
+
+
+def _split(data: bytes | memoryview) -> tuple[Any, list[memoryview]] | None:
+    try:
+        return split(memoryview(data))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableValueError(f"The file of a recorded value is damaged: {error}.") from None
+
+
+def _based_part(part: Any) -> memoryview:
+    return memoryview(_unbased(part))
 
 
 def _unbased(text: Any) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, failures, keys, params, sites
+from nbtasks import clock, codec, failures, keys, shown, sites
 from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, current
 from nbtasks.ending import Ending
 from nbtasks.errors import (
@@ -19,13 +19,12 @@ from nbtasks.errors import (
     RunEndedError,
 )
 from nbtasks.journal.port import ANSWER
-from nbtasks.ledger import Ledger, expired
+from nbtasks.ledger import Ledger
 from nbtasks.model import UNDER_WAY, Failure, Status, TaskRow
 from nbtasks.parking import Parking
 from nbtasks.place import CurrentTask
 from nbtasks.raising import Raising
-from nbtasks.redaction import redacted_args
-from nbtasks.replay import ANSWERS, Action, decide
+from nbtasks.replay import ANSWERS, Action, decide, expired
 from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
 from nbtasks.timeouts import Late
@@ -116,9 +115,8 @@ class Execution:
             if action is not Action.WAIT:
                 yield from self.waits.pause(path)
             row = self.enter(known, path, policy.name, action)
-        row.params = params.describe(call.args)
-        if not policy.plain:
-            _describe(row, call)
+        if secrets := shown.describe(row, call):
+            ledger.secrets[path] = secrets
         changes.stamp(row, call)
         return (yield from self._attempts(row, call))
 
@@ -208,6 +206,7 @@ class Execution:
         except InvalidOptionError as wrong:
             error = wrong
         failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
+        failure = failures.scrubbed(failure, self.ledger.secrets.get(row.path))
         if due_us is not None:
             self._back_off(row, failure, due_us)
             return
@@ -379,18 +378,6 @@ class Execution:
             self.ledger.keep(run, output)
         self.ledger.close()
         self.journal.release(run)
-
-
-def _describe(row: TaskRow, call: Call) -> None:
-    """What people see of a task, as its options say."""
-    options, redact = call.policy.options, call.policy.redact
-    if redact is not None:
-        row.params = params.describe(redacted_args(call.args, redact))
-    if options.params is not None:
-        row.params = params.shown(options.params)
-    if options.properties is not None:
-        row.properties = params.shown(dict(options.properties))
-    row.icon = options.icon
 
 
 def _ended(status: str) -> str:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
 
-from nbtasks import tracebacks
+from nbtasks import redaction, tracebacks
 from nbtasks.errors import MapFailed, TaskFailed
 from nbtasks.model import Failure
 
@@ -30,6 +29,7 @@ __all__ = [
     "of_body",
     "of_task",
     "rebuild",
+    "scrubbed",
     "task_path",
 ]
 
@@ -142,6 +142,16 @@ def name_inline(error: Exception) -> None:
         error.add_note(_INLINE)
 
 
+def scrubbed(failure: Failure, secrets: Collection[str] | None) -> Failure:
+    """The failure, without what nobody is to see."""
+    if not secrets:
+        return failure
+    message, traceback = (
+        redaction.scrubbed(s, secrets) for s in (failure.message, failure.traceback)
+    )
+    return dataclasses.replace(failure, message=message, traceback=traceback)
+
+
 def dumps(failure: Failure) -> str:
     """The failure as the text of a row."""
     return orjson.dumps(failure).decode()
@@ -175,14 +185,10 @@ def _mixed(original: type[Exception]) -> Any:
 
 
 def _find(module: str, qualname: str) -> Any:
-    if "<locals>" in qualname:
-        return None
-    try:
-        found: Any = sys.modules.get(module) or importlib.import_module(module)
-        for name in qualname.split("."):
-            found = getattr(found, name)
-    except Exception:  # noqa: BLE001 - whatever importing a foreign module raises
-        return None
+    # Only among what is loaded: who can catch it has its module, and a record may be a stranger's.
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
     if isinstance(found, type) and issubclass(found, Exception) and found is not Exception:
         return None if issubclass(found, TaskFailed) else found
     return None

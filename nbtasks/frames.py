@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from nbtasks.held import Held
+    from nbtasks.journal.checkup import Finding
+    from nbtasks.journal.clearing import Candidate
     from nbtasks.journal.port import Journal
 
     DataFrame = pd.DataFrame
@@ -14,7 +19,19 @@ else:
     # A name for annotations; pandas itself is loaded when a frame is made.
     DataFrame = "pandas.DataFrame"
 
-__all__ = ["DataFrame", "attempts", "due", "events", "logs", "runs", "sql", "tasks"]
+__all__ = [
+    "DataFrame",
+    "attempts",
+    "due",
+    "ended",
+    "events",
+    "findings",
+    "logs",
+    "pickles",
+    "runs",
+    "sql",
+    "tasks",
+]
 
 
 def runs(journal: Journal, job: str | None = None) -> DataFrame:
@@ -53,6 +70,33 @@ def events(journal: Journal) -> DataFrame:
 def sql(journal: Journal, query: str, params: Any = None) -> DataFrame:
     """The result of one query."""
     return _tidy(journal.query(query, params))
+
+
+def pickles(held: list[Held]) -> DataFrame:
+    """The pickles of a run."""
+    import pandas as pd
+
+    frame = pd.DataFrame(held, columns=["path", "bytes", "imports", "trusted", "hash"])
+    types = {"path": "str", "bytes": "int64", "imports": "str", "trusted": "bool"}
+    return frame.drop(columns="hash").astype(types)
+
+
+def ended(runs: Sequence[Candidate]) -> DataFrame:
+    """Runs that have ended."""
+    import pandas as pd
+
+    rows = [(run.run_id, run.job, run.status, run.ended_us, run.bytes) for run in runs]
+    frame = pd.DataFrame(rows, columns=["run_id", "job", "status", "finished_at", "bytes"])
+    frame["finished_at"] = pd.to_datetime(frame.finished_at.astype("int64"), unit="us", utc=True)
+    return frame.astype({"run_id": "str", "job": "str", "status": "str", "bytes": "int64"})
+
+
+def findings(found: Sequence[Finding]) -> DataFrame:
+    """What was looked at in a home."""
+    import pandas as pd
+
+    frame = pd.DataFrame(found, columns=["what", "state", "detail", "remedy"])
+    return frame.astype("str")
 
 
 def _select(journal: Journal, query: str, argument: str | None) -> DataFrame:

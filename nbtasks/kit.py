@@ -16,7 +16,7 @@ from nbtasks.journal.reader import Reader
 from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run
 from nbtasks.session import Session, Watcher
-from nbtasks.settings import Settings
+from nbtasks.settings import SHARED, Settings
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -60,10 +60,7 @@ class Kit:
         home, durability = self.settings.home, self.settings.durability
         journal = self._journals.get((home, durability))
         if journal is None:
-            from nbtasks.journal.home import HomeJournal
-
-            journal = HomeJournal(home, durable=durability == "task", notebook=_notebook())
-            self._journals[home, durability] = journal
+            journal = self._journals[home, durability] = _opened(home, durability)
         return journal
 
     def session(  # noqa: PLR0913 - what an execution is made of
@@ -79,6 +76,7 @@ class Kit:
     ) -> Session:
         """The session that executes a claimed run, or `only` replays it."""
         watch = self.watch if tree and self.settings.tree else None
+        only = only or self.settings.replay == "only"
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=self.settings.on_change)
             policy = replace(policy, options=options)
@@ -129,6 +127,16 @@ class Kit:
             self._journals.pop(place).close()
 
 
+def _opened(home: Path, durability: str) -> Journal:
+    if home.suffix == SHARED and not home.is_dir():
+        from nbtasks.journal.shared import SharedJournal
+
+        return SharedJournal(home)
+    from nbtasks.journal.home import HomeJournal
+
+    return HomeJournal(home, durable=durability == "task", notebook=_notebook())
+
+
 def _notebook() -> str | None:
     """The notebook of this kernel, where the front end says so."""
     name = os.environ.get("JPY_SESSION_NAME")
@@ -144,10 +152,10 @@ def configure(**settings: object) -> None:
     """Sets what holds for this process; `None` goes back to the environment or the default.
 
     Args:
-        **settings: `home`, the folder of the journal; `durability`, `"task"` or `"relaxed"`;
-            `on_change`, what is done about recorded tasks that have changed; `tree`, whether a
-            run shows its tree. Each can also be set in the environment, as
-            `NBTASKS_HOME` and so on.
+        **settings: `home`, the folder of the journal, or a shared file to replay; `durability`,
+            `"task"` or `"relaxed"`; `on_change`, what is done about recorded tasks that have
+            changed; `replay`, `"only"` where nothing is to run; `tree`, whether a run shows its
+            tree. Each can also be set in the environment, as `NBTASKS_HOME` and so on.
 
     Raises:
         NbtasksError: A setting is unknown or has no such value.

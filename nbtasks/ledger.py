@@ -33,13 +33,14 @@ from nbtasks.model import (
     columns,
 )  # fmt: skip
 from nbtasks.ranges import ranges
+from nbtasks.replay import is_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nbtasks.journal.port import Answer, Journal, Opened, TaskTuple
 
-__all__ = ["Ledger", "expired"]
+__all__ = ["Ledger"]
 
 _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
 _ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
@@ -70,6 +71,7 @@ class Ledger:
         revision: Grows with each change; a view looks at it to know whether to draw.
         changed: Takes the path of each task that changes, where a view has put something here.
         orphans: Whether some row was taken from an attempt that may still go on.
+        secrets: By path, the text that nobody is to see in what the task says.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -92,6 +94,7 @@ class Ledger:
         self._children: dict[str, list[str]] | None = None
         self._closed = self._stamped = False
         self.orphans = False
+        self.secrets: dict[str, frozenset[str]] = {}
         self._noted: dict[str, int] = {}  # by path, when the task's progress was last recorded
 
     # -- reading ------------------------------------------------------------------------------
@@ -135,7 +138,7 @@ class Ledger:
         """The `ANSWER` of a task that an earlier execution completed, not longer than `ttl_us`
         ago; of those that nobody has asked for more about."""
         answer = self._answers.get(path)
-        if answer is None or (ttl_us is not None and _is_over(answer[_FINISHED], ttl_us)):
+        if answer is None or (ttl_us is not None and is_over(answer[_FINISHED], ttl_us)):
             return None
         return answer
 
@@ -308,6 +311,11 @@ class Ledger:
             self._logged[level, message, text] = left - 1
             return
         path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
+        secrets = self.secrets.get(path, ())
+        message, text = (
+            redaction.scrubbed(message, secrets),
+            text and redaction.scrubbed(text, secrets),
+        )
         line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
         self._journal.put(line)
         self.revision += 1
@@ -388,12 +396,3 @@ def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
 def _remember(value: Any, text: str | None, blob: str | None) -> None:
     """Lets a value digest as it is recorded when it is the argument of another task."""
     inputs.remember(value, blob or codec.content_hash((text or "").encode()))
-
-
-def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
-    """Whether a recorded output counts no longer."""
-    return ttl_us is not None and row is not None and _is_over(row.finished_us, ttl_us)
-
-
-def _is_over(finished_us: int | None, ttl_us: int) -> bool:
-    return finished_us is not None and finished_us + ttl_us <= clock.micros()

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from nbtasks.redaction import SECRET, hide_named, hide_secrets
+
 __all__ = ["describe", "log_data", "shown"]
 
 _SHOWN_BYTES = 2000
@@ -14,10 +16,12 @@ _SAFE_INT = 1 << 53
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 
 
-def describe(args: tuple[Any, ...]) -> str | None:
-    """The arguments as people see them: small plain data whole, anything else by its type."""
+def describe(args: tuple[Any, ...], fn: Any = None) -> str | None:
+    """The arguments of a function as people see them: small plain data whole, anything else by its
+    type, and what has the name of a secret not at all."""
     if not args:
         return None
+    args = hide_named(fn, args)
     if _PLAIN.issuperset(map(type, args)):  # what most arguments are, in one go
         try:
             data = orjson.dumps(args, option=orjson.OPT_STRICT_INTEGER)
@@ -34,15 +38,17 @@ def _describe_one(arg: object) -> object:
     if type(arg) in (str, list, dict) and len(arg) <= _SHOWN_ITEMS:  # type: ignore[arg-type]  # sized, as just seen
         try:
             if len(data := orjson.dumps(arg)) <= _SHOWN_BYTES:
-                return orjson.Fragment(data)
+                hidden = SECRET.search(data.decode()) is not None
+                return hide_secrets(arg) if hidden else orjson.Fragment(data)
         except (orjson.JSONEncodeError, RecursionError):
             pass
     return f"<{type(arg).__qualname__}>"
 
 
 def log_data(data: dict[str, Any]) -> str | None:
-    """The data of a log line as JSON; what JSON has not is there as its `repr`."""
-    return shown(data) if data else None
+    """The data of a log line as JSON; what JSON has not is there as its `repr`, and what has the
+    name of a secret is hidden."""
+    return shown(hide_secrets(data)) if data else None
 
 
 def shown(value: object) -> str:

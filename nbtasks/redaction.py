@@ -8,8 +8,10 @@ arguments, and in each argument.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import CodeType
 from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError
@@ -19,10 +21,13 @@ __all__ = [
     "SECRET",
     "Paths",
     "Steps",
+    "hide_named",
     "hide_secrets",
     "parse",
     "redacted",
     "redacted_args",
+    "scrubbed",
+    "secrets_of",
 ]
 
 #: What stands in the place of what is hidden.
@@ -37,6 +42,8 @@ SECRET: Final = re.compile(
     r"auth(?!or(?!i[sz]))|token|secret|api.?key|cookie|password|passwd|signature|credential",
     re.IGNORECASE,
 )
+#: Shorter ones stand in texts by chance.
+_LEAST_SECRET = 4
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
@@ -112,6 +119,69 @@ def hide_secrets(value: Any) -> Any:
     return [hide_secrets(part) for part in value] if isinstance(value, list | tuple) else value
 
 
+def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a call, with those hidden whose parameters have the name of a secret.
+
+    >>> hide_named(lambda user, api_key: None, ("ada", "1"))
+    ('ada', '[REDACTED]')
+    """
+    code = getattr(fn, "__code__", None)
+    places = _secret_places(code, int(hasattr(fn, "__self__"))) if code is not None else ()
+    if not places:
+        return args
+    return tuple(REDACTED if place in places else arg for place, arg in enumerate(args))
+
+
+@functools.lru_cache(1024)
+def _secret_places(code: CodeType, skipped: int) -> tuple[int, ...]:
+    names = code.co_varnames[skipped : code.co_argcount]
+    return tuple(place for place, name in enumerate(names) if SECRET.search(name))
+
+
+def secrets_of(shown: Any, value: Any) -> set[str]:
+    """The text that a value has where what is shown of it is hidden.
+
+    >>> sorted(secrets_of({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
+    ['enigma', 'ultra']
+    """
+    if shown == REDACTED:
+        return set(_texts(_opened(value)))
+    found: set[str] = set()
+    shown, value = _opened(shown), _opened(value)
+    if isinstance(shown, Mapping) and isinstance(value, Mapping):
+        for key in shown.keys() & value.keys():
+            found |= secrets_of(shown[key], value[key])
+    elif isinstance(shown, list | tuple) and isinstance(value, list | tuple):
+        for one, other in zip(shown, value, strict=False):
+            found |= secrets_of(one, other)
+    return found
+
+
+def scrubbed(text: str, secrets: Collection[str]) -> str:
+    """A text in which none of the secrets stands.
+
+    >>> scrubbed("token enigma refused", {"enigma"})
+    'token [REDACTED] refused'
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if len(value) >= _LEAST_SECRET:
+            yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(_opened(part))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from _texts(_opened(part))
+    elif type(value) in (int, float):
+        yield from _texts(str(value))
+
+
 def _without(value: Any, steps: Steps) -> Any:
     if not steps:
         return REDACTED
@@ -131,7 +201,9 @@ def _without(value: Any, steps: Steps) -> Any:
 
 
 def _opened(value: Any) -> Any:
-    """The fields of an object that has some, as a mapping."""
+    """The fields of an object that has some, as a mapping; what a pydantic secret holds."""
+    if hasattr(value, "get_secret_value"):
+        return value.get_secret_value()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if hasattr(type(value), "model_fields"):  # a pydantic model

@@ -15,9 +15,10 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
+from nbtasks import clock
 from nbtasks.model import Status, TaskRow
 
-__all__ = ["ANSWERS", "Action", "Retry", "decide", "recorded"]
+__all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_over", "recorded"]
 
 
 class Action(Enum):
@@ -139,3 +140,13 @@ class Retry:
         if self.randomize:
             rest *= 1 + random.random()  # noqa: S311 - spreads load, guards nothing
         return float(min(self.max_timeout, rest))
+
+
+def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
+    """Whether a recorded output counts no longer."""
+    return ttl_us is not None and row is not None and is_over(row.finished_us, ttl_us)
+
+
+def is_over(finished_us: int | None, ttl_us: int) -> bool:
+    """Whether what was finished at an instant is older than so long."""
+    return finished_us is not None and finished_us + ttl_us <= clock.micros()

@@ -66,11 +66,12 @@ class Run:
         self._given = journal  # what it reads instead of the keeper's
 
     @property
-    def _journal(self) -> Journal:
+    def journal(self) -> Journal:
+        """Where it is recorded."""
         return self._given or self._keeper.journal
 
     def _row(self) -> RunRow:
-        rows = self._journal.runs(run_id=self.id)
+        rows = self.journal.runs(run_id=self.id)
         if not rows:
             raise NotFoundError(f"There is no run {self.id!r} in this home.")
         return rows[0]
@@ -93,7 +94,7 @@ class Run:
     @property
     def output(self) -> Any:
         """What its body returned, or the value of the cell's last expression."""
-        return _value(self._journal, self._row())
+        return _value(self.journal, self._row())
 
     @property
     def error(self) -> Failure | None:
@@ -119,11 +120,11 @@ class Run:
 
     def tasks(self) -> frames.DataFrame:
         """Its tasks, a row each; the columns are those of `nb.tasks`."""
-        return frames.tasks(self._journal, self.id)
+        return frames.tasks(self.journal, self.id)
 
     def logs(self) -> frames.DataFrame:
         """Its log, a row a line."""
-        return frames.logs(self._journal, self.id)
+        return frames.logs(self.journal, self.id)
 
     def diff(self, path: keys.KeyPath) -> str:
         """How the code and the inputs of a task differ from what is recorded of them, as the
@@ -143,7 +144,7 @@ class Run:
 
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
-        return recorded.draw(self._journal, self._row())
+        return recorded.draw(self.journal, self._row())
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.
@@ -152,7 +153,7 @@ class Run:
             NotFoundError: There is no such task, or it has no output.
         """
         text = keys.path_of(path)
-        tasks = {values[1]: values for values in self._journal.tasks(self.id)}
+        tasks = {values[1]: values for values in self.journal.tasks(self.id)}
         if text not in tasks:
             raise edits.missing(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
@@ -160,7 +161,7 @@ class Run:
             raise NotFoundError(
                 f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
             )
-        return _value(self._journal, row)
+        return _value(self.journal, row)
 
     def cancel(self) -> None:
         """Cancels the run, wherever it is executed: in this process, or in another one of the
@@ -192,7 +193,7 @@ class Run:
         ```
         """
         self._row()  # there must be one
-        live.cancel(self._journal, self.id)
+        live.cancel(self.journal, self.id)
 
     # -- executing it again ---------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class Run:
         run = self._row()
         start = self._keeper.starter(run, claims.payload_of(run))
         path = None if from_ is None else keys.path_of(from_)
-        self._journal.amend(
+        self.journal.amend(
             self.id,
             lambda row, tasks: edits.from_on(row, _by_path(tasks), path, clock.micros()),
         )
@@ -288,8 +289,8 @@ class Run:
         given = claims.payload_of(run) if payload is None else payload
         start = self._keeper.starter(run, given)
         path = None if from_ is None else keys.path_of(from_)
-        self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
-        tasks = _by_path(self._journal.tasks(self.id))
+        self.journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
+        tasks = _by_path(self.journal.tasks(self.id))
         return _own(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
@@ -357,7 +358,7 @@ class Run:
         encoded = codec.apart(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = kept.keep(self._journal, encoded)
+            blob = kept.keep(self.journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)
@@ -368,7 +369,7 @@ class Run:
         change: Callable[[RunRow, dict[str, TaskRow], str, int], Iterable[Row]],
     ) -> None:
         text = keys.path_of(path)
-        self._journal.amend(
+        self.journal.amend(
             self.id, lambda run, tasks: change(run, _by_path(tasks), text, clock.micros())
         )
 

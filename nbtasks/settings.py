@@ -11,16 +11,19 @@ from typing import Any, Literal, cast
 
 from nbtasks.errors import NbtasksError
 
-__all__ = ["ON_CHANGE", "Durability", "OnChange", "Settings"]
+__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings"]
 
 Durability = Literal["task", "relaxed"]
 OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _FOLDER = ".nbtasks"
+#: What the name of a shared file ends with.
+SHARED = ".nbrun"
 ON_CHANGE = ("warn", "rerun", "error", "ignore")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "durability": ("task", "relaxed"),
     "on_change": ON_CHANGE,
+    "replay": ("only",),
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -42,8 +45,9 @@ class Settings:
 
     @property
     def home(self) -> Path:
-        """The folder that holds the journal: `NBTASKS_HOME`, else the nearest `.nbtasks` from
-        the working directory upward, else a new one in the working directory."""
+        """The folder that holds the journal, or a shared file that is replayed: `NBTASKS_HOME`,
+        else the nearest `.nbtasks` from the working directory upward, else a new one in the working
+        directory."""
         return cast("Path", self._resolve("home")[0])
 
     @property
@@ -58,6 +62,13 @@ class Settings:
         the call nor the function nor the job says: `warn` answers it from the journal and tells
         so, `rerun` runs it again, `error` refuses, `ignore` does not look."""
         return cast("OnChange", self._resolve("on_change")[0])
+
+    @property
+    def replay(self) -> str | None:
+        """`only`: what is recorded is replayed, and nothing runs, whatever cells and jobs say. It
+        is so in any case where the home is a shared file."""
+        value = self._resolve("replay")[0]
+        return "only" if self.home.suffix == SHARED else cast("str | None", value)
 
     @property
     def tree(self) -> bool:
@@ -111,7 +122,9 @@ class Settings:
         return "\n".join(lines)
 
 
-_DEFAULTS: dict[str, Any] = {"durability": "task", "on_change": "warn", "tree": True}
+_DEFAULTS: dict[str, Any] = {
+    "durability": "task", "on_change": "warn", "tree": True, "replay": None,
+}  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
 
 

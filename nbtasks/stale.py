@@ -170,7 +170,7 @@ def _changed_arguments(call: Call, recorded: str | None) -> str:
     """Which arguments changed, as far as what people see of them tells."""
     if call.policy.options.params is not None or call.policy.options.redact is not None:
         return ""
-    was, now = (_listed(text) for text in (recorded, params.describe(call.args)))
+    was, now = (_listed(text) for text in (recorded, params.describe(call.args, call.fn)))
     if len(was) != len(now):
         return ""
     return ", ".join(

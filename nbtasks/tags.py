@@ -157,7 +157,13 @@ def _importable(kind: type) -> list[str]:
 
 
 def _lookup(module: str, qualname: str) -> Any:
-    found: Any = sys.modules.get(module) or importlib.import_module(module)
+    found: Any = sys.modules.get(module)
+    if found is None:
+        # Of a package that is not loaded, nothing is: the record may be a stranger's, and to load
+        # a module is to run it.
+        if module.partition(".")[0] not in sys.modules:
+            raise LookupError(f"it is a {module}.{qualname}: import {module}, then ask again")
+        found = importlib.import_module(module)
     for name in qualname.split("."):
         found = getattr(found, name, None)
     return found
@@ -200,7 +206,10 @@ def _read_secret(content: list[Any], again: Untag) -> Any:
     name, value = content
     if name not in _SECRETS:
         raise ValueError(f"{name} is no secret of pydantic's")
-    return getattr(pydantic, name)(again(value))
+    value = again(value)
+    if name == "SecretBytes" and isinstance(value, str):  # what stands for one that is hidden
+        value = value.encode()
+    return getattr(pydantic, name)(value)
 
 
 def _read_by_codec(content: list[Any], again: Untag) -> Any:
@@ -316,6 +325,13 @@ _CLASSES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     }),
     (_is_secret, _tag_secret),
 )  # fmt: skip
+_PATHS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
+        pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath,
+    )
+}  # fmt: skip
 _READERS: dict[str, Callable[[Any], Any]] = {
     "$int": lambda text: int(text, 16),
     "$float": float,
@@ -330,7 +346,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "$uuid": uuid.UUID,
     "$complex": lambda parts: complex(float(parts[0]), float(parts[1])),
     "$range": lambda parts: range(*parts),
-    "$path": lambda parts: getattr(pathlib, parts[0])(parts[1]),
+    "$path": lambda parts: _PATHS[parts[0]](parts[1]),
     "$enum": _read_enum,
     "$flag": _read_flag,
 }

@@ -14,7 +14,7 @@ import typer
 from nbtasks.cli.loading import load
 from nbtasks.cli.options import Home, use
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.kit import config, kit
+from nbtasks.kit import config, configure, kit
 from nbtasks.working import worker
 
 __all__ = ["register"]
@@ -64,11 +64,18 @@ def _run(
         Path | None, typer.Option("--output", help="Where to keep it with its outputs.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    replay: Annotated[
+        str | None,
+        typer.Option(metavar="only", help="only: nothing runs, and what is not recorded fails."),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Executes a notebook in a new kernel, in its own folder; its %%job cells go on where they
-    were. Exit status 1 says that a cell failed. The file itself stays as it is."""
+    were. Exit status 1 says that a cell failed. The file itself stays as it is.
+
+    With a shared file as --home it is replayed from that."""
     use(home)
+    configure(replay=replay)
     if not notebook.is_file():
         raise NotFoundError(f"There is no notebook {notebook}.")
     try:
@@ -86,7 +93,7 @@ def _run(
     )
     failed = None
     try:
-        client.execute(env={**os.environ, "NBTASKS_HOME": str(config.home)})
+        client.execute(env=_environment())
     except CellExecutionError as error:
         failed = error
     if output is not None:
@@ -95,6 +102,12 @@ def _run(
         print(f"{notebook}: a cell failed: {failed.ename}: {failed.evalue}")
         raise typer.Exit(1)
     print(f"{notebook}: done")
+
+
+def _environment() -> dict[str, str]:
+    """What the kernel gets: the settings of this command, too."""
+    found = {**os.environ, "NBTASKS_HOME": str(config.home)}
+    return found if config.replay is None else found | {"NBTASKS_REPLAY": config.replay}
 
 
 def _demo(into: _Into = None) -> None:

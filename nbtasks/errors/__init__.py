@@ -26,7 +26,8 @@
     └── JournalError                    the journal itself
         ├── JournalWriteError(OSError)  the disk refused (full, read-only)
         ├── JournalLockedError          another program holds the DuckDB file
-        └── JournalFormatError          written by a newer nbtasks
+        ├── JournalFormatError          written by a newer nbtasks
+        └── SharedFileError             a file of shared runs that cannot be read safely
 
     Interrupt(BaseException)            control flow, not an error: `except Exception` lets it pass
     ├── Cancelled                       the run was cancelled
@@ -67,6 +68,7 @@ from nbtasks.errors.journal import (
     JournalFormatError,
     JournalLockedError,
     JournalWriteError,
+    SharedFileError,
     UnreadableValueError,
     UntrustedValueError,
     ValueNotKeptError,
@@ -100,6 +102,7 @@ __all__ = [
     "PortTakenError",
     "RunBusyError",
     "RunEndedError",
+    "SharedFileError",
     "StaleTaskError",
     "StaleTaskWarning",
     "Suspended",

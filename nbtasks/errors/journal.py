@@ -10,6 +10,7 @@ __all__ = [
     "JournalFormatError",
     "JournalLockedError",
     "JournalWriteError",
+    "SharedFileError",
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
@@ -162,6 +163,24 @@ class JournalFormatError(JournalError):
         print(error)  # upgrade nbtasks, or give another home to nb.configure
     else:
         assert runs.empty
+    ```
+    """
+
+
+class SharedFileError(JournalError):
+    """A file of shared runs cannot be read, or not safely: it was refused as a whole.
+
+    ```python
+    from pathlib import Path
+
+    import nbtasks as nb
+
+    Path("study.nbrun").write_bytes(b"not what it seems")
+    try:
+        nb.open("study.nbrun")
+    except nb.SharedFileError as error:
+        problem = str(error)
+    assert "study.nbrun is refused" in problem
     ```
     """
 

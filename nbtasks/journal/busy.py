@@ -1,14 +1,14 @@
-"""What to say when somebody else has the run."""
+"""What to say when somebody else has the run, or it is here already."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from nbtasks import clock
-from nbtasks.errors import JobBusyError, RunBusyError
-from nbtasks.model import RunRow
+from nbtasks.errors import JobBusyError, JournalError, RunBusyError
+from nbtasks.model import Row, RunRow
 
-__all__ = ["check_room", "error"]
+__all__ = ["check_room", "error", "known", "run_ids"]
 
 
 def error(run: RunRow, *, own: bool) -> RunBusyError:
@@ -34,3 +34,13 @@ def check_room(job: str, limit: int | None, running: Sequence[str]) -> None:
             f"{'is' if len(running) == 1 else 'are'} being executed: run it after that, or raise "
             "the limit."
         )
+
+
+def run_ids(rows: Sequence[Row]) -> list[str]:
+    """The runs among rows."""
+    return [row.run_id for row in rows if isinstance(row, RunRow)]
+
+
+def known(run_id: str) -> JournalError:
+    """The error for a run that is to be taken, and is here."""
+    return JournalError(f"Run {run_id} is in this home already. Nothing was taken.")

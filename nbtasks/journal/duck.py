@@ -20,11 +20,15 @@ from nbtasks.errors import (
     JournalLockedError,
 )
 from nbtasks.journal import fold
-from nbtasks.journal.file import DatabaseFile, in_memory, offsets
+from nbtasks.journal.file import Change, DatabaseFile
+from nbtasks.journal.instance import lock
 from nbtasks.journal.query import frame
+from nbtasks.journal.tables import in_memory, offsets
 from nbtasks.journal.wal import SegmentReader
 
 if TYPE_CHECKING:
+    from _duckdb import DuckDBPyConnection
+
     from nbtasks.journal.instance import Connection
 
 __all__ = ["SETTLE_BYTES", "DuckStore"]
@@ -142,6 +146,7 @@ class DuckStore:
                 con = self._file.open_to_read(apart=True)
             if con is None:
                 con = self._copy()
+                lock(con)
         with con:  # not holding the home: a long query must not stop others from going on
             return frame(con, sql, params)
 
@@ -172,6 +177,23 @@ class DuckStore:
     def forget(self) -> None:
         """Takes nothing for folded any more: the home is another one."""
         self._folded, self._settled = {}, {}
+
+    def rewrite(self, change: Change) -> bool:
+        """Puts another file in the place of this one, with what all segments hold; says whether
+        that could be done. The caller holds `exclusive`."""
+        con = self._fold()
+        if con is None:
+            return False
+        con.close()
+        settled = self._file.checkpoint(change)
+        if settled is not None:
+            self._settled = settled
+        return settled is not None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._file.path
 
     # -- folding ------------------------------------------------------------------------------
 
@@ -225,18 +247,37 @@ class DuckStore:
 
     def _fold_into(self, con: Connection) -> None:
         """One transaction."""
+        import _duckdb as duckdb
+
         readers, alive = self._segments()
         known = offsets(con)
         for reader in readers:
             reader.start = known.get(reader.path.stem, 0)
         batch = fold.collect(readers)
+        try:
+            self._write(con, batch, alive)
+        except duckdb.Error:
+            # Rows that no table takes would stop all others for ever.
+            if not (refused := batch.sift()):
+                raise
+            con.rollback()
+            self._write(con, batch, alive)
+            warnings.warn(
+                f"{len(refused)} rows in the segments of {self._home} are none that nbtasks "
+                f"writes, and were left out: {refused[0]}.",
+                JournalDamaged,
+                stacklevel=2,
+            )
+        self._folded = {reader.path.stem: reader.end for reader in readers}
+        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
+        self._report(readers, alive)
+
+    @staticmethod
+    def _write(con: Connection, batch: fold.Batch, alive: list[str]) -> None:
         con.begin()
         fold.write(con, batch)
         fold.reap(con, alive)
         con.commit()
-        self._folded = {reader.path.stem: reader.end for reader in readers}
-        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
-        self._report(readers, alive)
 
     def _report(self, readers: list[SegmentReader], alive: list[str]) -> None:
         for reader in readers:
@@ -280,7 +321,7 @@ class DuckStore:
         self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         return con
 
-    def _copy(self) -> Connection:
+    def _copy(self) -> DuckDBPyConnection:
         """A copy in memory that holds everything, where the file itself cannot be written."""
         import _duckdb as duckdb
 

@@ -13,28 +13,24 @@ import fcntl
 import functools
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
+from nbtasks.journal import instance
 from nbtasks.journal.instance import Connection, attach, connect
-from nbtasks.journal.wal import FORMAT, KINDS, newer, sync_folder
+from nbtasks.journal.tables import TABLES, check_format, in_memory, make_schema, migrate, offsets
+from nbtasks.journal.wal import FORMAT, sync_folder
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["DatabaseFile", "in_memory", "offsets"]
+__all__ = ["Change", "DatabaseFile"]
 
-_TABLES = ("meta", "segment", *KINDS)
-#: What older formats lack, besides whole tables and views.
-_ADDED_COLUMNS = (
-    "task add column if not exists awaits varchar",
-    "task add column if not exists hidden boolean default false",
-    "run add column if not exists payload_shown varchar",
-    "run add column if not exists hidden boolean default false",
-    "event add column if not exists payload_shown varchar",
-)
 _SNAPSHOTS = 5
+#: Makes of a copy of the file another file.
+Change = Callable[[Path], Path]
 
 
 class DatabaseFile:
@@ -49,6 +45,7 @@ class DatabaseFile:
         self.path = path
         self._durable = durable
         self._wal = _wal_of(path)
+        self._checked = -1  # the file that holds tables, and not what poses as such
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -87,11 +84,12 @@ class DatabaseFile:
                 return None
             self._set_wal_aside(error)
             con = self._open()
+        self._check(con)
         try:
             if check_format(con) < FORMAT:
-                _migrate(con)
+                migrate(con)
         except duckdb.CatalogException:
-            _make_schema(con)  # somebody else made the file: an empty one
+            make_schema(con)  # somebody else made the file: an empty one
         return con
 
     def open_to_read(self, *, apart: bool = False, older: bool = False) -> Connection | None:
@@ -107,9 +105,9 @@ class DatabaseFile:
         """
         import _duckdb as duckdb
 
-        open_it = connect if apart or self._is_open_here() else attach
+        open_it = _reader(apart=apart, open_here=self._is_open_here())
         try:
-            con: Connection = open_it(self.path, read_only=True)
+            con: Connection = open_it(self.path)
         except duckdb.ConnectionException:
             con = connect(self.path)  # the user has it open in this process, and for writing
         except duckdb.ResourceInUseException:
@@ -123,15 +121,29 @@ class DatabaseFile:
             if not self._wal.exists() or _is_passing(error):
                 raise self.unreadable(error) from None
             self._set_wal_aside(error)
-            con = open_it(self.path, read_only=True)
+            con = open_it(self.path)
+        self._check(con)
         return con if _is_readable(con, older=older) else None
+
+    def _check(self, con: Connection) -> None:
+        """Refuses a file that came from somebody who does not mean well. Once a file."""
+        mine = self.path.stat().st_ino
+        if self._checked == mine:
+            return
+        if found := instance.impostors(con, TABLES):
+            con.close()
+            raise JournalError(
+                f"{self.path} has views in the place of tables ({', '.join(found)}): nbtasks did "
+                "not make it so, and does not ask them anything. nb.doctor() says more."
+            )
+        self._checked = mine
 
     def _make(self) -> None:
         """Makes the file, under another name until it is whole: half a file cannot be opened."""
         draft = self._draft()
         self._wal.unlink(missing_ok=True)  # of a file that is gone; the segments hold its rows
         with attach(draft) as con:
-            _make_schema(con)
+            make_schema(con)
             con.execute("checkpoint")
         self._sync(draft)
         self._replace_by(draft)
@@ -197,21 +209,24 @@ class DatabaseFile:
 
     # -- settling -----------------------------------------------------------------------------
 
-    def checkpoint(self) -> dict[str, int] | None:
+    def checkpoint(self, change: Change | None = None) -> dict[str, int] | None:
         """Moves what is in the log into the file, by way of a copy. Gives how far each segment is
         in the file now, or None where it could not be done.
 
         Not while anybody has the file open. A process that dies here leaves the file as it was,
         or without its log. The segments still hold what the log held then, since they are
         removed only afterwards; so whoever removes one goes by what the file says.
+
+        Args:
+            change: Is given the copy, and makes another file of it, to take the place of the old.
         """
         import shutil  # lazily, here and below: most starts copy nothing and make nothing
 
         import _duckdb as duckdb
 
-        draft = self._draft()
+        draft = made = self._draft()
         try:
-            if not self._wal.exists():
+            if change is None and not self._wal.exists():
                 with self._open(read_only=True) as con:
                     return offsets(con)
             if self._is_open_here():
@@ -222,17 +237,22 @@ class DatabaseFile:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 with draft.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
-                shutil.copyfile(self._wal, _wal_of(draft))
+                if self._wal.exists():
+                    shutil.copyfile(self._wal, _wal_of(draft))
                 with attach(draft) as con:
                     con.execute("checkpoint")
                     settled = offsets(con)
-                self._sync(draft)
+                if change is not None:
+                    made = change(draft)
+                self._sync(made)
                 # In this order: beside the newer file DuckDB would refuse the older log.
-                self._wal.unlink()
-                self._replace_by(draft)
+                self._wal.unlink(missing_ok=True)
+                self._replace_by(made)
         except (duckdb.Error, OSError):
-            draft.unlink(missing_ok=True)
             return None
+        finally:
+            for left in (draft, made):
+                left.unlink(missing_ok=True)
         return settled
 
     def _is_open_here(self) -> bool:
@@ -268,6 +288,13 @@ class DatabaseFile:
             sync_folder(self.path.parent)
 
 
+def _reader(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
+    """What opens a file to read it. One that this process has open already has its instance."""
+    if open_here:
+        return functools.partial(connect, read_only=True)
+    return instance.apart if apart else functools.partial(attach, read_only=True)
+
+
 def _wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
 
@@ -292,11 +319,6 @@ def _is_passing(error: Exception) -> bool:
     return any(sign in text for sign in ("set lock", "Permission denied", "Read-only", "No space"))
 
 
-def offsets(con: Connection) -> dict[str, int]:
-    """How many bytes of each segment a database holds."""
-    return dict(con.execute("select name, folded from segment").fetchall())
-
-
 def _is_readable(con: Connection, *, older: bool) -> bool:
     """Whether a file is not empty, and of this format or, if that will do, an `older` one. Else it
     is closed."""
@@ -311,66 +333,3 @@ def _is_readable(con: Connection, *, older: bool) -> bool:
         if not readable:
             con.close()
     return readable
-
-
-def check_format(con: Connection) -> int:
-    """The format of a file; one that a newer nbtasks has written is refused.
-
-    Raises:
-        JournalFormatError: It is newer.
-    """
-    row = con.execute("select format from meta").fetchone()
-    if row and row[0] > FORMAT:
-        con.close()
-        raise newer(row[0])
-    return int(row[0]) if row else FORMAT
-
-
-@functools.cache
-def _schema() -> str:
-    import importlib.resources
-
-    return importlib.resources.files("nbtasks.journal").joinpath("schema.sql").read_text()
-
-
-def _make_schema(con: Connection) -> None:
-    con.begin()
-    con.execute(_schema())
-    con.execute("insert into meta values ($1)", [FORMAT])
-    con.commit()
-
-
-def _migrate(con: Connection) -> None:
-    """Brings a file of an older format up to this one, in one transaction."""
-    con.begin()
-    for change in _ADDED_COLUMNS:
-        con.execute(f"alter table if exists {change}")
-    con.execute(_schema())  # which makes what is not there yet, and the views anew
-    con.execute("update meta set format = $1", [FORMAT])
-    con.commit()
-
-
-def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
-    """A database in memory with the schema, and the rows of `source` if there is one."""
-    import _duckdb as duckdb
-
-    con = duckdb.connect()
-    _make_schema(con)
-    if source is not None:
-        con.execute("delete from meta")
-        for table in _TABLES:
-            if rows := _rows(source, table):
-                missing = len(con.execute(f"from {table} limit 0").description) - len(rows[0])
-                with con.appender(table) as appender:
-                    appender.append_rows([(*row, *[None] * missing) for row in rows])
-        con.execute("update meta set format = $1", [FORMAT])
-    return con
-
-
-def _rows(source: Connection, table: str) -> list[tuple[object, ...]]:
-    import _duckdb as duckdb
-
-    try:
-        return source.execute(f"from {table}").fetchall()
-    except duckdb.CatalogException:  # of an older format
-        return []

@@ -6,14 +6,15 @@ into the tables. The connection may be to the journal's own file or to a copy in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtasks.journal import rowcheck
 from nbtasks.journal.wal import KINDS, SegmentReader
 from nbtasks.model import KEYS, columns
 
-__all__ = ["Batch", "collect", "orphans", "reap", "write"]
+__all__ = ["Batch", "arranging", "collect", "orphans", "reap", "write"]
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"executions": 0, "hidden": False},
@@ -33,6 +34,7 @@ _ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Where the key of a row ends and when it was changed stands, by kind.
+_WIDTHS = {kind: len(columns(kind)) for kind in KINDS}
 _CHANGED = {kind: len(key) for kind, key in KEYS.items()}
 
 
@@ -49,6 +51,22 @@ class Batch:
         default_factory=lambda: {kind: {} for kind in KEYS}
     )
     offsets: dict[str, int] = field(default_factory=dict)
+
+    def sift(self) -> list[str]:
+        """Leaves out what cannot be a row, which no process of ours has written, and says what."""
+        found = []
+        kept: dict[Any, dict[Any, tuple[Any, ...]]] = {"run": self.runs, "task": self.tasks}
+        for kind, rows in {**kept, **self.latest}.items():
+            for key, row in list(rows.items()):
+                if problem := rowcheck.problem(kind, row):
+                    found.append(problem)
+                    del rows[key]
+        for kind, added in self.added.items():
+            problems = [rowcheck.problem(kind, row) for row in added]
+            found += filter(None, problems)
+            pairs = zip(added, problems, strict=True)
+            self.added[kind] = [row for row, problem in pairs if not problem]
+        return found
 
     def __bool__(self) -> bool:
         return bool(self.offsets)
@@ -77,33 +95,42 @@ def collect(readers: Iterable[SegmentReader]) -> Batch:
     """Reads each segment from where the last fold stopped."""
     batch = Batch()
     for reader in readers:
-        arrange = _Arrange((reader.header or {}).get("columns", {}))
+        arrange = arranging((reader.header or {}).get("columns"))
         for record in reader.records():
             kind = record[0]
-            if kind in arrange:
-                batch.add(kind, arrange[kind](record))
+            if kind in _WIDTHS:
+                row = arrange[kind](record)
+                if len(row) == _WIDTHS[kind]:
+                    batch.add(kind, row)
         if reader.end > reader.start or reader.start == 0:
             batch.offsets[reader.path.stem] = reader.end
     return batch
 
 
-class _Arrange(dict[str, Any]):
-    """By kind, the function that puts a record's values into the order of today's columns."""
+def arranging(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]]:
+    """By kind, what puts a record's values into the order of today's columns.
 
-    def __init__(self, recorded: dict[str, list[str]]) -> None:
-        super().__init__()
-        for kind in KINDS:
-            today = list(columns(kind))
-            names = list(recorded.get(kind, today))
-            if names == today:
-                self[kind] = lambda record: tuple(record[1:])
-            else:
-                self[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
+    Args:
+        recorded: The columns that a header names, by kind.
+    """
+    by_kind: dict[str, Callable[[list[Any]], tuple[Any, ...]]] = {}
+    for kind in KINDS:
+        today = list(columns(kind))
+        names = recorded.get(kind, today) if isinstance(recorded, dict) else today
+        if names == today or not isinstance(names, list):
+            by_kind[kind] = _as_it_is
+        else:
+            by_kind[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
+    return by_kind
+
+
+def _as_it_is(record: list[Any]) -> tuple[Any, ...]:
+    return tuple(record[1:])
 
 
 def _by_name(names: list[str], today: list[str], defaults: dict[str, Any]) -> Any:
     def arrange(record: list[Any]) -> tuple[Any, ...]:
-        given = dict(zip(names, record[1:], strict=False))
+        given = dict(zip(map(str, names), record[1:], strict=False))
         return tuple(given.get(name, defaults.get(name)) for name in today)
 
     return arrange
@@ -157,11 +184,12 @@ def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]])
                 [run_id, execution, first, last],
             )
     if short := [pair for pair in ranges if pair not in long]:
+        pairs = ", ".join(f"({int(first)}, {int(last)})" for first, last in short)
         con.execute(
-            "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "
-            "and exists (from unnest($3::bigint[]) first positional join unnest($4::bigint[]) last "
-            "where seq between first.first and last.last)",
-            [run_id, execution, [pair[0] for pair in short], [pair[1] for pair in short]],
+            "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "  # noqa: S608 - numbers
+            f"and exists (from (values {pairs}) one(first, last) "
+            "where seq between one.first and one.last)",
+            [run_id, execution],
         )
 
 
@@ -172,12 +200,9 @@ def orphans(con: Any, alive: list[str]) -> list[str]:
         con: The connection.
         alive: The segments whose owners live.
     """
-    found = con.execute(
-        "select run_id from run where status = 'RUNNING' "
-        "and (segment is null or not list_contains($1, segment))",
-        [alive],
-    ).fetchall()
-    return [row[0] for row in found]
+    # Without a function: see `rows`.
+    found = con.execute("select run_id, segment from run where status = 'RUNNING'").fetchall()
+    return [run_id for run_id, segment in found if segment not in alive]
 
 
 def reap(con: Any, alive: list[str]) -> None:
@@ -188,9 +213,10 @@ def reap(con: Any, alive: list[str]) -> None:
         alive: The segments whose owners live.
     """
     if left := orphans(con, alive):
+        places = ", ".join("?" * len(left))
         for table in ("run", "task"):
             con.execute(
-                f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - two fixed names
-                "where status = 'RUNNING' and list_contains($1, run_id)",
-                [left],
+                f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - fixed names
+                f"where status = 'RUNNING' and run_id in ({places})",
+                left,
             )

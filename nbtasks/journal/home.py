@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import functools
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from nbtasks.errors import (
     JournalWriteError,
     NotFoundError,
 )
-from nbtasks.journal import busy, rows
+from nbtasks.journal import busy
+from nbtasks.journal import rows as stored
 from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.duck import SETTLE_BYTES, DuckStore
 from nbtasks.journal.news import News
@@ -45,12 +47,16 @@ class HomeJournal:
         home: The folder; it is made when the first run starts.
         durable: Whether `sync` waits for the disk.
         notebook: The notebook of this kernel, for the messages of others.
+
+    Attributes:
+        blobs: The files of large values.
+        duck: The DuckDB side.
     """
 
     def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
         self.home = home
         self._wal = home / "wal"
-        self._blobs = Blobs(home / "blobs", durable=durable)
+        self.blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
         self._news = News(home / "news")
         self._durable = durable
@@ -60,7 +66,7 @@ class HomeJournal:
         self._claimed: set[str] = set()  # the runs that this process executes now
         self._folded_rows = 0
         self._folding: threading.Thread | None = None
-        self._duck = DuckStore(home, durable=durable, segments=self._readers)
+        self.duck = DuckStore(home, durable=durable, segments=self._readers)
         atexit.register(self.close)
 
     # -- executing ----------------------------------------------------------------------------
@@ -68,16 +74,18 @@ class HomeJournal:
     def claim(self, claim: Claim) -> Opened:
         """Finds or makes a run and takes it; see the port."""
         self._own()  # first, so that there is a home to hold
-        with self._duck.exclusive():
+        with self.duck.exclusive():
             segment = self._present()
-            self._duck.make()
-            with self._duck.reading(tidy=False) as con:
+            self.duck.make()
+            with self.duck.reading(tidy=False) as con:
                 found = None if claim.new else self._find(con, claim)
                 opened = self._take(con, found) if found else self._make(claim)
                 if claim.limit is not None:
-                    busy.check_room(claim.make.job, claim.limit, rows.running(con, claim.make.job))
+                    busy.check_room(
+                        claim.make.job, claim.limit, stored.running(con, claim.make.job)
+                    )
                 if found or claim.rows:
-                    opened.codes = rows.codes(con, opened.run)
+                    opened.codes = stored.codes(con, opened.run)
             run = opened.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
@@ -93,11 +101,11 @@ class HomeJournal:
 
     def look(self, claim: Claim) -> Opened | None:
         """What `claim` would find; see the port."""
-        with self._reading() as con:
+        with self.reading() as con:
             if (found := self._find(con, claim)) is None:
                 return None
             opened = self._take(con, found)
-            opened.codes = rows.codes(con, opened.run)
+            opened.codes = stored.codes(con, opened.run)
             return opened
 
     def _present(self) -> Segment:
@@ -106,12 +114,12 @@ class HomeJournal:
         if segment.gone and not self._claimed:
             segment.close()
             self._segment = None
-            self._duck.forget()
+            self.duck.forget()
             segment = self._own()
         return segment
 
     def _find(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
-        found = rows.claimed(con, claim)
+        found = stored.claimed(con, claim)
         if claim.run_id and found is None:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return found
@@ -131,11 +139,9 @@ class HomeJournal:
         run = RunRow(*found)
         self._check_free(run)
         logged = con.execute(
-            "select level, message, data, count(*) from log where run_id = $1 and path = '' "
-            "group by all",
-            [run.run_id],
+            "select level, message, data from log where run_id = $1 and path = ''", [run.run_id]
         ).fetchall()
-        tasks = rows.tasks(con, run.run_id, "status <> 'COMPLETED'")
+        tasks = stored.tasks(con, run.run_id, "status <> 'COMPLETED'")
         answers = con.execute(
             f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
             "order by seq",
@@ -145,17 +151,17 @@ class HomeJournal:
             run,
             {row[_PATH]: row for row in tasks},
             {row[_ANSWER_PATH]: row for row in answers},
-            {row[:3]: row[3] for row in logged},
+            dict(collections.Counter(logged)),
             fresh=run.executions == 0,
-            displayed=rows.displayed(con, run.run_id),
+            displayed=stored.displayed(con, run.run_id),
         )
 
     def amend(self, run_id: str, change: Change) -> None:
         """Writes rows of a run that nobody executes; see the port."""
-        with self._duck.exclusive():
-            with self._duck.reading() as con:
-                found = rows.runs(con, run_id=run_id)
-                tasks = rows.tasks(con, run_id)
+        with self.duck.exclusive():
+            with self.duck.reading() as con:
+                found = stored.runs(con, run_id=run_id)
+                tasks = stored.tasks(con, run_id)
             if not found:
                 raise NotFoundError(f"There is no run {run_id!r} in {self.home}.")
             self._check_free(found[0])
@@ -164,18 +170,32 @@ class HomeJournal:
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                     row.notebook = self._notebook
-            # A segment for them alone. It appears when it is whole, and its name comes after all
-            # there are, so that of two segments that hold a task the edit is in the later one.
-            Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=changed).close()
+            self._put_apart(changed)
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Takes runs that were recorded elsewhere; see the port."""
+        self._own()  # first, so that there is a home to hold
+        with self.duck.exclusive():
+            self._present()
+            with self.duck.reading() as con:
+                for run_id in busy.run_ids(rows):
+                    if stored.runs(con, run_id=run_id):
+                        raise busy.known(run_id)
+            self._put_apart(rows)
+
+    def _put_apart(self, rows: Sequence[Row]) -> None:
+        # A segment for them alone. It appears when it is whole, and its name comes after all there
+        # are, so that of two segments that hold a task the edit is in the later one.
+        Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
 
     def transact(self, deal: Deal) -> None:
         """Writes rows on the strength of what is recorded; see the port."""
         self._own()  # first, so that there is a home to hold
-        with self._duck.exclusive():
+        with self.duck.exclusive():
             self._present()
-            self._duck.make()
-            with self._duck.reading(tidy=False) as con:
-                dealt = list(deal(functools.partial(rows.found, con)))
+            self.duck.make()
+            with self.duck.reading(tidy=False) as con:
+                dealt = list(deal(functools.partial(stored.found, con)))
             for row in dealt:
                 self.put(row)
             if dealt:
@@ -198,7 +218,7 @@ class HomeJournal:
             self._requests.remove(run.run_id)
         segment = self._own()
         long = segment.size > ROTATE_BYTES
-        if self._duck.fold_now(PATIENCE_SECONDS, settle_above=0 if long else None):
+        if self.duck.fold_now(PATIENCE_SECONDS, settle_above=0 if long else None):
             self._folded_rows = segment.records
             if long:
                 self._give_up(ROTATE_BYTES)
@@ -240,42 +260,43 @@ class HomeJournal:
 
     def put_blob(self, content: Content) -> str:
         """Keeps bytes by their content; see the port."""
-        return self._blobs.put(content)
+        return self.blobs.put(content)
 
     def get_blob(self, name: str) -> memoryview:
         """The bytes that `put_blob` named; see the port."""
-        return self._blobs.get(name)
+        return self.blobs.get(name)
 
     # -- reading ------------------------------------------------------------------------------
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
         """The runs of the home, oldest first; see the port."""
-        with self._reading() as con:
-            return rows.runs(con, run_id=run_id, job=job)
+        with self.reading() as con:
+            return stored.runs(con, run_id=run_id, job=job)
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
         """The tasks of a run; see the port."""
-        with self._reading() as con:
-            return rows.tasks(con, run_id)
+        with self.reading() as con:
+            return stored.tasks(con, run_id)
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
         """The rows of a kind; see the port."""
-        with self._reading() as con:
-            return rows.found(con, kind, since=since, **equal)
+        with self.reading() as con:
+            return stored.found(con, kind, since=since, **equal)
 
     def query(self, sql: str, params: Any = None) -> Any:
         """One query over the views; see the port."""
         with contextlib.suppress(JournalWriteError):
             self.flush()  # a full disk must not hide what is on it
-        return self._duck.query(sql, params)
+        return self.duck.query(sql, params)
 
     @contextlib.contextmanager
-    def _reading(self) -> Any:
+    def reading(self) -> Any:
+        """A connection that sees everything."""
         with contextlib.suppress(JournalWriteError):
             self.flush()  # a full disk must not hide what is on it
-        with self._duck.exclusive(), self._duck.reading() as con:
+        with self.duck.exclusive(), self.duck.reading() as con:
             yield con
 
     # -- keeping house ------------------------------------------------------------------------
@@ -289,7 +310,7 @@ class HomeJournal:
             return
         with contextlib.suppress(Exception):  # at exit nobody can mend it, and nothing is lost
             segment.sync()
-            self._duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
+            self.duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
             self._claimed.clear()
             self._give_up(0)
         if self._segment is not None:
@@ -299,13 +320,13 @@ class HomeJournal:
     def _give_up(self, above: int) -> None:
         """Removes our segment if it is longer than that, and the file itself holds all of it."""
         segment = self._segment
-        if segment is None or not self._duck.holds(segment.name, segment.size):
+        if segment is None or not self.duck.holds(segment.name, segment.size):
             return
-        with contextlib.suppress(JournalLockedError), self._duck.exclusive(PATIENCE_SECONDS):
+        with contextlib.suppress(JournalLockedError), self.duck.exclusive(PATIENCE_SECONDS):
             segment = self._segment
             if segment is None or self._claimed:
                 return
-            if segment.size > above and self._duck.holds(segment.name, segment.size):
+            if segment.size > above and self.duck.holds(segment.name, segment.size):
                 self._segment = None
                 segment.close(remove=True)
 
@@ -350,6 +371,6 @@ class HomeJournal:
             return
         self._folded_rows = segment.records
         self._folding = threading.Thread(
-            target=self._duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
+            target=self.duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
         self._folding.start()

@@ -11,15 +11,19 @@ import contextlib
 import itertools
 import os
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["Connection", "attach", "connect"]
+__all__ = ["Connection", "apart", "attach", "connect", "impostors", "lock"]
 
 Connection: TypeAlias = "Attached | DuckDBPyConnection"
+
+#: The oldest DuckDB that can read what is made here.
+_STORAGE = "v1.4.0"
 
 _lock = threading.RLock()
 _numbers = itertools.count()
@@ -37,6 +41,8 @@ def attach(path: Path, *, read_only: bool = False) -> Attached:
     name = f"home{next(_numbers)}"  # no one else's, as a name belongs to the whole instance
     quoted = str(path).replace("'", "''")
     how = "type duckdb, read_only" if read_only else "type duckdb"
+    if not path.exists():
+        how += f", storage_version '{_STORAGE}'"
     with _lock:
         instance = _shared()
         instance.execute(f"attach '{quoted}' as {name} ({how})")
@@ -53,9 +59,52 @@ def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
     import _duckdb as duckdb
 
     con = duckdb.connect(str(path), read_only=read_only)
+    con.execute("set timezone = 'UTC'")
     if not read_only:
         _never_checkpoint(con)
     return con
+
+
+def apart(path: Path) -> DuckDBPyConnection:
+    """A connection to a file that nothing can be written by, in an instance of its own, which
+    reads nothing else: no other file, no network, and no setting can be changed. For the user's own
+    SQL, and for the views of a file that may be somebody else's.
+
+    Raises:
+        duckdb.Error: The file cannot be had, or read.
+    """
+    import _duckdb as duckdb
+
+    con = duckdb.connect()
+    try:
+        quoted = str(path).replace("'", "''")
+        con.execute(f"attach '{quoted}' as journal (type duckdb, read_only)")
+        con.execute("use journal; set timezone = 'UTC'")
+        lock(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def lock(con: DuckDBPyConnection) -> None:
+    """Lets an instance reach nothing outside of it any more."""
+    con.execute("set enable_external_access = false; set lock_configuration = true")
+
+
+def impostors(con: Connection, tables: Collection[str]) -> list[str]:
+    """Which of these tables are views, which may read whatever they like."""
+    row = con.execute("select system.main.current_database()").fetchone()
+    there = con.execute(
+        "select table_name from system.main.duckdb_tables() where database_name = $1", row
+    ).fetchall()
+    missing = set(tables).difference(name for (name,) in there)
+    if not missing:
+        return []
+    views = con.execute(
+        "select view_name from system.main.duckdb_views() where database_name = $1", row
+    ).fetchall()
+    return sorted(missing.intersection(name for (name,) in views))
 
 
 class Attached:
@@ -63,11 +112,12 @@ class Attached:
 
     def __init__(self, instance: DuckDBPyConnection, name: str) -> None:
         self._instance = instance
-        self._name = name
+        self.name = name
         self._con = instance.cursor()
         self._con.execute(f"use {name}")
         self.execute, self.appender = self._con.execute, self._con.appender
         self.begin, self.commit = self._con.begin, self._con.commit
+        self.rollback = self._con.rollback
         self.extract_statements = self._con.extract_statements
 
     def close(self) -> None:
@@ -76,7 +126,7 @@ class Attached:
 
         self._con.close()
         with _lock, contextlib.suppress(duckdb.Error):  # closed before
-            self._instance.execute(f"detach {self._name}")
+            self._instance.execute(f"detach {self.name}")
 
     def __enter__(self) -> Self:
         return self

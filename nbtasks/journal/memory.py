@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 from typing import Any
 
 from nbtasks.errors import NotFoundError, UnreadableValueError
-from nbtasks.journal import busy, file, fold, query
+from nbtasks.journal import busy, fold, instance, query, tables
 from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.wal import valid
 from nbtasks.model import (
@@ -126,6 +126,15 @@ class MemoryJournal:
                     row.host, row.pid = os.uname().nodename, os.getpid()
                 self.put(row)
 
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Takes runs that were recorded elsewhere; see the port."""
+        with self._lock:
+            for run_id in busy.run_ids(rows):
+                if self.runs(run_id=run_id):
+                    raise busy.known(run_id)
+            for row in rows:
+                self.put(row)
+
     def transact(self, deal: Deal) -> None:
         """Writes rows on the strength of what is recorded; see the port."""
         with self._lock:
@@ -229,8 +238,9 @@ class MemoryJournal:
 
     def query(self, sql: str, params: Any = None) -> Any:
         """One query over the views; see the port."""
-        with self._lock, file.in_memory() as con:
+        with self._lock, tables.in_memory() as con:
             fold.write(con, self._batch)
+            instance.lock(con)
             return query.frame(con, sql, params)
 
     def close(self) -> None:

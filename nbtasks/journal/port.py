@@ -1,4 +1,4 @@
-"""What the engine needs of a journal: seventeen verbs, in the words of the domain.
+"""What the engine needs of a journal: eighteen verbs, in the words of the domain.
 
 Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
 and `home.HomeJournal`. Around either, `reader.Reader` only reads.
@@ -140,6 +140,15 @@ class Journal(Protocol):
         Raises:
             RunBusyError: The run is being executed, here or elsewhere.
             NotFoundError: There is no run `run_id`.
+            JournalWriteError: The home cannot be written.
+        """
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Takes runs that were recorded elsewhere, with all their rows: all of them or none,
+        durably.
+
+        Raises:
+            JournalError: One of the runs is here.
             JournalWriteError: The home cannot be written.
         """
 

@@ -29,7 +29,6 @@ def frame(con: Connection, sql: str, params: Any = None) -> Any:
         statements = con.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise JournalError("nb.sql takes one query, a SELECT: the journal is read-only.")
-        con.execute("set timezone = 'UTC'")
         # a second guard, for a file that the user has opened for writing in this process
         con.execute("begin transaction read only")
         with _filters, warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +73,10 @@ class Reader:
         """As of the journal that is read: it is a person who asks for it, and no execution."""
         self._inner.amend(run_id, change)
         self._ended = None
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """As of the journal that is read: it is a person who asks for it."""
+        self._inner.adopt(rows)
 
     def ask_to_cancel(self, run_id: str) -> None:
         """As of the journal that is read: it is a person who asks for it."""

@@ -11,6 +11,19 @@ __all__ = ["claimed", "codes", "displayed", "found", "running", "runs", "tasks"]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
+#: The view `task_now`. Views and functions of a file that came from somebody else may be anything,
+#: so what is read here to execute runs asks for none by its name.
+_TASK_NOW = """
+    select task.* replace (
+        case when reuse.execution is null then task.execution else reuse.execution end as execution,
+        reuse.execution is not null or task.reused as reused
+    )
+    from task
+    left join reuse
+        on reuse.run_id = task.run_id
+        and reuse.execution > task.execution
+        and task.seq between reuse.first and reuse.last
+"""
 
 
 def running(con: Any, job: str) -> list[str]:
@@ -47,7 +60,7 @@ def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list
 def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     """The tasks of a run, or `which` of them, in the order in which they first started."""
     rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from task_now where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
+        f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
     ).fetchall()
     return rows
@@ -67,8 +80,9 @@ def codes(con: Any, run: RunRow) -> dict[str, str]:
         line.append(above)
         row = con.execute("select parent_run from run where run_id = $1", [above]).fetchone()
         above = row[0] if row else None
-    query = "select fingerprint, source from code where run_id = any($1)"
-    return dict(con.execute(query, [line]).fetchall())
+    places = ", ".join("?" * len(line))
+    query = f"select fingerprint, source from code where run_id in ({places})"  # noqa: S608 - places
+    return dict(con.execute(query, line).fetchall())
 
 
 def found(

@@ -261,8 +261,8 @@ select
     executions,
     coalesce(counts.tasks, 0) as tasks,
     coalesce(counts.failed, 0) as failed,
-    error ->> '$.type' as error_type,
-    error ->> '$.message' as error_message,
+    case when json_valid(error) then error ->> '$.type' end as error_type,
+    case when json_valid(error) then error ->> '$.message' end as error_message,
     coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
         as payload,
     case when output_kind in ('json', 'tagged', 'hidden') then output end as output,
@@ -300,8 +300,8 @@ select
     case when task.output_kind in ('json', 'tagged', 'hidden') then task.output end as output,
     task.output_kind,
     task.output_bytes,
-    task.error ->> '$.type' as error_type,
-    task.error ->> '$.message' as error_message,
+    case when json_valid(task.error) then task.error ->> '$.type' end as error_type,
+    case when json_valid(task.error) then task.error ->> '$.message' end as error_message,
     properties,
     metrics,
     seq
@@ -319,9 +319,9 @@ select
     make_timestamptz(finished_us) as finished_at,
     to_microseconds(finished_us - started_us) as duration,
     (finished_us - started_us) / 1e6 as seconds,
-    error ->> '$.type' as error_type,
-    error ->> '$.message' as error_message,
-    error ->> '$.traceback' as traceback,
+    case when json_valid(error) then error ->> '$.type' end as error_type,
+    case when json_valid(error) then error ->> '$.message' end as error_message,
+    case when json_valid(error) then error ->> '$.traceback' end as traceback,
     make_timestamptz(retry_us) as retry_at
 from (
     from attempt

@@ -35,6 +35,7 @@ __all__ = [
     "Segment",
     "SegmentReader",
     "is_alive",
+    "line",
     "newer",
     "process_start",
     "sync_folder",
@@ -53,7 +54,8 @@ _CRC_DIGITS = 8
 _RESERVE = bytes(256 << 10)
 
 
-def _line(values: Any) -> bytes:
+def line(values: Any) -> bytes:
+    """A record as a line."""
     # orjson gives a non-ASCII string as UTF-8, and the newline only ever ends a record
     try:
         body = orjson.dumps(values)
@@ -92,8 +94,8 @@ class Segment:
         self.path = folder / f"{self.name}.log"
         self._durable = durable
         self._lock = threading.Lock()
-        self._buffer: list[bytes] = [_line(["segment", _header(notebook)])]
-        self._buffer += [_line(record(row)) for row in rows]
+        self._buffer: list[bytes] = [line(["segment", _header(notebook)])]
+        self._buffer += [line(record(row)) for row in rows]
         self._end = 0  # bytes that the system has
         self._synced = 0  # bytes that the disk has
         self._reserved = 0  # bytes that the file has room for
@@ -128,10 +130,10 @@ class Segment:
     def put(self, row: Row) -> None:
         """Takes a row, in order; see `Journal.put`."""
         self.records += 1
-        try:  # as `_line` does, without a call of it for each task
+        try:  # as `line` does, without a call of it for each task
             body = orjson.dumps(record(row))
         except TypeError:
-            self._buffer.append(_line(record(row)))
+            self._buffer.append(line(record(row)))
         else:
             self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
@@ -313,15 +315,19 @@ class SegmentReader:
         """The header, or None where the file is gone, empty or unreadable."""
         try:
             with self.path.open("rb") as file:
-                line = file.readline()
+                first = file.readline()
         except FileNotFoundError:
             return None
-        record = _parse(line)
+        return self.take_header(first)
+
+    def take_header(self, first: bytes) -> dict[str, Any] | None:
+        """The header that a first line is, or None where it is none."""
+        record = _parse(first)
         if isinstance(record, list) and len(record) == 2 and record[0] == "segment":  # noqa: PLR2004 - a pair
             header: dict[str, Any] = record[1]
             if header.get("format", FORMAT) > FORMAT:
                 raise newer(header["format"])
-            self.header, self._header_end = header, len(line)
+            self.header, self._header_end = header, len(first)
         return self.header
 
     def has_more(self, offset: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from nbtasks.errors import Interrupt
@@ -76,6 +76,11 @@ class Mortal:
         """As the port says."""
         self._check()
         self._inner.amend(run_id, change)
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """As the port says."""
+        self._check()
+        self._inner.adopt(rows)
 
     def release(self, run: RunRow) -> None:
         """As the port says."""

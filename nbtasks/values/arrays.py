@@ -52,6 +52,8 @@ def read_scalar(content: list[Any]) -> Any:
 
     dtype = np.dtype(content[0])
     kind, value = dtype.kind, content[1]
+    if kind not in _SCALARS:
+        raise ValueError(f"{content[0]!r} is no scalar")
     if kind in "mM":
         return np.array(int(value), "i8").view(dtype)[()]
     if kind == "c":

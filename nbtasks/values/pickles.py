@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nbtasks import signing
@@ -66,21 +66,35 @@ def load(data: bytes | memoryview, signature: str) -> Any:
 
 def names(data: bytes | memoryview) -> list[str]:
     """What a pickle would import, as far as that can be told without loading it."""
-    import pickletools
-
     found: dict[str, None] = {}
-    texts: list[str] = []
     try:
-        for code, argument, _ in pickletools.genops(bytes(data)):
-            if code.name in ("GLOBAL", "INST"):
-                found[str(argument).replace(" ", ".")] = None
-            elif code.name == "STACK_GLOBAL" and len(texts) > 1:
-                found[".".join(texts[-2:])] = None
-            elif isinstance(argument, str) and "UNICODE" in code.name:
-                texts.append(argument)
+        for name in _globals(bytes(data)):
+            found[name] = None
     except Exception:  # noqa: BLE001 - a stranger's bytes: what they raise says no more
         found["(what is damaged)"] = None
     return list(found)
+
+
+def _globals(data: bytes) -> Iterator[str]:
+    """The names that a pickle looks up, in its order. Of the values that it makes on the way only
+    the strings are followed: a name is made of the two latest ones."""
+    import pickletools
+
+    latest: list[str | None] = [None, None]
+    memo: dict[int, str | None] = {}
+    for code, argument, _ in pickletools.genops(data):
+        if code.name in ("GLOBAL", "INST"):
+            yield str(argument).replace(" ", ".")
+        elif code.name == "STACK_GLOBAL":
+            yield f"{latest[-2]}.{latest[-1]}"
+        if code.name == "MEMOIZE":
+            memo[len(memo)] = latest[-1]
+        elif code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[int(str(argument))] = latest[-1]
+        elif code.name in ("GET", "BINGET", "LONG_BINGET"):
+            latest = [latest[-1], memo.get(int(str(argument)))]
+        elif code.stack_after:
+            latest = [latest[-1], argument if isinstance(argument, str) else None]
 
 
 def _listed(found: list[str]) -> str:

@@ -152,7 +152,7 @@ def _write_polars(value: Any) -> dict[str, Any]:
     if any(dtype.base_type() is pl.Object for dtype in frame.dtypes):
         raise Untagged(pl.Object)
     content = Content(
-        frame.estimated_size(),
+        int(frame.estimated_size()),
         lambda file: frame.write_ipc_stream(cast("Any", file), compression="lz4"),
     )
     return {"$polars": [type(value).__name__, content]}

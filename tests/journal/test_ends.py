@@ -148,7 +148,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     """What was in the lost file is no reason to remove the segment."""
     journal = open_home()
     rows.finished(journal, tasks=3)
-    assert journal._duck.fold_now(1.0, settle_above=0)
+    assert journal.duck.fold_now(1.0, settle_above=0)
     assert not (home / "journal.duckdb.wal").exists()
     (home / "journal.duckdb").unlink()
     journal.close()
@@ -199,9 +199,9 @@ LEAVING = (
     RUN
     + """
 finish(journal, "mine")
-journal._duck.fold_now = lambda *_, **__: False  # others have the file open
+journal.duck.fold_now = lambda *_, **__: False  # others have the file open
 finish(journal, "late")
-del journal._duck.fold_now
+del journal.duck.fold_now
 duck._MANY_DEAD = home.SETTLE_BYTES = 0
 
 owner, _, name = "{step}".rpartition(".")
@@ -245,9 +245,9 @@ def test_processes_that_end_at_once_leave_everything(home, open_home, python):
         python(
             RUN
             + f"""
-journal._duck.fold_now = lambda *_, **__: False
+journal.duck.fold_now = lambda *_, **__: False
 finish(journal, "p{number}")
-del journal._duck.fold_now
+del journal.duck.fold_now
 say("ready")
 heard()
 """

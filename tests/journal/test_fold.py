@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
-from nbtasks.journal import duck, file, fold
+from nbtasks.journal import duck, fold, tables
 from nbtasks.journal import home as home_module
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER
@@ -72,7 +72,7 @@ def histories(draw) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def con():
-    with file.in_memory() as con:
+    with tables.in_memory() as con:
         yield con
 
 
@@ -138,7 +138,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     """Each execution would else add to DuckDB's log, which every start reads."""
     journal = open_home()
     run = rows.finished(journal, tasks=2000)
-    assert journal._duck.fold_now(1.0, settle_above=0)
+    assert journal.duck.fold_now(1.0, settle_above=0)
     log = home / "journal.duckdb.wal"
     sizes = []
     for execution in (2, 3, 4):
@@ -375,7 +375,7 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
     journal = open_home()
     run = journal.claim(rows.claim("first")).run
-    fold_now = journal._duck.fold_now
+    fold_now = journal.duck.fold_now
     second = threading.Thread(target=rows.finished, args=(journal, "second", 1))
 
     def then_another_thread(seconds: float, **options: bool) -> bool:
@@ -387,10 +387,10 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
             second.join(2)  # where it has to wait for us, it will
         return done
 
-    monkeypatch.setattr(journal._duck, "fold_now", then_another_thread)
+    monkeypatch.setattr(journal.duck, "fold_now", then_another_thread)
     if ends == "close":
         with monkeypatch.context() as patch:
-            patch.setattr(journal._duck, "fold_now", lambda seconds, **_: False)
+            patch.setattr(journal.duck, "fold_now", lambda seconds, **_: False)
             journal.release(run)
         journal.close()
     else:
@@ -406,14 +406,14 @@ def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_ho
     writer, reader = open_home(), open_home()
     rows.finished(writer, tasks=2)
     (segment,) = (home / "wal").iterdir()
-    listing = reader._duck._segments
+    listing = reader.duck._segments
 
     def then_it_goes() -> tuple[list[SegmentReader], list[str]]:
         found = listing()
         segment.unlink(missing_ok=True)
         return found
 
-    reader._duck._segments = then_it_goes
+    reader.duck._segments = then_it_goes
 
     assert [run.status for run in reader.runs()] == ["COMPLETED"]
     assert len(reader.query("from tasks")) == 2

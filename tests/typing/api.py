@@ -456,5 +456,24 @@ def mails(io: WithMails) -> None:
 
 def values() -> None:
     nb.register_codec(Fetcher, encode=lambda fetcher: fetcher(""), decode=lambda _: Fetcher())
-    nb.register_codec(Fetcher, encode=lambda _: [], decode=lambda _: 1)  # type: ignore[arg-type, return-value]
+    nb.register_codec(Fetcher, encode=lambda _: [], decode=lambda _: 1)  # type: ignore[arg-type, return-value]  # it gives no Fetcher
     assert_type(nb.Picture(b"").png, bytes)
+
+
+def shared(run: nb.Run) -> None:
+    file = nb.export_run([run, run.id], "study.nbrun")
+    assert_type(file, Path)
+    assert_type(nb.import_run(file), list[nb.Run])
+    with nb.open(file) as opened:
+        assert_type(opened, nb.Shared)
+        assert_type(opened.tasks(run), pd.DataFrame)
+        assert_type(opened.last_run(), nb.Run)
+    try:
+        assert_type(nb.trust(run, dry_run=True), pd.DataFrame)
+    except nb.SharedFileError as error:
+        assert_type(error, nb.SharedFileError)
+
+
+def kept_in_order() -> None:
+    assert_type(nb.gc(older_than=timedelta(days=30), keep=5, max_bytes=10), pd.DataFrame)
+    assert_type(nb.doctor(repair=True), pd.DataFrame)

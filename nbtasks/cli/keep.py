@@ -1,0 +1,57 @@
+"""The commands that give runs to others, and keep the home in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nbtasks import history, sharing
+from nbtasks.cli.options import AsJson, Home, chosen, needs_home, use
+from nbtasks.cli.output import print_table
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands."""
+    for name, command in (("export", _export), ("import", _import), ("trust", _trust)):
+        app.command(name)(command)
+
+
+def _export(
+    file: Annotated[Path, typer.Argument(help="Where to; its name ends with .nbrun.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Their ids; the latest one else.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Writes runs to one file, to give to others. What is hidden does not go along."""
+    needs_home(home)
+    held = [history.get_run(run) for run in runs or [chosen(None)]]
+    written = sharing.export_run(held, file)
+    names = ", ".join(f"{run.id} of job {run.job}" for run in held)
+    print(f"{written}: run {names}, {written.stat().st_size:,} bytes")
+
+
+def _import(
+    file: Annotated[Path, typer.Argument(help="A file that `nbtasks export` has written.")],
+    home: Home = None,
+) -> None:
+    """Takes the runs of a shared file into the home. Nothing of it is executed."""
+    use(home)
+    for run in sharing.import_run(file):
+        print(f"run {run.id} of job {run.job}: {run.status}")
+
+
+def _trust(
+    run: Annotated[str, typer.Argument(help="The id of the run.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what there is.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Lets the pickles of a run be loaded, as if you had made them: whoever did can then run code
+    here as you."""
+    needs_home(home)
+    print_table(sharing.trust_run(run, dry_run=dry_run), None, as_json=as_json)

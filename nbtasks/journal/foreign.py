@@ -1,0 +1,91 @@
+"""What is in a DuckDB file beside what `schema.sql` makes.
+
+A file may come from anybody, and DuckDB lets a macro take the name of one of its own functions, and
+a view that of a table. So nothing here calls a function by its bare name.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtasks.errors import JournalError
+from nbtasks.journal.instance import attach
+from nbtasks.journal.tables import in_memory, make_schema
+
+if TYPE_CHECKING:
+    from nbtasks.journal.instance import Connection
+
+__all__ = ["extras", "foreign_objects"]
+
+_QUERIES = {
+    "macro": "select function_name, '' from system.main.duckdb_functions() "
+    "where database_name = $1 and not internal",
+    "view": "select view_name, sql from system.main.duckdb_views() "
+    "where database_name = $1 and not internal",
+    "table": "select table_name, sql from system.main.duckdb_tables() where database_name = $1",
+    "sequence": "select sequence_name, sql from system.main.duckdb_sequences() "
+    "where database_name = $1",
+    "index": "select index_name, sql from system.main.duckdb_indexes() where database_name = $1",
+}
+
+
+def foreign_objects(con: Connection) -> list[str]:
+    """The macros of a file, and what has the name of a table or a view of ours and is none."""
+    there, ours = _objects(con), _ours()
+    found = [f"macro {name}" for name in there["macro"]]
+    made = {sql for one in (ours, _in_memory()) for sql in one["view"].values()}
+    for kind, others in (("view", ("table",)), ("table", ("view",))):
+        for name in ours[kind]:
+            if any(name in there[other] for other in others):
+                found.append(f"a {others[0]} {name} in the place of a {kind}")
+            elif kind == "view" and name in there[kind] and there[kind][name] not in made:
+                found.append(f"another view {name}")
+    return found
+
+
+def extras(con: Connection) -> list[str]:
+    """What somebody has added that is in nobody's way: tables, views, indexes, sequences."""
+    there, ours = _objects(con), _ours()
+    return [
+        f"{kind} {name}"
+        for kind in ("table", "view", "index", "sequence")
+        for name in there[kind]
+        if name not in ours["table"] and name not in ours["view"]
+    ]
+
+
+def _objects(con: Connection) -> dict[str, dict[str, str]]:
+    row = con.execute("select system.main.current_database()").fetchone()
+    if row is None:
+        raise JournalError("DuckDB does not say which file it has open.")
+    return {
+        kind: {name: _plain(sql, row[0]) for name, sql in con.execute(query, row).fetchall()}
+        for kind, query in _QUERIES.items()
+    }
+
+
+def _plain(sql: str | None, database: str) -> str:
+    """The text without the name that the file is attached by."""
+    return re.sub(rf'"?{re.escape(database)}"?\\.', "", sql or "")
+
+
+@functools.cache
+def _ours() -> dict[str, dict[str, str]]:
+    """What `schema.sql` makes, as DuckDB says it of a file that was closed and opened again."""
+    with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
+        path = Path(folder) / "journal.duckdb"
+        with attach(path) as con:
+            make_schema(con)
+            con.execute("checkpoint")
+        with attach(path) as con:
+            return _objects(con)
+
+
+@functools.cache
+def _in_memory() -> dict[str, dict[str, str]]:
+    with in_memory() as con:
+        return _objects(con)

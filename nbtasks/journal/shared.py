@@ -1,0 +1,91 @@
+"""A shared file as a journal that is only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nbtasks.errors import JournalWriteError, SharedFileError
+from nbtasks.journal.bundle import Bundle
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import Claim, Deal, Opened
+from nbtasks.model import Row, RunRow, Status, row_type
+from nbtasks.values.content import Content
+
+__all__ = ["SharedJournal", "rows_of"]
+
+
+def rows_of(bundle: Bundle) -> list[Any]:
+    """The rows of a shared file. What was going on when it was made is INTERRUPTED: nobody here
+    executes it.
+
+    Raises:
+        SharedFileError: One of them is none.
+    """
+    rows = [row_type(kind)(*values) for kind, values in bundle.rows()]
+    runs = {row.run_id for row in rows if isinstance(row, RunRow)}
+    for row in rows:
+        if row.run_id not in runs:
+            raise SharedFileError(
+                f"{bundle.path} is refused: it has a {row.kind} of a run that it does not hold."
+            )
+        if getattr(row, "status", None) == Status.RUNNING:
+            row.status = Status.INTERRUPTED
+        if isinstance(row, RunRow):
+            row.segment = None
+    return rows
+
+
+class SharedJournal(MemoryJournal):
+    """See `nbtasks.journal.port.Journal`. Nothing can be written to it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SharedFileError: It is none, or not one that can be read safely.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._bundle = Bundle(path)
+        for row in rows_of(self._bundle):
+            super().put(row)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the file says of itself."""
+        return self._bundle.manifest
+
+    def _refused(self) -> JournalWriteError:
+        return JournalWriteError(
+            f"{self._bundle.path} is a shared run, which is only read. Take it into a home of your "
+            f"own with nb.import_run({str(self._bundle.path)!r}) to go on with it."
+        )
+
+    def claim(self, _: Claim) -> Opened:
+        """Refuses it."""
+        raise self._refused()
+
+    def amend(self, *_: object) -> None:
+        """Refuses it."""
+        raise self._refused()
+
+    def transact(self, _: Deal) -> None:
+        """Refuses it."""
+        raise self._refused()
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Nobody executes it."""
+
+    def put(self, _: Row) -> None:
+        """Refuses it."""
+        raise self._refused()
+
+    def put_blob(self, _: Content) -> str:
+        """Refuses it."""
+        raise self._refused()
+
+    def get_blob(self, name: str) -> memoryview:
+        """The bytes of a blob; see the port."""
+        return self._bundle.blob(name)

@@ -1,0 +1,196 @@
+"""A home that is kept in order: what is old goes, and what is wrong is found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from nbtasks import clock, frames
+from nbtasks.errors import InvalidOptionError, JournalError
+from nbtasks.kit import kit
+
+if TYPE_CHECKING:
+    from nbtasks.frames import DataFrame
+    from nbtasks.journal.clearing import Candidate
+    from nbtasks.journal.home import HomeJournal
+
+__all__ = ["doctor", "gc"]
+
+
+def gc(
+    *,
+    older_than: timedelta | float | None = None,
+    keep: int | None = None,
+    max_bytes: int | None = None,
+    dry_run: bool = True,
+) -> DataFrame:
+    """Removes runs that have ended, with all that is recorded of them, and the files that no run
+    needs any more. Without `dry_run=False` it only shows what would go.
+
+    What runs or waits is never touched, nor a run that was begun by one that stays. The journal's
+    file becomes as small as what is left. A process that dies in the middle has lost nothing:
+    either the runs are gone, or they are all there.
+
+    Args:
+        older_than: Of runs that ended longer ago than this; a number is seconds.
+        keep: But of each job the so many latest stay.
+        max_bytes: And of what would stay, the oldest too, until the home has no more bytes than
+            this.
+        dry_run: Only show it.
+
+    Returns:
+        A row for each run that goes: `run_id`, `job`, `status`, `finished_at`, `bytes` of its
+        outputs. Its `attrs` say how many `bytes` the home has and how many of files go that no run
+        needs, `spare_bytes`.
+
+    Raises:
+        JournalLockedError: Another program has the journal's file open. Nothing has changed.
+        InvalidOptionError: An option is none.
+
+    ```python
+    from datetime import timedelta
+
+    import nbtasks as nb
+
+
+    @nb.job("gc-example")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("work", abs, payload)
+
+
+    for day in range(3):
+        body.run(day)
+    old = nb.gc(older_than=timedelta(0), keep=1)
+    assert (len(old), len(nb.runs())) == (2, 3)  # only shown
+    nb.gc(older_than=timedelta(0), keep=1, dry_run=False)
+    assert len(nb.runs()) == 1
+    ```
+    """
+    from nbtasks.journal import clearing
+
+    _check(older_than, keep, max_bytes)
+    journal = _home()
+    ended = clearing.candidates(journal)
+    size = _bytes(journal)
+    going = _chosen(ended, older_than, keep, None if max_bytes is None else size - max_bytes)
+    if not dry_run:
+        if going:
+            gone = set(clearing.remove_runs(journal, [one.run_id for one in going]))
+            going = [one for one in going if one.run_id in gone]
+        spare = clearing.remove_blobs(journal)
+    else:
+        spare = sum(found for _, found in clearing.unused_blobs(journal))
+    frame = frames.ended(going)
+    frame.attrs = {"bytes": _bytes(journal), "spare_bytes": spare}
+    return frame
+
+
+def doctor(*, repair: bool = False) -> DataFrame:
+    """Looks at all of the home: its segments, its DuckDB file and what is in there beside
+    nbtasks' own tables, the files of large values, and what processes that died have left.
+
+    Args:
+        repair: Also mend what can be. What is replaced is kept beside it, and it says so.
+
+    Returns:
+        A row for each thing that was looked at: `what`, its `state` ("ok", "problem", or "mended"),
+        the `detail`, and the `remedy`.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("doctor-example")
+    def body(io: nb.SyncIO) -> None: ...
+
+
+    body.run()
+    assert set(nb.doctor().state) == {"ok"}
+    ```
+    """
+    from nbtasks.journal import checkup
+
+    journal = _home()
+    found = list(checkup.repair(journal)) if repair else []
+    return frames.findings([*found, *checkup.look(journal)])
+
+
+def _home() -> HomeJournal:
+    from nbtasks.journal.home import HomeJournal
+
+    journal = kit.journal
+    if not isinstance(journal, HomeJournal):
+        raise JournalError(
+            f"{kit.settings.home} is no home, and nothing can be kept in order there. Choose one "
+            "with nb.configure(home=...)."
+        )
+    return journal
+
+
+def _check(older_than: object, keep: object, max_bytes: object) -> None:
+    if older_than is not None:
+        _seconds(older_than)
+    for name, value in (("keep", keep), ("max_bytes", max_bytes)):
+        if value is not None and (type(value) is not int or value < 0):
+            raise InvalidOptionError(f"nb.gc: {name} is a number from 0 on, not {value!r}.")
+
+
+def _seconds(age: object) -> float:
+    if isinstance(age, timedelta):
+        return age.total_seconds()
+    if type(age) not in (int, float) or not 0 <= age < float("inf"):  # type: ignore[operator]  # a number
+        raise InvalidOptionError(
+            f"nb.gc: older_than is a timedelta or a number of seconds, not {age!r}."
+        )
+    return float(age)  # type: ignore[arg-type]  # as just seen
+
+
+def _chosen(
+    ended: Sequence[Candidate],
+    older_than: timedelta | float | None,
+    keep: int | None,
+    excess: int | None,
+) -> list[Candidate]:
+    """Those that go, the one that ended first first."""
+    going: list[Candidate] = []
+    if older_than is not None or keep is not None:
+        age = 0.0 if older_than is None else _seconds(older_than)
+        latest = clock.micros() - age * 1e6
+        staying = _latest(ended, keep or 0)
+        going = [one for one in ended if one.ended_us <= latest and one.run_id not in staying]
+    if excess is not None:
+        freed = sum(one.bytes for one in going)
+        known = {one.run_id for one in going}
+        staying = _latest(ended, keep or 0)
+        for one in ended:
+            if freed >= excess:
+                break
+            if one.run_id not in known and one.run_id not in staying:
+                going.append(one)
+                freed += one.bytes
+    return _without_children(going, ended)
+
+
+def _latest(ended: Sequence[Candidate], keep: int) -> Collection[str]:
+    by_job: dict[str, list[str]] = {}
+    for one in ended:
+        by_job.setdefault(one.job, []).append(one.run_id)
+    return {run_id for runs in by_job.values() for run_id in (runs[-keep:] if keep else ())}
+
+
+def _without_children(going: list[Candidate], ended: Sequence[Candidate]) -> list[Candidate]:
+    """Those whose parents go, too, or are gone."""
+    there = {run.run_id for run in kit.journal.runs()}
+    order = {one.run_id: place for place, one in enumerate(ended)}
+    while True:
+        gone = {one.run_id for one in going}
+        left = [one for one in going if one.parent_run not in there or one.parent_run in gone]
+        if len(left) == len(going):
+            return sorted(left, key=lambda one: order[one.run_id])
+        going = left
+
+
+def _bytes(journal: HomeJournal) -> int:
+    """What the home takes."""
+    return sum(path.stat().st_size for path in journal.home.rglob("*") if path.is_file())

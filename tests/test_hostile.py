@@ -1,0 +1,617 @@
+"""What a stranger may have made: homes and shared files that mean harm.
+
+To open, list, draw, export and query them runs nothing, reads nothing beside them, and says what
+was refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import json
+import os
+import random
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import orjson
+import pytest
+
+import nbtasks as nb
+from nbtasks import signing
+from nbtasks.journal.wal import FORMAT, line
+from nbtasks.kit import kit
+from nbtasks.model import LogRow, RunRow, TaskRow, columns, record, values
+from nbtasks.values.content import Content
+
+TRAPS: list[str] = []
+CANARY = "the canary sings"
+
+
+def spring(what: str) -> str:
+    """What a trap calls."""
+    TRAPS.append(what)
+    return what
+
+
+class Trap:
+    """Its pickle runs code where it is loaded."""
+
+    def __reduce__(self) -> Any:
+        return spring, ("a pickle was loaded",)
+
+
+@pytest.fixture(autouse=True)
+def _traps() -> Any:
+    TRAPS.clear()
+    yield
+    nb.configure(home=None)
+    assert TRAPS == []
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A file that nobody has to do with."""
+    path = tmp_path / "canary.txt"
+    path.write_text(CANARY)
+    return path
+
+
+HTML = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
+SQL = "'; drop table run; select read_text('/etc/passwd'); --"
+ODD = "\x1b[2J\u202eevil\ud800"
+
+
+def pickled() -> str:
+    import cloudpickle
+
+    data = base64.b64encode(cloudpickle.dumps(Trap())).decode()
+    return f"{'0' * 64}:{data}"
+
+
+def nasty_rows() -> list[Any]:
+    """A run whose every text is meant to do harm."""
+    text = HTML + SQL
+    failure = json.dumps({"type": text, "module": "os", "message": text, "traceback": text})
+    run = RunRow(
+        "01hostile", text, text, text, text, status="FAILED", started_us=1, finished_us=2,
+        executions=1, payload=json.dumps(text), payload_kind="json", output=pickled(),
+        output_kind="pickle", error=failure, source=text, notebook=text, host=text, pid=1,
+        trigger=text,
+    )  # fmt: skip
+    task = TaskRow(
+        "01hostile", text.replace("/", "%2F"), 1, text, status="FAILED", attempts=1, attempt=1,
+        started_us=1, finished_us=2, attempt_us=1, params=json.dumps([text]), error=failure,
+        output=pickled(), output_kind="pickle", stale=text, icon=text,
+        metrics=json.dumps({text: 1}), properties=json.dumps({text: text}),
+    )  # fmt: skip
+    done = TaskRow(
+        "01hostile", "done", 2, status="COMPLETED", attempts=1, attempt=1, started_us=1,
+        finished_us=2, output=pickled(), output_kind="pickle",
+    )  # fmt: skip
+    log = LogRow("01hostile", "done", 1, 1, text, text, json.dumps({text: text}))
+    return [run, task, done, log]
+
+
+def look_at_all() -> str:
+    """Opens, lists, draws, exports and queries; gives what is seen."""
+    run = nb.last_run()
+    seen = [frame.to_csv() for frame in (nb.runs(), nb.tasks(), nb.attempts(), nb.logs())]
+    tree = run.tree()
+    html = tree._repr_mimebundle_()["text/html"]
+    assert "<script" not in html
+    assert "<img" not in html
+    seen += [str(tree), repr(run), repr(run.error), str(nb.sql("select * from tasks"))]
+    nb.export_run(run, "copy.nbrun")
+    nb.trust(run, dry_run=True)
+    return "".join(seen)
+
+
+# -- homes -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with that run in its DuckDB file."""
+    monkeypatch.chdir(tmp_path)
+    nb.configure(home=tmp_path / "hostile")
+
+    @nb.job("first")
+    def body(io: nb.SyncIO) -> None: ...
+
+    body.run()
+    kit.close()
+    with duckdb.connect(str(tmp_path / "hostile" / "journal.duckdb")) as con:
+        con.execute("delete from run")
+        for row in nasty_rows():
+            places = ", ".join("?" * len(columns(row.kind)))
+            con.execute(f"insert into {row.kind} values ({places})", values(row))
+    shutil.rmtree(tmp_path / "hostile" / "wal")
+    return tmp_path / "hostile"
+
+
+def in_file(home: Path, *statements: str) -> None:
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        for statement in statements:
+            con.execute(statement)
+
+
+def test_texts_of_a_home_are_texts(home):
+    seen = look_at_all()
+
+    assert "drop table run" in seen
+    assert len(nb.runs()) == 1
+
+
+def test_a_pickle_of_a_home_is_not_loaded(home):
+    run = nb.last_run()
+
+    for ask in (lambda: run.output, lambda: run["done"]):
+        with pytest.raises(nb.UntrustedValueError, match=r"test_hostile\.spring"):
+            ask()
+
+
+@pytest.mark.parametrize("column", ["error", "params", "metrics", "properties"])
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"type": 1, "message": [1]}', "\x00"])
+def test_json_of_a_home_that_is_none_does_no_harm(home, column, text):
+    in_file(home, f"update task set {column} = '{text}'".replace("\x00", "chr(0)"))
+    if column == "error":
+        in_file(home, f"update run set {column} = '{text}'")
+
+    run = nb.last_run()
+    assert len(nb.tasks()) == 2
+    assert "done" in str(run.tree())
+    assert run.tree()._repr_mimebundle_()["text/html"]
+    assert len(nb.attempts()) >= 1
+
+
+def test_macros_in_the_place_of_functions_read_nothing(home, canary):
+    names = ("list_contains", "coalesce", "count_star", "make_timestamptz", "contains", "unnest",
+             "regexp_replace", "split_part", "json_valid", "to_microseconds")  # fmt: skip
+    reads = f"(select content from read_text('{canary}'))"
+    for name in names:
+        for arguments in ("", "a", "a, b", "a, b, c"):
+            with duckdb.connect(str(home / "journal.duckdb")) as con:
+                try:
+                    con.execute(f"create macro {name}({arguments}) as {reads}")
+                except duckdb.Error:
+                    continue
+                break
+
+    def read(ask: Callable[[], Any]) -> str:
+        try:
+            return str(ask())
+        except nb.JournalError as error:
+            return str(error)
+
+    run = nb.last_run()
+    for ask in (nb.runs, nb.tasks, nb.logs, run.tree, lambda: run.status, nb.doctor):
+        assert CANARY not in read(ask)
+
+    # And to take a run of it.
+    @nb.job("mine")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+    assert body.run().output == 42
+    assert CANARY not in "".join(str(row) for row in kit.journal.tasks(nb.last_run().id))
+    assert "macro" in nb.doctor().query("state == 'problem'").detail.iloc[0]
+    mended = nb.doctor(repair=True)
+    assert "mended" in set(mended.state)
+    assert set(nb.doctor().state) == {"ok"}
+    assert len(nb.runs()) == 2
+    assert list(home.glob("*.bak"))
+
+
+def test_views_that_read_other_files_read_nothing(home, canary):
+    in_file(
+        home,
+        "drop view runs",
+        f"create view runs as select content as run_id, now() as started_at, 'x' as job "
+        f"from read_text('{canary}')",
+    )
+
+    with pytest.raises(nb.JournalError, match=r"disabled by configuration"):
+        nb.runs()
+    assert "another view runs" in nb.doctor().detail.str.cat()
+    nb.doctor(repair=True)
+    assert nb.runs().run_id.tolist() == ["01hostile"]
+
+
+@pytest.mark.parametrize("table", ["run", "task", "meta", "segment", "log"])
+def test_views_in_the_place_of_tables_are_asked_nothing(home, canary, table):
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        for (view,) in con.execute(
+            "select view_name from duckdb_views() where not internal"
+        ).fetchall():
+            con.execute(f"drop view if exists {view}")
+        con.execute(f"alter table {table} rename to hidden")
+        con.execute(f"create view {table} as select content from read_text('{canary}')")
+
+    for ask in (nb.runs, kit.journal.runs, nb.last_run):
+        with pytest.raises(nb.JournalError) as caught:
+            ask()
+        assert CANARY not in str(caught.value)
+    assert "problem" in set(nb.doctor().state)
+
+
+def test_a_query_reads_nothing_beside_the_journal(home, canary, tmp_path):
+    for query in (
+        f"select * from read_text('{canary}')",
+        f"select * from '{canary}'",
+        f"select * from read_csv('{canary}')",
+        f"select * from glob('{tmp_path}/*')",
+        "select * from read_parquet('http://127.0.0.1:9/x')",
+    ):
+        with pytest.raises(nb.JournalError) as caught:
+            nb.sql(query)
+        assert CANARY not in str(caught.value)
+    for statement in (
+        f"attach '{tmp_path}/other.db'",
+        f"copy run to '{tmp_path}/out.csv'",
+        "set enable_external_access = true",
+        "install httpfs",
+    ):
+        with pytest.raises(nb.JournalError):
+            nb.sql(statement)
+    assert not list(tmp_path.glob("o*.*"))
+
+
+@pytest.mark.parametrize("name", ["../../canary.txt", "/etc/passwd", "", "0" * 39, "G" * 40])
+def test_a_value_that_names_another_file_is_refused(home, canary, name):
+    in_file(home, f"update task set output_kind = 'json', blob = '{name}'")
+
+    with pytest.raises(nb.UnreadableValueError, match="names a file that cannot be"):
+        nb.last_run()["done"]
+
+
+def test_a_value_that_links_elsewhere_is_not_read(home, canary):
+    name = Content.of(b'"mine"').hash()
+    folder = home / "blobs" / name[:2]
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(canary)
+    in_file(home, f"update task set output_kind = 'json', output = null, blob = '{name}'")
+
+    with pytest.raises(nb.UnreadableValueError, match="was changed"):
+        nb.last_run()["done"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$dataclass": ["antigravity", "x", {}]},
+        {"$enum": ["this", "s", "x"]},
+        {"$model": ["os", "system", [{}, None, []]]},
+        {"$dataclass": ["os", "system", {}]},
+        {"$flag": ["subprocess", "Popen", 1]},
+        {"$path": ["os", "x"]},
+        {"$path": ["_getuid", "x"]},
+        {"$secret": ["BaseModel", {}]},
+        {"$npy": base64.b64encode(b"\x93NUMPY\x01\x00").decode()},
+        {"$pandas": [{"of": "frame"}, ""]},
+        {"$codec": ["builtins.eval", "1"]},
+        {"$scalar": ["O", "x"]},
+        {"$unknown": 1},
+    ],
+    ids=lambda value: json.dumps(value)[:40],
+)
+def test_a_tagged_value_imports_and_calls_nothing(home, value, monkeypatch):
+    text = orjson.dumps(value).decode().replace("'", "''")
+    in_file(home, f"update task set output_kind = 'tagged', output = '{text}'")
+    run = nb.last_run()
+    imported: list[str] = []
+    real = builtins.__import__
+
+    def watching(name: str, *rest: Any) -> Any:
+        imported.append(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", watching)
+    with pytest.raises(nb.UnreadableValueError):
+        run["done"]
+    assert not {"antigravity", "this"} & set(imported)
+
+
+def test_an_error_of_a_home_imports_nothing(home, monkeypatch):
+    import sys
+
+    failure = json.dumps({"type": "X", "module": "antigravity", "message": "m", "traceback": ""})
+    in_file(home, f"update task set error = '{failure}', status = 'FAILED', fatal = false")
+    monkeypatch.delitem(sys.modules, "antigravity", raising=False)
+
+    str(nb.last_run().tree())
+    nb.export_run(nb.last_run(), "copy")
+
+    assert "antigravity" not in sys.modules
+
+
+def test_segments_of_a_home_may_hold_anything(home):
+    header = {"format": FORMAT, "host": "x", "pid": 1, "columns": {}}
+    rows = [line(record(row)) for row in nasty_rows()]
+    garbage = [b"\x00\xff" * 50 + b"\n", b"deadbeef []\n", line(["task", 1]), line(["macro", HTML])]
+    (home / "wal").mkdir()
+    (home / "wal" / "01evil.log").write_bytes(b"".join([line(["segment", header]), *rows[:2]]))
+    (home / "wal" / "02evil.log").write_bytes(b"".join([line(["segment", header]), *garbage]))
+
+    with pytest.warns(nb.JournalDamaged):
+        frame = nb.runs()
+
+    assert frame.run_id.tolist() == ["01hostile"]
+
+
+# -- shared files ----------------------------------------------------------------------------------
+
+
+def shared(
+    path: Path,
+    rows: list[Any] | None = None,
+    blobs: dict[str, bytes] | None = None,
+    manifest: Any = None,
+    journal: bytes | None = None,
+) -> Path:
+    """A shared file, as somebody may have made it."""
+    header = {"format": FORMAT, "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}
+    lines = [line(["segment", header]), *(line(record(row)) for row in rows or [])]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("manifest.json", orjson.dumps(manifest or {"format": FORMAT, "runs": []}))
+        file.writestr("journal.log", b"".join(lines) if journal is None else journal)
+        for name, data in (blobs or {}).items():
+            file.writestr(name, data)
+    return path
+
+
+def good() -> RunRow:
+    return RunRow("01good", "job", "job", "1", "k", status="COMPLETED", started_us=1, executions=1)
+
+
+def test_texts_of_a_shared_file_are_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = shared(tmp_path / "hostile.nbrun", nasty_rows())
+
+    opened = nb.open(file)
+    assert "drop table run" in opened.tasks().to_csv()
+    html = opened.tree()._repr_mimebundle_()["text/html"]
+    assert "<script" not in html
+    assert "<img" not in html
+    with pytest.raises(nb.UntrustedValueError):
+        opened.last_run()["done"]
+    nb.import_run(file)
+    look_at_all()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "path traversal": ({"blobs": {"blobs/../../evil": b"x"}}, "no part of a shared run"),
+    "an absolute path": ({"blobs": {"/etc/cron.d/evil": b"x"}}, "no part of a shared run"),
+    "a drive": ({"blobs": {"C:\\evil": b"x"}}, "no part of a shared run"),
+    "another file": ({"blobs": {"setup.py": b"x"}}, "no part of a shared run"),
+    "a folder": ({"blobs": {"blobs/": b""}}, "no part of a shared run"),
+    "a blob of no hash": ({"blobs": {"blobs/" + "z" * 40: b"x"}}, "no part of a shared run"),
+    "no manifest": ({"manifest": "text"}, "manifest is none"),
+    "no header": ({"journal": b""}, "do not say what they are"),
+    "garbage for rows": ({"journal": b"garbage\n"}, "do not say what they are"),
+    "a row of no kind": ({"journal": b"", "kinds": ["macro", 1]}, "'macro'"),
+    "a row that is too short": ({"journal": b"", "kinds": ["run", "x"]}, "of 1 values"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_shared_file_is_refused_as_a_whole(tmp_path, what):
+    given, why = REFUSED[what]
+    given = dict(given)
+    if (odd := given.pop("kinds", None)) is not None:
+        given["journal"] = line(["segment", {"format": FORMAT}]) + line(odd)
+    file = shared(tmp_path / "hostile.nbrun", [good()], **given)
+
+    for read in (nb.open, nb.import_run):
+        with pytest.raises(nb.SharedFileError, match="is refused") as caught:
+            read(file)
+        assert why in str(caught.value)
+    assert nb.runs().empty
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["hostile.nbrun"]
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "a status that is none": {"status": "EVIL"},
+    "a number that is text": {"started_us": "1"},
+    "a text that is a number": {"job": 1},
+    "a number without end": {"executions": 2**40},
+    "an id with a path": {"run_id": "../../x"},
+    "a blob with a path": {"output_kind": "json", "blob": "../../canary.txt"},
+    "an error that is no JSON": {"error": "{"},
+    "an error that is no failure": {"error": "[]"},
+    "a truth that is none": {"hidden": 1},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_row_that_cannot_be_is_refused(tmp_path, what):
+    row = good()
+    for name, value in WRONG[what].items():
+        setattr(row, name, value)
+    file = shared(tmp_path / "hostile.nbrun", [row])
+
+    with pytest.raises(nb.SharedFileError, match=r"line 2 of its journal: the \w+ of a run"):
+        nb.open(file)
+
+
+def test_rows_of_runs_that_are_not_there_are_refused(tmp_path):
+    file = shared(tmp_path / "hostile.nbrun", [good(), TaskRow("another", "x", 1)])
+
+    with pytest.raises(nb.SharedFileError, match="a task of a run that it does not hold"):
+        nb.open(file)
+
+
+def test_a_link_in_a_shared_file_is_no_link(tmp_path, canary):
+    name = Content.of(b'"mine"').hash()
+    file = tmp_path / "hostile.nbrun"
+    shared(file, [good()])
+    with zipfile.ZipFile(file, "a") as members:
+        about = zipfile.ZipInfo(f"blobs/{name}")
+        about.external_attr = 0o120777 << 16  # a symbolic link
+        members.writestr(about, str(canary))
+
+    opened = nb.open(file)
+    with pytest.raises(nb.UnreadableValueError, match="not the one that it is named by"):
+        opened._journal.get_blob(name)
+    assert not any(path.is_symlink() for path in nb.config.home.rglob("*"))
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    file = tmp_path / "bomb.nbrun"
+    shared(file, [good()])
+    with (
+        zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as members,
+        members.open("blobs/" + "0" * 40, "w", force_zip64=True) as part,
+    ):
+        for _ in range(100):
+            part.write(bytes(1 << 20))
+    assert file.stat().st_size < 200_000
+
+    with pytest.raises(nb.SharedFileError, match="would come to 104,857,600 bytes"):
+        nb.open(file)
+
+
+def test_a_member_that_lies_about_its_size_is_refused(tmp_path):
+    file = tmp_path / "lie.nbrun"
+    shared(file, [good()])
+    data = bytearray(file.read_bytes())
+    place = data.rindex(b"PK\x01\x02")  # the last entry of the directory: journal.log
+    data[place + 24 : place + 28] = struct.pack("<I", 5)
+    file.write_bytes(data)
+
+    with pytest.raises(nb.SharedFileError):
+        nb.open(file)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path):
+    file = shared(tmp_path / "twice.nbrun", [good()])
+    with zipfile.ZipFile(file, "a") as members, pytest.warns(UserWarning, match="Duplicate"):
+        members.writestr("journal.log", "")
+
+    with pytest.raises(nb.SharedFileError, match="twice"):
+        nb.open(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"text", os.urandom(5000)], ids=len)
+def test_what_is_no_shared_file_says_so(tmp_path, content):
+    file = tmp_path / "none.nbrun"
+    file.write_bytes(content)
+
+    with pytest.raises(nb.SharedFileError, match="no ZIP file"):
+        nb.open(file)
+    with pytest.raises(nb.SharedFileError, match="There is no file"):
+        nb.open(tmp_path / "missing.nbrun")
+
+
+def test_a_newer_shared_file_asks_for_a_newer_nbtasks(tmp_path):
+    file = shared(tmp_path / "new.nbrun", [good()], manifest={"format": FORMAT + 1})
+
+    with pytest.raises(nb.JournalFormatError, match="Upgrade"):
+        nb.open(file)
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+def test_a_signature_of_another_value_is_no_signature_of_this_one(tmp_path):
+    """It may have been seen in a run that was shared."""
+
+    @nb.job("signed")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("mine", lambda: np.array([{1}], dtype=object))
+
+    body.run()
+    signature = str(nb.sql("select output from task").output[0]).partition(":")[0]
+    row = nasty_rows()[2]
+    row.output = f"{signature}:{pickled().partition(':')[2]}"
+    file = shared(tmp_path / "forged.nbrun", [nasty_rows()[0], row])
+
+    with pytest.raises(nb.UntrustedValueError):
+        nb.open(file).last_run()["done"]
+
+
+@pytest.mark.parametrize("key", [b"", bytes(32), b"k" * 32], ids=["none", "zeros", "another"])
+def test_a_signature_by_another_key_is_none(tmp_path, key, monkeypatch):
+    import hashlib
+
+    data = base64.b64decode(pickled().partition(":")[2])
+    name = Content.of(data).hash()
+    forged = hashlib.blake2b(name.encode(), key=key, digest_size=32).hexdigest()
+    row = nasty_rows()[2]
+    row.output = f"{forged}:{base64.b64encode(data).decode()}"
+    file = shared(tmp_path / "forged.nbrun", [nasty_rows()[0], row])
+
+    assert not signing.verify(name, forged)
+    with pytest.raises(nb.UntrustedValueError):
+        nb.open(file).last_run()["done"]
+
+
+# -- at random -------------------------------------------------------------------------------------
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """The same with some bytes changed, cut out, doubled, or put elsewhere."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        at = chance.randrange(len(changed))
+        upto = min(len(changed), at + chance.randint(1, 40))
+        match chance.randrange(4):
+            case 0:
+                changed[at] = chance.randrange(256)
+            case 1:
+                del changed[at:upto]
+            case 2:
+                changed[at:at] = changed[at:upto]
+            case _:
+                changed[at:upto] = bytes(chance.randrange(256) for _ in range(upto - at))
+        if not changed:
+            return b""
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
+    chance = random.Random(seed)
+    blob = Content.of(b'"large"')
+    done = nasty_rows()[2]
+    done.output, done.output_kind, done.blob = None, "json", blob.hash()
+    whole = shared(
+        tmp_path / "whole.nbrun",
+        [*nasty_rows()[:2], done, nasty_rows()[3]],
+        {f"blobs/{blob.hash()}": bytes(blob)},
+    ).read_bytes()
+    file = tmp_path / "damaged.nbrun"
+    for _ in range(60):
+        file.write_bytes(mutated(whole, chance))
+        try:
+            opened = nb.open(file)
+            opened.tasks().to_csv()
+            str(opened.tree())
+            opened.last_run()["done"]
+        except nb.NbtasksError:
+            pass
+
+
+@pytest.mark.filterwarnings("ignore::nbtasks.JournalDamaged")
+@pytest.mark.parametrize("seed", range(4))
+def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
+    chance = random.Random(seed)
+    header = {"format": FORMAT, "host": "x", "pid": 1, "process_start": None,
+              "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}  # fmt: skip
+    whole = b"".join([line(["segment", header]), *(line(record(row)) for row in nasty_rows())])
+    for number in range(12):
+        home = tmp_path / str(number)
+        (home / "wal").mkdir(parents=True)
+        (home / "wal" / "01.log").write_bytes(mutated(whole, chance))
+        nb.configure(home=home)
+        try:
+            nb.tasks().to_csv()
+            nb.doctor()
+        except nb.NbtasksError:
+            pass

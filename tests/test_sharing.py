@@ -1,0 +1,510 @@
+"""Runs that are given to others: exported, opened, imported, replayed, trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+
+import nbtasks as nb
+from nbtasks import signing
+from tests.kinds import figure, frame, same
+
+CALLS: list[str] = []
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """From the call on, the user is another one, with a home and a key of their own."""
+
+    def become(name: str = "colleague") -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / name / "data"))
+        signing._key.cache_clear()
+        nb.configure(home=tmp_path / name / "home")
+
+    yield become
+    nb.configure(home=None)
+    signing._key.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _home() -> Any:
+    CALLS.clear()
+    yield
+    nb.configure(home=None, replay=None)
+
+
+class Login(pydantic.BaseModel):
+    user: str
+    password: pydantic.SecretStr
+
+
+def job_of_many() -> nb.Job:
+    @nb.job("study", version="1.0.0")
+    def study(payload: dict[str, Any], io: nb.SyncIO) -> dict[str, Any]:
+        def work() -> Any:
+            CALLS.append("work")
+            nb.current_task().log("at work", rows=4)
+            nb.current_task().metric(score=0.5)
+            return frame()
+
+        loaded = io.run_task("load", work)
+        squares = io.map("square", lambda n: n * n, range(3))
+        large = io.run_task("large", lambda: np.arange(300_000))
+        with contextlib.suppress(ZeroDivisionError):
+            io.run_task("fails", lambda: 1 / 0)
+        io.logger.info("done", of=payload["n"])
+        return {"rows": len(loaded), "squares": squares, "large": int(large.sum())}
+
+    return study
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    return nb.export_run(job_of_many().run({"n": 1}), tmp_path / "study.nbrun")
+
+
+class TestASharedFile:
+    def test_shows_the_same_frames_and_tree(self, shared):
+        opened = nb.open(shared)
+
+        for name in ("runs", "tasks", "attempts", "logs"):
+            mine = getattr(nb, name)()
+            pd.testing.assert_frame_equal(getattr(opened, name)(), mine)
+        assert str(opened.tree()) == str(nb.tree())
+        assert opened.sql("select count(*) as n from tasks").n.tolist() == [7]
+        assert opened.runs("other").empty
+        assert len(opened.tasks(opened.last_run())) == 7
+        assert "study COMPLETED" in repr(opened)
+
+    def test_gives_the_values(self, shared, stranger):
+        stranger()
+        run = nb.open(shared).last_run("study")
+
+        same(run["load"], frame())
+        assert run["large"].sum() == np.arange(300_000).sum()
+        assert run.output["squares"] == [0, 1, 4]
+
+    def test_says_where_it_comes_from(self, shared):
+        said = nb.open(shared).manifest
+
+        assert said["runs"][0]["job"] == "study"
+        assert said["nbtasks"] == nb.__version__
+        assert said["modules"]["pandas"] == pd.__version__
+
+    def test_is_only_read(self, shared):
+        run = nb.open(shared).last_run()
+
+        for change in (lambda: run.set("load", 1), lambda: run.reset("load")):
+            with pytest.raises(nb.JournalWriteError, match=r"only read\. Take it into a home"):
+                change()
+
+    def test_names_a_run_that_it_does_not_hold(self, shared):
+        with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
+            nb.open(shared).get_run("x")
+        with pytest.raises(nb.NotFoundError):
+            nb.open(shared).last_run("another")
+
+    def test_may_hold_several_runs(self, tmp_path):
+        job = job_of_many()
+        runs = [job.run({"n": n}) for n in (1, 2)]
+
+        file = nb.export_run(runs, tmp_path / "two")
+
+        assert file.name == "two.nbrun"
+        with nb.open(file) as opened:
+            assert opened.runs().run_id.tolist() == [run.id for run in runs]
+        with zipfile.ZipFile(file) as members:  # what both have is in there once
+            assert len([name for name in members.namelist() if name.startswith("blobs/")]) == 1
+
+    def test_is_written_whole_or_not_at_all(self, tmp_path, monkeypatch):
+        run = job_of_many().run({"n": 1})
+        blobs = nb.config.home / "blobs"
+        next(path for path in blobs.rglob("*") if path.is_file()).unlink()
+
+        with pytest.raises(nb.UnreadableValueError, match="is missing"):
+            nb.export_run(run, tmp_path / "study.nbrun")
+
+        assert not list(tmp_path.glob("*nbrun*"))
+
+    def test_of_nothing_is_refused(self, tmp_path):
+        with pytest.raises(nb.NotFoundError, match="list is empty"):
+            nb.export_run([], tmp_path / "none.nbrun")
+        with pytest.raises(nb.NotFoundError, match="no run 'x'"):
+            nb.export_run("x", tmp_path / "none.nbrun")
+
+
+class TestAnImport:
+    def test_takes_a_run_as_it_was_recorded(self, shared, stranger):
+        tree, mine = str(nb.tree()), nb.tasks()
+        stranger()
+
+        (run,) = nb.import_run(shared)
+
+        assert str(run.tree()) == tree
+        pd.testing.assert_frame_equal(nb.tasks(), mine)
+        same(run["load"], frame())
+
+    def test_goes_on_where_it_was(self, shared, stranger):
+        stranger()
+        nb.import_run(shared)
+        CALLS.clear()
+
+        run = job_of_many().run({"n": 1})
+
+        assert (run.executions, CALLS) == (2, [])
+
+    def test_twice_changes_nothing(self, shared, stranger):
+        stranger()
+
+        first, again = nb.import_run(shared), nb.import_run(shared)
+
+        assert [run.id for run in first] == [run.id for run in again]
+        assert len(nb.runs()) == 1
+
+    def test_leaves_alone_what_has_gone_on_since(self, shared):
+        job_of_many().run({"n": 1})
+
+        (run,) = nb.import_run(shared)
+
+        assert run.executions == 2
+
+    def test_of_a_run_that_was_going_on_is_interrupted(self, tmp_path, stranger):
+        @nb.job("open")
+        def body(io: nb.SyncIO) -> Path:
+            io.run_task("first", int, "1")
+            return io.run_task("export", lambda: nb.export_run(nb.last_run(), tmp_path / "a"))
+
+        file = body.run().output
+        stranger()
+        (run,) = nb.import_run(file)
+
+        assert run.status == "INTERRUPTED"
+        assert run.tasks().status.tolist() == ["COMPLETED", "INTERRUPTED"]
+
+    def test_of_a_fork_knows_what_its_functions_were(self, tmp_path, stranger):
+        @nb.job("forked")
+        def body(payload: int, io: nb.SyncIO) -> int:
+            first = io.run_task("first", lambda: 1)
+            return io.run_task("second", lambda: first + payload)
+
+        fork = body.run(1).fork(from_="second", payload=2)
+        file = nb.export_run(fork, tmp_path / "fork")
+        stranger()
+        nb.import_run(file)
+
+        assert set(nb.open(file).sql("select fingerprint from code").fingerprint) == set(
+            nb.sql("select fingerprint from code").fingerprint
+        )
+
+
+class TestAReplay:
+    def test_from_a_shared_file_runs_nothing(self, shared, stranger):
+        stranger()
+        nb.configure(home=shared)
+        CALLS.clear()
+
+        run = job_of_many().run({"n": 1})
+
+        assert (run.output["rows"], CALLS) == (4, [])
+        assert nb.last_run().executions == 1
+
+    def test_names_what_is_not_recorded(self, shared):
+        @nb.job("study", version="1.0.0")
+        def longer(payload: dict[str, Any], io: nb.SyncIO) -> None:
+            io.run_task("more", CALLS.append, "more")
+
+        nb.configure(home=shared)
+        CALLS.clear()
+
+        with pytest.raises(nb.NotRecordedError, match="'more'"):
+            longer.run({"n": 1})
+        with pytest.raises(nb.NotRecordedError, match="has no run with the key"):
+            longer.run({"n": 2})
+        assert CALLS == []
+
+    def test_may_be_a_setting_of_the_process(self):
+        job = job_of_many()
+        job.run({"n": 1})
+        nb.configure(replay="only")
+        CALLS.clear()
+
+        assert job.run({"n": 1}).output["rows"] == 4
+        assert CALLS == []
+        with pytest.raises(nb.NotRecordedError):
+            job.run({"n": 2})
+
+    def test_asks_for_nothing_else(self):
+        with pytest.raises(nb.NbtasksError, match="replay is 'only', not 'all'"):
+            nb.configure(replay="all")
+
+
+class TestWhatIsHidden:
+    SECRET = "enigma-1234"
+
+    def run(self) -> nb.Run:
+        secret = self.SECRET
+
+        @nb.job("secretive")
+        def body(payload: dict[str, str], io: nb.SyncIO) -> Login:
+            def connect(url: str, token: str) -> dict[str, str]:
+                print("with", token)
+                return {"url": url, "token": token}
+
+            def break_(password: str) -> None:
+                raise ValueError(f"{password} was refused")
+
+            hide = nb.TaskOptions(redact=["token"])
+            io.run_task("connect", connect, "a.org", secret, options=hide)
+            io.run_task("frame", lambda: pd.DataFrame({"token": [secret]}), options=hide)
+            io.run_task("pickle", lambda: re.compile(secret), options=hide)
+            io.run_task("settings", len, {"api_key": secret})
+            with contextlib.suppress(ValueError):
+                io.run_task("breaks", break_, secret)
+            io.logger.info("logged in", password=secret)
+            return Login(user="ada", password=pydantic.SecretStr(secret))
+
+        return body.run({"user": "ada", "password": secret})
+
+    def everything_shown(self, run: nb.Run) -> str:
+        frames = [nb.runs(), nb.tasks(), nb.attempts(), nb.logs()]
+        texts = [found.to_csv() for found in frames] + [str(run.tree()), repr(run.error)]
+        return "".join([*texts, json.dumps(run.tree()._repr_mimebundle_(), default=str)])
+
+    def test_is_in_no_view(self):
+        run = self.run()
+
+        assert self.SECRET not in self.everything_shown(run)
+        assert "[REDACTED] was refused" in nb.attempts(run).error_message.tolist()
+        assert nb.runs().payload.tolist() == ['{"user":"ada","password":"[REDACTED]"}']
+
+    def test_comes_back_whole(self):
+        run = self.run()
+
+        assert run.output.password.get_secret_value() == self.SECRET
+        assert run["connect"]["token"] == self.SECRET
+        assert run["frame"].token.tolist() == [self.SECRET]
+
+    def test_is_in_no_export(self, tmp_path):
+        file = nb.export_run(self.run(), tmp_path / "hidden")
+
+        with zipfile.ZipFile(file) as members:
+            content = b"".join(members.read(name) for name in members.namelist())
+        assert self.SECRET.encode() not in content
+        assert not [name for name in members.namelist() if name.startswith("blobs/")]
+
+    def test_is_plain_in_what_was_shared(self, tmp_path, stranger):
+        file = nb.export_run(self.run(), tmp_path / "hidden")
+        stranger()
+        (run,) = nb.import_run(file)
+
+        assert run["connect"] == {"url": "a.org", "token": "[REDACTED]"}
+        assert run.output == Login(user="ada", password=pydantic.SecretStr("[REDACTED]"))
+        for path in ("frame", "pickle"):
+            with pytest.raises(nb.UnreadableValueError, match="hidden when the run was exported"):
+                run[path]
+        with pytest.raises(nb.UnreadableValueError, match="payload"):
+            run.rerun()
+
+    def test_a_pickle_with_a_pydantic_secret_stays_at_home(self, tmp_path):
+        class Holder:
+            def __init__(self, secret: str) -> None:
+                self.secret = pydantic.SecretStr(secret)
+
+        @nb.job("pickled")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("hold", Holder, self.SECRET)
+
+        file = nb.export_run(body.run(), tmp_path / "pickled")
+
+        assert nb.open(file).tasks().output_kind.tolist() == ["hidden"]
+
+
+class TestTrust:
+    def shared(self, tmp_path: Path) -> Path:
+        @nb.job("pickles")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("compile", re.compile, "[a-z]+")
+            io.run_task("large", lambda: np.array([re.compile("b"), "x" * 2_000_000], dtype=object))
+            io.run_task("plot", lambda: {"figure": figure()})
+            io.run_task("plain", int, "1")
+
+        return nb.export_run(body.run(), tmp_path / "pickles")
+
+    def test_is_needed_for_pickles_of_others(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        (run,) = nb.import_run(file)
+
+        for path in ("compile", "large"):
+            with pytest.raises(nb.UntrustedValueError) as caught:
+                run[path]
+            assert f"nb.trust('{run.id}')" in str(caught.value)
+            assert "re._compile" in str(caught.value)
+        assert isinstance(run["plot"]["figure"], nb.Picture)
+        assert run["plain"] == 1
+
+    def test_is_shown_before_it_is_given(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        run = nb.open(file).last_run()
+
+        before = nb.trust(run, dry_run=True)
+
+        assert before.path.tolist() == ["compile", "large", "plot"]
+        assert before.imports[0] == "re._compile"
+        assert not before.trusted.any()
+        with pytest.raises(nb.UntrustedValueError):
+            run["compile"]
+
+    @pytest.mark.parametrize("where", ["in the file", "in a home"])
+    def test_lets_them_be_loaded(self, tmp_path, stranger, where):
+        file = self.shared(tmp_path)
+        stranger()
+        run = nb.open(file).last_run() if where == "in the file" else nb.import_run(file)[0]
+
+        assert nb.trust(run).trusted.all()
+
+        assert run["compile"] == re.compile("[a-z]+")
+        assert run["large"][0] == re.compile("b")
+        assert type(run["plot"]["figure"]).__name__ == "Figure"
+
+    def test_of_one_run_is_not_that_of_another(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+
+        @nb.job("more")
+        def more(io: nb.SyncIO) -> None:
+            io.run_task("compile", re.compile, "another")
+
+        other = nb.export_run(more.run(), tmp_path / "more")
+        stranger()
+        nb.trust(nb.import_run(file)[0])
+
+        with pytest.raises(nb.UntrustedValueError):
+            nb.import_run(other)[0]["compile"]
+
+    def test_is_only_of_the_user_who_gave_it(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        nb.trust(nb.open(file).last_run())
+        stranger("another")
+
+        with pytest.raises(nb.UntrustedValueError):
+            nb.open(file).last_run()["compile"]
+
+    def test_keeps_its_list_from_others(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        nb.trust(nb.open(file).last_run())
+
+        (trusted,) = (tmp_path / "colleague" / "data").rglob("trusted")
+        assert trusted.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pickle_that_no_longer_loads_says_what_has_changed(monkeypatch):
+    @nb.job("changing")
+    def body(io: nb.SyncIO) -> Any:
+        return io.run_task("make", Gone)
+
+    class Gone:
+        pass
+
+    module = types.ModuleType("library_of_then")
+    vars(module).update(Gone=Gone, __version__="1.5.0")
+    Gone.__module__, Gone.__qualname__ = "library_of_then", "Gone"
+    monkeypatch.setitem(sys.modules, "library_of_then", module)
+    run = body.run()
+    monkeypatch.delitem(sys.modules, "library_of_then")
+
+    with pytest.raises(nb.UnreadableValueError) as caught:
+        run["make"]
+
+    message = str(caught.value)
+    assert "library_of_then 1.5.0 then and not there now" in message
+    assert "reset the task" in message
+
+
+# -- end to end ------------------------------------------------------------------------------------
+
+
+NOTEBOOK = """
+%load_ext nbtasks
+---
+def square(n):
+    print("called")
+    return n * n
+---
+%%job shared-notebook
+import pandas as pd
+numbers = await io.map("square", square, [1, 2, 3])
+frame = await io.run_task("frame", lambda: pd.DataFrame({"n": numbers}))
+int(frame.n.sum())
+"""
+
+
+EXTRA = 'await io.run_task("extra", int, "1")\nint(frame'
+
+
+def notebook(path: Path, text: str = NOTEBOOK) -> Path:
+    import nbformat
+
+    cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in text.split("---")]
+    made = nbformat.v4.new_notebook(cells=cells)
+    nbformat.write(made, path)
+    return path
+
+
+def nbtasks(*arguments: object, cwd: Path, user: str) -> subprocess.CompletedProcess[str]:
+    """The command, as another user on another machine would give it."""
+    folder = cwd / user
+    folder.mkdir(exist_ok=True)
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "nbtasks", *map(str, arguments)],
+        cwd=folder, env={**kept, "HOME": str(folder)}, capture_output=True, text=True,
+        check=False, timeout=100,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_notebook_and_its_run_are_shared_with_somebody_on_another_machine(tmp_path):
+    made = notebook(tmp_path / "study.ipynb")
+    first = nbtasks("run", made, cwd=tmp_path, user="ada")
+    assert first.returncode == 0, first.stdout + first.stderr
+    exported = nbtasks("export", tmp_path / "study.nbrun", cwd=tmp_path, user="ada")
+    assert exported.returncode == 0, exported.stderr
+
+    replayed = nbtasks(
+        "run", made, "--replay", "only", "--home", tmp_path / "study.nbrun", "--output",
+        tmp_path / "replayed.ipynb", cwd=tmp_path, user="grace",
+    )  # fmt: skip
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert '"14"' in (tmp_path / "replayed.ipynb").read_text()
+    assert not (tmp_path / "grace" / ".nbtasks").exists()
+
+    longer = notebook(
+        tmp_path / "more.ipynb",
+        NOTEBOOK.replace("int(frame", EXTRA),
+    )
+    missing = nbtasks(
+        "run", longer, "--replay", "only", "--home", tmp_path / "study.nbrun", cwd=tmp_path,
+        user="grace",
+    )  # fmt: skip
+    assert missing.returncode == 1
+    assert "Task 'extra' of run" in missing.stdout
+
+    imported = nbtasks("import", tmp_path / "study.nbrun", cwd=tmp_path, user="grace")
+    assert imported.returncode == 0, imported.stderr
+    assert "COMPLETED" in imported.stdout
