@@ -39,6 +39,7 @@ def _own_home(
     monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is made
     monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # of one id the job defined last counts
+    monkeypatch.setattr(kit.settings, "_given", {})  # no test's settings are those of the next
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)

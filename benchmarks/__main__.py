@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 import nbtasks as nb
-from benchmarks import starts, tasks, tree
+from benchmarks import frames, starts, tasks, tree
 from benchmarks.bare import BareLog
 from benchmarks.report import Figure, show
 from nbtasks.kit import kit
@@ -30,6 +30,7 @@ def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from tasks.concurrent(rounds)
     yield from starts.replay(folder, rounds)
     yield from starts.imports(max(rounds, 7))
+    yield from frames.frames(folder, rounds)
     yield from tree.living(folder)
     if not quick:
         yield from tasks.nested(folder)

@@ -129,7 +129,7 @@ class Displays:
         return self._recorded
 
     def _output(self, row: DisplayRow) -> Output:
-        text: Any = row.output if row.blob is None else self._journal.get_blob(row.blob)
+        text: Any = row.output if row.blob is None else self._journal.get_blob(row.blob).data
         data, about = orjson.loads(text or b"[{}, {}]")
         return data, about
 

@@ -43,7 +43,7 @@ def pickles_of(journal: Journal, run: RunRow) -> list[Held]:
     """
     found = []
     for path, kind, text, blob in _records(journal, run):
-        data = None if blob is None else journal.get_blob(blob)
+        data = None if blob is None else journal.get_blob(blob).data
         for pickle, signature in codec.pickles_in(kind, text, data):
             content = Content.of(pickle)
             name = content.hash()

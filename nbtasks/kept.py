@@ -31,7 +31,16 @@ def value(journal: Journal, kind: str | None, text: str | None, blob: str | None
         return None
     if blob is None:
         return codec.decode(kind, text)
-    return codec.decode_blob(kind, text, journal.get_blob(blob))
+    found = journal.get_blob(blob)
+    if kind == "pickle":
+        return codec.decode_blob(kind, text, found.data)
+    try:
+        result = codec.decode_blob(kind, text, found.unchecked)
+    except UnreadableValueError:
+        found.check()  # which says more
+        raise
+    found.check()
+    return result
 
 
 def stamp(run_id: str) -> EnvironmentRow:

@@ -75,7 +75,7 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
             if (blob := getattr(shared, "blob", None)) is not None:
                 blobs[blob] = journal
     manifest = exported.manifest([row for _, row in held])
-    bundle.write(path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name))
+    bundle.write(path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data)
     return path
 
 
@@ -120,7 +120,7 @@ def import_run(file: str | Path) -> list[Run]:
     taken = [row for row in rows if row.run_id in new]
     # The values first: a row must not name what is not there.
     for name in {row.blob for row in taken if getattr(row, "blob", None) is not None}:
-        kit.journal.put_blob(Content.of(bundle.blob(name)))
+        kit.journal.put_blob(Content.of(bundle.blob(name).data))
     if taken:
         kit.journal.adopt(taken)
     return [kit.hold(run_id) for run_id in ids]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtasks import clock, frames
-from nbtasks.errors import InvalidOptionError, JournalError
+from nbtasks import clock, frames, spans
+from nbtasks.errors import InvalidOptionError, JournalDamaged, JournalError
 from nbtasks.kit import kit
 
 if TYPE_CHECKING:
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
     from nbtasks.journal.clearing import Candidate
     from nbtasks.journal.home import HomeJournal
 
-__all__ = ["doctor", "gc"]
+__all__ = ["doctor", "gc", "size_of"]
 
 
 def gc(
     *,
-    older_than: timedelta | float | None = None,
+    older_than: timedelta | float | str | None = None,
     keep: int | None = None,
     max_bytes: int | None = None,
     dry_run: bool = True,
@@ -33,7 +35,7 @@ def gc(
     either the runs are gone, or they are all there.
 
     Args:
-        older_than: Of runs that ended longer ago than this; a number is seconds.
+        older_than: Of runs that ended longer ago than this: "30d", a timedelta, or seconds.
         keep: But of each job the so many latest stay.
         max_bytes: And of what would stay, the oldest too, until the home has no more bytes than
             this.
@@ -72,7 +74,7 @@ def gc(
     _check(older_than, keep, max_bytes)
     journal = _home()
     ended = clearing.candidates(journal)
-    size = _bytes(journal)
+    size = size_of(journal.home)
     going = _chosen(ended, older_than, keep, None if max_bytes is None else size - max_bytes)
     if not dry_run:
         if going:
@@ -82,7 +84,7 @@ def gc(
     else:
         spare = sum(found for _, found in clearing.unused_blobs(journal))
     frame = frames.ended(going)
-    frame.attrs = {"bytes": _bytes(journal), "spare_bytes": spare}
+    frame.attrs = {"bytes": size_of(journal.home), "spare_bytes": spare}
     return frame
 
 
@@ -112,8 +114,11 @@ def doctor(*, repair: bool = False) -> DataFrame:
     from nbtasks.journal import checkup
 
     journal = _home()
-    found = list(checkup.repair(journal)) if repair else []
-    return frames.findings([*found, *checkup.look(journal)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", JournalDamaged)  # it says that itself
+        found = list(checkup.repair(journal)) if repair else []
+        found += checkup.look(journal)
+    return frames.findings(found)
 
 
 def _home() -> HomeJournal:
@@ -139,16 +144,18 @@ def _check(older_than: object, keep: object, max_bytes: object) -> None:
 def _seconds(age: object) -> float:
     if isinstance(age, timedelta):
         return age.total_seconds()
+    if isinstance(age, str):
+        age = spans.seconds(age)
     if type(age) not in (int, float) or not 0 <= age < float("inf"):  # type: ignore[operator]  # a number
         raise InvalidOptionError(
-            f"nb.gc: older_than is a timedelta or a number of seconds, not {age!r}."
+            'nb.gc: older_than is a time as "30d", a timedelta, or a number of seconds.'
         )
     return float(age)  # type: ignore[arg-type]  # as just seen
 
 
 def _chosen(
     ended: Sequence[Candidate],
-    older_than: timedelta | float | None,
+    older_than: timedelta | float | str | None,
     keep: int | None,
     excess: int | None,
 ) -> list[Candidate]:
@@ -191,6 +198,7 @@ def _without_children(going: list[Candidate], ended: Sequence[Candidate]) -> lis
         going = left
 
 
-def _bytes(journal: HomeJournal) -> int:
-    """What the home takes."""
-    return sum(path.stat().st_size for path in journal.home.rglob("*") if path.is_file())
+def size_of(home: Path) -> int:
+    """How many bytes a home, or a shared file, takes."""
+    files = [home] if home.is_file() else home.rglob("*")
+    return sum(path.lstat().st_size for path in files if path.is_file())

@@ -77,6 +77,7 @@ def frame() -> pd.DataFrame:
             "at": pd.date_range("2026-03-29", periods=4, freq="h", tz="Europe/Berlin"),
             "naive": pd.date_range("2026-03-29", periods=4, freq="h", unit="s"),
             "took": pd.to_timedelta([1, 2, None, 4], unit="s"),
+            "yes": pd.Categorical([True, None, False, True]),
             "kind": pd.Categorical(["x", "y", None, "x"], categories=list("zyx"), ordered=True),
             "count": pd.array([1, None, 3, 4], dtype="Int64"),
             "flag": pd.array([True, None, False, True], dtype="boolean"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbtasks import history, sharing
+from nbtasks import history, sharing, upkeep
 from nbtasks.cli.options import AsJson, Home, chosen, needs_home, use
 from nbtasks.cli.output import print_table
 
@@ -16,7 +16,10 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Adds these commands."""
-    for name, command in (("export", _export), ("import", _import), ("trust", _trust)):
+    for name, command in (
+        ("export", _export), ("import", _import), ("trust", _trust), ("gc", _gc),
+        ("doctor", _doctor),
+    ):  # fmt: skip
         app.command(name)(command)
 
 
@@ -55,3 +58,46 @@ def _trust(
     here as you."""
     needs_home(home)
     print_table(sharing.trust_run(run, dry_run=dry_run), None, as_json=as_json)
+
+
+def _gc(
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Runs that ended so long ago, as 30d, 12h, 90m."),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(help="But of each job the so many latest stay.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="And the oldest too, until the home has no more bytes.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them. Without this they are only shown.")
+    ] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Removes runs that have ended, and files that no run needs. Only shows them without --yes."""
+    needs_home(home)
+    gone = upkeep.gc(
+        older_than=older_than, keep=keep, max_bytes=max_bytes, dry_run=not yes,
+    )  # fmt: skip
+    print_table(gone, None, as_json=as_json)
+    if not as_json:
+        spare = gone.attrs["spare_bytes"]
+        done = "removed" if yes else "would go"
+        print(f"{len(gone)} runs and {spare:,} bytes of files {done}; ", end="")
+        print(f"the home has {gone.attrs['bytes']:,} bytes")
+
+
+def _doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Looks at all of the home. Exit status 1 says that something is wrong."""
+    needs_home(home)
+    found = upkeep.doctor(repair=repair)
+    print_table(found, None, as_json=as_json)
+    if "problem" in set(found.state):
+        raise typer.Exit(1)

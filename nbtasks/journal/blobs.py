@@ -12,7 +12,7 @@ from pathlib import Path
 from nbtasks import clock
 from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
-from nbtasks.values.content import Content, Hashing
+from nbtasks.values.content import Blob, Content, Hashing
 
 __all__ = ["NAME", "Blobs"]
 
@@ -82,11 +82,12 @@ class Blobs:
             raise
         return name
 
-    def get(self, name: str) -> memoryview:
+    def get(self, name: str) -> Blob:
         """The bytes of a blob.
 
         Raises:
-            UnreadableValueError: They are missing, or not those that were put.
+            UnreadableValueError: They are missing; or not those that were put, when they are
+                checked.
         """
         try:
             data = _read(self.path(name))
@@ -94,9 +95,13 @@ class Blobs:
             raise UnreadableValueError(
                 f"The file of a recorded value is missing: blobs/{name} ({error.strerror})."
             ) from None
-        if Content.of(data).hash() != name:
-            raise UnreadableValueError(f"The file of a recorded value was changed: blobs/{name}.")
-        return data
+        return Blob(
+            name,
+            data,
+            lambda: UnreadableValueError(
+                f"The file of a recorded value was changed: blobs/{name}."
+            ),
+        )
 
     def sizes(self) -> Iterator[tuple[str, os.stat_result]]:
         """All blobs, with what the system says of their files."""

@@ -26,7 +26,7 @@ from nbtasks.journal import fold, rowcheck
 from nbtasks.journal.blobs import NAME
 from nbtasks.journal.wal import FORMAT, SegmentReader, line, newer
 from nbtasks.model import Row, columns, record
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob
 
 __all__ = ["Bundle", "write"]
 
@@ -145,21 +145,22 @@ class Bundle:
         """The names of the blobs that it holds."""
         return [name.removeprefix(_BLOBS) for name in self._members if name.startswith(_BLOBS)]
 
-    def blob(self, name: str) -> memoryview:
+    def blob(self, name: str) -> Blob:
         """The bytes of a blob.
 
         Raises:
-            UnreadableValueError: It is not there, or is another one.
+            UnreadableValueError: It is not there; or it is another one, when it is checked.
         """
         member = _BLOBS + name
         if member not in self._members:
             raise UnreadableValueError(f"A recorded value is missing in {self.path.name}: {name}.")
-        data = self._bytes(member)
-        if Content.of(data).hash() != name:
-            raise UnreadableValueError(
+        return Blob(
+            name,
+            memoryview(self._bytes(member)),
+            lambda: UnreadableValueError(
                 f"A recorded value in {self.path.name} is not the one that it is named by: {name}."
-            )
-        return memoryview(data)
+            ),
+        )
 
     def _bytes(self, member: str) -> bytes:
         try:

@@ -142,7 +142,7 @@ def _blobs(journal: HomeJournal) -> Iterator[Finding]:
         names = sorted(clearing.named(con))
     for name in names:
         try:
-            journal.blobs.get(name)
+            journal.blobs.get(name).check()
         except UnreadableValueError as error:
             yield Finding(
                 f"blobs/{name[:2]}/{name}",

@@ -26,7 +26,7 @@ from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.requests import CancelRequests
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive
 from nbtasks.model import EditRow, Row, RunRow, Status, columns, values
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = ["HomeJournal"]
 
@@ -262,7 +262,7 @@ class HomeJournal:
         """Keeps bytes by their content; see the port."""
         return self.blobs.put(content)
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """The bytes that `put_blob` named; see the port."""
         return self.blobs.get(name)
 

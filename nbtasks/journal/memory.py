@@ -24,7 +24,7 @@ from nbtasks.model import (
     row_type,
     values,
 )
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = ["MemoryJournal"]
 
@@ -210,10 +210,10 @@ class MemoryJournal:
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """The bytes that `put_blob` named; see the port."""
         try:
-            return memoryview(self._blobs[name])
+            return Blob(name, memoryview(self._blobs[name]), AssertionError)
         except KeyError:
             raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
 

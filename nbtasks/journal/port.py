@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbtasks.model import Row, RunRow, TaskRow
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = [
     "ANSWER",
@@ -210,11 +210,11 @@ class Journal(Protocol):
     def put_blob(self, content: Content) -> str:
         """Keeps bytes by their content and gives the name to get them by. Durable at once."""
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """The bytes that `put_blob` named.
 
         Raises:
-            UnreadableValueError: They are missing or were changed.
+            UnreadableValueError: They are missing; or were changed, when they are checked.
         """
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

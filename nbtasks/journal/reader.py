@@ -9,7 +9,7 @@ from typing import Any
 from nbtasks.errors import NotRecordedError
 from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.model import Row, RunRow, Status
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = ["Reader"]
 
@@ -115,10 +115,10 @@ class Reader:
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """The bytes that were kept here, or are recorded."""
         if name in self._blobs:
-            return memoryview(self._blobs[name])
+            return Blob(name, memoryview(self._blobs[name]), AssertionError)
         return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

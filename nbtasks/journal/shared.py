@@ -10,7 +10,7 @@ from nbtasks.journal.bundle import Bundle
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import Claim, Deal, Opened
 from nbtasks.model import Row, RunRow, Status, row_type
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = ["SharedJournal", "rows_of"]
 
@@ -86,6 +86,6 @@ class SharedJournal(MemoryJournal):
         """Refuses it."""
         raise self._refused()
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """The bytes of a blob; see the port."""
         return self._bundle.blob(name)

@@ -24,6 +24,7 @@ from IPython.core.error import InputRejected
 from nbtasks.errors import NbtasksError
 from nbtasks.parking import Budget
 from nbtasks.settings import ON_CHANGE, OnChange
+from nbtasks.spans import seconds
 
 __all__ = ["GIVEN", "CellRefusedError", "Options", "parse"]
 
@@ -49,8 +50,6 @@ _USAGE: Final = "%%job ID " + " ".join(
 )
 _WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'[^']*'|[^\s"'])+)(?=\s|$)""")
 _OPTION = re.compile(r"\s*(--[A-Za-z][\w-]*)(=?)")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}  # in seconds
-_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)")
 _NEXT_OPTION = re.compile(r"\s--[A-Za-z]")
 
 
@@ -195,13 +194,13 @@ def _on_change(given: str | None) -> OnChange | None:
 def _seconds(option: str, given: str | None) -> float | None:
     if given is None:
         return None
-    time = _TIME.fullmatch(given)
-    if time is None:
+    found = seconds(given)
+    if found is None:
         raise CellRefusedError(
             f"%%job {option} {given}: it is a time, as in 90s, 50m, 2h or 1d; a bare number is "
             "seconds."
         )
-    return float(time[1]) * _UNITS[time[2] or "s"]
+    return found
 
 
 def _replay(given: dict[str, str]) -> str | None:

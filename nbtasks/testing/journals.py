@@ -11,7 +11,7 @@ from nbtasks.errors import Interrupt
 from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow
-from nbtasks.values.content import Content
+from nbtasks.values.content import Blob, Content
 
 __all__ = ["Crash", "Mortal", "use_journal"]
 
@@ -120,7 +120,7 @@ class Mortal:
         self._check()
         return self._inner.put_blob(content)
 
-    def get_blob(self, name: str) -> memoryview:
+    def get_blob(self, name: str) -> Blob:
         """As the port says."""
         return self._inner.get_blob(name)
 

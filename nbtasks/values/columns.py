@@ -53,18 +53,18 @@ def from_arrow(about: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
 def _read_plain(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import numpy as np
 
-    return array.to_numpy(zero_copy_only=False).astype(np.dtype(about["numpy"]), copy=False)
+    return _own(array.to_numpy().astype(np.dtype(about["numpy"]), copy=False))
 
 
 def _read_times(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
-    return array.to_numpy().view(about["time"])
+    return _own(array.to_numpy()).view(about["time"])
 
 
 def _read_zoned(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.DatetimeTZDtype(about["unit"], about["zone"])
-    utc = pd.DatetimeIndex(array.to_numpy().view(f"M8[{dtype.unit}]")).tz_localize("UTC")
+    utc = pd.DatetimeIndex(_own(array.to_numpy()).view(f"M8[{dtype.unit}]")).tz_localize("UTC")
     return utc.tz_convert(dtype.tz).array
 
 
@@ -72,16 +72,31 @@ def _read_periods(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.api.types.pandas_dtype(about["period"])
-    return pd.arrays.PeriodArray(array.to_numpy().copy(), dtype=dtype)
+    return pd.arrays.PeriodArray(_own(array.to_numpy()), dtype=dtype)
 
 
 def _read_categories(about: dict[str, Any], array: Any, untag: Untag) -> Any:
     import pandas as pd
 
-    categories = _index_of(about["categories"], array.dictionary, untag)
-    codes = array.indices.fill_null(-1).to_numpy()
+    levels, codes = _coded(array)
+    categories = _index_of(about["categories"], levels, untag)
     dtype = pd.CategoricalDtype(categories, ordered=about["ordered"])
     return pd.Categorical.from_codes(codes, dtype=dtype)
+
+
+def _coded(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Any]:
+    """The values of a dictionary, and the codes of where they stand."""
+    import numpy as np
+    import pyarrow as pa
+
+    whole = _whole(array)
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return pa.chunked_array([whole.dictionary]), np.array(codes)
+
+
+def _own(values: Any) -> Any:
+    """An array that can be written to: what Arrow has read cannot."""
+    return values if values.flags.writeable else values.copy()
 
 
 def _read_objects(_about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
@@ -95,6 +110,7 @@ def _read_tagged(_: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
 def _read_own(about: dict[str, Any], array: Any, _: Untag) -> Any:
     import pandas as pd
 
+    array = _whole(array)
     if "arrow" in about:
         dtype: Any = pd.ArrowDtype(array.type)
     elif "string" in about:
@@ -273,8 +289,9 @@ def read_index(about: dict[str, Any], arrays: list[Any], untag: Untag) -> Any:
     levels, codes = [], []
     for level in about["levels"]:
         array = arrays.pop(0)
-        levels.append(_index_of(level, array.dictionary, untag))
-        codes.append(array.indices.fill_null(-1).to_numpy())
+        values, numbers = _coded(array)
+        levels.append(_index_of(level, values, untag))
+        codes.append(numbers)
     names = [untag(name) for name in about["names"]]
     return pd.MultiIndex(levels, codes, names=names, verify_integrity=True)
 

@@ -13,15 +13,28 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import orjson
 
-__all__ = ["Content", "Find", "Hashing", "Secret", "Tag", "Untag", "Untagged", "join", "split"]
+__all__ = [
+    "Blob",
+    "Content",
+    "Find",
+    "Hashing",
+    "Secret",
+    "Tag",
+    "Untag",
+    "Untagged",
+    "join",
+    "split",
+]
 
 _MAGIC = b"\0nbtasks"
 _ALIGN = 64
+_MEANWHILE_BYTES = 4 << 20
 
 
 #: Writes a value that stands inside of another one, as JSON with tags.
@@ -123,6 +136,47 @@ class Hashing:
     def hexdigest(self) -> str:
         """The hash of all that was written."""
         return self._hash.hexdigest()
+
+
+class Blob:
+    """Bytes that were kept under the hash of what they are, and are seen to be it or not.
+
+    Of large ones the hash is computed meanwhile, since that takes as long as to make a frame of
+    them.
+
+    Args:
+        name: The hash that they should have.
+        data: The bytes.
+        changed: Makes the error, if they have another one.
+    """
+
+    def __init__(self, name: str, data: memoryview, changed: Callable[[], Exception]) -> None:
+        self._name = name
+        self._changed = changed
+        self._found: str | None = None
+        self._thread: threading.Thread | None = None
+        self.unchecked = data
+        if data.nbytes > _MEANWHILE_BYTES:
+            self._thread = threading.Thread(target=self._look, name="nbtasks-hash", daemon=True)
+            self._thread.start()
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes, when they are known to be the right ones."""
+        self.check()
+        return self.unchecked
+
+    def check(self) -> None:
+        """Raises the error, if they are not those that were kept."""
+        if self._thread is not None:
+            self._thread.join()
+        elif self._found is None:
+            self._look()
+        if self._found != self._name:
+            raise self._changed()
+
+    def _look(self) -> None:
+        self._found = Content.of(self.unchecked).hash()
 
 
 def join(value: bytes, parts: Sequence[Content]) -> Content:

@@ -25,6 +25,8 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
     return _write_polars(value) if module == "polars" else _write_arrow(value)
 
 
+_PIECE_BYTES = 32 << 20
+_SAMPLE_BYTES = 64 << 10
 #: Of pandas; numpy's begin with the name of a dtype.
 SCALARS = ("missing", "timestamp", "timedelta", "period")
 
@@ -96,10 +98,9 @@ def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
         return index
     if about["of"] == "series":
         name = untag(about["name"])
-        value: Any = pd.Series(values[0], index=index, name=name, copy=True)
+        value: Any = pd.Series(values[0], index=index, name=name, copy=False)
     else:
-        # in blocks, and its own: what is read stands in memory that cannot be written
-        value = pd.DataFrame(dict(enumerate(values)), index=index, copy=True)
+        value = pd.DataFrame(dict(enumerate(values)), index=index, copy=False)
         said = about["labels"]
         labels, data = said if isinstance(said, list) else (said, None)
         value.columns = read_index(labels, [] if data is None else _arrays(find(data)), untag)
@@ -197,25 +198,32 @@ def _table(arrays: list[Any], names: list[str]) -> pa.Table:
 def _stream(table: pa.Table) -> Content:
     import pyarrow as pa
 
-    # LZ4 by several threads takes no longer than to write what it saves
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    # LZ4 by several threads takes no longer than to write what it saves. It is written in pieces,
+    # since each is in memory a second time until it is written.
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if _is_worth_it(table) else None)
+    rows = max(1, _PIECE_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
 
     def write(file: Any) -> None:
         with pa.ipc.new_stream(file, table.schema, options=options) as writer:
-            writer.write_table(table)
+            writer.write_table(table, max_chunksize=rows)
 
     return Content(table.nbytes, write)
 
 
-def _arrays(part: memoryview) -> list[Any]:
-    table = read_arrow(part)
-    return [_whole(column) for column in table.columns]
-
-
-def _whole(column: Any) -> Any:
+def _is_worth_it(table: pa.Table) -> bool:
+    """Whether a table becomes smaller by compression, by a sample of each of its buffers."""
     import pyarrow as pa
 
-    chunks = column.chunks
-    if len(chunks) == 1:
-        return chunks[0]
-    return pa.concat_arrays(chunks) if chunks else pa.array([], column.type)
+    sample = b"".join(
+        memoryview(buffer)[:_SAMPLE_BYTES]
+        for column in table.columns
+        for chunk in column.chunks
+        for buffer in chunk.buffers()
+        if buffer is not None
+    )
+    return len(pa.compress(sample, "lz4_raw", asbytes=True)) < len(sample) * 0.9
+
+
+def _arrays(part: memoryview) -> list[Any]:
+    table = read_arrow(part)
+    return list(table.columns)

@@ -334,7 +334,7 @@ def test_a_blob_that_was_changed_is_not_given_out(home, open_home):
     flip(file, 7)
 
     with pytest.raises(UnreadableValueError, match=f"was changed: blobs/{name}"):
-        journal.get_blob(name)
+        journal.get_blob(name).check()
 
 
 def test_a_blob_that_is_missing_is_named(home, open_home):
@@ -343,7 +343,7 @@ def test_a_blob_that_is_missing_is_named(home, open_home):
     shutil.rmtree(home / "blobs")
 
     with pytest.raises(UnreadableValueError, match=f"is missing: blobs/{name}"):
-        journal.get_blob(name)
+        journal.get_blob(name).check()
 
 
 def test_a_blob_is_written_under_another_name_until_it_is_whole(home, open_home, monkeypatch):

@@ -1,0 +1,113 @@
+"""Homes of other versions: of nbtasks, and of DuckDB."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.journal.wal import FORMAT
+from nbtasks.kit import kit
+
+#: A folder with a `duckdb` of another version, to be put before all others.
+OTHER = "NBTASKS_OTHER_DUCKDB"
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[Path]:
+    """A home as nbtasks of format 2 left it: three runs in the file, and one in the segment of a
+    process that was killed."""
+    with tarfile.open(Path(__file__).parent / "format_2.tar.gz") as file:
+        file.extractall(tmp_path / "older", filter="data")
+    home = tmp_path / "older" / "home"
+    nb.configure(home=home)
+    yield home
+    nb.configure(home=None)
+
+
+def test_a_home_of_format_2_is_read_and_goes_on(older):
+    assert nb.runs()[["job", "status"]].values.tolist() == [
+        ["old", "COMPLETED"],
+        ["failing", "FAILED"],
+        ["waiting", "WAITING"],
+        ["killed", "INTERRUPTED"],
+    ]
+    run = nb.last_run("old")
+    assert run["plain"] == {"rows": [1, 2.5, None]}
+    assert run["tagged"] == (1, {2})
+    assert len(run["large"]) == 1_200_000
+    with pytest.raises(nb.UntrustedValueError):
+        run["pickle"]  # the key of then is another one
+
+    @nb.job("killed")
+    def killed(io: nb.SyncIO) -> int:
+        return io.run_task("first", int, "1") + io.run_task("second", int, "2")
+
+    assert killed.run().output == 3
+    assert nb.tasks(nb.last_run("killed")).reused.tolist() == [True, False]
+    assert nb.sql("select format from meta").format.tolist() == [FORMAT]
+    assert set(nb.doctor().state) == {"ok"}
+
+
+def test_a_home_of_format_2_can_be_shared_and_cleared(older, tmp_path):
+    file = nb.export_run(nb.last_run("old"), tmp_path / "old")
+
+    gone = nb.gc(older_than=0, dry_run=False)
+
+    assert sorted(gone.job) == ["failing", "killed", "old"]
+    assert nb.runs().job.tolist() == ["waiting"]
+    assert nb.open(file).last_run()["tagged"] == (1, {2})
+    nb.import_run(file)
+    assert len(nb.runs()) == 2
+
+
+READ = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import duckdb
+con = duckdb.connect(sys.argv[2], read_only=True)
+names = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+con.execute("set timezone = 'UTC'")
+rows = {view: con.execute(f"select count(*) from {view}").fetchone()[0] for (view,) in names}
+tasks = con.execute("select path, output from tasks").fetchall()
+print(json.dumps([duckdb.__version__, rows, tasks]))
+"""
+
+
+@pytest.mark.skipif(OTHER not in os.environ, reason=f"{OTHER} names no folder with another DuckDB")
+@pytest.mark.parametrize("state", ["with its log", "settled", "cleared"])
+def test_another_duckdb_reads_the_file(tmp_path, state):
+    nb.configure(home=tmp_path / "home")
+
+    @nb.job("read")
+    def body(payload: int, io: nb.SyncIO) -> list[int]:
+        return io.map("square", lambda n: n * n, range(payload))
+
+    body.run(30 if state == "with its log" else 20_000)
+    body.run(5)
+    body.run(5)
+    if state == "cleared":
+        nb.gc(older_than=0, keep=1, dry_run=False)
+    expected: list[Any] = nb.sql("select path, output from tasks").values.tolist()
+    counts = {view: len(nb.sql(f"from {view}")) for view in ("runs", "tasks", "attempts", "logs")}
+    kit.close()
+    nb.configure(home=None)
+
+    done = subprocess.run(
+        [sys.executable, "-c", READ, os.environ[OTHER], tmp_path / "home" / "journal.duckdb"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    version, rows, tasks = json.loads(done.stdout)
+    assert version != __import__("duckdb").__version__
+    assert rows | counts == rows
+    assert tasks == expected
