@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,12 +34,15 @@ def pytest_collect_file(
 @pytest.fixture(autouse=True)
 def _own_home(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[None]:
     """Gives each test a home and jobs of its own, and each example a folder as well."""
     monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is made
     monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # of one id the job defined last counts
-    monkeypatch.setattr(kit.settings, "_given", {})  # no test's settings are those of the next
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)
+    given = dict(kit.settings._given)
+    yield
+    kit.settings._given.clear()  # no test's settings are those of the next
+    kit.settings._given.update(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
 __all__ = ["differences", "python", "versions"]
@@ -12,7 +11,7 @@ _MOST_SHOWN = 8
 
 def python() -> str:
     """The Python of this process, as `3.11.9`."""
-    return platform.python_version()
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def versions() -> dict[str, str]:

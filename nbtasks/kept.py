@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from nbtasks import clock, codec, environment
+from nbtasks import clock, codec
 from nbtasks.errors import UnreadableValueError, UntrustedValueError
 from nbtasks.model import EnvironmentRow
 
@@ -45,6 +45,8 @@ def value(journal: Journal, kind: str | None, text: str | None, blob: str | None
 
 def stamp(run_id: str) -> EnvironmentRow:
     """What the pickles of an execution may depend on, as of now."""
+    from nbtasks import environment  # lazily, here and below: most journals hold no pickles
+
     modules = orjson.dumps(environment.versions()).decode()
     return EnvironmentRow(run_id, clock.micros(), environment.python(), modules)
 
@@ -68,5 +70,7 @@ def _apart(journal: Journal, run_id: str) -> str:
     rows = journal.find("environment", run_id=run_id)
     if not rows:
         return ""
+    from nbtasks import environment
+
     latest = max(rows, key=lambda row: row.recorded_us)
     return environment.differences(latest.python, orjson.loads(latest.modules))

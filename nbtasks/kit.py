@@ -16,7 +16,7 @@ from nbtasks.journal.reader import Reader
 from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run
 from nbtasks.session import Session, Watcher
-from nbtasks.settings import SHARED, Settings
+from nbtasks.settings import Settings, is_shared
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -128,7 +128,7 @@ class Kit:
 
 
 def _opened(home: Path, durability: str) -> Journal:
-    if home.suffix == SHARED and not home.is_dir():
+    if is_shared(home):
         from nbtasks.journal.shared import SharedJournal
 
         return SharedJournal(home)

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from nbtasks.errors import NbtasksError
 
-__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings"]
+__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings", "is_shared"]
 
 Durability = Literal["task", "relaxed"]
 OnChange = Literal["warn", "rerun", "error", "ignore"]
@@ -68,7 +68,7 @@ class Settings:
         """`only`: what is recorded is replayed, and nothing runs, whatever cells and jobs say. It
         is so in any case where the home is a shared file."""
         value = self._resolve("replay")[0]
-        return "only" if self.home.suffix == SHARED else cast("str | None", value)
+        return "only" if is_shared(self.home) else cast("str | None", value)
 
     @property
     def tree(self) -> bool:
@@ -126,6 +126,11 @@ _DEFAULTS: dict[str, Any] = {
     "durability": "task", "on_change": "warn", "tree": True, "replay": None,
 }  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
+
+
+def is_shared(home: Path) -> bool:
+    """Whether a home is a shared file, and no folder."""
+    return home.suffix == SHARED and not home.is_dir()
 
 
 def _parse(name: str, value: object, origin: str) -> object:

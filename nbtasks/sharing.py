@@ -31,7 +31,7 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     It holds the rows of the runs and their tasks, logs, attempts, large values, what tasks
     displayed, and the source of cells and functions. It does not hold what is hidden: of the output
     of a task with `redact=`, of a `SecretStr`, of a payload with the names of secrets, only what
-    people see of it goes along.
+    people see of it goes along. Runs that it has begun of other jobs go along, too.
 
     Args:
         run: The run, its id, or a list of some.
@@ -68,7 +68,7 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
         path = path.with_name(path.name + SHARED)
     rows: list[Row] = []
     blobs: dict[str, Journal] = {}
-    held = [_held(one) for one in given]
+    held = [found for one in given for found in _with_children(*_held(one))]
     for journal, row in held:
         for shared in exported.rows(journal, row):
             rows.append(shared)
@@ -273,6 +273,18 @@ def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
 
 def _id(run: Run | str | None) -> str | None:
     return run.id if isinstance(run, Run) else run
+
+
+def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]]:
+    """A run and those that it has begun: what its tasks gave are these."""
+    found = {run.run_id: run}
+    todo = [run]
+    while todo:
+        for child in journal.find("run", parent_run=todo.pop().run_id):
+            if child.run_id not in found and child.trigger != "fork":
+                found[child.run_id] = child
+                todo.append(child)
+    return [(journal, one) for one in found.values()]
 
 
 def _held(run: Run | str) -> tuple[Journal, RunRow]:

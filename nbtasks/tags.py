@@ -151,7 +151,8 @@ def _refuse_zone(zone: dt.tzinfo | None) -> None:
 
 def _importable(kind: type) -> list[str]:
     """Where the class is found again: through its current definition, never a copy of it."""
-    if "<locals>" in kind.__qualname__ or _lookup(kind.__module__, kind.__qualname__) is not kind:
+    loaded = "<locals>" not in kind.__qualname__ and kind.__module__ in sys.modules
+    if not loaded or _lookup(kind.__module__, kind.__qualname__) is not kind:
         raise Untagged(kind)
     return [kind.__module__, kind.__qualname__]
 

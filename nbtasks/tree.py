@@ -323,7 +323,7 @@ def read_failure(text: str | None) -> Failure | None:
 
 def _preview(row: TaskRow) -> str:
     """Nothing for a pickle: its text is a signature and base64."""
-    if row.output is None or row.output_kind not in ("json", "tagged"):
+    if row.output is None or row.output_kind not in ("json", "tagged", "hidden"):
         return ""
     text = row.output
     return text if len(text) <= _PREVIEW else text[: _PREVIEW - 1] + "…"

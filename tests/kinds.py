@@ -173,6 +173,8 @@ def same(one: Any, other: Any) -> None:
         same(one.tolist(), other.tolist())
     elif isinstance(one, Figure):
         assert looks(one) == looks(other)
+    elif isinstance(one, Fit):
+        same(vars(one), vars(other))
     elif isinstance(one, list | tuple):
         assert len(one) == len(other)
         for pair in zip(one, other, strict=True):

@@ -219,27 +219,3 @@ def test_the_wheel_carries_all_that_the_package_reads() -> None:
     assert {"nbtasks/py.typed", "nbtasks/journal/schema.sql"} <= data
     assert data <= wheel
     assert "nbtasks/_demo/00_first_job.ipynb" in wheel
-
-
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def test_there_are_notebooks() -> None:
-    assert NOTEBOOKS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
-    import nbclient
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    )
-
-    client.execute()
-
-    ran = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in ran if cell.source.strip())

@@ -129,6 +129,22 @@ class TestASharedFile:
         with zipfile.ZipFile(file) as members:  # what both have is in there once
             assert len([name for name in members.namelist() if name.startswith("blobs/")]) == 1
 
+    def test_holds_the_runs_that_a_run_has_begun(self, tmp_path, stranger):
+        @nb.job("child")
+        def child(payload: int, io: nb.SyncIO) -> int:
+            return io.run_task("double", lambda: 2 * payload)
+
+        @nb.job("parent")
+        def parent(io: nb.SyncIO) -> int:
+            return int(child.invoke_and_wait("go", 21).output)
+
+        file = nb.export_run(parent.run(), tmp_path / "family")
+        stranger()
+        nb.configure(home=file)
+
+        assert parent.run().output == 42
+        assert nb.runs().job.tolist() == ["parent", "child"]
+
     def test_is_written_whole_or_not_at_all(self, tmp_path, monkeypatch):
         run = job_of_many().run({"n": 1})
         blobs = nb.config.home / "blobs"
@@ -289,6 +305,16 @@ class TestWhatIsHidden:
         assert self.SECRET not in self.everything_shown(run)
         assert "[REDACTED] was refused" in nb.attempts(run).error_message.tolist()
         assert nb.runs().payload.tolist() == ['{"user":"ada","password":"[REDACTED]"}']
+
+    def test_is_not_in_the_details_of_a_task(self):
+        from nbtasks.notebook import pane
+
+        run = self.run()
+
+        shown = "".join(pane._card(run.id, path) for path in run.tasks().path)
+
+        assert self.SECRET not in shown
+        assert shown.count("[REDACTED]") >= 5
 
     def test_comes_back_whole(self):
         run = self.run()

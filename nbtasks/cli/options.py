@@ -10,7 +10,7 @@ import typer
 from nbtasks.errors import NotFoundError
 from nbtasks.history import last_run, runs
 from nbtasks.kit import config, configure
-from nbtasks.settings import SHARED
+from nbtasks.settings import is_shared
 
 __all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]
 
@@ -63,7 +63,7 @@ def needs_home(home: Path | None = None) -> None:
         NotFoundError: There is nothing.
     """
     use(home)
-    if config.home.suffix == SHARED and config.home.is_file():
+    if is_shared(config.home) and config.home.is_file():
         return
     if not (config.home / "journal.duckdb").exists() and not (config.home / "wal").is_dir():
         raise NotFoundError(

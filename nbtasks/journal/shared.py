@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtasks.errors import JournalWriteError, SharedFileError
+from nbtasks.journal import fold, instance, query, tables
 from nbtasks.journal.bundle import Bundle
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import Claim, Deal, Opened
 from nbtasks.model import Row, RunRow, Status, row_type
 from nbtasks.values.content import Blob, Content
+
+if TYPE_CHECKING:
+    from _duckdb import DuckDBPyConnection
 
 __all__ = ["SharedJournal", "rows_of"]
 
@@ -48,6 +52,7 @@ class SharedJournal(MemoryJournal):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self._con: DuckDBPyConnection | None = None  # once for all, as nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):
             super().put(row)
@@ -62,6 +67,24 @@ class SharedJournal(MemoryJournal):
             f"{self._bundle.path} is a shared run, which is only read. Take it into a home of your "
             f"own with nb.import_run({str(self._bundle.path)!r}) to go on with it."
         )
+
+    def query(self, sql: str, params: Any = None) -> Any:
+        """One query over the views; see the port."""
+        with self._lock:
+            if self._con is None:
+                self._con = tables.in_memory()
+                fold.write(self._con, self._batch)
+                instance.lock(self._con)
+            con = self._con.cursor()
+        with con:
+            return query.frame(con, sql, params)
+
+    def close(self) -> None:
+        """Gives its memory back."""
+        with self._lock:
+            if self._con is not None:
+                self._con.close()
+                self._con = None
 
     def claim(self, _: Claim) -> Opened:
         """Refuses it."""

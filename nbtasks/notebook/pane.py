@@ -13,6 +13,7 @@ from nbtasks.kit import kit
 from nbtasks.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.notebook.preview import preview
 from nbtasks.notebook.widget import TreeWidget
+from nbtasks.redaction import REDACTED
 from nbtasks.tree import make_node
 
 __all__ = ["Pane"]
@@ -127,6 +128,8 @@ def _card(run_id: str, path: str) -> str:
 def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
+    if row.hidden:
+        return preview(REDACTED if row.output_kind == "pickle" else row.output or REDACTED)
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to be shown here; the code below gives it.</em>"
     try:

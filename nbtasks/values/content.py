@@ -34,7 +34,8 @@ __all__ = [
 
 _MAGIC = b"\0nbtasks"
 _ALIGN = 64
-_MEANWHILE_BYTES = 4 << 20
+_PIECE_BYTES = 4 << 20
+_MOST_THREADS = 4
 
 
 #: Writes a value that stands inside of another one, as JSON with tags.
@@ -110,6 +111,9 @@ class Content:
 class Hashing:
     """A file that counts and hashes what goes through it.
 
+    The hash is that of the bytes, up to 4 MiB. Of more, it is that of the hashes of each 4 MiB, so
+    that several threads can see to it when it is read.
+
     Args:
         file: Where it goes; None, where only the hash is wanted.
     """
@@ -119,30 +123,47 @@ class Hashing:
     def __init__(self, file: _Sink | None = None) -> None:
         self.size = 0
         self._file = file
-        self._hash = hashlib.blake2b(digest_size=20)
+        self._whole: list[bytes] = []  # the hashes of the pieces that are whole
+        self._piece = _hash()
+        self._left = _PIECE_BYTES
 
     def write(self, data: Any) -> int:
         """Takes bytes."""
         if self._file is not None:
             self._file.write(data)
-        self._hash.update(data)
-        length = memoryview(data).nbytes
-        self.size += length
-        return length
+        view = memoryview(data).cast("B")
+        at = 0
+        while len(view) - at > self._left:
+            self._piece.update(view[at : at + self._left])
+            at += self._left
+            self._whole.append(self._piece.digest())
+            self._piece, self._left = _hash(), _PIECE_BYTES
+        self._piece.update(view[at:])
+        self._left -= len(view) - at
+        self.size += len(view)
+        return len(view)
 
     def flush(self) -> None:
         """Nothing is held back."""
 
     def hexdigest(self) -> str:
         """The hash of all that was written."""
-        return self._hash.hexdigest()
+        return _joined([*self._whole, self._piece.digest()])
+
+
+def _hash(data: bytes | memoryview = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=20)
+
+
+def _joined(pieces: list[bytes]) -> str:
+    return pieces[0].hex() if len(pieces) == 1 else str(_hash(b"".join(pieces)).hexdigest())
 
 
 class Blob:
     """Bytes that were kept under the hash of what they are, and are seen to be it or not.
 
-    Of large ones the hash is computed meanwhile, since that takes as long as to make a frame of
-    them.
+    The hash of large ones is computed meanwhile by threads, since that takes as long as to make a
+    frame of them.
 
     Args:
         name: The hash that they should have.
@@ -153,12 +174,16 @@ class Blob:
     def __init__(self, name: str, data: memoryview, changed: Callable[[], Exception]) -> None:
         self._name = name
         self._changed = changed
-        self._found: str | None = None
-        self._thread: threading.Thread | None = None
         self.unchecked = data
-        if data.nbytes > _MEANWHILE_BYTES:
-            self._thread = threading.Thread(target=self._look, name="nbtasks-hash", daemon=True)
-            self._thread.start()
+        starts = range(0, max(1, data.nbytes), _PIECE_BYTES)
+        self._pieces: list[bytes] = [b""] * len(starts)
+        threads = min(len(starts), _MOST_THREADS) if len(starts) > 1 else 0
+        self._threads = [
+            threading.Thread(target=self._look, args=(first, threads), daemon=True)
+            for first in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def data(self) -> memoryview:
@@ -168,15 +193,22 @@ class Blob:
 
     def check(self) -> None:
         """Raises the error, if they are not those that were kept."""
-        if self._thread is not None:
-            self._thread.join()
-        elif self._found is None:
-            self._look()
-        if self._found != self._name:
+        for thread in self._threads:
+            thread.join()
+        if not self._threads:
+            self._look(0, 1)
+        # Up to format 2, the name was the hash of all bytes, however many they are.
+        right = _joined(self._pieces) == self._name or (
+            len(self._pieces) > 1 and _hash(self.unchecked).hexdigest() == self._name
+        )
+        if not right:
             raise self._changed()
 
-    def _look(self) -> None:
-        self._found = Content.of(self.unchecked).hash()
+    def _look(self, first: int, step: int) -> None:
+        for place in range(first, len(self._pieces), step):
+            start = place * _PIECE_BYTES
+            piece = self.unchecked[start : start + _PIECE_BYTES]
+            self._pieces[place] = _hash(piece).digest()
 
 
 def join(value: bytes, parts: Sequence[Content]) -> Content:

@@ -158,6 +158,25 @@ def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
     assert codec.digest(again(value)) == codec.digest(value)
 
 
+ARRAYS = npst.arrays(npst.scalar_dtypes(), npst.array_shapes(max_dims=2, max_side=3))
+ALL = st.recursive(
+    ANYTHING | frames() | ARRAYS | frames().map(lambda made: made.index),
+    lambda part: st.one_of(
+        st.lists(part, max_size=3),
+        st.lists(part, max_size=3).map(tuple),
+        st.dictionaries(WORDS, part, max_size=3),
+        st.builds(Fit, WORDS, part),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(ALL)
+def test_values_of_all_kinds_come_back_from_inside_of_each_other(value: Any):
+    same(again(value), value)
+
+
 @settings(max_examples=150)
 @given(
     npst.arrays(
