@@ -29,6 +29,7 @@ from nbtasks.redaction import REDACTED
 from nbtasks.values.content import Content, Find, Secret, join, split
 
 __all__ = [
+    "EXPIRED",
     "HIDDEN",
     "INLINE_BYTES",
     "Encoded",
@@ -44,6 +45,8 @@ __all__ = [
 INLINE_BYTES = 1 << 20
 #: The kind of a value of which only what people may see came with a run that was shared.
 HIDDEN = "hidden"
+#: The kind of a value whose time to live was over, and which was removed to make room.
+EXPIRED = "expired"
 
 
 _UNORDERED = {"$set", "$frozenset", "$dict"}
@@ -140,6 +143,10 @@ def decode(kind: str, text: str | None) -> Any:
         UnreadableValueError: The record is damaged, or what it needs is missing here.
         UntrustedValueError: It is a pickle that this user did not sign.
     """
+    if kind == EXPIRED:
+        raise UnreadableValueError(
+            "The recorded value is gone: its ttl was over, and nb.gc removed it."
+        )
     if text is None:
         return None
     if kind == "json":
@@ -180,7 +187,7 @@ def pickles_in(kind: str, text: str | None, data: memoryview | None) -> list[Pic
     Raises:
         UnreadableValueError: The record is damaged.
     """
-    if kind in ("json", HIDDEN):
+    if kind in ("json", HIDDEN, EXPIRED):
         return []
     if kind == "pickle":
         signature, _, content = (text or "").partition(":")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["differences", "python", "versions"]
+__all__ = ["differences", "installed", "python", "versions"]
 
 _MOST_SHOWN = 8
 
@@ -39,14 +39,15 @@ def differences(recorded_python: str, recorded: dict[str, str]) -> str:
     if recorded_python != python():
         said.append(f"Python {recorded_python} then and {python()} now")
     for name, version in recorded.items():
-        now = here.get(name) or _installed(name)
+        now = here.get(name) or installed(name)
         if now != version:
             said.append(f"{name} {version} then and {now or 'not there'} now")
     more = len(said) - _MOST_SHOWN
     return "; ".join(said[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _installed(name: str) -> str | None:
+def installed(name: str) -> str | None:
+    """The version of a package that is installed here, loaded or not."""
     from importlib import metadata
 
     try:

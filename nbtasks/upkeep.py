@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtasks import clock, frames, spans
+from nbtasks import clock, environment, frames, spans
 from nbtasks.errors import InvalidOptionError, JournalDamaged, JournalError
+from nbtasks.held import pickles_of
+from nbtasks.journal.checkup import Finding
 from nbtasks.kit import kit
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def gc(
     max_bytes: int | None = None,
     dry_run: bool = True,
 ) -> DataFrame:
-    """Removes runs that have ended, with all that is recorded of them, and the files that no run
-    needs any more. Without `dry_run=False` it only shows what would go.
+    """Removes runs that have ended, with all that is recorded of them; outputs of tasks whose `ttl`
+    is over, which would be computed anew; and the files that no run needs any more. Without
+    `dry_run=False` it only shows what would go.
 
     What runs or waits is never touched, nor a run that was begun by one that stays. The journal's
     file becomes as small as what is left. A process that dies in the middle has lost nothing:
@@ -43,8 +46,8 @@ def gc(
 
     Returns:
         A row for each run that goes: `run_id`, `job`, `status`, `finished_at`, `bytes` of its
-        outputs. Its `attrs` say how many `bytes` the home has and how many of files go that no run
-        needs, `spare_bytes`.
+        outputs. Its `attrs` say how many `bytes` the home has, how many bytes of files go that no
+        run needs, `spare_bytes`, and how many outputs are `expired`.
 
     Raises:
         JournalLockedError: Another program has the journal's file open. Nothing has changed.
@@ -73,24 +76,25 @@ def gc(
 
     _check(older_than, keep, max_bytes)
     journal = _home()
-    ended = clearing.candidates(journal)
+    ended, expired = clearing.candidates(journal), clearing.expired(journal)
     size = size_of(journal.home)
     going = _chosen(ended, older_than, keep, None if max_bytes is None else size - max_bytes)
     if not dry_run:
-        if going:
+        if going or expired:
             gone = set(clearing.remove_runs(journal, [one.run_id for one in going]))
             going = [one for one in going if one.run_id in gone]
         spare = clearing.remove_blobs(journal)
     else:
         spare = sum(found for _, found in clearing.unused_blobs(journal))
     frame = frames.ended(going)
-    frame.attrs = {"bytes": size_of(journal.home), "spare_bytes": spare}
+    frame.attrs = {"bytes": size_of(journal.home), "spare_bytes": spare, "expired": expired}
     return frame
 
 
 def doctor(*, repair: bool = False) -> DataFrame:
     """Looks at all of the home: its segments, its DuckDB file and what is in there beside
-    nbtasks' own tables, the files of large values, and what processes that died have left.
+    nbtasks' own tables, the files of large values, whose the pickles are, and what processes that
+    died have left.
 
     Args:
         repair: Also mend what can be. What is replaced is kept beside it, and it says so.
@@ -118,7 +122,45 @@ def doctor(*, repair: bool = False) -> DataFrame:
         warnings.simplefilter("ignore", JournalDamaged)  # it says that itself
         found = list(checkup.repair(journal)) if repair else []
         found += checkup.look(journal)
+        if all(one.state != "problem" for one in found):
+            found += _signatures(journal)
+    found.append(Finding("versions", "ok", _versions()))
     return frames.findings(found)
+
+
+def _signatures(journal: HomeJournal) -> Iterator[Finding]:
+    """Whose the pickles are. None is loaded."""
+    with journal.reading() as con:
+        kinds = "('pickle', 'figure', 'parts')"
+        rows = con.execute(
+            f"select run_id from task where output_kind in {kinds} "  # noqa: S608 - fixed names
+            f"union select run_id from run where output_kind in {kinds} or payload_kind in {kinds}"
+        ).fetchall()
+    held = 0
+    strange: list[str] = []
+    for (run_id,) in rows:
+        (run,) = journal.runs(run_id=run_id)
+        found = pickles_of(journal, run)
+        held += len(found)
+        strange += [run_id] * any(not one.trusted for one in found)
+    said = f"{held} pickles"
+    if not strange:
+        yield Finding("signatures", "ok", f"{said}, all of them yours" if held else said)
+        return
+    more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+    yield Finding(
+        "signatures",
+        "ok",
+        f"{said}; some of run {strange[0]}{more} were made by others, and are not loaded",
+        "nb.trust(run) lets them be loaded",
+    )
+
+
+def _versions() -> str:
+    here = environment.versions()
+    names = ("nbtasks", "duckdb", "pandas", "pyarrow", "numpy")
+    found = [f"{name} {here.get(name) or environment.installed(name)}" for name in names]
+    return ", ".join([f"Python {environment.python()}", *found])
 
 
 def _home() -> HomeJournal:

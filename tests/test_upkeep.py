@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import duckdb
 import pytest
 
 import nbtasks as nb
+from nbtasks import signing
 from nbtasks.journal import clearing
 from nbtasks.kit import kit
 from nbtasks.testing import FakeClock
@@ -149,6 +151,34 @@ class TestGc:
         nb.get_run(parent.run(suspend_after=1).id).cancel()
         assert sorted(nb.gc(older_than=0).job) == ["child", "parent"]
 
+    def test_removes_outputs_whose_time_to_live_is_over(self):
+        calls: list[int] = []
+
+        @nb.job("aging")
+        def aging(payload: int, io: nb.SyncIO) -> int:
+            options = nb.TaskOptions(ttl=3600) if payload else None
+            io.run_task("stays", lambda: "s" * 2_000_000)
+            return len(
+                io.run_task("goes", lambda: calls.append(1) or "x" * 2_000_000, options=options)
+            )
+
+        with FakeClock() as clock:
+            run = aging.run(1)
+            clock.advance(1800)
+            assert nb.gc().attrs["expired"] == 0
+            clock.advance(3600)
+            assert nb.gc().attrs["expired"] == 1
+
+            assert nb.gc(dry_run=False).attrs["expired"] == 1
+
+            assert nb.gc().attrs["expired"] == 0
+            with pytest.raises(nb.UnreadableValueError, match="its ttl was over"):
+                run["goes"]
+            assert len(run["stays"]) == 2_000_000
+            assert len(clearing.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home
+            assert aging.run(1).output == 2_000_000
+        assert calls == [1, 1]
+
     def test_without_a_rule_removes_no_run(self, job):
         job.run(1)
 
@@ -278,8 +308,22 @@ class TestTheDoctor:
         assert frame.columns.tolist() == ["what", "state", "detail", "remedy"]
         assert "1 runs" in frame.detail.str.cat()
 
+    def test_tells_whose_the_pickles_are(self, monkeypatch, tmp_path):
+        @nb.job("pickled")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("compile", re.compile, "a")
+
+        run = body.run()
+        found = nb.doctor().set_index("what").detail
+        assert found["signatures"] == "1 pickles, all of them yours"
+        assert f"nbtasks {nb.__version__}, duckdb {duckdb.__version__}" in found["versions"]
+
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another"))
+        signing._key.cache_clear()
+        assert f"some of run {run.id} were made by others" in nb.doctor().detail.str.cat()
+
     def test_says_that_there_is_no_home(self):
-        assert nb.doctor().detail.tolist() == ["there is no home yet"]
+        assert nb.doctor().detail[0] == "there is no home yet"
         assert not nb.config.home.exists()
 
     def test_names_the_task_of_a_value_that_is_missing_or_changed(self, job):

@@ -84,10 +84,12 @@ def _gc(
     )  # fmt: skip
     print_table(gone, None, as_json=as_json)
     if not as_json:
-        spare = gone.attrs["spare_bytes"]
+        said = gone.attrs
         done = "removed" if yes else "would go"
-        print(f"{len(gone)} runs and {spare:,} bytes of files {done}; ", end="")
-        print(f"the home has {gone.attrs['bytes']:,} bytes")
+        print(
+            f"{len(gone)} runs, {said['expired']} outputs whose ttl is over and "
+            f"{said['spare_bytes']:,} bytes of files {done}; the home has {said['bytes']:,} bytes"
+        )
 
 
 def _doctor(

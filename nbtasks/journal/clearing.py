@@ -23,12 +23,21 @@ if TYPE_CHECKING:
     from nbtasks.journal.home import HomeJournal
     from nbtasks.journal.instance import Connection
 
-__all__ = ["Candidate", "candidates", "named", "remove_blobs", "remove_runs", "unused_blobs"]
+__all__ = [
+    "Candidate",
+    "candidates",
+    "expired",
+    "named",
+    "remove_blobs",
+    "remove_runs",
+    "unused_blobs",
+]
 
 #: A file that no row names may be of a task that is just ending: its row comes after it.
 _GRACE_SECONDS = 60
 _COLUMNS = {"reuse": ("run_id", "execution", "first", "last")}
 _OF_NO_RUN = ("event", "entry")
+_EXPIRED = "task.expires_us < $1 and task.output_kind is not null and task.output_kind <> 'expired'"
 _NAMED = ("run", "task", "display", "entry")  # rows that name files
 
 
@@ -74,8 +83,19 @@ def candidates(journal: HomeJournal) -> list[Candidate]:
     return sorted(found, key=lambda one: (one.ended_us, one.run_id))
 
 
+def expired(journal: HomeJournal) -> int:
+    """How many outputs there are whose time to live is over, in runs that have ended."""
+    with journal.reading() as con:
+        rows = con.execute(
+            f"select run.status from task join run on run.run_id = task.run_id where {_EXPIRED}",  # noqa: S608 - a fixed text
+            [clock.micros()],
+        ).fetchall()
+    return sum(status not in UNDER_WAY for (status,) in rows)
+
+
 def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
-    """Removes runs with all that is recorded of them, but those that go on by now.
+    """Removes runs with all that is recorded of them, but those that go on by now; and in those
+    that have ended the outputs whose time to live is over.
 
     Returns:
         The runs that are gone.
@@ -121,6 +141,13 @@ def _copy(old: str, new: Any, gone: Sequence[str]) -> None:
             f"insert into {kind} ({names}) select {names} from {old}.{kind} one "  # noqa: S608 - fixed names
             f"where not exists (from temp.gone gone where {same})"
         )
+    under_way = ", ".join(f"'{status}'" for status in UNDER_WAY)
+    new.execute(
+        "update task set output = null, blob = null, output_kind = 'expired' "  # noqa: S608 - as above
+        f"where {_EXPIRED} and exists (from run where run.run_id = task.run_id "
+        f"and run.status not in ({under_way}))",
+        [clock.micros()],
+    )
     new.commit()
     new.execute("drop table temp.gone")
     new.execute("checkpoint")

@@ -52,7 +52,7 @@ create table if not exists run (
     payload varchar,
     payload_kind varchar,
     output varchar,
-    output_kind varchar,             -- json, tagged, parts, arrow, npy, figure, pickle, hidden
+    output_kind varchar,             -- json, tagged, parts, arrow, npy, figure, pickle, hidden, expired
     output_bytes bigint,
     blob varchar,                    -- the file in blobs/ that holds a large output
     error varchar,                   -- JSON: type, module, message, traceback, path, attempts, cause

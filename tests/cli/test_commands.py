@@ -413,7 +413,9 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
 
 
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
-    assert "1 runs and 0 bytes of files would go" in said("gc", "--older-than", "0s")
+    assert "1 runs, 0 outputs whose ttl is over and 0 bytes of files would go" in said(
+        "gc", "--older-than", "0s"
+    )
     assert said("gc", "--older-than", "1d").startswith("(none)")
     assert json.loads(said("gc", "--older-than", "0s", "--yes", "--json"))[0]["run_id"] == run.id
     assert said("runs") == "(none)\n"

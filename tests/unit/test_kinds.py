@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import nbtasks as nb
+from benchmarks import frames as frames_of_benchmarks
 from nbtasks import codec
 from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
@@ -200,6 +201,21 @@ def test_a_scalar_comes_back_as_it_was(values: Any):
 
     assert (type(result), result.dtype) == (type(values[0]), values[0].dtype)
     assert np.array(result).tobytes() == np.array(values[0]).tobytes() or values[0] != values[0]
+
+
+def test_the_flights_of_2013_come_back_as_they_were():
+    flights = frames_of_benchmarks.flights()
+    assert len(flights) == 336_776
+
+    result = again(flights)
+
+    pd.testing.assert_frame_equal(
+        result, flights, check_dtype=True, check_index_type=True, check_column_type=True,
+        check_exact=True, check_freq=True, check_flags=True, check_categorical=True,
+    )  # fmt: skip
+    assert result.dtypes.equals(flights.dtypes)
+    assert str(result.time_hour.dtype) == "datetime64[us, America/New_York]"
+    result.loc[0, "dep_delay"] = 0.0  # and can be changed
 
 
 # -- what has no exact form, and is pickled --------------------------------------------------------
