@@ -158,9 +158,11 @@ class TestGc:
         def aging(payload: int, io: nb.SyncIO) -> int:
             options = nb.TaskOptions(ttl=3600) if payload else None
             io.run_task("stays", lambda: "s" * 2_000_000)
-            return len(
-                io.run_task("goes", lambda: calls.append(1) or "x" * 2_000_000, options=options)
-            )
+            return len(io.run_task("goes", compute, options=options))
+
+        def compute() -> str:
+            calls.append(1)
+            return "x" * 2_000_000
 
         with FakeClock() as clock:
             run = aging.run(1)
