@@ -118,9 +118,15 @@ def import_run(file: str | Path) -> list[Run]:
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
     new = {run_id for run_id in ids if not kit.journal.runs(run_id=run_id)}
     taken = [row for row in rows if row.run_id in new]
-    # The values first: a row must not name what is not there.
-    for name in {row.blob for row in taken if getattr(row, "blob", None) is not None}:
-        kit.journal.put_blob(Content.of(bundle.blob(name).data))
+    # The values first: a row must not name what is not there. Here a large one may have another
+    # name than where it comes from, which may be of an older format.
+    holders = [row for row in taken if getattr(row, "blob", None) is not None]
+    kept = {
+        name: kit.journal.put_blob(Content.of(bundle.blob(name).data))
+        for name in {row.blob for row in holders}
+    }
+    for row in holders:
+        row.blob = kept[row.blob]
     if taken:
         kit.journal.adopt(taken)
     return [kit.hold(run_id) for run_id in ids]

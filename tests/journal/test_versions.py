@@ -16,6 +16,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.journal.wal import FORMAT
 from nbtasks.kit import kit
+from nbtasks.values import content
 
 #: A folder with a `duckdb` of another version, to be put before all others.
 OTHER = "NBTASKS_OTHER_DUCKDB"
@@ -67,6 +68,23 @@ def test_a_home_of_format_2_can_be_shared_and_cleared(older, tmp_path):
     assert nb.open(file).last_run()["tagged"] == (1, {2})
     nb.import_run(file)
     assert len(nb.runs()) == 2
+
+
+def test_a_large_value_of_format_2_has_another_name_in_another_home(older, tmp_path, monkeypatch):
+    """Then it was the hash of all its bytes, however many they were."""
+    monkeypatch.setattr(content, "_PIECE_BYTES", 1 << 20)
+    run = nb.last_run("old")
+    file = nb.export_run(run, tmp_path / "old")
+    assert len(run["large"]) == 1_200_000
+    nb.configure(home=tmp_path / "new")
+
+    (taken,) = nb.import_run(file)
+
+    assert len(taken["large"]) == 1_200_000
+    assert (
+        nb.sql("select blob from task where blob is not null").blob[0]
+        not in nb.open(file)._journal._bundle.blobs
+    )
 
 
 READ = """
