@@ -54,7 +54,8 @@ def _write_pandas(value: Any, tag: Tag) -> dict[str, Any]:
     about["columns"] = [said for said, _ in columns]
     arrays += [array for _, array in columns]
     names = [f"index {place}" for place in range(len(arrays) - len(series))]
-    names += [str(one.name) for one in series]
+    # for whoever opens the file with another tool: nothing here is found by them
+    names += [str(one.name).encode("utf-8", "replace").decode() for one in series]
     about["rows"] = len(value)
     return {"$pandas": [about, _stream(_table(arrays, names))]}
 
