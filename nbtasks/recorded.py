@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, displays
 from nbtasks.model import RunRow, TaskRow
@@ -14,15 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 
-def draw(journal: Journal, row: RunRow) -> RunTree:
-    """The tree of a run as it stands now."""
+def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
+    """The tree of a run as it stands now.
+
+    Args:
+        journal: Where it is recorded.
+        row: The run.
+        living: Whether a notebook may follow it: it does so in the home in force.
+    """
     from nbtasks.drawing import RunTree  # lazily: most runs are never drawn by hand
     from nbtasks.tree import build
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
-    return RunTree(
-        build(row, tasks),
-        clock.micros(),
-        living=displays.living,
-        attempts=lambda: journal.find("attempt", run_id=row.run_id),
-    )
+    made = build(row, tasks)
+
+    def attempts() -> list[Any]:
+        return journal.find("attempt", run_id=row.run_id)
+
+    if living:
+        return RunTree(made, clock.micros(), living=displays.living, attempts=attempts)
+    return RunTree(made, clock.micros(), attempts=attempts)

@@ -144,7 +144,8 @@ class Run:
 
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
-        return recorded.draw(self.journal, self._row())
+        here = self._given is None or bool(self._keeper.journal.runs(run_id=self.id))
+        return recorded.draw(self.journal, self._row(), living=here)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.

@@ -199,7 +199,7 @@ class Shared:
         """The tasks of a run as a tree, by default of the last one; as `nb.tree`."""
         held = self.last_run() if run is None else self.get_run(_id(run) or "")
         (row,) = self._journal.runs(run_id=held.id)
-        return draw(self._journal, row)
+        return draw(self._journal, row, living=False)
 
     def __enter__(self) -> Self:
         return self

@@ -89,6 +89,20 @@ class TestASharedFile:
         assert len(opened.tasks(opened.last_run())) == 7
         assert "study COMPLETED" in repr(opened)
 
+    def test_draws_its_trees_where_a_page_would_follow_those_of_the_home(
+        self, shared, stranger, monkeypatch
+    ):
+        from nbtasks import displays
+
+        monkeypatch.setattr(displays, "_panels", lambda tree: {"living": tree.tree.run.run_id})
+        mine = nb.last_run()
+        assert mine.tree()._repr_mimebundle_() == {"living": mine.id}
+        stranger()
+        opened = nb.open(shared)
+
+        for tree in (opened.tree(), opened.last_run().tree()):
+            assert "study" in tree._repr_mimebundle_()["text/html"]
+
     def test_gives_the_values(self, shared, stranger):
         stranger()
         run = nb.open(shared).last_run("study")
