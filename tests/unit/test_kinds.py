@@ -152,7 +152,7 @@ def frames(draw: Any) -> pd.DataFrame:
     return made
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(frames())
 def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
     same(again(value), value)
@@ -172,13 +172,13 @@ ALL = st.recursive(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(ALL)
 def test_values_of_all_kinds_come_back_from_inside_of_each_other(value: Any):
     same(again(value), value)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     npst.arrays(
         npst.scalar_dtypes() | npst.structured_dtypes() if hasattr(npst, "structured_dtypes")
@@ -194,7 +194,7 @@ def test_an_array_comes_back_as_it_was(value: Any):
     assert result.flags.writeable
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(npst.arrays(npst.scalar_dtypes(), 1))
 def test_a_scalar_comes_back_as_it_was(values: Any):
     result = again(values[0])
