@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtasks import clock, environment, frames, spans
-from nbtasks.errors import InvalidOptionError, JournalDamaged, JournalError
+from nbtasks.errors import (
+    InvalidOptionError,
+    JournalDamaged,
+    JournalError,
+    UnreadableValueError,
+)
 from nbtasks.held import pickles_of
 from nbtasks.journal.checkup import Finding
 from nbtasks.kit import kit
@@ -138,11 +143,18 @@ def _signatures(journal: HomeJournal) -> Iterator[Finding]:
         ).fetchall()
     held = 0
     strange: list[str] = []
-    for (run_id,) in rows:
-        (run,) = journal.runs(run_id=run_id)
-        found = pickles_of(journal, run)
+    holders = {run_id for (run_id,) in rows}
+    for run in journal.runs():
+        if run.run_id not in holders:
+            continue
+        try:
+            found = pickles_of(journal, run)
+        except UnreadableValueError as error:
+            remedy = "find its task by run.tasks(), and reset it"
+            yield Finding(f"run {run.run_id}", "problem", str(error), remedy)
+            continue
         held += len(found)
-        strange += [run_id] * any(not one.trusted for one in found)
+        strange += [run.run_id] * any(not one.trusted for one in found)
     said = f"{held} pickles"
     if not strange:
         yield Finding("signatures", "ok", f"{said}, all of them yours" if held else said)

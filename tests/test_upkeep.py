@@ -324,6 +324,22 @@ class TestTheDoctor:
         signing._key.cache_clear()
         assert f"some of run {run.id} were made by others" in nb.doctor().detail.str.cat()
 
+    def test_names_the_run_of_a_pickle_that_is_damaged(self):
+        @nb.job("pickled")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("compile", re.compile, "a")
+
+        run = body.run()
+        nb.runs()
+        kit.close()
+        with duckdb.connect(str(nb.config.home / "journal.duckdb")) as con:
+            con.execute("update task set output = 'no base64: é'")
+
+        problem = nb.doctor().query("state == 'problem'").iloc[0]
+
+        assert problem.what == f"run {run.id}"
+        assert "damaged" in problem.detail
+
     def test_says_that_there_is_no_home(self):
         assert nb.doctor().detail[0] == "there is no home yet"
         assert not nb.config.home.exists()
