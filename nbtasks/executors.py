@@ -80,7 +80,8 @@ def _carry_out(payload: bytes) -> tuple[str, Any]:
         fn, args = cloudpickle.loads(payload)
         value = fn(*args)
         if inspect.isawaitable(value):
-            value = asyncio.run(_awaited(value))
+            with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run leaves its loop open
+                value = runner.run(_awaited(value))
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises
         return "error", (_pack_error(error), tracebacks.text(error))
     try:

@@ -170,7 +170,7 @@ def test_a_wait_that_is_cancelled_keeps_its_due_time() -> None:
 def test_a_body_in_another_thread_ends_at_its_next_io_call() -> None:
     @nb.job("thread")
     def body(io: nb.SyncIO) -> None:
-        io.run_task("short", time.sleep, 0.3)
+        io.run_task("short", time.sleep, 1.0)
         io.run_task("never", time.sleep, LONG)
 
     errors: list[BaseException] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 
 import nbtasks as nb
+from nbtasks import loops
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.model import TaskRow
 from nbtasks.testing import FakeClock, use_journal
@@ -703,7 +703,7 @@ def test_async_bodies_do_the_same():
     book.run()
     book(text.format(2))
 
-    assert asyncio.run(book.names["five"].arun()).output == 2
+    assert loops.run(book.names["five"].arun()).output == 2
 
 
 def test_a_method_of_a_generator_of_random_numbers_is_never_stale():

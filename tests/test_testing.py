@@ -20,6 +20,7 @@ from warnings import simplefilter
 import pytest
 
 import nbtasks as nb
+from nbtasks import loops
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.model import EntryRow
@@ -514,7 +515,7 @@ def test_it_decorates_tests() -> None:
 
     assert bare(5) == 5
     with use_journal(MemoryJournal()), FakeClock():
-        assert asyncio.run(awaited()) == 8
+        assert loops.run(awaited()) == 8
     assert run_job(report, 5, tasks={"load": []}).executions == 1
 
 

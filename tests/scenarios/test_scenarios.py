@@ -34,9 +34,9 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 EVERYWHERE = bool(os.environ.get("NBTASKS_CRASH_EVERYWHERE"))
 #: At how many writes a scenario is crashed else: in memory at many; on disk, where a
 #: start takes fifty times as long, at some that differ from scenario to scenario.
-POINTS = {"memory": 4, "home": 1}
+POINTS = {"memory": 3, "home": 1}
 #: After how many tasks a scenario is started again, likewise. Most have less than ten.
-RESTARTS = {"memory": 25, "home": 10}
+RESTARTS = {"memory": 15, "home": 6}
 if EVERYWHERE:
     POINTS = RESTARTS = dict.fromkeys(NAMES, sys.maxsize)
 _OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")

@@ -130,7 +130,8 @@ def test_users_of_asyncio_keep_its_frames_where_they_called_it():
     async def fails() -> None:
         raising()
 
-    error = caught(lambda: asyncio.run(fails()))
+    with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run would leave its loop open
+        error = caught(lambda: runner.run(fails()))
 
     assert "run" in names(error)
     assert [f.name for f in traceback.extract_tb(tracebacks.own_frames(error.__traceback__))] == (
