@@ -25,9 +25,10 @@ import pytest
 
 import nbtasks as nb
 from nbtasks import signing
+from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.wal import FORMAT, line
 from nbtasks.kit import kit
-from nbtasks.model import LogRow, RunRow, TaskRow, columns, record, values
+from nbtasks.model import LogRow, RunRow, TaskRow, WakeRow, columns, record, values
 from nbtasks.values.content import Content
 
 TRAPS: list[str] = []
@@ -116,23 +117,28 @@ def look_at_all() -> str:
 # -- homes -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with that run in its DuckDB file."""
-    monkeypatch.chdir(tmp_path)
-    nb.configure(home=tmp_path / "hostile")
-
-    @nb.job("first")
-    def body(io: nb.SyncIO) -> None: ...
-
-    body.run()
-    kit.close()
-    with duckdb.connect(str(tmp_path / "hostile" / "journal.duckdb")) as con:
-        con.execute("delete from run")
+    path = tmp_path_factory.mktemp("made") / "hostile"
+    journal = HomeJournal(path)
+    journal.transact(lambda _: [WakeRow("01hostile", 1)])
+    assert journal.runs() == []
+    journal.close()
+    with duckdb.connect(str(path / "journal.duckdb")) as con:
         for row in nasty_rows():
             places = ", ".join("?" * len(columns(row.kind)))
             con.execute(f"insert into {row.kind} values ({places})", values(row))
-    shutil.rmtree(tmp_path / "hostile" / "wal")
+    shutil.rmtree(path / "wal")
+    return path
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that home, in force."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, tmp_path / "hostile")
+    nb.configure(home=tmp_path / "hostile")
     return tmp_path / "hostile"
 
 

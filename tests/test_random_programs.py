@@ -342,7 +342,7 @@ some_kills = st.lists(kills, min_size=1, max_size=4)
 
 
 @FACES
-@settings(max_examples=MANY // 2)
+@settings(max_examples=MANY // 4)
 @given(program=programs)
 def test_a_program_comes_to_what_plain_python_does(sync: bool, program: Group) -> None:
     outcome = play_program(program, MemoryJournal(), sync=sync)
@@ -353,7 +353,7 @@ def test_a_program_comes_to_what_plain_python_does(sync: bool, program: Group) -
 
 @pytest.mark.slow
 @FACES
-@settings(max_examples=MANY * 2)
+@settings(max_examples=MANY)
 @given(program=programs, deaths=some_kills, reruns=st.integers(0, 1))
 def test_killed_at_any_writes_it_comes_to_the_same(
     sync: bool, program: Group, deaths: list[Kill], reruns: int
@@ -363,7 +363,7 @@ def test_killed_at_any_writes_it_comes_to_the_same(
 
 @pytest.mark.slow
 @FACES
-@settings(max_examples=MANY // 2)
+@settings(max_examples=MANY // 4)
 @given(program=programs, after=st.integers(1, 3))
 def test_replayed_all_the_time_it_comes_to_the_same(sync: bool, program: Group, after: int) -> None:
     outcome = play_program(

@@ -36,7 +36,7 @@ EVERYWHERE = bool(os.environ.get("NBTASKS_CRASH_EVERYWHERE"))
 #: start takes fifty times as long, at some that differ from scenario to scenario.
 POINTS = {"memory": 3, "home": 1}
 #: After how many tasks a scenario is started again, likewise. Most have less than ten.
-RESTARTS = {"memory": 15, "home": 6}
+RESTARTS = {"memory": 12, "home": 5}
 if EVERYWHERE:
     POINTS = RESTARTS = dict.fromkeys(NAMES, sys.maxsize)
 _OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")

@@ -169,7 +169,7 @@ def exact(value: Any, *, ordered: bool = True) -> Any:
     return kind, str(value) if kind is Decimal else value
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 @example({"$tuple": [1]})
 @example({"$": None})

@@ -152,7 +152,7 @@ def frames(draw: Any) -> pd.DataFrame:
     return made
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(frames())
 def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
     same(again(value), value)
