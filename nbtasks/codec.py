@@ -233,15 +233,6 @@ def digest(value: object) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def content_hash(data: bytes) -> str:
-    """The name of a content: 40 hex digits.
-
-    >>> content_hash(b"")
-    '3345524abf6bbe1809449224b5972c41790b6cf2'
-    """
-    return hashlib.blake2b(data, digest_size=20).hexdigest()
-
-
 def _to_json(value: object, option: int = 0) -> _Json | None:
     """The value as JSON; None, where only a pickle can hold it."""
     try:

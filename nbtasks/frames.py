@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from nbtasks.held import Held
     from nbtasks.journal.checkup import Finding
     from nbtasks.journal.clearing import Candidate
     from nbtasks.journal.port import Journal
+    from nbtasks.pickled import Pickled
 
     DataFrame = pd.DataFrame
 else:
@@ -72,11 +72,11 @@ def sql(journal: Journal, query: str, params: Any = None) -> DataFrame:
     return _tidy(journal.query(query, params))
 
 
-def pickles(held: list[Held]) -> DataFrame:
+def pickles(found: list[Pickled]) -> DataFrame:
     """The pickles of a run."""
     import pandas as pd
 
-    frame = pd.DataFrame(held, columns=["path", "bytes", "imports", "trusted", "hash"])
+    frame = pd.DataFrame(found, columns=["path", "bytes", "imports", "trusted", "hash"])
     types = {"path": "str", "bytes": "int64", "imports": "str", "trusted": "bool"}
     return frame.drop(columns="hash").astype(types)
 

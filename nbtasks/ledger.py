@@ -34,6 +34,7 @@ from nbtasks.model import (
 )  # fmt: skip
 from nbtasks.ranges import ranges
 from nbtasks.replay import is_over
+from nbtasks.values.content import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -395,4 +396,4 @@ def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
 
 def _remember(value: Any, text: str | None, blob: str | None) -> None:
     """Lets a value digest as it is recorded when it is the argument of another task."""
-    inputs.remember(value, blob or codec.content_hash((text or "").encode()))
+    inputs.remember(value, blob or content_hash((text or "").encode()))

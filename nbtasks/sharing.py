@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nbtasks import exported, frames
 from nbtasks.errors import NotFoundError
-from nbtasks.held import pickles_of, trust
 from nbtasks.kit import kit
 from nbtasks.model import RunRow
+from nbtasks.pickled import pickles_of, trust
 from nbtasks.recorded import draw
 from nbtasks.run import Run
 from nbtasks.settings import SHARED

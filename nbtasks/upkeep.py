@@ -15,9 +15,9 @@ from nbtasks.errors import (
     JournalError,
     UnreadableValueError,
 )
-from nbtasks.held import pickles_of
 from nbtasks.journal.checkup import Finding
 from nbtasks.kit import kit
+from nbtasks.pickled import pickles_of
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame

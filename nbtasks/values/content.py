@@ -28,6 +28,7 @@ __all__ = [
     "Tag",
     "Untag",
     "Untagged",
+    "content_hash",
     "join",
     "split",
 ]
@@ -151,12 +152,21 @@ class Hashing:
         return _joined([*self._whole, self._piece.digest()])
 
 
+def content_hash(data: bytes | memoryview) -> str:
+    """The hash of all bytes at once, 40 hex digits: what is signed of a pickle, for one.
+
+    >>> content_hash(b"")
+    '3345524abf6bbe1809449224b5972c41790b6cf2'
+    """
+    return str(_hash(data).hexdigest())
+
+
 def _hash(data: bytes | memoryview = b"") -> Any:
     return hashlib.blake2b(data, digest_size=20)
 
 
 def _joined(pieces: list[bytes]) -> str:
-    return pieces[0].hex() if len(pieces) == 1 else str(_hash(b"".join(pieces)).hexdigest())
+    return pieces[0].hex() if len(pieces) == 1 else content_hash(b"".join(pieces))
 
 
 class Blob:
@@ -199,7 +209,7 @@ class Blob:
             self._look(0, 1)
         # Up to format 2, the name was the hash of all bytes, however many they are.
         right = _joined(self._pieces) == self._name or (
-            len(self._pieces) > 1 and _hash(self.unchecked).hexdigest() == self._name
+            len(self._pieces) > 1 and content_hash(self.unchecked) == self._name
         )
         if not right:
             raise self._changed()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import io
+import pickle
+from collections.abc import Iterable
 from typing import Any
 
 from nbtasks import signing
 from nbtasks.errors import UnreadableValueError, UntrustedValueError, ValueNotKeptError
-from nbtasks.values.content import Content
+from nbtasks.values.content import content_hash
 
 __all__ = ["dump", "load", "names", "sign"]
 
@@ -34,12 +36,12 @@ def dump(value: object) -> bytes:
 
 def sign(data: bytes | memoryview) -> str:
     """This user's signature of a pickle."""
-    return signing.sign(Content.of(data).hash())
+    return signing.sign(content_hash(data))
 
 
 def is_signed(data: bytes | memoryview, signature: str) -> bool:
     """Whether this user has signed a pickle."""
-    return signing.verify(Content.of(data).hash(), signature)
+    return signing.verify(content_hash(data), signature)
 
 
 def load(data: bytes | memoryview, signature: str) -> Any:
@@ -65,36 +67,45 @@ def load(data: bytes | memoryview, signature: str) -> Any:
 
 
 def names(data: bytes | memoryview) -> list[str]:
-    """What a pickle would import, as far as that can be told without loading it."""
-    found: dict[str, None] = {}
+    """What a pickle would import, told by carrying it out with nothing: whatever it looks up is a
+    thing that does nothing, so that no value on its way can hide a name."""
+    found = _Names(bytes(data))
     try:
-        for name in _globals(bytes(data)):
-            found[name] = None
+        found.load()
     except Exception:  # noqa: BLE001 - a stranger's bytes: what they raise says no more
-        found["(what is damaged)"] = None
-    return list(found)
+        found.found["(and what cannot be told without loading it)"] = None
+    return list(found.found)
 
 
-def _globals(data: bytes) -> Iterator[str]:
-    """The names that a pickle looks up, in its order. Of the values that it makes on the way only
-    the strings are followed: a name is made of the two latest ones."""
-    import pickletools
+class _Nothing:
+    """What takes whatever a pickle does to it."""
 
-    latest: list[str | None] = [None, None]
-    memo: dict[int, str | None] = {}
-    for code, argument, _ in pickletools.genops(data):
-        if code.name in ("GLOBAL", "INST"):
-            yield str(argument).replace(" ", ".")
-        elif code.name == "STACK_GLOBAL":
-            yield f"{latest[-2]}.{latest[-1]}"
-        if code.name == "MEMOIZE":
-            memo[len(memo)] = latest[-1]
-        elif code.name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[int(str(argument))] = latest[-1]
-        elif code.name in ("GET", "BINGET", "LONG_BINGET"):
-            latest = [latest[-1], memo.get(int(str(argument)))]
-        elif code.stack_after:
-            latest = [latest[-1], argument if isinstance(argument, str) else None]
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return _Nothing()
+
+    append = extend = add = __setitem__ = __setstate__ = __call__
+
+
+class _Names(pickle._Unpickler):  # noqa: SLF001 - the one in C reserves what a stranger's numbers say
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self.found: dict[str, None] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.found[f"{module}.{name}"] = None
+        return _Nothing
+
+    def persistent_load(self, _: Any) -> Any:
+        return _Nothing()
+
+    def get_extension(self, code: int) -> None:
+        self.find_class("copyreg", f"extension {code}")
+        self.append(_Nothing)  # type: ignore[attr-defined]  # its stack
 
 
 def _listed(found: list[str]) -> str:

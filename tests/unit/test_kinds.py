@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from decimal import Decimal
@@ -17,7 +18,7 @@ from hypothesis.extra import numpy as npst
 
 import nbtasks as nb
 from benchmarks import frames as frames_of_benchmarks
-from nbtasks import codec
+from nbtasks import codec, signing
 from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
 from nbtasks.values.content import Content, join, split
@@ -299,7 +300,39 @@ def test_what_is_read_can_be_changed_and_changes_nothing_that_is_recorded():
 def test_a_pickle_says_what_it_would_import_without_being_loaded():
     assert pickles.names(pickles.dump(Decimal("1.5"))) == ["decimal.Decimal"]
     assert pickles.names(b"cos\nsystem\n(S'true'\ntR.") == ["os.system"]
-    assert "(what is damaged)" in pickles.names(b"no pickle")
+    assert pickles.names(b"no pickle") == ["(and what cannot be told without loading it)"]
+
+
+def test_no_value_on_the_way_hides_a_name():
+    """`json.loads` is put on the stack above `os.system`, and taken away again."""
+    evil = b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x04json\x8c\x05loads00\x93\x8c\x04true\x85R."
+
+    assert pickles.names(evil) == ["os.system"]
+
+
+def test_what_a_pickle_computes_its_names_of_is_told():
+    """Its second name is what `str` gives, which is not called here."""
+    name = b"\x8c\x08builtins\x8c\x03str\x93\x8c\x06system\x85R"
+    evil = b"\x80\x04\x8c\x02os" + name + b"\x93\x8c\x04true\x85R."
+
+    assert pickles.names(evil) == [
+        "builtins.str",
+        "(and what cannot be told without loading it)",
+    ]
+
+
+def test_a_number_of_a_pickle_reserves_no_memory():
+    assert pickles.names(b"\x80\x02K\x01r\xff\xff\xff\x7f.") == []  # a memo of 2**31 places
+
+
+def test_a_large_pickle_is_signed_by_the_hash_of_all_its_bytes():
+    """As up to format 2, so that what was signed then is still one's own."""
+    encoded = codec.encode([np.array([{1}], dtype=object), "x" * 5_000_000])
+
+    assert encoded.blob is not None
+    whole = hashlib.blake2b(bytes(encoded.blob), digest_size=20).hexdigest()
+    assert encoded.blob.hash() != whole
+    assert encoded.text == signing.sign(whole)
 
 
 def test_a_figure_of_somebody_else_comes_back_as_its_picture(monkeypatch):

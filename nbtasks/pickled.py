@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtasks import codec, signing
 from nbtasks.model import TaskRow
 from nbtasks.values import pickles
-from nbtasks.values.content import Content
+from nbtasks.values.content import content_hash
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
     from nbtasks.model import RunRow
 
-__all__ = ["Held", "pickles_of", "trust"]
+__all__ = ["Pickled", "pickles_of", "trust"]
 
 
-class Held(NamedTuple):
+class Pickled(NamedTuple):
     """One pickle that a run holds.
 
     Attributes:
@@ -35,7 +35,7 @@ class Held(NamedTuple):
     hash: str
 
 
-def pickles_of(journal: Journal, run: RunRow) -> list[Held]:
+def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
     """The pickles of a run, of which none is loaded.
 
     Raises:
@@ -45,15 +45,14 @@ def pickles_of(journal: Journal, run: RunRow) -> list[Held]:
     for path, kind, text, blob in _records(journal, run):
         data = None if blob is None else journal.get_blob(blob).data
         for pickle, signature in codec.pickles_in(kind, text, data):
-            content = Content.of(pickle)
-            name = content.hash()
+            name = content_hash(pickle)
             trusted = signing.verify(name, signature)
             imports = ", ".join(pickles.names(pickle))
-            found.append(Held(path, content.size, imports, trusted, name))
+            found.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
     return found
 
 
-def trust(found: list[Held]) -> list[Held]:
+def trust(found: list[Pickled]) -> list[Pickled]:
     """Lets these be loaded from now on, and gives them as they are then."""
     signing.trust(one.hash for one in found if not one.trusted)
     return [one._replace(trusted=True) for one in found]
