@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from nbtasks.errors import UnreadableValueError
-from nbtasks.redaction import REDACTED
+from nbtasks.redaction import REDACTED, REDACTED_JSON
 from nbtasks.values.content import Content, Find, Secret, join, split
 
 __all__ = [
@@ -33,11 +33,11 @@ __all__ = [
     "HIDDEN",
     "INLINE_BYTES",
     "Encoded",
-    "apart",
     "decode",
     "decode_blob",
     "digest",
     "encode",
+    "hide",
     "pickles_in",
 ]
 
@@ -127,7 +127,7 @@ def _encoded(found: _Json, *, inline: bool) -> Encoded:
     return Encoded(found.kind, data.decode(), size)
 
 
-def apart(encoded: Encoded) -> Encoded:
+def hide(encoded: Encoded) -> Encoded:
     """With what people may see in the row, where that is not all, and the whole in a file. A
     pickle stays as it is, since nobody sees it."""
     if encoded.shown is None or encoded.kind == "pickle":
@@ -272,7 +272,7 @@ def _based(part: Content | Secret) -> Any:
 def _shown(found: _Json) -> str:
     """The JSON without its secrets; nothing of one in which there is more than JSON."""
     if found.parts:
-        return orjson.dumps(REDACTED).decode()
+        return REDACTED_JSON
 
     def shown(secret: Secret) -> Any:
         return {"$secret": [secret.whole["$secret"][0], REDACTED]}
@@ -282,7 +282,7 @@ def _shown(found: _Json) -> str:
 
 def _seen(text: str) -> Any:
     """Of a value that is hidden, what people may see of it."""
-    if text == orjson.dumps(REDACTED).decode():
+    if text == REDACTED_JSON:
         raise UnreadableValueError(
             "The recorded value was hidden when the run was exported, since its task redacts it or "
             "it holds a secret."

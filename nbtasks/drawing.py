@@ -13,10 +13,6 @@ from nbtasks.tree import Tree
 __all__ = ["RunTree"]
 
 
-def _nothing(tree: RunTree) -> None:
-    del tree
-
-
 class RunTree:
     """A tree as it was at `now_us`, for `display`, `print` and the last line of a cell.
 
@@ -24,7 +20,7 @@ class RunTree:
         tree: What to draw.
         now_us: The instant that ages and countdowns refer to.
         limit: The most tasks that are drawn, failed ones first; the rest is counted.
-        living: Gives what a notebook shows instead, or None.
+        living: Gives what a notebook shows instead, where there is something.
         attempts: Gives the attempts that others followed.
     """
 
@@ -34,7 +30,7 @@ class RunTree:
         now_us: int,
         *,
         limit: int = 500,
-        living: Callable[[RunTree], dict[str, Any] | None] = _nothing,
+        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
         attempts: Callable[[], Iterable[AttemptRow]] = tuple,
     ) -> None:
         self._living = living
@@ -103,4 +99,5 @@ class RunTree:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Both forms, always: a saved notebook does not know who will show it."""
         del include, exclude  # the protocol lets an object ignore them
-        return self._living(self) or {"text/plain": str(self), "text/html": self._repr_html_()}
+        living = self._living(self) if self._living is not None else None
+        return living or {"text/plain": str(self), "text/html": self._repr_html_()}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock, codec, environment
-from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.redaction import REDACTED
+from nbtasks import clock, codec, environment, kept
+from nbtasks.model import RunRow, TaskRow
+from nbtasks.redaction import REDACTED_JSON
 from nbtasks.values import pickles
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest", "rows"]
 
-_HIDDEN = f'"{REDACTED}"'
 _SECRETS = ("pydantic.types.Secret", "pydantic.SecretStr", "pydantic.SecretBytes")
 #: Of these kinds of rows all, in the order of a field.
 _WHOLE = (
@@ -49,10 +47,10 @@ def manifest(runs: Sequence[RunRow]) -> dict[str, Any]:
 def rows(journal: Journal, run: RunRow) -> Iterator[Row]:
     """All rows of a run that go along, as they go."""
     run_id = run.run_id
-    yield _of_run(run)
+    yield _of_run(journal, run)
     tasks = [TaskRow(*values) for values in journal.tasks(run_id)]
     hidden = {task.path for task in tasks if task.hidden}
-    yield from map(_of_task, tasks)
+    yield from (_without_output(journal, task) for task in tasks)
     yield from _codes(journal, run)
     for kind, order in _WHOLE:
         found = journal.find(kind, run_id=run_id)
@@ -73,35 +71,32 @@ def _codes(journal: Journal, run: RunRow) -> Iterator[Row]:
         above = next((row.parent_run for row in journal.runs(run_id=above)), None)
 
 
-def _of_run(run: RunRow) -> RunRow:
-    shared: RunRow = _without_output(run)
-    if run.status == Status.RUNNING:
-        shared = replace(shared, status=Status.INTERRUPTED)
-    if run.payload_shown is not None or _holds_secret(run.payload_kind, run.payload):
-        shared = replace(shared, payload=run.payload_shown or _HIDDEN, payload_kind=codec.HIDDEN)
-    return replace(shared, segment=None)
+def _of_run(journal: Journal, run: RunRow) -> RunRow:
+    shared: RunRow = _without_output(journal, run)
+    if run.payload_shown is None and not _holds_secret(
+        journal, run.payload_kind, run.payload, None
+    ):
+        return shared
+    shown = run.payload_shown or REDACTED_JSON
+    return replace(shared, payload=shown, payload_kind=codec.HIDDEN)
 
 
-def _of_task(task: TaskRow) -> TaskRow:
-    if task.status == Status.RUNNING:
-        task = replace(task, status=Status.INTERRUPTED)
-    shared: TaskRow = _without_output(task)
-    return shared
-
-
-def _without_output(row: Any) -> Any:
+def _without_output(journal: Journal, row: Any) -> Any:
     """A row whose output is not for all to see has what is shown of it instead."""
-    if not row.hidden and not _holds_secret(row.output_kind, row.output):
-        return row
-    plain = row.output_kind in ("json", "tagged", "parts", codec.HIDDEN) and row.output is not None
-    shown = row.output if plain else _HIDDEN
+    if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
+        return row if row.hidden is not None else replace(row, hidden=False)  # of an older format
+    shown = kept.seen(row)
     return replace(row, output=shown, output_kind=codec.HIDDEN, blob=None, hidden=True)
 
 
-@functools.lru_cache(64)
-def _holds_secret(kind: str | None, text: str | None) -> bool:
-    """Whether a pickle that stands in a row holds a pydantic secret."""
-    if kind != "pickle" or not text or ":" not in text:
+def _holds_secret(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> bool:
+    """Whether a record is a pickle with a pydantic secret in it."""
+    if kind != "pickle":
         return False
-    found = codec.pickles_in(kind, text, None)
-    return any(name.startswith(_SECRETS) for data, _ in found for name in pickles.names(data))
+    data = None if blob is None else journal.get_blob(blob).data
+    return any(
+        name.startswith(_SECRETS)
+        for pickle, _ in codec.pickles_in(kind, text, data)
+        if b"pydantic" in bytes(pickle)  # to look closer takes a while
+        for name in pickles.names(pickle)
+    )

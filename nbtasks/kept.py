@@ -8,12 +8,13 @@ import orjson
 
 from nbtasks import clock, codec
 from nbtasks.errors import UnreadableValueError, UntrustedValueError
-from nbtasks.model import EnvironmentRow
+from nbtasks.model import EnvironmentRow, RunRow, TaskRow
+from nbtasks.redaction import REDACTED_JSON
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
 
-__all__ = ["explained", "keep", "stamp", "value"]
+__all__ = ["explained", "keep", "output", "seen", "stamp", "value"]
 
 
 def keep(journal: Journal, encoded: codec.Encoded) -> str | None:
@@ -43,6 +44,25 @@ def value(journal: Journal, kind: str | None, text: str | None, blob: str | None
     return result
 
 
+def output(journal: Journal, row: RunRow | TaskRow) -> Any:
+    """The output of a run or a task.
+
+    Raises:
+        UnreadableValueError: It cannot be read back here; it says whose it is, and what to do.
+    """
+    try:
+        return value(journal, row.output_kind, row.output, row.blob)
+    except UnreadableValueError as error:
+        path = row.path if isinstance(row, TaskRow) else ""
+        raise explained(journal, error, row.run_id, path) from None
+
+
+def seen(row: RunRow | TaskRow) -> str:
+    """What people may see of an output that is hidden, as JSON. Of a pickle the row has only the
+    signature."""
+    return REDACTED_JSON if row.output_kind == "pickle" else row.output or REDACTED_JSON
+
+
 def stamp(run_id: str) -> EnvironmentRow:
     """What the pickles of an execution may depend on, as of now."""
     from nbtasks import environment  # lazily, here and below: most journals hold no pickles
@@ -58,7 +78,7 @@ def explained(
     of = f"task {path!r} of " if path else ""
     said = [f"{error} It is the output of {of}run {run_id}."]
     if isinstance(error, UntrustedValueError):
-        said.append(f"If you trust whoever made it, nb.trust({run_id!r}) signs it for you.")
+        said.append(f"If you trust whoever made it, nb.trust({run_id!r}) lets it be loaded.")
     elif apart := _apart(journal, run_id):
         said.append(f"It was recorded with {apart}.")
     said.append("To compute it again, start a new run (new=True, or --new), or reset the task.")

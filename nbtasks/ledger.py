@@ -243,7 +243,7 @@ class Ledger:
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Puts an output into a row; into a file, where it is large, or not for all to see."""
-        encoded, row.hidden = codec.apart(encoded), encoded.shown is not None
+        encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
         row.blob = kept.keep(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
         if encoded.kind not in _BY_CONTENT and not self._stamped:

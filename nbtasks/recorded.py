@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtasks import clock, displays
 from nbtasks.model import RunRow, TaskRow
@@ -26,11 +26,9 @@ def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
     from nbtasks.tree import build
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
-    made = build(row, tasks)
-
-    def attempts() -> list[Any]:
-        return journal.find("attempt", run_id=row.run_id)
-
-    if living:
-        return RunTree(made, clock.micros(), living=displays.living, attempts=attempts)
-    return RunTree(made, clock.micros(), attempts=attempts)
+    return RunTree(
+        build(row, tasks),
+        clock.micros(),
+        living=displays.living if living else None,
+        attempts=lambda: journal.find("attempt", run_id=row.run_id),
+    )

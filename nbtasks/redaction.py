@@ -18,6 +18,7 @@ from nbtasks.errors import InvalidOptionError
 
 __all__ = [
     "REDACTED",
+    "REDACTED_JSON",
     "SECRET",
     "Paths",
     "Steps",
@@ -32,6 +33,8 @@ __all__ = [
 
 #: What stands in the place of what is hidden.
 REDACTED: Final = "[REDACTED]"
+#: The same as JSON: of a value that is hidden as a whole.
+REDACTED_JSON: Final = f'"{REDACTED}"'
 #: The keys and indices on the way to a part; "*" is each of them.
 Steps = tuple[str | int, ...]
 #: Those of all the parts that are hidden.

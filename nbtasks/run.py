@@ -20,7 +20,7 @@ from nbtasks import (
     stale,
     tracebacks,
 )
-from nbtasks.errors import NotFoundError, UnreadableValueError
+from nbtasks.errors import NotFoundError
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbtasks.drawing import RunTree
     from nbtasks.journal.port import TaskTuple
 
-__all__ = ["Run"]
+__all__ = ["Run", "journal_of"]
 
 
 class Keeper(Protocol):
@@ -66,12 +66,11 @@ class Run:
         self._given = journal  # what it reads instead of the keeper's
 
     @property
-    def journal(self) -> Journal:
-        """Where it is recorded."""
+    def _journal(self) -> Journal:
         return self._given or self._keeper.journal
 
     def _row(self) -> RunRow:
-        rows = self.journal.runs(run_id=self.id)
+        rows = self._journal.runs(run_id=self.id)
         if not rows:
             raise NotFoundError(f"There is no run {self.id!r} in this home.")
         return rows[0]
@@ -94,7 +93,7 @@ class Run:
     @property
     def output(self) -> Any:
         """What its body returned, or the value of the cell's last expression."""
-        return _value(self.journal, self._row())
+        return kept.output(self._journal, self._row())
 
     @property
     def error(self) -> Failure | None:
@@ -120,11 +119,11 @@ class Run:
 
     def tasks(self) -> frames.DataFrame:
         """Its tasks, a row each; the columns are those of `nb.tasks`."""
-        return frames.tasks(self.journal, self.id)
+        return frames.tasks(self._journal, self.id)
 
     def logs(self) -> frames.DataFrame:
         """Its log, a row a line."""
-        return frames.logs(self.journal, self.id)
+        return frames.logs(self._journal, self.id)
 
     def diff(self, path: keys.KeyPath) -> str:
         """How the code and the inputs of a task differ from what is recorded of them, as the
@@ -145,7 +144,7 @@ class Run:
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
         here = self._given is None or bool(self._keeper.journal.runs(run_id=self.id))
-        return recorded.draw(self.journal, self._row(), living=here)
+        return recorded.draw(self._journal, self._row(), living=here)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.
@@ -154,7 +153,7 @@ class Run:
             NotFoundError: There is no such task, or it has no output.
         """
         text = keys.path_of(path)
-        tasks = {values[1]: values for values in self.journal.tasks(self.id)}
+        tasks = {values[1]: values for values in self._journal.tasks(self.id)}
         if text not in tasks:
             raise edits.missing(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
@@ -162,7 +161,7 @@ class Run:
             raise NotFoundError(
                 f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
             )
-        return _value(self.journal, row)
+        return kept.output(self._journal, row)
 
     def cancel(self) -> None:
         """Cancels the run, wherever it is executed: in this process, or in another one of the
@@ -194,7 +193,7 @@ class Run:
         ```
         """
         self._row()  # there must be one
-        live.cancel(self.journal, self.id)
+        live.cancel(self._journal, self.id)
 
     # -- executing it again ---------------------------------------------------------------------
 
@@ -241,7 +240,7 @@ class Run:
         run = self._row()
         start = self._keeper.starter(run, claims.payload_of(run))
         path = None if from_ is None else keys.path_of(from_)
-        self.journal.amend(
+        self._journal.amend(
             self.id,
             lambda row, tasks: edits.from_on(row, _by_path(tasks), path, clock.micros()),
         )
@@ -290,8 +289,8 @@ class Run:
         given = claims.payload_of(run) if payload is None else payload
         start = self._keeper.starter(run, given)
         path = None if from_ is None else keys.path_of(from_)
-        self.journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
-        tasks = _by_path(self.journal.tasks(self.id))
+        self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
+        tasks = _by_path(self._journal.tasks(self.id))
         return _own(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
@@ -356,10 +355,10 @@ class Run:
         self._put(path, Status.SKIPPED, None)
 
     def _put(self, path: keys.KeyPath, status: Status, value: Any) -> None:
-        encoded = codec.apart(codec.encode(value))
+        encoded = codec.hide(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = kept.keep(self.journal, encoded)
+            blob = kept.keep(self._journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)
@@ -370,13 +369,18 @@ class Run:
         change: Callable[[RunRow, dict[str, TaskRow], str, int], Iterable[Row]],
     ) -> None:
         text = keys.path_of(path)
-        self.journal.amend(
+        self._journal.amend(
             self.id, lambda run, tasks: change(run, _by_path(tasks), text, clock.micros())
         )
 
     def __repr__(self) -> str:
         row = self._row()
         return f"<Run {self.id} of job {row.job!r}: {row.status}, execution {row.executions}>"
+
+
+def journal_of(run: Run) -> Journal:
+    """Where a run is recorded: in the home, or in a shared file."""
+    return run._journal  # noqa: SLF001 - not for who holds a run
 
 
 def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:
@@ -390,11 +394,3 @@ def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:
 
 def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:
     return {values[1]: TaskRow(*values) for values in tasks}
-
-
-def _value(journal: Journal, row: RunRow | TaskRow) -> Any:
-    try:
-        return kept.value(journal, row.output_kind, row.output, row.blob)
-    except UnreadableValueError as error:
-        path = row.path if isinstance(row, TaskRow) else ""
-        raise kept.explained(journal, error, row.run_id, path) from None

@@ -12,7 +12,7 @@ from nbtasks.kit import kit
 from nbtasks.model import RunRow
 from nbtasks.pickled import pickles_of, trust
 from nbtasks.recorded import draw
-from nbtasks.run import Run
+from nbtasks.run import Run, journal_of
 from nbtasks.settings import SHARED
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def import_run(file: str | Path) -> list[Run]:
     bundle = Bundle(Path(file))
     rows = rows_of(bundle)
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
-    new = {run_id for run_id in ids if not kit.journal.runs(run_id=run_id)}
-    taken = [row for row in rows if row.run_id in new]
+    here = {run.run_id for run in kit.journal.runs()}
+    taken = [row for row in rows if row.run_id not in here]
     # The values first: a row must not name what is not there. Here a large one may have another
     # name than where it comes from, which may be of an older format.
     holders = [row for row in taken if getattr(row, "blob", None) is not None]
@@ -294,7 +294,7 @@ def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]
 
 
 def _held(run: Run | str) -> tuple[Journal, RunRow]:
-    journal = run.journal if isinstance(run, Run) else kit.journal
+    journal = journal_of(run) if isinstance(run, Run) else kit.journal
     rows = journal.runs(run_id=_id(run))
     if not rows:
         raise NotFoundError(f"There is no run {_id(run)!r} in this home.")

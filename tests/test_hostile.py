@@ -28,7 +28,8 @@ from nbtasks import signing
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.wal import FORMAT, line
 from nbtasks.kit import kit
-from nbtasks.model import LogRow, RunRow, TaskRow, WakeRow, columns, record, values
+from nbtasks.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
+from nbtasks.model import record as record_of
 from nbtasks.values.content import Content
 
 TRAPS: list[str] = []
@@ -339,16 +340,45 @@ def test_an_error_of_a_home_imports_nothing(home, monkeypatch):
 
 def test_segments_of_a_home_may_hold_anything(home):
     header = {"format": FORMAT, "host": "x", "pid": 1, "columns": {}}
-    rows = [line(record(row)) for row in nasty_rows()]
+    rows = [line(record_of(row)) for row in nasty_rows()]
     garbage = [b"\x00\xff" * 50 + b"\n", b"deadbeef []\n", line(["task", 1]), line(["macro", HTML])]
     (home / "wal").mkdir()
     (home / "wal" / "01evil.log").write_bytes(b"".join([line(["segment", header]), *rows[:2]]))
     (home / "wal" / "02evil.log").write_bytes(b"".join([line(["segment", header]), *garbage]))
 
-    with pytest.warns(nb.JournalDamaged):
+    with pytest.warns(nb.JournalDamaged) as told:
         frame = nb.runs()
 
     assert frame.run_id.tolist() == ["01hostile"]
+    assert len(told) == 3  # two lines of garbage, and a task that is none
+    assert [path.name for path in (home / "wal").glob("*.damaged")] == ["02evil.damaged"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        ["task", ["no", "text"], "path"],
+        ["run", "01x"],
+        ["run", "01x", *[None] * 26],
+        ["task", "01x", "path", "no number", *[None] * 30],
+        ["event", "id", "no number", "name"],
+        [["no", "kind"], 1],
+        [{"no": "kind"}],
+        ["log", "01x", "", 2**63, 1, "info", "message", None],
+    ],
+    ids=str,
+)
+def test_a_record_that_is_no_row_is_damage_and_the_others_are_taken(home, record):
+    rows = [line(record_of(row)) for row in nasty_rows()]
+    lines = [line(["segment", {"format": FORMAT}]), *rows[:2], line(record), rows[3]]
+    (home / "wal").mkdir()
+    (home / "wal" / "01evil.log").write_bytes(b"".join(lines))
+
+    with pytest.warns(nb.JournalDamaged, match=f"{len(lines[3])} unreadable bytes"):
+        frame = nb.logs()
+
+    assert len(frame) == 2  # that of the file, and that of the segment
+    assert [path.name for path in (home / "wal").iterdir()] == ["01evil.damaged"]
 
 
 # -- shared files ----------------------------------------------------------------------------------
@@ -363,7 +393,7 @@ def shared(
 ) -> Path:
     """A shared file, as somebody may have made it."""
     header = {"format": FORMAT, "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}
-    lines = [line(["segment", header]), *(line(record(row)) for row in rows or [])]
+    lines = [line(["segment", header]), *(line(record_of(row)) for row in rows or [])]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("manifest.json", orjson.dumps(manifest or {"format": FORMAT, "runs": []}))
         file.writestr("journal.log", b"".join(lines) if journal is None else journal)
@@ -610,7 +640,7 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
     header = {"format": FORMAT, "host": "x", "pid": 1, "process_start": None,
               "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}  # fmt: skip
-    whole = b"".join([line(["segment", header]), *(line(record(row)) for row in nasty_rows())])
+    whole = b"".join([line(["segment", header]), *(line(record_of(row)) for row in nasty_rows())])
     for number in range(12):
         home = tmp_path / str(number)
         (home / "wal").mkdir(parents=True)

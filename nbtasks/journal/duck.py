@@ -253,21 +253,15 @@ class DuckStore:
         known = offsets(con)
         for reader in readers:
             reader.start = known.get(reader.path.stem, 0)
-        batch = fold.collect(readers)
         try:
-            self._write(con, batch, alive)
-        except duckdb.Error:
-            # Rows that no table takes would stop all others for ever.
-            if not (refused := batch.sift()):
-                raise
-            con.rollback()
-            self._write(con, batch, alive)
-            warnings.warn(
-                f"{len(refused)} rows in the segments of {self._home} are none that nbtasks "
-                f"writes, and were left out: {refused[0]}.",
-                JournalDamaged,
-                stacklevel=2,
-            )
+            self._write(con, fold.collect(readers), alive)
+        except duckdb.OperationalError:  # a full disk, say
+            raise
+        except (duckdb.Error, TypeError, LookupError, OverflowError):
+            # A row that no table takes would stop all others for ever.
+            with contextlib.suppress(duckdb.Error):
+                con.rollback()
+            self._write(con, fold.collect(readers, checked=True), alive)
         self._folded = {reader.path.stem: reader.end for reader in readers}
         self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         self._report(readers, alive)
@@ -343,7 +337,7 @@ def _remove(reader: SegmentReader) -> None:
     whole = SegmentReader(reader.path)  # from its beginning: damage may have been seen before
     for _ in whole.records():
         pass
-    if whole.damaged or whole.torn:
+    if reader.damaged or whole.damaged or whole.torn:
         reader.path.replace(reader.path.with_suffix(".damaged"))
     else:
         reader.path.unlink(missing_ok=True)

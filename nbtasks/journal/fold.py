@@ -34,7 +34,6 @@ _ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Where the key of a row ends and when it was changed stands, by kind.
-_WIDTHS = {kind: len(columns(kind)) for kind in KINDS}
 _CHANGED = {kind: len(key) for kind, key in KEYS.items()}
 
 
@@ -51,22 +50,6 @@ class Batch:
         default_factory=lambda: {kind: {} for kind in KEYS}
     )
     offsets: dict[str, int] = field(default_factory=dict)
-
-    def sift(self) -> list[str]:
-        """Leaves out what cannot be a row, which no process of ours has written, and says what."""
-        found = []
-        kept: dict[Any, dict[Any, tuple[Any, ...]]] = {"run": self.runs, "task": self.tasks}
-        for kind, rows in {**kept, **self.latest}.items():
-            for key, row in list(rows.items()):
-                if problem := rowcheck.problem(kind, row):
-                    found.append(problem)
-                    del rows[key]
-        for kind, added in self.added.items():
-            problems = [rowcheck.problem(kind, row) for row in added]
-            found += filter(None, problems)
-            pairs = zip(added, problems, strict=True)
-            self.added[kind] = [row for row, problem in pairs if not problem]
-        return found
 
     def __bool__(self) -> bool:
         return bool(self.offsets)
@@ -91,17 +74,29 @@ class Batch:
             self.added[kind].append(row)
 
 
-def collect(readers: Iterable[SegmentReader]) -> Batch:
-    """Reads each segment from where the last fold stopped."""
+def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch:
+    """Reads each segment from where the last fold stopped.
+
+    Args:
+        readers: Of the segments.
+        checked: Whether each row is looked at, and one that cannot be counts as damaged. It takes
+            as long as the fold itself.
+
+    Raises:
+        TypeError: Not `checked`, and there is such a row; or a LookupError.
+    """
     batch = Batch()
     for reader in readers:
         arrange = arranging((reader.header or {}).get("columns"))
         for record in reader.records():
             kind = record[0]
-            if kind in _WIDTHS:
-                row = arrange[kind](record)
-                if len(row) == _WIDTHS[kind]:
-                    batch.add(kind, row)
+            if kind not in arrange:  # of a later version, that leaves the format as it is
+                continue
+            row = arrange[kind](record)
+            if checked and rowcheck.problem(kind, row):
+                reader.damaged.append(reader.place)
+            else:
+                batch.add(kind, row)
         if reader.end > reader.start or reader.start == 0:
             batch.offsets[reader.path.stem] = reader.end
     return batch

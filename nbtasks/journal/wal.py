@@ -301,6 +301,7 @@ class SegmentReader:
         header: The header, if the file has one.
         damaged: What was unreadable: (line offset, length in bytes).
         torn: Bytes at the end that make no line.
+        place: Where the record stands that was read last: (line offset, length in bytes).
     """
 
     path: Path
@@ -309,6 +310,7 @@ class SegmentReader:
     header: dict[str, Any] | None = None
     damaged: list[tuple[int, int]] = field(default_factory=list)
     torn: int = 0
+    place: tuple[int, int] = (0, 0)
     _header_end: int = 0
 
     def read_header(self) -> dict[str, Any] | None:
@@ -345,6 +347,7 @@ class SegmentReader:
         data = self._written()
         position = self.start
         self.end = self.start
+        self.damaged = []
         bad: list[tuple[int, int]] = []
         for line in data.splitlines(keepends=True):
             record = _parse(line)
@@ -353,6 +356,7 @@ class SegmentReader:
             else:
                 self.damaged += bad
                 bad.clear()
+                self.place = position, len(line)
                 self.end = position + len(line)
                 if record[0] != "segment":
                     yield record
@@ -386,4 +390,5 @@ def _parse(line: bytes) -> list[Any] | None:
         record = orjson.loads(body)
     except ValueError:
         return None
-    return record if isinstance(record, list) and record else None
+    # a record begins with its kind
+    return record if isinstance(record, list) and record and type(record[0]) is str else None

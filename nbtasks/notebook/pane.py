@@ -8,12 +8,12 @@ from typing import Any
 
 import ipywidgets
 
+from nbtasks import kept
 from nbtasks.card import card, code_for
 from nbtasks.kit import kit
 from nbtasks.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.notebook.preview import preview
 from nbtasks.notebook.widget import TreeWidget
-from nbtasks.redaction import REDACTED
 from nbtasks.tree import make_node
 
 __all__ = ["Pane"]
@@ -129,7 +129,7 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
     if row.hidden:
-        return preview(REDACTED if row.output_kind == "pickle" else row.output or REDACTED)
+        return preview(kept.seen(row))
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to be shown here; the code below gives it.</em>"
     try:

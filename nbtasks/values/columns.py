@@ -53,18 +53,18 @@ def from_arrow(about: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
 def _read_plain(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import numpy as np
 
-    return _own(array.to_numpy().astype(np.dtype(about["numpy"]), copy=False))
+    return _writable(array.to_numpy().astype(np.dtype(about["numpy"]), copy=False))
 
 
 def _read_times(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
-    return _own(array.to_numpy()).view(about["time"])
+    return _writable(array.to_numpy()).view(about["time"])
 
 
 def _read_zoned(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.DatetimeTZDtype(about["unit"], about["zone"])
-    utc = pd.DatetimeIndex(_own(array.to_numpy()).view(f"M8[{dtype.unit}]")).tz_localize("UTC")
+    utc = pd.DatetimeIndex(_writable(array.to_numpy()).view(f"M8[{dtype.unit}]")).tz_localize("UTC")
     return utc.tz_convert(dtype.tz).array
 
 
@@ -72,7 +72,7 @@ def _read_periods(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.api.types.pandas_dtype(about["period"])
-    return pd.arrays.PeriodArray(_own(array.to_numpy()), dtype=dtype)
+    return pd.arrays.PeriodArray(_writable(array.to_numpy()), dtype=dtype)
 
 
 def _read_categories(about: dict[str, Any], array: Any, untag: Untag) -> Any:
@@ -94,7 +94,7 @@ def _coded(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Any]:
     return pa.chunked_array([whole.dictionary]), np.array(codes)
 
 
-def _own(values: Any) -> Any:
+def _writable(values: Any) -> Any:
     """An array that can be written to: what Arrow has read cannot."""
     return values if values.flags.writeable else values.copy()
 
@@ -107,7 +107,7 @@ def _read_tagged(_: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
     return _object([untag(orjson.loads(text)) for text in array.to_pylist()])
 
 
-def _read_own(about: dict[str, Any], array: Any, _: Untag) -> Any:
+def _read_by_pandas(about: dict[str, Any], array: Any, _: Untag) -> Any:
     import pandas as pd
 
     array = _whole(array)
@@ -128,9 +128,9 @@ _READERS: dict[str, Callable[[dict[str, Any], Any, Untag], Any]] = {
     "categories": _read_categories,
     "objects": _read_objects,
     "tagged": _read_tagged,
-    "arrow": _read_own,
-    "string": _read_own,
-    "dtype": _read_own,
+    "arrow": _read_by_pandas,
+    "string": _read_by_pandas,
+    "dtype": _read_by_pandas,
 }
 
 

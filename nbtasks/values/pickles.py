@@ -81,7 +81,7 @@ class _Nothing:
     """What takes whatever a pickle does to it."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
-        return object.__new__(cls)
+        return object.__new__(_Nothing)  # also where `cls` is one, as a class that a pickle makes
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 

@@ -26,7 +26,7 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
 
 
 _PIECE_BYTES = 32 << 20
-_SAMPLE_BYTES = 64 << 10
+_SAMPLE_BYTES = 1 << 20
 #: Of pandas; numpy's begin with the name of a dtype.
 SCALARS = ("missing", "timestamp", "timedelta", "period")
 
@@ -70,12 +70,10 @@ def _write_rest(value: Any, tag: Tag) -> dict[str, Any]:
 
 
 def _write_labels(labels: Any, tag: Tag) -> Any:
-    """The names of columns: as text, where they are that, and else as an index of its own."""
-    import pandas as pd
-
-    if type(labels) is pd.RangeIndex:
-        return write_index(labels, tag)[0]
+    """The names of columns, as an index of its own; a range of numbers needs no data."""
     about, arrays = write_index(labels, tag)
+    if not arrays:
+        return about
     return [about, _stream(_table(arrays, [str(place) for place in range(len(arrays))]))]
 
 
@@ -215,13 +213,10 @@ def _is_worth_it(table: pa.Table) -> bool:
     """Whether a table becomes smaller by compression, by a sample of each of its buffers."""
     import pyarrow as pa
 
-    sample = b"".join(
-        memoryview(buffer)[:_SAMPLE_BYTES]
-        for column in table.columns
-        for chunk in column.chunks
-        for buffer in chunk.buffers()
-        if buffer is not None
-    )
+    chunks = [chunk for column in table.columns for chunk in column.chunks]
+    buffers = [buffer for chunk in chunks for buffer in chunk.buffers() if buffer is not None]
+    each = max(64, _SAMPLE_BYTES // max(1, len(buffers)))
+    sample = b"".join(memoryview(buffer)[:each] for buffer in buffers)
     return len(pa.compress(sample, "lz4_raw", asbytes=True)) < len(sample) * 0.9
 
 
