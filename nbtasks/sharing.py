@@ -297,5 +297,8 @@ def _held(run: Run | str) -> tuple[Journal, RunRow]:
     journal = journal_of(run) if isinstance(run, Run) else kit.journal
     rows = journal.runs(run_id=_id(run))
     if not rows:
-        raise NotFoundError(f"There is no run {_id(run)!r} in this home.")
+        raise NotFoundError(
+            f"There is no run {_id(run)!r} in this home; nb.runs() lists what there is. Of a shared "
+            "file give the run itself, as nb.open(file).last_run()."
+        )
     return journal, rows[0]

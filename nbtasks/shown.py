@@ -18,8 +18,9 @@ _NOTHING: frozenset[str] = frozenset()
 
 def describe(row: TaskRow, call: Call) -> frozenset[str]:
     """Puts into a row what people see of its call, and gives the text that nobody is to see."""
-    row.params = params.describe(call.args, call.fn)
-    if not call.policy.plain:
+    if call.policy.plain:
+        row.params = params.describe(call.args, call.fn)
+    else:
         _describe(row, call)
     if REDACTED not in (row.params or ""):
         return _NOTHING
@@ -29,10 +30,10 @@ def describe(row: TaskRow, call: Call) -> frozenset[str]:
 
 def _describe(row: TaskRow, call: Call) -> None:
     options, redact = call.policy.options, call.policy.redact
-    if redact is not None:
-        row.params = params.describe(redacted_args(call.args, redact), call.fn)
     if options.params is not None:
         row.params = params.shown(options.params)
+    else:
+        row.params = params.describe(redacted_args(call.args, redact or ()), call.fn)
     if options.properties is not None:
         row.properties = params.shown(dict(options.properties))
     row.icon = options.icon

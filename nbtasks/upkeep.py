@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, environment, frames, spans
 from nbtasks.errors import (
@@ -83,7 +83,7 @@ def gc(
     journal = _home()
     ended, expired = clearing.candidates(journal), clearing.expired(journal)
     size = size_of(journal.home)
-    going = _chosen(ended, older_than, keep, None if max_bytes is None else size - max_bytes)
+    going = _chosen(ended, older_than, keep, 0 if max_bytes is None else size - max_bytes)
     if not dry_run:
         if going or expired:
             gone = set(clearing.remove_runs(journal, [one.run_id for one in going]))
@@ -135,18 +135,12 @@ def doctor(*, repair: bool = False) -> DataFrame:
 
 def _signatures(journal: HomeJournal) -> Iterator[Finding]:
     """Whose the pickles are. None is loaded."""
-    with journal.reading() as con:
-        kinds = "('pickle', 'figure', 'parts')"
-        rows = con.execute(
-            f"select run_id from task where output_kind in {kinds} "  # noqa: S608 - fixed names
-            f"union select run_id from run where output_kind in {kinds} or payload_kind in {kinds}"
-        ).fetchall()
+    from nbtasks.journal import checkup
+
     held = 0
     strange: list[str] = []
-    holders = {run_id for (run_id,) in rows}
-    for run in journal.runs():
-        if run.run_id not in holders:
-            continue
+    holders = checkup.pickled_runs(journal)
+    for run in (run for run in journal.runs() if run.run_id in holders):
         try:
             found = pickles_of(journal, run)
         except UnreadableValueError as error:
@@ -198,39 +192,36 @@ def _check(older_than: object, keep: object, max_bytes: object) -> None:
 def _seconds(age: object) -> float:
     if isinstance(age, timedelta):
         return age.total_seconds()
-    if isinstance(age, str):
-        age = spans.seconds(age)
-    if type(age) not in (int, float) or not 0 <= age < float("inf"):  # type: ignore[operator]  # a number
+    found: Any = spans.seconds(age) if isinstance(age, str) else age
+    if type(found) not in (int, float) or not 0 <= found < float("inf"):
         raise InvalidOptionError(
-            'nb.gc: older_than is a time as "30d", a timedelta, or a number of seconds.'
+            'nb.gc: older_than is a time as "30d", a timedelta, or a number of seconds, not '
+            f"{age!r}."
         )
-    return float(age)  # type: ignore[arg-type]  # as just seen
+    return float(found)
 
 
 def _chosen(
     ended: Sequence[Candidate],
     older_than: timedelta | float | str | None,
     keep: int | None,
-    excess: int | None,
+    excess: int,
 ) -> list[Candidate]:
     """Those that go, the one that ended first first."""
+    staying = _latest(ended, keep or 0)
+    free = [one for one in ended if one.run_id not in staying]
     going: list[Candidate] = []
     if older_than is not None or keep is not None:
         age = 0.0 if older_than is None else _seconds(older_than)
         latest = clock.micros() - age * 1e6
-        staying = _latest(ended, keep or 0)
-        going = [one for one in ended if one.ended_us <= latest and one.run_id not in staying]
-    if excess is not None:
-        freed = sum(one.bytes for one in going)
-        known = {one.run_id for one in going}
-        staying = _latest(ended, keep or 0)
-        for one in ended:
-            if freed >= excess:
-                break
-            if one.run_id not in known and one.run_id not in staying:
-                going.append(one)
-                freed += one.bytes
-    return _without_children(going, ended)
+        going = [one for one in free if one.ended_us <= latest]
+    freed = sum(one.bytes for one in going)
+    for one in free[len(going) :]:  # those that ended after them
+        if freed >= excess:
+            break
+        going.append(one)
+        freed += one.bytes
+    return _without_children(going)
 
 
 def _latest(ended: Sequence[Candidate], keep: int) -> Collection[str]:
@@ -240,15 +231,14 @@ def _latest(ended: Sequence[Candidate], keep: int) -> Collection[str]:
     return {run_id for runs in by_job.values() for run_id in (runs[-keep:] if keep else ())}
 
 
-def _without_children(going: list[Candidate], ended: Sequence[Candidate]) -> list[Candidate]:
+def _without_children(going: list[Candidate]) -> list[Candidate]:
     """Those whose parents go, too, or are gone."""
     there = {run.run_id for run in kit.journal.runs()}
-    order = {one.run_id: place for place, one in enumerate(ended)}
     while True:
-        gone = {one.run_id for one in going}
-        left = [one for one in going if one.parent_run not in there or one.parent_run in gone]
+        staying = there.difference(one.run_id for one in going)
+        left = [one for one in going if one.parent_run not in staying]
         if len(left) == len(going):
-            return sorted(left, key=lambda one: order[one.run_id])
+            return left
         going = left
 
 

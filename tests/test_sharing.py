@@ -494,6 +494,7 @@ int(frame.n.sum())
 """
 
 
+OTHERS = {"grace": os.environ.get("NBTASKS_OTHER_PYTHON", sys.executable)}
 EXTRA = 'await io.run_task("extra", int, "1")\nint(frame'
 
 
@@ -507,12 +508,13 @@ def notebook(path: Path, text: str = NOTEBOOK) -> Path:
 
 
 def nbtasks(*arguments: object, cwd: Path, user: str) -> subprocess.CompletedProcess[str]:
-    """The command, as another user on another machine would give it."""
+    """The command, as another user on another machine would give it. In CI, with a Python and
+    packages of their own."""
     folder = cwd / user
     folder.mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "nbtasks", *map(str, arguments)],
+        [OTHERS.get(user, sys.executable), "-m", "nbtasks", *map(str, arguments)],
         cwd=folder, env={**kept, "HOME": str(folder)}, capture_output=True, text=True,
         check=False, timeout=100,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from nbtasks.values.content import Blob, Content, Hashing
 
 __all__ = ["NAME", "Blobs"]
 
-#: What names a blob: the BLAKE2b of it, 20 bytes as hex.
+#: What names a blob: the hash of it, 20 bytes as hex.
 NAME = re.compile(r"[0-9a-f]{40}")
 #: Files above this many bytes are mapped, not read. Each that is mapped costs a descriptor for as
 #: long as its value lives, and a process has about a thousand.
@@ -109,10 +109,6 @@ class Blobs:
             if NAME.fullmatch(path.name) and not path.is_symlink():
                 with contextlib.suppress(FileNotFoundError):
                     yield path.name, path.stat()
-
-    def drafts(self) -> list[Path]:
-        """What those who died while they wrote have left, and what is being written."""
-        return list(self._folder.glob("*.part"))
 
     @staticmethod
     def _is_there(path: Path) -> bool:

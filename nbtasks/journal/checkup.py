@@ -15,7 +15,7 @@ from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive
 if TYPE_CHECKING:
     from nbtasks.journal.home import HomeJournal
 
-__all__ = ["Finding", "look", "repair"]
+__all__ = ["Finding", "look", "pickled_runs", "repair"]
 
 #: What is being written now is younger than this.
 _OLD_SECONDS = 3600
@@ -104,8 +104,8 @@ def _left(home: Path) -> Iterator[Finding]:
 
 
 def _leftovers(home: Path) -> list[Path]:
-    found = [*home.glob("blobs/*.part"), *home.glob("wal/*.new"), *home.glob("journal.new*"),
-             *home.glob("journal.less*")]  # fmt: skip
+    patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*")
+    found = [path for pattern in patterns for path in home.glob(pattern)]
     latest = clock.micros() / 1e6 - _OLD_SECONDS
     return [path for path in found if path.stat().st_mtime < latest]
 
@@ -114,7 +114,8 @@ def _database(journal: HomeJournal) -> Iterator[Finding]:
     try:
         with journal.reading() as con:
             foreign, added = foreign_objects(con), extras(con)
-            (count,) = con.execute("select count(*) from run").fetchone()
+            # not counted by a function, which may be a macro of the file
+            count = len(con.execute("select run_id from run").fetchall())
     except JournalError as error:
         yield Finding(
             "journal.duckdb",
@@ -160,6 +161,17 @@ def _blobs(journal: HomeJournal) -> Iterator[Finding]:
     )
 
 
+def pickled_runs(journal: HomeJournal) -> set[str]:
+    """The runs that may hold pickles."""
+    kinds = "('pickle', 'figure', 'parts')"
+    with journal.reading() as con:
+        rows = con.execute(
+            f"select run_id from task where output_kind in {kinds} "  # noqa: S608 - fixed names
+            f"union select run_id from run where output_kind in {kinds} or payload_kind in {kinds}"
+        ).fetchall()
+    return {run_id for (run_id,) in rows}
+
+
 def _whose(journal: HomeJournal, name: str) -> str:
     rows: list[Any] = journal.find("task", blob=name) or journal.find("run", blob=name)
     if not rows:
@@ -186,10 +198,10 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     kept = _kept(journal)
     try:
         with journal.reading() as con:
-            unread = not foreign_objects(con)
+            unreadable = not foreign_objects(con)
     except JournalError:
-        unread = True
-    if unread:
+        unreadable = True
+    if unreadable:
         with journal.duck.exclusive():
             for path in (journal.duck.path, journal.duck.path.with_name("journal.duckdb.wal")):
                 path.unlink(missing_ok=True)

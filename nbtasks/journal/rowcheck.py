@@ -22,9 +22,9 @@ _LARGEST = 1 << 63
 _STATUSES = frozenset(Status)
 _NOT_OF_A_RUN, _NOT_OF_A_TASK = {Status.SKIPPED}, {Status.INVALID}
 _OF_AN_ATTEMPT = _STATUSES - {Status.WAITING, Status.SKIPPED, Status.INVALID}
-#: Fields that hold JSON, and are looked into.
-_JSON = ("error", "params", "metrics", "properties", "data", "modules", "awaits")
-_ACTIONS, _STATES = ("set", "skip", "reset"), ("loading", "success", "failure", None)
+#: Fields that hold JSON of any form, and are looked into.
+_JSON = ("params", "metrics", "properties", "data", "modules", "awaits")
+_ACTIONS, _STATES = ("set", "skip", "reset"), ("loading", "success", "failure")
 
 
 def problem(kind: str, values: tuple[Any, ...]) -> str | None:
@@ -119,7 +119,7 @@ _OWN: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("", "parent_run"): _is_id,
     ("", "blob"): _is_blob,
     ("", "error"): _is_failure,
-    **dict.fromkeys([("", name) for name in _JSON if name != "error"], _is_json),
+    **dict.fromkeys([("", name) for name in _JSON], _is_json),
     **dict.fromkeys(
         [("", name) for name in ("executions", "execution", "attempts", "attempt", "failures",
                                  "number", "pid")],

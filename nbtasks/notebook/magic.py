@@ -17,7 +17,7 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks import clock, displays, history, kit, loops, tracebacks, upkeep
+from nbtasks import clock, displays, history, kit, loops, tracebacks
 from nbtasks.model import UNDER_WAY, RunRow
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
@@ -163,6 +163,8 @@ class JobMagics(Magics):
     def runs(self, line: str) -> DataFrame:
         """All runs of this home, or those of one job, as `nb.runs()`; and how large the home is:
         %runs [JOB]."""
+        from nbtasks import upkeep  # lazily: it is seldom asked for
+
         home = kit.config.home
         print(f"{home}: {upkeep.size_of(home):,} bytes")  # noqa: T201 - as asked
         return history.runs(line.strip() or None)

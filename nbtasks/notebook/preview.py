@@ -8,6 +8,8 @@ import sys
 from html import escape
 from typing import Any
 
+from nbtasks.values import figures
+
 __all__ = ["preview"]
 
 _ROWS, _COLUMNS = 20, 12
@@ -38,12 +40,8 @@ def _picture(value: Any) -> bytes | None:
     if isinstance(value, bytes) and value.startswith(b"\x89PNG\r\n"):
         return value
     if module == "matplotlib" and hasattr(value, "savefig"):
-        import io
-
-        file = io.BytesIO()
-        value.savefig(file, format="png", bbox_inches="tight")
-        return file.getvalue()
-    if module == "PIL" and hasattr(value, "_repr_png_"):
+        return figures.png(value)
+    if module in ("PIL", "nbtasks") and hasattr(value, "_repr_png_"):
         found = value._repr_png_()
         return found if isinstance(found, bytes) else None
     return None

@@ -9,7 +9,7 @@ from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
 from nbtasks.values.content import Content, Find, Untagged
 
-__all__ = ["Picture", "read", "write"]
+__all__ = ["Picture", "png", "read", "write"]
 
 
 class Picture:
@@ -56,9 +56,14 @@ def write(value: Any) -> dict[str, Any]:
     if type(value).__module__ != "matplotlib.figure" or type(value).__name__ != "Figure":
         raise Untagged(type(value))
     data = pickles.dump(value)  # first: to draw it leaves marks on it
+    return {"$figure": [Content.of(png(value)), pickles.sign(data), Content.of(data)]}
+
+
+def png(figure: Any) -> bytes:
+    """A picture of a figure."""
     file = io.BytesIO()
-    value.savefig(file, format="png", bbox_inches="tight")
-    return {"$figure": [Content.of(file.getvalue()), pickles.sign(data), Content.of(data)]}
+    figure.savefig(file, format="png", bbox_inches="tight")
+    return file.getvalue()
 
 
 def read(content: list[Any], find: Find) -> Any:

@@ -14,6 +14,7 @@ from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
 from nbtasks.notebook.preview import preview
 from nbtasks.page import page
 from nbtasks.tree import build, make_node
+from nbtasks.values.figures import Picture
 
 EVIL = '<img src=x onerror="alert(1)">'
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="FAILED", executions=1)
@@ -74,6 +75,7 @@ def test_a_figure_shows_as_an_image_and_text_as_text():
     from matplotlib.figure import Figure
 
     assert 'src="data:image/png;base64,iVBOR' in preview(Figure())
+    assert 'src="data:image/png;base64,aGVsbG8=' in preview(Picture(b"hello"))
     assert preview(EVIL) == "<pre>&lt;img src=x onerror=&quot;alert(1)&quot;&gt;</pre>"
     assert len(preview("x" * 1_000_000)) < 5000
 

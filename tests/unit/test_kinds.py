@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import nbtasks as nb
-from benchmarks import frames as frames_of_benchmarks
 from nbtasks import codec, signing
 from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
 from nbtasks.values.content import Content, join, split
-from tests.kinds import DOCS, KINDS, Fit, figure, frame, in_docs, same
+from tests.kinds import DOCS, KINDS, Fit, figure, flights, frame, in_docs, same
 
 
 def again(value: object) -> Any:
@@ -205,16 +204,16 @@ def test_a_scalar_comes_back_as_it_was(values: Any):
 
 
 def test_the_flights_of_2013_come_back_as_they_were():
-    flights = frames_of_benchmarks.flights()
-    assert len(flights) == 336_776
+    given = flights()
+    assert len(given) == 336_776
 
-    result = again(flights)
+    result = again(given)
 
     pd.testing.assert_frame_equal(
-        result, flights, check_dtype=True, check_index_type=True, check_column_type=True,
+        result, given, check_dtype=True, check_index_type=True, check_column_type=True,
         check_exact=True, check_freq=True, check_flags=True, check_categorical=True,
     )  # fmt: skip
-    assert result.dtypes.equals(flights.dtypes)
+    assert result.dtypes.equals(given.dtypes)
     assert str(result.time_hour.dtype).endswith("America/New_York]")
     result.loc[0, "dep_delay"] = 0.0  # and can be changed
 
