@@ -298,7 +298,7 @@ def _held(run: Run | str) -> tuple[Journal, RunRow]:
     rows = journal.runs(run_id=_id(run))
     if not rows:
         raise NotFoundError(
-            f"There is no run {_id(run)!r} in this home; nb.runs() lists what there is. Of a shared "
-            "file give the run itself, as nb.open(file).last_run()."
+            f"There is no run {_id(run)!r} in this home; nb.runs() lists what there is. Of a "
+            "shared file give the run itself, as nb.open(file).last_run()."
         )
     return journal, rows[0]
