@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 import nbtasks as nb
-from benchmarks import frames, starts, tasks, tree
+from benchmarks import frames, history, starts, tasks, tree
 from benchmarks.bare import BareLog
 from benchmarks.report import Figure, show
 from nbtasks.kit import kit
@@ -32,6 +32,7 @@ def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from starts.imports(max(rounds, 7))
     yield from frames.frames(folder, rounds)
     yield from tree.living(folder)
+    yield from history.queries(folder, rounds)
     if not quick:
         yield from tasks.nested(folder)
         yield from starts.resume(folder, rounds=3)

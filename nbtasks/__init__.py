@@ -49,7 +49,13 @@ from nbtasks.errors import (
 )
 from nbtasks.event import Event
 from nbtasks.here import current_io, current_task
-from nbtasks.history import (
+from nbtasks.integration import Integration, integration
+from nbtasks.io import AsyncIO, SyncIO
+from nbtasks.job import Job
+from nbtasks.keys import numbered
+from nbtasks.kit import config, configure, job
+from nbtasks.kit import kit as _kit
+from nbtasks.lookup import (
     attempts,
     cancel,
     due,
@@ -61,12 +67,6 @@ from nbtasks.history import (
     tasks,
     tree,
 )
-from nbtasks.integration import Integration, integration
-from nbtasks.io import AsyncIO, SyncIO
-from nbtasks.job import Job
-from nbtasks.keys import numbered
-from nbtasks.kit import config, configure, job
-from nbtasks.kit import kit as _kit
 from nbtasks.options import TaskOptions, task
 from nbtasks.replay import Retry
 from nbtasks.run import Run
@@ -82,6 +82,7 @@ from nbtasks.triggers import (
 from nbtasks.verdicts import retry_at, skip_retrying
 
 if TYPE_CHECKING:
+    from nbtasks.analysis import compare, history, plot_history, summary
     from nbtasks.asking import Submit
     from nbtasks.engine import Execution
     from nbtasks.fetching import Response
@@ -150,6 +151,7 @@ __all__ = [
     "WrongFaceError",
     "attempts",
     "cancel",
+    "compare",
     "config",
     "configure",
     "cron_trigger",
@@ -162,6 +164,7 @@ __all__ = [
     "export_run",
     "gc",
     "get_run",
+    "history",
     "import_run",
     "integration",
     "interval_trigger",
@@ -171,12 +174,14 @@ __all__ = [
     "logs",
     "numbered",
     "open",
+    "plot_history",
     "register_codec",
     "retry_at",
     "runs",
     "send_event",
     "skip_retrying",
     "sql",
+    "summary",
     "task",
     "tasks",
     "tree",
@@ -190,6 +195,10 @@ __all__ = [
 _LATER = {
     "Picture": "nbtasks.values.figures",
     "Shared": "nbtasks.sharing",
+    "compare": "nbtasks.analysis",
+    "history": "nbtasks.analysis",
+    "plot_history": "nbtasks.analysis",
+    "summary": "nbtasks.analysis",
     "export_run": "nbtasks.sharing",
     "gc": "nbtasks.upkeep",
     "doctor": "nbtasks.upkeep",

@@ -25,8 +25,8 @@ from rich.text import Text
 
 from nbtasks import clock
 from nbtasks.errors import NbtasksError
-from nbtasks.history import tasks, tree
 from nbtasks.kit import configure
+from nbtasks.lookup import tasks, tree
 from nbtasks.proof import Proof, prove
 
 if TYPE_CHECKING:

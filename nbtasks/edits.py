@@ -34,6 +34,11 @@ _COMPARED: Final = 2000
 _ANSWERED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
 
 
+def by_path(tasks: Iterable[tuple[Any, ...]]) -> dict[str, TaskRow]:
+    """The tasks of a run by their paths, of what a journal gives."""
+    return {row.path: row for row in (TaskRow(*values) for values in tasks)}
+
+
 def reset(run: RunRow, tasks: Mapping[str, TaskRow], path: str, now_us: int) -> Iterator[Row]:
     """Lets a task run again with all below it, and with the tasks above it that would not come
     to it otherwise.

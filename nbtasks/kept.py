@@ -14,7 +14,7 @@ from nbtasks.redaction import REDACTED_JSON
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
 
-__all__ = ["explained", "keep", "output", "seen", "stamp", "value"]
+__all__ = ["explained", "keep", "output", "recorded", "seen", "stamp", "value"]
 
 
 def keep(journal: Journal, encoded: codec.Encoded) -> str | None:
@@ -50,11 +50,22 @@ def output(journal: Journal, row: RunRow | TaskRow) -> Any:
     Raises:
         UnreadableValueError: It cannot be read back here; it says whose it is, and what to do.
     """
+    path = row.path if isinstance(row, TaskRow) else ""
+    return recorded(journal, row.run_id, path, row.output_kind, row.output, row.blob)
+
+
+def recorded(
+    journal: Journal, run_id: str, path: str, kind: str | None, text: str | None, blob: str | None
+) -> Any:
+    """The output of a run, where the path is empty, or of its task at a path; as `output`.
+
+    Raises:
+        UnreadableValueError: It cannot be read back here; it says whose it is, and what to do.
+    """
     try:
-        return value(journal, row.output_kind, row.output, row.blob)
+        return value(journal, kind, text, blob)
     except UnreadableValueError as error:
-        path = row.path if isinstance(row, TaskRow) else ""
-        raise explained(journal, error, row.run_id, path) from None
+        raise explained(journal, error, run_id, path) from None
 
 
 def seen(row: RunRow | TaskRow) -> str:

@@ -25,8 +25,9 @@ from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from nbtasks.drawing import RunTree
-    from nbtasks.journal.port import TaskTuple
 
 __all__ = ["Run", "journal_of"]
 
@@ -124,6 +125,20 @@ class Run:
     def logs(self) -> frames.DataFrame:
         """Its log, a row a line."""
         return frames.logs(self._journal, self.id)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws its tasks as bars over time, with matplotlib: the 60 longest, if there are more.
+
+        Args:
+            ax: Where to draw; by default a figure of its own, which a notebook shows.
+
+        Raises:
+            NbtasksError: matplotlib is not installed, or none of its tasks has started.
+        """
+        from nbtasks import plots  # lazily: most runs are never drawn
+
+        title = "{0.name} {0.version}, {0.status}".format(self._row())
+        return plots.timeline(self.tasks(), title, clock.at(clock.micros()), ax)
 
     def diff(self, path: keys.KeyPath) -> str:
         """How the code and the inputs of a task differ from what is recorded of them, as the
@@ -242,9 +257,9 @@ class Run:
         path = None if from_ is None else keys.path_of(from_)
         self._journal.amend(
             self.id,
-            lambda row, tasks: edits.from_on(row, _by_path(tasks), path, clock.micros()),
+            lambda row, tasks: edits.from_on(row, edits.by_path(tasks), path, clock.micros()),
         )
-        return _own(start, claims.to_rerun(run))
+        return tracebacks.called(start, claims.to_rerun(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Makes a new run of this one, and executes it now: a task, and all that first started
@@ -290,8 +305,8 @@ class Run:
         start = self._keeper.starter(run, given)
         path = None if from_ is None else keys.path_of(from_)
         self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
-        tasks = _by_path(self._journal.tasks(self.id))
-        return _own(start, claims.to_fork(run, tasks, path, given))
+        tasks = edits.by_path(self._journal.tasks(self.id))
+        return tracebacks.called(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
 
@@ -370,7 +385,7 @@ class Run:
     ) -> None:
         text = keys.path_of(path)
         self._journal.amend(
-            self.id, lambda run, tasks: change(run, _by_path(tasks), text, clock.micros())
+            self.id, lambda run, tasks: change(run, edits.by_path(tasks), text, clock.micros())
         )
 
     def __repr__(self) -> str:
@@ -381,16 +396,3 @@ class Run:
 def journal_of(run: Run) -> Journal:
     """Where a run is recorded: in the home, or in a shared file."""
     return run._journal  # noqa: SLF001 - not for who holds a run
-
-
-def _own(start: Callable[[Claim], Run], claim: Claim) -> Run:
-    """Executes a claim; what that raises shows the user's own frames."""
-    try:
-        return start(claim)
-    except BaseException as error:
-        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
-        raise
-
-
-def _by_path(tasks: Iterable[TaskTuple]) -> dict[str, TaskRow]:
-    return {values[1]: TaskRow(*values) for values in tasks}

@@ -11,9 +11,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Remote", "located", "own_frames", "text"]
+__all__ = ["Remote", "called", "located", "own_frames", "text"]
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 _HERE = f"{Path(__file__).parent}{os.sep}"
 #: What stands between the engine and a user's function: worker threads and the event loop.
@@ -51,6 +54,15 @@ def own_frames(tb: TracebackType | None) -> TracebackType | None:
     for frame in reversed(kept):
         result = TracebackType(result, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return result
+
+
+def called(fn: Callable[[Given], Result], given: Given) -> Result:
+    """Calls a function of the engine; what that raises shows the user's own frames."""
+    try:
+        return fn(given)
+    except BaseException as error:
+        error.__traceback__ = own_frames(error.__traceback__)
+        raise
 
 
 def text(error: BaseException) -> str:

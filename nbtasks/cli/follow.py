@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nbtasks import clock
-from nbtasks.history import get_run, tree
 from nbtasks.kit import config, kit
+from nbtasks.lookup import get_run, tree
 
 __all__ = ["follow"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbtasks import history, sending
+from nbtasks import lookup, sending
 from nbtasks.cli.follow import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
 from nbtasks.cli.output import print_table, print_tree
@@ -32,14 +32,14 @@ def register(app: typer.Typer) -> None:
 def _runs(job: Job = None, as_json: AsJson = False, home: Home = None) -> None:
     """Lists the runs of the home, oldest first."""
     needs_home(home)
-    print_table(history.runs(job), _RUNS, as_json=as_json)
+    print_table(lookup.runs(job), _RUNS, as_json=as_json)
 
 
 def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """Shows all that is known of a run."""
     needs_home(home)
-    held = history.get_run(chosen(run))
-    record = history.runs().query("run_id == @held.id").drop(columns="duration")
+    held = lookup.get_run(chosen(run))
+    record = lookup.runs().query("run_id == @held.id").drop(columns="duration")
     if as_json:
         print_table(record, None, as_json=True)
         return
@@ -52,13 +52,13 @@ def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None
 def _tasks(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """Lists the tasks of a run."""
     needs_home(home)
-    print_table(history.tasks(chosen(run)), _TASKS, as_json=as_json)
+    print_table(lookup.tasks(chosen(run)), _TASKS, as_json=as_json)
 
 
 def _logs(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """Lists what a run and its tasks logged and printed."""
     needs_home(home)
-    print_table(history.logs(chosen(run)), _LOGS, as_json=as_json)
+    print_table(lookup.logs(chosen(run)), _LOGS, as_json=as_json)
 
 
 def _tree(
@@ -73,9 +73,9 @@ def _tree(
     """Draws the tasks of a run as a tree."""
     needs_home(home)
     if as_json:
-        print_table(history.tasks(chosen(run)), None, as_json=True)
+        print_table(lookup.tasks(chosen(run)), None, as_json=True)
         return
-    tree = history.tree(run)
+    tree = lookup.tree(run)
     if html is not None:
         tree.to_html(html)
     if trace is not None:
@@ -87,7 +87,7 @@ def _tree(
 def _due(as_json: AsJson = False, home: Home = None) -> None:
     """Lists the suspended runs that can go on now."""
     needs_home(home)
-    print_table(history.due(), None, as_json=as_json)
+    print_table(lookup.due(), None, as_json=as_json)
 
 
 def _events(as_json: AsJson = False, home: Home = None) -> None:
@@ -103,7 +103,7 @@ def _sql(
 ) -> None:
     """Queries the views runs, tasks, attempts, logs, events, statuses, edits and due."""
     needs_home(home)
-    frame = history.sql(query)
+    frame = lookup.sql(query)
     if as_json:
         print_table(frame, None, as_json=True)
     else:

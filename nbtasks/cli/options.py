@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nbtasks.errors import NotFoundError
-from nbtasks.history import last_run, runs
 from nbtasks.kit import config, configure
+from nbtasks.lookup import last_run, runs
 from nbtasks.settings import is_shared
 
 __all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from nbtasks.errors import (
 from nbtasks.journal import fold
 from nbtasks.journal.file import Change, DatabaseFile
 from nbtasks.journal.instance import lock
-from nbtasks.journal.query import frame
+from nbtasks.journal.query import table
 from nbtasks.journal.tables import in_memory, offsets
 from nbtasks.journal.wal import SegmentReader
 
@@ -132,12 +132,13 @@ class DuckStore:
         if tidy:
             self._settle()
 
-    def query(self, sql: str, params: Any = None) -> Any:
-        """One query of the user's as a DataFrame; see `Journal.query`.
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """One query of the user's; see `Journal.query`.
 
         Raises:
             JournalError: It is not one query, or DuckDB refuses it.
         """
+        con: Any  # none that is only attached, as `apart` says
         with self.exclusive():
             con = self._look(apart=True)
             if con is None and (folded := self._fold()):
@@ -148,7 +149,7 @@ class DuckStore:
                 con = self._copy()
                 lock(con)
         with con:  # not holding the home: a long query must not stop others from going on
-            return frame(con, sql, params)
+            return table(con, sql, params, frames)
 
     def fold_now(self, seconds: float, *, settle_above: int | None = None) -> bool:
         """Folds if that is possible within so many seconds; says whether it was done.
@@ -295,7 +296,7 @@ class DuckStore:
         readers, alive = self._segments()
         if not self._file.exists():
             self.forget()
-            return None if any(reader.has_more(0) for reader in readers) else in_memory()
+            return None if any(reader.has_more(0) for reader in readers) else _nothing(apart)
         if self._folded and self._has_grown(readers, alive):
             return None
         con = self._file.open_to_read(apart=apart)
@@ -331,6 +332,14 @@ class DuckStore:
         self._fold_into(con)
         self._folded, self._dead = folded, dead  # the copy knows more than the file
         return con
+
+
+def _nothing(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
+    """What there is in a home that nobody has made."""
+    con = in_memory()
+    if apart:
+        lock(con)
+    return con
 
 
 def _remove(reader: SegmentReader) -> None:

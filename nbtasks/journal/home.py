@@ -8,7 +8,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -285,11 +285,11 @@ class HomeJournal:
         with self.reading() as con:
             return stored.found(con, kind, since=since, **equal)
 
-    def query(self, sql: str, params: Any = None) -> Any:
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """One query over the views; see the port."""
         with contextlib.suppress(JournalWriteError):
             self.flush()  # a full disk must not hide what is on it
-        return self.duck.query(sql, params)
+        return self.duck.query(sql, params, frames)
 
     @contextlib.contextmanager
     def reading(self) -> Any:

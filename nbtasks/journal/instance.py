@@ -88,8 +88,10 @@ def apart(path: Path) -> DuckDBPyConnection:
 
 
 def lock(con: DuckDBPyConnection) -> None:
-    """Lets an instance reach nothing outside of it any more."""
-    con.execute("set enable_external_access = false; set lock_configuration = true")
+    """Lets an instance reach nothing outside of it any more. It hands out long text without a copy
+    to pandas, which counts its characters in 64 bits."""
+    con.execute("set arrow_large_buffer_size = true; set enable_external_access = false")
+    con.execute("set lock_configuration = true")
 
 
 def impostors(con: Connection, tables: Collection[str]) -> list[str]:

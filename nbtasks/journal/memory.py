@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -236,12 +236,12 @@ class MemoryJournal:
             rows = [row for key, row in self._batch.tasks.items() if key[0] == run_id]
         return sorted(rows, key=lambda row: row[_SEQ])
 
-    def query(self, sql: str, params: Any = None) -> Any:
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """One query over the views; see the port."""
         with self._lock, tables.in_memory() as con:
             fold.write(con, self._batch)
             instance.lock(con)
-            return query.frame(con, sql, params)
+            return query.table(con, sql, params, frames)
 
     def close(self) -> None:
         """Nothing to give back."""

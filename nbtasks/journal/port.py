@@ -6,7 +6,7 @@ and `home.HomeJournal`. Around either, `reader.Reader` only reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -226,11 +226,14 @@ class Journal(Protocol):
     def tasks(self, run_id: str) -> list[TaskTuple]:
         """The tasks of a run in the order in which they first started."""
 
-    def query(self, sql: str, params: Any = None) -> Any:
-        """The result of one SQL query over the views of `schema.sql`, as a pandas DataFrame.
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """The result of one SQL query over the views of `schema.sql`, as a pyarrow Table.
 
         It sees everything that was put and flushed by any process of the home, live runs
-        included, and can change nothing.
+        included, and can change nothing. Of `frames` it may name those that are no view.
+
+        Raises:
+            JournalError: It is not one query, or DuckDB refuses it.
         """
 
     def close(self) -> None:

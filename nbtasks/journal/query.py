@@ -2,38 +2,122 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from nbtasks.errors import JournalError
 
 if TYPE_CHECKING:
-    from nbtasks.journal.instance import Connection
+    from _duckdb import DuckDBPyConnection
 
-__all__ = ["frame"]
+__all__ = ["table"]
 
-#: Filters of warnings belong to the process, not to a thread.
-_filters = threading.Lock()
+#: Whose classes DuckDB takes as tables.
+_LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 
 
-def frame(con: Connection, sql: str, params: Any = None) -> Any:
-    """The result of one query that cannot write, as a DataFrame.
+def table(
+    con: DuckDBPyConnection, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None
+) -> Any:
+    """The result of one query that cannot write, as a pyarrow Table.
+
+    Args:
+        con: Where the views are; `instance.lock` has been called for it.
+        sql: The query.
+        params: The values of its places, by order or by name.
+        frames: What the query may name beside the views: DataFrames of pandas and polars, and
+            tables of pyarrow. A view goes before a frame of its name.
 
     Raises:
         JournalError: It is not one query, or DuckDB refuses it.
     """
-    import _duckdb as duckdb
+    import duckdb  # the whole package: it alone hands out Arrow
 
     try:
         statements = con.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise JournalError("nb.sql takes one query, a SELECT: the journal is read-only.")
-        # a second guard, for a file that the user has opened for writing in this process
-        con.execute("begin transaction read only")
-        with _filters, warnings.catch_warnings():
-            # DuckDB 2.0 uses a pandas call that pandas 3 deprecates; the result is right.
-            warnings.simplefilter("ignore")
-            return con.execute(sql, params).df()
+        try:
+            return _answer(con, sql, params)
+        except duckdb.CatalogException:  # it names what is none of ours
+            con.rollback()
+            if not _register(con, sql, frames or {}):
+                raise
+        return _answer(con, sql, params)
     except duckdb.Error as error:
         raise JournalError(f"The query was refused. {error}") from None
+
+
+def _answer(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
+    # a second guard, for a file that the user has opened for writing in this process
+    con.execute("begin transaction read only")
+    relation = con.sql(sql, params=_plain(params))
+    assert relation is not None  # noqa: S101 - a SELECT has a result
+    return _with_enums(relation.to_arrow_table(), relation.types)
+
+
+def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> bool:
+    """Lets a query see the frames that it names; says whether there are any."""
+    found = {name: frames[name] for name in _unknown(con, sql) if _is_frame(frames.get(name))}
+    for name, frame in found.items():
+        con.register(name, frame)
+    return bool(found)
+
+
+def _unknown(con: DuckDBPyConnection, sql: str) -> set[str]:
+    """The names of tables in a query that are none of the database's."""
+    row = con.execute("select system.main.json_serialize_sql(?::varchar)", [sql]).fetchall()[0]
+    named = set(_tables(orjson.loads(row[0])))
+    if not named:
+        return named
+    there = con.execute(
+        "select table_name from system.main.duckdb_tables() "
+        "union all select view_name from system.main.duckdb_views()"
+    ).fetchall()
+    known = {name.lower() for (name,) in there}
+    return {name for name in named if name.lower() not in known}
+
+
+def _tables(node: Any) -> Iterator[str]:
+    """The tables that are named alone, without their schema, anywhere in a parsed query."""
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
+            yield str(node.get("table_name"))
+        for below in node.values():
+            yield from _tables(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from _tables(below)
+
+
+def _with_enums(table: Any, types: list[Any]) -> Any:
+    """A table without rows, whose enums say nevertheless what their values are."""
+    import pyarrow as pa
+
+    if table.num_rows:
+        return table
+    for place, kind in enumerate(types):
+        if kind.id == "enum":
+            ((_, values),) = kind.children
+            empty = pa.DictionaryArray.from_arrays(pa.array([], pa.uint8()), pa.array(values))
+            table = table.set_column(place, table.column_names[place], empty)
+    return table
+
+
+def _is_frame(value: object) -> bool:
+    kind = type(value)
+    return kind.__module__.partition(".")[0] in _LIBRARIES and hasattr(value, "columns")
+
+
+def _plain(params: Any) -> Any:
+    """Parameters as DuckDB takes them: it knows none of numpy's scalars."""
+    if isinstance(params, Mapping):
+        return {name: _scalar(value) for name, value in params.items()}
+    return params if params is None else [_scalar(value) for value in params]
+
+
+def _scalar(value: Any) -> Any:
+    is_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
+    return value.item() if is_scalar else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -133,9 +133,9 @@ class Reader:
         """As of the journal that is read."""
         return self._inner.tasks(run_id)
 
-    def query(self, sql: str, params: Any = None) -> Any:
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """As of the journal that is read."""
-        return self._inner.query(sql, params)
+        return self._inner.query(sql, params, frames)
 
     def close(self) -> None:
         """Nothing to give back."""

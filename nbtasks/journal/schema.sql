@@ -282,11 +282,9 @@ select
     run.job,
     path,
     case when contains(path, '/') then regexp_replace(path, '/[^/]*$', '') end as parent,
-    replace(replace(replace(
-        split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%') as key,
+    task.key,
     (length(path) - length(replace(path, '/', '')))::integer as depth,
-    coalesce(task.name, replace(replace(replace(
-        split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%')) as name,
+    coalesce(task.name, task.key) as name,
     task.status::task_status as status,
     attempts,
     reused and execution = run.executions as reused,
@@ -305,7 +303,15 @@ select
     properties,
     metrics,
     seq
-from task_now as task
+from (
+    select
+        *,
+        -- few keys hold what a path writes in another way, and to look for it is fast
+        case when contains(path, '%') then replace(replace(replace(
+            split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%')
+            else split_part(path, '/', -1) end as key
+    from task_now
+) as task
 join run on run.run_id = task.run_id
 order by task.run_id, seq;
 

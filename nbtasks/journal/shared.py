@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class SharedJournal(MemoryJournal):
             f"own with nb.import_run({str(self._bundle.path)!r}) to go on with it."
         )
 
-    def query(self, sql: str, params: Any = None) -> Any:
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """One query over the views; see the port."""
         with self._lock:
             if self._con is None:
@@ -77,7 +78,7 @@ class SharedJournal(MemoryJournal):
                 instance.lock(self._con)
             con = self._con.cursor()
         with con:
-            return query.frame(con, sql, params)
+            return query.table(con, sql, params, frames)
 
     def close(self) -> None:
         """Gives its memory back."""

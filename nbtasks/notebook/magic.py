@@ -1,4 +1,4 @@
-"""What `%load_ext nbtasks` adds to a shell: `%%job` cells, and `%runs %tasks %tree %job_status`."""
+"""What `%load_ext nbtasks` adds to a shell: `%%job` and `%%runs_sql` cells, `%runs` and its like."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks import clock, displays, history, kit, loops, tracebacks
+from nbtasks import clock, displays, frames, kit, lookup, loops, tracebacks
 from nbtasks.model import UNDER_WAY, RunRow
+from nbtasks.notebook import query
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
 from nbtasks.notebook.screen import NotebookScreen
@@ -167,7 +168,7 @@ class JobMagics(Magics):
 
         home = kit.config.home
         print(f"{home}: {upkeep.size_of(home):,} bytes")  # noqa: T201 - as asked
-        return history.runs(line.strip() or None)
+        return lookup.runs(line.strip() or None)
 
     @line_magic
     def tasks(self, line: str) -> DataFrame:
@@ -175,7 +176,7 @@ class JobMagics(Magics):
 
         RUN is the id of a run, or a variable that holds one, as `--as VAR` makes it.
         """
-        return history.tasks(self._run(line))
+        return lookup.tasks(self._run(line))
 
     @line_magic
     def tree(self, line: str) -> RunTree:
@@ -183,7 +184,29 @@ class JobMagics(Magics):
 
         RUN is as for %tasks.
         """
-        return history.tree(self._run(line))
+        return lookup.tree(self._run(line))
+
+    @no_var_expand
+    @output_can_be_silenced
+    @cell_magic
+    def runs_sql(self, line: str, cell: str) -> DataFrame:
+        """Answers the cell, a query in SQL, from the journal, as `nb.sql`: %%runs_sql [--as VAR].
+
+        It may name the views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`, `edits` and
+        `due`, and DataFrames of the notebook; a place as `$month` takes the variable `month`.
+
+            %%runs_sql --as slow
+            select path, seconds from tasks where seconds > $least order by seconds desc
+
+        --as VAR
+            Bind the DataFrame to a name, too.
+        """
+        name = query.bound_name(line)
+        names = self._shell.user_ns
+        frame = frames.sql(kit.kit.journal, cell, query.values(cell, names), names)
+        if name is not None:
+            names[name] = frame
+        return frame
 
     @line_magic
     def job_status(self, line: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets
 
-from nbtasks import history
+from nbtasks import lookup
 from nbtasks.feed import JournalFeed, RunsFeed
 from nbtasks.kit import kit
 from nbtasks.notebook import view
@@ -22,7 +22,7 @@ _ROWS = 20  # of the table that stands in the saved notebook
 
 def watch(job: str | None) -> None:
     """Displays them; where no page asks, as a table."""
-    table = history.runs(job).tail(_ROWS)
+    table = lookup.runs(job).tail(_ROWS)
     shown = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
     if not view.in_browser():
         view.show(shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbtasks.errors import Interrupt
@@ -132,9 +132,9 @@ class Mortal:
         """As the port says."""
         return self._inner.tasks(run_id)
 
-    def query(self, sql: str, params: Any = None) -> Any:
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """As the port says."""
-        return self._inner.query(sql, params)
+        return self._inner.query(sql, params, frames)
 
     def close(self) -> None:
         """As the port says."""

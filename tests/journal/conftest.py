@@ -24,7 +24,7 @@ from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
 PRELUDE = """
 import os, signal, sys
 from pathlib import Path
-from nbtasks import clock
+from nbtasks import clock, frames
 from nbtasks.errors import *
 from nbtasks.journal.home import HomeJournal
 from nbtasks.journal.port import Claim

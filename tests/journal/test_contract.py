@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nbtasks import frames
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
 from nbtasks.journal import fold
 from nbtasks.journal.memory import MemoryJournal
@@ -311,7 +312,7 @@ class TestEveryJournal:
             ("t3", "SKIPPED", None),
         ]
         assert [(r.status, r.executions) for r in journal.runs()] == [("COMPLETED", 1)]
-        edits = journal.query("select path, action, host, pid from edits")
+        edits = frames.sql(journal, "select path, action, host, pid from edits")
         assert edits.values.tolist() == [["t2", "set", os.uname().nodename, os.getpid()]]
 
     def test_gives_an_amended_task_to_the_next_execution(self, journal, rows):
@@ -462,7 +463,7 @@ class TestEveryJournal:
         run.key = "changed, but not put"
         journal.sync()
 
-        assert journal.query("select output, status from tasks").values.tolist() == [
+        assert frames.sql(journal, "select output, status from tasks").values.tolist() == [
             ["1", "COMPLETED"]
         ]
         assert [r.key for r in journal.runs()] == ["k"]
@@ -512,7 +513,7 @@ class TestEveryJournal:
 
         assert marks(other.run_id) == [(1, False)] * 5
         assert marks(run.run_id) == [(2, True), (2, True), (1, False), (2, True), (2, False)]
-        seen = journal.query("select reused from tasks where run_id = ?", [run.run_id])
+        seen = frames.sql(journal, "select reused from tasks where run_id = ?", [run.run_id])
         assert seen.reused.tolist() == [True, True, False, True, False]
 
     @pytest.mark.parametrize("long_range", [1, 1000])
@@ -524,7 +525,7 @@ class TestEveryJournal:
         journal.release(run)
         journal.release(journal.claim(rows.claim()).run)
 
-        assert journal.query("select reused from tasks").reused.tolist() == [False, False]
+        assert frames.sql(journal, "select reused from tasks").reused.tolist() == [False, False]
 
     # -- values -----------------------------------------------------------------------------------
 
@@ -539,7 +540,7 @@ class TestEveryJournal:
 
         found = [TaskRow(*values) for values in journal.tasks(run.run_id)]
         assert [(row.name, row.output) for row in found] == [(text, text) for text in texts]
-        seen = journal.query("select message from logs where run_id = ?", [run.run_id])
+        seen = frames.sql(journal, "select message from logs where run_id = ?", [run.run_id])
         assert seen.message.tolist() == texts
 
     def test_keeps_a_text_that_is_no_utf_8_as_near_as_can_be(self, journal, rows):
@@ -549,7 +550,7 @@ class TestEveryJournal:
         journal.put(rows.log(run, "after it"))
         journal.release(run)
 
-        first, second = journal.query("select message from logs").message
+        first, second = frames.sql(journal, "select message from logs").message
 
         assert first.startswith("caf")
         assert first.endswith(".csv")
@@ -601,15 +602,19 @@ class TestEveryJournal:
         journal.put(rows.log(run, "hello", path="a"))
         journal.flush()
 
-        assert journal.query("select path, status from tasks").values.tolist() == [["a", "RUNNING"]]
-        assert journal.query("select path, message from logs").values.tolist() == [["a", "hello"]]
-        assert journal.query("select status from attempts").status.tolist() == ["FAILED"]
-        found = journal.query("select status, tasks from runs where run_id = $1", [run.run_id])
+        tasks = frames.sql(journal, "select path, status from tasks")
+        logs = frames.sql(journal, "select path, message from logs")
+        found = frames.sql(
+            journal, "select status, tasks from runs where run_id = $1", [run.run_id]
+        )
+        assert tasks.values.tolist() == [["a", "RUNNING"]]
+        assert logs.values.tolist() == [["a", "hello"]]
+        assert frames.sql(journal, "select status from attempts").status.tolist() == ["FAILED"]
         assert found.values.tolist() == [["RUNNING", 1]]
 
     def test_takes_parameters_in_place_and_by_name(self, journal):
-        assert journal.query("select ? + ? as n", [1, 2]).n.tolist() == [3]
-        assert journal.query("select $a::int as n", {"a": 3}).n.tolist() == [3]
+        assert frames.sql(journal, "select ? + ? as n", [1, 2]).n.tolist() == [3]
+        assert frames.sql(journal, "select $a::int as n", {"a": 3}).n.tolist() == [3]
 
     def test_refuses_a_query_that_is_not_one_select(self, journal, rows, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -618,27 +623,27 @@ class TestEveryJournal:
 
         for sql in WRITES:
             with pytest.raises(JournalError):
-                journal.query(sql)
+                frames.sql(journal, sql)
                 pytest.fail(f"it took {sql!r}")
 
         assert [run.key for run in journal.runs()] == ["k"]
-        assert journal.query("select format from meta").format.tolist() == [FORMAT]
+        assert frames.sql(journal, "select format from meta").format.tolist() == [FORMAT]
         assert sorted(path.name for path in tmp_path.iterdir()) == before
 
     def test_says_what_is_wrong_with_a_query(self, journal):
         with pytest.raises(JournalError, match="no_such_view"):
-            journal.query("select * from no_such_view")
+            frames.sql(journal, "select * from no_such_view")
         with pytest.raises(JournalError, match="selekt"):
-            journal.query("selekt 1")
+            frames.sql(journal, "selekt 1")
 
     def test_takes_every_form_of_a_query(self, journal):
         for sql in ("from runs", "describe runs", "values (1)", "show tables"):
-            assert journal.query(sql).shape[1] > 0
+            assert frames.sql(journal, sql).shape[1] > 0
 
     @pytest.mark.parametrize("view", VIEWS)
     def test_has_the_columns_that_the_frames_promise(self, journal, rows, view):
-        assert list(journal.query(f"from {view}").columns) == VIEWS[view]
-        empty = journal.query(f"from {view}").dtypes.to_dict()
+        assert list(frames.sql(journal, f"from {view}").columns) == VIEWS[view]
+        empty = frames.sql(journal, f"from {view}").dtypes.to_dict()
         run = journal.claim(rows.claim()).run
         journal.put(rows.task(run, "a", 1, started_us=1, finished_us=2, attempts=1, attempt=1))
         journal.put(EditRow(run.run_id, "a", "reset", 1))
@@ -649,7 +654,7 @@ class TestEveryJournal:
             run.status, run.resume_us = "WAITING", 3
         journal.release(run)
 
-        frame = journal.query(f"from {view}")
+        frame = frames.sql(journal, f"from {view}")
 
         assert list(frame.columns) == VIEWS[view]
         assert len(frame) >= 1
@@ -657,7 +662,7 @@ class TestEveryJournal:
         if view not in ("logs", "edits", "due", "events", "statuses"):
             assert str(dtypes["status"]) == str(empty["status"]) == "category"
             assert str(dtypes["duration"]).startswith("timedelta64")
-        times = {name for name in dtypes if name.endswith("_at")}
+        times = {str(name) for name in dtypes if str(name).endswith("_at")}
         assert times
         assert all(dtypes[name].tz is not None for name in times)
         assert all(empty[name] == dtypes[name] for name in times)
@@ -668,7 +673,7 @@ class TestEveryJournal:
             journal.put(rows.task(run, path, seq))
         journal.sync()
 
-        frame = journal.query("select key, name, depth, parent from tasks")
+        frame = frames.sql(journal, "select key, name, depth, parent from tasks")
 
         assert frame.key.tolist() == ["fit", "A/A", "train", '["a",1]']
         assert frame.name.tolist() == frame.key.tolist()
@@ -684,7 +689,7 @@ class TestEveryJournal:
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_home_that_nobody_has_made_gives_empty_frames_and_stays_unmade(home, open_home, view):
     """Looking must not leave a folder behind in whatever directory one happens to be."""
-    frame = open_home().query(f"from {view}")
+    frame = frames.sql(open_home(), f"from {view}")
 
     assert (len(frame), list(frame.columns)) == (0, VIEWS[view])
     assert not home.exists()
@@ -763,8 +768,8 @@ def test_a_run_that_was_woken_since_it_began_is_due(journal, rows):
     woken = run.execution_us + 1
 
     journal.transact(lambda find: [WakeRow(run.run_id, run.execution_us - 1)])
-    late = journal.query("select epoch_us(resume_at) as us from due").us.tolist()
+    late = frames.sql(journal, "select epoch_us(resume_at) as us from due").us.tolist()
     journal.transact(lambda find: [WakeRow(run.run_id, woken)])
-    now = journal.query("select epoch_us(resume_at) as us from due").us.tolist()
+    now = frames.sql(journal, "select epoch_us(resume_at) as us from due").us.tolist()
 
     assert (late, now) == ([run.resume_us], [woken])

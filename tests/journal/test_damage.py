@@ -13,6 +13,7 @@ import duckdb
 import orjson
 import pytest
 
+from nbtasks import frames
 from nbtasks.errors import JournalDamaged, JournalError, JournalFormatError, UnreadableValueError
 from nbtasks.journal.wal import FORMAT
 from nbtasks.model import WakeRow
@@ -56,7 +57,7 @@ def flip(path: Path, place: int) -> None:
 
 
 def paths(journal) -> list[str]:
-    return journal.query("from tasks").path.tolist()
+    return frames.sql(journal, "from tasks").path.tolist()
 
 
 def reported(caught) -> list[str]:
@@ -248,7 +249,7 @@ def test_a_garbled_file_is_one_clear_error_and_its_advice_helps(home, open_home,
     for use in (
         other.runs,
         lambda: other.tasks("r"),
-        lambda: other.query("from runs"),
+        lambda: frames.sql(other, "from runs"),
         lambda: other.claim(rows.claim()),
     ):
         with pytest.raises(JournalError, match="Move the file away") as refused:
@@ -267,7 +268,7 @@ def test_a_file_cut_short_is_not_taken_for_one_that_is_being_written(home, open_
     file = home / "journal.duckdb"
     os.truncate(file, size)
 
-    for use in (open_home().runs, lambda: open_home().query("from runs")):
+    for use in (open_home().runs, lambda: frames.sql(open_home(), "from runs")):
         with pytest.raises(JournalError, match="Move the file away"):
             use()
 
@@ -283,7 +284,7 @@ def test_flipped_bytes_in_the_file_are_one_clear_error(home, open_home, rows):
     with pytest.raises(JournalError, match="Move the file away"):
         open_home().runs()
     with pytest.raises(JournalError, match="Move the file away"):
-        open_home().query("from runs")
+        frames.sql(open_home(), "from runs")
 
 
 @pytest.mark.parametrize("place", [12_288, 12_288 + 262_144, 12_288 + 2 * 262_144])
@@ -307,7 +308,7 @@ def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
 
     for use in (
         open_home().runs,
-        lambda: open_home().query("from tasks"),
+        lambda: frames.sql(open_home(), "from tasks"),
         lambda: open_home().claim(rows.claim()),
     ):
         with contextlib.suppress(JournalError):  # and nothing of DuckDB's own
@@ -319,7 +320,7 @@ def test_an_empty_database_that_somebody_made_there_becomes_the_journal(home, op
     duckdb.connect(str(home / "journal.duckdb")).close()
 
     assert open_home().runs() == []
-    assert len(open_home().query("from tasks")) == 0
+    assert len(frames.sql(open_home(), "from tasks")) == 0
     rows.finished(open_home(), tasks=1)
     assert paths(open_home()) == ["t1"]
 
@@ -382,7 +383,7 @@ def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held
         holder.hold(home / "journal.duckdb", held)
 
     other = open_home()
-    refused(other.runs, lambda: other.query("from runs"), lambda: other.claim(rows.claim()))
+    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
 
     if held != "by nobody":
         holder.close()
@@ -420,8 +421,8 @@ def test_a_home_of_an_older_format_is_brought_up_to_date(old, open_home, rows):
     assert (opened.run.run_id, opened.run.executions) == ("old", 2)
     assert list(opened.answers) == ["load"]
     assert journal.find("wake") == [WakeRow("old", 5)]
-    assert journal.query("select path, output from tasks").values.tolist() == [["load", "42"]]
-    assert journal.query("select format from meta").format.tolist() == [FORMAT]
+    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert frames.sql(journal, "select format from meta").format.tolist() == [FORMAT]
     journal.close()
     with duckdb.connect(str(old / "journal.duckdb"), read_only=True) as con:
         assert con.execute("select awaits from task").fetchall() == [(None,)]
@@ -437,7 +438,7 @@ def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
     journal = open_home()
 
     assert [run.run_id for run in journal.runs()] == ["old"]
-    assert journal.query("select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
     assert journal.find("event") == []
 
 
@@ -450,7 +451,7 @@ def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, 
     newer = left.read_bytes()
 
     other = open_home()
-    refused(other.runs, lambda: other.query("from runs"), lambda: other.claim(rows.claim()))
+    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
 
     assert left.read_bytes() == newer
 

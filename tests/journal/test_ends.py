@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nbtasks import frames
 from nbtasks.errors import JournalDamaged
 from nbtasks.journal import duck
 from nbtasks.journal.duck import DuckStore
@@ -74,7 +75,7 @@ def test_a_start_has_nothing_to_do_for_those_who_ended(home, open_home, rows, en
         patch.setattr(DuckStore, "_fold", refuse)
         patch.setattr(DatabaseFile, "checkpoint", refuse)
         assert [run.status for run in open_home().runs()] == ["COMPLETED"]
-        assert len(open_home().query("from tasks")) == 3
+        assert len(frames.sql(open_home(), "from tasks")) == 3
         starting = open_home()
         opened = starting.claim(rows.claim())
     assert len(opened.answers) == 3
@@ -154,7 +155,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     journal.close()
     (home / "journal.duckdb").unlink()
 
-    assert len(open_home().query("from tasks")) == 3
+    assert len(frames.sql(open_home(), "from tasks")) == 3
 
 
 def test_a_segment_damaged_after_its_fold_costs_nothing_and_is_kept(
@@ -165,7 +166,7 @@ def test_a_segment_damaged_after_its_fold_costs_nothing_and_is_kept(
     damaged = ended.read_bytes()
 
     assert len(open_home().runs()) == 1
-    assert len(open_home().query("from tasks")) == 3
+    assert len(frames.sql(open_home(), "from tasks")) == 3
 
     assert segments(home) == [ended.with_suffix(".damaged")]
     assert ended.with_suffix(".damaged").read_bytes() == damaged
@@ -177,7 +178,7 @@ def test_of_a_damaged_segment_and_a_lost_log_the_good_lines_are_saved(home, open
     flip(ended, place)
 
     with pytest.warns(JournalDamaged, match=ended.name):
-        assert open_home().query("from tasks").path.tolist() == ["t1", "t3"]
+        assert frames.sql(open_home(), "from tasks").path.tolist() == ["t1", "t3"]
     assert segments(home) == [ended.with_suffix(".damaged")]
 
 
@@ -234,8 +235,8 @@ def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, py
         journal = open_home()
         assert [run.key for run in journal.runs()] == ["first", "mine", "late"]
         assert {run.status for run in journal.runs()} == {"COMPLETED"}
-        assert len(journal.query("from tasks")) == 7
-        assert len(journal.query("select distinct path from tasks")) == 7
+        assert len(frames.sql(journal, "from tasks")) == 7
+        assert len(frames.sql(journal, "select distinct path from tasks")) == 7
     assert len(open_home().claim(rows.claim("late")).answers) == 2
 
 

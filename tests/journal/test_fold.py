@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbtasks import frames
 from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
-from nbtasks.journal import duck, fold, tables
+from nbtasks.journal import duck, fold, query, tables
 from nbtasks.journal import home as home_module
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER
-from nbtasks.journal.query import frame
 from nbtasks.journal.wal import SegmentReader
 from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
 
@@ -188,7 +188,7 @@ def work(acknowledge):
         journal.sync()
         os.write(acknowledge, f"{name}\\n".encode())
         if number % 3 == 0:
-            journal.query("select 1")
+            frames.sql(journal, "select 1")
 
 chance = random.Random(20130101)
 for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else KILLS):
@@ -225,7 +225,7 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
     process.end()
 
     journal = open_home()
-    logged = Counter(journal.query("select message from logs").message)
+    logged = Counter(frames.sql(journal, "select message from logs").message)
     (run,) = journal.runs()
 
     assert len(acknowledged) >= kills
@@ -235,7 +235,7 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
     assert set(acknowledged) <= set(logged)
     assert len(logged) - len(acknowledged) <= kills  # one a kill may be safe, but not told
     last = {name.partition("-")[2]: name for name in logged}
-    tasks = journal.query("select path, output from tasks where true")
+    tasks = frames.sql(journal, "select path, output from tasks where true")
     assert len(tasks) == len(last)
     assert {row[0] for row in plain_read(home, "select path from tasks")} == {
         f"t{number}" for number in last
@@ -254,7 +254,7 @@ def dying(*args):
     die()
 
 module.{name} = dying
-HomeJournal(HOME).query("from runs")
+frames.sql(HomeJournal(HOME), "from runs")
 say("it lived")
 """
 
@@ -287,8 +287,8 @@ def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_hom
 
     for _ in range(2):
         journal = open_home()
-        assert journal.query("from logs").message.tolist() == ["line 1", "line 2", "line 3"]
-        assert journal.query("from tasks").path.tolist() == ["t1", "t2", "t3"]
+        assert frames.sql(journal, "from logs").message.tolist() == ["line 1", "line 2", "line 3"]
+        assert frames.sql(journal, "from tasks").path.tolist() == ["t1", "t2", "t3"]
         assert [run.status for run in journal.runs()] == ["INTERRUPTED"]
     assert segments(home) == []
 
@@ -311,7 +311,7 @@ def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, 
     other = open_home()
 
     for table in ("run", "task", "attempt", "log"):
-        assert other.query(f"select count(*) as n from {table}").n.tolist() == [1], table
+        assert frames.sql(other, f"select count(*) as n from {table}").n.tolist() == [1], table
     assert segments(home) == []
 
 
@@ -327,7 +327,7 @@ def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatc
 
     assert len(plain_read(home, "from log")) >= 50
     journal.release(run)
-    assert sorted(journal.query("from logs").message.astype(int)) == list(range(1, 301))
+    assert sorted(frames.sql(journal, "from logs").message.astype(int)) == list(range(1, 301))
 
 
 # -- segments that grew ---------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def test_a_segment_that_grew_is_replaced_when_all_of_it_is_folded(
 
     assert len(names) == 3
     assert segments(home) == []
-    assert len(journal.query("from logs")) == 60
+    assert len(frames.sql(journal, "from logs")) == 60
     assert len(plain_read(home, "from log")) == 60
 
 
@@ -364,7 +364,7 @@ def test_a_segment_is_not_replaced_while_a_run_goes_on(home, open_home, rows, mo
     ]
     journal.put(rows.task(going_on, "a", 1))
     journal.release(going_on)
-    assert len(other.query("from tasks")) == 1
+    assert len(frames.sql(other, "from tasks")) == 1
 
 
 @pytest.mark.parametrize("ends", ["release", "close"])
@@ -399,7 +399,7 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
 
     found = open_home()
     assert [run.key for run in found.runs()] == ["first", "second"]
-    assert len(found.query("from tasks")) == 1
+    assert len(frames.sql(found, "from tasks")) == 1
 
 
 def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_home, rows):
@@ -416,7 +416,7 @@ def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_ho
     reader.duck._segments = then_it_goes
 
     assert [run.status for run in reader.runs()] == ["COMPLETED"]
-    assert len(reader.query("from tasks")) == 2
+    assert len(frames.sql(reader, "from tasks")) == 2
 
 
 # -- somebody else has the DuckDB file open -------------------------------------------------------
@@ -456,13 +456,13 @@ def use_it(open_home, rows) -> None:
     writer.flush()
     for journal in (writer, reader):
         assert [(run.key, run.status) for run in journal.runs()] == [("before", "RUNNING")]
-        assert journal.query("from tasks").reused.tolist() == [True, False]
-        assert journal.query("from logs").message.tolist() == ["hello"]
+        assert frames.sql(journal, "from tasks").reused.tolist() == [True, False]
+        assert frames.sql(journal, "from logs").message.tolist() == ["hello"]
     opened.run.status = "COMPLETED"
     writer.release(opened.run)
     rows.finished(reader, "during", tasks=3)
     for journal in (writer, reader):
-        found = journal.query("select key, status, executions, tasks from runs")
+        found = frames.sql(journal, "select key, status, executions, tasks from runs")
         assert found.values.tolist() == [
             ["before", "COMPLETED", 2, 2],
             ["during", "COMPLETED", 1, 3],
@@ -542,13 +542,13 @@ def test_that_the_user_has_attached_the_file_elsewhere_in_this_process_is_said(
     with duckdb.connect() as users_own:
         users_own.execute(f"attach '{home / 'journal.duckdb'}' as journal")
         users_own.execute("create table journal.mine (a int)")
-        for use in (journal.runs, lambda: journal.query("from runs"), open_home().runs):
+        for use in (journal.runs, lambda: frames.sql(journal, "from runs"), open_home().runs):
             with pytest.raises(JournalLockedError, match="Detach it"):
                 use()
         users_own.execute("insert into journal.mine values (1)")
         users_own.execute("detach journal")
 
-    assert len(journal.query("from tasks")) == 2
+    assert len(frames.sql(journal, "from tasks")) == 2
     assert plain_read(home, "from mine") == [(1,)]
 
 
@@ -559,7 +559,7 @@ def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, p
     python(TRY).expect("had it")
     journal.put(rows.task(run, "a", 1))
     journal.runs()
-    journal.query("from tasks")
+    frames.sql(journal, "from tasks")
 
     python(TRY).expect("had it")
     journal.release(run)
@@ -574,11 +574,11 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
         if threading.current_thread() is not threading.main_thread():
             begun.set()
             assert go_on.wait(60)
-        return frame(*args)
+        return query.table(*args)
 
-    monkeypatch.setattr(duck, "frame", slow)
+    monkeypatch.setattr(duck, "table", slow)
     with ThreadPoolExecutor() as threads:
-        looks = threads.submit(looking.query, "from runs")
+        looks = threads.submit(frames.sql, looking, "from runs")
         assert begun.wait(60)
         try:
             rows.finished(working, "during", tasks=2)
@@ -607,7 +607,7 @@ def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, py
 
     python(TRY).expect("had it")
     assert kept.tb is not None
-    assert journal.query("from tasks").path.tolist() == ["a"]
+    assert frames.sql(journal, "from tasks").path.tolist() == ["a"]
 
 
 def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, rows):
@@ -617,7 +617,7 @@ def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, 
         users_own.execute("create sequence counter")
         for sql in ("explain analyze delete from run", "select nextval('counter')"):
             with pytest.raises(JournalError):
-                journal.query(sql)
+                frames.sql(journal, sql)
         assert users_own.execute("select count(*) from run").fetchone() == (1,)
 
 
@@ -634,7 +634,7 @@ def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     other = open_home()
     for reader in (journal, other):
         assert [run.key for run in reader.runs()] == ["a"]
-        assert reader.query("from tasks").path.tolist() == ["t1", "t2"]
+        assert frames.sql(reader, "from tasks").path.tolist() == ["t1", "t2"]
     opened = journal.claim(rows.claim("a"))
     assert list(opened.answers) == ["t1", "t2"]
     journal.release(opened.run)
@@ -662,7 +662,7 @@ def test_what_a_killed_process_wrote_last_is_taken_in_by_whoever_comes_next(
     (home / "journal.duckdb").unlink()
     process.kill()
 
-    assert open_home().query("select path, status from tasks").values.tolist() == [
+    assert frames.sql(open_home(), "select path, status from tasks").values.tolist() == [
         ["done", "COMPLETED"],
         ["begun", "INTERRUPTED"],
     ]
@@ -686,4 +686,4 @@ def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open
 
     found = open_home()
     assert [run.key for run in found.runs()] == ["first"]
-    assert len(found.query("from tasks")) == 3
+    assert len(frames.sql(found, "from tasks")) == 3

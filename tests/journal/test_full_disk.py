@@ -16,6 +16,7 @@ import pytest
 # A job that notes each call of a task, and each task that was acknowledged, on another disk.
 JOB = """
 import resource, warnings
+from nbtasks import frames
 import nbtasks as nb
 
 # a write that was cut short leaves a torn tail behind if its process ends there
@@ -378,7 +379,7 @@ def test_who_may_only_read_sees_a_run_that_goes_on(open_folder, monkeypatch, pyt
         + """
 journal = HomeJournal(HOME)
 for _ in range(2):
-    say(journal.runs()[0].status, *journal.query("from tasks").status)
+    say(journal.runs()[0].status, *frames.sql(journal, "from tasks").status)
     heard()
 """
     )

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pytest
 
+from nbtasks import frames
 from nbtasks.errors import RunBusyError
 
 WORKER = """
@@ -120,7 +121,7 @@ heard()
 
 
 def states(journal) -> tuple[list[str], dict[str, str]]:
-    tasks = journal.query("select path, status from tasks")
+    tasks = frames.sql(journal, "select path, status from tasks")
     return [run.status for run in journal.runs()], dict(tasks.values.tolist())
 
 
@@ -130,7 +131,7 @@ def test_a_live_run_of_another_process_is_seen_with_its_tasks(open_home, python)
     journal = open_home()
 
     assert states(journal) == (["RUNNING"], {"done": "COMPLETED", "going on": "RUNNING"})
-    assert journal.query("from logs").message.tolist() == ["half way"]
+    assert frames.sql(journal, "from logs").message.tolist() == ["half way"]
 
     owner.tell("finish")
     owner.expect("released")

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbtasks import frames
 from nbtasks.errors import JournalFormatError, JournalWriteError
 from nbtasks.journal import fold, wal
 from nbtasks.journal.wal import FORMAT, Segment, SegmentReader, is_alive
@@ -612,7 +613,7 @@ def test_a_draft_that_was_left_behind_is_nobodys_segment(home, open_home, rows):
     other = open_home()
 
     assert len(other.runs()) == 1
-    assert other.query("from tasks").path.tolist() == ["t1"]
+    assert frames.sql(other, "from tasks").path.tolist() == ["t1"]
 
 
 # -- forks ----------------------------------------------------------------------------------------
@@ -626,16 +627,18 @@ def test_a_fork_reads_all_and_writes_a_segment_of_its_own(home, python):
         journal.put(task(run, "not flushed", 1))
         child = os.fork()
         if child == 0:
-            say(*journal.query("select key from runs").key, len(list((HOME / "wal").iterdir())))
+            keys = frames.sql(journal, "select key from runs").key
+            say(*keys, len(list((HOME / "wal").iterdir())))
             own = journal.claim(claim("child")).run
             journal.put(task(own, "a", 1))
             journal.release(own)
-            say(*journal.query("select key from runs").key, len(list((HOME / "wal").iterdir())))
+            keys = frames.sql(journal, "select key from runs").key
+            say(*keys, len(list((HOME / "wal").iterdir())))
             os._exit(0)
         os.waitpid(child, 0)
         run.status = "COMPLETED"
         journal.release(run)
-        say(*journal.query("select path || ' ' || status as t from tasks").t)
+        say(*frames.sql(journal, "select path || ' ' || status as t from tasks").t)
         """
     )
 

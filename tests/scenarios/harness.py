@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import nbtasks as nb
-from nbtasks import background, calls, keys
+from nbtasks import background, calls, frames, keys
 from nbtasks.journal.port import Journal
 from nbtasks.kit import kit
 from nbtasks.model import Row, Status, TaskRow, values
@@ -404,8 +404,8 @@ def check(outcome: Outcome, journal: Journal, expect: Expect) -> None:
 
 
 def _check_logs(journal: Journal, run_id: str, expected: list[str]) -> None:
-    found = journal.query(
-        "select coalesce(path, '') as path, message from logs where run_id = ?", [run_id]
+    found = frames.sql(
+        journal, "select coalesce(path, '') as path, message from logs where run_id = ?", [run_id]
     )
     lines = [f"{path}: {text}" if path else text for path, text in found.to_numpy().tolist()]
     assert set(lines) == set(expected)

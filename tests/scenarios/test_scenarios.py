@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nbtasks import keys
+from nbtasks import frames, keys
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import CrashingJournal, always_replay
 from tests.scenarios.harness import (
@@ -159,7 +159,7 @@ def test_only_replayed_it_comes_to_the_same_and_nothing_is_written(
 def snapshot(journal: Any) -> list[Any]:
     """All that is recorded."""
     rows = journal.runs()
-    lines = journal.query("from logs order by all").to_numpy().tolist()
+    lines = frames.sql(journal, "from logs order by all").to_numpy().tolist()
     tasks = [journal.tasks(row.run_id) for row in rows]
     return [rows, tasks, [list(map(str, line)) for line in lines]]
 

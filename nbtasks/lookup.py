@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections import ChainMap
+from collections.abc import Collection
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nbtasks import clock
-from nbtasks.errors import NotFoundError
+from nbtasks import clock, keys, spans
+from nbtasks.errors import InvalidOptionError, NotFoundError
 from nbtasks.job import Job
+from nbtasks.keys import KeyPath
 from nbtasks.kit import kit
+from nbtasks.model import Status
 from nbtasks.recorded import draw
 from nbtasks.run import Run
 
@@ -20,6 +26,7 @@ __all__ = [
     "cancel",
     "due",
     "get_run",
+    "job_id",
     "last_run",
     "logs",
     "runs",
@@ -70,7 +77,7 @@ def last_run(job: Job | str | None = None) -> Run:
     assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
     ```
     """
-    wanted = _job_id(job)
+    wanted = job_id(job)
     rows = kit.journal.runs(job=wanted)
     if not rows:
         of = f" of job {wanted!r}" if wanted else ""
@@ -131,32 +138,93 @@ def due() -> DataFrame:
     return frames.due(kit.journal, clock.micros())
 
 
-def runs(job: Job | str | None = None) -> DataFrame:
-    """All runs of the home, or those of one job, as a DataFrame: a row a run, oldest first.
+def runs(
+    job: Job | str | None = None,
+    *,
+    status: str | Collection[str] | None = None,
+    since: date | timedelta | str | None = None,
+    outputs: bool = False,
+) -> DataFrame:
+    """The runs of the home as a DataFrame: a row a run, oldest first.
+
+    Args:
+        job: Of this job.
+        status: With this status, or one of these.
+        since: Begun since then: a datetime, a date as "2026-01-31", or how long ago, as "7d" or a
+            timedelta.
+        outputs: With `payload` and `output` as values; else they are JSON text.
+
+    Raises:
+        InvalidOptionError: There is no such status, or `since` says no instant.
+        UnreadableValueError: A value that is asked for cannot be read back here.
 
     ```python
     import nbtasks as nb
 
     print(nb.runs().groupby("status", observed=True).size())
+    failed = nb.runs(status="FAILED", since="7d")
     ```
     """
     from nbtasks import frames
 
-    return frames.runs(kit.journal, _job_id(job))
+    return frames.runs(
+        kit.journal,
+        job_id(job),
+        status=_statuses(status),
+        since_us=None if since is None else spans.since(since),
+        outputs=outputs,
+    )
 
 
-def tasks(run: Run | str | None = None) -> DataFrame:
-    """All tasks of all runs, or of one run, as a DataFrame: a row a task.
+def tasks(  # noqa: PLR0913 - the filters of the contract
+    run: Run | str | None = None,
+    *,
+    job: Job | str | None = None,
+    status: str | Collection[str] | None = None,
+    since: date | timedelta | str | None = None,
+    path: KeyPath | None = None,
+    outputs: bool = False,
+    metrics: bool = False,
+) -> DataFrame:
+    """The tasks of the home as a DataFrame: a row a task, in the order in which they first started.
+
+    What is not asked for is not read: filters are carried out by DuckDB.
+
+    Args:
+        run: Of this run.
+        job: Of all runs of this job.
+        status: With this status, or one of these.
+        since: First started since then: a datetime, a date as "2026-01-31", or how long ago, as
+            "7d" or a timedelta.
+        path: The task at this path, or at these keys, and all below it.
+        outputs: With `params`, `output`, `properties` and `metrics` as values; else they are JSON
+            text. What a task returned is there as it was, also a DataFrame.
+        metrics: With a column for each metric, `metrics.NAME`.
+
+    Raises:
+        NotFoundError: There is no such run.
+        InvalidOptionError: There is no such status, or `since` says no instant.
+        UnreadableValueError: A value that is asked for cannot be read back here.
 
     ```python
     import nbtasks as nb
 
     slowest = nb.tasks().sort_values("seconds").tail(5)
+    failed = nb.tasks(job="delays", status=["FAILED", "INTERRUPTED"], path="fit", since="1d")
     ```
     """
     from nbtasks import frames
 
-    return frames.tasks(kit.journal, _run_id(run))
+    return frames.tasks(
+        kit.journal,
+        _run_id(run),
+        job=job_id(job),
+        status=_statuses(status),
+        since_us=None if since is None else spans.since(since),
+        path=None if path is None else keys.path_of(path),
+        outputs=outputs,
+        metrics=metrics,
+    )
 
 
 def attempts(run: Run | str | None = None) -> DataFrame:
@@ -188,7 +256,12 @@ def logs(run: Run | str | None = None) -> DataFrame:
 
 
 def sql(query: str, params: Any = None) -> DataFrame:
-    """One SQL query over the views `runs`, `tasks`, `attempts` and `logs`, as a DataFrame.
+    """One SQL query over the journal, as a DataFrame: over the views `runs`, `tasks`, `attempts`,
+    `logs`, `events`, `statuses`, `edits` and `due`, which have the columns of the frames.
+
+    DataFrames of the caller, of pandas or polars, can be named in it like tables, and so can tables
+    of pyarrow. Where a view has the same name, it is the view. Nothing can be written, and nothing
+    but these is read.
 
     Args:
         query: A SELECT in DuckDB's SQL.
@@ -199,13 +272,17 @@ def sql(query: str, params: Any = None) -> DataFrame:
 
     ```python
     import nbtasks as nb
+    import pandas as pd
 
     nb.sql("select key, avg(duration) from tasks where job = ? group by key", ["delays"])
+    owners = pd.DataFrame({"job": ["delays"], "owner": ["Ada"]})
+    nb.sql("select owner, count(*) as runs from runs join owners using (job) group by owner")
     ```
     """
     from nbtasks import frames
 
-    return frames.sql(kit.journal, query, params)
+    caller = sys._getframe(1)  # noqa: SLF001 - as every reader of variables by name does
+    return frames.sql(kit.journal, query, params, ChainMap(caller.f_locals, caller.f_globals))
 
 
 def tree(run: Run | str | None = None) -> RunTree:
@@ -228,7 +305,8 @@ def tree(run: Run | str | None = None) -> RunTree:
     return draw(kit.journal, kit.journal.runs(run_id=held.id)[0])
 
 
-def _job_id(job: Job | str | None) -> str | None:
+def job_id(job: Job | str | None) -> str | None:
+    """The id of a job that is given as itself or by its id."""
     return job.id if isinstance(job, Job) else job
 
 
@@ -238,3 +316,14 @@ def _run_id(run: Run | str | None) -> str | None:
     if not kit.journal.runs(run_id=run):
         raise NotFoundError(f"There is no run {run!r} in this home. nb.runs() lists what there is.")
     return run
+
+
+def _statuses(status: str | Collection[str] | None) -> list[str] | None:
+    if status is None:
+        return None
+    wanted = [status] if isinstance(status, str) else list(status)
+    for name in wanted:
+        if name not in Status.__members__:
+            known = ", ".join(Status)
+            raise InvalidOptionError(f"There is no status {name!r}. It is one of {known}.")
+    return wanted

@@ -1,0 +1,155 @@
+"""Runs beside each other, and tasks over all their runs: the public functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbtasks import frames, keys, plots
+from nbtasks.errors import NotFoundError
+from nbtasks.kit import kit
+from nbtasks.lookup import get_run, job_id
+from nbtasks.run import Run, journal_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from nbtasks.frames import DataFrame
+    from nbtasks.job import Job
+    from nbtasks.keys import KeyPath
+
+__all__ = ["compare", "history", "plot_history", "summary"]
+
+
+def compare(run_a: Run | str, run_b: Run | str, *, metrics: bool = False) -> DataFrame:
+    """The tasks of two runs side by side, as a DataFrame: a row for each path that one of them has,
+    in the order of the first run.
+
+    Args:
+        run_a: A run, or its id; also one of a file that `nb.open` has opened.
+        run_b: The one that it is compared with.
+        metrics: With a column for each metric of each run, `metrics.NAME_a` and `metrics.NAME_b`.
+
+    Returns:
+        `path`, then `status`, `duration` and `seconds` of each, as `status_a` and `status_b`;
+        `output_changed`, which is missing where one of them has no output; `stale_a` and `stale_b`,
+        whether its code or inputs had changed when it was last reused.
+
+    Raises:
+        NotFoundError: There is no such run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("compare-example")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("load", list)
+        io.run_task("square", pow, payload, 2)
+
+
+    changed = nb.compare(body.run(2), body.run(3)).query("output_changed")
+    assert changed.path.tolist() == ["square"]
+    ```
+    """
+    return frames.compare(_place(run_a), _place(run_b), metrics=metrics)
+
+
+def history(job: Job | str, *, path: KeyPath | None = None) -> DataFrame:
+    """The runs of a job as a DataFrame: a row a run, oldest first, with what its tasks took and
+    measured.
+
+    Args:
+        job: The job, or its id.
+        path: Of the tasks only the one at this path, or at these keys, and all below it. By
+            default the durations of the tasks at the top, and the metrics of all.
+
+    Returns:
+        `run_id version key status started_at duration seconds executions tasks failed retries`,
+        then for each task `PATH.seconds`, and `PATH.NAME` for each of its metrics.
+
+    Raises:
+        NotFoundError: The job has no run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("history-example")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("fit", lambda: nb.current_task().metric(rmse=1 / payload))
+
+
+    for size in (1, 2, 4):
+        body.run(size)
+    assert nb.history(body)["fit.rmse"].tolist() == [1.0, 0.5, 0.25]
+    ```
+    """
+    name = job_id(job) or ""
+    frame = frames.history(kit.journal, name, None if path is None else keys.path_of(path))
+    if frame.empty:
+        raise NotFoundError(f"There is no run of job {name!r} in this home yet.")
+    return frame
+
+
+def plot_history(job: Job | str, *, metric: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draws the runs of a job beside each other, with matplotlib: what the tasks at their top took,
+    stacked, and which of them did not complete.
+
+    Args:
+        job: The job, or its id.
+        metric: A column of `nb.history(job)`, as "fit.rmse": a line with an axis of its own.
+        ax: Where to draw; by default a figure of its own, which a notebook shows.
+
+    Raises:
+        NotFoundError: The job has no run, or no such metric.
+        NbtasksError: matplotlib is not installed.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("plot-example")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("fit", lambda: nb.current_task().metric(rmse=1 / payload))
+
+
+    for size in (1, 2, 4):
+        body.run(size)
+    ax = nb.plot_history(body, metric="fit.rmse")
+    assert ax.get_title() == "plot-example: 3 runs"
+    ```
+    """
+    frame = history(job)
+    runs = f"{len(frame)} runs" if len(frame) > 1 else "1 run"
+    return plots.trend(frame, f"{job_id(job)}: {runs}", metric, ax)
+
+
+def summary(job: Job | str | None = None) -> DataFrame:
+    """The tasks of a job, or of all jobs, over all their runs, as a DataFrame: a row a task, those
+    first that took longest in all. Which are slow, which fail, which are retried.
+
+    Returns:
+        `job path runs attempts failed failure_rate mean_seconds median_seconds max_seconds
+        total_seconds last_at`. `failed` counts attempts, and `failure_rate` is their share.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("summary-example")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("work", abs, payload)
+
+
+    for number in range(3):
+        body.run(number)
+    (work,) = nb.summary(body).itertuples()
+    assert (work.path, work.runs, work.failure_rate) == ("work", 3, 0.0)
+    ```
+    """
+    return frames.summary(kit.journal, job_id(job))
+
+
+def _place(run: Run | str) -> tuple[Any, str]:
+    held = run if isinstance(run, Run) else get_run(run)
+    return journal_of(held), held.id

@@ -1,0 +1,41 @@
+"""What was found in a home, and what goes from it, as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbtasks.frames.kind import DataFrame
+    from nbtasks.journal.checkup import Finding
+    from nbtasks.journal.clearing import Candidate
+    from nbtasks.pickled import Pickled
+
+__all__ = ["ended", "findings", "pickles"]
+
+
+def pickles(found: list[Pickled]) -> DataFrame:
+    """The pickles of a run."""
+    import pandas as pd
+
+    frame = pd.DataFrame(found, columns=["path", "bytes", "imports", "trusted", "hash"])
+    types = {"path": "str", "bytes": "int64", "imports": "str", "trusted": "bool"}
+    return frame.drop(columns="hash").astype(types)
+
+
+def ended(runs: Sequence[Candidate]) -> DataFrame:
+    """Runs that have ended."""
+    import pandas as pd
+
+    rows = [(run.run_id, run.job, run.status, run.ended_us, run.bytes) for run in runs]
+    frame = pd.DataFrame(rows, columns=["run_id", "job", "status", "finished_at", "bytes"])
+    frame["finished_at"] = pd.to_datetime(frame.finished_at.astype("int64"), unit="us", utc=True)
+    return frame.astype({"run_id": "str", "job": "str", "status": "str", "bytes": "int64"})
+
+
+def findings(found: Sequence[Finding]) -> DataFrame:
+    """What was looked at in a home."""
+    import pandas as pd
+
+    frame = pd.DataFrame(found, columns=["what", "state", "detail", "remedy"])
+    return frame.astype("str")

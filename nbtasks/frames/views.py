@@ -1,0 +1,119 @@
+"""The views of `schema.sql` as DataFrames: what is asked of them is asked in DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.frames import decoded
+from nbtasks.frames.arrow import framed
+
+if TYPE_CHECKING:
+    from nbtasks.frames.kind import DataFrame
+    from nbtasks.journal.port import Journal
+
+__all__ = ["Where", "attempts", "due", "events", "logs", "runs", "sql", "tasks"]
+
+#: The integers of the views that may be missing; with rows or without, they are `Int64`.
+_NULLABLE = ("output_bytes", "pid")
+
+
+@dataclass
+class Where:
+    """The conditions of a query, and the values in their places.
+
+    Attributes:
+        params: The values, by name.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    _conditions: list[str] = field(default_factory=list)
+
+    def add(self, condition: str, **values: Any) -> Where:
+        """Takes one more condition, if all its values are given."""
+        if None not in values.values():
+            self._conditions.append(condition)
+            self.params |= values
+        return self
+
+    def __str__(self) -> str:
+        return " and ".join(self._conditions) or "true"
+
+
+def runs(
+    journal: Journal,
+    job: str | None = None,
+    *,
+    status: Collection[str] | None = None,
+    since_us: int | None = None,
+    outputs: bool = False,
+) -> DataFrame:
+    """The runs that these hold for, oldest first."""
+    where = Where().add("job = $job", job=job)
+    where.add("list_contains($status, status::varchar)", status=_listed(status))
+    where.add("started_at >= make_timestamptz($since)", since=since_us)
+    # By id alone, runs that began in the same millisecond would come in any order.
+    query = f"select * from runs where {where} order by started_at, run_id"
+    frame = _select(journal, query, where.params)
+    return decoded.runs(journal, frame) if outputs else frame
+
+
+def tasks(  # noqa: PLR0913 - the filters of the contract
+    journal: Journal,
+    run_id: str | None = None,
+    *,
+    job: str | None = None,
+    status: Collection[str] | None = None,
+    since_us: int | None = None,
+    path: str | None = None,
+    outputs: bool = False,
+    metrics: bool = False,
+) -> DataFrame:
+    """The tasks that these hold for, in the order in which they first started."""
+    where = Where().add("run_id = $run_id", run_id=run_id).add("job = $job", job=job)
+    where.add("list_contains($status, status::varchar)", status=_listed(status))
+    where.add("started_at >= make_timestamptz($since)", since=since_us)
+    where.add("(path = $path or starts_with(path, $path || '/'))", path=path)
+    frame = _select(journal, f"select * from tasks where {where}", where.params)
+    if metrics:
+        frame = decoded.with_metrics(frame)
+    return decoded.tasks(journal, frame) if outputs else frame
+
+
+def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
+    """The attempts of all tasks, or of one run's."""
+    where = Where().add("run_id = $run_id", run_id=run_id)
+    return _select(journal, f"select * from attempts where {where}", where.params)
+
+
+def logs(journal: Journal, run_id: str | None = None) -> DataFrame:
+    """The lines of all runs, or of one, in the order of time."""
+    where = Where().add("run_id = $run_id", run_id=run_id)
+    return _select(journal, f"select * from logs where {where}", where.params)
+
+
+def due(journal: Journal, now_us: int) -> DataFrame:
+    """The suspended runs that can go on by now."""
+    query = "select * from due where resume_at <= make_timestamptz($now)"
+    return _select(journal, query, {"now": now_us})
+
+
+def events(journal: Journal) -> DataFrame:
+    """All events, oldest first."""
+    return _select(journal, "select * from events", {})
+
+
+def sql(
+    journal: Journal, query: str, params: Any = None, frames: Mapping[str, Any] | None = None
+) -> DataFrame:
+    """The result of one query, which may name frames beside the views."""
+    return framed(journal.query(query, params, frames))
+
+
+def _select(journal: Journal, query: str, params: dict[str, Any]) -> DataFrame:
+    return framed(journal.query(query, params or None), _NULLABLE)
+
+
+def _listed(status: Collection[str] | None) -> list[str] | None:
+    return None if status is None else list(status)
