@@ -85,7 +85,7 @@ def _without_output(journal: Journal, row: Any) -> Any:
     """A row whose output is not for all to see has what is shown of it instead."""
     if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
         return row if row.hidden is not None else replace(row, hidden=False)  # of an older format
-    shown = kept.seen(row)
+    shown = kept.seen(row.output_kind, row.output)
     return replace(row, output=shown, output_kind=codec.HIDDEN, blob=None, hidden=True)
 
 

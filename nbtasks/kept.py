@@ -68,10 +68,10 @@ def recorded(
         raise explained(journal, error, run_id, path) from None
 
 
-def seen(row: RunRow | TaskRow) -> str:
+def seen(kind: str | None, text: str | None) -> str:
     """What people may see of an output that is hidden, as JSON. Of a pickle the row has only the
     signature."""
-    return REDACTED_JSON if row.output_kind == "pickle" else row.output or REDACTED_JSON
+    return REDACTED_JSON if kind == "pickle" else text or REDACTED_JSON
 
 
 def stamp(run_id: str) -> EnvironmentRow:

@@ -97,7 +97,7 @@ def history(journal: Journal, job: str, path: str | None = None) -> DataFrame:
         from tasks where {where} order by run_id, seq
     """
     tasks = framed(journal.query(query, where.params | {"whole": path is not None}))
-    return frame.join(_by_task(tasks), on="run_id")
+    return frame if tasks.empty else frame.join(_by_task(tasks), on="run_id")
 
 
 def _by_task(tasks: DataFrame) -> DataFrame:

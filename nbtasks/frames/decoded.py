@@ -28,7 +28,7 @@ def tasks(journal: Journal, frame: DataFrame) -> DataFrame:
     for name in _PLAIN:
         frame[name] = _objects(frame, [_loaded(text) for text in frame[name]])
     query = """
-        select run_id, path, output, output_kind as kind, blob from task
+        select run_id, path, output, output_kind as kind, blob, hidden from task
         where run_id = any($runs)
     """
     found = _rows(journal, query, frame)
@@ -50,8 +50,8 @@ def runs(journal: Journal, frame: DataFrame) -> DataFrame:
         UnreadableValueError: One cannot be read back here.
     """
     query = """
-        select run_id, output, output_kind as kind, blob, payload_shown,
-            payload, payload_kind
+        select run_id, output, output_kind as kind, blob, hidden,
+            payload, payload_kind, payload_shown
         from run where run_id = any($runs)
     """
     found = {row["run_id"]: row for row in _rows(journal, query, frame)}
@@ -101,8 +101,8 @@ def _loaded(text: Any) -> Any:
 def _output(journal: Journal, run_id: str, path: str, row: dict[str, Any]) -> Any:
     if row["kind"] == "expired":
         return None
-    if row["kind"] == "hidden":  # wherever people look
-        return _loaded(row["output"])
+    if row["hidden"] or row["kind"] == "hidden":  # so it is wherever people look
+        return orjson.loads(kept.seen(row["kind"], row["output"]))
     return kept.recorded(journal, run_id, path, row["kind"], row["output"], row["blob"])
 
 

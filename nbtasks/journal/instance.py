@@ -79,7 +79,7 @@ def apart(path: Path) -> DuckDBPyConnection:
     try:
         quoted = str(path).replace("'", "''")
         con.execute(f"attach '{quoted}' as journal (type duckdb, read_only)")
-        con.execute("use journal; set timezone = 'UTC'")
+        con.execute("use journal")
         lock(con)
     except BaseException:
         con.close()
@@ -88,10 +88,10 @@ def apart(path: Path) -> DuckDBPyConnection:
 
 
 def lock(con: DuckDBPyConnection) -> None:
-    """Lets an instance reach nothing outside of it any more. It hands out long text without a copy
-    to pandas, which counts its characters in 64 bits."""
-    con.execute("set arrow_large_buffer_size = true; set enable_external_access = false")
-    con.execute("set lock_configuration = true")
+    """Lets an instance reach nothing outside of it any more, nor change how it answers: instants in
+    UTC, and text in a form that pandas takes without a copy."""
+    con.execute("set timezone = 'UTC'; set arrow_large_buffer_size = true")
+    con.execute("set enable_external_access = false; set lock_configuration = true")
 
 
 def impostors(con: Connection, tables: Collection[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `%load_ext nbtasks` adds to a shell: `%%job` and `%%runs_sql` cells, `%runs` and its like."""
+"""What `%load_ext nbtasks` adds to a shell: `%%job`, `%%runs_sql`, `%runs` and its like."""
 
 from __future__ import annotations
 

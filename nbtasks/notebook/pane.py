@@ -129,7 +129,7 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
     if row.hidden:
-        return preview(kept.seen(row))
+        return preview(kept.seen(row.output_kind, row.output))
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to be shown here; the code below gives it.</em>"
     try:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pandas as pd
 import pydantic
+from matplotlib.axes import Axes
 
 import nbtasks as nb
 from nbtasks.journal.memory import MemoryJournal
@@ -230,6 +231,15 @@ def history(run: nb.Run) -> None:
     assert_type(nb.runs(numbers), pd.DataFrame)
     assert_type(nb.tasks(), pd.DataFrame)
     assert_type(nb.tasks(run), pd.DataFrame)
+    since = timedelta(days=1)
+    assert_type(nb.tasks(job="numbers", status=["FAILED"], since=since, path="fit"), pd.DataFrame)
+    assert_type(nb.tasks(path=["fit", "AA"], outputs=True, metrics=True), pd.DataFrame)
+    assert_type(nb.runs("numbers", status="FAILED", since="7d", outputs=True), pd.DataFrame)
+    assert_type(nb.compare(run, run.id, metrics=True), pd.DataFrame)
+    assert_type(nb.history("numbers", path=["fit", ["AA", 1]]), pd.DataFrame)
+    assert_type(nb.summary(), pd.DataFrame)
+    assert_type(nb.plot_history("numbers", metric="fit.rmse"), Axes)
+    assert_type(run.plot(), Axes)
     assert_type(nb.attempts(run.id), pd.DataFrame)
     assert_type(nb.logs(run), pd.DataFrame)
     assert_type(nb.due(), pd.DataFrame)
