@@ -3,6 +3,7 @@ them is recorded."""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from nbtasks.replay import Retry
 from nbtasks.verdicts import RetryAt, SkipRetrying, retry_at, skip_retrying
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 __all__ = [
@@ -101,7 +104,7 @@ def fetch(request: Request) -> Response:
     """
     import httpx  # lazily: most runs make none
 
-    with httpx.Client(follow_redirects=True) as client:
+    with httpx.Client(follow_redirects=True, verify=_certificates()) as client:
         return _response(client.request(request.method, request.url, **request.options()))
 
 
@@ -109,8 +112,16 @@ async def fetch_async(request: Request) -> Response:
     """As `fetch`, awaited."""
     import httpx
 
-    async with httpx.AsyncClient(follow_redirects=True) as client:
+    async with httpx.AsyncClient(follow_redirects=True, verify=_certificates()) as client:
         return _response(await client.request(request.method, request.url, **request.options()))
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: that takes 50 ms, more than most requests."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _response(answer: httpx.Response) -> Response:

@@ -49,6 +49,8 @@ class Status(StrEnum):
     True
     """
 
+    __repr__ = str.__repr__  # people see the word, as in a frame
+
     RUNNING = "RUNNING"
     WAITING = "WAITING"
     COMPLETED = "COMPLETED"

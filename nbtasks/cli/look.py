@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nbtasks import lookup, sending
+from nbtasks import errors, lookup, sending
 from nbtasks.cli.follow import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
 from nbtasks.cli.output import print_table, print_tree
@@ -24,7 +26,7 @@ def register(app: typer.Typer) -> None:
     """Adds these commands."""
     for name, command in (
         ("runs", _runs), ("show", _show), ("tasks", _tasks), ("logs", _logs), ("tree", _tree),
-        ("due", _due), ("events", _events), ("sql", _sql), ("ui", _ui),
+        ("due", _due), ("events", _events), ("sql", _sql), ("ui", _ui), ("explain", _explain),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -108,6 +110,18 @@ def _sql(
         print_table(frame, None, as_json=True)
     else:
         print_table(frame, list(frame.columns), as_json=False)
+
+
+def _explain(
+    name: Annotated[str, typer.Argument(help="Of the error, as RunBusyError.")],
+) -> None:
+    """Tells more of an error, with an example."""
+    if name not in errors.__all__:
+        close = difflib.get_close_matches(name, errors.__all__, n=1)
+        hint = f" Is it {close[0]}?" if close else ""
+        raise errors.NotFoundError(f"nbtasks has no error {name!r}.{hint}")
+    print(f"{name}\n{inspect.getdoc(getattr(errors, name))}")
+    print(f"\nIn the documentation: errors.html#nbtasks.{name}")
 
 
 def _ui(

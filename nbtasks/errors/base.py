@@ -12,6 +12,10 @@ __all__ = [
 ]
 
 
+#: What is defined below this is explained by `nbtasks explain`, and in docs/errors.md.
+_HERE = "nbtasks.errors."
+
+
 class NbtasksError(Exception):
     """The base of every error of nbtasks.
 
@@ -26,8 +30,11 @@ class NbtasksError(Exception):
     """
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines instead of a traceback: a user's mistake is one line."""
-        return [f"{type(self).__name__}: {self}"]
+        """IPython shows these lines instead of a traceback: a user's mistake is one line, at whose
+        end stands how to know more."""
+        name = type(self).__name__
+        told = type(self).__module__.startswith(_HERE)
+        return [f"{name}: {self} (nbtasks explain {name})" if told else f"{name}: {self}"]
 
 
 class Interrupt(BaseException):

@@ -25,7 +25,10 @@ def present(title: str, question: Question, submit: Submit) -> bool:
     """Shows a form where there is a kernel to hear of it; see `nbtasks.asking.Present`."""
     if getattr(get_ipython(), "kernel", None) is None:
         return False
-    display(_form(title, question, submit))
+    # Beside it what a saved notebook shows, where no kernel hears of the form any more.
+    told = f"{title}: {', '.join(f'{field.name} ({field.kind})' for field in question.fields)}"
+    bundle = _form(title, question, submit)._repr_mimebundle_()
+    display({**bundle, "text/plain": told, "text/html": f"<p>{html.escape(told)}</p>"}, raw=True)
     return True
 
 
