@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
+import nbtasks.errors
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nbtasks"
@@ -219,3 +220,35 @@ def test_the_wheel_carries_all_that_the_package_reads() -> None:
     assert {"nbtasks/py.typed", "nbtasks/journal/schema.sql"} <= data
     assert data <= wheel
     assert "nbtasks/_demo/00_first_job.ipynb" in wheel
+
+
+def test_each_public_name_has_its_place_in_the_documentation() -> None:
+    pages = {name: (ROOT / "docs" / name).read_text() for name in ("api.md", "errors.md")}
+    told = {
+        name: re.findall(r"^::: nbtasks\.(\w+)$", text, re.MULTILINE)
+        for name, text in pages.items()
+    }
+    errors = {name for name in public_names() if name in nbtasks.errors.__all__}
+
+    assert sorted(told["errors.md"]) == sorted(errors)
+    assert sorted(told["api.md"]) == sorted({*public_names()} - errors)
+
+
+def test_each_page_and_each_example_is_in_the_navigation_of_the_site() -> None:
+    listed = re.findall(r"([\w/-]+\.(?:md|ipynb))", (ROOT / "mkdocs.yml").read_text())
+    pages = [path.name for path in (ROOT / "docs").glob("*.md")]
+    examples = [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+
+    assert sorted(listed) == sorted(pages + examples)
+
+
+def test_no_document_names_a_file_that_is_not_there() -> None:
+    """In the site it is checked by the tool that builds it; in README and others here."""
+    missing = [
+        f"{path.name}: {target}"
+        for path in ROOT.glob("*.md")
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text())
+        if not (path.parent / target).exists()
+    ]
+
+    assert missing == []
