@@ -114,7 +114,8 @@ class Notebook:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
         # A workspace of its own: else a second page would move to another address.
-        own = f"lab/workspaces/{path.removesuffix('.ipynb')}/tree/{path}?reset"
+        name = path.removesuffix(".ipynb").replace("/", "-")
+        own = f"lab/workspaces/{name}/tree/{path}?reset"
         where = own if app == "lab" else f"notebooks/{path}"
         page.goto(f"{server.url}/{where}", wait_until="domcontentloaded")
         self.wait_until_open()
