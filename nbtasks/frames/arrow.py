@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbtasks.frames.kind import DataFrame
 
-__all__ = ["framed"]
+__all__ = ["NULLABLE", "framed"]
+
+#: The integers of the views that may be missing; with rows or without, they are `Int64`.
+NULLABLE = ("output_bytes", "pid")
 
 _DAY_US = 86_400_000_000
 _MONTH_DAYS = 30  # as DuckDB has it where it compares intervals

@@ -7,57 +7,54 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nbtasks import kept
+from nbtasks.frames.arrow import NULLABLE, framed
 
 if TYPE_CHECKING:
     from nbtasks.frames.kind import DataFrame
     from nbtasks.journal.port import Journal
 
-__all__ = ["metric_columns", "runs", "tasks", "with_metrics"]
+__all__ = ["RUN", "TASK", "metric_columns", "runs", "tasks", "with_metrics"]
 
+#: What the views do not have of an output and of a payload, by the names that they get beside it.
+TASK = "raw.output as raw_output, raw.output_kind as raw_kind, raw.blob, raw.hidden"
+RUN = f"{TASK}, raw.payload as raw_payload, raw.payload_kind, raw.payload_shown"
 #: Columns of JSON that is only shown, and stands for no value.
 _PLAIN = ("params", "properties", "metrics")
 
 
-def tasks(journal: Journal, frame: DataFrame) -> DataFrame:
-    """The same tasks with values in place of text: what they returned, as it was; and what is shown
-    of their arguments, properties and metrics, as plain data.
+def tasks(journal: Journal, table: Any) -> DataFrame:
+    """A frame of tasks with values in place of text: what they returned, as it was; and what is
+    shown of their arguments, properties and metrics, as plain data.
+
+    Args:
+        journal: Where their large values are.
+        table: The rows, with `TASK` at the end.
 
     Raises:
         UnreadableValueError: An output cannot be read back here.
     """
+    rows, frame = _split(table, "raw_output")
     for name in _PLAIN:
-        frame[name] = _objects(frame, [_loaded(text) for text in frame[name]])
-    query = """
-        select run_id, path, output, output_kind as kind, blob, hidden from task
-        where run_id = any($runs)
-    """
-    found = _rows(journal, query, frame)
-    outputs = {(row["run_id"], row["path"]): row for row in found}
-    frame["output"] = _objects(
-        frame,
-        [
-            _output(journal, run_id, path, outputs[run_id, path])
-            for run_id, path in zip(frame.run_id, frame.path, strict=True)
-        ],
-    )
+        frame[name] = _objects([_loaded(text) for text in frame[name]])
+    places = zip(frame.run_id, frame.path, rows, strict=True)
+    frame["output"] = _objects([_output(journal, *place) for place in places])
     return frame
 
 
-def runs(journal: Journal, frame: DataFrame) -> DataFrame:
-    """The same runs with values in place of text: their payloads and outputs.
+def runs(journal: Journal, table: Any) -> DataFrame:
+    """A frame of runs with values in place of text: their payloads and outputs.
+
+    Args:
+        journal: Where their large values are.
+        table: The rows, with `RUN` at the end.
 
     Raises:
         UnreadableValueError: One cannot be read back here.
     """
-    query = """
-        select run_id, output, output_kind as kind, blob, hidden,
-            payload, payload_kind, payload_shown
-        from run where run_id = any($runs)
-    """
-    found = {row["run_id"]: row for row in _rows(journal, query, frame)}
-    rows = [found[run_id] for run_id in frame.run_id]
-    frame["payload"] = _objects(frame, [_payload(journal, row) for row in rows])
-    frame["output"] = _objects(frame, [_output(journal, row["run_id"], "", row) for row in rows])
+    rows, frame = _split(table, "raw_output")
+    frame["payload"] = _objects([_payload(journal, row) for row in rows])
+    places = zip(frame.run_id, rows, strict=True)
+    frame["output"] = _objects([_output(journal, run_id, "", row) for run_id, row in places])
     return frame
 
 
@@ -72,26 +69,26 @@ def metric_columns(frame: DataFrame) -> DataFrame:
     import pandas as pd
 
     texts = frame.metrics.dropna()
-    rows = [orjson.loads(text) for text in texts]
+    rows = [orjson.loads(text) if isinstance(text, str) else text for text in texts]
     found = pd.DataFrame(rows, index=texts.index, dtype="float64")
     return found.reindex(frame.index)
 
 
-def _rows(journal: Journal, query: str, frame: DataFrame) -> list[dict[str, Any]]:
-    ids = frame.run_id.unique().tolist()
-    rows: list[dict[str, Any]] = journal.query(query, {"runs": ids}).to_pylist() if ids else []
-    return rows
+def _split(table: Any, first: str) -> tuple[list[dict[str, Any]], DataFrame]:
+    """The columns from `first` on as rows, and the others as a frame."""
+    place = table.column_names.index(first)
+    rows: list[dict[str, Any]] = table.select(table.column_names[place:]).to_pylist()
+    return rows, framed(table.select(table.column_names[:place]), NULLABLE)
 
 
-def _objects(frame: DataFrame, values: list[Any]) -> Any:
+def _objects(values: list[Any]) -> Any:
     """Values as they are: pandas would look into lists and make one column of them."""
     import numpy as np
-    import pandas as pd
 
     column = np.empty(len(values), dtype=object)
     for place, value in enumerate(values):
         column[place] = value
-    return pd.Series(column, index=frame.index, dtype=object)
+    return column
 
 
 def _loaded(text: Any) -> Any:
@@ -99,14 +96,15 @@ def _loaded(text: Any) -> Any:
 
 
 def _output(journal: Journal, run_id: str, path: str, row: dict[str, Any]) -> Any:
-    if row["kind"] == "expired":
+    kind, text = row["raw_kind"], row["raw_output"]
+    if kind == "expired":
         return None
-    if row["hidden"] or row["kind"] == "hidden":  # so it is wherever people look
-        return orjson.loads(kept.seen(row["kind"], row["output"]))
-    return kept.recorded(journal, run_id, path, row["kind"], row["output"], row["blob"])
+    if row["hidden"] or kind == "hidden":  # so it is wherever people look
+        return orjson.loads(kept.seen(kind, text))
+    return kept.recorded(journal, run_id, path, kind, text, row["blob"])
 
 
 def _payload(journal: Journal, row: dict[str, Any]) -> Any:
     if row["payload_shown"] is not None:
         return _loaded(row["payload_shown"])
-    return kept.value(journal, row["payload_kind"], row["payload"], None)
+    return kept.value(journal, row["payload_kind"], row["raw_payload"], None)

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.frames import decoded
-from nbtasks.frames.arrow import framed
+from nbtasks.frames.arrow import NULLABLE, framed
 
 if TYPE_CHECKING:
     from nbtasks.frames.kind import DataFrame
     from nbtasks.journal.port import Journal
 
 __all__ = ["Where", "attempts", "due", "events", "logs", "runs", "sql", "tasks"]
-
-#: The integers of the views that may be missing; with rows or without, they are `Int64`.
-_NULLABLE = ("output_bytes", "pid")
 
 
 @dataclass
@@ -54,9 +51,14 @@ def runs(
     where.add("list_contains($status, status::varchar)", status=_listed(status))
     where.add("started_at >= make_timestamptz($since)", since=since_us)
     # By id alone, runs that began in the same millisecond would come in any order.
-    query = f"select * from runs where {where} order by started_at, run_id"
-    frame = _select(journal, query, where.params)
-    return decoded.runs(journal, frame) if outputs else frame
+    order = "order by started_at, run_id"
+    if outputs:
+        query = f"""
+            select found.*, {decoded.RUN} from (select * from runs where {where}) as found
+            join run as raw using (run_id) {order}
+        """
+        return decoded.runs(journal, journal.query(query, where.params or None))
+    return _select(journal, f"select * from runs where {where} {order}", where.params)
 
 
 def tasks(  # noqa: PLR0913 - the filters of the contract
@@ -75,10 +77,15 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     where.add("list_contains($status, status::varchar)", status=_listed(status))
     where.add("started_at >= make_timestamptz($since)", since=since_us)
     where.add("(path = $path or starts_with(path, $path || '/'))", path=path)
-    frame = _select(journal, f"select * from tasks where {where}", where.params)
-    if metrics:
-        frame = decoded.with_metrics(frame)
-    return decoded.tasks(journal, frame) if outputs else frame
+    if outputs:
+        query = f"""
+            select found.*, {decoded.TASK} from (select * from tasks where {where}) as found
+            join task as raw using (run_id, path) order by run_id, found.seq
+        """
+        frame = decoded.tasks(journal, journal.query(query, where.params or None))
+    else:
+        frame = _select(journal, f"select * from tasks where {where}", where.params)
+    return decoded.with_metrics(frame) if metrics else frame
 
 
 def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
@@ -112,7 +119,7 @@ def sql(
 
 
 def _select(journal: Journal, query: str, params: dict[str, Any]) -> DataFrame:
-    return framed(journal.query(query, params or None), _NULLABLE)
+    return framed(journal.query(query, params or None), NULLABLE)
 
 
 def _listed(status: Collection[str] | None) -> list[str] | None:

@@ -90,7 +90,8 @@ def apart(path: Path) -> DuckDBPyConnection:
 def lock(con: DuckDBPyConnection) -> None:
     """Lets an instance reach nothing outside of it any more, nor change how it answers: instants in
     UTC, and text in a form that pandas takes without a copy."""
-    con.execute("set timezone = 'UTC'; set arrow_large_buffer_size = true")
+    for scope in ("global", "session"):  # of its cursors, too
+        con.execute(f"set {scope} timezone = 'UTC'; set {scope} arrow_large_buffer_size = true")
     con.execute("set enable_external_access = false; set lock_configuration = true")
 
 
