@@ -425,6 +425,17 @@ def test_history_has_a_run_a_row_with_metrics_and_durations() -> None:
     assert list(below.columns)[11:] == ["train/AA.seconds", "train/AA.rmse"]
 
 
+def test_a_metric_may_be_named_as_the_duration_is() -> None:
+    @nb.job("timed")
+    def timed(io: nb.SyncIO) -> None:
+        io.run_task("step", lambda: nb.current_task().metric(seconds=7))
+
+    timed.run()
+
+    assert nb.history(timed)["step.metrics.seconds"].tolist() == [7.0]
+    assert nb.history(timed)["step.seconds"][0] < 7
+
+
 def test_summary_tells_what_is_slow_and_what_fails() -> None:
     body.run(2)
     body.run(3)

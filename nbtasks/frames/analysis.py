@@ -104,7 +104,7 @@ def _by_task(tasks: DataFrame) -> DataFrame:
     """A row for each run, and for each task a column of its seconds, and of each metric."""
     import pandas as pd
 
-    measures = metric_columns(tasks)
+    measures = metric_columns(tasks).rename(columns={"seconds": "metrics.seconds"})
     measures.insert(0, "seconds", tasks.seconds.where(tasks.timed))
     order = {path: place for place, path in enumerate(dict.fromkeys(tasks.path))}
     found: dict[tuple[str, str], Any] = {}
