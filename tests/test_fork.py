@@ -497,7 +497,7 @@ def test_limits_and_hooks_hold_as_for_any_execution(verb: str) -> None:
     done = getattr(run, verb)()
     other.join()
     assert calls == [0, 1, 0]
-    assert heard[-1] == done.id
+    assert done.id in heard  # the hook of the other one may come later
 
 
 def test_a_run_of_another_process_is_forked_here(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ import nbtasks as nb
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 #: What a cell shows that tells of the execution itself, and not of what was computed.
 VARIES = "varies"
-#: Those that every run of the tests executes. All of them take minutes: `.ci/run` does it.
-QUICK = {"00_first_job", "02_retries_and_fixing_a_cell"}
+#: What every run of the tests executes; the demo has 00. All of them take minutes, in `.ci/run`.
+QUICK = {"02_retries_and_fixing_a_cell"}
 EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"
