@@ -288,6 +288,17 @@ def test_a_query_sees_dataframes_of_the_caller_by_name() -> None:
     assert (len(owners), len(limits), len(teams)) == (1, 1, 1)
 
 
+class Owned(pd.DataFrame):
+    """As libraries on top of pandas make them."""
+
+
+def test_a_query_sees_frames_of_classes_of_ones_own() -> None:
+    mine = Owned({"n": [1, 2]})
+
+    assert nb.sql("select sum(n) as n from mine").n.tolist() == [3]
+    assert len(mine) == 2
+
+
 MODULE_FRAME = pd.DataFrame({"n": [1, 2]})
 
 

@@ -22,26 +22,21 @@ import nbtasks as nb
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 #: What a cell shows that tells of the execution itself, and not of what was computed.
 VARIES = "varies"
-#: What every run of the tests executes; the demo has 00. All of them take minutes, in `.ci/run`.
-QUICK = {"02_retries_and_fixing_a_cell"}
+#: All of them take minutes, so `.ci/run` executes each, and every run of the tests one.
 EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
+FEW = {"02_retries_and_fixing_a_cell"}
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"
 
-every_notebook = pytest.mark.parametrize(
-    "notebook",
-    [
-        pytest.param(
-            path,
-            id=path.stem,
-            marks=pytest.mark.skipif(
-                not EVERY and path.stem not in QUICK,
-                reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes",
-            ),
-        )
+
+def notebooks(quick: set[str]) -> pytest.MarkDecorator:
+    """All of them; where there is no time for that, those that are quick."""
+    late = pytest.mark.skip(reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes")
+    chosen = [
+        pytest.param(path, id=path.stem, marks=[] if EVERY or path.stem in quick else late)
         for path in NOTEBOOKS
-    ],
-)
+    ]
+    return pytest.mark.parametrize("notebook", chosen)
 
 
 class Reader:
@@ -117,7 +112,7 @@ def shown(notebook: Any) -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@every_notebook
+@notebooks(FEW)
 def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, tmp_path: Path):
     reader = Reader(notebook, tmp_path / "reader")
     first = reader.execute()
@@ -133,7 +128,7 @@ def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@every_notebook
+@notebooks(set())
 def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path: Path):
     if notebook.stem == WITHOUT_A_HOME:
         pytest.skip("its runs are in memory, so there is nothing to go on with")

@@ -107,8 +107,8 @@ def _with_enums(table: Any, types: list[Any]) -> Any:
 
 
 def _is_frame(value: object) -> bool:
-    kind = type(value)
-    return kind.__module__.partition(".")[0] in _LIBRARIES and hasattr(value, "columns")
+    modules = {kind.__module__.partition(".")[0] for kind in type(value).__mro__}
+    return not modules.isdisjoint(_LIBRARIES) and hasattr(value, "columns")
 
 
 def _plain(params: Any) -> Any:
