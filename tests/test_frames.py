@@ -319,7 +319,7 @@ def test_a_view_goes_before_a_dataframe_of_its_name() -> None:
 def test_what_is_no_dataframe_is_no_table() -> None:
     things = ["a", "b"]
 
-    with pytest.raises(nb.JournalError, match="things"):
+    with pytest.raises(nb.JournalError, match="no view 'things', and no DataFrame"):
         nb.sql("from things")
     assert things
 

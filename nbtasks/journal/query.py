@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["table"]
 
+#: What of `schema.sql` is for everybody.
+VIEWS = ("runs", "tasks", "attempts", "logs", "events", "statuses", "edits", "due")
 #: Whose classes DuckDB takes as tables.
 _LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 
@@ -43,8 +45,7 @@ def table(
             return _answer(con, sql, params)
         except duckdb.CatalogException:  # it names what is none of ours
             con.rollback()
-            if not _register(con, sql, frames or {}):
-                raise
+            _register(con, sql, frames or {})
         return _answer(con, sql, params)
     except duckdb.Error as error:
         raise JournalError(f"The query was refused. {error}") from None
@@ -58,12 +59,19 @@ def _answer(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
     return _with_enums(relation.to_arrow_table(), relation.types)
 
 
-def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> bool:
-    """Lets a query see the frames that it names; says whether there are any."""
-    found = {name: frames[name] for name in _unknown(con, sql) if _is_frame(frames.get(name))}
-    for name, frame in found.items():
-        con.register(name, frame)
-    return bool(found)
+def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> None:
+    """Lets a query see the frames that it names.
+
+    Raises:
+        JournalError: It names something else.
+    """
+    for name in sorted(_unknown(con, sql)):
+        if not _is_frame(frames.get(name)):
+            raise JournalError(
+                f"There is no view {name!r}, and no DataFrame of that name. The views are "
+                f"{', '.join(VIEWS)}."
+            )
+        con.register(name, frames[name])
 
 
 def _unknown(con: DuckDBPyConnection, sql: str) -> set[str]:

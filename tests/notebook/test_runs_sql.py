@@ -49,7 +49,7 @@ def test_a_mistake_is_one_line(shell: Shell) -> None:
     for cell, told in (
         ("%%runs_sql --into x\nfrom runs", "%%runs_sql takes --as VAR and nothing else"),
         ("%%runs_sql\nselect $nowhere", "The query has $nowhere"),
-        ("%%runs_sql\nfrom nowhere", "Table with name nowhere does not exist"),
+        ("%%runs_sql\nfrom nowhere", "There is no view 'nowhere', and no DataFrame of that name"),
         ("%%runs_sql\ndelete from run", "the journal is read-only"),
     ):
         seen = shell.run(cell)
