@@ -77,7 +77,7 @@ def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> N
 def _unknown(con: DuckDBPyConnection, sql: str) -> set[str]:
     """The names of tables in a query that are none of the database's."""
     row = con.execute("select system.main.json_serialize_sql(?::varchar)", [sql]).fetchall()[0]
-    named = set(_tables(orjson.loads(row[0])))
+    named = _tables(orjson.loads(row[0]))
     if not named:
         return named
     there = con.execute(
@@ -88,16 +88,23 @@ def _unknown(con: DuckDBPyConnection, sql: str) -> set[str]:
     return {name for name in named if name.lower() not in known}
 
 
-def _tables(node: Any) -> Iterator[str]:
-    """The tables that are named alone, without their schema, anywhere in a parsed query."""
-    if isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
-            yield str(node.get("table_name"))
-        for below in node.values():
-            yield from _tables(below)
-    elif isinstance(node, list):
-        for below in node:
-            yield from _tables(below)
+def _tables(parsed: Any) -> set[str]:
+    """The tables that are named alone, without their schema, anywhere in a parsed query; without
+    the names that the query itself gives, after its WITH."""
+    nodes = list(_nodes(parsed))
+    tables = (node for node in nodes if node.get("type") == "BASE_TABLE")
+    named = {str(node.get("table_name")) for node in tables if not node.get("schema_name")}
+    given = {str(one["key"]) for node in nodes for one in node.get("cte_map", {}).get("map", ())}
+    return named - given
+
+
+def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(parsed, dict):
+        yield parsed
+        parsed = list(parsed.values())
+    if isinstance(parsed, list):
+        for below in parsed:
+            yield from _nodes(below)
 
 
 def _with_enums(table: Any, types: list[Any]) -> Any:
