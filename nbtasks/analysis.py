@@ -87,7 +87,9 @@ def history(job: Job | str, *, path: KeyPath | None = None) -> DataFrame:
     name = job_id(job) or ""
     frame = frames.history(kit.journal, name, None if path is None else keys.path_of(path))
     if frame.empty:
-        raise NotFoundError(f"There is no run of job {name!r} in this home yet.")
+        raise NotFoundError(
+            f"There is no run of job {name!r} in this home yet. nb.runs() lists what there is."
+        )
     return frame
 
 

@@ -40,7 +40,7 @@ def timeline(tasks: Any, title: str, now: Any, ax: Axes | None = None) -> Axes:
     """
     started = tasks[tasks.started_at.notna()]
     if started.empty:
-        raise NbtasksError(f"There is nothing to draw yet: {title}, and none of its tasks started.")
+        raise NbtasksError(f"There is nothing to draw yet: {title}, and no task started. Run it.")
     shown = started if len(started) <= _MOST else _longest(started)
     if ax is None:
         ax = _axes(width=8, height=1.2 + 0.24 * max(len(shown), 3))
@@ -96,14 +96,15 @@ def trend(history: Any, title: str, metric: str | None = None, ax: Axes | None =
     """
     if metric is not None and metric not in history:
         there = [name for name in history.columns if "." in name and not name.endswith(".seconds")]
-        raise NotFoundError(f"There is no metric {metric!r}; there are: {', '.join(there) or '-'}.")
+        known = ", ".join(there) or "none: a task records one by nb.current_task().metric(name=1.0)"
+        raise NotFoundError(f"There is no metric {metric!r}; there are: {known}.")
     if ax is None:
         ax = _axes(width=8, height=3.6)
     places = range(len(history))
     _stack(ax, history, places)
-    told = -(-len(history) // _TICKS)  # of so many runs one
-    labels = [_label(run) for run in history.itertuples()]
-    ax.set_xticks(places[::told], labels[::told])
+    step = -(-len(history) // _TICKS)  # of so many runs one has its label
+    begun = [_label(run) for run in history.itertuples()]
+    ax.set_xticks(places[::step], begun[::step])
     ax.set_xlabel("when it began, UTC")
     ax.set_ylabel("seconds")
     ax.set_title(title)

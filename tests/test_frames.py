@@ -443,7 +443,7 @@ def test_a_metric_may_be_named_as_the_duration_is() -> None:
 
     timed.run()
 
-    assert nb.history(timed)["step.metrics.seconds"].tolist() == [7.0]
+    assert nb.history(timed)["step.seconds (metric)"].tolist() == [7.0]
     assert nb.history(timed)["step.seconds"][0] < 7
 
 
@@ -524,6 +524,20 @@ def test_a_history_is_drawn_with_a_metric() -> None:
     assert len(ax.containers) == 3
     with pytest.raises(nb.NotFoundError, match=r"'nope'; there are: train/AA\.rmse"):
         nb.plot_history(body, metric="nope")
+
+
+@pytest.mark.usefixtures("_agg")
+def test_a_metric_that_is_named_as_the_duration_is_no_duration() -> None:
+    @nb.job("timed")
+    def timed(io: nb.SyncIO) -> None:
+        io.run_task("step", lambda: nb.current_task().metric(seconds=7))
+
+    timed.run()
+    ax = nb.plot_history(timed)
+
+    assert [bars.get_label() for bars in ax.containers] == ["step"]
+    with pytest.raises(nb.NotFoundError, match=r"there are: step\.seconds \(metric\)"):
+        nb.plot_history(timed, metric="nope")
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,8 +118,8 @@ def _explain(
     """Tells more of an error, with an example."""
     if name not in errors.__all__:
         close = difflib.get_close_matches(name, errors.__all__, n=1)
-        hint = f" Is it {close[0]}?" if close else ""
-        raise errors.NotFoundError(f"nbtasks has no error {name!r}.{hint}")
+        hint = f"Is it {close[0]}?" if close else f"There are {', '.join(errors.__all__)}."
+        raise errors.NotFoundError(f"nbtasks has no error {name!r}. {hint}")
     print(f"{name}\n{inspect.getdoc(getattr(errors, name))}")
     print(f"\nIn the documentation: errors.html#nbtasks.{name}")
 

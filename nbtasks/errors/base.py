@@ -13,7 +13,7 @@ __all__ = [
 
 
 #: What is defined below this is explained by `nbtasks explain`, and in docs/errors.md.
-_HERE = "nbtasks.errors."
+_EXPLAINED = "nbtasks.errors."
 
 
 class NbtasksError(Exception):
@@ -33,7 +33,7 @@ class NbtasksError(Exception):
         """IPython shows these lines instead of a traceback: a user's mistake is one line, at whose
         end stands how to know more."""
         name = type(self).__name__
-        told = type(self).__module__.startswith(_HERE)
+        told = type(self).__module__.startswith(_EXPLAINED)
         return [f"{name}: {self} (nbtasks explain {name})" if told else f"{name}: {self}"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.frames.arrow import framed
-from nbtasks.frames.decoded import metric_columns
+from nbtasks.frames.decoded import metric_columns, with_metrics
 from nbtasks.frames.views import Where
 
 if TYPE_CHECKING:
@@ -67,29 +67,25 @@ def compare(
     import pandas as pd
 
     sides = [framed(journal.query(_SIDE, {"run": run})) for journal, run in (one, other)]
-    measures = [metric_columns(side).add_prefix("metrics.") for side in sides]
+    if metrics:
+        sides = [with_metrics(side) for side in sides]
     paths = dict.fromkeys(path for side in sides for path in side.path)
-    a, b = (
-        side.join(measured).set_index("path").reindex(list(paths))
-        for side, measured in zip(sides, measures, strict=True)
-    )
+    a, b = (side.set_index("path").reindex(list(paths)) for side in sides)
     pairs = {f"{name}_{of}": side[name] for name in _PAIRS for of, side in (("a", a), ("b", b))}
     both = pd.DataFrame(pairs)
     known = a.digest.notna() & b.digest.notna()
     both["output_changed"] = (a.digest != b.digest).astype("boolean").where(known)
     both["stale_a"], both["stale_b"] = a.stale.astype("boolean"), b.stale.astype("boolean")
-    if metrics:
-        for name in dict.fromkeys(name for measured in measures for name in measured.columns):
-            for of, side in (("a", a), ("b", b)):
-                both[f"{name}_{of}"] = side.get(name, float("nan"))
+    for name in dict.fromkeys(name for name in (*a, *b) if str(name).startswith("metrics.")):
+        for of, side in (("a", a), ("b", b)):
+            both[f"{name}_{of}"] = side.get(name, float("nan"))
     return both.reset_index(names="path")
 
 
 def history(journal: Journal, job: str, path: str | None = None) -> DataFrame:
     """The runs of a job, a row each, with what their tasks took and measured."""
     frame = framed(journal.query(_RUNS, {"job": job}))
-    where = Where().add("job = $job", job=job)
-    where.add("(path = $path or starts_with(path, $path || '/'))", path=path)
+    where = Where().add("job = $job", job=job).below(path)
     if path is None:
         where.add("(depth = 0 or metrics is not null)")
     query = f"""
@@ -104,7 +100,7 @@ def _by_task(tasks: DataFrame) -> DataFrame:
     """A row for each run, and for each task a column of its seconds, and of each metric."""
     import pandas as pd
 
-    measures = metric_columns(tasks).rename(columns={"seconds": "metrics.seconds"})
+    measures = metric_columns(tasks).rename(columns={"seconds": "seconds (metric)"})
     measures.insert(0, "seconds", tasks.seconds.where(tasks.timed))
     order = {path: place for place, path in enumerate(dict.fromkeys(tasks.path))}
     found: dict[tuple[str, str], Any] = {}

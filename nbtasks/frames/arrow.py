@@ -1,4 +1,4 @@
-"""Of what DuckDB answers, a DataFrame whose types depend on the query alone, and not on the rows.
+"""Of what DuckDB answers, a DataFrame. That of a view has types that do not depend on its rows.
 
 DuckDB's own way to pandas makes a Python object of each text, an integer column with a gap to
 floats, and warns with pandas 3. Through Arrow text is taken as it is, without a copy: a frame of a

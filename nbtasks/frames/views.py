@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,10 @@ class Where:
             self.params |= values
         return self
 
+    def below(self, path: str | None) -> Where:
+        """Takes the task at a path, and all below it, if one is given."""
+        return self.add("(path = $path or starts_with(path, $path || '/'))", path=path)
+
     def __str__(self) -> str:
         return " and ".join(self._conditions) or "true"
 
@@ -42,14 +46,12 @@ def runs(
     journal: Journal,
     job: str | None = None,
     *,
-    status: Collection[str] | None = None,
+    status: list[str] | None = None,
     since_us: int | None = None,
     outputs: bool = False,
 ) -> DataFrame:
     """The runs that these hold for, oldest first."""
-    where = Where().add("job = $job", job=job)
-    where.add("list_contains($status, status::varchar)", status=_listed(status))
-    where.add("started_at >= make_timestamptz($since)", since=since_us)
+    where = _chosen(job, status, since_us)
     # By id alone, runs that began in the same millisecond would come in any order.
     order = "order by started_at, run_id"
     if outputs:
@@ -66,17 +68,14 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     run_id: str | None = None,
     *,
     job: str | None = None,
-    status: Collection[str] | None = None,
+    status: list[str] | None = None,
     since_us: int | None = None,
     path: str | None = None,
     outputs: bool = False,
     metrics: bool = False,
 ) -> DataFrame:
     """The tasks that these hold for, in the order in which they first started."""
-    where = Where().add("run_id = $run_id", run_id=run_id).add("job = $job", job=job)
-    where.add("list_contains($status, status::varchar)", status=_listed(status))
-    where.add("started_at >= make_timestamptz($since)", since=since_us)
-    where.add("(path = $path or starts_with(path, $path || '/'))", path=path)
+    where = _chosen(job, status, since_us).add("run_id = $run_id", run_id=run_id).below(path)
     if outputs:
         query = f"""
             select found.*, {decoded.TASK} from (select * from tasks where {where}) as found
@@ -122,5 +121,8 @@ def _select(journal: Journal, query: str, params: dict[str, Any]) -> DataFrame:
     return framed(journal.query(query, params or None), NULLABLE)
 
 
-def _listed(status: Collection[str] | None) -> list[str] | None:
-    return None if status is None else list(status)
+def _chosen(job: str | None, status: list[str] | None, since_us: int | None) -> Where:
+    """What runs and tasks are both chosen by."""
+    where = Where().add("job = $job", job=job)
+    where.add("list_contains($status, status::varchar)", status=status)
+    return where.add("started_at >= make_timestamptz($since)", since=since_us)

@@ -49,5 +49,7 @@ def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
     wanted = dict.fromkeys(place for place in _PLACE.findall(query) if place)
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise JournalError(f"The query has ${missing[0]}, and there is no variable of that name.")
+        raise JournalError(
+            f"The query has ${missing[0]}, and there is no variable {missing[0]!r}. Make it first."
+        )
     return {name: names[name] for name in wanted} or None

@@ -451,3 +451,14 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     assert why in refused(monkeypatch, capsys, *arguments)
     nb.configure(home=None)
+
+
+def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> None:
+    told = CliRunner().invoke(app, ["explain", "RunBusyError"])
+    assert "being executed now" in told.output
+    assert "errors.html#nbtasks.RunBusyError" in told.output
+
+    with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
+        CliRunner().invoke(app, ["explain", "RunBusy"], catch_exceptions=False)
+    with pytest.raises(nb.NotFoundError, match=r"There are .*TaskFailed"):
+        CliRunner().invoke(app, ["explain", "xyz"], catch_exceptions=False)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nbtasks import frames
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
-from nbtasks.journal import fold
+from nbtasks.journal import fold, query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
@@ -635,6 +635,11 @@ class TestEveryJournal:
             frames.sql(journal, "select * from no_such_view")
         with pytest.raises(JournalError, match="selekt"):
             frames.sql(journal, "selekt 1")
+
+    def test_names_the_views_where_a_query_names_none(self, journal):
+        assert sorted(query.VIEWS) == sorted(VIEWS)
+        with pytest.raises(JournalError, match=f"The views are {', '.join(query.VIEWS)}"):
+            journal.query("from no_such_view")
 
     def test_takes_every_form_of_a_query(self, journal):
         for sql in ("from runs", "describe runs", "values (1)", "show tables"):

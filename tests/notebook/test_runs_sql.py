@@ -56,3 +56,4 @@ def test_a_mistake_is_one_line(shell: Shell) -> None:
         assert seen.error is not None
         assert told in seen.text, seen.text
         assert "Traceback" not in seen.text
+        assert seen.text.rstrip().endswith(f"(nbtasks explain {type(seen.error).__name__})")
