@@ -12,7 +12,7 @@ from nbtasks.errors import JournalError
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["table"]
+__all__ = ["VIEWS", "places", "table"]
 
 #: What of `schema.sql` is for everybody.
 VIEWS = ("runs", "tasks", "attempts", "logs", "events", "statuses", "edits", "due")
@@ -49,6 +49,18 @@ def table(
         return _answer(con, sql, params)
     except duckdb.Error as error:
         raise JournalError(f"The query was refused. {error}") from None
+
+
+def places(sql: str) -> set[str]:
+    """The names of a query's places, `$name`; of those without one, their numbers. Of what is no
+    query none: asking it says why."""
+    import _duckdb as duckdb
+
+    with duckdb.connect() as con:
+        try:
+            return set().union(*(one.named_parameters for one in con.extract_statements(sql)))
+        except duckdb.Error:
+            return set()
 
 
 def _answer(con: DuckDBPyConnection, sql: str, params: Any) -> Any:

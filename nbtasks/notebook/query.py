@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from nbtasks.errors import InvalidOptionError, JournalError
+from nbtasks.journal.query import places
 
 __all__ = ["bound_name", "values"]
-
-#: What is no place for a value: a comment, a text, a quoted name.
-_PLACE = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]\w*)""", re.DOTALL
-)
 
 
 def bound_name(line: str) -> str | None:
@@ -40,16 +35,18 @@ def bound_name(line: str) -> str | None:
 def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
     """The variables that a query has places for.
 
-    >>> values("select $least, '$no', 1 -- $none", {"least": 3})
+    >>> values("select $least, '$no', $$ $no $$ -- $none", {"least": 3})
     {'least': 3}
 
     Raises:
-        JournalError: There is no variable of that name.
+        JournalError: There is no variable of that name, or a place has no name.
     """
-    wanted = dict.fromkeys(place for place in _PLACE.findall(query) if place)
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise JournalError(
-            f"The query has ${missing[0]}, and there is no variable {missing[0]!r}. Make it first."
-        )
+    wanted = sorted(places(query))
+    for name in wanted:
+        if not name.isidentifier():
+            raise JournalError("In a cell a place has the name of a variable, as $month; not ?.")
+        if name not in names:
+            raise JournalError(
+                f"The query has ${name}, and there is no variable {name!r}. Make it first."
+            )
     return {name: names[name] for name in wanted} or None
