@@ -22,21 +22,17 @@ import nbtasks as nb
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 #: What a cell shows that tells of the execution itself, and not of what was computed.
 VARIES = "varies"
-#: All of them take minutes, so `.ci/run` executes each, and every run of the tests one.
+#: All of them take minutes, so `.ci/run` executes each; every run of the tests has the
+#: first one, in test_demo.py.
 EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
-FEW = {"02_retries_and_fixing_a_cell"}
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"
 
 
-def notebooks(quick: set[str]) -> pytest.MarkDecorator:
-    """All of them; where there is no time for that, those that are quick."""
-    late = pytest.mark.skip(reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes")
-    chosen = [
-        pytest.param(path, id=path.stem, marks=[] if EVERY or path.stem in quick else late)
-        for path in NOTEBOOKS
-    ]
-    return pytest.mark.parametrize("notebook", chosen)
+every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+executed = pytest.mark.skipif(
+    not EVERY, reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes"
+)
 
 
 class Reader:
@@ -112,7 +108,8 @@ def shown(notebook: Any) -> list[Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@notebooks(FEW)
+@executed
+@every_notebook
 def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, tmp_path: Path):
     reader = Reader(notebook, tmp_path / "reader")
     first = reader.execute()
@@ -128,7 +125,8 @@ def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@notebooks(set())
+@executed
+@every_notebook
 def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path: Path):
     if notebook.stem == WITHOUT_A_HOME:
         pytest.skip("its runs are in memory, so there is nothing to go on with")
@@ -139,7 +137,7 @@ def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path:
     assert killed.execute() == expected
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@every_notebook
 def test_it_is_saved_with_its_outputs(notebook: Path):
     content = nbformat.read(notebook, as_version=4)
     nbformat.validate(content)

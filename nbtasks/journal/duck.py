@@ -39,6 +39,8 @@ _POLL_SECONDS = 0.005
 SETTLE_BYTES = 1 << 20
 #: Also when the dead have left more segments than so many, which every start has to look at ...
 _MANY_DEAD = 8
+#: ... or so many commits, as each is made again, in half a millisecond, by whoever opens the file;
+_MANY_COMMITS = 16
 #: ... or eight times as many where the file is larger than this, and it would take long.
 _CHEAP_BYTES = 64 << 20
 
@@ -66,6 +68,7 @@ class DuckStore:
         self._threads = threading.RLock()
         self._folded: dict[str, int] = {}  # how far each segment is known to be folded
         self._settled: dict[str, int] = {}  # ... and how far it is in the file itself
+        self._commits = 0  # ... since this process last moved them into the file
         self._dead: dict[str, SegmentReader] = {}  # wholly folded, and their owners are gone
         self._warned: set[tuple[str, int]] = set()
 
@@ -217,6 +220,7 @@ class DuckStore:
             con = self._file.open_to_write()
             if con is not None:
                 self._fold_into(con)
+                self._commits += 1
         except duckdb.Error:
             # A full disk, in most cases. Nothing is lost: the segments still hold everything,
             # and the offsets say what went in.
@@ -234,13 +238,14 @@ class DuckStore:
         dead, of which all is in it then."""
         log, size = self._file.unsettled, self._file.size
         worth = log > (max(SETTLE_BYTES, size // 8) if above is None else above)
-        many = len(self._dead) > (_MANY_DEAD if size < _CHEAP_BYTES else 8 * _MANY_DEAD)
+        times = 1 if size < _CHEAP_BYTES else 8
+        many = len(self._dead) > times * _MANY_DEAD or self._commits > times * _MANY_COMMITS
         damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
         if not (worth or many or damaged):
             return
         settled = self._file.checkpoint()
         if settled is not None:
-            self._settled = settled
+            self._settled, self._commits = settled, 0
             for name, reader in list(self._dead.items()):
                 if settled.get(name, -1) >= reader.end:
                     del self._dead[name]

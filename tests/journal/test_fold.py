@@ -156,6 +156,21 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
 
 
+def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, open_home, rows):
+    """Whoever opens the file makes each commit of DuckDB's log again."""
+    journal = open_home()
+    log = home / "journal.duckdb.wal"
+    sizes = []
+    for n in range(60):
+        rows.finished(journal, key=f"k{n}", tasks=1)
+        sizes.append(log.stat().st_size if log.exists() else 0)
+
+    assert sizes[9] > 9 * sizes[0], "each run would be moved by itself, which costs as much"
+    assert max(sizes) < 20 * sizes[0]
+    journal.close()
+    assert plain_read(home, "select count(*) from tasks") == [(60,)]
+
+
 @settings(max_examples=30)
 @given(history=histories(), cut=st.integers(0, 30))
 def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, folded, history, cut):

@@ -22,7 +22,7 @@ Store = Callable[[], Journal]
 
 @contextlib.contextmanager
 def store(name: str, folder: Path, blank: Path) -> Iterator[Store]:
-    """Makes journals of one kind, and closes them in the end.
+    """Makes journals of one kind, each of which closes the one before it.
 
     DuckDB's file of a home is a copy of `blank`: to make it is most of a small run's time.
     """
@@ -31,6 +31,7 @@ def store(name: str, folder: Path, blank: Path) -> Iterator[Store]:
         def make() -> Journal:
             if name == "memory":
                 return MemoryJournal()
+            closing.close()
             home = folder / f"home-{len(list(folder.glob('home-*')))}"
             home.mkdir()
             shutil.copyfile(blank, home / "journal.duckdb")
