@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -135,6 +134,8 @@ class Displays:
 
 
 def _caption(row: DisplayRow) -> Output:
+    import html  # lazily: most tasks display nothing
+
     when = clock.at(row.shown_us).astimezone()
     text = f"{keys.display(row.path)}: reused, as recorded {when:%Y-%m-%d %H:%M:%S}"
     return {"text/plain": text, "text/html": f"<small>{html.escape(text)}</small>"}, {}

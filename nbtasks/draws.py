@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,8 @@ def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a
         _warn(f"io.random: min and max are both {low:g}, so there is nothing to choose.")
     elif (least, most) != (low, high):
         _warn(f"io.random: with round=True it is a whole number from {least} to {most}.")
+    import random  # lazily: most runs draw nothing
+
     # for programs, not for secrets
     return random.randint(least, most) if whole else random.uniform(low, high)  # type: ignore[arg-type]  # noqa: S311 - whole bounds, as just made
 

@@ -5,7 +5,6 @@ Pure: from a run's tasks to the rows to write, which `Journal.amend` then does.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -170,6 +169,8 @@ def nearest(path: str, known: Iterable[str]) -> list[str]:
     >>> nearest("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
     ['fit/AA', 'fit/BB', 'fit']
     """
+    import difflib  # lazily: most runs are not edited, and most edits name what is there
+
     above = keys.parent(path)
     ordered = sorted(known, key=lambda other: keys.parent(other) != above)
     some = list(itertools.islice(ordered, _COMPARED))

@@ -7,7 +7,6 @@ them itself.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
@@ -267,6 +266,8 @@ def diff(old: Fingerprint, new: Fingerprint) -> str:
 
 
 def _diff(name: str, before: str, now: str) -> Iterator[str]:
+    import difflib  # lazily: most runs compare nothing
+
     return difflib.unified_diff(
         before.splitlines(), now.splitlines(), f"{name} (recorded)", f"{name} (now)", lineterm=""
     )

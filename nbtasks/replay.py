@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from enum import Enum
 
@@ -138,6 +137,8 @@ class Retry:
             grown = self.max_timeout
         rest = min(self.max_timeout, grown)
         if self.randomize:
+            import random  # lazily: most tasks do not fail
+
             rest *= 1 + random.random()  # noqa: S311 - spreads load, guards nothing
         return float(min(self.max_timeout, rest))
 
