@@ -90,7 +90,7 @@ def _timedeltas(column: Any) -> Any:
     )
     days = parts["months"].astype("int64") * _MONTH_DAYS + parts["days"]
     spans = (days * _DAY_US + parts["nanos"] // 1000).astype("timedelta64[us]")
-    spans[np.asarray(whole.is_null())] = np.timedelta64("NaT")
+    spans[np.asarray(whole.is_null())] = np.timedelta64("NaT", "us")
     return spans
 
 
