@@ -22,6 +22,8 @@ import nbtasks.notebook.magic
 # A kill in the middle of a write may leave half a line, which each start reports until one has
 # the time to set it aside.
 warnings.filterwarnings("ignore", ".* of a write that was never acknowledged")
+# Of Python 3.12: the threads here are those of libraries, at rest.
+warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork", DeprecationWarning)
 
 notes = os.open(os.environ["NOTES"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
 
