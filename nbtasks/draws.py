@@ -20,6 +20,8 @@ __all__ = ["AsyncDraws", "SyncDraws"]
 
 
 def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a task is called
+    import random  # lazily: most runs draw nothing
+
     least, most = (math.ceil(low), math.floor(high)) if whole else (low, high)
     if low > high or least > most:
         numbers = "no whole number is between them" if low <= high else "min is above max"
@@ -28,8 +30,6 @@ def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a
         _warn(f"io.random: min and max are both {low:g}, so there is nothing to choose.")
     elif (least, most) != (low, high):
         _warn(f"io.random: with round=True it is a whole number from {least} to {most}.")
-    import random  # lazily: most runs draw nothing
-
     # for programs, not for secrets
     return random.randint(least, most) if whole else random.uniform(low, high)  # type: ignore[arg-type]  # noqa: S311 - whole bounds, as just made
 

@@ -191,7 +191,7 @@ class DuckStore:
         con.close()
         settled = self._file.checkpoint(change)
         if settled is not None:
-            self._settled = settled
+            self._settled, self._commits = settled, 0
         return settled is not None
 
     @property
