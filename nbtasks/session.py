@@ -145,6 +145,7 @@ class Session:
     ) -> None:
         self.value: Any = None
         self.ended = False
+        self._recording = False  # it is being recorded, and then is not done again
         self.integrations: Mapping[str, Any] = {}
         self.execute: Callable[[Journal, Opened], engine.Execution] = engine.Execution
         self._journal = journal
@@ -263,18 +264,34 @@ class Session:
             self._watcher.start()
 
     def _end(self, error: BaseException | None) -> None:
+        try:
+            self._leave()
+            self._record_end(error)
+        except BaseException as stopped:
+            if isinstance(stopped, Exception) or self._recording:
+                raise
+            # By Stop, once more or only now: what is not let go is taken as long as this process
+            # lives.
+            self._leave()
+            self._conclude(_status(stopped), stopped, None)
+            raise
+
+    def _leave(self) -> None:
         self._reached.close()
         self._printing.close()
         live.discard(self.execution)
         if self._token is not None:
-            with contextlib.suppress(ValueError):  # left from another context, as a stopped cell is
+            # Left from another context, as a stopped cell is; or left before.
+            with contextlib.suppress(ValueError, RuntimeError):
                 calls.current.reset(self._token)
+
+    def _record_end(self, error: BaseException | None) -> None:
         cause = self._cause(error)
         encoded = None
         if error is None:
             try:
                 encoded = codec.encode(self.value)
-            except BaseException as refused:  # stopped meanwhile, too: the run must be let go
+            except Exception as refused:
                 if self._keep_output or not isinstance(refused, ValueNotKeptError):
                     self._conclude(_status(refused), refused, None)
                     raise
@@ -298,10 +315,11 @@ class Session:
     ) -> None:
         try:
             with _uninterrupted(stopped=status == Status.CANCELED):
+                self._recording = True
                 self.execution.conclude(status, error, encoded)
                 self.ended = True
         finally:
-            if self._watcher is not None:
+            if self._watcher is not None and self._recording:
                 self._watcher.finish()
         self.execution.changes.warn()
 

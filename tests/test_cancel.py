@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 import nbtasks as nb
+from nbtasks import session
 from nbtasks.kit import kit
 from nbtasks.testing import FakeClock
 
@@ -409,3 +413,62 @@ def test_a_run_whose_process_has_died_is_cancelled_at_once(tmp_path: Path) -> No
     run.cancel()
 
     assert run.status == "CANCELED"
+
+
+class Stop:
+    """Presses Stop at one of the lines on which a session ends its run, counted from 0."""
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+        self.pressed = False
+
+    def begin(self) -> None:
+        sys.settrace(self._called)
+
+    def _called(self, frame: FrameType, *_: object) -> Any:
+        here = frame.f_code.co_filename == session.__file__
+        return self._reached if here and not frame.f_code.co_name.startswith("__") else None
+
+    def _reached(self, frame: FrameType, event: str, _: object) -> Any:
+        if event == "line" and frame.f_code.co_name != "_end":
+            self._left -= 1
+        if self._left < 0 and not self.pressed:
+            self.pressed = True
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return self._reached
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped before", "at its end"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
+def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped: bool) -> None:
+    """Else it would be taken as long as this process lives."""
+
+    def step(stop: Stop) -> None:
+        stop.begin()
+        if stopped:
+            raise KeyboardInterrupt
+
+    ends = []
+    for line in range(200):
+        stop = Stop(line)
+
+        @nb.job("j")
+        def body(io: nb.SyncIO, stop: Stop = stop) -> None:
+            step(stop)
+
+        @nb.job("j")
+        async def awaiting(io: nb.AsyncIO, stop: Stop = stop) -> None:
+            step(stop)
+
+        with contextlib.suppress(KeyboardInterrupt):
+            (awaiting if asynchronous else body).run(key=str(line), tree=False)
+        sys.settrace(None)
+        if not stop.pressed:
+            break
+        ends.append(nb.last_run("j").status)
+        with pytest.raises(nb.NoRunError):
+            nb.current_io()
+
+    assert len(ends) > 10
+    assert set(ends) <= ({"CANCELED"} if stopped else {"CANCELED", "COMPLETED"})
