@@ -13,10 +13,12 @@ from nbtasks import clock, keys, sites
 from nbtasks.calls import Awaited, Call, Effects, Wait
 from nbtasks.desk import Desk
 from nbtasks.driver import GroupCommit, drive, drive_async
-from nbtasks.engine import Execution
 from nbtasks.integration import find
 from nbtasks.logger import Logger
 from nbtasks.options import Duration, Policy, TaskOptions
+
+if TYPE_CHECKING:
+    from nbtasks.engine import Execution
 
 __all__ = ["AsyncFace", "Face"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from nbtasks import keys, sites
 from nbtasks.calls import Effects
 from nbtasks.driver import GroupCommit, drive, drive_async, needs_loop
-from nbtasks.engine import Execution
 from nbtasks.maps import Limits, plan
 from nbtasks.options import Policy, TaskOptions
+
+if TYPE_CHECKING:
+    from nbtasks.engine import Execution
 
 __all__ = ["AsyncMap", "SyncMap"]
 

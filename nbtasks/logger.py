@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from nbtasks.engine import Execution
+if TYPE_CHECKING:
+    from nbtasks.engine import Execution
 
 __all__ = ["LEVELS", "Logger"]
 

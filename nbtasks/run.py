@@ -6,20 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks import (
-    claims,
-    clock,
-    codec,
-    edits,
-    failures,
-    frames,
-    kept,
-    keys,
-    live,
-    recorded,
-    stale,
-    tracebacks,
-)
+from nbtasks import claims, clock, codec, edits, failures, kept, keys, live, recorded, tracebacks
 from nbtasks.errors import NotFoundError
 from nbtasks.journal.port import Claim, Journal
 from nbtasks.model import Failure, Row, RunRow, Status, TaskRow
@@ -28,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nbtasks.drawing import RunTree
+    from nbtasks.frames import DataFrame
 
 __all__ = ["Run", "journal_of"]
 
@@ -118,12 +106,16 @@ class Run:
         us = self._row().finished_us
         return None if us is None else clock.at(us)
 
-    def tasks(self) -> frames.DataFrame:
+    def tasks(self) -> DataFrame:
         """Its tasks, a row each; the columns are those of `nb.tasks`."""
+        from nbtasks import frames  # lazily, as in `lookup`
+
         return frames.tasks(self._journal, self.id)
 
-    def logs(self) -> frames.DataFrame:
+    def logs(self) -> DataFrame:
         """Its log, a row a line."""
+        from nbtasks import frames
+
         return frames.logs(self._journal, self.id)
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -147,6 +139,8 @@ class Run:
         Raises:
             NotFoundError: It found no difference, or there was none in this process.
         """
+        from nbtasks import stale
+
         text = keys.path_of(path)
         found = stale.last_diff(self.id, text)
         if found is None:

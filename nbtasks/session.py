@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from nbtasks import calls, clock, codec, engine, live, prints, tracebacks
+from nbtasks import calls, clock, codec, live, prints, tracebacks
 from nbtasks.driver import GroupCommit
 from nbtasks.ending import SIGNAL
 from nbtasks.errors import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nbtasks.desk import Desk
+    from nbtasks.engine import Execution
     from nbtasks.journal.port import Claim, Journal, Opened
     from nbtasks.options import Policy
     from nbtasks.parking import Budget
@@ -129,7 +130,7 @@ class Session:
     """
 
     ctx: Context
-    execution: engine.Execution
+    execution: Execution
 
     def __init__(  # noqa: PLR0913 - what an execution is made of
         self,
@@ -138,7 +139,7 @@ class Session:
         *,
         policy: Policy,
         log_level: str = "info",
-        watch: Callable[[engine.Execution], Watcher | None] | None = None,
+        watch: Callable[[Execution], Watcher | None] | None = None,
         keep_output: bool = True,
         budget: Budget | None = None,
         desk: Desk | None = None,
@@ -147,7 +148,7 @@ class Session:
         self.ended = False
         self._recording = False  # it is being recorded, and then is not done again
         self.integrations: Mapping[str, Any] = {}
-        self.execute: Callable[[Journal, Opened], engine.Execution] = engine.Execution
+        self.execute: Callable[[Journal, Opened], Execution] = _execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -373,3 +374,10 @@ def _trim(error: BaseException) -> None:
         if isinstance(link, NbtasksError) and not isinstance(link, TaskFailed):
             link.__context__ = None
         link = link.__cause__
+
+
+def _execution(journal: Journal, opened: Opened) -> Execution:
+    """A new execution of the engine, which is loaded with the first: an import does without."""
+    from nbtasks.engine import Execution
+
+    return Execution(journal, opened)
