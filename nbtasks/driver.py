@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import time
 import types
 from collections.abc import Callable, Generator
 from types import FunctionType
@@ -34,6 +35,8 @@ __all__ = [
 #: Worker threads for plain functions of asynchronous bodies. More than one would ever want:
 #: what bounds them is how many tasks a body starts.
 _THREADS: Final = 1000
+#: What comes to the loop from outside, as a Stop, waits so long for a body that never does.
+_TURN_SECONDS: Final = 0.005
 
 
 def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch for each effect
@@ -134,6 +137,7 @@ class GroupCommit:
 
     Not at once, since then each would sync alone; not in a thread, since the way there and back
     costs as much as the sync. Who comes first in that turn syncs for all who have asked by then.
+    Only where nothing else is ready to run, so that nobody could ask until then, it is at once.
 
     Attributes:
         asked: How many asked that what is put by now be durable; the count is one's place.
@@ -145,6 +149,18 @@ class GroupCommit:
         self.asked = 0
         self.done = 0
         self._begun: list[Scope] = []
+        self._turned = 0.0  # when the loop had its last turn, as far as is known
+
+    def is_alone(self) -> bool:
+        """Whether nobody would be served by a sync a turn later who is not by one now. A while
+        after the last turn that counts no more: the loop has to look for what came from outside."""
+        # No loop says so by a public name. One that has another inside always gets its turn.
+        ready = getattr(asyncio.get_running_loop(), "_ready", True)
+        now = time.perf_counter()
+        if not ready and now - self._turned < _TURN_SECONDS:
+            return True
+        self._turned = now
+        return False
 
     def begin(self, scope: Scope) -> None:
         """Records that a task has begun: at once, or with the sync that this turn ends with -
@@ -157,7 +173,8 @@ class GroupCommit:
     def sync(self) -> None:
         """Syncs for all who have asked so far; a turn of the loop after one of them has."""
         asked = self.asked
-        self._put_begun()
+        if self._begun:
+            self._put_begun()
         self.journal.sync()
         self.done = asked
 
@@ -192,12 +209,7 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             error: BaseException | None = None
             answer = None
             try:
-                if isinstance(effect, Commit):
-                    commits.asked = place = commits.asked + 1
-                    await _turn()
-                    if commits.done < place:
-                        commits.sync()
-                elif isinstance(effect, Invoke):
+                if type(effect) is Invoke:
                     fn, args, scope, on = effect
                     commits.begin(scope)
                     token = current.set(scope)
@@ -206,6 +218,12 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                         answer = await (fn(*args) if scope.asynchronous else _plain(effect))
                     finally:
                         current.reset(token)
+                elif type(effect) is Commit:
+                    commits.asked = place = commits.asked + 1
+                    if not commits.is_alone():
+                        await _turn()
+                    if commits.done < place:
+                        commits.sync()
                 elif isinstance(effect, Guard):
                     answer = await _guarded_async(effect, commits)
                 elif isinstance(effect, Sleep):

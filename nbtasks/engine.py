@@ -260,7 +260,7 @@ class Execution:
             )
         if scope.row is not None:
             self.refuse_given_up(scope.row)
-        path = keys.join(scope.path, scope.numbered(key))
+        path = keys.join(scope.path, key)
         if scope.visited is None:
             scope.visited = {}
         first = scope.visited.setdefault(path, site)

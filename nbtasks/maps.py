@@ -108,8 +108,9 @@ def plan(  # noqa: PLR0913 - what a map is made of
     if rest.redact is not None:
         rest = dataclasses.replace(rest, redact=("$",))  # of the map, which has all items, nothing
     whole = Policy(name=policy.name, options=rest)
-    call = Call(key, step, (fn, listed), site, whole, counted=(fn, (listed,)))
-    return execution.task(call, execution.scope())
+    scope = execution.scope()
+    call = Call(scope.numbered(key), step, (fn, listed), site, whole, counted=(fn, (listed,)))
+    return execution.task(call, scope)
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:

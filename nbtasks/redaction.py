@@ -8,7 +8,6 @@ arguments, and in each argument.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
@@ -47,6 +46,10 @@ SECRET: Final = re.compile(
 )
 #: Shorter ones stand in texts by chance.
 _LEAST_SECRET = 4
+_MOST_KNOWN = 1000
+#: Which parameters of a function have the name of a secret, by the id of its code, which is kept
+#: with it. Not by the code itself: its hash is that of all it consists of.
+_places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
@@ -129,16 +132,23 @@ def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     ('ada', '[REDACTED]')
     """
     code = getattr(fn, "__code__", None)
-    places = _secret_places(code, int(hasattr(fn, "__self__"))) if code is not None else ()
+    if code is None:
+        return args
+    known = _places.get(id(code))
+    places = known[1] if known is not None and known[0] is code else _secret_places(code)
     if not places:
         return args
-    return tuple(REDACTED if place in places else arg for place, arg in enumerate(args))
+    skipped = hasattr(fn, "__self__")
+    return tuple(REDACTED if place + skipped in places else arg for place, arg in enumerate(args))
 
 
-@functools.lru_cache(1024)
-def _secret_places(code: CodeType, skipped: int) -> tuple[int, ...]:
-    names = code.co_varnames[skipped : code.co_argcount]
-    return tuple(place for place, name in enumerate(names) if SECRET.search(name))
+def _secret_places(code: CodeType) -> tuple[int, ...]:
+    names = code.co_varnames[: code.co_argcount]
+    places = tuple(place for place, name in enumerate(names) if SECRET.search(name))
+    if len(_places) >= _MOST_KNOWN:
+        _places.clear()
+    _places[id(code)] = code, places
+    return places
 
 
 def secrets_of(shown: Any, value: Any) -> set[str]:

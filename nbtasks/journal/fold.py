@@ -58,9 +58,10 @@ class Batch:
         """Takes one row. A run that moved from one process to another may have rows in two
         segments, so the later execution wins, and within one the later row."""
         if kind == "task":
-            known = self.tasks.get(row[:2])
+            task = row[:2]
+            known = self.tasks.get(task)
             if known is None or known[_TASK_EXECUTION] <= row[_TASK_EXECUTION]:
-                self.tasks[row[:2]] = row
+                self.tasks[task] = row
         elif kind == "run":
             known = self.runs.get(row[0])
             if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
@@ -90,9 +91,10 @@ def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch
         arrange = arranging((reader.header or {}).get("columns"))
         for record in reader.records():
             kind = record[0]
-            if kind not in arrange:  # of a later version, that leaves the format as it is
+            arranged = arrange.get(kind)
+            if arranged is None:  # of a later version, that leaves the format as it is
                 continue
-            row = arrange[kind](record)
+            row = arranged(record)
             if checked and rowcheck.problem(kind, row):
                 reader.damaged.append(reader.place)
             else:

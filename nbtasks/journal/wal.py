@@ -17,7 +17,7 @@ import fcntl
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ KINDS = (
     "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
     "event", "entry", "environment",
 )  # fmt: skip
-_CRC_DIGITS = 8
+_BEFORE = 9  # bytes of a line before its body: the CRC, and a space
+#: Syncs data and length without the times of the file, where the system knows the difference.
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 #: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
 #: long as one that has to record a new length, or that bytes are no longer merely reserved.
 _RESERVE = bytes(256 << 10)
@@ -149,8 +151,8 @@ class Segment:
         with self._lock:
             if wanted and self._buffer:
                 self._write()
-            if self._durable and self._synced < self._end:
-                end = self._end
+            end = self._end
+            if self._synced < end and self._durable:
                 try:
                     _sync_data(self._fd)
                 except OSError as error:
@@ -160,20 +162,19 @@ class Segment:
     def _write(self) -> None:
         # Always at the known end: a write that was cut short, by a full disk or by a
         # KeyboardInterrupt in mid-call, is overwritten by the next one instead of torn.
-        count = len(self._buffer)
-        data = b"".join(self._buffer[:count])
-        if self._durable and self._end + len(data) > self._reserved:
+        lines = self._buffer.copy()  # other threads put more meanwhile
+        data = b"".join(lines)
+        end = self._end + len(data)
+        if end > self._reserved and self._durable:
             self._reserve(len(data))
-        written = 0
         try:
-            while written < len(data):
-                written += os.pwrite(
-                    self._fd, data[written:] if written else data, self._end + written
-                )
+            place = self._end + os.pwrite(self._fd, data, self._end)
+            while place < end:
+                place += os.pwrite(self._fd, data[place - end :], place)
         except OSError as error:
             raise _refused(self.path, error) from error
-        self._end += written
-        del self._buffer[:count]
+        self._end = end
+        del self._buffer[: len(lines)]
 
     def _reserve(self, more: int) -> None:
         self._reserved = self._end + more + len(_RESERVE)
@@ -230,11 +231,6 @@ def _refused(path: Path, error: OSError) -> JournalWriteError:
         "Nothing that was recorded is lost. Make room or give write access, then run the cell "
         "again: it goes on where it was."
     )
-
-
-def _sync_data(fd: int) -> None:
-    """Data and length without the times of the file, where the system knows the difference."""
-    getattr(os, "fdatasync", os.fsync)(fd)
 
 
 def newer(found: int) -> JournalFormatError:
@@ -350,17 +346,18 @@ class SegmentReader:
         self.damaged = []
         bad: list[tuple[int, int]] = []
         for line in data.splitlines(keepends=True):
-            record = _parse(line)
+            record, length = _parse(line), len(line)
             if record is None:
-                bad.append((position, len(line)))
+                bad.append((position, length))
             else:
-                self.damaged += bad
-                bad.clear()
-                self.place = position, len(line)
-                self.end = position + len(line)
+                if bad:
+                    self.damaged += bad
+                    bad.clear()
+                self.place = position, length
+                self.end = position + length
                 if record[0] != "segment":
                     yield record
-            position += len(line)
+            position += length
         self.torn = position - self.end
 
     def _written(self) -> bytes:
@@ -381,12 +378,10 @@ class SegmentReader:
 
 
 def _parse(line: bytes) -> list[Any] | None:
-    if line[_CRC_DIGITS : _CRC_DIGITS + 1] != b" " or line[-1:] != b"\n":
+    body = line[_BEFORE:-1]
+    if line != b"%08x %b\n" % (crc32(body), body):
         return None
-    body = line[_CRC_DIGITS + 1 : -1]
     try:
-        if int(line[:_CRC_DIGITS], 16) != crc32(body):
-            return None
         record = orjson.loads(body)
     except ValueError:
         return None

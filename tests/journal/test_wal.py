@@ -178,7 +178,7 @@ def syncs(monkeypatch) -> list[int]:
         real(fd)
         sizes.append(os.fstat(fd).st_size)
 
-    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(wal, "_sync_data", fdatasync)
     return sizes
 
 

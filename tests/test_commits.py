@@ -1,0 +1,152 @@
+"""When a task that is awaited is on the disk: before its call returns, and with as few syncs as
+those who finish together need."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.journal import wal
+
+AT_ONCE = 64
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When each sync of the journal was done."""
+    done: list[float] = []
+    real = wal._sync_data
+
+    def sync(fd: int) -> None:
+        real(fd)
+        done.append(time.perf_counter())
+
+    monkeypatch.setattr(wal, "_sync_data", sync)
+    return done
+
+
+async def step(number: int) -> int:
+    return number
+
+
+async def after_a_turn(number: int) -> int:
+    await asyncio.sleep(0)
+    return number
+
+
+@pytest.mark.parametrize("fn", [step, after_a_turn])
+def test_tasks_that_finish_together_share_a_sync(syncs, fn) -> None:
+    @nb.job("together")
+    async def body(io: nb.AsyncIO) -> int:
+        before = len(syncs)
+        await asyncio.gather(*(io.run_task(["step", n], fn, n) for n in range(AT_ONCE)))
+        return len(syncs) - before
+
+    assert 1 <= body.run().output <= 3
+
+
+def test_items_of_a_map_that_finish_together_share_a_sync(syncs) -> None:
+    @nb.job("map-together")
+    async def body(io: nb.AsyncIO) -> int:
+        before = len(syncs)
+        await io.map("step", step, range(10 * AT_ONCE), concurrency=AT_ONCE)
+        return len(syncs) - before
+
+    assert 10 <= body.run().output <= 30
+
+
+def test_one_after_the_other_each_is_on_the_disk_before_the_next_begins(syncs) -> None:
+    counts: list[int] = []
+
+    async def count() -> None:
+        counts.append(len(syncs))
+
+    @nb.job("one-by-one")
+    async def body(io: nb.AsyncIO) -> None:
+        for number in range(100):
+            await io.run_task(["count", number], count)
+
+    body.run()
+
+    assert counts == list(range(counts[0], counts[0] + 100))
+
+
+def test_tasks_that_begin_while_another_one_waits_for_the_disk_share_its_sync(syncs) -> None:
+    """Two lines of tasks side by side need no more syncs than one of them."""
+
+    @nb.job("two-lines")
+    async def body(io: nb.AsyncIO) -> int:
+        async def line(name: str) -> None:
+            for number in range(100):
+                await io.run_task([name, number], step, number)
+
+        before = len(syncs)
+        await asyncio.gather(line("a"), line("b"))
+        return len(syncs) - before
+
+    assert 100 <= body.run().output <= 110
+
+
+def busy(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+async def busy_step() -> None:
+    busy(0.001)
+
+
+def test_a_body_that_only_calls_tasks_lets_the_loop_look_for_other_things() -> None:
+    """A timer is nothing that is ready to run, until the loop has looked at the clock."""
+
+    @nb.job("looks")
+    async def body(io: nb.AsyncIO) -> int:
+        heard: list[int] = []
+        asyncio.get_running_loop().call_later(0.02, heard.append, 1)
+        for number in range(500):
+            await io.run_task(["busy", number], busy_step)
+            if heard:
+                return number
+        return -1
+
+    assert 0 <= body.run().output < 400
+
+
+def test_a_body_that_only_calls_tasks_can_be_cancelled_from_outside() -> None:
+    @nb.job("times-out")
+    async def body(io: nb.AsyncIO) -> None:
+        async with asyncio.timeout(0.05):
+            for number in range(2000):
+                await io.run_task(["busy", number], busy_step)
+
+    with pytest.raises(TimeoutError):
+        body.run()
+
+    statuses = nb.tasks().status.value_counts()
+    assert statuses["COMPLETED"] < 2000
+    assert statuses.get("RUNNING", 0) == 0
+
+
+def test_what_is_ready_to_run_gets_its_turn_with_each_task() -> None:
+    @nb.job("turns")
+    async def body(io: nb.AsyncIO) -> None:
+        turns = 0
+
+        async def turn() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(turn())
+        for number in range(20):
+            before = turns
+            await io.run_task(["step", number], step, number)
+            assert turns > before
+        other.cancel()
+
+    body.run()
