@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["RECORD", "BareLog"]
+from nbtasks.journal import wal
+
+__all__ = ["RECORD", "BareLog", "slower_disk"]
 
 RECORD = b"x" * 299 + b"\n"
 
@@ -35,3 +40,19 @@ class BareLog:
         tb: TracebackType | None,
     ) -> None:
         os.close(self._fd)
+
+
+@contextlib.contextmanager
+def slower_disk(seconds: float) -> Iterator[None]:
+    """A journal whose syncs take so much longer, as those of many a laptop do."""
+    real = wal._sync_data  # noqa: SLF001 - there is no disk to be had otherwise
+
+    def sync(fd: int) -> None:
+        real(fd)
+        time.sleep(seconds)
+
+    wal._sync_data = sync  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        wal._sync_data = real  # noqa: SLF001 - as above

@@ -11,7 +11,7 @@ from statistics import median
 from time import perf_counter
 
 import nbtasks as nb
-from benchmarks.bare import BareLog
+from benchmarks.bare import BareLog, slower_disk
 from benchmarks.report import Figure, at_least, at_most
 
 __all__ = ["concurrent", "mapped", "nested", "sequential"]
@@ -20,6 +20,7 @@ BLOCK = 50  # tasks, then as many bare records, in turns
 TASKS = 2_000
 MANY = 10_000
 AT_ONCE = 64
+SLOWER = 0.001  # seconds
 PARENTS, CHILDREN = 1_000, 10
 
 
@@ -120,7 +121,15 @@ def _whole_runs(log: BareLog, rounds: int) -> tuple[float, float]:
 
 
 def concurrent(rounds: int) -> Iterator[Figure]:
-    """10,000 tasks, 64 at once, against the same kind of task one after the other."""
+    """10,000 tasks, 64 at once, against the same kind of task one after the other; on this disk,
+    and on one that takes its time."""
+    what = "10,000 tasks, 64 at once: rate against one after the other"
+    yield _at_once(what, rounds)
+    with slower_disk(SLOWER):
+        yield _at_once(f"  on a disk whose sync takes {SLOWER * 1e3:.0f} ms longer", 1)
+
+
+def _at_once(what: str, rounds: int) -> Figure:
     alone: list[float] = []
     together: list[float] = []
 
@@ -143,8 +152,8 @@ def concurrent(rounds: int) -> Iterator[Figure]:
     for _ in range(rounds):
         body.run(new=True, tree=False)
     one, many = median(alone), median(together)
-    yield at_least(
-        "10,000 tasks, 64 at once: rate against one after the other",
+    return at_least(
+        what,
         one / many,
         10,
         "{:.1f} x",

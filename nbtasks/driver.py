@@ -154,7 +154,7 @@ class GroupCommit:
     def is_alone(self) -> bool:
         """Whether nobody would be served by a sync a turn later who is not by one now. A while
         after the last turn that counts no more: the loop has to look for what came from outside."""
-        # No loop says so by a public name. One that has another inside always gets its turn.
+        # No loop says so by a public name; one that has not this one either gets a turn each time.
         ready = getattr(asyncio.get_running_loop(), "_ready", True)
         now = time.perf_counter()
         if not ready and now - self._turned < _TURN_SECONDS:

@@ -67,7 +67,7 @@ def segment(key: Key) -> str:
         _refuse_surrogates(key)
         text = key.replace("%", "%25").replace("/", "%2F")
         return "%5B" + text[1:] if key[0] == "[" and _reads_as_list(key) else text
-    if type(key) is list or isinstance(key, (list, tuple)):
+    if isinstance(key, (list, tuple)):  # no union, which would be made anew each time
         return _list_segment(key)
     raise InvalidKeyError(
         f"{key!r} is {_article(key)}, which cannot be a task key: use a string, or a list of "

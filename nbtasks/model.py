@@ -9,7 +9,6 @@ The fields stand in the order of the columns of the tables in `journal/schema.sq
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
@@ -354,19 +353,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 _TYPES = {row.kind: row for row in _ROWS}
 _COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
 _VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
-
-
-class _Records(dict[str, Callable[[Any], tuple[Any, ...]]]):
-    """By kind of row, what gives its kind and its values. Made of an expression, when it is first
-    asked for: `attrgetter` takes half as long again, and each task is recorded twice."""
-
-    def __missing__(self, kind: str) -> Callable[[Any], tuple[Any, ...]]:
-        names = ", ".join(f"row.{name}" for name in ("kind", *_COLUMNS[kind]))
-        self[kind] = eval(f"lambda row: ({names})")  # noqa: S307 - the names of fields
-        return self[kind]
-
-
-_RECORDS = _Records()
+_RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}
 
 
 def row_type(kind: str) -> type[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -253,8 +254,15 @@ def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again()
 # -- those who wait -------------------------------------------------------------------------------
 
 
-def soon(*event: Any) -> None:
-    threading.Timer(0.2, nb.send_event, event).start()
+def soon(*event: Any, waits: int = 1) -> None:
+    """Sends an event once so many tasks wait."""
+
+    def send() -> None:
+        while len(nb.tasks(status="WAITING")) < waits:
+            time.sleep(0.02)
+        nb.send_event(*event)
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 def test_the_first_event_that_fits_is_taken_by_both_faces():
@@ -268,7 +276,7 @@ def test_the_first_event_that_fits_is_taken_by_both_faces():
 
     @nb.job("waits too")
     async def waits_too(io: nb.AsyncIO) -> list[Any]:
-        soon("b", 1)
+        soon("b", 1, waits=2)
         events = await asyncio.gather(
             io.wait_for_event("one", ["a", "b"], timeout=30),
             io.wait_for_event("other", "b", source="nbtasks", timeout=30),
