@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from datetime import date
 from enum import Enum
@@ -19,6 +18,7 @@ from nbtasks import asking
 from nbtasks.cli import app
 from nbtasks.kit import kit
 from nbtasks.questions import Field, Question
+from tests.waiting import once_they_wait
 
 
 class Colour(Enum):
@@ -223,6 +223,6 @@ def test_in_a_thread_a_body_that_blocks_is_answered_by_another_process(screen: S
         answer(run, {"n": 1})
 
     asking.use(lambda title, question, submit: False)
-    threading.Timer(0.3, soon).start()
+    once_they_wait(soon)
 
     assert make({"n": int}, timeout=30).run().output == {"n": 1}

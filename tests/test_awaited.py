@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from nbtasks.calls import Awaited
 from nbtasks.kit import kit
 from nbtasks.model import AnswerRow, Row, TaskRow, WakeRow
 from nbtasks.testing import FakeClock
+from tests.waiting import once_they_wait
 
 
 def look(row: TaskRow) -> tuple[str] | None:
@@ -70,7 +70,7 @@ def sync(request: pytest.FixtureRequest) -> bool:
 
 def test_an_answer_that_comes_while_it_waits_is_its_output_for_good(sync: bool):
     def soon(run_id: str) -> None:
-        threading.Timer(0.1, answer, (run_id, "question", "42")).start()
+        once_they_wait(answer, run_id, "question", "42")
 
     run = make(sync, 30, soon).run()
 
@@ -126,7 +126,7 @@ def test_an_answer_to_a_suspended_run_makes_it_due_and_is_found(sync: bool):
 
 def test_it_is_cancelled_where_it_waits_and_goes_on_to_wait(sync: bool):
     def soon(run_id: str) -> None:
-        threading.Timer(0.1, nb.cancel, (run_id,)).start()
+        once_they_wait(nb.cancel, run_id)
 
     with pytest.raises(nb.Cancelled):
         make(sync, 30, soon).run()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 import nbtasks as nb
 from nbtasks import background
 from nbtasks.testing import FakeClock
+from tests.waiting import once_they_wait
 
 
 class Order(pydantic.BaseModel):
@@ -254,29 +253,18 @@ def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again()
 # -- those who wait -------------------------------------------------------------------------------
 
 
-def soon(*event: Any, waits: int = 1) -> None:
-    """Sends an event once so many tasks wait."""
-
-    def send() -> None:
-        while len(nb.tasks(status="WAITING")) < waits:
-            time.sleep(0.02)
-        nb.send_event(*event)
-
-    threading.Thread(target=send, daemon=True).start()
-
-
 def test_the_first_event_that_fits_is_taken_by_both_faces():
     @nb.job("waits")
     def waits(io: nb.SyncIO) -> Order:
-        soon("order", {"number": "x"})
-        soon("order", {"number": 7})
+        once_they_wait(nb.send_event, "order", {"number": "x"})
+        once_they_wait(nb.send_event, "order", {"number": 7})
         event = io.wait_for_event("listen", "order", schema=Order, timeout=30)
         assert isinstance(event.payload, Order)
         return event.payload
 
     @nb.job("waits too")
     async def waits_too(io: nb.AsyncIO) -> list[Any]:
-        soon("b", 1, waits=2)
+        once_they_wait(nb.send_event, "b", 1, waits=2)
         events = await asyncio.gather(
             io.wait_for_event("one", ["a", "b"], timeout=30),
             io.wait_for_event("other", "b", source="nbtasks", timeout=30),
