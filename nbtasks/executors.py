@@ -99,6 +99,8 @@ async def _awaited(value: Any) -> Any:
 
 
 def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
+    if _has_ended(invoke):  # it was stopped while this thread was on its way here
+        raise CancelledError
     executor = invoke.on
     if not isinstance(executor, Executor):  # a distributed.Client
         executor = executor.get_executor(pure=False)  # two equal calls are two tasks
@@ -110,7 +112,13 @@ def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
     pending = invoke.scope.execution.pending
     pending.add(future)
     future.add_done_callback(pending.discard)
+    if _has_ended(invoke):  # or just now, and then nobody else takes it back
+        future.cancel()
     return future
+
+
+def _has_ended(invoke: Invoke) -> bool:
+    return not invoke.scope.execution.is_open
 
 
 def _shares_memory(executor: Executor) -> bool:

@@ -214,9 +214,11 @@ def test_a_wait_in_another_thread_ends_at_once() -> None:
 
 
 async def test_a_def_body_that_is_awaited_ends_at_its_next_io_call_when_it_is_stopped() -> None:
+    go_on = threading.Event()
+
     @nb.job("aside")
     def body(io: nb.SyncIO) -> None:
-        io.run_task("short", time.sleep, 0.3)
+        io.run_task("short", go_on.wait, LONG)
         io.run_task("never", time.sleep, LONG)
 
     running = asyncio.create_task(body.arun())
@@ -225,6 +227,7 @@ async def test_a_def_body_that_is_awaited_ends_at_its_next_io_call_when_it_is_st
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    go_on.set()
     while nb.last_run().status == "RUNNING":  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
 

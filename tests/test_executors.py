@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import signal
@@ -373,6 +374,44 @@ def test_stop_takes_back_what_the_executor_had_not_begun() -> None:
 
     assert ran == [0]
     assert set(nb.tasks().status) == {"CANCELED"}
+
+
+def test_what_comes_to_the_executor_only_after_the_stop_is_taken_back_as_well() -> None:
+    """A thread may be on its way there while the run ends."""
+    began, coming, ended, late, go_on = (threading.Event() for _ in range(5))
+    ran: list[int] = []
+    numbers = itertools.count()
+
+    class Slow(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            is_late = next(numbers) == 1
+            if is_late:
+                coming.set()
+                ended.wait(20)
+            future = super().submit(fn, *args, **kwargs)
+            if is_late:
+                future.add_done_callback(lambda _: late.set())
+            return future
+
+    def work(n: int) -> None:
+        ran.append(n)
+        began.set()
+        go_on.wait(20)
+
+    def stop() -> None:
+        began.wait(20)
+        coming.wait(20)
+        signal.raise_signal(signal.SIGINT)
+
+    with Slow(1) as pool:
+        threading.Thread(target=stop).start()
+        with pytest.raises(KeyboardInterrupt):
+            run(lambda io: io.map("work", work, range(2), on=pool, concurrency=2))
+        ended.set()
+        assert late.wait(20)  # it is done with, while the only thread is still busy
+        go_on.set()
+
+    assert len(ran) == 1
 
 
 async def test_a_cancelled_run_takes_back_what_the_executor_had_not_begun() -> None:
