@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks import keys
 from nbtasks.parking import Until
@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 
-@final
 class Invoke(NamedTuple):
     """Call a function of the user's, inside the task of `scope`, of which it is recorded before
     that it has begun: if this process dies meanwhile, others see that."""
@@ -85,7 +84,6 @@ class Park(NamedTuple):
     path: str
 
 
-@final
 class Commit:
     """Go on when everything put so far is durable."""
 

@@ -142,25 +142,22 @@ class GroupCommit:
     Attributes:
         asked: How many asked that what is put by now be durable; the count is one's place.
         done: How many of them are served.
+        turned: When the loop last had a turn for it.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.asked = 0
         self.done = 0
+        self.turned = 0.0
         self._begun: list[Scope] = []
-        self._turned = 0.0  # when the loop had its last turn, as far as is known
 
     def is_alone(self) -> bool:
         """Whether nobody would be served by a sync a turn later who is not by one now. A while
         after the last turn that counts no more: the loop has to look for what came from outside."""
-        # No loop says so by a public name; one that has not this one either gets a turn each time.
+        # A loop has no public name for it. One without this name, too, is never taken for idle.
         ready = getattr(asyncio.get_running_loop(), "_ready", True)
-        now = time.perf_counter()
-        if not ready and now - self._turned < _TURN_SECONDS:
-            return True
-        self._turned = now
-        return False
+        return not ready and time.perf_counter() - self.turned < _TURN_SECONDS
 
     def begin(self, scope: Scope) -> None:
         """Records that a task has begun: at once, or with the sync that this turn ends with -
@@ -171,7 +168,7 @@ class GroupCommit:
             begin(scope)
 
     def sync(self) -> None:
-        """Syncs for all who have asked so far; a turn of the loop after one of them has."""
+        """Syncs for all who have asked so far."""
         asked = self.asked
         if self._begun:
             self._put_begun()
@@ -209,7 +206,7 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             error: BaseException | None = None
             answer = None
             try:
-                if type(effect) is Invoke:
+                if isinstance(effect, Invoke):
                     fn, args, scope, on = effect
                     commits.begin(scope)
                     token = current.set(scope)
@@ -218,10 +215,11 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                         answer = await (fn(*args) if scope.asynchronous else _plain(effect))
                     finally:
                         current.reset(token)
-                elif type(effect) is Commit:
+                elif isinstance(effect, Commit):
                     commits.asked = place = commits.asked + 1
                     if not commits.is_alone():
                         await _turn()
+                        commits.turned = time.perf_counter()
                     if commits.done < place:
                         commits.sync()
                 elif isinstance(effect, Guard):

@@ -243,11 +243,10 @@ class Ledger:
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Puts an output into a row; into a file, where it is large, or not for all to see."""
-        hidden = encoded.shown is not None
-        kind, text, size, blob, _ = codec.hide(encoded) if hidden else encoded
-        row.output_kind, row.output, row.output_bytes, row.hidden = kind, text, size, hidden
-        row.blob = None if blob is None else self._journal.put_blob(blob)
-        if kind not in _BY_CONTENT and not self._stamped:
+        encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
+        row.blob = kept.keep(self._journal, encoded)
+        row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
+        if encoded.kind not in _BY_CONTENT and not self._stamped:
             self._stamped = True
             self._journal.put(kept.stamp(row.run_id))
 

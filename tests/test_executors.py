@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks import driver, executors
+from nbtasks.calls import Invoke
 from nbtasks.executors import carry_out
 from tests.notebook.kernels import Kernel
 
@@ -353,6 +355,17 @@ def test_an_error_of_the_function_is_not_taken_for_one_of_its_executor() -> None
 # -- Stop -----------------------------------------------------------------------------------------
 
 
+def stop_after(*events: threading.Event) -> None:
+    """Presses Stop once all of them are set."""
+
+    def press() -> None:
+        for event in events:
+            event.wait(20)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=press).start()
+
+
 def test_stop_takes_back_what_the_executor_had_not_begun() -> None:
     began, go_on = threading.Event(), threading.Event()
     ran: list[int] = []
@@ -362,12 +375,8 @@ def test_stop_takes_back_what_the_executor_had_not_begun() -> None:
         began.set()
         go_on.wait(20)
 
-    def stop() -> None:
-        began.wait(20)
-        signal.raise_signal(signal.SIGINT)
-
     with ThreadPoolExecutor(1) as pool:
-        threading.Thread(target=stop).start()
+        stop_after(began)
         with pytest.raises(KeyboardInterrupt):
             run(lambda io: io.map("work", work, range(5), on=pool, concurrency=3))
         go_on.set()
@@ -398,13 +407,8 @@ def test_what_comes_to_the_executor_only_after_the_stop_is_taken_back_as_well() 
         began.set()
         go_on.wait(20)
 
-    def stop() -> None:
-        began.wait(20)
-        coming.wait(20)
-        signal.raise_signal(signal.SIGINT)
-
     with Slow(1) as pool:
-        threading.Thread(target=stop).start()
+        stop_after(began, coming)
         with pytest.raises(KeyboardInterrupt):
             run(lambda io: io.map("work", work, range(2), on=pool, concurrency=2))
         ended.set()
@@ -412,6 +416,21 @@ def test_what_comes_to_the_executor_only_after_the_stop_is_taken_back_as_well() 
         go_on.set()
 
     assert len(ran) == 1
+
+
+def test_a_thread_that_comes_after_the_end_of_its_run_hands_nothing_over() -> None:
+    kept: list[Invoke] = []
+
+    def body(io: nb.SyncIO) -> None:
+        kept.append(Invoke(ran.append, (1,), io._execution.root, pool))
+
+    ran: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        run(body)
+        with pytest.raises(nb.ExecutorError):
+            executors.blocking(kept[0], driver.invoke)
+
+    assert ran == []
 
 
 async def test_a_cancelled_run_takes_back_what_the_executor_had_not_begun() -> None:

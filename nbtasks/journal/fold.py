@@ -58,10 +58,10 @@ class Batch:
         """Takes one row. A run that moved from one process to another may have rows in two
         segments, so the later execution wins, and within one the later row."""
         if kind == "task":
-            task = row[:2]
-            known = self.tasks.get(task)
+            key = row[:2]
+            known = self.tasks.get(key)
             if known is None or known[_TASK_EXECUTION] <= row[_TASK_EXECUTION]:
-                self.tasks[task] = row
+                self.tasks[key] = row
         elif kind == "run":
             known = self.runs.get(row[0])
             if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
