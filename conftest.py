@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from nbtasks import signing
 from nbtasks.kit import kit
+from nbtasks.settings import config
 
 # The same examples each time, and no verdict from a busy machine's clock. To look for new
 # ones: pytest --hypothesis-profile=explore
@@ -42,7 +43,7 @@ def _own_home(
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)
-    given = dict(kit.settings._given)
+    given = dict(config._given)
     yield
-    kit.settings._given.clear()  # no test's settings are those of the next
-    kit.settings._given.update(given)
+    config._given.clear()  # no test's settings are those of the next
+    config._given.update(given)

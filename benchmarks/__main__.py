@@ -20,7 +20,7 @@ import nbtasks as nb
 from benchmarks import frames, history, starts, tasks, tree
 from benchmarks.bare import BareLog
 from benchmarks.report import Figure, show
-from nbtasks.kit import kit
+from nbtasks.journal import current
 
 
 def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
@@ -70,7 +70,7 @@ def main() -> int:
         try:
             met = show(_figures(folder, quick=options.quick), lambda line: print(line, flush=True))
         finally:
-            kit.close()  # before its folder goes
+            current.close()  # before its folder goes
     return 1 if options.check and not met else 0
 
 

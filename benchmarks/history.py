@@ -11,8 +11,8 @@ from time import perf_counter
 
 import nbtasks as nb
 from benchmarks.report import Figure, at_most
+from nbtasks.journal import current
 from nbtasks.journal.instance import connect
-from nbtasks.kit import kit
 
 __all__ = ["fill", "queries"]
 
@@ -62,7 +62,7 @@ def fill() -> None:
         io.run_task("step", int)
 
     body.run(tree=False)  # makes the file
-    kit.close()
+    current.close()
     with connect(nb.config.home / "journal.duckdb") as con:
         con.execute(_RUNS)
         con.execute(_TASKS)
@@ -85,7 +85,7 @@ def queries(folder: Path, rounds: int) -> Iterator[Figure]:
         yield _seconds("  summary of 1,000 tasks over all runs", _summary, None, rounds)
         yield _memory(folder / "million")
     finally:
-        kit.close()
+        current.close()
         nb.configure(home=was)
 
 

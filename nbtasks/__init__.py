@@ -53,14 +53,11 @@ from nbtasks.integration import Integration, integration
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.job import Job
 from nbtasks.keys import numbered
-from nbtasks.kit import config, configure, job
+from nbtasks.kit import cancel, configure, get_run, job, last_run
 from nbtasks.kit import kit as _kit
 from nbtasks.lookup import (
     attempts,
-    cancel,
     due,
-    get_run,
-    last_run,
     logs,
     runs,
     sql,
@@ -72,6 +69,7 @@ from nbtasks.replay import Retry
 from nbtasks.run import Run
 from nbtasks.sending import events, send_event
 from nbtasks.session import Context
+from nbtasks.settings import config
 from nbtasks.triggers import (
     Tick,
     cron_trigger,

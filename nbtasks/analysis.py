@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtasks import frames, keys, plots
 from nbtasks.errors import NotFoundError
-from nbtasks.kit import kit
-from nbtasks.lookup import get_run, job_id
-from nbtasks.run import Run, journal_of
+from nbtasks.journal import current
+from nbtasks.lookup import job_id, row_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nbtasks.frames import DataFrame
-    from nbtasks.job import Job
+    from nbtasks.journal.port import JobHandle, Journal, RunHandle
     from nbtasks.keys import KeyPath
 
 __all__ = ["compare", "history", "plot_history", "summary"]
 
 
-def compare(run_a: Run | str, run_b: Run | str, *, metrics: bool = False) -> DataFrame:
+def compare(run_a: RunHandle | str, run_b: RunHandle | str, *, metrics: bool = False) -> DataFrame:
     """The tasks of two runs side by side, as a DataFrame: a row for each path that one of them has,
     in the order of the first run.
 
@@ -54,7 +53,7 @@ def compare(run_a: Run | str, run_b: Run | str, *, metrics: bool = False) -> Dat
     return frames.compare(_place(run_a), _place(run_b), metrics=metrics)
 
 
-def history(job: Job | str, *, path: KeyPath | None = None) -> DataFrame:
+def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
     """The runs of a job as a DataFrame: a row a run, oldest first, with what its tasks took and
     measured.
 
@@ -85,7 +84,7 @@ def history(job: Job | str, *, path: KeyPath | None = None) -> DataFrame:
     ```
     """
     name = job_id(job) or ""
-    frame = frames.history(kit.journal, name, None if path is None else keys.path_of(path))
+    frame = frames.history(current.journal(), name, None if path is None else keys.path_of(path))
     if frame.empty:
         raise NotFoundError(
             f"There is no run of job {name!r} in this home yet. nb.runs() lists what there is."
@@ -93,7 +92,9 @@ def history(job: Job | str, *, path: KeyPath | None = None) -> DataFrame:
     return frame
 
 
-def plot_history(job: Job | str, *, metric: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_history(
+    job: JobHandle | str, *, metric: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draws the runs of a job beside each other, with matplotlib: what the tasks at their top took,
     stacked, and which of them did not complete.
 
@@ -126,7 +127,7 @@ def plot_history(job: Job | str, *, metric: str | None = None, ax: Axes | None =
     return plots.trend(frame, f"{job_id(job)}: {runs}", metric, ax)
 
 
-def summary(job: Job | str | None = None) -> DataFrame:
+def summary(job: JobHandle | str | None = None) -> DataFrame:
     """The tasks of a job, or of all jobs, over all their runs, as a DataFrame: a row a task, those
     first that took longest in all. Which are slow, which fail, which are retried.
 
@@ -149,9 +150,10 @@ def summary(job: Job | str | None = None) -> DataFrame:
     assert (work.path, work.runs, work.failure_rate) == ("work", 3, 0.0)
     ```
     """
-    return frames.summary(kit.journal, job_id(job))
+    return frames.summary(current.journal(), job_id(job))
 
 
-def _place(run: Run | str) -> tuple[Any, str]:
-    held = run if isinstance(run, Run) else get_run(run)
-    return journal_of(held), held.id
+def _place(run: RunHandle | str) -> tuple[Journal, str]:
+    if isinstance(run, str):
+        return current.journal(), row_of(run).run_id
+    return run.journal, run.id

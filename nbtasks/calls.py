@@ -6,17 +6,16 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks import keys
-from nbtasks.parking import Until
 
 if TYPE_CHECKING:
     from nbtasks import sites
-    from nbtasks.engine import Execution
-    from nbtasks.model import TaskRow
+    from nbtasks.ending import Ending
+    from nbtasks.journal.port import Journal
+    from nbtasks.model import RunRow, TaskRow
     from nbtasks.options import Policy
-    from nbtasks.prints import Printed
 
 __all__ = [
     "Awaited",
@@ -26,9 +25,15 @@ __all__ = [
     "Effects",
     "Guard",
     "Invoke",
+    "Late",
     "Park",
+    "Running",
     "Scope",
     "Sleep",
+    "Suspender",
+    "TaskRecorder",
+    "TextSink",
+    "Until",
     "Wait",
     "current",
     "mapped",
@@ -68,7 +73,7 @@ class Sleep(NamedTuple):
     """Wait until an instant."""
 
     due_us: int
-    execution: Execution
+    ending: Ending
 
 
 class Park(NamedTuple):
@@ -80,14 +85,38 @@ class Park(NamedTuple):
     """
 
     due_us: int | None
-    execution: Execution
+    parking: Suspender
     path: str
+
+
+class Until(NamedTuple):
+    """Wait for something that comes from outside the execution.
+
+    Attributes:
+        heard: Whether it is worth while to look again. Cheap.
+        look: What has come; None if nothing has.
+        due_us: The instant until which it is waited; then None is the answer.
+        path: Of the task that waits.
+        parking: Waits.
+        parks: Whether the execution ends meanwhile once nothing else in it goes on.
+    """
+
+    heard: Callable[[], bool]
+    look: Callable[[], Any]
+    due_us: int
+    path: str
+    parking: Suspender
+    parks: bool
 
 
 class Commit:
     """Go on when everything put so far is durable."""
 
     __slots__ = ()
+
+
+class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
+    """The time was over first. Not a TimeoutError, since the call may raise one of its own."""
 
 
 Effect = Invoke | Guard | Sleep | Until | Park | Commit
@@ -161,6 +190,91 @@ class Awaited:
     parks: Callable[[], bool] = bool
 
 
+class TaskRecorder(Protocol):
+    """Part of a run's state that running tasks write to; `ledger.Ledger` is it."""
+
+    def put(self, row: TaskRow) -> None:
+        """Record a task as it stands."""
+
+    def note(self, row: TaskRow) -> None:
+        """Record the progress and metrics of a running task, at most every 0.1 s."""
+
+    def show(self, row: TaskRow, value: Any) -> None:
+        """Display a value, and record what was displayed."""
+
+    def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
+        """Record a line of the log of a task, or of the body."""
+
+
+class Suspender(Protocol):
+    """Calls that wait, and may suspend the run; `parking.Parking` is it."""
+
+    def add(self, path: str, due_us: int | None) -> None:
+        """Count a call as waiting."""
+
+    def remove(self, path: str) -> None:
+        """Stop counting it."""
+
+    def suspend_if_all_wait(self) -> None:
+        """Suspend the run if every task under way waits."""
+
+    def block(self, path: str, due_us: int | None) -> None:
+        """Block until an instant, or until the run is suspended."""
+
+    async def wait(self, path: str, due_us: int | None) -> None:
+        """Wait until an instant, or until the run is suspended."""
+
+    def listen(self, until: Until) -> Any:
+        """Block until something comes from outside."""
+
+    async def hear(self, until: Until) -> Any:
+        """Wait until something comes from outside."""
+
+
+class Running(Protocol):
+    """An execution, as drivers, executors, maps and the current task use it.
+
+    Attributes:
+        run: Row of the run.
+        journal: Journal that it is recorded in.
+        ending: Its cancellation.
+        is_open: Whether io calls are still accepted.
+        active: Asyncio tasks in which io calls are under way.
+        pending: Futures of executors that are not done.
+    """
+
+    run: RunRow
+    journal: Journal
+    ending: Ending
+    is_open: bool
+    active: set[Any]
+    pending: set[Any]
+
+    @property
+    def ledger(self) -> TaskRecorder:
+        """State of its tasks."""
+
+    @property
+    def parking(self) -> Suspender:
+        """Calls of it that wait."""
+
+    def scope(self) -> Scope:
+        """Return where the caller is: in one of its tasks, or else in its body."""
+
+    def task(self, call: Call, scope: Scope) -> Effects:
+        """Answer a call from the journal, or call its function and record the outcome."""
+
+
+class TextSink(Protocol):
+    """Destination of the text that one attempt prints."""
+
+    def write(self, text: str) -> None:
+        """Take text."""
+
+    def close(self) -> None:
+        """Record what is left."""
+
+
 @dataclass(slots=True)
 class Scope:
     """Where a caller is: in the body of a run, or in one attempt of a task.
@@ -174,12 +288,12 @@ class Scope:
         printed: What the attempt has printed; None before anything.
     """
 
-    execution: Execution
+    execution: Running
     row: TaskRow | None = None
     asynchronous: bool = False
     visited: dict[str, sites.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
-    printed: Printed | None = None
+    printed: TextSink | None = None
 
     def numbered(self, key: keys.Key) -> keys.Key:
         """The key of this very call: a numbered one with its number, any other as it is."""

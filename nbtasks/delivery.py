@@ -62,9 +62,9 @@ class HomeDesk:
 
     # -- events ---------------------------------------------------------------------------------
 
-    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event]:
+    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event[Run]]:
         """Records events, with the runs that they begin; see the protocol."""
-        events: list[Event] = []
+        events: list[Event[Run]] = []
 
         def deal(find: Find) -> Iterator[Row]:
             for draft in drafts:
@@ -101,17 +101,17 @@ class HomeDesk:
             if takes and not find("run", job=job.id, key=row.event_id):
                 yield made(job, payload, key=row.event_id, trigger="event", parent=parent)
 
-    def event(self, id_: str) -> Event | None:
+    def event(self, id_: str) -> Event[Run] | None:
         """The event with an id, and its runs; see the protocol."""
         find = self._keeper.journal.find
         rows = find("event", event_id=id_)
         return self._recorded(find, rows[0]) if rows else None
 
-    def _recorded(self, find: Find, row: EventRow) -> Event:
+    def _recorded(self, find: Find, row: EventRow) -> Event[Run]:
         runs = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
         return event.of_row(row, list(map(self._keeper.hold, runs)))
 
-    def cancel_event(self, id_: str) -> Event:
+    def cancel_event(self, id_: str) -> Event[Run]:
         """The event, which will not be delivered any more; see the protocol."""
 
         def deal(find: Find) -> Iterator[Row]:

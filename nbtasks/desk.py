@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from nbtasks.event import Event
-    from nbtasks.run import Run
+    from nbtasks.journal.port import RunHandle
 
 __all__ = ["Desk", "Draft", "Invocable"]
 
@@ -39,7 +39,7 @@ class Invocable(Protocol):
 class Desk(Protocol):
     """Begins runs, and finds them again."""
 
-    def send(self, drafts: Sequence[Draft], parent: str | None) -> list[Event]:
+    def send(self, drafts: Sequence[Draft], parent: str | None) -> Sequence[Event]:
         """Records events with the runs that they begin; none of these is executed yet. An event
         that was sent before and is not delivered is changed; any other one stays as it is."""
 
@@ -59,5 +59,5 @@ class Desk(Protocol):
     def go_on(self, run_id: str) -> None:
         """Executes a run in the background, unless it has ended or somebody else does."""
 
-    def hold(self, run_id: str) -> Run:
+    def hold(self, run_id: str) -> RunHandle:
         """The run with an id."""

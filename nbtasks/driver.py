@@ -12,10 +12,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks import clock, executors, failures, loops, timeouts
-from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, Sleep, current
+from nbtasks.calls import Commit, Effects, Guard, Invoke, Scope, Sleep, Until, current
 from nbtasks.errors import WrongFaceError
 from nbtasks.model import Status
-from nbtasks.parking import Until
 
 if TYPE_CHECKING:
     from nbtasks.journal.port import Journal
@@ -61,11 +60,11 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
                     begin(effect.scope)
                 answer = carry_out(effect)
             elif isinstance(effect, Sleep):
-                effect.execution.ending.sleep_until(effect.due_us)
+                effect.ending.sleep_until(effect.due_us)
             elif isinstance(effect, Until):
                 answer = effect.parking.listen(effect)
             else:
-                effect.execution.parking.block(effect.path, effect.due_us)
+                effect.parking.block(effect.path, effect.due_us)
         except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
             error = raised
 
@@ -229,7 +228,7 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                 elif isinstance(effect, Until):
                     answer = await effect.parking.hear(effect)
                 else:
-                    await effect.execution.parking.wait(effect.path, effect.due_us)
+                    await effect.parking.wait(effect.path, effect.due_us)
             except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
                 error = raised
             effect = effects.send(answer) if error is None else effects.throw(error)

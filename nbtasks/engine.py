@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, codec, failures, keys, shown, sites
-from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Scope, current
+from nbtasks.calls import Call, Commit, Effects, Guard, Invoke, Late, Scope, current
 from nbtasks.ending import Ending
 from nbtasks.errors import (
     DuplicateKeyError,
@@ -27,13 +27,10 @@ from nbtasks.raising import Raising
 from nbtasks.replay import ANSWERS, Action, decide, expired
 from nbtasks.replayed import Replayed
 from nbtasks.stale import Changes
-from nbtasks.timeouts import Late
 from nbtasks.verdicts import due_after, replaced
 from nbtasks.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nbtasks.journal.port import Journal, Opened
     from nbtasks.model import RunRow
     from nbtasks.options import OnError, Policy
@@ -57,7 +54,6 @@ class Execution:
         changes: Knows which of its tasks have changed since they were recorded.
         is_open: Whether io calls are still taken.
         root: The scope of the body.
-        faces: The io objects of this execution; by whether the caller awaits them.
         active: The asyncio tasks in which io calls are under way.
         pending: What executors were asked to do and have not done yet.
         ending: What ends it early, if anything does.
@@ -65,8 +61,6 @@ class Execution:
         waits: Its waits.
         raising: Makes what the callers of its tasks get.
         only: What answers its calls if it only replays.
-        desk: Begins other runs, and finds them again.
-        integrations: Its integrations, by name; there may be other things among them.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -75,10 +69,7 @@ class Execution:
         self.ledger = Ledger(journal, opened)
         self.changes = Changes(self.run, self.ledger)
         self.is_open = True
-        self.root = Scope(self)
-        self.faces: dict[bool, Any] = {}
-        self.desk: Any = None  # a desk.Desk
-        self.integrations: Mapping[str, Any] = {}
+        self.root: Scope = Scope(self)
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
         self.ending = Ending()

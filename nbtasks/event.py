@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from nbtasks import clock, codec
+from nbtasks.journal.port import RunHandle
 from nbtasks.model import EventRow
-
-if TYPE_CHECKING:
-    from nbtasks.run import Run
 
 __all__ = ["SOURCE", "Event", "of_row", "payload_of"]
 
 #: The source of events that say none.
 SOURCE = "nbtasks"
+#: Type of the runs of an event: `nb.send_event` gives `Run`s.
+RunT = TypeVar("RunT", bound=RunHandle, covariant=True, default=RunHandle)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Generic[RunT]):
     """An event, as it stood when it was asked for.
 
     Attributes:
@@ -48,7 +50,7 @@ class Event:
     source: str = SOURCE
     delivered_at: datetime | None = None
     cancelled_at: datetime | None = None
-    runs: list[Run] = field(default_factory=list, compare=False)
+    runs: list[RunT] = field(default_factory=list, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Event, (
@@ -66,7 +68,7 @@ def payload_of(row: EventRow) -> Any:
     return codec.decode(row.payload_kind or "json", row.payload)
 
 
-def of_row(row: EventRow, runs: list[Run] | None = None) -> Event:
+def of_row(row: EventRow, runs: list[RunT] | None = None) -> Event[RunT]:
     """The event that is recorded in a row."""
     return Event(
         row.event_id,

@@ -16,9 +16,8 @@ from nbtasks.face import Face
 from nbtasks.model import EventRow, TaskRow
 from nbtasks.options import Duration, seconds_of
 from nbtasks.place import CurrentTask
-from nbtasks.triggers import named
 
-__all__ = ["Events", "draft", "drafts", "first"]
+__all__ = ["Events", "draft", "drafts", "first", "named"]
 
 _S = 1_000_000
 
@@ -212,3 +211,9 @@ def drafts(events: Iterable[Any]) -> list[Draft]:
 def first(events: list[Event]) -> Event:
     """The only one of them."""
     return events[0]
+
+
+def named(name: Any) -> tuple[str, ...]:
+    """The names of events, given one or several; none where that is no name."""
+    names = (name,) if isinstance(name, str) else tuple(name or ())
+    return names if all(isinstance(one, str) and one for one in names) else ()

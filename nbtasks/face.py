@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, keys, sites
@@ -30,11 +31,22 @@ class Face:
         execution: The execution that its calls are made in.
         policy: What holds for tasks that say nothing themselves.
         level: The least level of lines that are kept.
+        desk: Starts other runs, and finds them.
+        integrations: The integrations by name; other things may be among them.
     """
 
-    def __init__(self, execution: Execution, policy: Policy, level: str) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        policy: Policy,
+        level: str,
+        desk: Desk | None = None,
+        integrations: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._execution = execution
         self._policy = policy
+        self._given_desk = desk
+        self._integrations = integrations
         self.logger = Logger(execution, level)
 
     if not TYPE_CHECKING:  # where a slip in the name of a call should be seen
@@ -43,7 +55,7 @@ class Face:
             """The integration of this name."""
             if name.startswith("_"):
                 raise AttributeError(name)
-            return find(self, self._execution.integrations, name)
+            return find(self, self._integrations, name)
 
     def __repr__(self) -> str:
         run = self._execution.run
@@ -120,8 +132,8 @@ class Face:
 
     @property
     def _desk(self) -> Desk:
-        desk: Desk = self._execution.desk  # a session has set it
-        return desk
+        assert self._given_desk is not None  # noqa: S101 - a session gave it
+        return self._given_desk
 
     def _path(self, key: keys.Key) -> str:
         """The path of the task that a call with this key is of."""
@@ -139,14 +151,20 @@ class AsyncFace(Face):
         execution: As of `Face`.
         policy: As there.
         level: As there.
-        commits: Syncs for many calls at once.
+        desk: As there.
+        integrations: As there.
     """
 
     def __init__(
-        self, execution: Execution, policy: Policy, level: str, commits: GroupCommit
+        self,
+        execution: Execution,
+        policy: Policy,
+        level: str,
+        desk: Desk | None = None,
+        integrations: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        super().__init__(execution, policy, level)
-        self._commits = commits
+        super().__init__(execution, policy, level, desk, integrations)
+        self._commits: GroupCommit = GroupCommit(execution.journal)
 
     def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:
         """Carries a call out by awaiting."""

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from nbtasks.calls import current
-from nbtasks.errors import NoRunError
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtasks.calls import Running, Scope, current
+from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io import AsyncIO, SyncIO
 from nbtasks.place import CurrentTask
 
-__all__ = ["current_io", "current_task"]
+if TYPE_CHECKING:
+    from nbtasks.desk import Desk
+    from nbtasks.engine import Execution
+    from nbtasks.options import Policy
+
+__all__ = ["RunIO", "close", "current_io", "current_task", "open_run"]
+
+
+class RunIO(NamedTuple):
+    """Both io objects of one execution."""
+
+    blocking: SyncIO
+    awaiting: AsyncIO
+
+    def of(self, scope: Scope) -> SyncIO | AsyncIO:
+        """Return the io that fits a caller."""
+        return self.awaiting if scope.asynchronous else self.blocking
+
+
+#: The io of each execution of this process.
+_by_execution: dict[Running, RunIO] = {}
+
+
+def open_run(
+    execution: Execution,
+    policy: Policy,
+    level: str,
+    desk: Desk | None,
+    integrations: Mapping[str, Any],
+) -> RunIO:
+    """Make the io objects of an execution, which `current_io` finds until `close`."""
+    made = _by_execution[execution] = RunIO(
+        SyncIO(execution, policy, level, desk, integrations),
+        AsyncIO(execution, policy, level, desk, integrations),
+    )
+    return made
+
+
+def close(execution: Execution) -> None:
+    """Forget the io objects of an execution that has ended."""
+    _by_execution.pop(execution, None)
 
 
 def current_io() -> SyncIO | AsyncIO:
@@ -15,6 +58,7 @@ def current_io() -> SyncIO | AsyncIO:
 
     Raises:
         NoRunError: The caller is in no run.
+        RunEndedError: The execution of the caller's run has ended.
 
     ```python
     import nbtasks as nb
@@ -40,8 +84,13 @@ def current_io() -> SyncIO | AsyncIO:
             "%%job cell, or in a function that one of its tasks runs. In another process, where "
             "on= may take a function, there is no run: make its subtasks here."
         )
-    face: SyncIO | AsyncIO = scope.execution.faces[scope.asynchronous]
-    return face
+    ios = _by_execution.get(scope.execution)
+    if ios is None:
+        raise RunEndedError(
+            f"nb.current_io() was called after the execution of run {scope.execution.run.run_id} "
+            "had ended. Wait for threads and tasks of the body before its end."
+        )
+    return ios.of(scope)
 
 
 def current_task() -> CurrentTask:

@@ -15,7 +15,7 @@ from nbtasks.model import Status, TaskRow
 from nbtasks.options import Duration, seconds_of
 
 if TYPE_CHECKING:
-    from nbtasks.run import Run
+    from nbtasks.journal.port import RunHandle
 
 __all__ = ["AsyncInvokes", "SyncInvokes"]
 
@@ -32,7 +32,7 @@ class _Invokes(Face):
             assert scope is not None  # noqa: S101 - it is called as a task
             return self._ids(job, [payload], scope.path)[0]
 
-        def go_on(run_id: str) -> Run:
+        def go_on(run_id: str) -> RunHandle:
             if self._execution.only is None:
                 self._desk.go_on(run_id)
             return self._desk.hold(run_id)
@@ -74,7 +74,7 @@ class _Invokes(Face):
         return mapped(self._until(wait), lambda ids: list(map(self._desk.hold, ids)))
 
 
-def _first(runs: list[Run]) -> Run:
+def _first(runs: list[RunHandle]) -> RunHandle:
     return runs[0]
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtasks import claims, starters
 from nbtasks.delivery import HomeDesk
+from nbtasks.errors import NotFoundError
 from nbtasks.hooks import Hook, Hooks
 from nbtasks.job import Job
+from nbtasks.journal import current
 from nbtasks.journal.reader import Reader
 from nbtasks.options import OnChange, Policy
 from nbtasks.run import Run
 from nbtasks.session import Session, Watcher
-from nbtasks.settings import Settings, is_shared
+from nbtasks.settings import config
 
 if TYPE_CHECKING:
     from nbtasks.engine import Execution
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbtasks.replay import Retry
     from nbtasks.triggers import Trigger
 
-__all__ = ["Kit", "config", "configure", "job", "kit"]
+__all__ = ["Kit", "cancel", "configure", "get_run", "job", "kit", "last_run"]
 
 _NO_POLICY = Policy()
 
@@ -36,7 +36,6 @@ class Kit:
     """Everything that a process shares.
 
     Attributes:
-        settings: The settings in force.
         jobs: The registered jobs by id.
         watch: Makes what shows an execution; the notebook edge sets it.
         cells: Executes the recorded cell of a claim, with a payload; the notebook edge sets it.
@@ -44,24 +43,16 @@ class Kit:
     """
 
     def __init__(self) -> None:
-        self.settings = Settings()
         self.jobs: dict[str, Job] = {}
         self.watch: Callable[[Execution], Watcher | None] | None = None
         self.cells: starters.Cells | None = None
         self.given: Journal | None = None  # a test's own journal, instead of the home's
-        self._journals: dict[tuple[Path, str], Journal] = {}
         self.desk = HomeDesk(self)
 
     @property
     def journal(self) -> Journal:
-        """The journal of the home in force."""
-        if self.given is not None:
-            return self.given
-        home, durability = self.settings.home, self.settings.durability
-        journal = self._journals.get((home, durability))
-        if journal is None:
-            journal = self._journals[home, durability] = _opened(home, durability)
-        return journal
+        """The journal of the home in force, or a journal of this runtime's own."""
+        return self.given or current.journal()
 
     def session(  # noqa: PLR0913 - what an execution is made of
         self,
@@ -75,10 +66,10 @@ class Kit:
         only: bool = False,
     ) -> Session:
         """The session that executes a claimed run, or `only` replays it."""
-        watch = self.watch if tree and self.settings.tree else None
-        only = only or self.settings.replay == "only"
+        watch = self.watch if tree and config.tree else None
+        only = only or config.replay == "only"
         if policy.options.on_change is None:
-            options = replace(policy.options, on_change=self.settings.on_change)
+            options = replace(policy.options, on_change=config.on_change)
             policy = replace(policy, options=options)
         return Session(
             Reader(self.journal) if only else self.journal,
@@ -121,31 +112,9 @@ class Kit:
         assert job is not None  # noqa: S101 - as said there
         return job.prepared(claim, payload, budget=budget)
 
-    def close(self, home: Path | None = None) -> None:
-        """Closes all journals, or those of one home; the next use opens them again."""
-        for place in [place for place in self._journals if home in (None, place[0])]:
-            self._journals.pop(place).close()
-
-
-def _opened(home: Path, durability: str) -> Journal:
-    if is_shared(home):
-        from nbtasks.journal.shared import SharedJournal
-
-        return SharedJournal(home)
-    from nbtasks.journal.home import HomeJournal
-
-    return HomeJournal(home, durable=durability == "task", notebook=_notebook())
-
-
-def _notebook() -> str | None:
-    """The notebook of this kernel, where the front end says so."""
-    name = os.environ.get("JPY_SESSION_NAME")
-    return Path(name).name if name else None
-
 
 #: The one of this process.
 kit = Kit()
-config = kit.settings
 
 
 def configure(**settings: object) -> None:
@@ -168,7 +137,7 @@ def configure(**settings: object) -> None:
     nb.configure(durability=None)
     ```
     """
-    kit.settings.configure(**settings)
+    config.configure(**settings)
 
 
 def job(  # noqa: PLR0913 - the options of the contract
@@ -239,3 +208,78 @@ def job(  # noqa: PLR0913 - the options of the contract
         return made
 
     return register
+
+
+def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
+    """The run with this id.
+
+    Raises:
+        NotFoundError: There is none in this home.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("get-run-example")
+    def body(io: nb.SyncIO) -> None: ...
+
+
+    run = body.run()
+    assert nb.get_run(run.id).status == "COMPLETED"
+    ```
+    """
+    if not kit.journal.runs(run_id=id):
+        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists what there is.")
+    return kit.hold(id)
+
+
+def last_run(job: Job | str | None = None) -> Run:
+    """The run that was begun last, of all or of one job.
+
+    Raises:
+        NotFoundError: There is none.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("last-run-example")
+    def body(io: nb.SyncIO) -> None: ...
+
+
+    run = body.run()
+    assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
+    ```
+    """
+    wanted = job.id if isinstance(job, Job) else job
+    rows = kit.journal.runs(job=wanted)
+    if not rows:
+        of = f" of job {wanted!r}" if wanted else ""
+        raise NotFoundError(f"There is no run{of} in this home yet.")
+    return kit.hold(rows[-1].run_id)
+
+
+def cancel(run: Run | str) -> None:
+    """Cancels a run: the same as `run.cancel()`.
+
+    Args:
+        run: The run, or its id.
+
+    Raises:
+        NotFoundError: There is no such run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("cancel-example")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("until tomorrow", 24 * 3600)
+
+
+    run = body.run(suspend_after=60)
+    nb.cancel(run.id)
+    assert run.status == "CANCELED"
+    ```
+    """
+    get_run(run.id if isinstance(run, Run) else run).cancel()

@@ -15,13 +15,10 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbtasks import clock, driver
-from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke, Park
-
-if TYPE_CHECKING:
-    from nbtasks.engine import Execution
+from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke, Park, Running
 
 __all__ = ["drive_many"]
 
@@ -29,7 +26,7 @@ __all__ = ["drive_many"]
 Task = tuple[Effects, Callable[[Any, Exception | None], None]]
 
 
-def drive_many(tasks: Iterator[Task], width: int, execution: Execution) -> None:
+def drive_many(tasks: Iterator[Task], width: int, execution: Running) -> None:
     """Carries out calls, at most `width` at a time, and blocks until all have ended.
 
     Args:
@@ -48,7 +45,7 @@ def drive_many(tasks: Iterator[Task], width: int, execution: Execution) -> None:
 
 
 class _Lanes:
-    def __init__(self, tasks: Iterator[Task], width: int, execution: Execution) -> None:
+    def __init__(self, tasks: Iterator[Task], width: int, execution: Running) -> None:
         self._tasks = tasks
         self._width = width
         self._journal = execution.journal

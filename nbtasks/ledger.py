@@ -281,6 +281,10 @@ class Ledger:
             self.put(row)
             self._journal.flush()
 
+    def show(self, row: TaskRow, value: Any) -> None:
+        """Displays a value for a task that runs, and records it."""
+        self.displays.show(row, value)
+
     def owns(self, row: TaskRow) -> bool:
         """Whether the row still stands for its task; else its attempt was given up."""
         return self._rows.get(row.path) is row

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, keys, spans
 from nbtasks.errors import InvalidOptionError, NotFoundError
-from nbtasks.job import Job
+from nbtasks.journal import current
+from nbtasks.journal.port import JobHandle, RunHandle
 from nbtasks.keys import KeyPath
-from nbtasks.kit import kit
-from nbtasks.model import Status
+from nbtasks.model import RunRow, Status
 from nbtasks.recorded import draw
-from nbtasks.run import Run
 
 if TYPE_CHECKING:
     from nbtasks.drawing import RunTree
@@ -23,92 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attempts",
-    "cancel",
     "due",
-    "get_run",
     "job_id",
-    "last_run",
     "logs",
+    "row_of",
     "runs",
     "sql",
     "tasks",
     "tree",
 ]
-
-
-def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
-    """The run with this id.
-
-    Raises:
-        NotFoundError: There is none in this home.
-
-    ```python
-    import nbtasks as nb
-
-
-    @nb.job("get-run-example")
-    def body(io: nb.SyncIO) -> None: ...
-
-
-    run = body.run()
-    assert nb.get_run(run.id).status == "COMPLETED"
-    ```
-    """
-    if not kit.journal.runs(run_id=id):
-        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists what there is.")
-    return kit.hold(id)
-
-
-def last_run(job: Job | str | None = None) -> Run:
-    """The run that was begun last, of all or of one job.
-
-    Raises:
-        NotFoundError: There is none.
-
-    ```python
-    import nbtasks as nb
-
-
-    @nb.job("last-run-example")
-    def body(io: nb.SyncIO) -> None: ...
-
-
-    run = body.run()
-    assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
-    ```
-    """
-    wanted = job_id(job)
-    rows = kit.journal.runs(job=wanted)
-    if not rows:
-        of = f" of job {wanted!r}" if wanted else ""
-        raise NotFoundError(f"There is no run{of} in this home yet.")
-    return kit.hold(rows[-1].run_id)
-
-
-def cancel(run: Run | str) -> None:
-    """Cancels a run: the same as `run.cancel()`.
-
-    Args:
-        run: The run, or its id.
-
-    Raises:
-        NotFoundError: There is no such run.
-
-    ```python
-    import nbtasks as nb
-
-
-    @nb.job("cancel-example")
-    def body(io: nb.SyncIO) -> None:
-        io.wait("until tomorrow", 24 * 3600)
-
-
-    run = body.run(suspend_after=60)
-    nb.cancel(run.id)
-    assert run.status == "CANCELED"
-    ```
-    """
-    get_run(_run_id(run) or "").cancel()
 
 
 def due() -> DataFrame:
@@ -135,11 +57,11 @@ def due() -> DataFrame:
     """
     from nbtasks import frames
 
-    return frames.due(kit.journal, clock.micros())
+    return frames.due(current.journal(), clock.micros())
 
 
 def runs(
-    job: Job | str | None = None,
+    job: JobHandle | str | None = None,
     *,
     status: str | Collection[str] | None = None,
     since: date | timedelta | str | None = None,
@@ -168,7 +90,7 @@ def runs(
     from nbtasks import frames
 
     return frames.runs(
-        kit.journal,
+        current.journal(),
         job_id(job),
         status=_statuses(status),
         since_us=None if since is None else spans.since(since),
@@ -177,9 +99,9 @@ def runs(
 
 
 def tasks(  # noqa: PLR0913 - the filters of the contract
-    run: Run | str | None = None,
+    run: RunHandle | str | None = None,
     *,
-    job: Job | str | None = None,
+    job: JobHandle | str | None = None,
     status: str | Collection[str] | None = None,
     since: date | timedelta | str | None = None,
     path: KeyPath | None = None,
@@ -216,7 +138,7 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     from nbtasks import frames
 
     return frames.tasks(
-        kit.journal,
+        current.journal(),
         _run_id(run),
         job=job_id(job),
         status=_statuses(status),
@@ -227,7 +149,7 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     )
 
 
-def attempts(run: Run | str | None = None) -> DataFrame:
+def attempts(run: RunHandle | str | None = None) -> DataFrame:
     """All attempts of all tasks, or of one run's, as a DataFrame: a row an attempt.
 
     ```python
@@ -238,10 +160,10 @@ def attempts(run: Run | str | None = None) -> DataFrame:
     """
     from nbtasks import frames
 
-    return frames.attempts(kit.journal, _run_id(run))
+    return frames.attempts(current.journal(), _run_id(run))
 
 
-def logs(run: Run | str | None = None) -> DataFrame:
+def logs(run: RunHandle | str | None = None) -> DataFrame:
     """What all runs, or one, logged, as a DataFrame: a row a line.
 
     ```python
@@ -252,7 +174,7 @@ def logs(run: Run | str | None = None) -> DataFrame:
     """
     from nbtasks import frames
 
-    return frames.logs(kit.journal, _run_id(run))
+    return frames.logs(current.journal(), _run_id(run))
 
 
 def sql(query: str, params: Any = None) -> DataFrame:
@@ -282,10 +204,10 @@ def sql(query: str, params: Any = None) -> DataFrame:
     from nbtasks import frames
 
     caller = sys._getframe(1)  # noqa: SLF001 - as every reader of variables by name does
-    return frames.sql(kit.journal, query, params, ChainMap(caller.f_locals, caller.f_globals))
+    return frames.sql(current.journal(), query, params, ChainMap(caller.f_locals, caller.f_globals))
 
 
-def tree(run: Run | str | None = None) -> RunTree:
+def tree(run: RunHandle | str | None = None) -> RunTree:
     """The tasks of a run, by default of the last one, as a tree to look at.
 
     ```python
@@ -301,21 +223,34 @@ def tree(run: Run | str | None = None) -> RunTree:
     assert "load" in str(nb.tree())
     ```
     """
-    held = last_run() if run is None else get_run(_run_id(run) or "")
-    return draw(kit.journal, kit.journal.runs(run_id=held.id)[0])
+    return draw(current.journal(), _latest() if run is None else row_of(_run_id(run) or ""))
 
 
-def job_id(job: Job | str | None) -> str | None:
+def _latest() -> RunRow:
+    rows = current.journal().runs()
+    if not rows:
+        raise NotFoundError("There is no run in this home yet.")
+    return rows[-1]
+
+
+def job_id(job: JobHandle | str | None) -> str | None:
     """The id of a job that is given as itself or by its id."""
-    return job.id if isinstance(job, Job) else job
+    return job if job is None or isinstance(job, str) else job.id
 
 
-def _run_id(run: Run | str | None) -> str | None:
-    if run is None or isinstance(run, Run):
+def _run_id(run: RunHandle | str | None) -> str | None:
+    if run is None or not isinstance(run, str):
         return None if run is None else run.id
-    if not kit.journal.runs(run_id=run):
-        raise NotFoundError(f"There is no run {run!r} in this home. nb.runs() lists what there is.")
-    return run
+    return row_of(run).run_id
+
+
+def row_of(run_id: str) -> RunRow:
+    rows = current.journal().runs(run_id=run_id)
+    if not rows:
+        raise NotFoundError(
+            f"There is no run {run_id!r} in this home. nb.runs() lists what there is."
+        )
+    return rows[0]
 
 
 def _statuses(status: str | Collection[str] | None) -> list[str] | None:

@@ -11,10 +11,10 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbtasks import clock, keys, sites, tracebacks
-from nbtasks.calls import Call, Effects, Scope, current
+from nbtasks.calls import Call, Effects, Running, Scope, current
 from nbtasks.driver import GroupCommit, drive, drive_async, is_async
 from nbtasks.errors import (
     DuplicateKeyError,
@@ -25,9 +25,6 @@ from nbtasks.errors import (
 )
 from nbtasks.lanes import drive_many
 from nbtasks.options import Policy, TaskOptions, resolve
-
-if TYPE_CHECKING:
-    from nbtasks.engine import Execution
 
 __all__ = ["Limits", "plan"]
 
@@ -71,7 +68,7 @@ class Limits:
 
 
 def plan(  # noqa: PLR0913 - what a map is made of
-    execution: Execution,
+    execution: Running,
     default: Policy,
     key: keys.Key,
     fn: Callable[..., Any],
@@ -211,7 +208,7 @@ class _Tally:
         scope = current.get()
         assert scope is not None  # noqa: S101 - it is made in the map's own task
         assert scope.row is not None  # noqa: S101 - as above
-        self.execution: Execution = scope.execution
+        self.execution: Running = scope.execution
         self._of, self._fn, self._items = of, fn, items
         self._scope: Scope = scope
         self._row = scope.row

@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nbtasks import clock, keys
 from nbtasks.ending import Ending
 from nbtasks.errors import InvalidOptionError, Suspended
 
 if TYPE_CHECKING:
+    from nbtasks.calls import Until
     from nbtasks.ledger import Ledger
     from nbtasks.model import RunRow
 
-__all__ = ["Budget", "Parking", "Until"]
+__all__ = ["Budget", "Parking"]
 
 #: How often it is looked whether all wait, at first at once; less often where that takes long.
 _LOOK_US = 50_000
@@ -68,26 +68,6 @@ def _us(option: str, value: Any) -> int | None:
             f"{option} is a number of seconds from 0 on, or a timedelta, not {value!r}."
         )
     return round(seconds * 1e6)
-
-
-class Until(NamedTuple):
-    """Wait for something that comes from outside the execution.
-
-    Attributes:
-        heard: Whether it is worth while to look again. Cheap.
-        look: What has come; None if nothing has.
-        due_us: The instant until which it is waited; then None is the answer.
-        path: Of the task that waits.
-        parking: Waits.
-        parks: Whether the execution ends meanwhile once nothing else in it goes on.
-    """
-
-    heard: Callable[[], bool]
-    look: Callable[[], Any]
-    due_us: int
-    path: str
-    parking: Parking
-    parks: bool
 
 
 class Parking:

@@ -90,7 +90,7 @@ class CurrentTask:
         """
         row = self._scope.row
         assert row is not None  # noqa: S101 - as __init__ saw
-        self._scope.execution.ledger.displays.show(row, value)
+        self._scope.execution.ledger.show(row, value)
 
     def __repr__(self) -> str:
         return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"

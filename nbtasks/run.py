@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbtasks.drawing import RunTree
     from nbtasks.frames import DataFrame
 
-__all__ = ["Run", "journal_of"]
+__all__ = ["Run"]
 
 
 class Keeper(Protocol):
@@ -55,11 +55,12 @@ class Run:
         self._given = journal  # what it reads instead of the keeper's
 
     @property
-    def _journal(self) -> Journal:
+    def journal(self) -> Journal:
+        """The journal that it is read from: the home's, or that of a shared file."""
         return self._given or self._keeper.journal
 
     def _row(self) -> RunRow:
-        rows = self._journal.runs(run_id=self.id)
+        rows = self.journal.runs(run_id=self.id)
         if not rows:
             raise NotFoundError(f"There is no run {self.id!r} in this home.")
         return rows[0]
@@ -82,7 +83,7 @@ class Run:
     @property
     def output(self) -> Any:
         """What its body returned, or the value of the cell's last expression."""
-        return kept.output(self._journal, self._row())
+        return kept.output(self.journal, self._row())
 
     @property
     def error(self) -> Failure | None:
@@ -110,13 +111,13 @@ class Run:
         """Its tasks, a row each; the columns are those of `nb.tasks`."""
         from nbtasks import frames  # lazily, as in `lookup`
 
-        return frames.tasks(self._journal, self.id)
+        return frames.tasks(self.journal, self.id)
 
     def logs(self) -> DataFrame:
         """Its log, a row a line."""
         from nbtasks import frames
 
-        return frames.logs(self._journal, self.id)
+        return frames.logs(self.journal, self.id)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draws its tasks as bars over time, with matplotlib: the 60 longest, if there are more.
@@ -153,7 +154,7 @@ class Run:
     def tree(self) -> RunTree:
         """Its tasks as a tree, to look at."""
         here = self._given is None or bool(self._keeper.journal.runs(run_id=self.id))
-        return recorded.draw(self._journal, self._row(), living=here)
+        return recorded.draw(self.journal, self._row(), living=here)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """The recorded output of the task at a path.
@@ -162,7 +163,7 @@ class Run:
             NotFoundError: There is no such task, or it has no output.
         """
         text = keys.path_of(path)
-        tasks = {values[1]: values for values in self._journal.tasks(self.id)}
+        tasks = {values[1]: values for values in self.journal.tasks(self.id)}
         if text not in tasks:
             raise edits.missing(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
@@ -170,7 +171,7 @@ class Run:
             raise NotFoundError(
                 f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
             )
-        return kept.output(self._journal, row)
+        return kept.output(self.journal, row)
 
     def cancel(self) -> None:
         """Cancels the run, wherever it is executed: in this process, or in another one of the
@@ -202,7 +203,7 @@ class Run:
         ```
         """
         self._row()  # there must be one
-        live.cancel(self._journal, self.id)
+        live.cancel(self.journal, self.id)
 
     # -- executing it again ---------------------------------------------------------------------
 
@@ -249,7 +250,7 @@ class Run:
         run = self._row()
         start = self._keeper.starter(run, claims.payload_of(run))
         path = None if from_ is None else keys.path_of(from_)
-        self._journal.amend(
+        self.journal.amend(
             self.id,
             lambda row, tasks: edits.from_on(row, edits.by_path(tasks), path, clock.micros()),
         )
@@ -298,8 +299,8 @@ class Run:
         given = claims.payload_of(run) if payload is None else payload
         start = self._keeper.starter(run, given)
         path = None if from_ is None else keys.path_of(from_)
-        self._journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
-        tasks = edits.by_path(self._journal.tasks(self.id))
+        self.journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
+        tasks = edits.by_path(self.journal.tasks(self.id))
         return tracebacks.called(start, claims.to_fork(run, tasks, path, given))
 
     # -- what a person changes ------------------------------------------------------------------
@@ -367,7 +368,7 @@ class Run:
         encoded = codec.hide(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = kept.keep(self._journal, encoded)
+            blob = kept.keep(self.journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)
@@ -378,15 +379,10 @@ class Run:
         change: Callable[[RunRow, dict[str, TaskRow], str, int], Iterable[Row]],
     ) -> None:
         text = keys.path_of(path)
-        self._journal.amend(
+        self.journal.amend(
             self.id, lambda run, tasks: change(run, edits.by_path(tasks), text, clock.micros())
         )
 
     def __repr__(self) -> str:
         row = self._row()
         return f"<Run {self.id} of job {row.job!r}: {row.status}, execution {row.executions}>"
-
-
-def journal_of(run: Run) -> Journal:
-    """Where a run is recorded: in the home, or in a shared file."""
-    return run._journal  # noqa: SLF001 - not for who holds a run

@@ -16,6 +16,7 @@ from nbtasks.options import Duration
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame
+    from nbtasks.run import Run
 
 __all__ = ["events", "send_event"]
 
@@ -31,7 +32,7 @@ def send_event(
     source: str = SOURCE,
     deliver_at: datetime | None = None,
     deliver_after: Duration | None = None,
-) -> Event:
+) -> Event[Run]:
     """Sends an event from outside of a run: those who wait for it go on, and each job of this
     process with a trigger that takes it is run, here and now, one after the other. What their
     bodies raise is in their runs, and not raised here.

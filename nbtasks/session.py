@@ -15,8 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from nbtasks import calls, clock, codec, live, prints, tracebacks
-from nbtasks.driver import GroupCommit
+from nbtasks import calls, clock, codec, here, live, prints, tracebacks
 from nbtasks.ending import SIGNAL
 from nbtasks.errors import (
     Interrupt,
@@ -131,6 +130,7 @@ class Session:
 
     ctx: Context
     execution: Execution
+    _ios: here.RunIO
 
     def __init__(  # noqa: PLR0913 - what an execution is made of
         self,
@@ -175,8 +175,7 @@ class Session:
     @property
     def io(self) -> SyncIO | AsyncIO:
         """The io of the body, with the face that fits it."""
-        face: SyncIO | AsyncIO = self.execution.faces[self.execution.root.asynchronous]
-        return face
+        return self._ios.of(self.execution.root)
 
     # -- a body that blocks -------------------------------------------------------------------
 
@@ -249,11 +248,9 @@ class Session:
     def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
-        execution.desk, execution.integrations = self._desk, self.integrations
-        execution.faces = {
-            False: SyncIO(execution, self._policy, self._log_level),
-            True: AsyncIO(execution, self._policy, self._log_level, GroupCommit(self._journal)),
-        }
+        self._ios = here.open_run(
+            execution, self._policy, self._log_level, self._desk, self.integrations
+        )
         run = execution.run
         self.ctx = Context(
             JobInfo(run.job, run.name, run.version),
@@ -281,6 +278,7 @@ class Session:
         self._reached.close()
         self._printing.close()
         live.discard(self.execution)
+        here.close(self.execution)
         if self._token is not None:
             # Left from another context, as a stopped cell is; or left before.
             with contextlib.suppress(ValueError, RuntimeError):

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from nbtasks.errors import NbtasksError
 
-__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings", "is_shared"]
+__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings", "config", "is_shared"]
 
 Durability = Literal["task", "relaxed"]
 OnChange = Literal["warn", "rerun", "error", "ignore"]
@@ -126,6 +126,9 @@ _DEFAULTS: dict[str, Any] = {
     "durability": "task", "on_change": "warn", "tree": True, "replay": None,
 }  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
+
+#: The settings of this process.
+config = Settings()
 
 
 def is_shared(home: Path) -> bool:

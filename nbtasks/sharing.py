@@ -12,7 +12,7 @@ from nbtasks.kit import kit
 from nbtasks.model import RunRow
 from nbtasks.pickled import pickles_of, trust
 from nbtasks.recorded import draw
-from nbtasks.run import Run, journal_of
+from nbtasks.run import Run
 from nbtasks.settings import SHARED
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]
 
 
 def _held(run: Run | str) -> tuple[Journal, RunRow]:
-    journal = journal_of(run) if isinstance(run, Run) else kit.journal
+    journal = run.journal if isinstance(run, Run) else kit.journal
     rows = journal.runs(run_id=_id(run))
     if not rows:
         raise NotFoundError(

@@ -14,12 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nbtasks import clock
+from nbtasks.calls import Late
 
-__all__ = ["Late", "busy", "here", "in_thread", "in_thread_async", "limited"]
-
-
-class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
-    """The time was over first. Not a TimeoutError, since the call may raise one of its own."""
+__all__ = ["busy", "here", "in_thread", "in_thread_async", "limited"]
 
 
 async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from nbtasks import clock, filters
 from nbtasks.errors import InvalidOptionError
+from nbtasks.event_calls import named
 
 __all__ = [
     "CronTrigger",
@@ -21,7 +22,6 @@ __all__ = [
     "event_trigger",
     "interval_trigger",
     "invoke_trigger",
-    "named",
 ]
 
 _S: Final = 1_000_000
@@ -116,12 +116,6 @@ class Tick:
 
     ts: datetime
     last: datetime | None = None
-
-
-def named(name: Any) -> tuple[str, ...]:
-    """The names of events, given one or several; none where that is no name."""
-    names = (name,) if isinstance(name, str) else tuple(name or ())
-    return names if all(isinstance(one, str) and one for one in names) else ()
 
 
 def event_trigger(

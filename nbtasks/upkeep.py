@@ -18,6 +18,7 @@ from nbtasks.errors import (
 from nbtasks.journal.checkup import Finding
 from nbtasks.kit import kit
 from nbtasks.pickled import pickles_of
+from nbtasks.settings import config
 
 if TYPE_CHECKING:
     from nbtasks.frames import DataFrame
@@ -175,7 +176,7 @@ def _home() -> HomeJournal:
     journal = kit.journal
     if not isinstance(journal, HomeJournal):
         raise JournalError(
-            f"{kit.settings.home} is no home, and nothing can be kept in order there. Choose one "
+            f"{config.home} is no home, and nothing can be kept in order there. Choose one "
             "with nb.configure(home=...)."
         )
     return journal

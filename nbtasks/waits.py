@@ -7,27 +7,59 @@ attempts, and the end of an execution whose time is over.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtasks import clock, failures, keys
-from nbtasks.calls import Awaited, Commit, Effect, Effects, Park, Scope, Sleep, Wait
+from nbtasks.calls import Awaited, Commit, Effect, Effects, Park, Scope, Sleep, Until, Wait
 from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
 from nbtasks.model import Status, TaskRow
-from nbtasks.parking import Until
 from nbtasks.replay import ANSWERS, Action, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbtasks import sites
-    from nbtasks.engine import Execution
-    from nbtasks.parking import Budget
+    from nbtasks.ending import Ending
+    from nbtasks.journal.port import Journal
+    from nbtasks.ledger import Ledger
+    from nbtasks.model import RunRow
+    from nbtasks.parking import Budget, Parking
+    from nbtasks.raising import Raising
+    from nbtasks.replayed import Replayed
 
 __all__ = ["Waits"]
 
 #: Real seconds after which it is looked anyway whether something has come: not all that a call
 #: may wait for says so, as a run that somebody goes on with by hand.
 LOOK_SECONDS = 5.0
+
+
+class Steps(Protocol):
+    """Steps of a task, and the parts of an execution, that waits share with other tasks;
+    `engine.Execution` has them."""
+
+    run: RunRow
+    journal: Journal
+    ledger: Ledger
+    ending: Ending
+    parking: Parking
+    raising: Raising
+    only: Replayed | None
+
+    def visit(self, key: keys.Key, site: sites.Site, scope: Scope) -> str:
+        """Return the path of a call in a scope, if it may be made there."""
+
+    def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+        """Return the row of a task that is about to start."""
+
+    def answer(self, row: TaskRow, action: Action) -> Any:
+        """Return what is recorded of a task, or raise its error."""
+
+    def end(self, row: TaskRow, status: Status, error: str | None) -> None:
+        """Record how a task ended."""
+
+    def refuse_given_up(self, row: TaskRow) -> None:
+        """Raise if the attempt was given up."""
 
 
 class Waits:
@@ -43,7 +75,7 @@ class Waits:
             or the next one would come no further.
     """
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Steps) -> None:
         self._of = execution
         self.budget: Budget | None = None
         self.deadline_us: int | None = None
@@ -177,7 +209,7 @@ class Waits:
         of.end(row, Status.COMPLETED, None)
         yield Commit()
         if not self._in_once(path):
-            yield Park(None, of, path)
+            yield Park(None, of.parking, path)
 
     def _is_over(self, path: str) -> bool:
         """Whether what waits at a path is over, as is recorded: then that is its answer."""
@@ -197,7 +229,9 @@ class Waits:
         of, due_us = self._of, row.due_us
         assert due_us is not None  # noqa: S101 - it waits
         parks = self._is_too_long(due_us) and not self._in_once(row.path)
-        return self._resting(row, Park(due_us, of, row.path) if parks else Sleep(due_us, of))
+        return self._resting(
+            row, Park(due_us, of.parking, row.path) if parks else Sleep(due_us, of.ending)
+        )
 
     def _resting(self, row: TaskRow, effect: Effect) -> Effects:
         """What comes of what a row waits by. Stopped meanwhile, it keeps its due time."""
@@ -218,7 +252,7 @@ class Waits:
         """Starts no further task once the time of the execution is over."""
         over = self.deadline_us is not None and clock.micros() >= self.deadline_us
         if over and self.progressed and not self._in_once(path):
-            yield Park(None, self._of, path)
+            yield Park(None, self._of.parking, path)
 
     def _is_too_long(self, due_us: int) -> bool:
         """Whether the execution should not wait for an instant."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.journal import current
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_it_is_shown_again_in_another_process_and_where_nothing_runs(capsys, rep
         io.run_task("large", show, "x" * (1 << 21))
 
     body.run()
-    kit.close()  # what this process remembers
+    current.close()  # what this process remembers
     capsys.readouterr()
     body.run(replay=replay)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.kit import kit
 from nbtasks.model import Status
@@ -507,7 +508,7 @@ def test_a_run_of_another_process_is_forked_here(tmp_path: Path) -> None:
     )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kit, "given", None)  # a journal in memory has no other process
+        patch.setattr(current, "_override", None)  # a journal in memory has no other process
         run = nb.last_run(three)
         assert run.fork(from_="c").output == ["a", "b", "c"]
         assert run.rerun(from_="b").output == ["a", "b", "c"]

@@ -24,6 +24,7 @@ import nbtasks as nb
 from nbtasks import calls, keys
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.port import Journal
+from nbtasks.ledger import Ledger
 from nbtasks.model import TaskRow
 from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, play
@@ -270,7 +271,9 @@ def look(leaf: Leaf, world: World) -> int:
     scope = calls.current.get()
     assert scope is not None
     assert scope.row is not None
-    parent = scope.execution.ledger.row(keys.parent(scope.path))
+    ledger = scope.execution.ledger
+    assert isinstance(ledger, Ledger)
+    parent = ledger.row(keys.parent(scope.path))
     above = world.failures if parent is None else parent.failures
     # Not by the attempt, since one that a death has interrupted is one, too.
     if scope.row.failures < leaf.fails or above < leaf.needs:

@@ -17,7 +17,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks import signing
-from nbtasks.journal import clearing
+from nbtasks.journal import clearing, current
 from nbtasks.kit import kit
 from nbtasks.testing import FakeClock
 
@@ -269,7 +269,7 @@ def test_100_000_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
         live = waiting.run(suspend_after=1).id
         tasks = nb.sql("select count(*) n from tasks").n[0]
         assert tasks == 100_006
-        kit.close()
+        current.close()
         before = (home / "journal.duckdb").stat().st_size
 
         for where in ("copied", "synced", "replaced", "files"):
@@ -282,11 +282,11 @@ def test_100_000_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
                 # All or nothing: either it had not come to pass, or the three are gone.
                 assert found["wide"] in (100_004, 25_001)
                 assert found["waiting"] == 2
-                kit.close()
+                current.close()
 
         nb.gc(older_than=0, keep=1, dry_run=False)
         assert nb.sql("select count(*) n from tasks").n[0] == 25_003
-        kit.close()
+        current.close()
         assert (home / "journal.duckdb").stat().st_size < before / 2
         assert wide.run(3, tree=False).output == outputs[3]
         assert nb.last_run("wide").executions == 2
@@ -331,7 +331,7 @@ class TestTheDoctor:
 
         run = body.run()
         nb.runs()
-        kit.close()
+        current.close()
         with duckdb.connect(str(nb.config.home / "journal.duckdb")) as con:
             con.execute("update task set output = 'no base64: é'")
 
@@ -392,7 +392,7 @@ class TestTheDoctor:
     def test_tells_what_somebody_has_added(self, job):
         job.run(1)
         nb.runs()
-        kit.close()
+        current.close()
         with duckdb.connect(str(nb.config.home / "journal.duckdb")) as con:
             con.execute("create table mine (a integer)")
             con.execute("create view slow as select * from tasks where seconds > 1")
@@ -404,7 +404,7 @@ class TestTheDoctor:
 
     def test_tells_of_a_damaged_segment(self, job):
         job.run(1)
-        kit.close()
+        current.close()
         home = nb.config.home
         shutil.rmtree(home / "wal")
         (home / "wal").mkdir()

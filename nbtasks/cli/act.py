@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from nbtasks import answers, claims, lookup, sending
+from nbtasks import answers, claims, sending
 from nbtasks.cli.loading import load
 from nbtasks.cli.options import Files, Home, RunId, chosen, needs_home, use
 from nbtasks.errors import InvalidOptionError
 from nbtasks.event import SOURCE
-from nbtasks.kit import kit
+from nbtasks.kit import get_run, kit
 from nbtasks.questions import check_names
 from nbtasks.run import Run
 
@@ -32,7 +32,7 @@ def _resume(run: RunId = None, files: Files = None, home: Home = None) -> None:
     """Goes on with a run where it was. Its job has to be in one of the files."""
     needs_home(home)
     load(files or [])
-    (row,) = kit.journal.runs(run_id=lookup.get_run(chosen(run)).id)
+    (row,) = kit.journal.runs(run_id=get_run(chosen(run)).id)
     start = kit.starter(row, claims.payload_of(row))
     _say(lambda: start(claims.to_rerun(row)), row.run_id)
 
@@ -48,7 +48,7 @@ def _rerun(
     """Runs a run again, or a task of it and all that first started after that."""
     needs_home(home)
     load(files or [])
-    held = lookup.get_run(chosen(run))
+    held = get_run(chosen(run))
     _say(lambda: held.rerun(path), held.id)
 
 
@@ -57,7 +57,7 @@ def _say(execute: Any, run_id: str) -> None:
     try:
         run: Run = execute()
     except Exception:
-        ended = lookup.get_run(run_id)
+        ended = get_run(run_id)
         if ended.status != "FAILED" or ended.error is None:
             raise
         print(f"run {run_id}: FAILED, {ended.error.type}: {ended.error.message}")
@@ -68,7 +68,7 @@ def _say(execute: Any, run_id: str) -> None:
 def _cancel(run: RunId = None, home: Home = None) -> None:
     """Cancels a run, whatever process executes it."""
     needs_home(home)
-    held = lookup.get_run(chosen(run))
+    held = get_run(chosen(run))
     held.cancel()
     print(f"run {held.id}: it is asked to end, if it goes on")
 
@@ -82,7 +82,7 @@ def _answer(
     """Answers a task that waits for a person, or for a request."""
     needs_home(home)
     value = _loads(said)
-    held = lookup.get_run(run)
+    held = get_run(run)
     for row in kit.journal.find("task", run_id=held.id, path=path):
         check_names(row.awaits, value)
     first = answers.give(kit.journal, held.id, path, value, "command")

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nbtasks import clock
-from nbtasks.kit import config, kit
-from nbtasks.lookup import get_run, tree
+from nbtasks.kit import get_run, kit
+from nbtasks.lookup import tree
+from nbtasks.settings import config
 
 __all__ = ["follow"]
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nbtasks import lookup, sharing, upkeep
+from nbtasks import sharing, upkeep
 from nbtasks.cli.options import AsJson, Home, chosen, needs_home, use
 from nbtasks.cli.output import print_table
+from nbtasks.kit import get_run
 
 __all__ = ["register"]
 
@@ -32,7 +33,7 @@ def _export(
 ) -> None:
     """Writes runs to one file, to give to others. What is hidden does not go along."""
     needs_home(home)
-    held = [lookup.get_run(run) for run in runs or [chosen(None)]]
+    held = [get_run(run) for run in runs or [chosen(None)]]
     written = sharing.export_run(held, file)
     names = ", ".join(f"{run.id} of job {run.job}" for run in held)
     print(f"{written}: run {names}, {written.stat().st_size:,} bytes")

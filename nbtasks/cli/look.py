@@ -13,6 +13,7 @@ from nbtasks import errors, lookup, sending
 from nbtasks.cli.follow import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
 from nbtasks.cli.output import print_table, print_tree
+from nbtasks.kit import get_run
 
 __all__ = ["register"]
 
@@ -40,7 +41,7 @@ def _runs(job: Job = None, as_json: AsJson = False, home: Home = None) -> None:
 def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """Shows all that is known of a run."""
     needs_home(home)
-    held = lookup.get_run(chosen(run))
+    held = get_run(chosen(run))
     record = lookup.runs().query("run_id == @held.id").drop(columns="duration")
     if as_json:
         print_table(record, None, as_json=True)

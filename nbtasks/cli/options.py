@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from nbtasks.errors import NotFoundError
-from nbtasks.kit import config, configure
-from nbtasks.lookup import last_run, runs
-from nbtasks.settings import is_shared
+from nbtasks.kit import configure, last_run
+from nbtasks.lookup import runs
+from nbtasks.settings import config, is_shared
 
 __all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]
 

@@ -14,7 +14,8 @@ import typer
 from nbtasks.cli.loading import load
 from nbtasks.cli.options import Home, use
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.kit import config, configure, kit
+from nbtasks.kit import configure, kit
+from nbtasks.settings import config
 from nbtasks.working import worker
 
 __all__ = ["register"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nbtasks.model import Row, RunRow, TaskRow
+from nbtasks.model import Failure, Row, RunRow, TaskRow
 from nbtasks.values.content import Blob, Content
 
 __all__ = [
@@ -97,6 +97,46 @@ class Opened:
     codes: dict[str, str] = field(default_factory=dict)
     displayed: Collection[str] = ()
     only: bool = False
+
+
+class JobHandle(Protocol):
+    """A job, as the views need it."""
+
+    id: str
+
+
+class RunHandle(Protocol):
+    """A run, as `io`, events and the views need it: `Run` is one."""
+
+    id: str
+
+    @property
+    def journal(self) -> Journal:
+        """Journal that the run is read from."""
+
+    @property
+    def job(self) -> str:
+        """Id of its job."""
+
+    @property
+    def key(self) -> str:
+        """Key that continues it, together with the job's id and version."""
+
+    @property
+    def status(self) -> str:
+        """Status now."""
+
+    @property
+    def output(self) -> Any:
+        """Value that the body returned."""
+
+    @property
+    def error(self) -> Failure | None:
+        """Error that ended the run, if it failed."""
+
+    @property
+    def executions(self) -> int:
+        """Number of executions of its body."""
 
 
 class Journal(Protocol):

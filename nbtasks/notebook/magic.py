@@ -24,6 +24,7 @@ from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.rewrite import ENTRY, Wrapper, to_call
 from nbtasks.notebook.screen import NotebookScreen
 from nbtasks.run import Run
+from nbtasks.settings import config
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -166,7 +167,7 @@ class JobMagics(Magics):
         %runs [JOB]."""
         from nbtasks import upkeep  # lazily: it is seldom asked for
 
-        home = kit.config.home
+        home = config.home
         print(f"{home}: {upkeep.size_of(home):,} bytes")  # noqa: T201 - as asked
         return lookup.runs(line.strip() or None)
 
@@ -216,7 +217,7 @@ class JobMagics(Magics):
         for row in rows:
             print(_status_line(row))  # noqa: T201 - what was asked for
         if not rows:
-            print(f"Nothing is running or waiting in {kit.config.home}.")  # noqa: T201 - as above
+            print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
 
     @property
     def _shell(self) -> InteractiveShell:

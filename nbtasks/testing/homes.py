@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbtasks.kit import kit
+from nbtasks.journal import current
+from nbtasks.settings import config
 
 __all__ = ["use_home"]
 
@@ -15,8 +16,8 @@ __all__ = ["use_home"]
 def use_home(folder: Path) -> Iterator[Path]:
     """Records everything in `folder` inside the block. Settings that were changed in it are put
     back after it."""
-    with kit.settings.moved(home=folder):
+    with config.moved(home=folder):
         try:
             yield folder
         finally:
-            kit.close(folder)
+            current.close(folder)

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from nbtasks.errors import Interrupt
+from nbtasks.journal import current
 from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.kit import kit
 from nbtasks.model import Row, RunRow
 from nbtasks.values.content import Blob, Content
 
@@ -154,8 +154,5 @@ def use_journal(journal: Journal) -> Iterator[Journal]:
         assert nb.runs().empty
     ```
     """
-    was, kit.given = kit.given, journal
-    try:
+    with current.override(journal):
         yield journal
-    finally:
-        kit.given = was

@@ -138,7 +138,7 @@ class _Stage(Kit):
 
     def __init__(self, journal: Journal, given: dict[str, Callable[[], Any]]) -> None:
         super().__init__()
-        self.settings, self.jobs = kit.settings, kit.jobs
+        self.jobs = kit.jobs
         self.given = journal
         self._values = given
         self._reached: set[str] = set()

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import nbtasks as nb
 from nbtasks.cli import app, main
+from nbtasks.journal import current
 from nbtasks.kit import kit
 
 
@@ -179,7 +180,7 @@ def test_a_damaged_home_is_one_line(
     try:
         line = refused(monkeypatch, capsys, "runs", "--home", str(home))
     finally:
-        kit.close(home)
+        current.close(home)
         nb.configure(home=None)
 
     assert str(home) in line
@@ -425,7 +426,7 @@ def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
     nb.runs()
     assert "journal.duckdb" in said("doctor")
 
-    kit.close()
+    current.close()
     (nb.config.home / "journal.duckdb").write_bytes(b"no database")
 
     assert "problem" in said("doctor", status=1)

@@ -240,7 +240,7 @@ def open_folder() -> Iterator[Path]:
 STRANGER = """
 import tempfile
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.journal import current
 
 with tempfile.TemporaryDirectory() as scratch:
     nb.configure(home=scratch)
@@ -248,7 +248,7 @@ with tempfile.TemporaryDirectory() as scratch:
     warm_up = nb.job("warm up")(lambda io: io.run_task("a", bytes, 1))
     warm_up.run(), warm_up.run(replay="only")
     nb.runs(), nb.tasks(), nb.sql("select 1")
-    kit.close()
+    current.close()
     nb.configure(home=None)
 if os.getuid() == 0:
     os.setgroups([])
@@ -332,11 +332,11 @@ def shared(payload, io: nb.SyncIO) -> int:
 """
 
 
-@pytest.mark.parametrize("ends", ["kit.close()", "os._exit(0)"], ids=["folded", "in a segment"])
+@pytest.mark.parametrize("ends", ["current.close()", "os._exit(0)"], ids=["folded", "in a segment"])
 def test_a_read_only_home_will_do_to_replay_a_run(open_folder, monkeypatch, python, ends):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))
-    imports = "import nbtasks as nb\nfrom nbtasks.kit import kit\n"
+    imports = "import nbtasks as nb\nfrom nbtasks.journal import current\n"
     python(f"{imports}{SHARED}shared.run(1)\n{ends}").end()
     make_read_only(home)
     before = {path: path.is_file() and path.read_bytes() for path in home.rglob("*")}

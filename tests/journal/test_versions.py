@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.journal import current
 from nbtasks.journal.wal import FORMAT
-from nbtasks.kit import kit
 from nbtasks.values import content
 
 #: A folder with a `duckdb` of another version, to be put before all others.
@@ -116,7 +116,7 @@ def test_another_duckdb_reads_the_file(tmp_path, state):
         nb.gc(older_than=0, keep=1, dry_run=False)
     expected: list[Any] = nb.sql("select path, output from tasks").values.tolist()
     counts = {view: len(nb.sql(f"from {view}")) for view in ("runs", "tasks", "attempts", "logs")}
-    kit.close()
+    current.close()
     nb.configure(home=None)
 
     done = subprocess.run(

@@ -13,6 +13,7 @@ from IPython.core import async_helpers
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.kit import kit
 from tests.notebook.shells import TASKS, Shell
@@ -24,7 +25,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("NBTASKS_TREE", "0")
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    monkeypatch.setattr(kit, "given", MemoryJournal())
+    monkeypatch.setattr(current, "_override", MemoryJournal())
     monkeypatch.setattr(kit, "cells", None)
     known = set(vars(builtins))
     config = Config()

@@ -12,7 +12,7 @@ from time import sleep
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.journal import current
 from tests.notebook.kernels import Execution, Kernel
 
 #: Where a cell has to end after Stop is 0.5 s; a busy machine may take this long.
@@ -70,7 +70,7 @@ def kernel(shared: Kernel, tmp_path: Path) -> Iterator[Kernel]:
     """The shared kernel, with a home and a folder of the test's own."""
     prepare(shared, tmp_path)
     yield shared
-    shared.ask("%reset -f\nimport nbtasks.kit\nnbtasks.kit.kit.close()")
+    shared.ask("%reset -f\nimport nbtasks.journal.current\nnbtasks.journal.current.close()")
 
 
 def prepare(kernel: Kernel, folder: Path) -> None:
@@ -227,7 +227,7 @@ def test_after_a_kill_a_new_kernel_goes_on_where_it_was(tmp_path: Path, awaits: 
         assert nb.runs()[["status", "executions"]].values.tolist() == [["COMPLETED", 2]]
         assert calls(tmp_path) == ["one", "slow", "slow", "finally slow"]
     finally:
-        kit.close()
+        current.close()
 
 
 # -- going on after a failure ---------------------------------------------------------------------

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from nbformat import v4 as new
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.journal import current
 
 LOAD = "%load_ext nbtasks"
 CELL = """%%job delays --version 1.0.0 --payload {"month": month} --as run
@@ -42,7 +42,7 @@ def needs(module: str) -> pytest.MarkDecorator:
 def _closed() -> Iterator[None]:
     """What these tests read, they read from the home that the kernel wrote."""
     yield
-    kit.close()
+    current.close()
 
 
 def notebook(*cells: str) -> NotebookNode:

@@ -62,7 +62,7 @@ def kernel(shared: Kernel, home: Path, tmp_path: Path) -> Iterator[Kernel]:
     """The shared kernel, with a home and a folder of the test's own."""
     shared.ask(PREPARE.format(home=str(home), go=str(tmp_path / "go")))
     yield shared
-    shared.ask("%reset -f\nimport nbtasks.kit\nnbtasks.kit.kit.close()")
+    shared.ask("%reset -f\nimport nbtasks.journal.current\nnbtasks.journal.current.close()")
 
 
 RETRY = "retry=nb.Retry(2, min_timeout=30, max_timeout=30, randomize=False)"

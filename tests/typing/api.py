@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 import nbtasks as nb
 from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.port import RunHandle
 from nbtasks.testing import (
     Crash,
     CrashingJournal,
@@ -388,7 +389,8 @@ REPLAY_ASSERTS: type[AssertionError] = ReplayError
 def hears(payload: dict[str, int], io: nb.SyncIO) -> None:
     event = io.send_event("send", "order", 1, id="1", source="me", deliver_after=timedelta(1))
     assert_type(event, nb.Event)
-    assert_type(event.runs, list[nb.Run])
+    assert_type(event.runs, list[RunHandle])
+    assert_type(event.runs[0].output, Any)
     assert_type(io.send_events("both", [("a", 1), {"name": "b"}]), list[nb.Event])
     assert_type(io.get_event("look", "1"), nb.Event | None)
     assert_type(io.cancel_event("cancel", "1"), nb.Event)
@@ -427,7 +429,7 @@ async def asks(io: nb.AsyncIO) -> None:
 
 
 def outside() -> None:
-    assert_type(nb.send_event("order", {"n": 1}, deliver_at=datetime.now(UTC)), nb.Event)
+    assert_type(nb.send_event("order", {"n": 1}, deliver_at=datetime.now(UTC)), nb.Event[nb.Run])
     assert_type(nb.events(), pd.DataFrame)
     nb.worker.start(resume=True)
     nb.worker.stop()

@@ -1,0 +1,63 @@
+"""The journal of the home in force. A process opens each home once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtasks.settings import config, is_shared
+
+if TYPE_CHECKING:
+    from nbtasks.journal.port import Journal
+
+__all__ = ["close", "journal", "override"]
+
+_open: dict[tuple[Path, str], Journal] = {}
+_override: Journal | None = None
+
+
+def journal() -> Journal:
+    """Return the journal of the home in force, opened by its first use."""
+    if _override is not None:
+        return _override
+    home, durability = config.home, config.durability
+    opened = _open.get((home, durability))
+    if opened is None:
+        opened = _open[home, durability] = _open_journal(home, durability)
+    return opened
+
+
+@contextlib.contextmanager
+def override(journal: Journal) -> Iterator[Journal]:
+    """Use `journal` instead of the home's, in this process, until the block ends."""
+    global _override  # noqa: PLW0603 - one journal is in force in a process
+    before, _override = _override, journal
+    try:
+        yield journal
+    finally:
+        _override = before
+
+
+def close(home: Path | None = None) -> None:
+    """Close all journals, or those of one home; the next use opens them again."""
+    for place in [place for place in _open if home in (None, place[0])]:
+        _open.pop(place).close()
+
+
+def _open_journal(home: Path, durability: str) -> Journal:
+    if is_shared(home):
+        from nbtasks.journal.shared import SharedJournal
+
+        return SharedJournal(home)
+    from nbtasks.journal.home import HomeJournal
+
+    return HomeJournal(home, durable=durability == "task", notebook=_notebook_name())
+
+
+def _notebook_name() -> str | None:
+    """Return the name of this kernel's notebook, where the front end says it."""
+    name = os.environ.get("JPY_SESSION_NAME")
+    return Path(name).name if name else None
