@@ -40,7 +40,7 @@ def timeline(tasks: Any, title: str, now: Any, ax: Axes | None = None) -> Axes:
     """
     started = tasks[tasks.started_at.notna()]
     if started.empty:
-        raise NbtasksError(f"There is nothing to draw yet: {title}, no task has started. Run it.")
+        raise NbtasksError(f"There is nothing to draw yet: no task has started ({title}). Run it.")
     bars = started if len(started) <= _MOST else _longest(started)
     if ax is None:
         ax = _axes(width=8, height=1.2 + 0.24 * max(len(bars), 3))

@@ -26,8 +26,7 @@ def tasks(journal: Journal, table: Any) -> DataFrame:
     """Return a frame of tasks with values in place of text.
 
     Outputs become the values that the tasks returned; arguments, properties and metrics become
-    plain
-    data as displayed.
+    plain data as displayed.
 
     Args:
         journal: Journal that holds the blobs.
