@@ -1,4 +1,4 @@
-"""Durable cells for Jupyter: executing a cell again goes on where it was."""
+"""Durable cells for Jupyter: executing a cell again resumes it."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ __all__ = [
 ]
 
 
-#: What most programs need not, by where it is: loaded when it is asked for.
+#: Public names that most programs never need, with their modules: loaded on first use.
 _LATER = {
     "Picture": "nbtasks.values.figures",
     "Shared": "nbtasks.sharing",
@@ -208,7 +208,7 @@ _LATER = {
     "open": "nbtasks.sharing",
     "worker": "nbtasks.working",
 }
-#: By what name it is known there, where that is another one.
+#: Names in these modules that differ from the public ones.
 _AS = {"open": "open_shared", "trust": "trust_run"}
 
 
@@ -226,11 +226,10 @@ def __dir__() -> list[str]:
 
 
 def watch(job: Job | str | None = None) -> None:
-    """Shows all runs of the home, or those of one job, and goes on showing what becomes of them,
-    whichever kernel executes them. Choosing one shows its tree.
+    """Show a live list of all runs of the home, or of one job, whichever kernel executes them.
 
-    Where there is no page to show that in, it prints the latest ones; `nbtasks ui` follows them in
-    a terminal.
+    Choosing a run shows its tree. Outside a notebook, the latest runs are printed; `nbtasks ui`
+    follows them in a terminal.
 
     ```python
     import nbtasks as nb
@@ -240,7 +239,7 @@ def watch(job: Job | str | None = None) -> None:
     """
     name = job.id if isinstance(job, Job) else job
     if "IPython" not in sys.modules:
-        print(runs(name).tail(20))  # noqa: T201 - what was asked for
+        print(runs(name).tail(20))  # noqa: T201 - the purpose of the call
         return
     from nbtasks.notebook import watch as _watching
 
@@ -248,21 +247,21 @@ def watch(job: Job | str | None = None) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext nbtasks`: registers `%%job` and its companions."""
+    """Register `%%job` and its companions, for `%load_ext nbtasks`."""
     from nbtasks.notebook import magic
 
     magic.load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """`%unload_ext nbtasks`: takes them back."""
+    """Remove `%%job` and its companions, for `%unload_ext nbtasks`."""
     from nbtasks.notebook import magic
 
     magic.unload(shell)
 
 
 def _view(execution: Execution) -> Watcher | None:
-    """Shows an execution where there is a notebook to show it in."""
+    """Return a view of an execution; None without IPython."""
     if "IPython" not in sys.modules:
         return None
     from nbtasks.notebook import living
@@ -271,7 +270,7 @@ def _view(execution: Execution) -> Watcher | None:
 
 
 def _panel(tree: Any) -> dict[str, Any] | None:
-    """The living view of a run that is read back, where there is a page to show it in."""
+    """Return the live view of a recorded run; None without a page to show it on."""
     if "ipykernel" not in sys.modules:
         return None
     from nbtasks.notebook import living
@@ -280,7 +279,7 @@ def _panel(tree: Any) -> dict[str, Any] | None:
 
 
 def _present(title: str, question: Question, submit: Submit) -> bool:
-    """Puts a question to a person where there is a notebook to show it in."""
+    """Show a question in the notebook; return False if there is none."""
     if "IPython" not in sys.modules:
         return False
     from nbtasks.notebook import form

@@ -1,4 +1,4 @@
-"""`python -m nbtasks`."""
+"""Entry point of `python -m nbtasks`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs beside each other, and tasks over all their runs: the public functions."""
+"""Comparison of runs, and statistics of tasks over all runs: the public functions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ __all__ = ["compare", "history", "plot_history", "summary"]
 
 
 def compare(run_a: RunHandle | str, run_b: RunHandle | str, *, metrics: bool = False) -> DataFrame:
-    """The tasks of two runs side by side, as a DataFrame: a row for each path that one of them has,
-    in the order of the first run.
+    """Return the tasks of two runs side by side as a DataFrame: one row per path.
+
+    The rows have the order of the first run; paths of either run are included.
 
     Args:
-        run_a: A run, or its id; also one of a file that `nb.open` has opened.
-        run_b: The one that it is compared with.
-        metrics: With a column for each metric of each run, `metrics.NAME_a` and `metrics.NAME_b`.
+        run_a: A run, or its id; also a run of a file opened with `nb.open`.
+        run_b: The run to compare it with.
+        metrics: Add two columns for each metric, `metrics.NAME_a` and `metrics.NAME_b`.
 
     Returns:
-        `path`, then `status`, `duration` and `seconds` of each, as `status_a` and `status_b`;
-        `output_changed`, which is missing where one of them has no output; `stale_a` and `stale_b`,
-        whether its code or inputs had changed when it was last reused.
+        `path`, then `status`, `duration` and `seconds` of each run, as `status_a` and `status_b`;
+        `output_changed`, missing where either has no output; `stale_a` and `stale_b`, whether the
+        code or the inputs of the task had changed when it was last reused.
 
     Raises:
         NotFoundError: There is no such run.
@@ -50,17 +51,18 @@ def compare(run_a: RunHandle | str, run_b: RunHandle | str, *, metrics: bool = F
     assert changed.path.tolist() == ["square"]
     ```
     """
-    return frames.compare(_place(run_a), _place(run_b), metrics=metrics)
+    return frames.compare(_locate(run_a), _locate(run_b), metrics=metrics)
 
 
 def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
-    """The runs of a job as a DataFrame: a row a run, oldest first, with what its tasks took and
-    measured.
+    """Return the runs of a job with the times and metrics of their tasks as a DataFrame.
+
+    One row per run, oldest first.
 
     Args:
         job: The job, or its id.
-        path: Of the tasks only the one at this path, or at these keys, and all below it. By
-            default the durations of the tasks at the top, and the metrics of all.
+        path: Include only the task at this path, or at these keys, and all tasks below it. By
+            default, times are those of the tasks at the top, and metrics those of all tasks.
 
     Returns:
         `run_id version key status started_at duration seconds executions tasks failed retries`,
@@ -87,7 +89,7 @@ def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
     frame = frames.history(current.journal(), name, None if path is None else keys.path_of(path))
     if frame.empty:
         raise NotFoundError(
-            f"There is no run of job {name!r} in this home yet. nb.runs() lists what there is."
+            f"There is no run of job {name!r} in this home yet. nb.runs() lists all runs."
         )
     return frame
 
@@ -95,16 +97,17 @@ def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
 def plot_history(
     job: JobHandle | str, *, metric: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draws the runs of a job beside each other, with matplotlib: what the tasks at their top took,
-    stacked, and which of them did not complete.
+    """Draw the runs of a job side by side with matplotlib.
+
+    Each bar stacks the times of the tasks at the top; runs that did not complete are labelled.
 
     Args:
         job: The job, or its id.
-        metric: A column of `nb.history(job)`, as "fit.rmse": a line with an axis of its own.
-        ax: Where to draw; by default a figure of its own, which a notebook shows.
+        metric: A column of `nb.history(job)`, such as "fit.rmse", drawn as a line on a second axis.
+        ax: Axes to draw on; by default those of a new figure, which a notebook shows.
 
     Raises:
-        NotFoundError: The job has no run, or no such metric.
+        NotFoundError: The job has no run, or there is no such metric.
         NbtasksError: matplotlib is not installed.
 
     ```python
@@ -128,8 +131,10 @@ def plot_history(
 
 
 def summary(job: JobHandle | str | None = None) -> DataFrame:
-    """The tasks of a job, or of all jobs, over all their runs, as a DataFrame: a row a task, those
-    first that took longest in all. Which are slow, which fail, which are retried.
+    """Return statistics of tasks over all runs, of one job or of all, as a DataFrame.
+
+    One row per task, those with the longest total time first: it shows which tasks are slow, fail
+    or are retried.
 
     Returns:
         `job path runs attempts failed failure_rate mean_seconds median_seconds max_seconds
@@ -153,7 +158,7 @@ def summary(job: JobHandle | str | None = None) -> DataFrame:
     return frames.summary(current.journal(), job_id(job))
 
 
-def _place(run: RunHandle | str) -> tuple[Journal, str]:
+def _locate(run: RunHandle | str) -> tuple[Journal, str]:
     if isinstance(run, str):
         return current.journal(), row_of(run).run_id
     return run.journal, run.id

@@ -1,5 +1,7 @@
-"""What there is to know of one task, as HTML without scripts. All of it is escaped, but for a
-preview that was made of a value here."""
+"""Details card of one task, as HTML without scripts.
+
+Everything is escaped, except previews, which this process renders from values.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ from nbtasks.tree import TaskNode, read_failure
 __all__ = ["card", "code_for"]
 
 _LONG = 4_000  # characters of an input or a message
-_LINES = 200  # of the log, the latest
+_LINES = 200  # latest lines of the log
 _LABEL = 300
 
 
 def code_for(run: RunRow, path: str) -> str:
-    """The line of Python that gives the recorded output of a task."""
+    """Return the line of Python that yields the recorded output of a task."""
     return f"nb.get_run({run.run_id!r})[{path!r}]"
 
 
@@ -35,28 +37,32 @@ def card(
     logs: Sequence[LogRow],
     preview: str,
 ) -> str:
-    """The card of a task.
+    """Return the details card of a task.
 
     Args:
-        run: Its run.
-        row: What is recorded of it.
-        node: The same, as the tree has it.
+        run: Row of its run.
+        row: Row of the task.
+        node: Node of the task in the tree.
         attempts: The attempts before the latest one.
-        logs: What it logged.
-        preview: Its output, as HTML; empty for none.
+        logs: Log lines of the task.
+        preview: Its output as HTML; empty for none.
     """
     parts = [
         f'<div class="nbt-card"><h4>{_text(keys.display(row.path), _LABEL)}',
         f' <small class="nbt-{node.state.replace(" ", "-")}">{node.state}</small></h4>',
         _facts(row, node),
         _failure(node.failure),
-        _table("Attempts", ("attempt", "status", "took", "error", "tried again"), _tried(attempts)),
+        _table(
+            "Attempts",
+            ("attempt", "status", "took", "error", "retried at"),
+            _attempt_cells(attempts),
+        ),
         _block("Inputs", _pretty(row.params)),
         f"<h5>Output{_size(row)}</h5>{preview}" if preview else "",
         _table("Properties", ("name", "value"), _pairs(node.properties)),
         _table("Metrics", ("name", "value"), _pairs(node.metrics)),
         _log(logs),
-        f"<h5>Its value</h5><pre>{_text(code_for(run, row.path), _LABEL)}</pre></div>",
+        f"<h5>Output in Python</h5><pre>{_text(code_for(run, row.path), _LABEL)}</pre></div>",
     ]
     return "".join(parts)
 
@@ -78,7 +84,7 @@ def _facts(row: TaskRow, node: TaskNode) -> str:
     if node.stale:
         facts.append(("stale", node.stale))
     rows = "".join(
-        f"<tr><th>{name}</th><td>{_text(said, _LABEL)}</td></tr>" for name, said in facts
+        f"<tr><th>{name}</th><td>{_text(value, _LABEL)}</td></tr>" for name, value in facts
     )
     return f"<table>{rows}</table>"
 
@@ -88,24 +94,30 @@ def _failure(failure: Failure | None) -> str:
         return ""
     trace = _block("", failure.traceback)
     more = f"<details><summary>Traceback</summary>{trace}</details>" if trace else ""
-    return f'<p class="nbt-failed">{_text(_said(failure), _LONG)}</p>{more}'
+    return f'<p class="nbt-failed">{_text(_message_of(failure), _LONG)}</p>{more}'
 
 
-def _tried(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
+def _attempt_cells(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for one in attempts:
-        took = ""
-        if one.started_us is not None and one.finished_us is not None:
-            took = age(one.finished_us - one.started_us)
-        again = "" if one.retry_us is None else f"{at(one.retry_us):%H:%M:%S} UTC"
+    for attempt in attempts:
+        duration = ""
+        if attempt.started_us is not None and attempt.finished_us is not None:
+            duration = age(attempt.finished_us - attempt.started_us)
+        retry_at = "" if attempt.retry_us is None else f"{at(attempt.retry_us):%H:%M:%S} UTC"
         rows.append(
-            (str(one.number), one.status.lower(), took, _said(read_failure(one.error)), again)
+            (
+                str(attempt.number),
+                attempt.status.lower(),
+                duration,
+                _message_of(read_failure(attempt.error)),
+                retry_at,
+            )
         )
     return rows
 
 
-def _said(failure: Failure | None) -> str:
-    """What went wrong."""
+def _message_of(failure: Failure | None) -> str:
+    """Return type and message of a failure; empty without one."""
     if failure is None:
         return ""
     return f"{failure.type}: {failure.message}" if failure.message else failure.type
@@ -150,13 +162,13 @@ def _log(lines: Sequence[LogRow]) -> str:
     if not lines:
         return ""
     latest = lines[-_LINES:]
-    said = [
+    rows = [
         f"{at(line.logged_us):%H:%M:%S} {line.level:<7} {clean(line.message, _LABEL)}"
         + (f"  {clean(line.data, _LABEL)}" if line.data else "")
         for line in latest
     ]
     cut = f"… {len(lines) - _LINES} earlier lines\n" if len(lines) > _LINES else ""
-    return f"<h5>Log</h5><pre>{escape(cut + chr(10).join(said))}</pre>"
+    return f"<h5>Log</h5><pre>{escape(cut + chr(10).join(rows))}</pre>"
 
 
 def _size(row: TaskRow) -> str:

@@ -1,6 +1,6 @@
-"""Time and identity: the only place that asks the system for either.
+"""Time and ids: the only module that asks the system for either.
 
-Everything else takes them from here, so that `nbtasks.testing.FakeClock` can move time.
+All other code takes them from here, so that `nbtasks.testing.FakeClock` can control time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LISTEN", "Clock", "SystemClock", "at", "current", "micros", "new_id", "new_uuid", "use"]
 
-#: A blocking sleep is cut into slices of this many seconds, so that what watches a run from
-#: the same thread (a countdown, a cancel flag) is looked at in between.
+#: Slices of a blocking sleep in seconds: in between, whatever watches the run from the same thread
+#: (a countdown, a cancel flag) gets its turn.
 SLICE = 0.1
-#: How often it is asked whether something has happened that may happen in another process.
+#: Seconds between two checks for something that may happen in another process.
 LISTEN = 0.05
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -30,99 +30,107 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """What the engine needs of time. All instants are epoch microseconds."""
+    """Clock of the engine. All instants are epoch microseconds."""
 
     def micros(self) -> int:
-        """The instant now."""
+        """Return the current instant."""
 
     def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Blocks until `due_us`, or until another thread sets `told`; returns at once when that
-        is past."""
+        """Block until `due_us`, or until another thread sets `told`.
+
+        Return at once if `due_us` is past.
+        """
 
     async def wait_until(self, due_us: int) -> None:
-        """Waits until `due_us` without blocking the loop."""
+        """Wait until `due_us` without blocking the event loop."""
 
     async def alarm(self, due_us: int, heard: Callable[[], bool] = ...) -> None:
-        """As `wait_until`, while something is under way that may well end before, or something
-        may be `heard` before."""
+        """Wait until `due_us` as a timeout: the work it limits is likely to end first.
+
+        `heard` tells a fake clock that the caller has something to handle before `due_us`.
+        """
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
-        """Blocks until another thread sets `done`, or else until `due_us`."""
+        """Block until another thread sets `done`, at most until `due_us`."""
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Blocks until something is `heard`, that may happen anywhere, or until `due_us`."""
+        """Block until `heard` returns True, whatever causes it, at most until `due_us`."""
 
     def attend(self, thread: threading.Thread) -> None:
-        """A thread lives by this clock, beside the one that uses it anyway."""
+        """Register a thread that lives by this clock beside the main one."""
 
     def leave(self, thread: threading.Thread) -> None:
-        """It does not any more."""
+        """Unregister a thread."""
 
 
 class SystemClock:
     """The machine's own clock."""
 
     def micros(self) -> int:
-        """The instant now."""
+        """Return the current instant."""
         return time.time_ns() // 1000
 
     def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Blocks until `due_us` or `told`. Looks at the wall clock again after each slice, so a
-        laptop that slept through the due time goes on as soon as it wakes."""
+        """Block until `due_us`, or until `told` is set.
+
+        The wall clock is read again after each slice, so a laptop that slept past the due time
+        resumes
+        as soon as it wakes.
+        """
         told = told or threading.Event()
-        while (left := due_us - self.micros()) > 0:
-            if told.wait(min(SLICE, left / 1e6)):
+        while (left_us := due_us - self.micros()) > 0:
+            if told.wait(min(SLICE, left_us / 1e6)):
                 return
 
     async def wait_until(self, due_us: int) -> None:
-        """Waits until `due_us`, by the wall clock as `sleep_until` does."""
-        while (left := due_us - self.micros()) > 0:
-            await asyncio.sleep(min(1.0, left / 1e6))
+        """Wait until `due_us` by the wall clock, as `sleep_until` does."""
+        while (left_us := due_us - self.micros()) > 0:
+            await asyncio.sleep(min(1.0, left_us / 1e6))
 
     async def alarm(self, due_us: int, heard: Callable[[], bool] = lambda: False) -> None:
-        """Waits until `due_us`."""
-        del heard  # who listens looks by itself
+        """Wait until `due_us`."""
+        del heard  # in real time, the caller checks it by itself
         await self.wait_until(due_us)
 
     def attend(self, thread: threading.Thread) -> None:
-        """Time goes on for everyone."""
+        """Do nothing: real time passes for every thread."""
 
     def leave(self, thread: threading.Thread) -> None:
-        """As before."""
+        """Do nothing, as in `attend`."""
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
-        """Blocks until `done` is set or it is `due_us`, in slices as `sleep_until` does."""
-        while (left := due_us - self.micros()) > 0:
-            if done.wait(min(SLICE, left / 1e6)):
+        """Block until `done` is set, at most until `due_us`, in slices as `sleep_until` does."""
+        while (left_us := due_us - self.micros()) > 0:
+            if done.wait(min(SLICE, left_us / 1e6)):
                 return
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Blocks until something is `heard`, or until `due_us`; asks every `LISTEN` seconds."""
-        rest = threading.Event()  # which nobody sets
-        while not heard() and (left := due_us - self.micros()) > 0:
-            rest.wait(min(LISTEN, left / 1e6))
+        """Block until `heard` returns True, at most until `due_us`; check each `LISTEN` seconds."""
+        pause = threading.Event()  # never set: only for its timeout
+        while not heard() and (left_us := due_us - self.micros()) > 0:
+            pause.wait(min(LISTEN, left_us / 1e6))
 
 
 _clock: Clock = SystemClock()
-#: Epoch microseconds now, by the clock in force. Called through the module, since `use` moves it.
+#: Current instant by the clock in force. Call it as `clock.micros()`: `use` rebinds it.
 micros: Callable[[], int] = _clock.micros
 
 
 def current() -> Clock:
-    """The clock in force."""
+    """Return the clock in force."""
     return _clock
 
 
 def use(clock: Clock) -> Clock:
-    """Puts `clock` in force and gives the one that was."""
-    global _clock, micros  # noqa: PLW0603 - one process has one time; tests move it here
-    was, _clock = _clock, clock
+    """Put `clock` in force and return the previous one."""
+    global _clock, micros  # noqa: PLW0603 - one clock per process; tests replace it here
+    previous, _clock = _clock, clock
     micros = clock.micros
-    return was
+    return previous
 
 
 def at(us: int) -> datetime:
-    """The instant `us` as an aware UTC datetime.
+    """Return the instant `us` as an aware UTC datetime.
 
     >>> at(1_700_000_000_000_000).isoformat()
     '2023-11-14T22:13:20+00:00'
@@ -131,25 +139,27 @@ def at(us: int) -> datetime:
 
 
 def new_uuid() -> uuid.UUID:
-    """A new random UUID."""
+    """Return a new random UUID."""
     import uuid  # lazily: most runs need none
 
     return uuid.uuid4()
 
 
 def new_token() -> str:
-    """A new text that nobody can guess."""
+    """Return a new unguessable text."""
     import secrets  # lazily: most runs need none
 
     return secrets.token_urlsafe(32)
 
 
 def new_id() -> str:
-    """A new id of 26 characters that sorts by the time it was made (a ULID in lower case), also
-    among those that this process makes within one millisecond."""
-    global _last_id  # noqa: PLW0603 - what is new is new for all of the process
+    """Return a new id: a ULID in lower case, 26 characters that sort by time of creation.
+
+    Ids that one process makes within a millisecond sort in order, too.
+    """
+    global _last_id  # noqa: PLW0603 - ids are unique per process
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    if value <= _last_id:  # a step of chance, since threads and forks may make one, too
+    if value <= _last_id:  # a random step, since threads and forks may count on from the same id
         value = _last_id + 1 + int.from_bytes(os.urandom(8))
     _last_id = value
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))

@@ -1,4 +1,4 @@
-"""What is said of a task beside its state: short pieces of one line, safe to print."""
+"""Labels of tasks and runs beside their state: short single lines, safe to print."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ __all__ = [
 
 _ICON, _LONG = 8, 80  # characters
 _MESSAGE = 200  # of an error's first line
-_DIGEST = re.compile("[0-9a-f]{16}")  # a key that nobody chose
-_DETAILS = 6  # properties and metrics beside a task
+_DIGEST = re.compile("[0-9a-f]{16}")  # a key made from the payload
+_DETAILS = 6  # most properties and metrics shown beside a task
 
 
 def clean(value: object, limit: int) -> str:
-    """One printable line: control characters, terminal codes and marks that turn the direction
-    of writing become visible escapes, as does half a surrogate pair, which no file can hold."""
+    """Return `value` as one printable line of at most `limit` characters.
+
+    Control characters, terminal codes and marks that change the writing direction become visible
+    escapes. So does half a surrogate pair, which no file can hold.
+    """
     line = str(value)
     if not line.isprintable():
         line = "".join(
@@ -40,19 +43,19 @@ def clean(value: object, limit: int) -> str:
 
 
 def details(node: TaskNode) -> list[str]:
-    """The properties and metrics of a task, each as one short piece."""
-    both = [*(node.properties or {}).items(), *(node.metrics or {}).items()]
-    shown = [f"{clean(name, _LONG)} {clean(_plain(value), _LONG)}" for name, value in both]
-    more = len(shown) - _DETAILS
-    return [*shown[:_DETAILS], f"… {more} more"] if more > 1 else shown
+    """Return the properties and metrics of a task, each as one short label."""
+    items = [*(node.properties or {}).items(), *(node.metrics or {}).items()]
+    labels = [f"{clean(name, _LONG)} {clean(_rounded(value), _LONG)}" for name, value in items]
+    hidden = len(labels) - _DETAILS
+    return [*labels[:_DETAILS], f"… {hidden} more"] if hidden > 1 else labels
 
 
-def _plain(value: object) -> object:
-    """Numbers with the digits that matter."""
+def _rounded(value: object) -> object:
+    """Return a float as text with its six significant digits, anything else unchanged."""
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-#: How the icons of io's own tasks are drawn: by signs that every font has.
+#: Signs for the icons of io's own tasks; every font has them.
 _GLYPHS = {
     "bell": "⚡", "clock": "⌚", "database": "≡", "dice": "⚄", "globe": "⇄", "id": "#",
     "inbox": "✉", "play": "▷", "plug": "⇌", "question": "?", "search": "⌕", "send": "↗",
@@ -60,12 +63,15 @@ _GLYPHS = {
 
 
 def icon_of(node: TaskNode) -> str:
-    """The icon of a task, with a space after it; empty where it has none."""
+    """Return the icon of a task followed by a space; empty if it has none."""
     return f"{clean(_GLYPHS.get(node.icon, node.icon), _ICON)} " if node.icon else ""
 
 
 def error_of(node: TaskNode) -> str:
-    """Why it failed, or why it is tried again. What came from a subtask is told there."""
+    """Return why the task failed or is retried; empty if neither applies.
+
+    A failure passed on from a subtask is only named here; the subtask shows its message.
+    """
     failure = node.failure
     if failure is None or node.status not in (Status.FAILED, Status.WAITING):
         return ""
@@ -75,7 +81,7 @@ def error_of(node: TaskNode) -> str:
 
 
 def failure_of(tree: Tree) -> str:
-    """Why a run failed; empty if it did not."""
+    """Return why a run failed; empty if it did not."""
     if tree.failure is None or tree.status not in (Status.FAILED, Status.INVALID):
         return ""
     where = f" (in {clean(tree.failure.path, _LONG)})" if tree.failure.path else ""
@@ -83,12 +89,12 @@ def failure_of(tree: Tree) -> str:
 
 
 def is_chosen(key: str) -> bool:
-    """Whether a run's key is one that somebody gave it, not one made from its payload."""
+    """Return True if somebody chose the run's key, False if it is a digest of the payload."""
     return not _DIGEST.fullmatch(key)
 
 
 def facts_of(run: RunRow) -> str:
-    """How often a run was executed, its key, its id and when it began."""
+    """Return one line with a run's number of executions, its key, id and start."""
     facts = [plural(run.executions, "execution")]
     if is_chosen(run.key):
         facts.append(f"key {clean(run.key, _LONG)}")
@@ -99,7 +105,7 @@ def facts_of(run: RunRow) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """So many of something."""
+    """Return a count with its noun, as in `3 tasks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

@@ -1,4 +1,4 @@
-"""A run's tree to look at: in a cell, in a terminal, in a page of its own."""
+"""Display object for a run's tree: in a cell, in a terminal, on a page of its own."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["RunTree"]
 
 
 class RunTree:
-    """A tree as it was at `now_us`, for `display`, `print` and the last line of a cell.
+    """Snapshot of a tree at `now_us`, for `display`, `print` and the last line of a cell.
 
     Args:
-        tree: What to draw.
-        now_us: The instant that ages and countdowns refer to.
-        limit: The most tasks that are drawn, failed ones first; the rest is counted.
-        living: Gives what a notebook shows instead, where there is something.
-        attempts: Gives the attempts that others followed.
+        tree: The tree to draw.
+        now_us: Instant that ages and countdowns refer to.
+        limit: Most tasks to draw, failed ones first; the rest are counted.
+        living: Returns the live view a notebook shows instead; None where there is none.
+        attempts: Returns the attempts that were followed by another.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class RunTree:
         self.limit = limit
 
     def to_html(self, file: str | Path) -> None:
-        """Writes the tree as a page of its own: one file without scripts, that needs nothing else.
+        """Write the tree as a page of its own: one self-contained file without scripts.
 
-        It has all tasks, up to 10,000.
+        All tasks are drawn, up to 10,000.
 
         ```python
         import nbtasks as nb
@@ -61,8 +61,9 @@ class RunTree:
         Path(file).write_text(page(self.tree, self.now_us), "utf-8")
 
     def to_trace(self, file: str | Path) -> None:
-        """Writes when each task and each of its attempts ran, as JSON in the Trace Event Format
-        that Perfetto and Chrome's `about:tracing` open.
+        """Write the timing of tasks and attempts as JSON in the Trace Event Format.
+
+        Perfetto and Chrome's `about:tracing` open it.
 
         ```python
         import json
@@ -97,7 +98,7 @@ class RunTree:
         return html(self.tree, self.now_us, limit=self.limit)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Both forms, always: a saved notebook does not know who will show it."""
+        """Return text and HTML, always: a saved notebook does not know where it will be shown."""
         del include, exclude  # the protocol lets an object ignore them
         living = self._living(self) if self._living is not None else None
         return living or {"text/plain": str(self), "text/html": self._repr_html_()}

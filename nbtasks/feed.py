@@ -1,4 +1,4 @@
-"""Where a view gets the rows of a run from, and hears what has changed in them."""
+"""Sources of the rows that a view shows, and of their changes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutionFeed", "Feed", "JournalFeed", "RunsFeed"]
 
-_MOST = 1_000  # runs, the latest
+_MOST = 1_000  # latest runs
 
-#: A run and tasks of it.
+#: A run and some of its tasks.
 Rows = tuple[RunRow, list[TaskRow]]
 
 
 class Feed(Protocol):
-    """The rows of one run.
+    """Source of the rows of one run.
 
     Attributes:
-        rest: Seconds between two looks, at least.
-        blocking: Whether the kernel hears of no click until the execution ends.
-        ends: Whether there is nothing more to see when the run has come to its end.
+        rest: Least number of seconds between two calls of `changed`.
+        blocking: Whether the kernel handles no click until the execution ends.
+        ends: Whether a final status of the run means that nothing more will change.
     """
 
     rest: float
@@ -37,22 +37,24 @@ class Feed(Protocol):
     ends: bool
 
     def all(self) -> Rows:
-        """The run, and all its tasks, as they are now."""
+        """Return the run and all its tasks as they are now."""
 
     def changed(self) -> Rows | None:
-        """The run, and those of its tasks that may have changed since the last look; None if
-        nothing has."""
+        """Return the run and all tasks that may have changed since the last call.
+
+        None if nothing has changed.
+        """
 
 
 class ExecutionFeed:
-    """The rows of a run that is executed in this process.
+    """Rows of a run that is executed in this process.
 
     Args:
-        execution: Its execution.
+        execution: Execution of the run.
     """
 
     rest = 0.05
-    ends = False  # the run lies here until its end is recorded, and is told of by `finish`
+    ends = False  # the status is not reliable until the end is recorded; `finish` reports that
 
     def __init__(self, execution: Execution) -> None:
         self.blocking = not execution.root.asynchronous
@@ -63,11 +65,11 @@ class ExecutionFeed:
         self._ledger.changed = self._news
 
     def all(self) -> Rows:
-        """See the protocol."""
+        """Implement `Feed.all`."""
         return self._run, self._ledger.rows()
 
     def changed(self) -> Rows | None:
-        """See the protocol."""
+        """Implement `Feed.changed`."""
         revision = self._ledger.revision
         if revision == self._revision:
             return None
@@ -79,11 +81,11 @@ class ExecutionFeed:
 
 
 class JournalFeed:
-    """The rows of a run as they are recorded, whoever executes it.
+    """Rows of a run as recorded, whichever process executes it.
 
     Args:
-        journal: Where that is.
-        run_id: The run.
+        journal: Journal that holds the run.
+        run_id: Id of the run.
 
     Raises:
         NotFoundError: There is no such run.
@@ -99,7 +101,7 @@ class JournalFeed:
         self._seen: Rows | None = None
 
     def all(self) -> Rows:
-        """See the protocol."""
+        """Implement `Feed.all`."""
         rows = self._journal.runs(run_id=self._run_id)
         if not rows:
             raise NotFoundError(
@@ -110,7 +112,7 @@ class JournalFeed:
         return self._seen
 
     def changed(self) -> Rows | None:
-        """See the protocol."""
+        """Implement `Feed.changed`."""
         before = self._seen
         if before is not None and before[0].status not in UNDER_WAY:
             (row,) = self._journal.runs(run_id=self._run_id)
@@ -120,11 +122,11 @@ class JournalFeed:
 
 
 class RunsFeed:
-    """The runs of a home as the rows of one tree: below each job its runs.
+    """Runs of a home as the rows of one tree: below each job its runs.
 
     Args:
-        journal: Where they are recorded.
-        job: Only those of this one.
+        journal: Journal that holds the runs.
+        job: Id of the only job to show; None for all.
     """
 
     rest = 1.0
@@ -135,19 +137,19 @@ class RunsFeed:
         self._journal = journal
         self._job = job
         self._seen: Rows | None = None
-        #: The ids of the runs, by the paths of their rows.
+        #: Ids of the runs, by the paths of their rows.
         self.runs: dict[str, str] = {}
 
     def all(self) -> Rows:
-        """See the protocol."""
+        """Implement `Feed.all`."""
         runs = sorted(self._journal.runs(job=self._job), key=attrgetter("started_us", "run_id"))
         rows: dict[str, TaskRow] = {}
         for run in runs[-_MOST:]:
-            above = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
+            job_row = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
             row = _run_row(run, 2 * len(rows) + 1)
             rows[row.path] = row
             self.runs[row.path] = run.run_id
-            above.status, above.attempt_us, above.finished_us = (
+            job_row.status, job_row.attempt_us, job_row.finished_us = (
                 row.status, row.attempt_us, row.finished_us,
             )  # fmt: skip
         first = runs[0].started_us if runs else 0
@@ -156,13 +158,13 @@ class RunsFeed:
         return self._seen
 
     def changed(self) -> Rows | None:
-        """See the protocol."""
+        """Implement `Feed.changed`."""
         before = self._seen
         return None if self.all() == before else self._seen
 
 
 def _job_row(run: RunRow, seq: int) -> TaskRow:
-    """As its latest run."""
+    """Return the row of a job, which starts with its first run."""
     return TaskRow(run.run_id, keys.join("", run.job), seq, started_us=run.started_us)
 
 

@@ -1,7 +1,7 @@
-"""What a task key may be, and how keys make a path.
+"""Task keys and the paths they form.
 
-A path is the keys from the root to a task, joined by `/`. The encoding is injective: two
-different keys never give the same path segment.
+A path joins the keys from the root to a task by `/`. The encoding is injective: two different
+keys never have the same path segment.
 
 >>> join("", "load")
 'load'
@@ -39,7 +39,7 @@ __all__ = [
 type_key = str | Sequence[str | int]
 #: A task's key: a non-empty string, or a list of strings and ints.
 Key = type_key
-#: A path, or the list of the keys that make it.
+#: A path, or the list of its keys.
 KeyPath = str | Sequence[Key]
 
 _PARTS = frozenset({str, int})
@@ -48,13 +48,13 @@ _NO_PATH = re.compile(r"^/|//|/$|%(?!25|2F|5B)")
 
 
 def segment(key: Key) -> str:
-    """The path segment of one key.
+    """Return the path segment of one key.
 
-    A string stands for itself, with `%` and `/` escaped; a list is its compact JSON, escaped
+    A string stands for itself, with `%` and `/` escaped; a list becomes compact JSON, escaped
     likewise. A string that reads like such a list has its first bracket escaped.
 
     Raises:
-        InvalidKeyError: The key is empty, of another type, or no valid Unicode.
+        InvalidKeyError: The key is empty, of another type, or not valid Unicode.
 
     >>> segment("a/b"), segment(["a", "b"]), segment('["a","b"]')
     ('a%2Fb', '["a","b"]', '%5B"a","b"]')
@@ -67,7 +67,7 @@ def segment(key: Key) -> str:
         _refuse_surrogates(key)
         text = key.replace("%", "%25").replace("/", "%2F")
         return "%5B" + text[1:] if key[0] == "[" and _reads_as_list(key) else text
-    if isinstance(key, (list, tuple)):  # no union, which would be made anew each time
+    if isinstance(key, (list, tuple)):  # a union would be created on each call
         return _list_segment(key)
     raise InvalidKeyError(
         f"{key!r} is {_article(key)}, which cannot be a task key: use a string, or a list of "
@@ -120,12 +120,12 @@ def _article(value: object) -> str:
 
 
 def join(parent_path: str, key: Key) -> str:
-    """The path of the task `key` below `parent_path` (empty for the root)."""
+    """Return the path of the task `key` below `parent_path` (empty for the root)."""
     return f"{parent_path}/{segment(key)}" if parent_path else segment(key)
 
 
 def parent(path: str) -> str:
-    """The path of the task's parent; empty at the top.
+    """Return the path of the task's parent; empty at the top.
 
     >>> parent("fit/AA/train"), parent("load")
     ('fit/AA', '')
@@ -134,19 +134,19 @@ def parent(path: str) -> str:
 
 
 def parents(path: str) -> list[str]:
-    """The paths of all tasks above a task, the nearest first.
+    """Return the paths of all tasks above a task, nearest first.
 
     >>> parents("fit/AA/train")
     ['fit/AA', 'fit']
     """
-    found = []
+    paths = []
     while path := parent(path):
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def display(path: str) -> str:
-    """The last key of a path as a person wrote it.
+    """Return the last key of a path as the user wrote it.
 
     >>> display("fit/a%2Fb%25")
     'a/b%'
@@ -158,10 +158,10 @@ def display(path: str) -> str:
 
 
 def path_of(path: KeyPath) -> str:
-    """A path argument of the public API, which may be the list of its keys.
+    """Return a path argument of the public API as a path; it may also be a list of keys.
 
     Raises:
-        InvalidKeyError: It can be the path of no task.
+        InvalidKeyError: No task can have this path.
 
     >>> path_of("fit/AA"), path_of(["fit", "a/b"])
     ('fit/AA', 'fit/a%2Fb')
@@ -169,37 +169,37 @@ def path_of(path: KeyPath) -> str:
     if isinstance(path, str):
         if not path or _NO_PATH.search(path):
             raise InvalidKeyError(
-                f"{path!r} is no path of a task. A path is the keys from the top, joined by '/'; "
+                f"{path!r} is not a task path. A path is the keys from the top, joined by '/'; "
                 "a '/' or '%' within a key is '%2F' or '%25'. Or give the list of the keys."
             )
         return path
     if not isinstance(path, list | tuple) or not path:
         raise InvalidKeyError(
-            f"{path!r} is no path of a task: give a string like 'fit/AA', or a list of keys like "
+            f"{path!r} is not a task path: give a string like 'fit/AA', or a list of keys like "
             '["fit", "AA"].'
         )
     return "/".join(segment(key) for key in path)
 
 
 class Numbered(str):
-    """A key that says which use of it this is; see `numbered`. io counts the uses."""
+    """A repeatable key; see `numbered`. io counts its uses."""
 
     __slots__ = ()
 
 
 def numbered(key: str) -> Numbered:
-    """A key that may be used again among siblings: the first time it is `key` itself, then
-    `key#2`, `key#3` and so on.
+    """Return a key that can be used repeatedly among siblings.
 
-    It counts when io is called with it, in each parent by itself, and from the beginning in each
-    execution. So the n-th call gets the n-th answer: what calls it should do so in the same order
-    each time, as a loop does.
+    The first use is `key` itself, the next ones are `key#2`, `key#3` and so on. Uses are counted
+    when
+    io is called, separately in each parent, and from the start in each execution. So the n-th call
+    gets the n-th answer: make the calls in the same order each time, as a loop does.
 
     Args:
         key: A non-empty string.
 
     Raises:
-        InvalidKeyError: It is none.
+        InvalidKeyError: `key` is not a non-empty string.
 
     ```python
     import nbtasks as nb
@@ -222,7 +222,7 @@ def numbered(key: str) -> Numbered:
 
 
 def token(*parts: str) -> str:
-    """A short digest of strings, stable over processes: 32 hex digits.
+    """Return a digest of strings that is the same in every process: 32 hex digits.
 
     >>> token("run", "path") == token("run", "path") != token("runp", "ath")
     True

@@ -211,10 +211,10 @@ def job(  # noqa: PLR0913 - the options of the contract
 
 
 def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
-    """The run with this id.
+    """Return the run with this id.
 
     Raises:
-        NotFoundError: There is none in this home.
+        NotFoundError: This home has no such run.
 
     ```python
     import nbtasks as nb
@@ -229,15 +229,15 @@ def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     ```
     """
     if not kit.journal.runs(run_id=id):
-        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists what there is.")
+        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
     return kit.hold(id)
 
 
 def last_run(job: Job | str | None = None) -> Run:
-    """The run that was begun last, of all or of one job.
+    """Return the run that started last, of all jobs or of one.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: There is no run yet.
 
     ```python
     import nbtasks as nb
@@ -251,16 +251,16 @@ def last_run(job: Job | str | None = None) -> Run:
     assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
     ```
     """
-    wanted = job.id if isinstance(job, Job) else job
-    rows = kit.journal.runs(job=wanted)
+    name = job.id if isinstance(job, Job) else job
+    rows = kit.journal.runs(job=name)
     if not rows:
-        of = f" of job {wanted!r}" if wanted else ""
-        raise NotFoundError(f"There is no run{of} in this home yet.")
+        scope = f" of job {name!r}" if name else ""
+        raise NotFoundError(f"There is no run{scope} in this home yet.")
     return kit.hold(rows[-1].run_id)
 
 
 def cancel(run: Run | str) -> None:
-    """Cancels a run: the same as `run.cancel()`.
+    """Cancel a run, as `run.cancel()` does.
 
     Args:
         run: The run, or its id.

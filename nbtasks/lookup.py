@@ -1,4 +1,4 @@
-"""What was recorded in the home, and a hold on it: the public functions that ask for it."""
+"""Queries of the home in force, and access to its runs: the public functions."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = [
 
 
 def due() -> DataFrame:
-    """The suspended runs that can go on now, as a DataFrame: the one first that has been due for
-    longest. Executing the cell or the job again continues one.
+    """Return the suspended runs that can resume now as a DataFrame, longest due first.
 
-    Those that wait still are among `nb.runs()`, as WAITING; `select * from due` has them too.
+    Executing the cell or the job again resumes its run. Suspended runs that are not due yet are
+    among `nb.runs()`, as WAITING, and in `select * from due`.
 
     ```python
     import nbtasks as nb
@@ -67,18 +67,18 @@ def runs(
     since: date | timedelta | str | None = None,
     outputs: bool = False,
 ) -> DataFrame:
-    """The runs of the home as a DataFrame: a row a run, oldest first.
+    """Return the runs of the home as a DataFrame: one row per run, oldest first.
 
     Args:
-        job: Of this job.
-        status: With this status, or one of these.
-        since: Begun since then: a datetime, a date as "2026-01-31", or how long ago, as "7d" or a
-            timedelta.
-        outputs: With `payload` and `output` as values; else they are JSON text.
+        job: Only runs of this job.
+        status: Only runs with this status, or one of these.
+        since: Only runs that started since then: a datetime, a date such as "2026-01-31", or an age
+            such as "7d" or a timedelta.
+        outputs: Include `payload` and `output` as values instead of JSON text.
 
     Raises:
-        InvalidOptionError: There is no such status, or `since` says no instant.
-        UnreadableValueError: A value that is asked for cannot be read back here.
+        InvalidOptionError: There is no such status, or `since` is not a point in time.
+        UnreadableValueError: A requested value cannot be read back here.
 
     ```python
     import nbtasks as nb
@@ -108,25 +108,25 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     outputs: bool = False,
     metrics: bool = False,
 ) -> DataFrame:
-    """The tasks of the home as a DataFrame: a row a task, in the order in which they first started.
+    """Return the tasks of the home as a DataFrame: one row per task, in the order of first start.
 
-    What is not asked for is not read: filters are carried out by DuckDB.
+    DuckDB applies the filters, so only the selected tasks are read.
 
     Args:
-        run: Of this run.
-        job: Of all runs of this job.
-        status: With this status, or one of these.
-        since: First started since then: a datetime, a date as "2026-01-31", or how long ago, as
-            "7d" or a timedelta.
-        path: The task at this path, or at these keys, and all below it.
-        outputs: With `params`, `output`, `properties` and `metrics` as values; else they are JSON
-            text. What a task returned is there as it was, also a DataFrame.
-        metrics: With a column for each metric, `metrics.NAME`.
+        run: Only tasks of this run.
+        job: Only tasks of this job's runs.
+        status: Only tasks with this status, or one of these.
+        since: Only tasks that first started since then: a datetime, a date such as "2026-01-31",
+            or an age such as "7d" or a timedelta.
+        path: Only the task at this path, or at these keys, and all tasks below it.
+        outputs: Include `params`, `output`, `properties` and `metrics` as values instead of JSON
+            text. An output is the value that the task returned, also a DataFrame.
+        metrics: Add a column `metrics.NAME` for each metric.
 
     Raises:
         NotFoundError: There is no such run.
-        InvalidOptionError: There is no such status, or `since` says no instant.
-        UnreadableValueError: A value that is asked for cannot be read back here.
+        InvalidOptionError: There is no such status, or `since` is not a point in time.
+        UnreadableValueError: A requested value cannot be read back here.
 
     ```python
     import nbtasks as nb
@@ -150,7 +150,7 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
 
 
 def attempts(run: RunHandle | str | None = None) -> DataFrame:
-    """All attempts of all tasks, or of one run's, as a DataFrame: a row an attempt.
+    """Return the attempts of all tasks, or of one run's, as a DataFrame: one row per attempt.
 
     ```python
     import nbtasks as nb
@@ -164,7 +164,7 @@ def attempts(run: RunHandle | str | None = None) -> DataFrame:
 
 
 def logs(run: RunHandle | str | None = None) -> DataFrame:
-    """What all runs, or one, logged, as a DataFrame: a row a line.
+    """Return the log of all runs, or of one, as a DataFrame: one row per line.
 
     ```python
     import nbtasks as nb
@@ -178,19 +178,19 @@ def logs(run: RunHandle | str | None = None) -> DataFrame:
 
 
 def sql(query: str, params: Any = None) -> DataFrame:
-    """One SQL query over the journal, as a DataFrame: over the views `runs`, `tasks`, `attempts`,
-    `logs`, `events`, `statuses`, `edits` and `due`, which have the columns of the frames.
+    """Return the result of one SQL query over the journal as a DataFrame.
 
-    DataFrames of the caller, of pandas or polars, can be named in it like tables, and so can tables
-    of pyarrow. Where a view has the same name, it is the view. Nothing can be written, and nothing
-    but these is read.
+    The views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`, `edits` and `due` have the
+    columns of the frames. The query can also name the caller's DataFrames, of pandas or polars, and
+    pyarrow tables like tables; a view of the same name takes precedence. A query cannot write, and
+    cannot read anything else.
 
     Args:
         query: A SELECT in DuckDB's SQL.
-        params: Values for its `?` or `$name` places.
+        params: Values for its `?` or `$name` parameters.
 
     Raises:
-        JournalError: It is no SELECT, or DuckDB refuses it.
+        JournalError: The query is not a SELECT, or DuckDB refuses it.
 
     ```python
     import nbtasks as nb
@@ -203,12 +203,12 @@ def sql(query: str, params: Any = None) -> DataFrame:
     """
     from nbtasks import frames
 
-    caller = sys._getframe(1)  # noqa: SLF001 - as every reader of variables by name does
+    caller = sys._getframe(1)  # noqa: SLF001 - the only way to read the caller's variables by name
     return frames.sql(current.journal(), query, params, ChainMap(caller.f_locals, caller.f_globals))
 
 
 def tree(run: RunHandle | str | None = None) -> RunTree:
-    """The tasks of a run, by default of the last one, as a tree to look at.
+    """Return the tree of a run's tasks for display; by default of the last run.
 
     ```python
     import nbtasks as nb
@@ -234,7 +234,7 @@ def _latest() -> RunRow:
 
 
 def job_id(job: JobHandle | str | None) -> str | None:
-    """The id of a job that is given as itself or by its id."""
+    """Return the id of a job, given as the job or as its id."""
     return job if job is None or isinstance(job, str) else job.id
 
 
@@ -245,20 +245,23 @@ def _run_id(run: RunHandle | str | None) -> str | None:
 
 
 def row_of(run_id: str) -> RunRow:
+    """Return the row of a run.
+
+    Raises:
+        NotFoundError: This home has no such run.
+    """
     rows = current.journal().runs(run_id=run_id)
     if not rows:
-        raise NotFoundError(
-            f"There is no run {run_id!r} in this home. nb.runs() lists what there is."
-        )
+        raise NotFoundError(f"There is no run {run_id!r} in this home. nb.runs() lists all runs.")
     return rows[0]
 
 
 def _statuses(status: str | Collection[str] | None) -> list[str] | None:
     if status is None:
         return None
-    wanted = [status] if isinstance(status, str) else list(status)
-    for name in wanted:
+    names = [status] if isinstance(status, str) else list(status)
+    for name in names:
         if name not in Status.__members__:
-            known = ", ".join(Status)
-            raise InvalidOptionError(f"There is no status {name!r}. It is one of {known}.")
-    return wanted
+            allowed = ", ".join(Status)
+            raise InvalidOptionError(f"There is no status {name!r}. It is one of {allowed}.")
+    return names

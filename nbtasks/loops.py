@@ -1,4 +1,4 @@
-"""An awaitable to its end, from code that cannot await."""
+"""Running of an awaitable from code that cannot await."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["run"]
 
 
 def run(awaitable: Awaitable[Any]) -> Any:
-    """Runs an awaitable and gives its result.
+    """Run an awaitable and return its result.
 
-    In a notebook the kernel's own loop runs already in this thread; the awaitable then runs on
-    that very loop, where the user's asynchronous clients live. Elsewhere it gets a loop of its
-    own. A Stop or a cancel of the run cancels it and lets its `finally` blocks run.
+    In a notebook this thread already runs the kernel's event loop; the awaitable then runs on that
+    very loop, where the user's asynchronous clients live. Elsewhere it gets a loop of its own.
+    A Stop or a cancel of the run cancels it and lets its `finally` blocks run.
     """
     loop = _running()
     if loop is None:
         result: list[Any] = []
-        with asyncio.Runner() as runner:  # asyncio.run is another one once nest_asyncio2 is loaded
+        with asyncio.Runner() as runner:  # not asyncio.run, which nest_asyncio2 replaces
             runner.run(_await(awaitable, result))
         return result[0]
-    # Only here, and never at import: it patches the loop so that it can be entered again.
+    # Only here, never at import: it patches the loop to make it re-entrant.
     import nest_asyncio2
 
     nest_asyncio2.apply(loop)
@@ -49,5 +49,5 @@ def _running() -> asyncio.AbstractEventLoop | None:
 
 
 async def _await(awaitable: Awaitable[Any], result: list[Any]) -> None:
-    # Not returned, since the runner formats what its task returned, twice.
+    # Kept in a list, since the runner formats a returned value, twice.
     result.append(await awaitable)

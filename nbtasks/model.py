@@ -1,10 +1,10 @@
-"""The rows of a journal: what is recorded of a run, a task, an attempt, a log line.
+"""Rows of a journal: the records of runs, tasks, attempts, log lines and so on.
 
-A row is a complete snapshot. Writing it again with other values replaces it, so the last one
-written for a run, or for a path of a run, is the truth. Instants are epoch microseconds;
+A row is a complete snapshot. Writing it again with other values replaces it: the last row
+written for a run, or for a path of a run, counts. Instants are epoch microseconds;
 `None` means not known or not yet.
 
-The fields stand in the order of the columns of the tables in `journal/schema.sql`.
+The fields have the order of the columns in `journal/schema.sql`.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """The state of a run, a task or an attempt (DESIGN 4).
+    """State of a run, a task or an attempt.
 
     >>> Status.RUNNING == "RUNNING"
     True
     """
 
-    __repr__ = str.__repr__  # people see the word, as in a frame
+    __repr__ = str.__repr__  # show the plain word, as in a frame
 
     RUNNING = "RUNNING"
     WAITING = "WAITING"
@@ -61,25 +61,25 @@ class Status(StrEnum):
     SKIPPED = "SKIPPED"
 
 
-#: What may still change by itself.
+#: States that may still change by themselves.
 UNDER_WAY = (Status.RUNNING, Status.WAITING)
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.INVALID})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is kept of an exception: data, never the pickled object.
+    """Record of an exception: data, never the pickled object.
 
     Attributes:
-        type: The class's name.
-        module: The module that the class can be imported from.
+        type: Name of the class.
+        module: Module that the class can be imported from.
         message: `str(exception)`.
         traceback: The formatted traceback without the engine's frames.
-        path: The path of the innermost task that failed; empty for the body's own error.
-        attempts: How often that task was tried.
-        cause: The path of the subtask whose failure this one passes on.
-        segments: Of a map: the last part of each item's path, by the item's index. None where
-            that is the index itself.
+        path: Path of the innermost task that failed; empty for the body's own error.
+        attempts: Number of attempts of that task.
+        cause: Path of the subtask whose failure this one passes on.
+        segments: For a map, the last path segment of each item, by its index. None if the segments
+            are the indexes themselves.
     """
 
     type: str
@@ -111,20 +111,20 @@ class RunRow:
     execution_us: int = 0  # start of the latest execution
     executions: int = 0
     resume_us: int | None = None
-    payload: str | None = None  # as the codec wrote it, with its kind
+    payload: str | None = None  # as encoded by the codec, with its kind
     payload_kind: str | None = None
     output: str | None = None
     output_kind: str | None = None
     output_bytes: int | None = None
     blob: str | None = None
     error: str | None = None  # a Failure as JSON
-    source: str | None = None  # of the cell, if it is one
+    source: str | None = None  # of the cell, if the job is one
     notebook: str | None = None
-    segment: str | None = None  # whose owner executes it
+    segment: str | None = None  # the one of the process that executes the run
     host: str | None = None
     pid: int | None = None
-    payload_shown: str | None = None  # what people may see of it, where that is not all
-    hidden: bool = False  # whether its output is in no export
+    payload_shown: str | None = None  # redacted, for display; None if nothing is hidden
+    hidden: bool = False  # whether exports leave its output out
 
 
 @dataclass(slots=True)
@@ -139,38 +139,38 @@ class TaskRow:
     name: str | None = None  # None: the key
     status: str = Status.RUNNING
     execution: int = 1  # the latest execution that reached it
-    reused: bool = False  # ... and whether it was answered from the journal there
+    reused: bool = False  # whether that execution answered it from the journal
     started_us: int | None = None
     finished_us: int | None = None
     attempt_us: int | None = None  # start of the latest attempt
-    due_us: int | None = None  # end of the wait or the back-off it is in
+    due_us: int | None = None  # end of its current wait or back-off
     attempts: int = 0  # all attempts ever
-    attempt: int = 0  # the latest one's number within its retry budget
-    failures: int = 0  # of this budget: what counts against the limit
-    fatal: bool = False  # FAILED, and that failure was not caught: it runs again
+    attempt: int = 0  # number of the latest one within its retry budget
+    failures: int = 0  # within this budget; they count against the limit
+    fatal: bool = False  # FAILED, and the body did not catch it: runs again
     params: str | None = None
     output: str | None = None
     output_kind: str | None = None
     output_bytes: int | None = None
     blob: str | None = None
     error: str | None = None  # a Failure as JSON
-    fingerprint: str | None = None  # of its function, when it ran
+    fingerprint: str | None = None  # of its function when it ran
     digest: str | None = None  # of its arguments
     stale: str | None = None  # why its recorded output may be out of date
-    once: bool = False  # its function must not be called again if the outcome is lost
-    expires_us: int | None = None  # then its output is computed anew
-    done: int | None = None  # progress, of `total`
+    once: bool = False  # do not call its function again if the outcome is lost
+    expires_us: int | None = None  # from then on its output is computed anew
+    done: int | None = None  # progress in units of `total`
     total: int | None = None
-    metrics: str | None = None  # JSON objects
+    metrics: str | None = None  # a JSON object, as are properties
     properties: str | None = None
     icon: str | None = None
-    awaits: str | None = None  # JSON: what comes from outside that it waits for
-    hidden: bool = False  # whether its output is in no export
+    awaits: str | None = None  # JSON: the outside answer that it waits for
+    hidden: bool = False  # whether exports leave its output out
 
 
 @dataclass(slots=True)
 class AttemptRow:
-    """One attempt that another one followed. The latest attempt is in its task's row."""
+    """One attempt that was followed by another. The latest attempt is in the task's row."""
 
     kind: ClassVar[str] = "attempt"
 
@@ -187,7 +187,7 @@ class AttemptRow:
 
 @dataclass(slots=True)
 class LogRow:
-    """One line that a body or a task logged. `path` is empty for the body."""
+    """One line logged by a body or a task. `path` is empty for the body."""
 
     kind: ClassVar[str] = "log"
 
@@ -202,7 +202,7 @@ class LogRow:
 
 @dataclass(slots=True)
 class CodeRow:
-    """The source that a fingerprint stands for, kept once in a run."""
+    """Source behind a fingerprint, stored once per run."""
 
     kind: ClassVar[str] = "code"
 
@@ -213,19 +213,19 @@ class CodeRow:
 
 @dataclass(slots=True)
 class EnvironmentRow:
-    """What the pickles of an execution may depend on."""
+    """Versions that the pickles of an execution may depend on."""
 
     kind: ClassVar[str] = "environment"
 
     run_id: str
     recorded_us: int
     python: str
-    modules: str  # JSON: versions by names
+    modules: str  # JSON: versions by name
 
 
 @dataclass(slots=True)
 class EditRow:
-    """A task that somebody set, skipped or reset by hand."""
+    """A task set, skipped or reset by hand."""
 
     kind: ClassVar[str] = "edit"
 
@@ -240,7 +240,7 @@ class EditRow:
 
 @dataclass(slots=True)
 class ReuseRow:
-    """The tasks with `first <= seq <= last` were answered from the journal in `execution`."""
+    """Tasks with `first <= seq <= last`, answered from the journal in `execution`."""
 
     kind: ClassVar[str] = "reuse"
 
@@ -251,35 +251,35 @@ class ReuseRow:
 
 @dataclass(slots=True)
 class DisplayRow:
-    """What a task displayed in one of its attempts."""
+    """Output displayed by one attempt of a task."""
 
     kind: ClassVar[str] = "display"
 
     run_id: str
     path: str
-    attempt: int  # among all of the task, from 1
+    attempt: int  # among all attempts of the task, from 1
     shown_us: int
-    output: str | None  # JSON: data by MIME type, and what is said of it
+    output: str | None  # JSON: data by MIME type, and metadata
     blob: str | None = None
 
 
 @dataclass(slots=True)
 class AnswerRow:
-    """What a task that waits was told from outside: the first answer to it counts."""
+    """Answer from outside to a waiting task; the first one counts."""
 
     kind: ClassVar[str] = "answer"
 
     run_id: str
     path: str
     answered_us: int
-    value: str | None  # as the codec wrote it, with its kind
+    value: str | None  # as encoded by the codec, with its kind
     value_kind: str | None
-    origin: str  # who gave it: request, ask, a command
+    origin: str  # its source: request, ask, a command
 
 
 @dataclass(slots=True)
 class WakeRow:
-    """A run may find something new: if it was suspended by then, it is due."""
+    """Sign that a run may find something new; a run suspended by then becomes due."""
 
     kind: ClassVar[str] = "wake"
 
@@ -289,13 +289,13 @@ class WakeRow:
 
 @dataclass(slots=True)
 class StatusRow:
-    """A status that a run shows, as it stood from an instant on."""
+    """Status shown by a run, as it stood from an instant on."""
 
     kind: ClassVar[str] = "status"
 
     run_id: str
     status: str  # its key
-    number: int  # of its snapshots, from 1
+    number: int  # of the snapshot, from 1
     changed_us: int
     label: str
     state: str | None = None  # loading, success, failure
@@ -304,7 +304,7 @@ class StatusRow:
 
 @dataclass(slots=True)
 class EventRow:
-    """An event. The row that was changed last is how it stands, as of those that follow."""
+    """An event. Of several rows for one event, the one changed last counts."""
 
     kind: ClassVar[str] = "event"
 
@@ -315,24 +315,24 @@ class EventRow:
     payload: str | None
     payload_kind: str | None
     created_us: int
-    at_us: int  # when it happens: when it is to be delivered, or else when it was sent
+    at_us: int  # time of the event: its delivery time, or else its sending time
     deliver_us: int | None = None
     delivered_us: int | None = None
     cancelled_us: int | None = None
-    payload_shown: str | None = None  # what people may see of it, where that is not all
+    payload_shown: str | None = None  # redacted, for display; None if nothing is hidden
 
 
 @dataclass(slots=True)
 class EntryRow:
-    """A value that was stored by name."""
+    """A value stored under a name."""
 
     kind: ClassVar[str] = "entry"
 
     scope: str  # env, job:<id>, run:<id>
     key: str
     changed_us: int
-    value: str | None  # as the codec wrote it, with its kind
-    value_kind: str | None  # None where it was deleted
+    value: str | None  # as encoded by the codec, with its kind
+    value_kind: str | None  # None if the entry was deleted
     blob: str | None = None
 
 
@@ -346,7 +346,7 @@ _ROWS: tuple[type[Any], ...] = (
     RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
     StatusRow, EventRow, EntryRow, EnvironmentRow,
 )  # fmt: skip
-#: The rows of other kinds stay, each of them; of these the one that was changed last, by its key.
+#: Key fields of the kinds of which, for each key, only the row changed last counts.
 KEYS: dict[str, tuple[str, ...]] = {
     "event": ("event_id",), "entry": ("scope", "key"),
 }  # fmt: skip
@@ -357,12 +357,12 @@ _RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()
 
 
 def row_type(kind: str) -> type[Any]:
-    """The class of a kind of row."""
+    """Return the class of a kind of row."""
     return _TYPES[kind]
 
 
 def columns(kind: str) -> tuple[str, ...]:
-    """The fields of a kind of row, in order.
+    """Return the field names of a kind of row, in order.
 
     >>> columns("reuse")
     ('run_id', 'execution', 'ranges')
@@ -371,12 +371,12 @@ def columns(kind: str) -> tuple[str, ...]:
 
 
 def record(row: Row) -> tuple[Any, ...]:
-    """The row's kind, and then its values."""
+    """Return the row's kind, followed by its values."""
     result: tuple[Any, ...] = _RECORDS[row.kind](row)
     return result
 
 
 def values(row: Row) -> tuple[Any, ...]:
-    """The fields' values, in the order of `columns`."""
+    """Return the values of the fields, in the order of `columns`."""
     result: tuple[Any, ...] = _VALUES[row.kind](row)
     return result

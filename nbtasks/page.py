@@ -14,7 +14,7 @@ __all__ = ["page"]
 
 _MOST = 10_000  # tasks
 _LABEL = 80  # characters
-#: A page that no notebook holds takes the theme of the browser.
+#: Outside a notebook, the page follows the theme of the browser.
 _STYLE = (
     "body{margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328;background:#fff}"
     "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#111418}"
@@ -23,7 +23,7 @@ _STYLE = (
 
 
 def page(tree: Tree, now_us: int) -> str:
-    """One HTML document, without scripts, that refers to nothing outside of it."""
+    """Return one HTML document without scripts that refers to nothing outside itself."""
     name = escape(clean(f"{tree.run.job} {tree.run.version}", _LABEL))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

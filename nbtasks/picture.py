@@ -1,7 +1,7 @@
-"""A run's tree as columns of numbers and short words, and what has changed in it since.
+"""Snapshot of a run's tree as columns of numbers and short words, and patches to it.
 
-It is what the widget is sent: all of it once, and from then on the tasks that have changed. The
-nodes are those of `nbtasks.tree`, so a live run and one that is read back look the same.
+The widget receives the whole snapshot once, and from then on the tasks that have changed. The
+nodes come from `nbtasks.tree`, so a live run and a recorded one look the same.
 
 >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
 >>> picture = Picture(run, [TaskRow("r1", "fit", 1)])
@@ -24,10 +24,10 @@ from nbtasks.tree import TaskNode, make_node, title
 
 __all__ = ["Cells", "Picture"]
 
-#: The words of states, by their code, and the code of each.
+#: The words for states, by their code, and the code of each.
 _STATES: Final = tuple(SHAPES)
 _CODES: Final = {state: code for code, state in enumerate(_STATES)}
-#: What of a task the word for its state does not tell.
+#: Flags of a task beside its state.
 _REACHED, _REUSED = 1, 2
 _LABEL, _MESSAGE = 200, 300  # characters
 #: One task: parent, key, name, state, flags, since, end, due, attempts, done, total, extra.
@@ -35,16 +35,16 @@ Cells = list[Any]
 
 
 class Picture:
-    """The tree as it was sent last.
+    """The tree as last sent to the widget.
 
     Args:
-        run: The run.
-        rows: Its tasks.
-        noun: What the rows are called: tasks, or runs of many jobs.
+        run: Row of the run.
+        rows: Rows of its tasks.
+        noun: Name of one row: `task`, or `run` where the rows are runs of many jobs.
 
     Attributes:
-        rev: Grows by one with each patch; who misses one asks for all.
-        paths: The tasks' paths, by their index.
+        rev: Revision; grows by one with each patch. A widget that misses one asks for a snapshot.
+        paths: Paths of the tasks, by their index.
     """
 
     def __init__(self, run: RunRow, rows: Iterable[TaskRow], *, noun: str = "task") -> None:
@@ -53,7 +53,7 @@ class Picture:
         self.load(run, rows)
 
     def load(self, run: RunRow, rows: Iterable[TaskRow]) -> None:
-        """Begins anew with these rows."""
+        """Start again with these rows."""
         self.rev += 1
         self.paths: list[str] = []
         self._index: dict[str, int] = {}
@@ -63,15 +63,15 @@ class Picture:
         self._take(run, rows)
 
     def change(self, run: RunRow, rows: Iterable[TaskRow]) -> dict[str, Any] | None:
-        """Takes rows that may have changed, and gives the patch; None if nothing has.
+        """Merge rows that may have changed and return the patch; None if nothing has changed.
 
-        A task that comes with this must come after the one above it.
+        The row of a new task must come after that of the task above it.
         """
-        changed = self._take(run, rows)
+        cells = self._take(run, rows)
         head = self._head_of(run)
-        if not changed and head == self._head:
+        if not cells and head == self._head:
             return None
-        patch: dict[str, Any] = {"type": "patch", "rev": self.rev + 1, "tasks": changed}
+        patch: dict[str, Any] = {"type": "patch", "rev": self.rev + 1, "tasks": cells}
         if head != self._head:
             self._head = head
             patch["head"] = self._dated(head)
@@ -79,7 +79,7 @@ class Picture:
         return patch
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it: a list for each column."""
+        """Return the whole tree: a list for each column."""
         return {
             "rev": self.rev,
             "base": self._base_us / 1000,
@@ -90,31 +90,31 @@ class Picture:
         }
 
     def index(self, path: str) -> int | None:
-        """The index of a task."""
+        """Return the index of a task; None if it is unknown."""
         return self._index.get(path)
 
     def ms(self, us: int | None) -> int | None:
-        """An instant as all are sent: in milliseconds since the run began."""
+        """Return an instant as it is sent: in milliseconds since the run began."""
         return None if us is None else round((us - self._base_us) / 1000)
 
     # -- parts ----------------------------------------------------------------------------------
 
     def _take(self, run: RunRow, rows: Iterable[TaskRow]) -> list[Cells]:
         under_way = run.status in UNDER_WAY
-        changed = []
+        patch = []
         for row in sorted(rows, key=attrgetter("seq")):
             cells = self._cells_of(make_node(row, run, under_way=under_way))
-            at = self._index.get(row.path)
-            if at is None:
-                at = self._index[row.path] = len(self.paths)
+            index = self._index.get(row.path)
+            if index is None:
+                index = self._index[row.path] = len(self.paths)
                 self.paths.append(row.path)
                 self._cells.append(cells)
-            elif self._cells[at] == cells:
+            elif self._cells[index] == cells:
                 continue
             else:
-                self._cells[at] = cells
-            changed.append([at, *cells])
-        return changed
+                self._cells[index] = cells
+            patch.append([index, *cells])
+        return patch
 
     def _cells_of(self, node: TaskNode) -> Cells:
         flags = (_REACHED if node.reached else 0) | (_REUSED if node.reused else 0)
@@ -134,7 +134,7 @@ class Picture:
         ]
 
     def _above(self, path: str) -> int:
-        """The index of the nearest task above that has a row; -1 at the top."""
+        """Return the index of the nearest task above that has a row; -1 at the top."""
         above = keys.parent(path)
         while above and above not in self._index:
             above = keys.parent(above)
@@ -142,7 +142,7 @@ class Picture:
 
     def _head_of(self, run: RunRow) -> dict[str, Any]:
         tree = title(run)
-        again = run.execution_us and run.execution_us != run.started_us
+        is_repeated = run.execution_us and run.execution_us != run.started_us
         return {
             "job": clean(run.job, _LABEL),
             "version": clean(run.version, _LABEL),
@@ -150,7 +150,7 @@ class Picture:
             "noun": self._noun,
             "facts": facts_of(run),
             "error": failure_of(tree) or None,
-            "execution": self.ms(run.execution_us) if again else 0,
+            "execution": self.ms(run.execution_us) if is_repeated else 0,
             "finished": None if tree.under_way else self.ms(run.finished_us),
             "resume": self.ms(run.resume_us) if run.status == Status.WAITING else None,
         }
@@ -160,7 +160,7 @@ class Picture:
 
 
 def _extra(node: TaskNode) -> dict[str, Any] | None:
-    """What few tasks have."""
+    """Return the values that few tasks have; None if there are none."""
     extra: dict[str, Any] = {}
     if node.icon:
         extra["icon"] = icon_of(node)

@@ -1,4 +1,4 @@
-"""Runs as they are recorded, drawn."""
+"""Trees of recorded runs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["draw"]
 
 
 def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
-    """The tree of a run as it stands now.
+    """Return the tree of a run as recorded by now.
 
     Args:
-        journal: Where it is recorded.
-        row: The run.
-        living: Whether a notebook may follow it: it does so in the home in force.
+        journal: Journal that holds the run.
+        row: Row of the run.
+        living: Whether a notebook may show a live view, which always reads the home in force.
     """
     from nbtasks.drawing import RunTree  # lazily: most runs are never drawn by hand
     from nbtasks.tree import build

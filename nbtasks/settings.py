@@ -1,4 +1,4 @@
-"""The settings in force, and where each comes from."""
+"""Settings in force, and the origin of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Durability = Literal["task", "relaxed"]
 OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _FOLDER = ".nbtasks"
-#: What the name of a shared file ends with.
+#: Suffix of a shared file.
 SHARED = ".nbrun"
 ON_CHANGE = ("warn", "rerun", "error", "ignore")
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,9 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 @dataclass
 class Settings:
-    """What holds now. An argument of `nb.configure` wins over the environment, which wins over
+    """Settings in force.
+
+    An argument of `nb.configure` takes precedence over the environment, which takes precedence over
     the default.
 
     ```python
@@ -45,47 +47,57 @@ class Settings:
 
     @property
     def home(self) -> Path:
-        """The folder that holds the journal, or a shared file that is replayed: `NBTASKS_HOME`,
-        else the nearest `.nbtasks` from the working directory upward, else a new one in the working
-        directory."""
+        """Folder that holds the journal, or a shared file that is replayed.
+
+        `NBTASKS_HOME`, else the nearest `.nbtasks` from the working directory upward, else a new
+        `.nbtasks` in the working directory.
+        """
         return cast("Path", self._resolve("home")[0])
 
     @property
     def durability(self) -> Durability:
-        """`task`: a task's outcome is on the disk before its call returns. `relaxed`: it is with
-        the operating system, which survives a killed process but not a power cut."""
+        """Durability of a task's outcome when its call returns.
+
+        `task`: the outcome is on the disk. `relaxed`: the operating system has it, so it survives a
+        killed process but not a power cut.
+        """
         return cast("Durability", self._resolve("durability")[0])
 
     @property
     def on_change(self) -> OnChange:
-        """What is done when the code or the inputs of a recorded task have changed, where neither
-        the call nor the function nor the job says: `warn` answers it from the journal and tells
-        so, `rerun` runs it again, `error` refuses, `ignore` does not look."""
+        """Policy for recorded tasks whose code or inputs have changed.
+
+        It applies where neither the call nor the function nor the job sets one. `warn` answers from
+        the journal with a warning, `rerun` runs the task again, `error` refuses, `ignore` skips the
+        check.
+        """
         return cast("OnChange", self._resolve("on_change")[0])
 
     @property
     def replay(self) -> str | None:
-        """`only`: what is recorded is replayed, and nothing runs, whatever cells and jobs say. It
-        is so in any case where the home is a shared file."""
+        """Replay mode: `only` if recorded runs are replayed and nothing is executed, else None.
+
+        `only` overrides cells and jobs. It always applies if the home is a shared file.
+        """
         value = self._resolve("replay")[0]
         return "only" if is_shared(self.home) else cast("str | None", value)
 
     @property
     def tree(self) -> bool:
-        """Whether a run shows its tree in the notebook."""
+        """True if a run shows its tree in the notebook."""
         return bool(self._resolve("tree")[0])
 
-    def configure(self, **given: object) -> None:
-        """Sets what is given; `None` goes back to the environment or the default.
+    def configure(self, **changes: object) -> None:
+        """Set the given settings; `None` resets one to the environment or the default.
 
         Raises:
-            NbtasksError: A name is unknown, or a value is not one of those allowed.
+            NbtasksError: A name is unknown, or a value is not allowed.
         """
         checked: dict[str, Any] = {}
-        for name, value in given.items():
+        for name, value in changes.items():
             if name not in _NAMES:
-                known = ", ".join(_NAMES)
-                raise NbtasksError(f"There is no setting {name!r}. There are: {known}.")
+                names = ", ".join(_NAMES)
+                raise NbtasksError(f"There is no setting {name!r}. There are: {names}.")
             checked[name] = None if value is None else _parse(name, value, "nb.configure")
         for name, value in checked.items():
             if value is None:
@@ -94,15 +106,15 @@ class Settings:
                 self._given[name] = value
 
     @contextlib.contextmanager
-    def moved(self, **given: object) -> Iterator[None]:
-        """Sets what is given, as `configure` does, until the block ends."""
-        before = dict(self._given)
-        self.configure(**given)
+    def moved(self, **changes: object) -> Iterator[None]:
+        """Set the given settings, as `configure` does, until the block ends."""
+        previous = dict(self._given)
+        self.configure(**changes)
         try:
             yield
         finally:
             self._given.clear()
-            self._given.update(before)
+            self._given.update(previous)
 
     def _resolve(self, name: str) -> tuple[Any, str]:
         if name in self._given:
@@ -132,7 +144,7 @@ config = Settings()
 
 
 def is_shared(home: Path) -> bool:
-    """Whether a home is a shared file, and no folder."""
+    """Return True if a home is a shared file rather than a folder."""
     return home.suffix == SHARED and not home.is_dir()
 
 
@@ -151,8 +163,8 @@ def _parse(name: str, value: object, origin: str) -> object:
 
 
 def _nearest_home() -> tuple[Path, str]:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
+    current = Path.cwd()
+    for folder in (current, *current.parents):
         if (folder / _FOLDER).is_dir():
             return folder / _FOLDER, "found from the working directory"
-    return here / _FOLDER, "default"
+    return current / _FOLDER, "default"

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them, and since when something is asked for."""
+"""Durations as people write them, and the start of a time filter."""
 
 from __future__ import annotations
 
@@ -16,51 +16,52 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def seconds(text: str) -> float | None:
-    """How many seconds a text says: `90s`, `50m`, `2h`, `1d`; a bare number is seconds. None, where
-    it says none.
+    """Return the seconds of a duration such as `90s`, `50m`, `2h`, `1d`; None if `text` is none.
+
+    A bare number means seconds.
 
     >>> [seconds(text) for text in ("90", "1.5h", "30d", "soon")]
     [90.0, 5400.0, 2592000.0, None]
     """
-    found = _SPAN.fullmatch(text)
-    return None if found is None else float(found[1]) * _UNITS[found[2] or "s"]
+    match = _SPAN.fullmatch(text)
+    return None if match is None else float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def since(value: date | timedelta | str) -> int:
-    """The instant from which on something is asked for, in epoch microseconds.
+    """Return the start of a time filter in epoch microseconds.
 
     Args:
-        value: A datetime, without a zone in that of this machine; a date, from its midnight on;
-            a time ago, as a timedelta or as text as for `seconds`; or a date or a datetime as text,
-            in ISO 8601.
+        value: A datetime, in this machine's zone if it has none; a date, from midnight on;
+            an age, as a timedelta or as text accepted by `seconds`; or a date or a datetime as
+            text in ISO 8601.
 
     Raises:
-        InvalidOptionError: It says no instant.
+        InvalidOptionError: `value` is not a point in time.
 
     >>> since("1970-01-02T00:00:00Z")
     86400000000
     """
     if isinstance(value, str):
-        ago = seconds(value)
-        value = _told(value) if ago is None else timedelta(seconds=ago)
+        age = seconds(value)
+        value = _parse_iso(value) if age is None else timedelta(seconds=age)
     if isinstance(value, timedelta):
         return clock.micros() - value // timedelta(microseconds=1)
     if isinstance(value, date):
         if not isinstance(value, datetime):
             value = datetime.combine(value, time())
         return round(value.timestamp() * 1e6)  # naive: in the zone of this machine
-    raise _none(value)
+    raise _invalid_since(value)
 
 
-def _told(text: str) -> datetime:
+def _parse_iso(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise _none(text) from None
+        raise _invalid_since(text) from None
 
 
-def _none(value: object) -> InvalidOptionError:
+def _invalid_since(value: object) -> InvalidOptionError:
     return InvalidOptionError(
-        'since is a datetime, a date as "2026-01-31", or how long ago, as "2h", "7d" or a '
+        'since is a datetime, a date such as "2026-01-31", or an age such as "2h", "7d" or a '
         f"timedelta; not {value!r}."
     )

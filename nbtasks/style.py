@@ -1,9 +1,9 @@
-"""The look of the tree: CSS that follows JupyterLab's theme and stays inside the tree.
+"""Style sheet of the tree: CSS that follows JupyterLab's theme and stays inside the tree.
 
-Colours are the tree's own, since the theme's green and orange are too pale to be read as
-words: each has at least 4.5:1 against a light and against a dark page. `[data-jp-theme-light]`
-is how JupyterLab, Notebook and exported pages say which they are, `vscode-dark` and
-`theme=dark` how VS Code and Colab do.
+The tree has its own colours, since the theme's green and orange are too pale for text: each
+has a contrast of at least 4.5:1 against a light and against a dark page. JupyterLab, Notebook and
+exported pages declare their theme by `[data-jp-theme-light]`, VS Code by `vscode-dark`, and
+Colab by `theme=dark`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ DARK = {
 
 
 def variables(colours: dict[str, str]) -> str:
-    """The declarations of the colours."""
+    """Return the CSS declarations of the colours."""
     return "".join(f"--nbt-{name}:{colour};" for name, colour in colours.items())
 
 
-_ROOT = ":is(.nbtasks-tree,#_)"  # weighs as an id: more than JupyterLab's rules for outputs
+_ROOT = ":is(.nbtasks-tree,#_)"  # has the specificity of an id, to beat JupyterLab's output rules
 _OWN = {name: name for name in LIGHT} | {"interrupted": "waiting"}
 _COLOURS = "".join(
     [
@@ -99,5 +99,5 @@ _RULES = """
 @ .nbt-bar i { background: var(--nbt-colour); min-width: 3px; }
 """
 
-#: All of it, for a `<style>` element.
+#: The whole style sheet, for a `<style>` element.
 STYLE = _COLOURS + " ".join(_RULES.replace("@", _ROOT).split())

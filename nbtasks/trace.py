@@ -1,4 +1,4 @@
-"""When the tasks of a run ran, in the Trace Event Format of Chrome and Perfetto.
+"""Timing of a run's tasks in the Trace Event Format of Chrome and Perfetto.
 
 >>> from nbtasks.model import RunRow, TaskRow
 >>> from nbtasks.tree import build
@@ -21,17 +21,17 @@ from nbtasks.tree import TaskNode, Tree
 
 __all__ = ["trace"]
 
-#: A span: begin and end in microseconds, the path, the event.
+#: Start and end in microseconds, path, event.
 Span = tuple[int, int, str, dict[str, Any]]
 
 
 def trace(tree: Tree, attempts: Iterable[AttemptRow], now_us: int) -> dict[str, Any]:
-    """All that ran as complete events ("ph": "X"), in lanes ("tid") in which they nest.
+    """Return all that ran as complete events ("ph": "X"), in lanes ("tid") in which they nest.
 
     Args:
         tree: The tasks.
-        attempts: Those that others followed; each becomes an event below its task's.
-        now_us: Where what still runs ends.
+        attempts: Attempts that were followed by another; each becomes an event below its task's.
+        now_us: End of the events that still run.
     """
     earlier: dict[str, list[AttemptRow]] = {}
     for row in attempts:
@@ -54,55 +54,55 @@ def _spans(node: TaskNode, earlier: list[AttemptRow], now_us: int) -> list[Span]
     if latest is None:
         return []
     end = node.finished_us or now_us
-    about = {"path": node.path, "state": node.state, "attempts": node.attempts}
+    args = {"path": node.path, "state": node.state, "attempts": node.attempts}
     if not earlier:
-        return [_span(latest, end, node.path, node.key, node.state, about)]
-    tries = [
+        return [_span(latest, end, node.path, node.key, node.state, args)]
+    attempts = [
         (row.started_us or 0, row.finished_us or row.started_us or 0, row.status.lower())
         for row in sorted(earlier, key=lambda row: row.number)
     ]
-    tries.append((latest, end, node.state))
-    first = min(map(itemgetter(0), tries))
+    attempts.append((latest, end, node.state))
+    first = min(map(itemgetter(0), attempts))
     return [
-        _span(first, end, node.path, node.key, node.state, about),
+        _span(first, end, node.path, node.key, node.state, args),
         *(
-            _span(begun, ended, node.path, f"{node.key}, attempt {number}", state, about)
-            for number, (begun, ended, state) in enumerate(tries, 1)
+            _span(start, stop, node.path, f"{node.key}, attempt {number}", state, args)
+            for number, (start, stop, state) in enumerate(attempts, 1)
         ),
     ]
 
 
-def _span(begin: int, end: int, path: str, name: str, state: str, about: dict[str, Any]) -> Span:
+def _span(begin: int, end: int, path: str, name: str, state: str, args: dict[str, Any]) -> Span:
     event = {
         "name": name, "cat": state, "ph": "X", "ts": begin, "dur": max(0, end - begin),
-        "pid": 1, "args": about,
+        "pid": 1, "args": args,
     }  # fmt: skip
     return begin, max(begin, end), path, event
 
 
 def _in_lanes(spans: list[Span]) -> list[dict[str, Any]]:
-    """Each below what it is a part of, or else where nothing runs then."""
+    """Return the events with a lane each: inside the enclosing event, else in a free lane."""
     lanes: list[list[Span]] = []
     events = []
     for span in spans:
-        number = _lane(lanes, span)
-        if number == len(lanes):
+        index = _lane(lanes, span)
+        if index == len(lanes):
             lanes.append([])
-        lanes[number].append(span)
-        events.append({**span[3], "tid": number + 1})
+        lanes[index].append(span)
+        events.append({**span[3], "tid": index + 1})
     return events
 
 
 def _lane(lanes: list[list[Span]], span: Span) -> int:
     begin, end, path, _ = span
     free = len(lanes)
-    for number, lane in enumerate(lanes):
+    for index, lane in enumerate(lanes):
         while lane and lane[-1][1] <= begin:
             lane.pop()
         if not lane:
-            free = min(free, number)
+            free = min(free, index)
         elif _within(path, lane[-1][2]) and end <= lane[-1][1]:
-            return number
+            return index
     return free
 
 

@@ -1,4 +1,4 @@
-"""The tasks of a run as a tree: what every view draws, live or read back from a journal.
+"""Tree of a run's tasks: the model behind every view, live or read back from a journal.
 
 >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
 >>> tree = build(run, [TaskRow("r1", "fit", 1), TaskRow("r1", "fit/AA", 2)])
@@ -32,11 +32,11 @@ __all__ = [
     "title",
 ]
 
-#: Two states that a task's status alone does not tell.
+#: Two states that a task's status alone does not show.
 REUSED = "reused"
 NOT_REACHED = "not reached"
 
-#: States that somebody should look at, the most urgent first.
+#: States that need attention, the most urgent first.
 URGENT = ("failed", "running", "waiting", "interrupted", "canceled")
 
 _STATUSES = {status.value: status for status in Status}
@@ -47,24 +47,26 @@ _PREVIEW = 80  # characters
 
 @dataclass(slots=True)
 class TaskNode:
-    """One task, with its subtasks below it.
+    """One task with its subtasks.
 
     Attributes:
-        key: The last key of the path, as a person wrote it.
-        name: None where the task was given none.
-        status: As recorded; INTERRUPTED where it says RUNNING and nobody runs it.
-        attempts: All attempts ever.
-        attempt: The latest one's number within its retry budget.
-        reused: Whether the latest execution answered it, or a task above it, from the journal.
-        reached: Whether the latest execution came to it. Below a reused task all count as reached.
-        output: The beginning of its output as it was recorded; empty where that says nothing.
-        done: How much of `total` it has done, if it says so.
-        stale: Why the output may be out of date; empty if it is not known to be.
-        depth: Steps below the top, in this tree.
-        icon: A name or an emoji to show with it.
-        properties: What else people see of it, by name.
-        metrics: The numbers it told of itself, by name.
-        progress: How far it is, from 0 to 1; None where it does not say.
+        key: The last key of the path, as the user wrote it.
+        name: Display name; None if the task has none.
+        status: The recorded status, but INTERRUPTED if the record says RUNNING and nobody runs it.
+        attempts: Number of attempts over all executions.
+        attempt: Number of the latest attempt within its retry budget.
+        reused: Whether the latest execution answered the task, or a task above it, from the
+            journal.
+        reached: Whether the latest execution reached the task. All tasks below a reused one count
+            as reached.
+        output: Beginning of the output as recorded; empty if the record is not readable text.
+        done: Progress in units of `total`, if the task reports any.
+        stale: Why the output may be out of date; empty if nothing is known against it.
+        depth: Levels below the top of this tree.
+        icon: Name of an icon, or an emoji, to show beside the task.
+        properties: Further values shown with the task, by name.
+        metrics: Numbers that the task recorded, by name.
+        progress: Progress from 0 to 1; None if unknown.
     """
 
     path: str
@@ -93,12 +95,12 @@ class TaskNode:
 
     @property
     def since_us(self) -> int | None:
-        """When its latest attempt began: the first may lie days and a dead kernel back."""
+        """Start of the latest attempt: the first one may lie days and a dead kernel back."""
         return self.started_us if self.attempt_us is None else self.attempt_us
 
     @property
     def state(self) -> str:
-        """The one word for it: `reused` if an earlier execution completed it, else its status."""
+        """State in one word: `reused` if completed in an earlier execution, else the status."""
         if self.reused and self.status == Status.COMPLETED:
             return REUSED
         return _STATES[self.status]
@@ -110,8 +112,8 @@ class Tree:
 
     Attributes:
         failure: Why the run ended, if it failed.
-        roots: The tasks at the top, in the order in which they first started, as are children.
-        counts: How many tasks are in each state; one that was not reached counts as that only.
+        roots: The tasks at the top, in the order in which they first started; so are children.
+        counts: Number of tasks in each state; a task that was not reached counts only as that.
     """
 
     run: RunRow
@@ -122,18 +124,22 @@ class Tree:
 
     @property
     def under_way(self) -> bool:
-        """Whether the run may still change by itself."""
+        """True while the run may still change by itself."""
         return self.status in UNDER_WAY
 
     def walk(self) -> Iterator[TaskNode]:
-        """Every task, each before its subtasks, as they stand from top to bottom."""
+        """Yield every task from top to bottom, each before its subtasks."""
         return _walk(self.roots)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a drawing: a task or, where `node` is None, how many of its siblings, with all
-    below them, are not drawn, by state."""
+    """One line of a drawn tree: a task, or a count of siblings left out.
+
+    Attributes:
+        node: The task; None if the line stands for siblings that are not drawn.
+        folded: Number of these siblings and of all tasks below them, by state.
+    """
 
     depth: int
     node: TaskNode | None
@@ -141,10 +147,10 @@ class Row:
 
 
 def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
-    """The tree of a run's rows, which may come in any order.
+    """Return the tree of a run from its rows, which may come in any order.
 
     A task whose parent has no row hangs from its nearest ancestor that has one. Of two rows
-    for one path the later one holds.
+    for one path the later one counts.
     """
     latest = {row.path: row for row in tasks}
     tree = title(run)
@@ -161,34 +167,34 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
     tree.roots = below.pop("", ())
     for path, children in below.items():
         nodes[path].children = children
-    _hand_down(tree)
+    _propagate(tree)
     return tree
 
 
 def title(run: RunRow) -> Tree:
-    """The tree of a run without its tasks."""
+    """Return the tree of a run without its tasks."""
     return Tree(run, Status(run.status), read_failure(run.error))
 
 
 def outline(tree: Tree, limit: int) -> list[Row]:
-    """The lines to draw, from top to bottom: at most `limit` tasks, and what was left out.
+    """Return the lines to draw, from top to bottom: at most `limit` tasks, and counts of the rest.
 
-    Of many siblings the first ones stay; while the run is under way, the latest.
+    Of many siblings the first are drawn; while the run is under way, the latest.
     """
     chosen = _choose(tree, limit) if tree.counts.total() > limit else None
     rows: list[Row] = []
     stack: list[Row] = []
 
     def push(depth: int, nodes: Sequence[TaskNode]) -> None:
-        shown = nodes
-        rest: list[TaskNode] = []
+        visible = nodes
+        hidden: list[TaskNode] = []
         if chosen is not None:
-            shown = [node for node in nodes if node.path in chosen]
-            rest = [node for node in nodes if node.path not in chosen]
-        lines = [Row(depth, node) for node in shown]
-        if rest:
-            fold = Row(depth, None, Counter(map(_counted_as, _walk(rest))))
-            lines.insert(0 if tree.under_way else len(lines), fold)
+            visible = [node for node in nodes if node.path in chosen]
+            hidden = [node for node in nodes if node.path not in chosen]
+        lines = [Row(depth, node) for node in visible]
+        if hidden:
+            summary = Row(depth, None, Counter(map(_display_state, _walk(hidden))))
+            lines.insert(0 if tree.under_way else len(lines), summary)
         stack.extend(reversed(lines))
 
     push(0, tree.roots)
@@ -201,46 +207,47 @@ def outline(tree: Tree, limit: int) -> list[Row]:
 
 
 def _choose(tree: Tree, limit: int) -> set[str]:
-    """The paths of the tasks to draw, each with all the tasks above it.
+    """Return the paths of the tasks to draw, each with all the tasks above it.
 
-    What needs eyes comes first, but leaves a quarter of the room, so that the outline of the
-    run stays in sight; then level by level, of one task's subtasks at most a tenth of the room.
+    Tasks that need attention come first, but leave a quarter of the room, so that the outline of
+    the run stays in sight. The rest is filled level by level, with at most a tenth of the room
+    for the subtasks of one task.
     """
-    chosen: set[str] = set()
+    paths: set[str] = set()
     for line in _urgent(tree, limit):
-        missing = [path for path in line if path not in chosen]
-        if len(chosen) + len(missing) <= limit - limit // 4:
-            chosen.update(missing)
+        missing = [path for path in line if path not in paths]
+        if len(paths) + len(missing) <= limit - limit // 4:
+            paths.update(missing)
     level = [tree.roots]
-    while level and len(chosen) < limit:
+    while level and len(paths) < limit:
         for nodes in level:
-            new = [node.path for node in nodes if node.path not in chosen]
-            room = min(-(-limit // 10), limit - len(chosen))
-            chosen.update(new[-room:] if tree.under_way and room else new[:room])
-        level = [node.children for nodes in level for node in nodes if node.path in chosen]
-    return chosen
+            new = [node.path for node in nodes if node.path not in paths]
+            room = min(-(-limit // 10), limit - len(paths))
+            paths.update(new[-room:] if tree.under_way and room else new[:room])
+        level = [node.children for nodes in level for node in nodes if node.path in paths]
+    return paths
 
 
 def _urgent(tree: Tree, limit: int) -> Iterator[list[str]]:
-    """The paths from the top to each task that needs eyes, the most urgent state first."""
-    found: dict[str, list[list[str]]] = {state: [] for state in URGENT}
+    """Yield the path list from the top to each task that needs attention, most urgent first."""
+    by_state: dict[str, list[list[str]]] = {state: [] for state in URGENT}
     line: list[str] = []
     for node in tree.walk():
         del line[node.depth :]
         line.append(node.path)
-        lines = found.get(_counted_as(node))
+        lines = by_state.get(_display_state(node))
         if lines is not None and len(lines) < limit:
             lines.append(line.copy())
-    for lines in found.values():
+    for lines in by_state.values():
         yield from lines
 
 
-def _counted_as(node: TaskNode) -> str:
+def _display_state(node: TaskNode) -> str:
     return node.state if node.reached else NOT_REACHED
 
 
 def _walk(nodes: Iterable[TaskNode]) -> Iterator[TaskNode]:
-    """Without recursion: nesting has no limit."""
+    """Yield all nodes depth first, without recursion: nesting has no limit."""
     stack = list(nodes)[::-1]
     while stack:
         node = stack.pop()
@@ -249,8 +256,8 @@ def _walk(nodes: Iterable[TaskNode]) -> Iterator[TaskNode]:
             stack.extend(reversed(node.children))
 
 
-def _hand_down(tree: Tree) -> None:
-    """What only the tasks above can tell: the depth, and whether the whole branch is reused."""
+def _propagate(tree: Tree) -> None:
+    """Set all that depends on the tasks above: depth, reuse of a whole branch, counts."""
     counts = tree.counts
     for node in tree.walk():
         below, reused = node.depth + 1, node.reused
@@ -258,16 +265,16 @@ def _hand_down(tree: Tree) -> None:
             child.depth = below
             if reused:
                 child.reused = child.reached = True
-        counts[_counted_as(node)] += 1
+        counts[_display_state(node)] += 1
 
 
 def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
-    """One task, by itself: what only the tasks around it can tell, as its depth, is not in it.
+    """Return one task by itself, without what depends on other tasks, such as its depth.
 
     Args:
-        row: Its row.
-        run: The run's.
-        under_way: Whether that may still change by itself.
+        row: Row of the task.
+        run: Row of its run.
+        under_way: Whether the run may still change by itself.
     """
     reached = row.execution >= run.executions
     status = _STATUSES[row.status]
@@ -299,19 +306,22 @@ def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
 
 
 def _mapping(text: str | None) -> Mapping[str, Any] | None:
-    """A JSON object; None for what is none, as in a damaged journal."""
+    """Return a JSON object as a dict; None for anything else, as in a damaged journal."""
     if not text:
         return None
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def read_failure(text: str | None) -> Failure | None:
-    """The recorded failure. A record that cannot be read is shown as it stands: the view of a
-    damaged journal must still come up."""
+    """Return the recorded failure; None if `text` is empty.
+
+    An unreadable record becomes the message of a plain `Error`: the view of a damaged journal must
+    still come up.
+    """
     if not text:
         return None
     try:
@@ -322,7 +332,7 @@ def read_failure(text: str | None) -> Failure | None:
 
 
 def _preview(row: TaskRow) -> str:
-    """Nothing for a pickle: its text is a signature and base64."""
+    """Return the beginning of an output; nothing for a pickle (a signature and base64)."""
     if row.output is None or row.output_kind not in ("json", "tagged", "hidden"):
         return ""
     text = row.output

@@ -1,4 +1,4 @@
-"""What is recorded as pandas DataFrames: the history of a home, and what was done to it."""
+"""Recorded runs and maintenance reports as pandas DataFrames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What history tells: runs beside each other, and tasks over all their runs."""
+"""Comparison of runs, and statistics of tasks over all runs, as DataFrames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "history", "summary"]
 
-#: Of a pickle, what stands before the colon is the signature of whoever made it.
+#: Tasks of one run. The digest of a pickle leaves out its signature, the part before the colon.
 _SIDE = """
     select
         path, status::task_status as status,
@@ -61,29 +61,31 @@ _SUMMARY = """
 
 
 def compare(
-    one: tuple[Journal, str], other: tuple[Journal, str], *, metrics: bool = False
+    left: tuple[Journal, str], right: tuple[Journal, str], *, metrics: bool = False
 ) -> DataFrame:
-    """The tasks of two runs side by side; the runs may be of different journals."""
+    """Return the tasks of two runs side by side; the runs may be in different journals."""
     import pandas as pd
 
-    sides = [framed(journal.query(_SIDE, {"run": run})) for journal, run in (one, other)]
+    sides = [framed(journal.query(_SIDE, {"run": run})) for journal, run in (left, right)]
     if metrics:
         sides = [with_metrics(side) for side in sides]
     paths = dict.fromkeys(path for side in sides for path in side.path)
     a, b = (side.set_index("path").reindex(list(paths)) for side in sides)
-    pairs = {f"{name}_{of}": side[name] for name in _PAIRS for of, side in (("a", a), ("b", b))}
-    both = pd.DataFrame(pairs)
-    known = a.digest.notna() & b.digest.notna()
-    both["output_changed"] = (a.digest != b.digest).astype("boolean").where(known)
-    both["stale_a"], both["stale_b"] = a.stale.astype("boolean"), b.stale.astype("boolean")
+    pairs = {
+        f"{name}_{suffix}": side[name] for name in _PAIRS for suffix, side in (("a", a), ("b", b))
+    }
+    frame = pd.DataFrame(pairs)
+    comparable = a.digest.notna() & b.digest.notna()
+    frame["output_changed"] = (a.digest != b.digest).astype("boolean").where(comparable)
+    frame["stale_a"], frame["stale_b"] = a.stale.astype("boolean"), b.stale.astype("boolean")
     for name in dict.fromkeys(name for name in (*a, *b) if str(name).startswith("metrics.")):
-        for of, side in (("a", a), ("b", b)):
-            both[f"{name}_{of}"] = side.get(name, float("nan"))
-    return both.reset_index(names="path")
+        for suffix, side in (("a", a), ("b", b)):
+            frame[f"{name}_{suffix}"] = side.get(name, float("nan"))
+    return frame.reset_index(names="path")
 
 
 def history(journal: Journal, job: str, path: str | None = None) -> DataFrame:
-    """The runs of a job, a row each, with what their tasks took and measured."""
+    """Return the runs of a job with the times and metrics of their tasks, one row per run."""
     frame = framed(journal.query(_RUNS, {"job": job}))
     where = Where().add("job = $job", job=job).below(path)
     if path is None:
@@ -97,22 +99,22 @@ def history(journal: Journal, job: str, path: str | None = None) -> DataFrame:
 
 
 def _by_task(tasks: DataFrame) -> DataFrame:
-    """A row for each run, and for each task a column of its seconds, and of each metric."""
+    """Return one row per run, with columns `PATH.seconds` and `PATH.NAME` for each metric."""
     import pandas as pd
 
     measures = metric_columns(tasks).rename(columns={"seconds": "seconds (metric)"})
     measures.insert(0, "seconds", tasks.seconds.where(tasks.timed))
-    order = {path: place for place, path in enumerate(dict.fromkeys(tasks.path))}
-    found: dict[tuple[str, str], Any] = {}
+    order = {path: index for index, path in enumerate(dict.fromkeys(tasks.path))}
+    by_column: dict[tuple[str, str], Any] = {}
     for name in map(str, measures.columns):
-        there = tasks[["run_id", "path"]].assign(value=measures[name]).dropna(subset="value")
-        wide = there.pivot(index="run_id", columns="path", values="value")  # noqa: PD010 - one each
-        found |= {(path, name): wide[path] for path in wide.columns}
-    chosen = sorted(found, key=lambda column: order[column[0]])
-    return pd.DataFrame({f"{path}.{name}": found[path, name] for path, name in chosen})
+        values = tasks[["run_id", "path"]].assign(value=measures[name]).dropna(subset="value")
+        wide = values.pivot(index="run_id", columns="path", values="value")  # noqa: PD010 - one each
+        by_column |= {(path, name): wide[path] for path in wide.columns}
+    columns = sorted(by_column, key=lambda column: order[column[0]])
+    return pd.DataFrame({f"{path}.{name}": by_column[path, name] for path, name in columns})
 
 
 def summary(journal: Journal, job: str | None = None) -> DataFrame:
-    """The tasks of a job, or of all, a row each over all runs; those that took longest first."""
+    """Return one row per task of a job, or of all jobs, over all runs; longest total time first."""
     where = Where().add("job = $job", job=job)
     return framed(journal.query(_SUMMARY.format(where=where), where.params or None))

@@ -1,8 +1,8 @@
-"""Of what DuckDB answers, a DataFrame. That of a view has types that do not depend on its rows.
+"""Conversion of DuckDB's results to DataFrames. The types of a view do not depend on its rows.
 
-DuckDB's own way to pandas makes a Python object of each text, an integer column with a gap to
-floats, and warns with pandas 3. Through Arrow text is taken as it is, without a copy: a frame of a
-million tasks in a third of the time.
+DuckDB's own conversion to pandas creates a Python object for each text, turns an integer column
+with a gap into floats, and warns with pandas 3. Arrow passes text on without a copy: a frame of a
+million tasks takes a third of the time.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["NULLABLE", "framed"]
 
-#: The integers of the views that may be missing; with rows or without, they are `Int64`.
+#: Integer columns of the views that may have gaps: always `Int64`, with rows or without.
 NULLABLE = ("output_bytes", "pid")
 
 _DAY_US = 86_400_000_000
-_MONTH_DAYS = 30  # as DuckDB has it where it compares intervals
+_MONTH_DAYS = 30  # as DuckDB counts when it compares intervals
 
 
 def framed(table: Any, nullable: Collection[str] = ()) -> DataFrame:
-    """A pyarrow Table as a DataFrame.
+    """Return a pyarrow Table as a DataFrame.
 
-    Text is pandas' `str`, an instant is in UTC where it has a zone, an interval a Timedelta, an
-    enum an ordered category. Integers are `Int64` where one is missing, or where they are
-    `nullable`.
+    Text becomes pandas' `str`, an instant with a zone becomes UTC, an interval a Timedelta, an enum
+    an ordered category. Integers become `Int64` if one is missing or the column is in `nullable`.
     """
     import pandas as pd
 
@@ -64,7 +63,7 @@ def _column(column: Any, *, nullable: bool) -> Any:
 
 
 def _ordered(column: Any) -> Any:
-    """An enum: all that it may be are categories, in the order of the enum."""
+    """Return an enum column as a categorical with all its values, in the order of the enum."""
     import pandas as pd
     import pyarrow as pa
 
@@ -78,7 +77,7 @@ def _ordered(column: Any) -> Any:
 
 
 def _timedeltas(column: Any) -> Any:
-    """Intervals, which are months, days and nanoseconds."""
+    """Return a column of intervals, stored as months, days and nanoseconds."""
     import numpy as np
 
     whole = column.combine_chunks()
@@ -95,7 +94,7 @@ def _timedeltas(column: Any) -> Any:
 
 
 def _number(column: Any) -> Any:
-    """Decimals: DuckDB's sums of integers, as integers where all fit; else as floats."""
+    """Return decimals, DuckDB's sums of integers, as integers if all fit, else as floats."""
     import pyarrow as pa
 
     if column.type.scale == 0:

@@ -1,4 +1,4 @@
-"""What frames hold as JSON text, as values: by request, since it takes time and memory."""
+"""Frames with values in place of JSON text; on request only, for time and memory."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN", "TASK", "metric_columns", "runs", "tasks", "with_metrics"]
 
-#: What the views do not have of an output and of a payload, by the names that they get beside it.
+#: Columns of outputs and payloads that the views lack, under names that do not clash.
 TASK = "raw.output as raw_output, raw.output_kind as raw_kind, raw.blob, raw.hidden"
 RUN = f"{TASK}, raw.payload as raw_payload, raw.payload_kind, raw.payload_shown"
-#: Columns of JSON that is only shown, and stands for no value.
+#: Columns of plain JSON for display, not encoded values.
 _PLAIN = ("params", "properties", "metrics")
 
 
 def tasks(journal: Journal, table: Any) -> DataFrame:
-    """A frame of tasks with values in place of text: what they returned, as it was; and what is
-    shown of their arguments, properties and metrics, as plain data.
+    """Return a frame of tasks with values in place of text.
+
+    Outputs become the values that the tasks returned; arguments, properties and metrics become
+    plain data as displayed.
 
     Args:
-        journal: Where their large values are.
+        journal: Journal that holds the blobs.
         table: The rows, with `TASK` at the end.
 
     Raises:
@@ -36,58 +38,58 @@ def tasks(journal: Journal, table: Any) -> DataFrame:
     rows, frame = _split(table, "raw_output")
     for name in _PLAIN:
         frame[name] = _objects([_loaded(text) for text in frame[name]])
-    places = zip(frame.run_id, frame.path, rows, strict=True)
-    frame["output"] = _objects([_output(journal, *place) for place in places])
+    cells = zip(frame.run_id, frame.path, rows, strict=True)
+    frame["output"] = _objects([_output(journal, *cell) for cell in cells])
     return frame
 
 
 def runs(journal: Journal, table: Any) -> DataFrame:
-    """A frame of runs with values in place of text: their payloads and outputs.
+    """Return a frame of runs with payloads and outputs as values in place of text.
 
     Args:
-        journal: Where their large values are.
+        journal: Journal that holds the blobs.
         table: The rows, with `RUN` at the end.
 
     Raises:
-        UnreadableValueError: One cannot be read back here.
+        UnreadableValueError: A payload or an output cannot be read back here.
     """
     rows, frame = _split(table, "raw_output")
     frame["payload"] = _objects([_payload(journal, row) for row in rows])
-    places = zip(frame.run_id, rows, strict=True)
-    frame["output"] = _objects([_output(journal, run_id, "", row) for run_id, row in places])
+    pairs = zip(frame.run_id, rows, strict=True)
+    frame["output"] = _objects([_output(journal, run_id, "", row) for run_id, row in pairs])
     return frame
 
 
 def with_metrics(frame: DataFrame) -> DataFrame:
-    """The same tasks with a column for each metric that one of them has, `metrics.NAME`."""
+    """Return the tasks with a column `metrics.NAME` for each metric among them."""
     columns = metric_columns(frame)
     return frame.join(columns.add_prefix("metrics."))
 
 
 def metric_columns(frame: DataFrame) -> DataFrame:
-    """The metrics of tasks, a column each; NaN where a task has none of that name."""
+    """Return one column per metric; NaN for tasks without a metric of that name."""
     import pandas as pd
 
     texts = frame.metrics.dropna()
     rows = [orjson.loads(text) if isinstance(text, str) else text for text in texts]
-    found = pd.DataFrame(rows, index=texts.index, dtype="float64")
-    return found.reindex(frame.index)
+    columns = pd.DataFrame(rows, index=texts.index, dtype="float64")
+    return columns.reindex(frame.index)
 
 
 def _split(table: Any, first: str) -> tuple[list[dict[str, Any]], DataFrame]:
-    """The columns from `first` on as rows, and the others as a frame."""
-    place = table.column_names.index(first)
-    rows: list[dict[str, Any]] = table.select(table.column_names[place:]).to_pylist()
-    return rows, framed(table.select(table.column_names[:place]), NULLABLE)
+    """Return the columns from `first` on as rows, and the others as a frame."""
+    index = table.column_names.index(first)
+    rows: list[dict[str, Any]] = table.select(table.column_names[index:]).to_pylist()
+    return rows, framed(table.select(table.column_names[:index]), NULLABLE)
 
 
 def _objects(values: list[Any]) -> Any:
-    """Values as they are: pandas would look into lists and make one column of them."""
+    """Return a column of unchanged values: pandas would unpack lists."""
     import numpy as np
 
     column = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):
-        column[place] = value
+    for index, value in enumerate(values):
+        column[index] = value
     return column
 
 
@@ -99,7 +101,7 @@ def _output(journal: Journal, run_id: str, path: str, row: dict[str, Any]) -> An
     kind, text = row["raw_kind"], row["raw_output"]
     if kind == "expired":
         return None
-    if row["hidden"] or kind == "hidden":  # so it is wherever people look
+    if row["hidden"] or kind == "hidden":  # hidden wherever people look
         return orjson.loads(kept.seen(kind, text))
     return kept.recorded(journal, run_id, path, kind, text, row["blob"])
 

@@ -1,4 +1,4 @@
-"""What pandas calls a frame, for annotations: pandas itself is loaded when one is made."""
+"""Type of a frame for annotations, without loading pandas."""
 
 from __future__ import annotations
 

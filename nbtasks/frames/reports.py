@@ -1,4 +1,4 @@
-"""What was found in a home, and what goes from it, as frames."""
+"""Reports of maintenance as frames: pickles, runs to remove, findings of a check."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 __all__ = ["ended", "findings", "pickles"]
 
 
-def pickles(found: list[Pickled]) -> DataFrame:
-    """The pickles of a run."""
+def pickles(rows: list[Pickled]) -> DataFrame:
+    """Return the pickles of a run."""
     import pandas as pd
 
-    frame = pd.DataFrame(found, columns=["path", "bytes", "imports", "trusted", "hash"])
+    frame = pd.DataFrame(rows, columns=["path", "bytes", "imports", "trusted", "hash"])
     types = {"path": "str", "bytes": "int64", "imports": "str", "trusted": "bool"}
     return frame.drop(columns="hash").astype(types)
 
 
 def ended(runs: Sequence[Candidate]) -> DataFrame:
-    """Runs that have ended."""
+    """Return runs that have ended."""
     import pandas as pd
 
     rows = [(run.run_id, run.job, run.status, run.ended_us, run.bytes) for run in runs]
@@ -33,9 +33,9 @@ def ended(runs: Sequence[Candidate]) -> DataFrame:
     return frame.astype({"run_id": "str", "job": "str", "status": "str", "bytes": "int64"})
 
 
-def findings(found: Sequence[Finding]) -> DataFrame:
-    """What was looked at in a home."""
+def findings(rows: Sequence[Finding]) -> DataFrame:
+    """Return the findings of a check of a home."""
     import pandas as pd
 
-    frame = pd.DataFrame(found, columns=["what", "state", "detail", "remedy"])
+    frame = pd.DataFrame(rows, columns=["what", "state", "detail", "remedy"])
     return frame.astype("str")

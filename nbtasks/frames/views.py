@@ -1,4 +1,4 @@
-"""The views of `schema.sql` as DataFrames: what is asked of them is asked in DuckDB."""
+"""The views of `schema.sql` as DataFrames, filtered by DuckDB."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["Where", "attempts", "due", "events", "logs", "runs", "sql", "tasks"]
 
 @dataclass
 class Where:
-    """The conditions of a query, and the values in their places.
+    """Conditions of a query with their parameters.
 
     Attributes:
-        params: The values, by name.
+        params: The parameters, by name.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
     _conditions: list[str] = field(default_factory=list)
 
     def add(self, condition: str, **values: Any) -> Where:
-        """Takes one more condition, if all its values are given."""
+        """Add a condition if all its values are given, and return self."""
         if None not in values.values():
             self._conditions.append(condition)
             self.params |= values
         return self
 
     def below(self, path: str | None) -> Where:
-        """Takes the task at a path, and all below it, if one is given."""
+        """Add a condition for a task and all tasks below it, if a path is given."""
         return self.add("(path = $path or starts_with(path, $path || '/'))", path=path)
 
     def __str__(self) -> str:
@@ -50,9 +50,9 @@ def runs(
     since_us: int | None = None,
     outputs: bool = False,
 ) -> DataFrame:
-    """The runs that these hold for, oldest first."""
-    where = _chosen(job, status, since_us)
-    # By id alone, runs that began in the same millisecond would come in any order.
+    """Return the selected runs, oldest first."""
+    where = _filters(job, status, since_us)
+    # By id alone, runs that started in the same millisecond would come in any order.
     order = "order by started_at, run_id"
     if outputs:
         query = f"""
@@ -74,8 +74,8 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     outputs: bool = False,
     metrics: bool = False,
 ) -> DataFrame:
-    """The tasks that these hold for, in the order in which they first started."""
-    where = _chosen(job, status, since_us).add("run_id = $run_id", run_id=run_id).below(path)
+    """Return the selected tasks, in the order in which they first started."""
+    where = _filters(job, status, since_us).add("run_id = $run_id", run_id=run_id).below(path)
     if outputs:
         query = f"""
             select found.*, {decoded.TASK} from (select * from tasks where {where}) as found
@@ -88,32 +88,32 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
 
 
 def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
-    """The attempts of all tasks, or of one run's."""
+    """Return the attempts of all tasks, or of one run's."""
     where = Where().add("run_id = $run_id", run_id=run_id)
     return _select(journal, f"select * from attempts where {where}", where.params)
 
 
 def logs(journal: Journal, run_id: str | None = None) -> DataFrame:
-    """The lines of all runs, or of one, in the order of time."""
+    """Return the log lines of all runs, or of one, in order of time."""
     where = Where().add("run_id = $run_id", run_id=run_id)
     return _select(journal, f"select * from logs where {where}", where.params)
 
 
 def due(journal: Journal, now_us: int) -> DataFrame:
-    """The suspended runs that can go on by now."""
+    """Return the suspended runs that can resume now."""
     query = "select * from due where resume_at <= make_timestamptz($now)"
     return _select(journal, query, {"now": now_us})
 
 
 def events(journal: Journal) -> DataFrame:
-    """All events, oldest first."""
+    """Return all events, oldest first."""
     return _select(journal, "select * from events", {})
 
 
 def sql(
     journal: Journal, query: str, params: Any = None, frames: Mapping[str, Any] | None = None
 ) -> DataFrame:
-    """The result of one query, which may name frames beside the views."""
+    """Return the result of one query, which may name frames beside the views."""
     return framed(journal.query(query, params, frames))
 
 
@@ -121,8 +121,8 @@ def _select(journal: Journal, query: str, params: dict[str, Any]) -> DataFrame:
     return framed(journal.query(query, params or None), NULLABLE)
 
 
-def _chosen(job: str | None, status: list[str] | None, since_us: int | None) -> Where:
-    """What runs and tasks are both chosen by."""
+def _filters(job: str | None, status: list[str] | None, since_us: int | None) -> Where:
+    """Return the conditions that runs and tasks share."""
     where = Where().add("job = $job", job=job)
     where.add("list_contains($status, status::varchar)", status=status)
     return where.add("started_at >= make_timestamptz($since)", since=since_us)

@@ -236,7 +236,7 @@ def test_the_title_says_why_the_run_failed_and_where() -> None:
 
 
 def test_a_suspended_run_says_when_it_goes_on() -> None:
-    line = "goes on at 2023-11-14 23:13:20 UTC (due in 1 h)"
+    line = "resumes at 2023-11-14 23:13:20 UTC (due in 1 h)"
     row = run(Status.WAITING, resume_us=NOW + 3600 * S)
 
     assert line in text(row).splitlines()
