@@ -1,12 +1,13 @@
-"""Python values to what a journal holds, and back, equal in type and value.
+"""Codec between Python values and journal records, exact in type and value.
 
 The kinds of record:
 
-- `json`: what JSON keeps exactly.
+- `json`: a value that JSON keeps exactly.
 - `tagged`: JSON in which an object with one `$name` key stands for a value that JSON lacks.
 - `arrow`, `npy`, `figure`: a table, an array, a figure; `parts`: a structure with some of them.
-  Tagged JSON as well, in which what is small stands as base64. What is large is in a file with it.
-- `pickle`: everything else, signed; `output` is then the signature, a colon, and base64.
+  These are tagged JSON, too. Small ones contain their bytes as base64; large ones are in a file,
+  together with their JSON.
+- `pickle`: any other value, signed; `output` is then the signature, a colon, and base64.
 
 >>> encoded = encode({"at": (1, 2.5), "ok": None})
 >>> encoded.kind, encoded.text
@@ -41,11 +42,11 @@ __all__ = [
     "pickles_in",
 ]
 
-#: Values above this size live in a file of their own beside the journal.
+#: Values above this size are stored in their own file beside the journal.
 INLINE_BYTES = 1 << 20
-#: The kind of a value of which only what people may see came with a run that was shared.
+#: Kind of a value in a shared run that came with its redacted preview only.
 HIDDEN = "hidden"
-#: The kind of a value whose time to live was over, and which was removed to make room.
+#: Kind of a value that was removed to free space after its time to live had passed.
 EXPIRED = "expired"
 
 
@@ -53,21 +54,21 @@ _UNORDERED = {"$set", "$frozenset", "$dict"}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _FINITE = float("inf")
 _INT_BITS = 63
-#: The kind of a value that is nothing but one of these.
+#: Kind of a value that consists of nothing but the one tag.
 _WHOLE = {
     "$pandas": "arrow", "$polars": "arrow", "$arrow": "arrow", "$npy": "npy", "$figure": "figure",
 }  # fmt: skip
 
 
 class Encoded(NamedTuple):
-    """A value as it is recorded.
+    """Encoded value, ready to be recorded.
 
     Attributes:
-        kind: What the record is, as above.
-        text: What goes into the row. Of a large value only its signature, or None.
-        size: Bytes of the encoded value, before tables are compressed.
-        blob: The bytes of a large value, to be kept in a file.
-        shown: What people may see of it, where that is not all.
+        kind: The kind of record, see the module.
+        text: The text for the row. For a large value only its signature, or None.
+        size: The size of the encoded value in bytes, before tables are compressed.
+        blob: The bytes of a large value, to be stored in a file.
+        shown: The redacted text that people may see, if parts of the value are secret.
     """
 
     kind: str
@@ -78,12 +79,12 @@ class Encoded(NamedTuple):
 
 
 _NULL = Encoded("json", "null", 4)
-#: A pickle, and its signature.
+#: A pickle and its signature.
 Pickle = tuple[bytes | memoryview, str]
 
 
 class _Json(NamedTuple):
-    """A value as JSON, and the contents that stand in it by their numbers."""
+    """JSON of a value, with the byte contents that the JSON refers to by their numbers."""
 
     kind: str
     data: bytes
@@ -93,43 +94,45 @@ class _Json(NamedTuple):
 
 
 def encode(value: object, *, inline: bool = False) -> Encoded:
-    """Encodes any value that can be kept.
+    """Encode a value.
 
     Args:
         value: The value.
-        inline: Whether all of it is to be text, however large it is.
+        inline: True to put all of it into the text, however large it is.
 
     Raises:
-        ValueNotKeptError: The value is neither JSON, nor tagged JSON, nor can be pickled.
+        ValueNotKeptError: The value is neither JSON nor tagged JSON, and cannot be pickled.
     """
-    if value is None:  # the most frequent outputs, without looking any further
+    if value is None:  # a shortcut for the most frequent outputs, None and integers
         return _NULL
     if type(value) is int and value.bit_length() <= _INT_BITS:
         text = str(value)
         return Encoded("json", text, len(text))
-    found = _to_json(value)
-    if found is None:
-        return _pickled(value, inline=inline)
-    encoded = _encoded(found, inline=inline)
-    return encoded._replace(shown=_shown(found)) if found.secrets else encoded
+    as_json = _to_json(value)
+    if as_json is None:
+        return _encode_pickle(value, inline=inline)
+    encoded = _encode_json(as_json, inline=inline)
+    return encoded._replace(shown=_redact_json(as_json)) if as_json.secrets else encoded
 
 
-def _encoded(found: _Json, *, inline: bool) -> Encoded:
-    size, data = len(found.data), found.data
-    if found.parts:
-        whole = join(data, found.parts)
-        if whole.size > INLINE_BYTES and not inline:
-            return Encoded(found.kind, None, whole.size, whole)
-        data = orjson.dumps(found.tagged, default=_based)
+def _encode_json(as_json: _Json, *, inline: bool) -> Encoded:
+    size, data = len(as_json.data), as_json.data
+    if as_json.parts:
+        joined = join(data, as_json.parts)
+        if joined.size > INLINE_BYTES and not inline:
+            return Encoded(as_json.kind, None, joined.size, joined)
+        data = orjson.dumps(as_json.tagged, default=_part_to_base64)
         size = len(data)
     elif size > INLINE_BYTES and not inline:
-        return Encoded(found.kind, None, size, Content.of(data))
-    return Encoded(found.kind, data.decode(), size)
+        return Encoded(as_json.kind, None, size, Content.of(data))
+    return Encoded(as_json.kind, data.decode(), size)
 
 
 def hide(encoded: Encoded) -> Encoded:
-    """With what people may see in the row, where that is not all, and the whole in a file. A
-    pickle stays as it is, since nobody sees it."""
+    """Move a value with secrets to a file, and leave its redacted text in the row.
+
+    Other values stay as they are; so does a pickle, since views never show its content.
+    """
     if encoded.shown is None or encoded.kind == "pickle":
         return encoded
     whole = encoded.blob or Content.of((encoded.text or "").encode())
@@ -137,52 +140,52 @@ def hide(encoded: Encoded) -> Encoded:
 
 
 def decode(kind: str, text: str | None) -> Any:
-    """The value of a row that holds it whole.
+    """Return the value of a row that contains all of it.
 
     Raises:
-        UnreadableValueError: The record is damaged, or what it needs is missing here.
-        UntrustedValueError: It is a pickle that this user did not sign.
+        UnreadableValueError: The record is damaged, or a module or codec that it needs is missing.
+        UntrustedValueError: The record is a pickle that this user did not sign.
     """
     if kind == EXPIRED:
         raise UnreadableValueError(
-            "The recorded value is gone: its ttl was over, and nb.gc removed it."
+            "The recorded value is gone: its ttl had passed, and nb.gc removed it."
         )
     if text is None:
         return None
     if kind == "json":
         return _loads(text)
     if kind == HIDDEN:
-        return _seen(text)
+        return _decode_hidden(text)
     if kind == "pickle":
         from nbtasks.values import pickles
 
         signature, _, content = text.partition(":")
-        return pickles.load(_unbased(content), signature)
-    return _untag(_loads(text), _based_part)
+        return pickles.load(_from_base64(content), signature)
+    return _untag(_loads(text), _part_from_base64)
 
 
 def decode_blob(kind: str, text: str | None, data: bytes | memoryview) -> Any:
-    """The value of a row whose bytes are in a file. `text` is the signature, if it has one."""
+    """Return the value of a row whose bytes are in a file. `text` is its signature, if any."""
     if kind == "pickle":
         from nbtasks.values import pickles
 
         return pickles.load(data, text or "")
     if kind == "json":
         return _loads(data)
-    found = _split(data)
-    if found is None:
-        return _untag(_loads(data), _based_part)
-    tagged, parts = found
+    joined = _split(data)
+    if joined is None:
+        return _untag(_loads(data), _part_from_base64)
+    tagged, parts = joined
     return _untag(tagged, parts.__getitem__)
 
 
 def pickles_in(kind: str, text: str | None, data: memoryview | None) -> list[Pickle]:
-    """The pickles that a record holds, of which none is loaded.
+    """Return the pickles in a record, without loading them.
 
     Args:
-        kind: As recorded.
-        text: What is in the row.
-        data: What is in the file, if there is one.
+        kind: The kind of the record.
+        text: The text of the row.
+        data: The bytes of the file, if there is one.
 
     Raises:
         UnreadableValueError: The record is damaged.
@@ -191,56 +194,56 @@ def pickles_in(kind: str, text: str | None, data: memoryview | None) -> list[Pic
         return []
     if kind == "pickle":
         signature, _, content = (text or "").partition(":")
-        return [(_unbased(content) if data is None else data, signature)]
+        return [(_from_base64(content) if data is None else data, signature)]
     tagged: Any
     find: Find
-    found = None if data is None else _split(data)
-    if found is None:
-        tagged, find = _loads(text or "null" if data is None else data), _based_part
+    joined = None if data is None else _split(data)
+    if joined is None:
+        tagged, find = _loads(text or "null" if data is None else data), _part_from_base64
     else:
-        tagged, find = found[0], found[1].__getitem__
-    return [(find(content[2]), str(content[1])) for content in _figures(tagged) if content[2:]]
+        tagged, find = joined[0], joined[1].__getitem__
+    return [(find(content[2]), str(content[1])) for content in _iter_figures(tagged) if content[2:]]
 
 
-def _figures(tagged: Any) -> Iterator[list[Any]]:
+def _iter_figures(tagged: Any) -> Iterator[list[Any]]:
     parts: Any = tagged if type(tagged) is list else ()
     if type(tagged) is dict:
         parts = tagged.values()
         if type(tagged.get("$figure")) is list:
             yield tagged["$figure"]
     for part in parts:
-        yield from _figures(part)
+        yield from _iter_figures(part)
 
 
 def digest(value: object) -> str:
-    """A digest of a value, 16 hex digits. The order of a dict's keys does not count.
+    """Return the digest of a value, 16 hex digits. The order of a dict's keys does not count.
 
     >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     True
     >>> digest([1]) == digest((1,))
     False
     """
-    found = _to_json(value, orjson.OPT_SORT_KEYS)
-    if found is None:
+    as_json = _to_json(value, orjson.OPT_SORT_KEYS)
+    if as_json is None:
         from nbtasks.values import pickles  # lazily, here and below, as `tags`
 
         data = pickles.dump(value)
     else:
-        data = found.data
-        if found.kind != "json":
-            data = orjson.dumps(_in_order(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
-        data += b"".join(part.hash().encode() for part in found.parts)
+        data = as_json.data
+        if as_json.kind != "json":
+            data = orjson.dumps(_sort_unordered(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
+        data += b"".join(part.hash().encode() for part in as_json.parts)
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _to_json(value: object, option: int = 0) -> _Json | None:
-    """The value as JSON; None, where only a pickle can hold it."""
+    """Return the value as JSON; None if only a pickle can represent it."""
     try:
         if _is_json(value):
             return _Json("json", orjson.dumps(value, option=option))
     except (orjson.JSONEncodeError, RecursionError):
-        pass  # an int above 64 bits, a lone surrogate, a structure that holds itself
-    from nbtasks import tags  # lazily: it knows many types, and most values are plain
+        pass  # an int above 64 bits, a lone surrogate, a structure that contains itself
+    from nbtasks import tags  # lazily: it imports many types, and most values are plain
 
     parts: list[Content] = []
 
@@ -265,48 +268,55 @@ def _to_json(value: object, option: int = 0) -> _Json | None:
     return _Json(_WHOLE.get(name, "parts"), data, tagged, parts, secrets)
 
 
-def _based(part: Content | Secret) -> Any:
+def _part_to_base64(part: Content | Secret) -> Any:
     return part.whole if isinstance(part, Secret) else base64.b64encode(bytes(part)).decode()
 
 
-def _shown(found: _Json) -> str:
-    """The JSON without its secrets; nothing of one in which there is more than JSON."""
-    if found.parts:
+def _redact_json(as_json: _Json) -> str:
+    """Return the JSON without its secrets; if it refers to byte contents, hide all of it."""
+    if as_json.parts:
         return REDACTED_JSON
 
-    def shown(secret: Secret) -> Any:
+    def redact(secret: Secret) -> Any:
         return {"$secret": [secret.whole["$secret"][0], REDACTED]}
 
-    return orjson.dumps(found.tagged, default=shown).decode()
+    return orjson.dumps(as_json.tagged, default=redact).decode()
 
 
-def _seen(text: str) -> Any:
-    """Of a value that is hidden, what people may see of it."""
+def _decode_hidden(text: str) -> Any:
+    """Return the redacted value of a hidden record.
+
+    Raises:
+        UnreadableValueError: All of the value is hidden.
+    """
     if text == REDACTED_JSON:
         raise UnreadableValueError(
             "The recorded value was hidden when the run was exported, since its task redacts it or "
             "it holds a secret."
         )
-    return _untag(_loads(text), _no_part)
+    return _untag(_loads(text), _refuse_part)
 
 
-def _in_order(tagged: Any) -> Any:
-    """Tagged JSON in which what has no order of its own is sorted."""
+def _sort_unordered(tagged: Any) -> Any:
+    """Return tagged JSON in which the members of sets and dicts are sorted."""
     if type(tagged) is list:
-        return [_in_order(item) for item in tagged]
+        return [_sort_unordered(item) for item in tagged]
     if type(tagged) is not dict:
         return tagged
-    result = {name: _in_order(item) for name, item in tagged.items()}
+    result = {name: _sort_unordered(item) for name, item in tagged.items()}
     for name in _UNORDERED & result.keys():
         result[name].sort(key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
     return result
 
 
 def _is_json(value: object) -> bool:
-    """Whether JSON gives back exactly this: by type, since a subclass would lose its class."""
+    """Return True if JSON keeps the value exactly.
+
+    Compares exact types, since an instance of a subclass would lose its class.
+    """
     kind = type(value)
     if kind is float:
-        return -_FINITE < value < _FINITE  # type: ignore[operator]  # a float, as just seen
+        return -_FINITE < value < _FINITE  # type: ignore[operator]  # a float, as just checked
     if kind in _SCALARS:
         return True
     if kind is list:
@@ -344,22 +354,22 @@ def _split(data: bytes | memoryview) -> tuple[Any, list[memoryview]] | None:
         raise UnreadableValueError(f"The file of a recorded value is damaged: {error}.") from None
 
 
-def _based_part(part: Any) -> memoryview:
-    return memoryview(_unbased(part))
+def _part_from_base64(part: Any) -> memoryview:
+    return memoryview(_from_base64(part))
 
 
-def _unbased(text: Any) -> bytes:
+def _from_base64(text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (ValueError, TypeError) as error:
         raise UnreadableValueError(f"The recorded value is damaged: {error}.") from None
 
 
-def _no_part(part: Any) -> memoryview:
+def _refuse_part(part: Any) -> memoryview:
     raise UnreadableValueError(f"Part {part!r} of the recorded value is missing.")
 
 
-def _pickled(value: object, *, inline: bool) -> Encoded:
+def _encode_pickle(value: object, *, inline: bool) -> Encoded:
     from nbtasks.values import pickles
 
     data = pickles.dump(value)

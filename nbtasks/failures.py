@@ -1,8 +1,8 @@
-"""From an exception to the data that is kept of it, and back to one that can be caught.
+"""Conversion of exceptions to recorded failures, and of failures to catchable exceptions.
 
-What a task raised is recorded as a `Failure`. What the caller of the task catches is a
-`TaskFailed` made from that record, on the first execution and on every replay alike, which is
-also an instance of the original class where that can be found again.
+The error of a task is recorded as a `Failure`, which is data. The caller of the task catches a
+`TaskFailed` made from that record, on the first execution and on every replay alike. It is also an
+instance of the original class, if that class can be found.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "task_path",
 ]
 
-#: What objects that belong to a thread say in another one: sqlite3, tkinter, signal, asyncio.
+#: Messages of thread-bound objects used in another thread: sqlite3, tkinter, signal, asyncio.
 _THREAD_BOUND = re.compile(
     "same thread|main thread|(different|wrong|another) (thread|apartment)|event loop in thread"
 )
@@ -44,9 +44,10 @@ _INLINE = (
 
 
 def of_task(error: BaseException, path: str, attempts: int, run_id: str) -> Failure:
-    """The record of the failure of the task at `path`.
+    """Return the record of the failure of the task at `path`.
 
-    A subtask's failure that is passed on keeps the innermost task's path, type and message.
+    If a subtask's failure is passed on, the record keeps the innermost task's path, type and
+    message.
     """
     cause = next((e for e in chain(error) if e.run_id == run_id), None)
     where = task_path(cause) if cause else None
@@ -67,7 +68,7 @@ def of_task(error: BaseException, path: str, attempts: int, run_id: str) -> Fail
 
 
 def of_body(error: BaseException) -> Failure:
-    """The record of an error that ended the body of a run."""
+    """Return the record of an error that ended the body of a run."""
     if isinstance(error, TaskFailed):
         return Failure(
             error.type,
@@ -81,17 +82,17 @@ def of_body(error: BaseException) -> Failure:
     kind = type(error)
     try:
         message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a __str__ of the user's own
+    except Exception as broken:  # noqa: BLE001 - a user-defined __str__ may raise anything
         message = f"(its __str__ failed: {broken!r})"
     if _INLINE in getattr(error, "__notes__", ()):
         message = f"{message}\n{_INLINE}"
-    message = message.encode("utf-8", "replace").decode()  # a lone surrogate is no JSON
+    message = message.encode("utf-8", "replace").decode()  # JSON has no lone surrogates
     trace = tracebacks.text(error).encode("utf-8", "replace").decode()
     return Failure(kind.__qualname__, kind.__module__, message, trace)
 
 
 def rebuild(failure: Failure, path: str, run_id: str) -> TaskFailed:
-    """The exception that the caller of the task at `path` gets."""
+    """Return the exception for the caller of the task at `path`."""
     arguments: dict[str, Any] = {
         "type": failure.type,
         "message": failure.message,
@@ -100,26 +101,28 @@ def rebuild(failure: Failure, path: str, run_id: str) -> TaskFailed:
         "run_id": run_id,
     }
     where = failure.path or path
-    error: TaskFailed = _class(failure)(where, **arguments)
-    error._task, error._module = path, failure.module  # type: ignore[attr-defined]  # noqa: SLF001 - our own notes on it
+    error: TaskFailed = _choose_class(failure)(where, **arguments)
+    error._task, error._module = path, failure.module  # type: ignore[attr-defined]  # noqa: SLF001 - this module's own attributes
     return error
 
 
-def _class(failure: Failure) -> Any:
+def _choose_class(failure: Failure) -> Any:
     if (failure.module, failure.type) == (MapFailed.__module__, MapFailed.__name__):
         return MapFailed
-    original = _find(failure.module, failure.type)
-    return TaskFailed if original is None else _mixed(original)
+    original = _find_class(failure.module, failure.type)
+    return TaskFailed if original is None else _mix(original)
 
 
 def task_path(error: TaskFailed) -> str:
-    """The path of the very task that raised `error`, which may have passed on another's."""
+    """Return the path of the task that raised `error`, which may have passed on a subtask's."""
     return getattr(error, "_task", error.path)
 
 
 def chain(error: BaseException | None) -> Iterator[TaskFailed]:
-    """Every `TaskFailed` that `error` is, was caused by, was raised while handling, or holds
-    as a member of a group or as an item of a map. Outermost first."""
+    """Yield every `TaskFailed` among `error`, its causes, contexts, group members and map items.
+
+    The outermost comes first.
+    """
     seen: set[int] = set()
     todo = collections.deque([error])
     while todo:
@@ -136,14 +139,14 @@ def chain(error: BaseException | None) -> Iterator[TaskFailed]:
 
 
 def name_inline(error: Exception) -> None:
-    """Names the way out if a function failed only because a worker thread called it."""
-    # Of its arguments, since a __str__ of the user's own may fail.
+    """Add a note about `inline=True` if a function failed because a worker thread called it."""
+    # Search the arguments, because a user-defined __str__ may fail.
     if not isinstance(error, TaskFailed) and _THREAD_BOUND.search(" ".join(map(ascii, error.args))):
         error.add_note(_INLINE)
 
 
 def scrubbed(failure: Failure, secrets: Collection[str] | None) -> Failure:
-    """The failure, without what nobody is to see."""
+    """Return the failure with the secrets hidden in its message and traceback."""
     if not secrets:
         return failure
     message, traceback = (
@@ -153,42 +156,43 @@ def scrubbed(failure: Failure, secrets: Collection[str] | None) -> Failure:
 
 
 def dumps(failure: Failure) -> str:
-    """The failure as the text of a row."""
+    """Return the failure as the text for a row."""
     return orjson.dumps(failure).decode()
 
 
 def loads(text: str) -> Failure:
-    """The failure of a row."""
-    known = {f.name for f in dataclasses.fields(Failure)}
-    return Failure(**{k: v for k, v in orjson.loads(text).items() if k in known})
+    """Return the failure from the text of a row, without fields that this version lacks."""
+    names = {f.name for f in dataclasses.fields(Failure)}
+    return Failure(**{k: v for k, v in orjson.loads(text).items() if k in names})
 
 
-@functools.cache  # by the class and not by its name: a cell may define it anew
-def _mixed(original: type[Exception]) -> Any:
-    """A `TaskFailed` that is an `original`, too; else the nearest base of that which can be."""
+@functools.cache  # by the class, not by its name: a cell may define the class anew
+def _mix(original: type[Exception]) -> Any:
+    """Return a subclass of `TaskFailed` and `original`, or of its nearest base that allows it."""
     for base in original.__mro__:
         if base is Exception:
             break
-        # A StopIteration would end the generator it is raised in, the engine's or the user's.
+        # StopIteration would end the generator in which it is raised, the engine's or the user's.
         if not issubclass(base, Exception) or issubclass(base, StopIteration):
             continue
         names: dict[str, Any] = {"__module__": TaskFailed.__module__}
         if issubclass(base, SyntaxError):
-            names["msg"] = property(str)  # all that Python prints of one
+            names["msg"] = property(str)  # Python prints only the msg of a SyntaxError
         try:
-            mixed: Any = type("TaskFailed", (TaskFailed, base), names)
-            mixed("", type="", message="")
-        except Exception:  # noqa: BLE001, S112 - final, or with a __new__ or a layout of its own
+            combined: Any = type("TaskFailed", (TaskFailed, base), names)
+            combined("", type="", message="")
+        except Exception:  # noqa: BLE001, S112 - a final class, or one with its own __new__/layout
             continue
-        return mixed
+        return combined
     return TaskFailed
 
 
-def _find(module: str, qualname: str) -> Any:
-    # Only among what is loaded: who can catch it has its module, and a record may be a stranger's.
-    found: Any = sys.modules.get(module)
+def _find_class(module: str, qualname: str) -> Any:
+    # Only among loaded modules: code that catches the class has imported it, and importing for a
+    # stranger's record would run code.
+    target: Any = sys.modules.get(module)
     for name in qualname.split("."):
-        found = getattr(found, name, None)
-    if isinstance(found, type) and issubclass(found, Exception) and found is not Exception:
-        return None if issubclass(found, TaskFailed) else found
+        target = getattr(target, name, None)
+    if isinstance(target, type) and issubclass(target, Exception) and target is not Exception:
+        return None if issubclass(target, TaskFailed) else target
     return None

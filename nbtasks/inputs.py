@@ -1,9 +1,13 @@
-"""A digest of a call's arguments: what they are, however they came to be.
+"""Digest of a call's arguments by value: equal arguments give equal digests.
 
-The order of a dict's keys and that of a set do not count; a tuple counts as a list, and an
-enum's member as its value. A function counts by its fingerprint,
-what belongs to a run or cannot be recorded, as a client, by its type only. What came from the
-journal digests as the hash it is recorded with: a pickle's bytes may differ by chance.
+The order of a dict's keys and of a set's members does not count; a tuple counts as a list, and an
+enum's member as its value. A function counts by its fingerprint. An object that belongs to a run
+or cannot be recorded, such as a client, counts by its type only. A value that came from the
+journal digests as its recorded hash, because a pickle's bytes may differ by chance.
+
+The digests of live objects are cached (`_DigestCache`), because every replayed task computes the
+digest of its arguments to find out whether it is stale. For a large frame the cache replaces a
+hash of all rows with one of a sample, milliseconds with some hundred microseconds.
 
 >>> digest(({"a": 1, "b": 2},)) == digest(({"b": 2, "a": 1},))
 True
@@ -43,16 +47,16 @@ _SAMPLE = 4096
 
 
 def digest(args: tuple[Any, ...]) -> str:
-    """A digest of arguments, 16 hex digits."""
+    """Return the digest of arguments, 16 hex digits."""
     try:
         data = orjson.dumps(args, option=_PLAIN)
-        if b"null" not in data:  # as which it writes nan, too
+        if b"null" not in data:  # orjson writes nan as null, too
             return _hash(data)
     except TypeError:
         pass
     try:
         return _hash(_dumps(_canonical(args)))
-    except (RecursionError, orjson.JSONEncodeError):  # too deep for anybody
+    except (RecursionError, orjson.JSONEncodeError):  # nested too deeply
         return _hash(_dumps([values.label(arg) for arg in args]))
 
 
@@ -64,56 +68,62 @@ def _dumps(canonical: Any) -> bytes:
     return orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
 
 
-# -- what is known of values ----------------------------------------------------------------------
+# -- digests of live objects ----------------------------------------------------------------------
 
 
-class _Known:
-    """Digests of objects that live, as long as they are not seen to be changed."""
+class _DigestCache:
+    """Cache of the digests of live objects, by identity.
+
+    It pays for itself on replay: a task that is answered from the journal compares the digest of
+    its arguments, which are often the outputs of other tasks, or the same frame for many tasks. An
+    entry ends with its object, and counts no longer once the object's stamp has changed.
+    """
 
     def __init__(self) -> None:
         self._digests: dict[int, tuple[weakref.ref[Any], str, int]] = {}
 
-    def put(self, value: Any, found: str) -> None:
+    def put(self, value: Any, digest: str) -> None:
         key = id(value)
         try:
-            held = weakref.ref(value, lambda gone: self._forget(key, gone))
+            reference = weakref.ref(value, lambda gone: self._forget(key, gone))
         except TypeError:
             return
-        self._digests[key] = (held, found, _stamp(value))
+        self._digests[key] = (reference, digest, _stamp(value))
 
     def get(self, value: Any) -> str | None:
-        known = self._digests.get(id(value))
-        if known is None or known[0]() is not value or known[2] != _stamp(value):
+        entry = self._digests.get(id(value))
+        if entry is None or entry[0]() is not value or entry[2] != _stamp(value):
             return None
-        return known[1]
+        return entry[1]
 
-    def _forget(self, key: int, gone: weakref.ref[Any]) -> None:
-        if (known := self._digests.get(key)) is not None and known[0] is gone:
+    def _forget(self, key: int, reference: weakref.ref[Any]) -> None:
+        if (entry := self._digests.get(key)) is not None and entry[0] is reference:
             del self._digests[key]
 
 
-_recorded = _Known()  # by their hash in the journal
-_contents = _Known()  # of frames: it takes its time, and the next task may be given the same
+_recorded = _DigestCache()  # the hash in the journal; a pickle of the value may have other bytes
+_contents = _DigestCache()  # of frames: hashing one is slow, and the next task may get the same one
 
 
 def remember(value: Any, recorded: str) -> None:
-    """Notes that a value is in the journal with a hash, to digest as that from now on.
+    """Remember the recorded hash of a value, which is its digest from now on.
 
-    The members of a list, a tuple or a dict are noted, too. What digests by its content anyway,
-    as a number or a function, is not noted. A DataFrame or an array that is changed in place
-    afterwards digests by its content, where that is seen; of another object it is not.
+    The members of a list, a tuple or a dict are remembered, too. A value that digests by its
+    content anyway, such as a number or a function, is not remembered. A DataFrame or an array that
+    is later changed in place digests by its content again, if the change is detected (in a large
+    one, by a sample). Changes in place of other objects are not detected.
     """
     _remember(value, recorded, _DEEPEST, [_MOST_MEMBERS])
 
 
-def _remember(value: Any, recorded: str, depth: int, left: list[int]) -> None:
+def _remember(value: Any, recorded: str, depth: int, budget: list[int]) -> None:
     kind = type(value)
     if kind in (list, tuple, dict):
         for name, member in (value.items() if kind is dict else enumerate(value)) if depth else ():
-            left[0] -= 1
-            if left[0] < 0:
+            budget[0] -= 1
+            if budget[0] < 0:
                 return
-            _remember(member, f"{recorded}/{name}", depth - 1, left)
+            _remember(member, f"{recorded}/{name}", depth - 1, budget)
     elif values.constant(value) is None and not issubclass(kind, (*_CODE, ModuleType)):
         _recorded.put(value, recorded)
 
@@ -122,16 +132,20 @@ def _remember(value: Any, recorded: str, depth: int, left: list[int]) -> None:
 
 
 class _UnknownError(Exception):
-    """What is inside an object cannot be told, so neither can the object."""
+    """Signal that a part of an object has no digest, and so neither has the object."""
 
 
 def _canonical(value: Any, within: frozenset[int] = frozenset(), *, inside: bool = False) -> Any:
-    """A value as JSON that is equal for equal values.
+    """Return JSON that is equal for equal values.
 
     Args:
-        value: It.
-        within: The ids of what it is a part of.
-        inside: Whether that is an object, which is then known by its type if this cannot be told.
+        value: The value.
+        within: The ids of the containers and objects around the value.
+        inside: True for a part of an object; that object counts by its type if the part has no
+            digest.
+
+    Raises:
+        _UnknownError: A part of an object has no digest.
     """
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
@@ -178,7 +192,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _code(value: Any, part: _Part) -> Any:
-    """What can be called, and what belongs to a run; None for others."""
+    """Return the JSON of a callable, or of an object of a run; None for other values."""
     kind = type(value)
     if issubclass(kind, functools.partial):
         return {"$partial": [part(value.func), part(value.args), part(value.keywords)]}
@@ -195,13 +209,13 @@ def _code(value: Any, part: _Part) -> Any:
 
 
 def _data(value: Any, part: _Part) -> Any:
-    """Frames, arrays and the numbers of libraries; None for others."""
+    """Return the JSON of a frame, an array or a number of a library; None for other values."""
     text = _content(value, part) or values.constant(value)
     return None if text is None else {f"${values.label(value)}": text}
 
 
 def _whole(value: Any, within: frozenset[int], *, inside: bool) -> Any:
-    """An object by its type and its state, or by its type alone."""
+    """Return the JSON of an object: its type and state, or its type alone."""
     part = functools.partial(_canonical, within=within | {id(value)}, inside=True)
     try:
         return {f"${values.label(value)}": _state(value, part)}
@@ -217,36 +231,36 @@ def _state(value: Any, part: _Part) -> Any:
         return {name: part(getattr(value, name, None)) for name in names}
     if isinstance(value, bytes | bytearray):
         return _hash(value)
-    made = value.__reduce_ex__(4)
-    if isinstance(made, str):
-        return made
-    fn, args, *rest = made
-    rest += [None] * (4 - len(rest))
-    state, items, pairs = rest[0], list(rest[1] or ()), dict(rest[2] or ())
-    # A class in there says what to make of the rest: its code is not what was given.
-    shown = [values.label(arg) if issubclass(type(arg), type) else part(arg) for arg in args]
-    return [values.label(fn), shown, part(state), part(items), part(pairs)]
+    reduced = value.__reduce_ex__(4)
+    if isinstance(reduced, str):
+        return reduced
+    fn, args, *extras = reduced
+    extras += [None] * (4 - len(extras))
+    state, items, pairs = extras[0], list(extras[1] or ()), dict(extras[2] or ())
+    # A class among the arguments only says what to rebuild: its name counts, its code does not.
+    arguments = [values.label(arg) if issubclass(type(arg), type) else part(arg) for arg in args]
+    return [values.label(fn), arguments, part(state), part(items), part(pairs)]
 
 
 # -- frames and arrays ----------------------------------------------------------------------------
 
 
 def _content(value: Any, part: _Part) -> str | None:
-    """A digest of what a DataFrame or an array holds; None for anything else."""
+    """Return the digest of the content of a DataFrame or an array; None for other values."""
     if (pandas := _pandas(value)) is not None:
-        if (found := _contents.get(value)) is None:
-            found = _hash(_dumps(_of_pandas(value, pandas, part)))
-            _contents.put(value, found)
-        return found
+        if (digest := _contents.get(value)) is None:
+            digest = _hash(_dumps(_of_pandas(value, pandas, part)))
+            _contents.put(value, digest)
+        return digest
     if not _is_array(value):
         return None
     objects = value.dtype.hasobject
-    held = part(value.tolist()) if objects else _hash(value.tobytes())
-    return _hash(_dumps([str(value.dtype), list(value.shape), held]))
+    content = part(value.tolist()) if objects else _hash(value.tobytes())
+    return _hash(_dumps([str(value.dtype), list(value.shape), content]))
 
 
 def _pandas(value: Any) -> Any:
-    # Only where pandas is loaded can there be one; loading it is not worth the question.
+    # If pandas is not loaded, no value can be one of its objects; do not load it to ask.
     pandas = sys.modules.get("pandas")
     if pandas is None or not issubclass(
         type(value), (pandas.DataFrame, pandas.Series, pandas.Index)
@@ -268,17 +282,17 @@ def _of_pandas(value: Any, pandas: Any, part: _Part) -> Any:
 
 
 def _rows(value: Any, pandas: Any) -> bytes:
-    """A hash of each row."""
+    """Return the hashes of the rows, as bytes."""
     try:
         hashes = pandas.util.hash_pandas_object(value)
-    except TypeError:  # lists, say, or arrays in a column
+    except TypeError:  # a column of lists or arrays, for example
         hashes = pandas.util.hash_pandas_object(value.astype(object).map(repr))
     content: bytes = hashes.to_numpy().tobytes()
     return content
 
 
 def _stamp(value: Any) -> int:
-    """Differs if a DataFrame or an array was changed in place; in a large one a sample tells."""
+    """Return a checksum that changes with the content; of a large object, that of a sample."""
     if (pandas := _pandas(value)) is not None:
         step = max(1, len(value) // _SAMPLE)
         sample = value.iloc[::step] if hasattr(value, "iloc") else value[::step]

@@ -1,8 +1,8 @@
-"""What is hidden of a task's inputs and output wherever people look.
+"""Redaction of task inputs and outputs in everything that people see.
 
-A path goes from the value to a part of it: `token`, `user.email`, `rows[0].key`, `rows[*].key`. `$`
-is the value itself, and may also begin a path. It is looked for in the output, in the list of the
-arguments, and in each argument.
+A path leads from a value to a part of it: `token`, `user.email`, `rows[0].key`, `rows[*].key`. `$`
+is the value itself, and may also begin a path. Paths apply to the output, to the list of the
+arguments, and to each argument.
 """
 
 from __future__ import annotations
@@ -30,75 +30,75 @@ __all__ = [
     "secrets_of",
 ]
 
-#: What stands in the place of what is hidden.
+#: Text that replaces a hidden value.
 REDACTED: Final = "[REDACTED]"
-#: The same as JSON: of a value that is hidden as a whole.
+#: The same as JSON: the text of a completely hidden value.
 REDACTED_JSON: Final = f'"{REDACTED}"'
-#: The keys and indices on the way to a part; "*" is each of them.
+#: The keys and indices on the path to a part; "*" matches each of them.
 Steps = tuple[str | int, ...]
-#: Those of all the parts that are hidden.
+#: The paths of all hidden parts.
 Paths = tuple[Steps, ...]
 
-#: Names that say that what they stand for is a secret.
+#: Names of secrets.
 SECRET: Final = re.compile(
     r"auth(?!or(?!i[sz]))|token|secret|api.?key|cookie|password|passwd|signature|credential",
     re.IGNORECASE,
 )
-#: Shorter ones stand in texts by chance.
+#: Shorter strings are not scrubbed from texts, where they occur by chance.
 _LEAST_SECRET = 4
 _MOST_KNOWN = 1000
-#: Which parameters of a function have the name of a secret, by the id of its code, which is kept
-#: with it. Not by the code itself: its hash is that of all it consists of.
+#: Positions of the parameters named like secrets, by the id of the function's code. The code is
+#: kept alive in the entry, so that its id stays unique. It is no key itself, since hashing a code
+#: object hashes everything in it.
 _places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
 def parse(paths: Sequence[str]) -> tuple[Steps, ...]:
-    """The paths of a `redact=` option.
+    """Parse the paths of a `redact=` option.
 
     Raises:
-        InvalidOptionError: One is no path.
+        InvalidOptionError: An item is not a path.
 
     >>> parse(["user.email", "$[0].key", "rows[*]['a b']", "$"])
     (('user', 'email'), (0, 'key'), ('rows', '*', 'a b'), ())
     """
-    given: Any = paths
-    if isinstance(given, str) or not all(isinstance(path, str) and path for path in given):
+    items: Any = paths
+    if isinstance(items, str) or not all(isinstance(path, str) and path for path in items):
         raise InvalidOptionError(f"redact is a list of paths, as in ['user.email'], not {paths!r}.")
     return tuple(map(_parse, paths))
 
 
 def _parse(path: str) -> Steps:
-    rest = path.removeprefix("$")
+    body = path.removeprefix("$")
     steps: list[str | int] = []
     at = 0
-    while at < len(rest):
-        found = _STEP.match(rest, at)
-        if found is None:
+    while at < len(body):
+        match = _STEP.match(body, at)
+        if match is None:
             raise InvalidOptionError(
-                f"redact: {path!r} is no path. Write user.email, rows[0].key or rows[*].key; $ is "
-                "the value itself."
+                f"redact: {path!r} is not a path. Write user.email, rows[0].key or rows[*].key; $ "
+                "is the value itself."
             )
-        name, index, _, quoted = found.groups()
+        name, index, _, quoted = match.groups()
         steps.append(int(index) if index and index != "*" else name or quoted or "*")
-        at = found.end()
+        at = match.end()
     return tuple(steps)
 
 
 def redacted(value: Any, paths: Sequence[Steps]) -> Any:
-    """A copy of a value in which the parts at the paths are hidden. What is not there is not
-    missed.
+    """Return a copy of a value with the parts at the paths hidden; ignore paths without a part.
 
     >>> redacted({"user": {"email": "a@b.c", "id": 1}}, parse(["user.email", "nothing"]))
     {'user': {'email': '[REDACTED]', 'id': 1}}
     """
     for steps in paths:
-        value = _without(value, steps)
+        value = _hide(value, steps)
     return value
 
 
 def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
-    """The same of arguments: of the list of them, and of each.
+    """Return a copy of arguments with parts hidden: of the list of arguments, and of each one.
 
     >>> redacted_args(({"key": 1}, 2), parse(["key"]))
     ({'key': '[REDACTED]'}, 2)
@@ -110,7 +110,7 @@ def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, .
 
 
 def hide_secrets(value: Any) -> Any:
-    """A copy of a value in which what has the name of a secret is hidden.
+    """Return a copy of a value in which every item with the name of a secret is hidden.
 
     >>> hide_secrets({"api_key": "1", "to": [{"password": "2", "author": "Ada"}]})
     {'api_key': '[REDACTED]', 'to': [{'password': '[REDACTED]', 'author': 'Ada'}]}
@@ -126,7 +126,7 @@ def hide_secrets(value: Any) -> Any:
 
 
 def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a call, with those hidden whose parameters have the name of a secret.
+    """Return the arguments of a call, hiding those whose parameters are named like secrets.
 
     >>> hide_named(lambda user, api_key: None, ("ada", "1"))
     ('ada', '[REDACTED]')
@@ -134,15 +134,15 @@ def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     code = getattr(fn, "__code__", None)
     if code is None:
         return args
-    known = _places.get(id(code))
-    places = known[1] if known is not None and known[0] is code else _secret_places(code)
+    entry = _places.get(id(code))
+    places = entry[1] if entry is not None and entry[0] is code else _find_secret_places(code)
     if not places:
         return args
     skipped = hasattr(fn, "__self__")
     return tuple(REDACTED if place + skipped in places else arg for place, arg in enumerate(args))
 
 
-def _secret_places(code: CodeType) -> tuple[int, ...]:
+def _find_secret_places(code: CodeType) -> tuple[int, ...]:
     names = code.co_varnames[: code.co_argcount]
     places = tuple(place for place, name in enumerate(names) if SECRET.search(name))
     if len(_places) >= _MOST_KNOWN:
@@ -152,26 +152,26 @@ def _secret_places(code: CodeType) -> tuple[int, ...]:
 
 
 def secrets_of(shown: Any, value: Any) -> set[str]:
-    """The text that a value has where what is shown of it is hidden.
+    """Return the texts in a value at the places that are hidden in its redacted copy.
 
     >>> sorted(secrets_of({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
     ['enigma', 'ultra']
     """
     if shown == REDACTED:
-        return set(_texts(_opened(value)))
-    found: set[str] = set()
-    shown, value = _opened(shown), _opened(value)
+        return set(_iter_texts(_unwrap(value)))
+    texts: set[str] = set()
+    shown, value = _unwrap(shown), _unwrap(value)
     if isinstance(shown, Mapping) and isinstance(value, Mapping):
         for key in shown.keys() & value.keys():
-            found |= secrets_of(shown[key], value[key])
+            texts |= secrets_of(shown[key], value[key])
     elif isinstance(shown, list | tuple) and isinstance(value, list | tuple):
-        for one, other in zip(shown, value, strict=False):
-            found |= secrets_of(one, other)
-    return found
+        for shown_part, part in zip(shown, value, strict=False):
+            texts |= secrets_of(shown_part, part)
+    return texts
 
 
 def scrubbed(text: str, secrets: Collection[str]) -> str:
-    """A text in which none of the secrets stands.
+    """Return a text with every secret replaced.
 
     >>> scrubbed("token enigma refused", {"enigma"})
     'token [REDACTED] refused'
@@ -181,40 +181,40 @@ def scrubbed(text: str, secrets: Collection[str]) -> str:
     return text
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _iter_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if len(value) >= _LEAST_SECRET:
             yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _texts(_opened(part))
+            yield from _iter_texts(_unwrap(part))
     elif isinstance(value, list | tuple | set | frozenset):
         for part in value:
-            yield from _texts(_opened(part))
+            yield from _iter_texts(_unwrap(part))
     elif type(value) in (int, float):
-        yield from _texts(str(value))
+        yield from _iter_texts(str(value))
 
 
-def _without(value: Any, steps: Steps) -> Any:
+def _hide(value: Any, steps: Steps) -> Any:
     if not steps:
         return REDACTED
-    step, rest = steps[0], steps[1:]
-    value = _opened(value)
+    step, deeper = steps[0], steps[1:]
+    value = _unwrap(value)
     if isinstance(value, Mapping):
         return {
-            key: _without(part, rest) if step in ("*", key, str(key)) else part
+            key: _hide(part, deeper) if step in ("*", key, str(key)) else part
             for key, part in value.items()
         }
     if isinstance(value, list | tuple):
         return [
-            _without(part, rest) if step in ("*", index, str(index)) else part
+            _hide(part, deeper) if step in ("*", index, str(index)) else part
             for index, part in enumerate(value)
         ]
     return value
 
 
-def _opened(value: Any) -> Any:
-    """The fields of an object that has some, as a mapping; what a pydantic secret holds."""
+def _unwrap(value: Any) -> Any:
+    """Return the fields of an object as a mapping, of a pydantic secret its value, others as is."""
     if hasattr(value, "get_secret_value"):
         return value.get_secret_value()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

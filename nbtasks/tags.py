@@ -1,7 +1,7 @@
 """Tagged JSON: an object with one `$name` key stands for a value that JSON lacks.
 
-Where that is an array, a table or a picture, a `Content` stands in the JSON, for the codec to put
-the bytes where they belong.
+For an array, a table or a figure the JSON contains a `Content`, whose bytes the codec stores in the
+row or in a file.
 
 >>> tag({1, 2}) in ({"$set": [1, 2]}, {"$set": [2, 1]})
 True
@@ -29,14 +29,14 @@ from nbtasks.values.content import Find, Secret, Untag, Untagged
 
 __all__ = ["Untagged", "tag", "untag"]
 
-#: What holds more than its fields.
+#: Bases of dataclasses whose instances have more than their fields.
 _BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
 _SECRETS = ("SecretStr", "SecretBytes")  # of pydantic
-_MAX_INT = 1 << 53  # JSON readers other than Python's keep integers only up to here
+_MAX_INT = 1 << 53  # JSON readers other than Python's keep integers up to here only
 
 
 def tag(value: object) -> Any:
-    """The value as JSON with tags.
+    """Return the value as JSON with tags.
 
     Raises:
         Untagged: No tag fits the value, or a value inside it.
@@ -50,45 +50,48 @@ def tag(value: object) -> Any:
     if kind in registry.by_type:
         codec = registry.by_type[kind]
         return {"$codec": [codec.name, tag(codec.encode(value))]}
-    for is_one, write in _CLASSES:
-        if is_one(value):
+    for matches, write in _CLASSES:
+        if matches(value):
             return write(value)
     return foreign.write(value, tag)
 
 
 def untag(value: Any, find: Find | None = None) -> Any:
-    """The value that `tag` was given.
+    """Return the value from the JSON of `tag`.
 
     Args:
         value: The JSON.
-        find: Gives the bytes of a `Content` by what stands in its place.
+        find: Function that returns the bytes of a `Content` for its placeholder in the JSON.
+
+    Raises:
+        ValueError: A tag is unknown.
     """
-    return _Untagging(find).again(value)
+    return _Untagging(find).untag(value)
 
 
 class _Untagging:
     def __init__(self, find: Find | None) -> None:
         self._find = find
 
-    def again(self, value: Any) -> Any:
+    def untag(self, value: Any) -> Any:
         if type(value) is list:
-            return [self.again(item) for item in value]
+            return [self.untag(item) for item in value]
         if type(value) is not dict:
             return value
         if len(value) == 1:
             ((name, content),) = value.items()
             if name[:1] == "$":
-                return self._special(name, content)
-        return {key: self.again(item) for key, item in value.items()}
+                return self._untag_special(name, content)
+        return {key: self.untag(item) for key, item in value.items()}
 
-    def _special(self, name: str, content: Any) -> Any:
+    def _untag_special(self, name: str, content: Any) -> Any:
         if name in _READERS:
             return _READERS[name](content)
         if name in _HOLDERS:
-            return _HOLDERS[name](content, self.again)
+            return _HOLDERS[name](content, self.untag)
         if name in foreign.READERS and self._find is not None:
-            return foreign.READERS[name](content, self._find, self.again)
-        # a dict with such a key is recorded as $dict
+            return foreign.READERS[name](content, self._find, self.untag)
+        # no plain dict: one with such a key is recorded as $dict
         raise ValueError(f"{name} is unknown to this nbtasks")
 
 
@@ -144,13 +147,13 @@ def _tag_time(value: dt.time) -> list[Any]:
 
 
 def _refuse_zone(zone: dt.tzinfo | None) -> None:
-    # A fixed offset is in the ISO text; any other zone would come back as one.
+    # The ISO text contains a fixed offset; any other zone would come back as a fixed offset.
     if zone is not None and (type(zone) is not dt.timezone or zone.tzname(None)[:3] != "UTC"):
         raise Untagged(zone)
 
 
 def _importable(kind: type) -> list[str]:
-    """Where the class is found again: through its current definition, never a copy of it."""
+    """Return the module and qualified name that look up exactly this class, not a copy of it."""
     loaded = "<locals>" not in kind.__qualname__ and kind.__module__ in sys.modules
     if not loaded or _lookup(kind.__module__, kind.__qualname__) is not kind:
         raise Untagged(kind)
@@ -158,26 +161,26 @@ def _importable(kind: type) -> list[str]:
 
 
 def _lookup(module: str, qualname: str) -> Any:
-    found: Any = sys.modules.get(module)
-    if found is None:
-        # Of a package that is not loaded, nothing is: the record may be a stranger's, and to load
-        # a module is to run it.
+    target: Any = sys.modules.get(module)
+    if target is None:
+        # Import only modules of loaded packages: the record may be a stranger's, and importing a
+        # module runs its code.
         if module.partition(".")[0] not in sys.modules:
-            raise LookupError(f"it is a {module}.{qualname}: import {module}, then ask again")
-        found = importlib.import_module(module)
+            raise LookupError(f"it is a {module}.{qualname}: import {module}, then try again")
+        target = importlib.import_module(module)
     for name in qualname.split("."):
-        found = getattr(found, name, None)
-    return found
+        target = getattr(target, name, None)
+    return target
 
 
 def _is_model(kind: type) -> bool:
-    # Only where pydantic is loaded can there be a model; loading it is not worth the question.
+    # If pydantic is not loaded, no value can be one of its models; do not load it to ask.
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and issubclass(kind, pydantic.BaseModel)
 
 
 def _tag_enum(value: enum.Enum) -> Any:
-    if isinstance(value, enum.Flag):  # a combination of flags has no name that finds it again
+    if isinstance(value, enum.Flag):  # a combination of flags has no name to look it up
         return {"$flag": [*_importable(type(value)), value.value]}
     return {"$enum": [*_importable(type(value)), value.name]}
 
@@ -185,11 +188,11 @@ def _tag_enum(value: enum.Enum) -> Any:
 def _fields(value: Any) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(value)]
     if set(getattr(value, "__dict__", {})) - set(names):
-        raise Untagged(value)  # it carries more than its fields
+        raise Untagged(value)  # it has attributes besides its fields
     try:
         return {name: tag(getattr(value, name)) for name in names}
     except AttributeError:
-        raise Untagged(value) from None  # a field that was never set
+        raise Untagged(value) from None  # a field was never set
 
 
 def _state(value: Any) -> list[Any]:
@@ -201,60 +204,60 @@ def _state(value: Any) -> list[Any]:
     return [_tag_dict(state["__dict__"]), None if extra is None else _tag_dict(extra), fields_set]
 
 
-def _read_secret(content: list[Any], again: Untag) -> Any:
+def _read_secret(content: list[Any], untag: Untag) -> Any:
     import pydantic
 
     name, value = content
     if name not in _SECRETS:
-        raise ValueError(f"{name} is no secret of pydantic's")
-    value = again(value)
-    if name == "SecretBytes" and isinstance(value, str):  # what stands for one that is hidden
+        raise ValueError(f"{name} is not a secret type of pydantic")
+    value = untag(value)
+    if name == "SecretBytes" and isinstance(value, str):  # the placeholder of a hidden one
         value = value.encode()
     return getattr(pydantic, name)(value)
 
 
-def _read_by_codec(content: list[Any], again: Untag) -> Any:
+def _read_by_codec(content: list[Any], untag: Untag) -> Any:
     name, recorded = content
     codec = registry.by_name.get(name)
     if codec is None:
-        raise LookupError(f"no codec {name!r} is registered here: nb.register_codec does that")
-    return codec.decode(again(recorded))
+        raise LookupError(f"no codec {name!r} is registered here: use nb.register_codec")
+    return codec.decode(untag(recorded))
 
 
-def _read_dataclass(content: list[Any], again: Untag) -> Any:
+def _read_dataclass(content: list[Any], untag: Untag) -> Any:
     module, qualname, recorded = content
     kind = _lookup(module, qualname)
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise TypeError(f"{module}.{qualname} is no dataclass any more")
-    # Not by its __init__, which may take something else, or count what it is given twice.
+        raise TypeError(f"{module}.{qualname} is no longer a dataclass")
+    # Bypass __init__, which may take other arguments, or process the field values a second time.
     value: Any = object.__new__(kind)
-    for known in dataclasses.fields(kind):
-        if known.name in recorded:
-            item = again(recorded[known.name])
-        elif known.default is not dataclasses.MISSING:
-            item = known.default
-        elif known.default_factory is not dataclasses.MISSING:
-            item = known.default_factory()
+    for field in dataclasses.fields(kind):
+        if field.name in recorded:
+            item = untag(recorded[field.name])
+        elif field.default is not dataclasses.MISSING:
+            item = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            item = field.default_factory()
         else:
-            raise TypeError(f"{module}.{qualname} has a new field {known.name!r} without a default")
-        object.__setattr__(value, known.name, item)
+            raise TypeError(f"{module}.{qualname} has a new field {field.name!r} without a default")
+        object.__setattr__(value, field.name, item)
     return value
 
 
-def _read_model(content: list[Any], again: Untag) -> Any:
+def _read_model(content: list[Any], untag: Untag) -> Any:
     module, qualname, (recorded, extra, fields_set) = content
-    found = _lookup(module, qualname)
-    if not (isinstance(found, type) and _is_model(found)):
-        raise TypeError(f"{module}.{qualname} is no pydantic model any more")
-    kind: Any = found
+    target = _lookup(module, qualname)
+    if not (isinstance(target, type) and _is_model(target)):
+        raise TypeError(f"{module}.{qualname} is no longer a pydantic model")
+    kind: Any = target
     value = object.__new__(kind)
-    fields = again(recorded)
-    for name, known in kind.model_fields.items():  # those that were added since
-        if name not in fields and not known.is_required():
-            fields[name] = known.get_default(call_default_factory=True)
+    fields = untag(recorded)
+    for name, field in kind.model_fields.items():  # fields that were added since
+        if name not in fields and not field.is_required():
+            fields[name] = field.get_default(call_default_factory=True)
     state = {
         "__dict__": fields,
-        "__pydantic_extra__": again(extra),
+        "__pydantic_extra__": untag(extra),
         "__pydantic_fields_set__": set(fields_set),
         "__pydantic_private__": None,
     }
@@ -266,7 +269,7 @@ def _read_enum(content: list[Any]) -> Any:
     module, qualname, name = content
     kind = _lookup(module, qualname)
     if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-        raise TypeError(f"{module}.{qualname} is no enum any more")
+        raise TypeError(f"{module}.{qualname} is no longer an enum")
     return kind[name]
 
 
@@ -274,7 +277,7 @@ def _read_flag(content: list[Any]) -> Any:
     module, qualname, value = content
     kind = _lookup(module, qualname)
     if not (isinstance(kind, type) and issubclass(kind, enum.Flag)):
-        raise TypeError(f"{module}.{qualname} is no flag any more")
+        raise TypeError(f"{module}.{qualname} is no longer a flag")
     return kind(value)
 
 
@@ -316,7 +319,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     complex: ("$complex", lambda value: [repr(value.real), repr(value.imag)]),
     range: ("$range", lambda value: [value.start, value.stop, value.step]),
 }
-#: What is told by more than its class, and how it is written.
+#: Predicates for values that are recognised by more than their exact class, with their writers.
 _CLASSES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, enum.Enum), _tag_enum),
     (_is_path, lambda value: {"$path": [type(value).__name__, str(value)]}),
@@ -352,10 +355,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "$flag": _read_flag,
 }
 _HOLDERS: dict[str, Callable[[Any, Untag], Any]] = {
-    "$dict": lambda pairs, again: {again(key): again(item) for key, item in pairs},
-    "$tuple": lambda items, again: tuple(map(again, items)),
-    "$set": lambda items, again: set(map(again, items)),
-    "$frozenset": lambda items, again: frozenset(map(again, items)),
+    "$dict": lambda pairs, untag: {untag(key): untag(item) for key, item in pairs},
+    "$tuple": lambda items, untag: tuple(map(untag, items)),
+    "$set": lambda items, untag: set(map(untag, items)),
+    "$frozenset": lambda items, untag: frozenset(map(untag, items)),
     "$dataclass": _read_dataclass,
     "$model": _read_model,
     "$codec": _read_by_codec,

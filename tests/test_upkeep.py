@@ -174,7 +174,7 @@ class TestGc:
             assert nb.gc(dry_run=False).attrs["expired"] == 1
 
             assert nb.gc().attrs["expired"] == 0
-            with pytest.raises(nb.UnreadableValueError, match="its ttl was over"):
+            with pytest.raises(nb.UnreadableValueError, match="its ttl had passed"):
                 run["goes"]
             assert len(run["stays"]) == 2_000_000
             assert len(clearing.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home

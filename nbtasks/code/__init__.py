@@ -1,1 +1,1 @@
-"""What the code of a function says: its source, what it reads, what it refers to."""
+"""Analysis of functions: their source, the names they read, the code they refer to."""

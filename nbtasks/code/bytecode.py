@@ -1,4 +1,4 @@
-"""What a code object says: what it reads from outside, and a text of what it does."""
+"""Analysis of code objects: the outer names they read, and a digest of what they do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["Chain", "Reads", "digest", "inner", "reads"]
 
-#: A name, and the attributes that are read from it one after the other: `helpers.clean`.
+#: A name, and the attributes that are read from it in turn: `helpers.clean`.
 Chain = tuple[str, ...]
 
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -23,13 +23,13 @@ _STORES_ATTRIBUTE = {"STORE_ATTR", "DELETE_ATTR"}
 
 
 class Reads(NamedTuple):
-    """What a code object, with all that is defined within it, reads from outside.
+    """Outer names that a code object reads, including the code defined within it.
 
     Attributes:
         names: Chains that begin with a global name.
-        free: Chains that begin with a name of a function around it.
-        own: Chains that begin with its first argument, which is left out: `self.rate`.
-        stored: The chains, of any of the three, that it assigns itself.
+        free: Chains that begin with a name of an enclosing function.
+        own: Chains that begin with the first argument, without it: `rate` for `self.rate`.
+        stored: The chains of any of the three kinds that the code assigns, with their kind.
     """
 
     names: tuple[Chain, ...]
@@ -39,25 +39,25 @@ class Reads(NamedTuple):
 
 
 def reads(code: CodeType) -> Reads:
-    """What a function's code reads.
+    """Return the outer names that a function's code reads.
 
     >>> reads((lambda x: helpers.clean(x, RATE)).__code__).names
     (('RATE',), ('helpers', 'clean'))
     """
-    found: dict[str, set[Chain]] = {"names": set(), "free": set(), "own": set()}
+    chains: dict[str, set[Chain]] = {"names": set(), "free": set(), "own": set()}
     stored: set[tuple[str, Chain]] = set()
     own = code.co_varnames[0] if code.co_argcount else None
     for kind, chain, is_stored in _accesses(code, own, frozenset(code.co_freevars)):
         if is_stored:
             stored.add((kind, chain))
         else:
-            found[kind].add(chain)
-    names, free, own_ = (tuple(sorted(found[kind])) for kind in ("names", "free", "own"))
-    return Reads(names, free, own_, frozenset(stored))
+            chains[kind].add(chain)
+    names, free, own_chains = (tuple(sorted(chains[kind])) for kind in ("names", "free", "own"))
+    return Reads(names, free, own_chains, frozenset(stored))
 
 
 def inner(code: CodeType) -> Iterator[CodeType]:
-    """The code objects of what is defined within it, at any depth."""
+    """Yield the code objects defined within a code object, at any depth."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -67,7 +67,7 @@ def inner(code: CodeType) -> Iterator[CodeType]:
 def _accesses(
     code: CodeType, own: str | None, free: frozenset[str]
 ) -> Iterator[tuple[str, Chain, bool]]:
-    """Each access to an outer name: its kind, its chain, and whether it is an assignment."""
+    """Yield each access to an outer name: its kind, its chain, and True for an assignment."""
     kind, chain = "", ()  # type: str, Chain
     for instruction in dis.get_instructions(code):
         name, argument = instruction.opname, instruction.argval
@@ -81,7 +81,7 @@ def _accesses(
             yield kind, (*chain, argument) if is_stored else chain, is_stored
         if name in _STORES_GLOBAL or (name in _STORES_FREE and argument in free):
             yield "names" if name in _STORES_GLOBAL else "free", (argument,), True
-        kind, chain = _begun(name, argument, own, free)
+        kind, chain = _begin_chain(name, argument, own, free)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             visible = free & frozenset(constant.co_freevars)
@@ -89,21 +89,23 @@ def _accesses(
             yield from _accesses(constant, captured, visible)
 
 
-def _begun(name: str, argument: Any, own: str | None, free: frozenset[str]) -> tuple[str, Chain]:
-    """The kind and the chain that an instruction begins; no kind if it begins none."""
+def _begin_chain(
+    name: str, argument: Any, own: str | None, free: frozenset[str]
+) -> tuple[str, Chain]:
+    """Return the kind and the chain that an instruction begins; an empty kind if none."""
     if name in _GLOBAL:
         return "names", (argument,)
     if name in _FREE and argument in free:
         return "free", (argument,)
     if name in _FREE or "LOAD_FAST" in name:
-        # some load two at once, and the last one is on top
+        # some instructions load two variables at once; the last one is on top of the stack
         last = argument[-1] if isinstance(argument, tuple) else argument
         return ("own" if last == own else ""), ()
     return "", ()
 
 
 def digest(code: CodeType) -> str:
-    """A digest of what a code object does: without line numbers, file names and docstrings."""
+    """Return a digest of the instructions, without line numbers, file names and docstrings."""
     return hashlib.blake2b("\n".join(_lines(code)).encode(), digest_size=16).hexdigest()
 
 
@@ -121,7 +123,7 @@ def _lines(code: CodeType) -> Iterator[str]:
 
 
 def _show(constant: object) -> str:
-    """A constant as text; the order of a set is chance."""
+    """Return a constant as text; sort sets, whose order varies."""
     if isinstance(constant, frozenset):
         return f"{{{', '.join(sorted(map(_show, constant)))}}}"
     if isinstance(constant, tuple):

@@ -1,7 +1,7 @@
-"""Which code is the user's own, and which is library code.
+"""Distinction of the user's own code from library code.
 
-The user's own is what a notebook defines and what its own modules hold, also where those are
-installed as editable. Library code is Python's own, what is installed, and nbtasks.
+The user's own code is everything that the notebook and the user's modules define, including
+modules of editable installs. Library code is Python's own, installed packages, and nbtasks.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ _MAIN = "__main__"
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
-def _folders() -> tuple[str, ...]:
+def _list_library_folders() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    found = [sysconfig.get_path(name) for name in names]
-    found += [*site.getsitepackages(), site.getusersitepackages()]
-    found += [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
-    # a browser's Python has no folder of the user
-    known = [path for path in found if path]
-    return tuple({f"{path}{os.sep}" for one in known for path in (one, os.path.realpath(one))})
+    folders = [sysconfig.get_path(name) for name in names]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    folders += [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
+    # paths may be None: Python in a browser has no user folder
+    existing = [path for path in folders if path]
+    return tuple(
+        {f"{path}{os.sep}" for folder in existing for path in (folder, os.path.realpath(folder))}
+    )
 
 
-_FOLDERS = _folders()
-_files: dict[str, bool] = {}  # by name, whether it is the user's
+_FOLDERS = _list_library_folders()
+_files: dict[str, bool] = {}  # by filename, True for the user's; a cache of resolved paths
 
 
 def is_users_function(fn: FunctionType) -> bool:
-    """Whether a function was written by the user.
+    """Return True if the user wrote a function.
 
-    Its globals and its code say so, not its `__module__`, which a decorator copies to what it
-    made.
+    The function's globals and code decide, not its `__module__`, which a decorator copies to its
+    wrapper.
 
     >>> is_users_function(os.path.join)
     False
@@ -47,17 +49,17 @@ def is_users_function(fn: FunctionType) -> bool:
     module = sys.modules.get(name) if isinstance(name, str) else None
     if module is not None and vars(module) is fn.__globals__:
         return is_users_module(module)
-    # no file: a console, `exec`, a frozen module
+    # "<...>" is no file: a console, `exec`, a frozen module
     return _is_users_name(name) if filename[:1] == "<" else _is_users_file(filename)
 
 
 def is_users_class(cls: type) -> bool:
-    """Whether a class was written by the user."""
+    """Return True if the user wrote a class."""
     return _is_users_name(type.__getattribute__(cls, "__module__"))
 
 
 def is_users_module(module: ModuleType) -> bool:
-    """Whether a module was written by the user."""
+    """Return True if the user wrote a module."""
     names = vars(module)
     if names.get("__name__") == _MAIN:
         return True
@@ -74,10 +76,10 @@ def _is_users_name(name: Any) -> bool:
 
 
 def _is_users_file(filename: str) -> bool:
-    known = _files.get(filename)
-    if known is None:
+    is_users = _files.get(filename)
+    if is_users is None:
         paths = (str(Path(filename).absolute()), os.path.realpath(filename))
-        known = _files[filename] = not any(
+        is_users = _files[filename] = not any(
             path.startswith(_FOLDERS) or any(part in path for part in _INSTALLED) for path in paths
         )
-    return known
+    return is_users

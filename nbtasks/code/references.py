@@ -1,4 +1,4 @@
-"""What a function refers to: the user's functions and classes, and the constants it reads."""
+"""References of a function: the user's functions and classes, and the constants it reads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["References"]
 
 _MOST_CODES = 4000
 _MAIN = "__main__"
-#: What such a name stands for is compared, and neither recorded nor shown.
+#: Names of secrets: their values are compared by a digest, never recorded or shown.
 _SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
 
 Names = dict[str, Any]
-#: What tells a variable from any other: what holds it, and its name there.
+#: Identity of a variable: the id of its container, and its name in there.
 Place = tuple[int, str]
 
 
 class References:
-    """All that a function refers to, directly and through what it refers to.
+    """Collector of a function's references, direct and indirect.
 
     Args:
-        home: The module whose names need not be told by their module's name.
+        home: The module whose names are written without their module's name.
 
     Attributes:
         source: The normalised sources by qualified name.
-        watch: What has to be as it is for all this to hold.
+        watch: The values that must stay the same for the collected references to hold.
     """
 
     def __init__(self, home: str) -> None:
@@ -42,11 +42,11 @@ class References:
         self._home = home
         self._inputs: dict[str, tuple[Place, str]] = {}
         self._stored: set[Place] = set()
-        self._seen: dict[int, Any] = {}  # by id; kept, so that no id is used twice
+        self._seen: dict[int, Any] = {}  # by id; kept alive, so that no id is used twice
 
     @property
     def inputs(self) -> dict[str, str]:
-        """The constants that are read, and not assigned as well, by name."""
+        """Constants that are read and never assigned, as text by name."""
         return {
             name: text
             for name, (place, text) in sorted(self._inputs.items())
@@ -54,139 +54,143 @@ class References:
         }
 
     def add(self, value: Any) -> None:
-        """The function, or whatever else can be called, that is asked about."""
+        """Collect the references of a function or another callable."""
         if values.is_users(value):
-            self._function(value, is_watched=False)
+            self._add_function(value, is_watched=False)
         else:
-            self._refer(value)
+            self._add_reference(value)
 
     def name(self, value: Any) -> str:
-        """The qualified name of what is called in the end, without the module if it is home."""
-        named = self._name(values.label(values.unwrapped(value)))
-        return named if named in self.source else next(iter(self.source), values.label(value))
+        """Return the qualified name of the final callee, without the module if it is home."""
+        name = self._shorten_name(values.label(values.unwrapped(value)))
+        return name if name in self.source else next(iter(self.source), values.label(value))
 
     # -- functions ----------------------------------------------------------------------------
 
-    def _function(self, fn: FunctionType, *, own: Any = MISSING, is_watched: bool = True) -> None:
-        """A function of the user's; `own` is its first argument, if it is a bound method."""
+    def _add_function(
+        self, fn: FunctionType, *, own: Any = MISSING, is_watched: bool = True
+    ) -> None:
+        """Collect a user's function; `own` is the first argument of a bound method."""
         if id(fn) in self._seen:
             return
         self._seen[id(fn)] = fn
-        known = _known(fn)
-        name = _free_name(self._name(values.label(fn)), self.source)
+        code = _analyse_code(fn)
+        name = _free_name(self._shorten_name(values.label(fn)), self.source)
         prefix = f"{name}." if self.source else ""
-        self.source[name] = known.text
+        self.source[name] = code.text
         if is_watched:
             self.watch.function(fn)
-        self._reads(fn, known.reads, prefix, is_watched=is_watched)
-        self._given(fn, prefix)
+        self._add_reads(fn, code.reads, prefix, is_watched=is_watched)
+        self._add_defaults(fn, prefix)
         if own is not MISSING:
-            self._own(own, known.reads)
-        if (inside := values.wrapped(fn)) is not None:
-            self._refer(inside)
+            self._add_own(own, code.reads)
+        if (inner := values.wrapped(fn)) is not None:
+            self._add_reference(inner)
 
-    def _reads(
+    def _add_reads(
         self, fn: FunctionType, reads: bytecode.Reads, prefix: str, *, is_watched: bool
     ) -> None:
         for chain in reads.names:
-            self._chain(fn.__globals__, chain, values.module(fn))
+            self._add_chain(fn.__globals__, chain, values.module(fn))
         cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
-        # `super()` needs the class, and does not say so
-        unsaid = cells.keys() - {name for name, *_ in reads.free}
-        for name, *rest in (*reads.free, *((name,) for name in sorted(unsaid))):
+        # closure variables without a load of their name: `super()` reads the class this way
+        implicit = cells.keys() - {name for name, *_ in reads.free}
+        for name, *attributes in (*reads.free, *((name,) for name in sorted(implicit))):
             cell = cells[name]
             value = contents(cell)
             if is_watched:
                 self.watch.cell(cell, value, is_data=values.is_data(value))
-            self._value(value, tuple(rest), f"{prefix}{name}", (id(cell), ""))
+            self._add_value(value, tuple(attributes), f"{prefix}{name}", (id(cell), ""))
         self._stored |= {
-            _place(kind, chain, fn.__globals__, cells)
+            _find_place(kind, chain, fn.__globals__, cells)
             for kind, chain in reads.stored
             if kind != "own"
         }
 
-    def _given(self, fn: FunctionType, prefix: str) -> None:
-        """The defaults of its parameters."""
+    def _add_defaults(self, fn: FunctionType, prefix: str) -> None:
+        """Collect the defaults of its parameters."""
         code = fn.__code__
         defaults = fn.__defaults__ or ()
         names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
         for name, value in (*zip(names, defaults, strict=True), *(fn.__kwdefaults__ or {}).items()):
-            self._value(value, (), f"{prefix}{name}", (id(fn), name))
+            self._add_value(value, (), f"{prefix}{name}", (id(fn), name))
 
-    def _own(self, own: Any, reads: bytecode.Reads) -> None:
-        """What a method reads from its object: constants, and other methods."""
+    def _add_own(self, own: Any, reads: bytecode.Reads) -> None:
+        """Collect the constants and other methods that a method reads from its object."""
         cls = own if issubclass(type(own), type) else type(own)
-        held = {} if own is cls else values.attributes(own)
+        attributes = {} if own is cls else values.attributes(own)
         self._stored |= {(id(own), chain[0]) for kind, chain in reads.stored if kind == "own"}
         for name in sorted({chain[0] for chain in reads.own if chain}):
-            value = held[name] if name in held else values.member(cls, name)
-            if name not in held and values.is_users(fn := values.method(value)):
-                self._function(fn, own=own)
+            value = attributes[name] if name in attributes else values.member(cls, name)
+            if name not in attributes and values.is_users(fn := values.method(value)):
+                self._add_function(fn, own=own)
             else:
-                self._value(value, (), f"self.{name}", (id(own), name))
+                self._add_value(value, (), f"self.{name}", (id(own), name))
 
-    # -- what is read -------------------------------------------------------------------------
+    # -- values -------------------------------------------------------------------------------
 
-    def _chain(self, names: Names, chain: bytecode.Chain, module: str) -> None:
-        name, *rest = chain
+    def _add_chain(self, names: Names, chain: bytecode.Chain, module: str) -> None:
+        name, *attributes = chain
         value = names.get(name, MISSING)
         self.watch.name(
             names, name, None if value is MISSING else value, is_data=values.is_data(value)
         )
-        shown = name if module in (self._home, _MAIN) else f"{module}.{name}"
-        self._value(value, tuple(rest), shown, (id(names), name))
+        label = name if module in (self._home, _MAIN) else f"{module}.{name}"
+        self._add_value(value, tuple(attributes), label, (id(names), name))
 
-    def _value(self, value: Any, rest: bytecode.Chain, shown: str, place: Place) -> None:
+    def _add_value(self, value: Any, attributes: bytecode.Chain, label: str, place: Place) -> None:
         if (text := values.constant(value)) is not None:
-            if _SECRET.search(shown):
+            if _SECRET.search(label):
                 text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
-            while shown in self._inputs and self._inputs[shown][0] != place:
-                shown += "'"  # two variables of one name, as those of two closures
-            self._inputs[shown] = (place, text)
+            while label in self._inputs and self._inputs[label][0] != place:
+                label += "'"  # another variable of the same name, as in two closures
+            self._inputs[label] = (place, text)
         elif issubclass(type(value), ModuleType):
-            if rest and library.is_users_module(value):
-                self._chain(vars(value), rest, value.__name__)
+            if attributes and library.is_users_module(value):
+                self._add_chain(vars(value), attributes, value.__name__)
         else:
-            self._refer(value, rest, shown)
+            self._add_reference(value, attributes, label)
 
-    def _refer(self, value: Any, rest: bytecode.Chain = (), shown: str = "") -> None:
-        """Something that is no constant: a function, a class, what wraps one, or data. `rest`
-        are the attributes that are read from it, and `shown` is its name."""
+    def _add_reference(self, value: Any, attributes: bytecode.Chain = (), label: str = "") -> None:
+        """Collect a value that is no constant: a function, a class, a wrapper, or data.
+
+        `attributes` are the attributes that are read from it in turn, and `label` is its name.
+        """
         kind = type(value)
         if kind is FunctionType:
             if library.is_users_function(value):
-                self._function(value)
+                self._add_function(value)
             else:
-                self._object(value, rest)
+                self._add_object(value, attributes)
         elif issubclass(kind, type):
-            self._class(value)
+            self._add_class(value)
         elif kind is MethodType:
-            self._method(value.__func__, value.__self__)
+            self._add_method(value.__func__, value.__self__)
         elif issubclass(kind, functools.partial):
-            self._refer(value.func)
+            self._add_reference(value.func)
             for name, item in (*enumerate(value.args), *value.keywords.items()):
-                self._value(item, (), f"{shown}({name})", (id(value), str(name)))
+                self._add_value(item, (), f"{label}({name})", (id(value), str(name)))
         elif value is not MISSING:
-            self._object(value, rest)
+            self._add_object(value, attributes)
 
-    def _object(self, value: Any, rest: bytecode.Chain) -> None:
-        """An object: of a job its function, of a wrapper what it wraps, of data its methods."""
-        inside = values.wrapped(value)
-        if inside is not None:
-            self._refer(inside)
+    def _add_object(self, value: Any, attributes: bytecode.Chain) -> None:
+        """Collect an object: a job's function, the object in a wrapper, the methods of data."""
+        inner = values.wrapped(value)
+        if inner is not None:
+            self._add_reference(inner)
         cls = type(value)
-        if not rest:
-            self._class(cls)
+        if not attributes:
+            self._add_class(cls)
         elif library.is_users_class(cls):
-            self._method(values.method(values.member(cls, rest[0])), cls)
+            self._add_method(values.method(values.member(cls, attributes[0])), cls)
 
-    def _method(self, fn: Any, own: Any) -> None:
+    def _add_method(self, fn: Any, own: Any) -> None:
         if values.is_users(fn):
-            self._function(fn, own=own)
+            self._add_function(fn, own=own)
 
     # -- classes ------------------------------------------------------------------------------
 
-    def _class(self, cls: type) -> None:
+    def _add_class(self, cls: type) -> None:
         if id(cls) in self._seen or not library.is_users_class(cls):
             return
         self._seen[id(cls)] = cls
@@ -194,17 +198,17 @@ class References:
         codes = [fn.__code__ for fn in methods]
         names = methods[0].__globals__ if methods else vars(sys.modules.get(cls.__module__, cls))
         text = sources.of_class(cls, codes, functools.partial(_is_ours, dict(names)))
-        name = self._name(values.label(cls))
+        name = self._shorten_name(values.label(cls))
         self.source[_free_name(name, self.source)] = text or _outline(cls, methods)
         for fn in methods:
             self._seen[id(fn)] = fn
             self.watch.function(fn)
-            self._reads(fn, _known(fn).reads, f"{name}.", is_watched=True)
+            self._add_reads(fn, _analyse_code(fn).reads, f"{name}.", is_watched=True)
         for other in (*others, *cls.__mro__[1:]):
-            self._refer(other)
+            self._add_reference(other)
 
-    def _name(self, full: str) -> str:
-        """A qualified name without the module, where that is clear."""
+    def _shorten_name(self, full: str) -> str:
+        """Return a qualified name, without the module if that is home or the notebook."""
         for module in (self._home, _MAIN):
             if full.startswith(f"{module}."):
                 return full[len(module) + 1 :]
@@ -212,7 +216,7 @@ class References:
 
 
 def _free_name(name: str, taken: Names) -> str:
-    """The name, with a number if it is taken: several lambdas have one name."""
+    """Return the name, with a number if it is taken: several lambdas have the same name."""
     free, number = name, 1
     while free in taken:
         number += 1
@@ -220,11 +224,13 @@ def _free_name(name: str, taken: Names) -> str:
     return free
 
 
-# -- what never changes of a code object ----------------------------------------------------------
+# -- code objects ---------------------------------------------------------------------------------
 
 
 class _Code(NamedTuple):
-    code: CodeType  # kept, so that its id is its own
+    """Parts of a code object that never change, cached since parsing its source is slow."""
+
+    code: CodeType  # kept alive, so that its id is not used again
     text: str
     reads: bytecode.Reads
 
@@ -232,21 +238,21 @@ class _Code(NamedTuple):
 _codes: dict[int, _Code] = {}
 
 
-def _known(fn: FunctionType) -> _Code:
+def _analyse_code(fn: FunctionType) -> _Code:
     code = fn.__code__
-    known = _codes.get(id(code))
-    if known is None:
+    entry = _codes.get(id(code))
+    if entry is None:
         if len(_codes) >= _MOST_CODES:
             _codes.clear()
         names = fn.__globals__
         text = sources.of_code(code, names, functools.partial(_is_ours, names))
-        known = _Code(code, text or f"# bytecode {bytecode.digest(code)}", bytecode.reads(code))
-        _codes[id(code)] = known
-    return known
+        entry = _Code(code, text or f"# bytecode {bytecode.digest(code)}", bytecode.reads(code))
+        _codes[id(code)] = entry
+    return entry
 
 
 def _is_ours(names: Names, decorator: ast.expr) -> bool:
-    """Whether a decorator is one of nbtasks: `@nb.task(retry=3)` is no part of what it does."""
+    """Return True for a decorator of nbtasks: `@nb.task(retry=3)` does not change the code."""
     node = decorator.func if isinstance(decorator, ast.Call) else decorator
     while isinstance(node, ast.Attribute):
         node = node.value
@@ -257,19 +263,21 @@ def _is_ours(names: Names, decorator: ast.expr) -> bool:
 
 
 def _outline(cls: type, methods: list[FunctionType]) -> str:
-    """A class whose source is not to be had."""
+    """Return an outline of a class whose source is not available."""
     bases = ", ".join(base.__qualname__ for base in cls.__bases__)
     lines = [f"class {cls.__qualname__}({bases}):"]
     lines += [f"    {name}: {kind}" for name, kind in vars(cls).get("__annotations__", {}).items()]
     for name, value in vars(cls).items():
         if not name.startswith("__") and (text := values.constant(value)) is not None:
             lines.append(f"    {name} = {text}")
-    lines += [f"    # {fn.__name__}: {_known(fn).text}" for fn in methods]
+    lines += [f"    # {fn.__name__}: {_analyse_code(fn).text}" for fn in methods]
     return "\n".join(lines)
 
 
-def _place(kind: str, chain: bytecode.Chain, names: Names, cells: dict[str, CellType]) -> Place:
-    """Where an assignment goes: to a name, or to an attribute of a module."""
+def _find_place(
+    kind: str, chain: bytecode.Chain, names: Names, cells: dict[str, CellType]
+) -> Place:
+    """Return the variable that an assignment changes: a name, or an attribute of a module."""
     if kind == "free":
         return id(cells.get(chain[0])), ""
     for name in chain[:-1]:

@@ -1,7 +1,7 @@
-"""The normalised source of functions and classes: comments, formatting and docstrings are gone.
+"""Normalised source of functions and classes, without comments, formatting and docstrings.
 
-It is found by the code object's own place in its file or cell, so that several lambdas of a
-line are told apart, and a cell that was run again is not mistaken for what it was before.
+The source is looked up by the code object's own position in its file or cell. So several lambdas
+in a line are told apart, and a cell that was run again is not mistaken for its older text.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _MOST_FILES = 500
 
 
 def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
-    """The normalised source of a function.
+    """Return the normalised source of a function.
 
     Args:
-        code: Its code object.
-        names: Its global names.
-        drop: Says of a decorator whether it is left out.
+        code: The function's code object.
+        names: The function's global names.
+        drop: Predicate for decorators to leave out.
 
     Returns:
-        None if there is none, or if the file on disk holds another one by now.
+        None if there is no source, or if the file on disk now contains another function.
     """
     file = _read(code.co_filename, names)
     node = file.function(code) if file is not None else None
@@ -44,15 +44,15 @@ def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
 
 
 def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
-    """The normalised source of a class.
+    """Return the normalised source of a class.
 
     Args:
         cls: The class.
         codes: The code objects of its methods.
-        drop: Says of a decorator whether it is left out.
+        drop: Predicate for decorators to leave out.
 
     Returns:
-        None if there is none.
+        None if there is no source.
     """
     for code in codes:
         if (file := _read(code.co_filename, {})) is None:
@@ -62,34 +62,34 @@ def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
         for node in file.classes.get(cls.__qualname__, ()):
             if any(method is part for part in node.body):
                 return _unparse(node, drop)
-    if codes:  # they would have led there
+    if codes:  # a class with methods is found through them or not at all
         return None
-    made = next((node for node in _definitions(cls) if _agrees(node, cls)), None)
-    return None if made is None else _unparse(made, drop)
+    definition = next((node for node in _iter_definitions(cls) if _may_define(node, cls)), None)
+    return None if definition is None else _unparse(definition, drop)
 
 
-def _definitions(cls: type) -> Iterator[ast.ClassDef]:
-    """Those of its name, the latest first."""
-    for filename in _may_hold(cls):
+def _iter_definitions(cls: type) -> Iterator[ast.ClassDef]:
+    """Yield the definitions with the name of a class, latest first."""
+    for filename in _iter_files(cls):
         if (file := _read(filename, {})) is not None:
             yield from reversed(file.classes.get(cls.__qualname__, []))
 
 
-def _may_hold(cls: type) -> Iterator[str]:
-    """The files in which a class without methods may stand: its module's, or any cell."""
+def _iter_files(cls: type) -> Iterator[str]:
+    """Yield the files that may define a class without methods: its module's, and any cell."""
     module = sys.modules.get(cls.__module__)
     if file := getattr(module, "__file__", None):
         yield file
-    wanted = f"class {cls.__name__}"
+    header = f"class {cls.__name__}"
     for filename, entry in reversed(linecache.cache.items()):
-        if len(entry) > 1 and entry[1] is None and any(wanted in line for line in entry[2]):
+        if len(entry) > 1 and entry[1] is None and any(header in line for line in entry[2]):
             yield filename
 
 
-def _agrees(node: ast.ClassDef, cls: type) -> bool:
-    """Whether a class may have been made by this definition, as far as its plain names say."""
+def _may_define(node: ast.ClassDef, cls: type) -> bool:
+    """Return False if the plain names of a class rule out that this definition created it."""
     own = vars(cls)
-    if own.get("__firstlineno__", _first_line(node)) != _first_line(node):  # Python 3.13
+    if own.get("__firstlineno__", _first_line(node)) != _first_line(node):  # since Python 3.13
         return False
     annotated = own.get("__annotations__")
     for statement in node.body:
@@ -101,41 +101,41 @@ def _agrees(node: ast.ClassDef, cls: type) -> bool:
                 pass
             case _:
                 continue
-        if isinstance(value, ast.Constant) and not _holds(own, name, value.value):
+        if isinstance(value, ast.Constant) and not _may_have(own, name, value.value):
             return False
     return True
 
 
-def _holds(own: Mapping[str, Any], name: str, value: object) -> bool:
-    """Whether a class has a value under a name, or as the default of a field, if it tells."""
-    held = own.get(name)
-    held = own.get("_field_defaults", {}).get(name, held)  # of a NamedTuple
+def _may_have(own: Mapping[str, Any], name: str, value: object) -> bool:
+    """Return False if a class has another constant under a name or as a field's default."""
+    current = own.get(name)
+    current = own.get("_field_defaults", {}).get(name, current)  # of a NamedTuple
     if (model_field := own.get("__pydantic_fields__", {}).get(name)) is not None:
-        held = model_field.default
-    if issubclass(type(held), enum.Enum):
-        held = held._value_
-    return type(held) is not type(value) or held == value
+        current = model_field.default
+    if issubclass(type(current), enum.Enum):
+        current = current._value_
+    return type(current) is not type(value) or current == value
 
 
 def _first_line(node: _Def | ast.ClassDef) -> int:
-    return min([node.lineno, *(one.lineno for one in node.decorator_list)])
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 # -- a file ---------------------------------------------------------------------------------------
 
 
 class _File:
-    """What a file or a cell defines.
+    """Index of the definitions in a file or a cell.
 
     Attributes:
-        lines: Its lines.
-        classes: Its classes by qualified name.
+        lines: The lines of the file.
+        classes: The class definitions by qualified name.
     """
 
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.lines = lines
         text = "".join(lines)
-        tree = _Plain().visit(_quietly(lambda: ast.parse(text)))
+        tree = _Normalizer().visit(_without_warnings(lambda: ast.parse(text)))
         self.classes: dict[str, list[ast.ClassDef]] = {}
         self._functions: dict[tuple[str, int], _Def] = {}
         self._lambdas: dict[int, list[ast.Lambda]] = {}
@@ -144,29 +144,31 @@ class _File:
         entry = linecache.cache.get(filename, ())
         self._compiled: CodeType | None = None
         if len(entry) > 1 and entry[1] is not None:
-            self._compiled = _quietly(lambda: compile(text, filename, "exec", dont_inherit=True))
+            self._compiled = _without_warnings(
+                lambda: compile(text, filename, "exec", dont_inherit=True)
+            )
 
     def function(self, code: CodeType) -> _Def | ast.Lambda | None:
-        """The definition that a code object was compiled from."""
+        """Return the definition from which a code object was compiled; None if it is gone."""
         if self._compiled is not None:
-            found = self._same(code, self._compiled)
-            if found is None:
+            current = self._find_equivalent(code, self._compiled)
+            if current is None:
                 return None
-            code = found
+            code = current
         if code.co_name == "<lambda>":
             return _innermost(self._lambdas.get(code.co_firstlineno, []), code)
         return self._functions.get((code.co_name, code.co_firstlineno))
 
-    def _same(self, code: CodeType, compiled: CodeType) -> CodeType | None:
-        """The code object of the file as it is now that does the same."""
+    def _find_equivalent(self, code: CodeType, compiled: CodeType) -> CodeType | None:
+        """Return the code object of the current file that does the same."""
         digest = bytecode.digest(code)
-        same = [
-            one
-            for one in bytecode.inner(compiled)
-            if one.co_qualname == code.co_qualname and bytecode.digest(one) == digest
+        equivalent = [
+            candidate
+            for candidate in bytecode.inner(compiled)
+            if candidate.co_qualname == code.co_qualname and bytecode.digest(candidate) == digest
         ]
-        here = [one for one in same if one == code]
-        return next(iter(here or same), None)
+        unmoved = [candidate for candidate in equivalent if candidate == code]
+        return next(iter(unmoved or equivalent), None)
 
     def _index(self, node: ast.AST, scope: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -191,9 +193,9 @@ def _read(filename: str, names: dict[str, Any]) -> _File | None:
     lines = linecache.getlines(filename, names)
     if not lines:
         return None
-    known = _files.get(filename)
-    if known is not None and known.lines == lines:
-        return known
+    cached = _files.get(filename)
+    if cached is not None and cached.lines == lines:
+        return cached
     if len(_files) >= _MOST_FILES:
         _files.clear()
     try:
@@ -204,27 +206,32 @@ def _read(filename: str, names: dict[str, Any]) -> _File | None:
     return file
 
 
-def _quietly(make: Callable[[], T]) -> T:
-    with warnings.catch_warnings():  # the first compilation of the text has given them already
+def _without_warnings(make: Callable[[], T]) -> T:
+    with warnings.catch_warnings():  # the first compilation of the text has issued them already
         warnings.simplefilter("ignore")
         return make()
 
 
 def _innermost(candidates: list[ast.Lambda], code: CodeType) -> ast.Lambda | None:
-    """The lambda of a line whose body is just around what the code object does."""
+    """Return the lambda of a line with the innermost body around the code object's positions."""
     if len(candidates) <= 1:
         return candidates[0] if candidates else None
+    # Skip instructions without a position, and those at (line, 0): the start of the lambda.
     places = [
         (line, column, end_line, end_column)
         for line, end_line, column, end_column in code.co_positions()
-        if line and end_line and column is not None and end_column  # none, or (line, 0): its start
+        if line and end_line and column is not None and end_column
     ]
     if not places:
         return None
     first = min(place[:2] for place in places)
     last = max(place[2:] for place in places)
-    around = [one for one in candidates if _start(one.body) <= first and last <= _end(one.body)]
-    return max(around, key=lambda one: _start(one.body), default=None)
+    around = [
+        candidate
+        for candidate in candidates
+        if _start(candidate.body) <= first and last <= _end(candidate.body)
+    ]
+    return max(around, key=lambda candidate: _start(candidate.body), default=None)
 
 
 def _start(node: ast.expr) -> tuple[int, int]:
@@ -238,21 +245,21 @@ def _end(node: ast.expr) -> tuple[int, int]:
 # -- normalising ----------------------------------------------------------------------------------
 
 
-class _Plain(ast.NodeTransformer):
-    """Takes out what does nothing: docstrings, other strings that stand alone, `u` prefixes."""
+class _Normalizer(ast.NodeTransformer):
+    """Transformer that removes docstrings, other lone strings, and `u` prefixes."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        """A string is the same with a `u` before it."""
+        """Remove the `u` prefix, which does not change a string."""
         node.kind = None
         return node
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Leaves out the strings among the statements."""
+        """Remove the strings among the statements."""
         super().generic_visit(node)
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                kept = [one for one in block if not _is_string(one)]
+                kept = [statement for statement in block if not _is_string(statement)]
                 if len(kept) < len(block):
                     keep_one = name == "body" and not isinstance(node, ast.Module)
                     setattr(node, name, kept or ([ast.Pass()] if keep_one else []))
@@ -269,8 +276,10 @@ def _is_string(node: ast.AST) -> bool:
 def _unparse(node: _Def | ast.Lambda | ast.ClassDef, drop: _Drop) -> str:
     if not isinstance(node, ast.Lambda):
         node = copy.copy(node)
-        node.decorator_list = [one for one in node.decorator_list if not drop(one)]
+        node.decorator_list = [
+            decorator for decorator in node.decorator_list if not drop(decorator)
+        ]
     try:
         return ast.unparse(node)
-    except ValueError:  # an f-string that older Pythons can read, but not write
+    except ValueError:  # an f-string that older Pythons can parse, but not unparse
         return ast.dump(node)

@@ -1,4 +1,4 @@
-"""Looks at values without asking any of their own code."""
+"""Inspection of values without running any of their own code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 _NAMED = (type(len), type(str.upper), type(str.__len__))
 _CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
-#: How the numbers of libraries, as NumPy's, are written: as Python's own.
+#: Conversion of the numbers of libraries, such as NumPy's, to Python's own.
 _NUMBERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (numbers.Integral, int),
     (numbers.Rational, lambda value: value),
@@ -39,7 +39,7 @@ _NUMBERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
 
 
 def constant(value: Any) -> str | None:
-    """A number, a string, a boolean, None or a tuple of these, as text; None for anything else.
+    """Return a number, string, boolean, None or tuple of these as text; None for other values.
 
     >>> constant(("a", 1)), constant([1])
     ("('a', 1)", None)
@@ -52,50 +52,50 @@ def constant(value: Any) -> str | None:
         if None in items:
             return None
         return f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
-    for plain in (int, float, str):  # an enum's members, say, which show themselves in other ways
+    for plain in (int, float, str):  # members of an enum, for example, have a repr of their own
         if issubclass(kind, plain):
             return plain.__repr__(value)
-    for abstract, made in _NUMBERS:
+    for abstract, convert in _NUMBERS:
         if issubclass(kind, abstract):
-            return repr(made(value))
+            return repr(convert(value))
     is_numpys = (kind.__module__, kind.__name__.rstrip("_")) == ("numpy", "bool")
     return repr(bool(value)) if is_numpys else None
 
 
 def is_data(value: Any) -> bool:
-    """Whether a value is neither a constant nor code: of it, only its type counts."""
+    """Return True if a value is neither a constant nor code, so that only its type counts."""
     if issubclass(type(value), _CODE):
         return False
     return value is MISSING or (constant(value) is None and wrapped(value) is None)
 
 
 def is_users(value: Any) -> TypeGuard[FunctionType]:
-    """Whether a value is a function that was written by the user."""
+    """Return True if a value is a function that the user wrote."""
     return type(value) is FunctionType and library.is_users_function(value)
 
 
 def wrapped(value: Any) -> Any:
-    """What an object wraps: a job's function, that of `functools.lru_cache`; None for others."""
+    """Return the function in a wrapper, such as a job or an `lru_cache`; None for others."""
     if (fn := method(value)) is not None and fn is not value:
         return fn
-    held = attributes(value)
-    inside = held.get("__wrapped__")
-    if inside is None and str(type(value).__module__).startswith("nbtasks."):
-        return held.get("fn")
-    return inside
+    own = attributes(value)
+    inner = own.get("__wrapped__")
+    if inner is None and str(type(value).__module__).startswith("nbtasks."):
+        return own.get("fn")
+    return inner
 
 
 def attributes(value: Any) -> dict[str, Any]:
-    """What an object holds itself."""
+    """Return the attributes of an object itself, without those of its class."""
     try:
-        held = object.__getattribute__(value, "__dict__")
+        own = object.__getattribute__(value, "__dict__")
     except AttributeError:
         return {}
-    return held if type(held) is dict else {}
+    return own if type(own) is dict else {}
 
 
 def member(cls: type, name: str) -> Any:
-    """What a class has under a name, itself or from a base; `MISSING` if nothing."""
+    """Return the member of a class or its bases with a name; `MISSING` if there is none."""
     for base in cls.__mro__:
         if name in vars(base):
             return vars(base)[name]
@@ -103,7 +103,7 @@ def member(cls: type, name: str) -> Any:
 
 
 def method(value: Any) -> FunctionType | None:
-    """The function that a member of a class is, or wraps."""
+    """Return the function that a member of a class is, or wraps; None for others."""
     kind = type(value)
     if kind is property:
         value = value.fget
@@ -115,17 +115,17 @@ def method(value: Any) -> FunctionType | None:
 
 
 def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
-    """The functions that the body of a class defines, and what else of code it holds.
+    """Return the functions that the body of a class defines, and the other code that it has.
 
-    What a decorator of the class made, as `dataclass` does, is in neither.
+    Functions that a decorator of the class generates, such as `dataclass`, are in neither list.
     """
     own: list[FunctionType] = []
     others: list[Any] = []
-    held = list(vars(cls).items())
-    held += [(name, part) for name, value in held if type(value) is property
+    members = list(vars(cls).items())
+    members += [(name, part) for name, value in members if type(value) is property
              for part in (value.fset, value.fdel)]  # fmt: skip
-    for name, value in held:
-        if name.startswith("__annotate"):  # what Python 3.14 makes of annotations
+    for name, value in members:
+        if name.startswith("__annotate"):  # Python 3.14 generates this for annotations
             continue
         fn = method(value)
         if fn is not None and fn.__code__.co_qualname.startswith(f"{cls.__qualname__}."):
@@ -138,12 +138,12 @@ def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
 
 
 def module(fn: FunctionType) -> str:
-    """The name of the module that a function stands in."""
+    """Return the name of the module that defines a function."""
     return str(fn.__globals__.get("__name__", "__main__"))
 
 
 def label(value: Any) -> str:
-    """The qualified name of a function or a class; of another object, that of its class.
+    """Return the qualified name of a function or class; for other objects, of their class.
 
     >>> label(len), label("".join), label(3)
     ('builtins.len', 'builtins.str.join', 'builtins.int')
@@ -160,14 +160,14 @@ def label(value: Any) -> str:
         cls = own if issubclass(type(own), type) else type(own)
         return f"{cls.__module__}.{cls.__qualname__}.{value.__name__}"
     if kind in _NAMED:
-        found = value.__module__ if kind is type(len) else value.__objclass__.__module__
-        return f"{found}.{value.__qualname__}"
-    named = value if issubclass(kind, type) else kind
-    return f"{named.__module__}.{named.__qualname__}"
+        module_name = value.__module__ if kind is type(len) else value.__objclass__.__module__
+        return f"{module_name}.{value.__qualname__}"
+    named_class = value if issubclass(kind, type) else kind
+    return f"{named_class.__module__}.{named_class.__qualname__}"
 
 
 def unwrapped(value: Any) -> Any:
-    """What something calls in the end: a function, a class, or an object."""
+    """Return the final callee of a value: a function, a class, or an object."""
     seen: set[int] = set()
     while id(value) not in seen:
         seen.add(id(value))
@@ -175,14 +175,14 @@ def unwrapped(value: Any) -> Any:
             value = value.__func__
         elif issubclass(type(value), functools.partial):
             value = value.func
-        elif (inside := wrapped(value)) is not None:
-            value = inside
+        elif (inner := wrapped(value)) is not None:
+            value = inner
     return value
 
 
 def home(value: Any) -> str:
-    """The module of what something calls in the end."""
-    end = unwrapped(value)
-    if type(end) is FunctionType:
-        return module(end)
-    return str((end if issubclass(type(end), type) else type(end)).__module__)
+    """Return the module of the final callee of a value."""
+    callee = unwrapped(value)
+    if type(callee) is FunctionType:
+        return module(callee)
+    return str((callee if issubclass(type(callee), type) else type(callee)).__module__)

@@ -1,1 +1,1 @@
-"""What values of other libraries are recorded as, beside JSON: one module for each library."""
+"""Codecs for values of other libraries, beside JSON: one module per library."""

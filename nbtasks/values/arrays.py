@@ -1,4 +1,4 @@
-"""numpy's arrays, as `.npy` files, and its scalars, as tags."""
+"""Codec of NumPy's arrays, as `.npy` files, and scalars, as tags."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MAX_INT = 1 << 53
 
 
 def write(value: Any) -> dict[str, Any]:
-    """The tag of an array or a scalar.
+    """Return the tag of an array or a scalar.
 
     Raises:
-        Untagged: It is neither, or it holds objects.
+        Untagged: The value is neither, or it contains objects.
     """
     import numpy as np
 
     if type(value) is np.ndarray:
-        # An object's bytes are a pickle, and what hangs on a type is not in the file.
+        # The bytes of objects are a pickle, and a .npy file lacks the metadata of a dtype.
         if value.dtype.hasobject or value.dtype.metadata is not None:
             raise Untagged(value.dtype)
         return {"$npy": Content(value.nbytes, lambda file: _save(file, value))}
@@ -35,10 +35,10 @@ def write(value: Any) -> dict[str, Any]:
 
 
 def read_array(part: memoryview) -> np.ndarray[Any, Any]:
-    """The array of a `.npy` file. It never loads a pickle.
+    """Return the array of a `.npy` file, never loading a pickle.
 
     Raises:
-        ValueError: It is damaged, or holds objects.
+        ValueError: The file is damaged, or contains objects.
     """
     import numpy as np
 
@@ -47,13 +47,17 @@ def read_array(part: memoryview) -> np.ndarray[Any, Any]:
 
 
 def read_scalar(content: list[Any]) -> Any:
-    """A scalar."""
+    """Return the scalar of a tag.
+
+    Raises:
+        ValueError: The tag has an unknown dtype.
+    """
     import numpy as np
 
     dtype = np.dtype(content[0])
     kind, value = dtype.kind, content[1]
     if kind not in _SCALARS:
-        raise ValueError(f"{content[0]!r} is no scalar")
+        raise ValueError(f"{content[0]!r} is not a scalar type")
     if kind in "mM":
         return np.array(int(value), "i8").view(dtype)[()]
     if kind == "c":
@@ -79,7 +83,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _integer(value: Any) -> int | str:
-    # JSON readers other than Python's keep integers up to 2**53
+    # JSON readers other than Python's keep integers up to 2**53 only
     return int(value) if abs(int(value)) <= _MAX_INT else str(value)
 
 
@@ -89,12 +93,12 @@ def _float(value: Any) -> float | str:
 
 
 def _text(value: Any) -> str:
-    if "\0" in value:  # which would be cut off at the end
+    if "\0" in value:  # NumPy cuts off trailing zero characters
         raise Untagged(value.dtype)
     return str(value)
 
 
-#: By the kind of a dtype, the greatest size that has an exact text, and how it is written.
+#: By the kind of a dtype: the largest item size in bytes that has an exact text, and its writer.
 _SCALARS: dict[str, tuple[float, Callable[[Any], Any]]] = {
     "b": (1, bool),
     "i": (8, _integer),
@@ -109,7 +113,7 @@ _SCALARS: dict[str, tuple[float, Callable[[Any], Any]]] = {
 
 
 class _Source:
-    """A file that reads memory, without a copy of all of it."""
+    """File over a memoryview, to read it without copying all of it."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -117,6 +121,6 @@ class _Source:
 
     def read(self, size: int = -1, /) -> bytes:
         end = None if size < 0 else self._at + size
-        found = self._data[self._at : end]
-        self._at += len(found)
-        return bytes(found)
+        piece = self._data[self._at : end]
+        self._at += len(piece)
+        return bytes(piece)

@@ -1,8 +1,8 @@
-"""pandas' columns and indexes as Arrow arrays, each with what Arrow does not say of its type.
+"""Codec of pandas' columns and indexes: Arrow arrays, with the type details that Arrow lacks.
 
-pyarrow's own way from pandas and back goes by the names of columns, and loses what is an object,
-the unit of an instant, a level that is not used. So here each array goes by itself, by its dtype:
-what stands in a column comes back in type and value, or is refused.
+pyarrow's own conversion of pandas goes by the names of columns, and loses objects, the unit of
+timestamps, and unused levels. So each array is converted separately here, by its dtype: a column
+comes back exact in type and value, or is refused.
 """
 
 from __future__ import annotations
@@ -25,46 +25,55 @@ __all__ = ["from_arrow", "read_index", "to_arrow", "write_index", "zone_of"]
 
 
 def to_arrow(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
-    """The array of a Series or an Index: what is said of its type, as JSON, and it."""
+    """Convert a Series or an Index to an Arrow array.
+
+    Returns:
+        The details of its type, as JSON, and the array.
+
+    Raises:
+        Untagged: The values have no exact Arrow array.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
     dtype = values.dtype
     if isinstance(dtype, np.dtype):
-        return _plain(values.to_numpy(), dtype, tag)
+        return _write_plain(values.to_numpy(), dtype, tag)
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categories(values.array, tag)
+        return _write_categories(values.array, tag)
     if isinstance(dtype, pd.DatetimeTZDtype):
         about = {"zone": zone_of(dtype.tz, dtype.unit), "unit": dtype.unit}
         return about, pa.array(values.array.asi8)
     if isinstance(dtype, pd.PeriodDtype):
-        return {"period": _named(dtype)}, pa.array(values.array.asi8)
+        return {"period": _name_dtype(dtype)}, pa.array(values.array.asi8)
     if not hasattr(dtype, "__from_arrow__"):
         raise Untagged(dtype)
-    return _said(dtype), _whole(values.array.__arrow_array__())
+    return _describe_dtype(dtype), _combine_chunks(values.array.__arrow_array__())
 
 
 def from_arrow(about: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
-    """What `to_arrow` was given, as an array of numpy's or pandas'."""
+    """Return the values from `to_arrow`, as an array of NumPy or pandas."""
     return _READERS[next(iter(about))](about, array, untag)
 
 
 def _read_plain(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import numpy as np
 
-    return _writable(array.to_numpy().astype(np.dtype(about["numpy"]), copy=False))
+    return _make_writable(array.to_numpy().astype(np.dtype(about["numpy"]), copy=False))
 
 
 def _read_times(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
-    return _writable(array.to_numpy()).view(about["time"])
+    return _make_writable(array.to_numpy()).view(about["time"])
 
 
 def _read_zoned(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.DatetimeTZDtype(about["unit"], about["zone"])
-    utc = pd.DatetimeIndex(_writable(array.to_numpy()).view(f"M8[{dtype.unit}]")).tz_localize("UTC")
+    utc = pd.DatetimeIndex(_make_writable(array.to_numpy()).view(f"M8[{dtype.unit}]")).tz_localize(
+        "UTC"
+    )
     return utc.tz_convert(dtype.tz).array
 
 
@@ -72,49 +81,49 @@ def _read_periods(about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
     import pandas as pd
 
     dtype: Any = pd.api.types.pandas_dtype(about["period"])
-    return pd.arrays.PeriodArray(_writable(array.to_numpy()), dtype=dtype)
+    return pd.arrays.PeriodArray(_make_writable(array.to_numpy()), dtype=dtype)
 
 
 def _read_categories(about: dict[str, Any], array: Any, untag: Untag) -> Any:
     import pandas as pd
 
-    levels, codes = _coded(array)
-    categories = _index_of(about["categories"], levels, untag)
+    levels, codes = _decode_dictionary(array)
+    categories = _build_index(about["categories"], levels, untag)
     dtype = pd.CategoricalDtype(categories, ordered=about["ordered"])
     return pd.Categorical.from_codes(codes, dtype=dtype)
 
 
-def _coded(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Any]:
-    """The values of a dictionary, and the codes of where they stand."""
+def _decode_dictionary(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Any]:
+    """Return the values of a dictionary array, and its codes; -1 stands for a missing value."""
     import numpy as np
     import pyarrow as pa
 
-    whole = _whole(array)
+    whole = _combine_chunks(array)
     codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return pa.chunked_array([whole.dictionary]), np.array(codes)
 
 
-def _writable(values: Any) -> Any:
-    """An array that can be written to: what Arrow has read cannot."""
+def _make_writable(values: Any) -> Any:
+    """Return an array that is writable: those that Arrow reads are not."""
     return values if values.flags.writeable else values.copy()
 
 
 def _read_objects(_about: dict[str, Any], array: pa.Array, _: Untag) -> Any:
-    return _object(array.to_pylist())
+    return _build_object_array(array.to_pylist())
 
 
 def _read_tagged(_: dict[str, Any], array: pa.Array, untag: Untag) -> Any:
-    return _object([untag(orjson.loads(text)) for text in array.to_pylist()])
+    return _build_object_array([untag(orjson.loads(text)) for text in array.to_pylist()])
 
 
 def _read_by_pandas(about: dict[str, Any], array: Any, _: Untag) -> Any:
     import pandas as pd
 
-    array = _whole(array)
+    array = _combine_chunks(array)
     if "arrow" in about:
         dtype: Any = pd.ArrowDtype(array.type)
     elif "string" in about:
-        dtype = _string_dtype(about["string"])
+        dtype = _build_string_dtype(about["string"])
     else:
         dtype = pd.api.types.pandas_dtype(about["dtype"])
     return dtype.__from_arrow__(array)
@@ -134,17 +143,21 @@ _READERS: dict[str, Callable[[dict[str, Any], Any, Untag], Any]] = {
 }
 
 
-def _said(dtype: Any) -> dict[str, Any]:
-    """What is said of a type that pandas makes of an Arrow array by itself: of an Arrow type, of
-    text, of what may be missing, of intervals."""
+def _describe_dtype(dtype: Any) -> dict[str, Any]:
+    """Return the details of a dtype that pandas itself creates from an Arrow array.
+
+    These are Arrow dtypes, strings, nullable dtypes, and intervals.
+    """
     import pandas as pd
 
     if isinstance(dtype, pd.ArrowDtype):
         return {"arrow": str(dtype)}
-    return _string(dtype) if isinstance(dtype, pd.StringDtype) else {"dtype": _named(dtype)}
+    return (
+        _write_text(dtype) if isinstance(dtype, pd.StringDtype) else {"dtype": _name_dtype(dtype)}
+    )
 
 
-def _plain(values: Any, dtype: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
+def _write_plain(values: Any, dtype: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
     import pyarrow as pa
 
     if dtype.kind in "biuf" and dtype.itemsize <= 8:  # noqa: PLR2004 - a long double has no type
@@ -152,7 +165,7 @@ def _plain(values: Any, dtype: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]
     if dtype.kind in "mM":
         return {"time": dtype.str}, pa.array(values.view("i8"))
     if dtype.kind == "O":
-        return _objects(values, tag)
+        return _write_objects(values, tag)
     raise Untagged(dtype)
 
 
@@ -161,8 +174,8 @@ _EXACT: tuple[tuple[type, str], ...] = (
 )  # fmt: skip
 
 
-def _objects(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
-    """A column of any objects: of one type that Arrow has, and None; else as tagged JSON."""
+def _write_objects(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
+    """Convert objects: of one type that Arrow has, and None, directly; others as tagged JSON."""
     import pyarrow as pa
 
     kinds = set(map(type, values)) - {type(None)}
@@ -174,80 +187,80 @@ def _objects(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
                 raise Untagged(kind) from error
     try:
         texts = [orjson.dumps(tag(value)) for value in values]
-    except TypeError as error:  # a content: they are arrays, say
+    except TypeError as error:  # a tag with bytes: the objects are arrays, for example
         raise Untagged(kinds) from error
     return {"tagged": "json"}, pa.array(texts, pa.large_binary())
 
 
-def _object(values: list[Any]) -> Any:
+def _build_object_array(values: list[Any]) -> Any:
     import numpy as np
 
     array = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):  # one by one: a tuple is not an array of its own
+    for place, value in enumerate(values):  # one by one: NumPy would turn tuples into arrays
         array[place] = value
     return array
 
 
-def _categories(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
+def _write_categories(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
     import numpy as np
     import pyarrow as pa
 
     if values.categories.name is not None:
         raise Untagged("a name of categories")
     about, categories = to_arrow(values.categories, tag)
-    if isinstance(categories, pa.ExtensionArray):  # intervals, as of pd.cut
+    if isinstance(categories, pa.ExtensionArray):  # intervals, as pd.cut returns them
         raise Untagged(categories.type)
     codes = np.asarray(values.codes)
     array = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), categories)
-    return {"categories": _kept(values.categories, about), "ordered": values.ordered}, array
+    return {"categories": _add_freq(values.categories, about), "ordered": values.ordered}, array
 
 
-def _string(dtype: Any) -> dict[str, Any]:
+def _write_text(dtype: Any) -> dict[str, Any]:
     import pandas as pd
 
     about = [dtype.storage, "NA" if dtype.na_value is pd.NA else "nan"]
-    if not _same(_string_dtype(about), dtype):
+    if not _is_same(_build_string_dtype(about), dtype):
         raise Untagged(dtype)
     return {"string": about}
 
 
-def _string_dtype(about: list[str]) -> Any:
+def _build_string_dtype(about: list[str]) -> Any:
     import pandas as pd
 
     storage, missing = about
-    # by keywords that pandas before 3.0 does not publish
+    # pandas before 3.0 does not document this keyword
     return pd.StringDtype(storage, na_value=pd.NA if missing == "NA" else float("nan"))
 
 
-def _named(dtype: Any) -> str:
-    """A dtype's name, by which it is found again."""
+def _name_dtype(dtype: Any) -> str:
+    """Return the name by which pandas looks up exactly this dtype."""
     import pandas as pd
 
     name = str(dtype)
     try:
-        if _same(pd.api.types.pandas_dtype(name), dtype):
+        if _is_same(pd.api.types.pandas_dtype(name), dtype):
             return name
     except TypeError:
         pass
     raise Untagged(dtype)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
+def _is_same(first: Any, other: Any) -> bool:
+    return type(first) is type(other) and first == other
 
 
 def zone_of(zone: Any, unit: str = "ns") -> str:
-    """The name by which pandas finds a time zone again."""
+    """Return the name by which pandas looks up exactly this time zone."""
     import pandas as pd
 
-    found = pd.DatetimeTZDtype(cast("Any", unit), str(zone)).tz
-    if type(found) is not type(zone) or str(found) != str(zone):
+    restored = pd.DatetimeTZDtype(cast("Any", unit), str(zone)).tz
+    if type(restored) is not type(zone) or str(restored) != str(zone):
         raise Untagged(zone)
     return str(zone)
 
 
-def _whole(array: Any) -> pa.Array:
-    """One array of what may stand in pieces."""
+def _combine_chunks(array: Any) -> pa.Array:
+    """Return an array that may be chunked as one array."""
     import pyarrow as pa
 
     if not isinstance(array, pa.ChunkedArray):
@@ -259,7 +272,7 @@ def _whole(array: Any) -> pa.Array:
 
 
 def write_index(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]:
-    """An index: what is said of it, as JSON, and its arrays, each as long as it is."""
+    """Return the details of an index, as JSON, and its arrays, each as long as the index."""
     import pandas as pd
 
     kind = type(index)
@@ -274,23 +287,23 @@ def write_index(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]:
     ):  # fmt: skip
         raise Untagged(kind)
     about, array = to_arrow(index, tag)
-    return {**_kept(index, about), "name": tag(index.name)}, [array]
+    return {**_add_freq(index, about), "name": tag(index.name)}, [array]
 
 
 def read_index(about: dict[str, Any], arrays: list[Any], untag: Untag) -> Any:
-    """What `write_index` was given. It takes its arrays from the front of the list."""
+    """Return the index from `write_index`, removing its arrays from the front of the list."""
     import pandas as pd
 
     if "range" in about:
         start, stop, step = about["range"]
         return pd.RangeIndex(start, stop, step, name=untag(about["name"]))
     if "levels" not in about:
-        return _index_of(about, arrays.pop(0), untag, untag(about["name"]))
+        return _build_index(about, arrays.pop(0), untag, untag(about["name"]))
     levels, codes = [], []
     for level in about["levels"]:
         array = arrays.pop(0)
-        values, numbers = _coded(array)
-        levels.append(_index_of(level, values, untag))
+        values, numbers = _decode_dictionary(array)
+        levels.append(_build_index(level, values, untag))
         codes.append(numbers)
     names = [untag(name) for name in about["names"]]
     return pd.MultiIndex(levels, codes, names=names, verify_integrity=True)
@@ -307,11 +320,11 @@ def _write_levels(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]
             raise Untagged(array.type)
         numbers = np.asarray(codes)
         arrays.append(pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), array))
-        levels.append(_kept(level, about))
+        levels.append(_add_freq(level, about))
     return {"levels": levels, "names": [tag(name) for name in index.names]}, arrays
 
 
-def _kept(index: Any, about: Any) -> dict[str, Any]:
+def _add_freq(index: Any, about: Any) -> dict[str, Any]:
     import pandas as pd
 
     freq = getattr(index, "freq", None) if not isinstance(index, pd.PeriodIndex) else None
@@ -322,11 +335,11 @@ def _kept(index: Any, about: Any) -> dict[str, Any]:
     return {"array": about, "freq": freq.freqstr}
 
 
-def _index_of(about: dict[str, Any], array: pa.Array, untag: Untag, name: Any = None) -> Any:
+def _build_index(about: dict[str, Any], array: pa.Array, untag: Untag, name: Any = None) -> Any:
     import pandas as pd
 
     values = from_arrow(about["array"], array, untag)
     index = pd.Index(values, name=name, dtype=values.dtype)
     if "freq" in about:
-        index.freq = about["freq"]  # of instants, as it was
+        index.freq = about["freq"]  # pandas keeps the frequency beside the timestamps
     return index

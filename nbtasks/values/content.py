@@ -1,12 +1,12 @@
-r"""Bytes that are not there yet: how many they will be, and how they are written.
+r"""Lazy bytes of large values: their size, and a function that writes them.
 
-A frame of a gigabyte goes from its own memory into a file, and never stands in memory a second
-time. Several of them, with the JSON that says what they are parts of, make one file:
+A frame of a gigabyte is written from its own memory to a file, and is never in memory a second
+time. Several parts, with the JSON of the value they belong to, are joined in one file:
 
-    \0nbtasks    8 bytes, which no JSON begins with
+    \0nbtasks    8 bytes, with which no JSON begins
     parts        each at a multiple of 64 bytes from the beginning
     footer       JSON: {"value": ..., "parts": [[offset, length], ...]}
-    12 00 ...    the length of the footer, 8 bytes, the least first
+    12 00 ...    the length of the footer, 8 bytes, little-endian
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ _PIECE_BYTES = 4 << 20
 _MOST_THREADS = 4
 
 
-#: Writes a value that stands inside of another one, as JSON with tags.
+#: Function that writes an inner value as JSON with tags.
 Tag = Callable[[Any], Any]
-#: Reads it again.
+#: Function that reads such JSON.
 Untag = Callable[[Any], Any]
-#: The bytes of a content that stood in a tag, by what stands there now.
+#: Function that returns the bytes of a content for its placeholder in a tag.
 Find = Callable[[Any], memoryview]
 
 
 class Untagged(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
-    """There is no exact way to keep a value, but as a pickle."""
+    """Signal that only a pickle can represent a value exactly."""
 
 
 class Secret:
-    """Stands in tagged JSON for what only the record itself may hold.
+    """Placeholder in tagged JSON for a tag that only the record itself may contain.
 
     Args:
-        whole: The tag of it.
+        whole: The complete tag, with the secret.
     """
 
     __slots__ = ("whole",)
@@ -69,14 +69,13 @@ class _Sink(Protocol):
 
 
 class Content:
-    """Bytes to be written.
+    """Lazy bytes, to be written later.
 
-    No dataclass, since orjson would take one for JSON.
+    This is no dataclass, because orjson would serialise one as JSON.
 
     Args:
-        size: How many they are. Of a table, how many they would be if they were not compressed
-            on the way.
-        write: Writes them to a file.
+        size: The number of bytes; for a table, the number before compression.
+        write: Function that writes the bytes to a file.
 
     >>> Content.of(b"abc").size
     3
@@ -90,7 +89,7 @@ class Content:
 
     @classmethod
     def of(cls, data: bytes | memoryview) -> Content:
-        """Bytes that are there."""
+        """Return lazy bytes for bytes in memory."""
         return cls(memoryview(data).nbytes, lambda file: file.write(data))
 
     def __bytes__(self) -> bytes:
@@ -99,7 +98,7 @@ class Content:
         return file.getvalue()
 
     def hash(self) -> str:
-        """The name of a content: 40 hex digits.
+        """Return the hash of the bytes, 40 hex digits, which names their file.
 
         >>> Content.of(b"").hash()
         '3345524abf6bbe1809449224b5972c41790b6cf2'
@@ -110,13 +109,13 @@ class Content:
 
 
 class Hashing:
-    """A file that counts and hashes what goes through it.
+    """File that counts and hashes the bytes written through it.
 
-    The hash is that of the bytes, up to 4 MiB. Of more, it is that of the hashes of each 4 MiB, so
-    that several threads can see to it when it is read.
+    Up to 4 MiB, the hash is that of the bytes. Above, it is the hash of the hashes of each 4 MiB,
+    so that several threads can compute it on reading.
 
     Args:
-        file: Where it goes; None, where only the hash is wanted.
+        file: The file that receives the bytes; None to compute the hash only.
     """
 
     closed = False
@@ -124,36 +123,36 @@ class Hashing:
     def __init__(self, file: _Sink | None = None) -> None:
         self.size = 0
         self._file = file
-        self._whole: list[bytes] = []  # the hashes of the pieces that are whole
+        self._whole: list[bytes] = []  # the hashes of the complete pieces
         self._piece = _hash()
-        self._left = _PIECE_BYTES
+        self._space_left = _PIECE_BYTES
 
     def write(self, data: Any) -> int:
-        """Takes bytes."""
+        """Write bytes and return their number."""
         if self._file is not None:
             self._file.write(data)
         view = memoryview(data).cast("B")
         at = 0
-        while len(view) - at > self._left:
-            self._piece.update(view[at : at + self._left])
-            at += self._left
+        while len(view) - at > self._space_left:
+            self._piece.update(view[at : at + self._space_left])
+            at += self._space_left
             self._whole.append(self._piece.digest())
-            self._piece, self._left = _hash(), _PIECE_BYTES
+            self._piece, self._space_left = _hash(), _PIECE_BYTES
         self._piece.update(view[at:])
-        self._left -= len(view) - at
+        self._space_left -= len(view) - at
         self.size += len(view)
         return len(view)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, since no bytes are buffered."""
 
     def hexdigest(self) -> str:
-        """The hash of all that was written."""
-        return _joined([*self._whole, self._piece.digest()])
+        """Return the hash of all bytes written."""
+        return _combine_hashes([*self._whole, self._piece.digest()])
 
 
 def content_hash(data: bytes | memoryview) -> str:
-    """The hash of all bytes at once, 40 hex digits: what is signed of a pickle, for one.
+    """Return the hash of all bytes at once, 40 hex digits; signatures of pickles sign it.
 
     >>> content_hash(b"")
     '3345524abf6bbe1809449224b5972c41790b6cf2'
@@ -165,20 +164,23 @@ def _hash(data: bytes | memoryview = b"") -> Any:
     return hashlib.blake2b(data, digest_size=20)
 
 
-def _joined(pieces: list[bytes]) -> str:
+def _combine_hashes(pieces: list[bytes]) -> str:
     return pieces[0].hex() if len(pieces) == 1 else content_hash(b"".join(pieces))
 
 
 class Blob:
-    """Bytes that were kept under the hash of what they are, and are seen to be it or not.
+    """Verified bytes: bytes stored under their hash, with a check that they still match it.
 
-    The hash of large ones is computed meanwhile by threads, since that takes as long as to make a
-    frame of them.
+    Threads compute the hash of large bytes in the background, since it takes as long as creating
+    a frame from them.
 
     Args:
-        name: The hash that they should have.
+        name: The expected hash.
         data: The bytes.
-        changed: Makes the error, if they have another one.
+        changed: Function that returns the error to raise if the hash differs.
+
+    Attributes:
+        unchecked: The bytes, before they are checked.
     """
 
     def __init__(self, name: str, data: memoryview, changed: Callable[[], Exception]) -> None:
@@ -189,7 +191,7 @@ class Blob:
         self._pieces: list[bytes] = [b""] * len(starts)
         threads = min(len(starts), _MOST_THREADS) if len(starts) > 1 else 0
         self._threads = [
-            threading.Thread(target=self._look, args=(first, threads), daemon=True)
+            threading.Thread(target=self._hash_pieces, args=(first, threads), daemon=True)
             for first in range(threads)
         ]
         for thread in self._threads:
@@ -197,24 +199,24 @@ class Blob:
 
     @property
     def data(self) -> memoryview:
-        """The bytes, when they are known to be the right ones."""
+        """The bytes, after checking them."""
         self.check()
         return self.unchecked
 
     def check(self) -> None:
-        """Raises the error, if they are not those that were kept."""
+        """Raise the error if the bytes are not those that were stored."""
         for thread in self._threads:
             thread.join()
         if not self._threads:
-            self._look(0, 1)
-        # Up to format 2, the name was the hash of all bytes, however many they are.
-        right = _joined(self._pieces) == self._name or (
+            self._hash_pieces(0, 1)
+        # Up to format 2, the name was the hash of all bytes at once, for any size.
+        matches = _combine_hashes(self._pieces) == self._name or (
             len(self._pieces) > 1 and content_hash(self.unchecked) == self._name
         )
-        if not right:
+        if not matches:
             raise self._changed()
 
-    def _look(self, first: int, step: int) -> None:
+    def _hash_pieces(self, first: int, step: int) -> None:
         for place in range(first, len(self._pieces), step):
             start = place * _PIECE_BYTES
             piece = self.unchecked[start : start + _PIECE_BYTES]
@@ -222,29 +224,29 @@ class Blob:
 
 
 def join(value: bytes, parts: Sequence[Content]) -> Content:
-    """JSON and the parts that it refers to by their numbers, as one content."""
+    """Join JSON and the parts to which it refers by number as one content."""
 
     def write(file: _Sink) -> None:
-        whole = Hashing(file)
-        whole.write(_MAGIC)
+        joined = Hashing(file)
+        joined.write(_MAGIC)
         places = []
         for part in parts:
-            whole.write(bytes(-whole.size % _ALIGN))
-            start = whole.size
-            part.write(whole)
-            places.append([start, whole.size - start])
+            joined.write(bytes(-joined.size % _ALIGN))
+            start = joined.size
+            part.write(joined)
+            places.append([start, joined.size - start])
         footer = orjson.dumps({"value": orjson.Fragment(value), "parts": places})
-        whole.write(footer)
-        whole.write(len(footer).to_bytes(8, "little"))
+        joined.write(footer)
+        joined.write(len(footer).to_bytes(8, "little"))
 
     return Content(len(value) + sum(part.size for part in parts), write)
 
 
 def split(data: memoryview) -> tuple[Any, list[memoryview]] | None:
-    """What was joined: the JSON's value and the parts. None, where it is something else.
+    """Split a joined file into the value of its JSON and the parts; None for other files.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: The file is damaged.
     """
     if data[: len(_MAGIC)] != _MAGIC:
         return None

@@ -1,4 +1,4 @@
-"""Figures of matplotlib: as a picture that anybody can look at, and as a signed pickle."""
+"""Codec of matplotlib's figures: a picture that anybody can see, and a signed pickle."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Picture", "png", "read", "write"]
 
 
 class Picture:
-    """What is left of a figure that cannot be loaded here: what it looked like.
+    """Picture of a recorded figure that cannot be loaded here.
 
-    A figure is recorded as a PNG and as a pickle. In a run that came from somebody else the pickle
-    is not loaded, so the figure comes back as this.
+    A figure is recorded as a PNG and as a pickle. In a run that somebody else has shared, the
+    pickle is not loaded, so that the figure comes back as a `Picture`.
 
     Attributes:
-        png: The picture.
+        png: The image, as the bytes of a PNG file.
 
     ```python
     import nbtasks as nb
@@ -46,31 +46,31 @@ class Picture:
 
 
 def write(value: Any) -> dict[str, Any]:
-    """The tag of a figure.
+    """Return the tag of a figure.
 
     Raises:
-        Untagged: It is none.
+        Untagged: The value is no figure.
     """
     if type(value) is Picture:
         return {"$figure": [Content.of(value.png)]}
     if type(value).__module__ != "matplotlib.figure" or type(value).__name__ != "Figure":
         raise Untagged(type(value))
-    data = pickles.dump(value)  # first: to draw it leaves marks on it
+    data = pickles.dump(value)  # before drawing, which changes the figure
     return {"$figure": [Content.of(png(value)), pickles.sign(data), Content.of(data)]}
 
 
 def png(figure: Any) -> bytes:
-    """A picture of a figure."""
+    """Return the bytes of a PNG file of a figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight")
     return file.getvalue()
 
 
 def read(content: list[Any], find: Find) -> Any:
-    """The figure; its picture, where it is somebody else's or cannot be loaded."""
-    png, *rest = content
-    if rest:
-        signature, data = rest
+    """Return the figure; its picture if somebody else recorded it or it cannot be loaded."""
+    png, *pickled = content
+    if pickled:
+        signature, data = pickled
         try:
             return pickles.load(find(data), signature)
         except UnreadableValueError:

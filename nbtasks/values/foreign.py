@@ -1,5 +1,7 @@
-"""Values of other libraries: which module here knows them. A library is loaded only where there is
-a value of it, or one is read."""
+"""Dispatch of values of other libraries to their codecs.
+
+A codec, with its library, is loaded only when a value of the library is written or read.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ __all__ = ["READERS", "write"]
 
 
 def write(value: Any, tag: Tag) -> dict[str, Any]:
-    """The tag of a value of such a library.
+    """Return the tag of a value of another library.
 
     Raises:
-        Untagged: It is of none, or there is no exact way to keep it.
+        Untagged: The library has no codec, or the value has no exact tag.
     """
     module = type(value).__module__.partition(".")[0]
     if module == "numpy":
@@ -45,10 +47,10 @@ def _read_scalar(content: Any, _find: Find, _: Untag) -> Any:
     return (tables if content[0] in tables.SCALARS else arrays).read_scalar(content)
 
 
-def _read_pandas(content: Any, find: Find, again: Untag) -> Any:
+def _read_pandas(content: Any, find: Find, untag: Untag) -> Any:
     from nbtasks.values import tables
 
-    return tables.read_pandas(content, find, again)
+    return tables.read_pandas(content, find, untag)
 
 
 def _read_polars(content: Any, find: Find, _: Untag) -> Any:

@@ -1,4 +1,4 @@
-"""Pickles: what nothing else can hold, and what is loaded only where this user has signed it."""
+"""Codec of pickles, for all other values; only pickles signed by this user are loaded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MOST_NAMES = 20
 
 
 def dump(value: object) -> bytes:
-    """The pickle of a value.
+    """Return the pickle of a value.
 
     Raises:
-        ValueNotKeptError: There is none; it names the part of the value that is why.
+        ValueNotKeptError: The value cannot be pickled. The message names the part to blame.
     """
     import cloudpickle  # lazily: most journals hold JSON only
 
@@ -29,32 +29,33 @@ def dump(value: object) -> bytes:
         return bytes(cloudpickle.dumps(value))
     except Exception as error:
         raise ValueNotKeptError(
-            f"{_where(value)} cannot be recorded: {error}. Return plain data, keep what cannot be "
-            "recorded outside of the task, or say how with nb.register_codec."
+            f"{_locate(value)} cannot be recorded: {error}. Return plain data, keep the object "
+            "outside the task, or register a codec for it with nb.register_codec."
         ) from error
 
 
 def sign(data: bytes | memoryview) -> str:
-    """This user's signature of a pickle."""
+    """Return this user's signature of a pickle."""
     return signing.sign(content_hash(data))
 
 
 def is_signed(data: bytes | memoryview, signature: str) -> bool:
-    """Whether this user has signed a pickle."""
+    """Return True if this user has signed or trusted a pickle."""
     return signing.verify(content_hash(data), signature)
 
 
 def load(data: bytes | memoryview, signature: str) -> Any:
-    """The value of a pickle.
+    """Return the value of a pickle.
 
     Raises:
-        UntrustedValueError: Somebody else has made it, and it was not loaded.
-        UnreadableValueError: It cannot be loaded here.
+        UntrustedValueError: This user has not signed the pickle, so it was not loaded.
+        UnreadableValueError: The pickle cannot be loaded here.
     """
     if not is_signed(data, signature):
         raise UntrustedValueError(
             "The recorded value is a pickle that was not signed by you, and loading a stranger's "
-            f"pickle may run any code. It was not loaded. It asks for {_listed(names(data))}."
+            f"pickle may run any code. It was not loaded. It would import "
+            f"{_join_names(names(data))}."
         )
     import cloudpickle
 
@@ -67,67 +68,70 @@ def load(data: bytes | memoryview, signature: str) -> Any:
 
 
 def names(data: bytes | memoryview) -> list[str]:
-    """What a pickle would import, told by carrying it out with nothing: whatever it looks up is a
-    thing that does nothing, so that no value on its way can hide a name."""
-    found = _Names(bytes(data))
+    """Return the names that a pickle would import, without importing any.
+
+    The pickle is executed with a dummy in place of each imported object. So it does nothing, and
+    no intermediate value can hide a name.
+    """
+    unpickler = _NameCollector(bytes(data))
     try:
-        found.load()
-    except Exception:  # noqa: BLE001 - a stranger's bytes: what they raise says no more
-        found.found["(and what cannot be told without loading it)"] = None
-    return list(found.found)
+        unpickler.load()
+    except Exception:  # noqa: BLE001 - a stranger's bytes may raise anything
+        unpickler.collected["(and names that only loading it would show)"] = None
+    return list(unpickler.collected)
 
 
-class _Nothing:
-    """What takes whatever a pickle does to it."""
+class _Dummy:
+    """Dummy object that accepts every operation of a pickle and does nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
-        return object.__new__(_Nothing)  # also where `cls` is one, as a class that a pickle makes
+        return object.__new__(_Dummy)  # also if `cls` is a dummy instance, as the class in a pickle
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
     def __call__(self, *_: Any, **__: Any) -> Any:
-        return _Nothing()
+        return _Dummy()
 
     append = extend = add = __setitem__ = __setstate__ = __call__
 
 
-class _Names(pickle._Unpickler):  # noqa: SLF001 - the one in C reserves what a stranger's numbers say
+class _NameCollector(pickle._Unpickler):  # noqa: SLF001 - the one in C allocates as much as a stranger asks
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
-        self.found: dict[str, None] = {}
+        self.collected: dict[str, None] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        self.found[f"{module}.{name}"] = None
-        return _Nothing
+        self.collected[f"{module}.{name}"] = None
+        return _Dummy
 
     def persistent_load(self, _: Any) -> Any:
-        return _Nothing()
+        return _Dummy()
 
     def get_extension(self, code: int) -> None:
         self.find_class("copyreg", f"extension {code}")
-        self.append(_Nothing)  # type: ignore[attr-defined]  # its stack
+        self.append(_Dummy)  # type: ignore[attr-defined]  # of the stack
 
 
-def _listed(found: list[str]) -> str:
-    shown = [name[:80] for name in found[:_MOST_NAMES]]
-    more = len(found) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "") or "nothing"
+def _join_names(names: list[str]) -> str:
+    listed = [name[:80] for name in names[:_MOST_NAMES]]
+    more = len(names) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "") or "nothing"
 
 
-def _where(value: object) -> str:
-    """Which part of a value cannot be pickled, for the message."""
+def _locate(value: object) -> str:
+    """Describe the part of a value that cannot be pickled, for the message."""
     import cloudpickle
 
     place = ""
     seen: set[int] = set()
     while True:
         seen.add(id(value))
-        for name, part in _parts(value):
+        for name, part in _list_parts(value):
             if id(part) in seen:
-                continue  # a structure that holds itself
+                continue  # a structure that contains itself
             try:
                 cloudpickle.dumps(part)
-            except Exception:  # noqa: BLE001 - whatever pickling it raises
+            except Exception:  # noqa: BLE001 - pickling may raise anything
                 place, value = f"{place}{name}", part
                 break
         else:
@@ -135,8 +139,8 @@ def _where(value: object) -> str:
             return f"A value of type {type(value).__module__}.{type(value).__qualname__}{at}"
 
 
-def _parts(value: object) -> Iterable[tuple[str, object]]:
-    """The parts of a value, each with how it is got at."""
+def _list_parts(value: object) -> Iterable[tuple[str, object]]:
+    """Return the parts of a value, each with the expression to access it."""
     if isinstance(value, dict):
         return [(f"[{key!r}]", part) for key, part in value.items()]
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Codecs of the user's own: how values of a class are recorded."""
+"""Registry of user-defined codecs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class Codec(NamedTuple):
-    """How values of a class are recorded, and read back."""
+    """Codec of a class: functions that encode its values as recordable data, and decode it."""
 
     name: str
     encode: Callable[[Any], Any]
@@ -31,20 +31,20 @@ def register_codec(
     decode: Callable[[Any], _T],
     name: str | None = None,
 ) -> None:
-    """Says how values of a class are recorded, in place of a pickle.
+    """Register a codec for values of a class, to be used in place of a pickle.
 
-    They are plain data then: they need no signature, anybody who has registered the same name can
-    read them in a run that was shared, and `nb.sql` sees them. Registering a class again, as
-    running a cell again does, replaces what was said of it. A subclass is a class of its own.
+    The values are then recorded as plain data: they need no signature, anybody who has registered
+    the same name can read them in a shared run, and `nb.sql` sees them. Registering a class again,
+    for example by running a cell again, replaces its codec. A codec does not apply to subclasses.
 
     Args:
         cls: The class.
-        encode: Makes of a value what can be recorded: plain data, arrays, frames.
-        decode: Makes the value of that.
-        name: What it is recorded by, for good; by default the class's module and name.
+        encode: Function that turns a value into recordable data: plain data, arrays, frames.
+        decode: Function that turns such data into the value.
+        name: The permanent name of the codec in records; by default the class's module and name.
 
     Raises:
-        InvalidOptionError: Something given is not what it has to be.
+        InvalidOptionError: An argument has the wrong type.
 
     ```python
     from fractions import Fraction
@@ -67,13 +67,12 @@ def register_codec(
     assert nb.tasks().output_kind.tolist() == ["tagged"]
     ```
     """
-    given: tuple[Any, ...] = (cls, encode, decode, name)
-    if not isinstance(given[0], type) or not callable(given[1]) or not callable(given[2]):
+    args: tuple[Any, ...] = (cls, encode, decode, name)
+    if not isinstance(args[0], type) or not callable(args[1]) or not callable(args[2]):
         raise InvalidOptionError(
-            f"nb.register_codec({cls!r}): it takes a class, and with encode= and decode= two "
-            "functions."
+            f"nb.register_codec({cls!r}): it takes a class and two functions, encode= and decode=."
         )
-    if name is not None and not (isinstance(given[3], str) and name):
+    if name is not None and not (isinstance(args[3], str) and name):
         raise InvalidOptionError(f"nb.register_codec: name is a non-empty string, not {name!r}.")
     codec = Codec(name or f"{cls.__module__}.{cls.__qualname__}", encode, decode)
     by_type[cls] = by_name[codec.name] = codec

@@ -1,4 +1,4 @@
-"""Tables: of pandas, polars and pyarrow, as Arrow streams."""
+"""Codec of tables of pandas, polars and pyarrow, as Arrow streams."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["SCALARS", "read_arrow", "read_pandas", "read_polars", "read_scalar",
 
 
 def write(value: Any, tag: Tag) -> dict[str, Any]:
-    """The tag of a table, of a column, or of a scalar of pandas.
+    """Return the tag of a table, a column, or a scalar of pandas.
 
     Raises:
-        Untagged: It is none of these, or there is no exact way to keep it.
+        Untagged: The value is none of these, or has no exact tag.
     """
     module = type(value).__module__.partition(".")[0]
     if module == "pandas":
@@ -27,7 +27,7 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
 
 _PIECE_BYTES = 32 << 20
 _SAMPLE_BYTES = 1 << 20
-#: Of pandas; numpy's begin with the name of a dtype.
+#: The scalar tags of pandas; those of NumPy begin with the name of a dtype.
 SCALARS = ("missing", "timestamp", "timedelta", "period")
 
 
@@ -48,20 +48,24 @@ def _write_pandas(value: Any, tag: Tag) -> dict[str, Any]:
         about, index, series = {"of": "index"}, value, []
     else:
         raise Untagged(kind)
-    about |= _write_rest(value, tag)
+    about |= _write_attributes(value, tag)
     about["index"], arrays = write_index(index, tag)
-    columns = [to_arrow(one, tag) for one in series]
-    about["columns"] = [said for said, _ in columns]
+    columns = [to_arrow(column, tag) for column in series]
+    about["columns"] = [details for details, _ in columns]
     arrays += [array for _, array in columns]
     names = [f"index {place}" for place in range(len(arrays) - len(series))]
-    # for whoever opens the file with another tool: nothing here is found by them
-    names += [str(one.name).encode("utf-8", "replace").decode() for one in series]
+    # names for people who open the file with another tool; nbtasks does not use them
+    names += [str(column.name).encode("utf-8", "replace").decode() for column in series]
     about["rows"] = len(value)
     return {"$pandas": [about, _stream(_table(arrays, names))]}
 
 
-def _write_rest(value: Any, tag: Tag) -> dict[str, Any]:
-    """What hangs on a frame or a series beside its data."""
+def _write_attributes(value: Any, tag: Tag) -> dict[str, Any]:
+    """Return the attributes of a frame or a series besides its data.
+
+    Raises:
+        Untagged: The value has a flag that a tag cannot keep.
+    """
     flags = getattr(value, "flags", None)
     if flags is not None and not flags.allows_duplicate_labels:
         raise Untagged("a flag")
@@ -70,7 +74,7 @@ def _write_rest(value: Any, tag: Tag) -> dict[str, Any]:
 
 
 def _write_labels(labels: Any, tag: Tag) -> Any:
-    """The names of columns, as an index of its own; a range of numbers needs no data."""
+    """Return the column labels as a separate index; a range of numbers needs no data."""
     about, arrays = write_index(labels, tag)
     if not arrays:
         return about
@@ -78,20 +82,21 @@ def _write_labels(labels: Any, tag: Tag) -> Any:
 
 
 def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
-    """A frame, a series, an index.
+    """Return a frame, a series, or an index of pandas.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: The record is damaged.
     """
     import pandas as pd
 
     about: Any = content[0]
     arrays = _arrays(find(content[1]))
     if any(len(array) != about["rows"] for array in arrays):
-        raise ValueError("its columns are not as long as it says")
+        raise ValueError("its columns do not have the recorded length")
     index = read_index(about["index"], arrays, untag)
     values = [
-        from_arrow(said, one, untag) for said, one in zip(about["columns"], arrays, strict=True)
+        from_arrow(details, array, untag)
+        for details, array in zip(about["columns"], arrays, strict=True)
     ]
     if about["of"] == "index":
         return index
@@ -100,8 +105,8 @@ def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
         value: Any = pd.Series(values[0], index=index, name=name, copy=False)
     else:
         value = pd.DataFrame(dict(enumerate(values)), index=index, copy=False)
-        said = about["labels"]
-        labels, data = said if isinstance(said, list) else (said, None)
+        details = about["labels"]
+        labels, data = details if isinstance(details, list) else (details, None)
         value.columns = read_index(labels, [] if data is None else _arrays(find(data)), untag)
     if "attrs" in about:
         value.attrs = untag(about["attrs"])
@@ -125,7 +130,7 @@ def _write_scalar(value: Any) -> dict[str, Any] | None:
 
 
 def read_scalar(content: list[Any]) -> Any:
-    """An instant, a duration, a period, or what stands for a missing one."""
+    """Return a timestamp, a duration, a period, or a missing value of pandas."""
     import numpy as np
     import pandas as pd
 
@@ -159,10 +164,10 @@ def _write_polars(value: Any) -> dict[str, Any]:
 
 
 def read_polars(content: list[Any], find: Find) -> Any:
-    """A frame or a series of polars.
+    """Return a frame or a series of polars.
 
     Raises:
-        ModuleNotFoundError: It is not installed here.
+        ModuleNotFoundError: polars is not installed here.
     """
     import polars as pl
 
@@ -179,11 +184,15 @@ def _write_arrow(value: Any) -> dict[str, Any]:
 
 
 def read_arrow(part: memoryview) -> pa.Table:
-    """A table of pyarrow."""
+    """Return a table of pyarrow.
+
+    Raises:
+        ValueError: The data is invalid.
+    """
     import pyarrow as pa
 
     table = pa.ipc.open_stream(pa.py_buffer(part)).read_all()
-    # A place that an array says it has may not be there, and nobody asks again.
+    # Offsets in damaged data may point outside its buffers, and nothing checks them later.
     table.validate(full=True)
     return table
 
@@ -197,9 +206,9 @@ def _table(arrays: list[Any], names: list[str]) -> pa.Table:
 def _stream(table: pa.Table) -> Content:
     import pyarrow as pa
 
-    # LZ4 by several threads takes no longer than to write what it saves. It is written in pieces,
-    # since each is in memory a second time until it is written.
-    options = pa.ipc.IpcWriteOptions(compression="lz4" if _is_worth_it(table) else None)
+    # LZ4 with several threads takes no longer than writing the bytes that it saves. The table is
+    # written in pieces, because each piece is in memory a second time until it is written.
+    options = pa.ipc.IpcWriteOptions(compression="lz4" if _is_compressible(table) else None)
     rows = max(1, _PIECE_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
 
     def write(file: Any) -> None:
@@ -209,8 +218,8 @@ def _stream(table: pa.Table) -> Content:
     return Content(table.nbytes, write)
 
 
-def _is_worth_it(table: pa.Table) -> bool:
-    """Whether a table becomes smaller by compression, by a sample of each of its buffers."""
+def _is_compressible(table: pa.Table) -> bool:
+    """Return True if compression shrinks samples of the table's buffers by over a tenth."""
     import pyarrow as pa
 
     chunks = [chunk for column in table.columns for chunk in column.chunks]

@@ -299,7 +299,7 @@ def test_what_is_read_can_be_changed_and_changes_nothing_that_is_recorded():
 def test_a_pickle_says_what_it_would_import_without_being_loaded():
     assert pickles.names(pickles.dump(Decimal("1.5"))) == ["decimal.Decimal"]
     assert pickles.names(b"cos\nsystem\n(S'true'\ntR.") == ["os.system"]
-    assert pickles.names(b"no pickle") == ["(and what cannot be told without loading it)"]
+    assert pickles.names(b"no pickle") == ["(and names that only loading it would show)"]
 
 
 def test_no_value_on_the_way_hides_a_name():
@@ -316,7 +316,7 @@ def test_what_a_pickle_computes_its_names_of_is_told():
 
     assert pickles.names(evil) == [
         "builtins.str",
-        "(and what cannot be told without loading it)",
+        "(and names that only loading it would show)",
     ]
 
 
