@@ -1,4 +1,4 @@
-"""What tasks that wait are told from outside: the first answer to one counts."""
+"""Answers that waiting tasks receive from outside. The first answer to a task counts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["find_answers", "give"]
 
-#: Stopped where it waits, a task still waits: executed again it finds the answer.
+#: A task that was stopped while it waited still takes an answer: the next execution finds it.
 _WAITING = (Status.WAITING, Status.CANCELED, Status.INTERRUPTED)
 
 
 def find_answers(find: Find, run_id: str, path: str) -> list[Any]:
-    """What a task was told, the first first.
+    """Return the answers to a task, the earliest first.
 
     Raises:
-        UnreadableValueError: One cannot be read back here.
+        UnreadableValueError: An answer cannot be read here.
     """
     rows: list[AnswerRow] = find("answer", run_id=run_id, path=path)
     rows.sort(key=lambda row: row.answered_us)
@@ -30,21 +30,22 @@ def find_answers(find: Find, run_id: str, path: str) -> list[Any]:
 
 
 def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> bool:
-    """Tells a task that waits a value.
+    """Record an answer to a waiting task.
 
     Args:
-        journal: Where that is recorded.
-        run_id: The run.
-        path: The task.
-        value: The value.
-        origin: Who tells it.
+        journal: Journal to record the answer in.
+        run_id: Id of the run.
+        path: Path of the task.
+        value: The answer.
+        origin: Source of the answer: "form", "request" or "command".
 
     Returns:
-        Whether it is the first. Others are kept, and count for nothing if that one is right.
+        True if this is the first answer to the task. A later answer is recorded, too, but ignored
+        if the first one is valid.
 
     Raises:
-        NotFoundError: There is no such task that waits.
-        ValueNotKeptError: No journal can hold the value.
+        NotFoundError: The run has no such task, or the task does not wait for an answer.
+        ValueNotKeptError: No journal can record the value.
     """
     encoded = codec.encode(value, inline=True)
     first = False
@@ -55,9 +56,9 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
         if not tasks or tasks[0].awaits is None:
             raise NotFoundError(f"Run {run_id!r} has no task {path!r} that waits for an answer.")
         if tasks[0].status in _WAITING:
-            before: list[AnswerRow] = find("answer", run_id=run_id, path=path)
-            first = not before
-            now = max([clock.micros(), *(row.answered_us + 1 for row in before)])
+            earlier: list[AnswerRow] = find("answer", run_id=run_id, path=path)
+            first = not earlier
+            now = max([clock.micros(), *(row.answered_us + 1 for row in earlier)])
             yield AnswerRow(run_id, path, now, encoded.text, encoded.kind, origin)
             yield WakeRow(run_id, now)
 

@@ -1,4 +1,4 @@
-"""`io.ask`: a run that waits for a person's answer."""
+"""`io.ask`: a task that waits for a person's answer."""
 
 from __future__ import annotations
 
@@ -18,34 +18,37 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncAsk", "Present", "SyncAsk", "use"]
 
-#: Says what is wrong with an answer, or takes it and gives None.
+#: Takes an answer and returns None, or refuses it and returns the reason.
 Submit = Callable[[dict[str, Any]], str | None]
 
 
 class Present(Protocol):
-    """Puts a question to who is in front of the screen."""
+    """Front end that shows a question to the person at the screen."""
 
     def __call__(self, title: str, question: Question, submit: Submit) -> bool:
-        """Shows it, if there is a screen; says whether what is answered there is only heard when
-        the caller does not block."""
+        """Show the question, if there is a screen.
+
+        Returns:
+            True if an answer given there can only be received while the caller does not block.
+        """
 
 
-def _nobody(title: str, question: Question, submit: Submit) -> bool:
+def _show_nothing(title: str, question: Question, submit: Submit) -> bool:
     del title, question, submit
     return False
 
 
-_present: Present = _nobody
+_present: Present = _show_nothing
 
 
 def use(present: Present) -> None:
-    """Puts questions by this from now on."""
+    """Show questions through this front end from now on."""
     global _present  # noqa: PLW0603 - a process has one screen
     _present = present
 
 
 class _Ask(Face):
-    """What both faces say."""
+    """The part of `ask` that both io classes share."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
         from nbtasks.questions import Question  # lazily: most runs ask nothing
@@ -56,23 +59,23 @@ class _Ask(Face):
         awaiting, blocks = self._execution.scope().asynchronous, False
 
         def look(row: TaskRow) -> tuple[Any] | None:
-            for said in answers.find_answers(journal.find, row.run_id, row.path):
+            for raw in answers.find_answers(journal.find, row.run_id, row.path):
                 try:
-                    return (question.plain(said),)
-                except ValueError:  # it came by a command that could not know
+                    return (question.plain(raw),)
+                except ValueError:  # from a command, which does not know the model
                     continue
             return None
 
         def put(row: TaskRow) -> Effects:
-            """Shows the question, unless it is answered."""
+            """Show the question, unless it has been answered already."""
             nonlocal blocks
             if look(row) is None:
-                blocks = _present(title, question, lambda said: submit(row, said))
+                blocks = _present(title, question, lambda raw: submit(row, raw))
             yield from ()
 
-        def submit(row: TaskRow, said: dict[str, Any]) -> str | None:
+        def submit(row: TaskRow, raw: dict[str, Any]) -> str | None:
             try:
-                plain = question.plain(said)
+                plain = question.plain(raw)
             except ValueError as error:
                 return str(error)
             answers.give(journal, row.run_id, row.path, plain, "form")
@@ -94,27 +97,29 @@ class _Ask(Face):
 
 
 class SyncAsk(_Ask):
-    """A question, by a call that blocks."""
+    """Questions as blocking calls."""
 
     def ask(self, key: keys.Key, fields: Any, *, timeout: Duration = 24 * 3600) -> Any:
-        """Asks a person, and waits for the answer. In a notebook a form shows; anywhere else, and
-        there too, `nbtasks answer` tells it, and so does `run.set` while nothing is executed.
+        """Ask a person, and wait for the answer.
 
-        A cell that blocks cannot hear of its form. So its run is suspended while the form stands:
-        fill it in, and execute the cell again. A cell that awaits goes on at once.
+        A notebook shows a form. There and anywhere else, `nbtasks answer` in a terminal answers,
+        too, and so does `run.set` while the run is not executed.
+
+        A blocking cell cannot receive the answer of its form, so its run is suspended while the
+        form is open: fill it in, and execute the cell again. A cell that awaits continues at once.
 
         Args:
-            key: As in `run_task`.
-            fields: What is asked for: a pydantic model; or a dict of names, with a type, a list of
-                choices or a default each.
-            timeout: The longest that it waits, in seconds or as a timedelta.
+            key: Key of the task, as in `run_task`.
+            fields: Fields to ask for: a pydantic model; or a dict that maps each name to a type, a
+                list of choices or a default.
+            timeout: Longest time to wait, in seconds or as a timedelta.
 
         Returns:
-            The answer: an object of the model, or a dict.
+            The answer: an instance of the model, or a dict.
 
         Raises:
             WaitTimeout: Nobody answered in time.
-            InvalidOptionError: The fields cannot be asked for.
+            InvalidOptionError: `fields` does not describe a question.
 
         ```python
         import nbtasks as nb
@@ -135,11 +140,11 @@ class SyncAsk(_Ask):
 
 
 class AsyncAsk(_Ask, AsyncFace):
-    """A question, by a call that is awaited."""
+    """Questions as awaitable calls."""
 
     def ask(
         self, key: keys.Key, fields: Any, *, timeout: Duration = 24 * 3600
     ) -> Coroutine[Any, Any, Any]:
-        """As `SyncIO.ask`, awaited."""
+        """Ask a person, and await the answer. Awaitable form of `SyncIO.ask`."""
         needs_loop("ask")
         return self._drive(self._ask(key, fields, timeout))

@@ -1,4 +1,4 @@
-"""`io.wait_for_request`: a run that waits until somebody posts something to an address."""
+"""`io.wait_for_request`: a task that waits for an HTTP request to a webhook address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
 
 
 class RequestUrl(str):
-    """The address that a run waits at: a text, as it is reached from this machine.
+    """Webhook address of a waiting task: a string, for requests from this machine.
 
     ```python
     import nbtasks as nb
@@ -28,41 +28,41 @@ class RequestUrl(str):
     ```
 
     Attributes:
-        proxied: The same as it is reached through jupyter-server-proxy, where the notebook runs
-            on another machine: from the Jupyter server's own address on; with that, where
-            JupyterHub says it.
+        proxied: The same address through jupyter-server-proxy, for a notebook that runs on another
+            machine. It is relative to the address of the Jupyter server, or complete if JupyterHub
+            provides that address.
     """
 
     __slots__ = ("proxied",)
     proxied: str
 
     def __new__(cls, url: str, proxied: str) -> Self:
-        """An address, and what it is through the proxy."""
-        made = super().__new__(cls, url)
-        made.proxied = proxied
-        return made
+        """Create an address, with its form through the proxy."""
+        address = super().__new__(cls, url)
+        address.proxied = proxied
+        return address
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RequestUrl, (str(self), self.proxied)
 
 
 def _url(port: int, token: str) -> RequestUrl:
-    place = f"{port}/{token}"
+    path = f"{port}/{token}"
     hub = os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_HOST", "")
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
     base = hub if hub.endswith(prefix) else f"{hub}{prefix}"
-    return RequestUrl(f"http://127.0.0.1:{place}", f"{base}proxy/{place}")
+    return RequestUrl(f"http://127.0.0.1:{path}", f"{base}proxy/{path}")
 
 
 class _Requests(Face):
-    """What both faces say."""
+    """The part of `wait_for_request` that both io classes share."""
 
     def _wait_for_request(
         self, key: keys.Key, callback: Callable[[RequestUrl], Any], timeout: Duration
     ) -> Effects:
         if not callable(callback):
             raise TypeError(
-                f"io.wait_for_request({key!r}, ...) takes a function that is given the address, "
+                f"io.wait_for_request({key!r}, ...) takes a function that receives the address, "
                 f"not {callback!r}."
             )
         from nbtasks import receiver  # lazily: most runs wait for no request
@@ -75,7 +75,7 @@ class _Requests(Face):
             return json.dumps({"request": receiver.new_address()})
 
         def tell(row: TaskRow) -> Effects:
-            """Calls back with the address, once in the life of the run."""
+            """Call the callback with the address, once in the life of the run."""
             address = receiver.Address(*json.loads(row.awaits or "{}")["request"])
             receiver.listen(address, journal, row.run_id, row.path)
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
@@ -83,8 +83,8 @@ class _Requests(Face):
             return self._execution.task(call, Scope(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:
-            found = answers.find_answers(journal.find, row.run_id, row.path)
-            return (found[0],) if found else None
+            values = answers.find_answers(journal.find, row.run_id, row.path)
+            return (values[0],) if values else None
 
         return self._until(
             Awaited(
@@ -102,29 +102,30 @@ class _Requests(Face):
 
 
 class SyncRequests(_Requests):
-    """Requests that are waited for by calls that block."""
+    """Waiting for requests, as a blocking call."""
 
     def wait_for_request(
         self, key: keys.Key, callback: Callable[[RequestUrl], Any], *, timeout: Duration = 3600
     ) -> Any:
-        """Waits until somebody posts something to an address that nobody can guess. The first
-        request counts; it may also come while this process is dead and its run not yet executed
-        again, if it is sent again then.
+        """Wait for a POST request to an address that nobody can guess, and return its body.
+
+        The first request counts. A request sent while this process is dead is lost, unless its
+        sender repeats it once the run is executed again.
 
         Args:
-            key: As in `run_task`.
-            callback: Called once with the address, to give it to whoever will post there: a
-                `RequestUrl`. A plain function, or an `async def` one.
-            timeout: The longest that it waits, in seconds or as a timedelta.
+            key: Key of the task, as in `run_task`.
+            callback: Function called once with the address, a `RequestUrl`, to pass it to the
+                sender. A plain function, or an `async def` function.
+            timeout: Longest time to wait, in seconds or as a timedelta.
 
         Returns:
-            What was posted: what its JSON says, the fields of a form as a dict, or a text; None
-            where there was nothing. At most 1 MiB.
+            The body: decoded JSON, the fields of a form as a dict, or a string; None if it is
+            empty. At most 1 MiB.
 
         Raises:
-            WaitTimeout: None came in time.
+            WaitTimeout: No request arrived in time.
             TaskFailed: The callback failed.
-            PortTakenError: When it is executed again, another program has taken the port.
+            PortTakenError: Another program took the port before the run was executed again.
 
         ```python
         import httpx
@@ -133,7 +134,7 @@ class SyncRequests(_Requests):
 
 
         def pass_on(url: str) -> None:
-            httpx.post(url, json={"approved": True})  # in earnest, somebody else does so
+            httpx.post(url, json={"approved": True})  # in practice, another service does this
 
 
         @nb.job("wait-for-request-example")
@@ -148,11 +149,11 @@ class SyncRequests(_Requests):
 
 
 class AsyncRequests(_Requests, AsyncFace):
-    """Requests that are waited for by calls that are awaited."""
+    """Waiting for requests, as an awaitable call."""
 
     def wait_for_request(
         self, key: keys.Key, callback: Callable[[RequestUrl], Any], *, timeout: Duration = 3600
     ) -> Coroutine[Any, Any, Any]:
-        """As `SyncIO.wait_for_request`, awaited."""
+        """Wait for a POST request. Awaitable form of `SyncIO.wait_for_request`."""
         needs_loop("wait_for_request")
         return self._drive(self._wait_for_request(key, callback, timeout))

@@ -1,4 +1,4 @@
-"""What io asks of the place that its run is in: to begin other runs."""
+"""Protocol through which `io` starts and finds other runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Desk", "Draft", "Invocable"]
 
 
 class Draft(NamedTuple):
-    """An event to be sent.
+    """A new event, not sent yet.
 
     Attributes:
-        id: Its id.
-        name: Its name.
-        payload: What it says.
-        source: Whose it is.
-        deliver_us: When it is to be delivered; None for at once.
+        id: Id of the event.
+        name: Name of the event.
+        payload: Payload of the event.
+        source: Source of the event.
+        deliver_us: Delivery time in epoch microseconds; None to deliver at once.
     """
 
     id: str
@@ -31,33 +31,36 @@ class Draft(NamedTuple):
 
 
 class Invocable(Protocol):
-    """A job, as far as it can be invoked."""
+    """A job that can be invoked."""
 
     id: str
 
 
 class Desk(Protocol):
-    """Begins runs, and finds them again."""
+    """Dispatcher that starts runs, and finds them again."""
 
     def send(self, drafts: Sequence[Draft], parent: str | None) -> Sequence[Event]:
-        """Records events with the runs that they begin; none of these is executed yet. An event
-        that was sent before and is not delivered is changed; any other one stays as it is."""
+        """Record events with the runs that they start, without executing these runs yet.
+
+        An event that was sent before and is not delivered yet is changed; any other recorded event
+        stays as it is.
+        """
 
     def event(self, id_: str) -> Event | None:
-        """The event with an id."""
+        """Return the event with this id, or None."""
 
     def cancel_event(self, id_: str) -> Event:
-        """The event with an id, which will not be delivered, unless it was.
+        """Cancel an event, unless it was delivered, and return it.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: There is no event with this id.
         """
 
     def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
-        """The runs of a job for these payloads, by their ids: made if they are not yet."""
+        """Return the ids of a job's runs for these payloads; create runs that do not exist."""
 
     def go_on(self, run_id: str) -> None:
-        """Executes a run in the background, unless it has ended or somebody else does."""
+        """Resume a run in the background, unless it has ended or is executed elsewhere."""
 
     def hold(self, run_id: str) -> RunHandle:
-        """The run with an id."""
+        """Return the run with this id."""

@@ -1,4 +1,4 @@
-"""What differs each time it is asked for, made a task: chance, the time, an id."""
+"""Side effects recorded as tasks: a random number, the current time, a new id."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a
 
 def _warn(message: str) -> None:
     scope = current.get()
-    assert scope is not None  # noqa: S101 - it is called as a task
+    assert scope is not None  # noqa: S101 - called as a task
     CurrentTask(scope).log(message, level="warn")
 
 
@@ -45,7 +45,7 @@ def _now() -> datetime:
 
 
 class SyncDraws(Face):
-    """`io.random`, `io.now` and `io.uuid` that block."""
+    """`io.random`, `io.now` and `io.uuid` as blocking calls."""
 
     def random(
         self,
@@ -55,16 +55,16 @@ class SyncDraws(Face):
         max: float = 1.0,  # noqa: A002 - as above
         round: bool = False,  # noqa: A002 - as above
     ) -> float:
-        """A random number, drawn once in the life of the run.
+        """Return a random number, drawn once in the life of the run.
 
         Args:
-            key: As in `run_task`.
-            min: The least that it may be.
-            max: The most.
-            round: Whether it is a whole number, each between the bounds as likely.
+            key: Key of the task, as in `run_task`.
+            min: Lower bound of the number.
+            max: Upper bound of the number.
+            round: True to draw a whole number, each one between the bounds with equal probability.
 
         Raises:
-            TaskFailed: No number is between the bounds; it is a ValueError, too.
+            TaskFailed: There is no number between the bounds. The error is a ValueError, too.
 
         ```python
         import nbtasks as nb
@@ -85,10 +85,10 @@ class SyncDraws(Face):
         return number
 
     def now(self, key: keys.Key) -> datetime:
-        """The time in UTC, read once in the life of the run.
+        """Return the time in UTC, read once in the life of the run.
 
         Args:
-            key: As in `run_task`.
+            key: Key of the task, as in `run_task`.
 
         ```python
         import nbtasks as nb
@@ -106,10 +106,10 @@ class SyncDraws(Face):
         return instant
 
     def uuid(self, key: keys.Key) -> UUID:
-        """A random UUID, made once in the life of the run: an id to give to others.
+        """Return a random UUID, made once in the life of the run, as an id for other systems.
 
         Args:
-            key: As in `run_task`.
+            key: Key of the task, as in `run_task`.
 
         ```python
         import nbtasks as nb
@@ -123,12 +123,12 @@ class SyncDraws(Face):
         assert body.run().output == body.run().output
         ```
         """
-        made: UUID = self._drive(self._own(key, clock.new_uuid, (), "id"))
-        return made
+        value: UUID = self._drive(self._own(key, clock.new_uuid, (), "id"))
+        return value
 
 
 class AsyncDraws(AsyncFace):
-    """`io.random`, `io.now` and `io.uuid` that are awaited."""
+    """`io.random`, `io.now` and `io.uuid` as awaitable calls."""
 
     def random(
         self,
@@ -138,17 +138,17 @@ class AsyncDraws(AsyncFace):
         max: float = 1.0,  # noqa: A002 - as above
         round: bool = False,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, float]:
-        """As `SyncIO.random`, awaited."""
+        """Return a random number, drawn once. Awaitable form of `SyncIO.random`."""
         needs_loop("random")
         bounds = {"min": min, "max": max, "round": round}
         return self._drive(self._own(key, _draw, (min, max, round), "dice", bounds))
 
     def now(self, key: keys.Key) -> Coroutine[Any, Any, datetime]:
-        """As `SyncIO.now`, awaited."""
+        """Return the time in UTC, read once. Awaitable form of `SyncIO.now`."""
         needs_loop("now")
         return self._drive(self._own(key, _now, (), "clock"))
 
     def uuid(self, key: keys.Key) -> Coroutine[Any, Any, UUID]:
-        """As `SyncIO.uuid`, awaited."""
+        """Return a random UUID, made once. Awaitable form of `SyncIO.uuid`."""
         needs_loop("uuid")
         return self._drive(self._own(key, clock.new_uuid, (), "id"))

@@ -1,4 +1,4 @@
-"""What a call of io about events says to the engine, whichever face it is of."""
+"""Effects of the event calls of io, for `SyncIO` and `AsyncIO` alike."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Events", "draft", "drafts", "first", "named"]
 _S = 1_000_000
 
 
-def draft(  # noqa: PLR0913, PLR0917 - what an event is made of
+def draft(  # noqa: PLR0913, PLR0917 - the parts of an event
     call: str,
     name: str,
     payload: Any,
@@ -31,17 +31,19 @@ def draft(  # noqa: PLR0913, PLR0917 - what an event is made of
     deliver_at: datetime | None,
     deliver_after: Duration | None,
 ) -> Draft:
-    """The event that a call of `send_event` describes; without `id_` it has none yet.
+    """Return the event that a call of `send_event` describes; without `id_` its id is empty.
 
     Raises:
-        InvalidOptionError: It cannot be sent so.
+        InvalidOptionError: An argument is not valid.
     """
     texts: list[tuple[Any, str]] = [(name, "name"), (source, "source"), (id_ or "id", "id")]
-    for said, what in texts:
-        if not isinstance(said, str) or not said:
-            raise InvalidOptionError(f"{call}: the {what} of an event is a text, not {said!r}.")
+    for text, field in texts:
+        if not isinstance(text, str) or not text:
+            raise InvalidOptionError(
+                f"{call}: the {field} of an event is a non-empty string, not {text!r}."
+            )
     if deliver_at is not None and deliver_after is not None:
-        raise InvalidOptionError(f"{call}: it takes deliver_at or deliver_after, not both.")
+        raise InvalidOptionError(f"{call}: give deliver_at or deliver_after, not both.")
     if deliver_at is not None and deliver_at.tzinfo is None:
         raise InvalidOptionError(
             f"{call}: deliver_at={deliver_at!r}: an instant needs a time zone, as in "
@@ -58,37 +60,38 @@ def draft(  # noqa: PLR0913, PLR0917 - what an event is made of
 
 
 class Events(Face):
-    """What both faces say of events."""
+    """The part of the event calls that both io classes share."""
 
     def _send(self, key: keys.Key, made: Callable[[], list[Draft]], shown: object) -> Effects:
-        """A task that sends events, which gives the values of those, with the ids of the runs."""
+        """Build the task that sends events, and returns them with their runs."""
 
         def send() -> list[dict[str, Any]]:
             task = _task()
-            said = [
-                one._replace(id=one.id or f"{task.idempotency_key}{f'-{number}' * bool(number)}")
-                for number, one in enumerate(made())
+            # Ids from the task, so that an attempt after a crash sends the same events.
+            events = [
+                new._replace(id=new.id or f"{task.idempotency_key}{f'-{number}' * bool(number)}")
+                for number, new in enumerate(made())
             ]
-            return [_record(found) for found in self._desk.send(said, task.run_id)]
+            return [_record(item) for item in self._desk.send(events, task.run_id)]
 
         return mapped(self._own(key, send, (), "send", {"event": shown}, 4), self._sent)
 
     def _sent(self, records: list[dict[str, Any]]) -> list[Event]:
-        """The events of such a task. Runs that they began and that nobody executes go on."""
+        """Return the events of such a task, and resume the runs they started that are idle."""
         return [self._event(record, go_on=True) for record in records]
 
     def _event(self, record: dict[str, Any], *, go_on: bool = False) -> Event:
-        said = {name: value for name, value in record.items() if name != "runs"}
+        fields = {name: value for name, value in record.items() if name != "runs"}
         runs = record["runs"]
         if go_on and self._execution.only is None:
             for run_id in runs:
                 self._desk.go_on(run_id)
-        return Event(**said, runs=list(map(self._desk.hold, runs)))
+        return Event(**fields, runs=list(map(self._desk.hold, runs)))
 
     def _found(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
         def find() -> dict[str, Any] | None:
-            found = ask()
-            return None if found is None else _record(found)
+            match = ask()
+            return None if match is None else _record(match)
 
         effects = self._own(key, find, (), "search", {"id": id_}, 4)
         return mapped(effects, lambda record: None if record is None else self._event(record))
@@ -104,44 +107,50 @@ class Events(Face):
     ) -> Effects:
         names = named(name)
         if not names:
-            raise InvalidOptionError(f"io.wait_for_event({key!r}, {name!r}): it waits for a name.")
+            raise InvalidOptionError(
+                f"io.wait_for_event({key!r}, {name!r}): give at least one name."
+            )
         if wanted is not None:
             filters.check(wanted)
         seconds = seconds_of("timeout", timeout)
-        said = {"event": names, "filter": wanted, "source": source, "timeout": seconds}
+        inputs = {"event": names, "filter": wanted, "source": source, "timeout": seconds}
         find = self._execution.journal.find
 
         def begin() -> str:
-            """From when on events count: also those of this instant that are yet to come."""
+            """Record the start of the wait.
+
+            Events of the same microsecond count if they are sent after it, so record the ids of
+            those sent before it.
+            """
             now = clock.micros()
-            before = [row.event_id for one in names for row in _since(find, one, now)]
+            before = [row.event_id for each in names for row in _since(find, each, now)]
             return json.dumps({"event": names, "since_us": now, "before": before})
 
         def look(row: TaskRow) -> tuple[Any] | None:
             awaits = json.loads(row.awaits or "{}")
-            rows = [row for one in names for row in _since(find, one, awaits["since_us"])]
-            for found in sorted(rows, key=lambda row: (row.delivered_us, row.event_id)):
-                if found.event_id not in awaits["before"] and _fits(found, schema, wanted, source):
-                    return (_plain(found),)
+            rows = [row for each in names for row in _since(find, each, awaits["since_us"])]
+            for item in sorted(rows, key=lambda row: (row.delivered_us, row.event_id)):
+                if item.event_id not in awaits["before"] and _fits(item, schema, wanted, source):
+                    return (_plain(item),)
             return None
 
         wait = Awaited(
             key,
             sites.here(2),
             round(seconds * _S),
-            params.shown({name: value for name, value in said.items() if value is not None}),
+            params.shown({name: value for name, value in inputs.items() if value is not None}),
             begin,
             look,
-            f"no event {' or '.join(map(repr, names))} that fits came within {seconds:g} seconds",
+            f"no matching event {' or '.join(map(repr, names))} came within {seconds:g} seconds",
             "bell",
         )
         return mapped(self._until(wait), lambda record: _validated(record, schema))
 
 
 def _since(find: Any, name: str, since_us: int) -> list[EventRow]:
-    """The events of a name that were delivered from an instant on."""
-    found = find("event", since=("at_us", since_us), name=name)
-    return [row for row in found if row.delivered_us is not None and row.cancelled_us is None]
+    """Return the events of a name delivered at or after an instant, in epoch microseconds."""
+    rows = find("event", since=("at_us", since_us), name=name)
+    return [row for row in rows if row.delivered_us is not None and row.cancelled_us is None]
 
 
 def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str | None) -> bool:
@@ -156,10 +165,10 @@ def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str
 
 
 def _plain(row: EventRow) -> dict[str, Any]:
-    """What is recorded of an event that was waited for."""
-    found = event.of_row(row)
+    """Return the record of an event that a task waited for."""
+    item = event.of_row(row)
     names = ("id", "name", "payload", "at", "source", "delivered_at")
-    return {name: getattr(found, name) for name in names}
+    return {name: getattr(item, name) for name in names}
 
 
 def _validated(record: dict[str, Any], schema: Any) -> Event:
@@ -168,7 +177,7 @@ def _validated(record: dict[str, Any], schema: Any) -> Event:
 
 
 def _record(found: Event) -> dict[str, Any]:
-    """What is recorded of an event that was sent."""
+    """Return the record of an event that a task sent."""
     names = ("id", "name", "payload", "at", "source", "delivered_at", "cancelled_at")
     record: dict[str, Any] = {name: getattr(found, name) for name in names}
     return {**record, "runs": [run.id for run in found.runs]}
@@ -176,40 +185,44 @@ def _record(found: Event) -> dict[str, Any]:
 
 def _task() -> CurrentTask:
     scope = current.get()
-    assert scope is not None  # noqa: S101 - it is called as a task
+    assert scope is not None  # noqa: S101 - called as a task
     return CurrentTask(scope)
 
 
 def drafts(events: Iterable[Any]) -> list[Draft]:
-    """The events that `send_events` is given."""
-    made = []
-    for one in events:
-        if isinstance(one, Mapping):
-            said = dict(one)
+    """Return the events that the argument of `send_events` describes.
+
+    Raises:
+        InvalidOptionError: An event is not valid, or two events have the same id.
+    """
+    new_events = []
+    for item in events:
+        if isinstance(item, Mapping):
+            fields = dict(item)
         else:
-            said = dict(zip(("name", "payload"), one, strict=False))
-        known = ("name", "payload", "id", "source", "deliver_at", "deliver_after")
-        if "name" not in said or set(said) - set(known):
+            fields = dict(zip(("name", "payload"), item, strict=False))
+        names = ("name", "payload", "id", "source", "deliver_at", "deliver_after")
+        if "name" not in fields or set(fields) - set(names):
             raise InvalidOptionError(
-                f"io.send_events: an event is (name, payload), or a dict of {', '.join(known)}; "
-                f"not {one!r}."
+                f"io.send_events: an event is (name, payload), or a dict of {', '.join(names)}; "
+                f"not {item!r}."
             )
-        made.append(
+        new_events.append(
             draft(
-                "io.send_events", said["name"], said.get("payload"), said.get("id"),
-                said.get("source", SOURCE), said.get("deliver_at"), said.get("deliver_after"),
+                "io.send_events", fields["name"], fields.get("payload"), fields.get("id"),
+                fields.get("source", SOURCE), fields.get("deliver_at"), fields.get("deliver_after"),
             )
         )  # fmt: skip
-    ids = [one.id for one in made if one.id]
+    ids = [new.id for new in new_events if new.id]
     if len(ids) != len(set(ids)):
         raise InvalidOptionError(
-            f"io.send_events: an id is there twice, among {ids!r}. Give each event its own."
+            f"io.send_events: two events have the same id, among {ids!r}. Give each its own."
         )
-    return made
+    return new_events
 
 
 def first(events: list[Event]) -> Event:
-    """The only one of them."""
+    """Return the only event of a list."""
     return events[0]
 
 

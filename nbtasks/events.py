@@ -1,4 +1,4 @@
-"""What io does with events: it sends them, looks them up, and waits for them."""
+"""Calls of io that send, look up, cancel and wait for events."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["AsyncEvents", "SyncEvents"]
 
 
 class SyncEvents(Events):
-    """Events, by calls that block."""
+    """Event calls that block."""
 
-    def send_event(  # noqa: PLR0913 - what an event is made of
+    def send_event(  # noqa: PLR0913 - the parts of an event
         self,
         key: keys.Key,
         name: str,
@@ -31,25 +31,28 @@ class SyncEvents(Events):
         deliver_at: datetime | None = None,
         deliver_after: Duration | None = None,
     ) -> Event:
-        """Sends an event: those who wait for it go on, and each job with a trigger that takes it
-        begins a run, which goes on in the background.
+        """Send an event.
+
+        Runs that wait for the event continue, and each job with a matching trigger starts a run,
+        which executes in the background.
 
         Args:
-            key: As in `run_task`.
-            name: The event's name.
-            payload: What it says.
-            id: Its id, by default one of this task's own. One that is delivered is never delivered
-                again: what was sent then is given. One that is not yet is changed.
-            source: Whose it is.
-            deliver_at: When it is to be delivered, by a worker; an aware datetime. By default at
-                once.
-            deliver_after: Or in how long, in seconds or as a timedelta.
+            key: Key of the task, as in `run_task`.
+            name: Name of the event.
+            payload: Payload of the event.
+            id: Id of the event, by default an id of this task. An event that was delivered is never
+                delivered again: the call returns the delivered event. An event that is not
+                delivered yet is changed.
+            source: Source of the event.
+            deliver_at: Time at which a worker delivers the event, as an aware datetime. By default
+                the event is delivered at once.
+            deliver_after: Delay of the delivery instead, in seconds or as a timedelta.
 
         Returns:
             The event, with its `runs`.
 
         Raises:
-            InvalidOptionError: It cannot be sent so.
+            InvalidOptionError: An argument is not valid.
 
         ```python
         import nbtasks as nb
@@ -69,22 +72,22 @@ class SyncEvents(Events):
         ```
         """
         args = (name, payload, id, source, deliver_at, deliver_after)
-        one = draft(f"io.send_event({key!r}, ...)", *args)
-        sent: Event = self._drive(mapped(self._send(key, lambda: [one], name), first))
-        return sent
+        new = draft(f"io.send_event({key!r}, ...)", *args)
+        event: Event = self._drive(mapped(self._send(key, lambda: [new], name), first))
+        return event
 
     def send_events(self, key: keys.Key, events: Iterable[Any]) -> list[Event]:
-        """Sends several events in one task: all of them or none.
+        """Send several events in one task: all of them or none.
 
         Args:
-            key: As in `run_task`.
-            events: Each as (name, payload), or as a dict of the arguments of `send_event`.
+            key: Key of the task, as in `run_task`.
+            events: Events, each as (name, payload), or as a dict of the arguments of `send_event`.
 
         Returns:
-            The events, in this order.
+            The events, in the same order.
 
         Raises:
-            InvalidOptionError: One cannot be sent so.
+            InvalidOptionError: An event is not valid.
 
         ```python
         import nbtasks as nb
@@ -99,17 +102,17 @@ class SyncEvents(Events):
         assert body.run().output == ["a"]
         ```
         """
-        made = drafts(events)
-        names = [one.name for one in made]
-        sent: list[Event] = self._drive(self._send(key, lambda: made, names))
-        return sent
+        batch = drafts(events)
+        names = [new.name for new in batch]
+        results: list[Event] = self._drive(self._send(key, lambda: batch, names))
+        return results
 
     def get_event(self, key: keys.Key, id: str) -> Event | None:  # noqa: A002 - as above
-        """The event with an id, as it stands now; None if there is none.
+        """Return the current state of the event with this id, or None.
 
         Args:
-            key: As in `run_task`.
-            id: Its id.
+            key: Key of the task, as in `run_task`.
+            id: Id of the event.
 
         ```python
         import nbtasks as nb
@@ -126,24 +129,24 @@ class SyncEvents(Events):
         assert body.run().output is True
         ```
         """
-        found: Event | None = self._drive(self._found(key, lambda: self._desk.event(id), id))
-        return found
+        event: Event | None = self._drive(self._found(key, lambda: self._desk.event(id), id))
+        return event
 
     def cancel_event(self, key: keys.Key, id: str) -> Event:  # noqa: A002 - as above
-        """Cancels an event that is to be delivered later; one that was delivered stays as it is.
+        """Cancel an event that is not delivered yet; a delivered event stays as it is.
 
         Args:
-            key: As in `run_task`.
-            id: Its id.
+            key: Key of the task, as in `run_task`.
+            id: Id of the event.
 
         Returns:
             The event; if it is cancelled, with `cancelled_at`.
 
         Raises:
-            TaskFailed: There is no such event; it is a NotFoundError, too.
+            TaskFailed: There is no event with this id. The error is a NotFoundError, too.
         """
-        found: Event = self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
-        return found
+        event: Event = self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
+        return event
 
     def wait_for_event(
         self,
@@ -155,21 +158,23 @@ class SyncEvents(Events):
         source: str | None = None,
         timeout: Duration = 3600,
     ) -> Event:
-        """Waits for an event: the first one that was delivered since the wait began, also while
-        this process was dead.
+        """Wait for an event, and return it.
+
+        The first matching event delivered since the wait began counts, even if this process was
+        dead at the time.
 
         Args:
-            key: As in `run_task`.
-            name: The event's name, or several.
-            schema: What the payload has to be: any type that pydantic can validate. One that does
-                not fit is not the one that is waited for.
-            filter: Which payloads are meant, by the names of their fields.
-            source: Whose events are meant; by default anyone's.
-            timeout: The longest that it waits, in seconds or as a timedelta.
+            key: Key of the task, as in `run_task`.
+            name: Name of the event, or a list of names.
+            schema: Type of the payload: any type that pydantic can validate. An event whose payload
+                does not fit is ignored.
+            filter: Conditions on the fields of the payload, by name.
+            source: Source of the event; by default any.
+            timeout: Longest time to wait, in seconds or as a timedelta.
 
         Raises:
-            WaitTimeout: None came in time.
-            InvalidOptionError: It cannot be waited for so.
+            WaitTimeout: No matching event was delivered in time.
+            InvalidOptionError: An argument is not valid.
 
         ```python
         import threading
@@ -187,15 +192,15 @@ class SyncEvents(Events):
         assert body.run().output == {"by": "Ada", "ok": True}
         ```
         """
-        waits = self._wait_for_event(key, name, schema, filter, source, timeout)
-        found: Event = self._drive(waits)
-        return found
+        effects = self._wait_for_event(key, name, schema, filter, source, timeout)
+        event: Event = self._drive(effects)
+        return event
 
 
 class AsyncEvents(Events, AsyncFace):
-    """Events, by calls that are awaited."""
+    """Event calls that are awaited."""
 
-    def send_event(  # noqa: PLR0913 - what an event is made of
+    def send_event(  # noqa: PLR0913 - the parts of an event
         self,
         key: keys.Key,
         name: str,
@@ -206,24 +211,24 @@ class AsyncEvents(Events, AsyncFace):
         deliver_at: datetime | None = None,
         deliver_after: Duration | None = None,
     ) -> Coroutine[Any, Any, Event]:
-        """As `SyncIO.send_event`, awaited."""
+        """Send an event. Awaitable form of `SyncIO.send_event`."""
         needs_loop("send_event")
         args = (name, payload, id, source, deliver_at, deliver_after)
-        one = draft(f"io.send_event({key!r}, ...)", *args)
-        return self._drive(mapped(self._send(key, lambda: [one], name), first))
+        new = draft(f"io.send_event({key!r}, ...)", *args)
+        return self._drive(mapped(self._send(key, lambda: [new], name), first))
 
     def send_events(self, key: keys.Key, events: Iterable[Any]) -> Coroutine[Any, Any, list[Event]]:
-        """As `SyncIO.send_events`, awaited."""
+        """Send several events in one task. Awaitable form of `SyncIO.send_events`."""
         needs_loop("send_events")
-        made = drafts(events)
-        return self._drive(self._send(key, lambda: made, [one.name for one in made]))
+        batch = drafts(events)
+        return self._drive(self._send(key, lambda: batch, [new.name for new in batch]))
 
     def get_event(
         self,
         key: keys.Key,
         id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event | None]:
-        """As `SyncIO.get_event`, awaited."""
+        """Return the event with this id, or None. Awaitable form of `SyncIO.get_event`."""
         needs_loop("get_event")
         return self._drive(self._found(key, lambda: self._desk.event(id), id))
 
@@ -232,7 +237,7 @@ class AsyncEvents(Events, AsyncFace):
         key: keys.Key,
         id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event]:
-        """As `SyncIO.cancel_event`, awaited."""
+        """Cancel an event that is not delivered yet. Awaitable form of `SyncIO.cancel_event`."""
         needs_loop("cancel_event")
         return self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
 
@@ -246,7 +251,7 @@ class AsyncEvents(Events, AsyncFace):
         source: str | None = None,
         timeout: Duration = 3600,
     ) -> Coroutine[Any, Any, Event]:
-        """As `SyncIO.wait_for_event`, awaited."""
+        """Wait for an event, and return it. Awaitable form of `SyncIO.wait_for_event`."""
         needs_loop("wait_for_event")
-        waits = self._wait_for_event(key, name, schema, filter, source, timeout)
-        return self._drive(waits)
+        effects = self._wait_for_event(key, name, schema, filter, source, timeout)
+        return self._drive(effects)

@@ -1,6 +1,6 @@
-"""What the two faces of io share: how a call of theirs is put to the engine.
+"""Base classes of `SyncIO` and `AsyncIO`, which hand each call to the engine.
 
-The calls themselves are in `io`, and in the modules that add some to both faces.
+The calls themselves are in `io`, and in the modules that add calls to both classes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["AsyncFace", "Face"]
 
 
 class Face:
-    """What both faces share.
+    """Base of `SyncIO` and `AsyncIO`.
 
     Args:
-        execution: The execution that its calls are made in.
-        policy: What holds for tasks that say nothing themselves.
-        level: The least level of lines that are kept.
-        desk: Starts other runs, and finds them.
-        integrations: The integrations by name; other things may be among them.
+        execution: Execution that the calls belong to.
+        policy: Default policy of tasks that set none themselves.
+        level: Lowest level of the log lines to record.
+        desk: Dispatcher that starts other runs, and finds them.
+        integrations: Integrations by name; other objects may be among them.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Face:
         self._integrations = integrations
         self.logger = Logger(execution, level)
 
-    if not TYPE_CHECKING:  # where a slip in the name of a call should be seen
+    if not TYPE_CHECKING:  # so that a type checker reports a misspelled call
 
         def __getattr__(self, name: str) -> Any:
-            """The integration of this name."""
+            """Return the integration with this name."""
             if name.startswith("_"):
                 raise AttributeError(name)
             return find(self, self._integrations, name)
@@ -119,13 +119,15 @@ class Face:
         params: Mapping[str, Any] | None = None,
         depth: int = 3,
     ) -> Effects:
-        """A call that makes a task of a function of io's own. What is recorded counts, whatever
-        it is called with by now."""
+        """Build the task for a built-in io call.
+
+        Its recorded result is reused even if its arguments have changed.
+        """
         options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
         return self._call(key, fn, args, Policy(options=options), depth)
 
     def _until(self, wait: Awaited) -> Effects:
-        """A call that waits for something from outside."""
+        """Build a wait for something from outside the run."""
         scope = self._execution.scope()
         wait.key = scope.numbered(wait.key)
         return self._execution.waits.until(wait, scope)
@@ -136,23 +138,23 @@ class Face:
         return self._given_desk
 
     def _path(self, key: keys.Key) -> str:
-        """The path of the task that a call with this key is of."""
+        """Return the path of the task that a call with this key makes."""
         return keys.join(self._execution.scope().path, key)
 
     def _drive(self, effects: Effects) -> Any:
-        """Carries a call out by blocking."""
+        """Run the effects of a call, blocking."""
         return drive(effects, self._execution.journal)
 
 
 class AsyncFace(Face):
-    """What is awaited.
+    """Base of `AsyncIO`, whose calls return coroutines.
 
     Args:
-        execution: As of `Face`.
-        policy: As there.
-        level: As there.
-        desk: As there.
-        integrations: As there.
+        execution: Execution that the calls belong to.
+        policy: Default policy of tasks that set none themselves.
+        level: Lowest level of the log lines to record.
+        desk: Dispatcher that starts other runs, and finds them.
+        integrations: Integrations by name; other objects may be among them.
     """
 
     def __init__(
@@ -167,5 +169,5 @@ class AsyncFace(Face):
         self._commits: GroupCommit = GroupCommit(execution.journal)
 
     def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:
-        """Carries a call out by awaiting."""
+        """Return a coroutine that runs the effects of a call."""
         return drive_async(effects, self._commits, self._execution.active)

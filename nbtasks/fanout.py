@@ -1,4 +1,4 @@
-"""`io.map` as the two faces of io have it."""
+"""`io.map` of `SyncIO` and of `AsyncIO`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _HasIO(Protocol):
 
 
 class SyncMap:
-    """`io.map` that blocks."""
+    """`io.map` as a blocking call."""
 
     _execution: Execution
     _policy: Policy
@@ -83,36 +83,39 @@ class SyncMap:
         on: Any = None,
         options: TaskOptions | None = None,
     ) -> list[Any]:
-        """Runs `fn(item)` as a task for each item, several at once, below one task for all.
+        """Run `fn(item)` as a task for each item, several at once, below one task for all.
 
-        Plain functions run in threads, `async def` ones on the loop. Retries and the like are
-        those of `nb.task` on `fn`, and hold for each item. With neither `min_ok` nor
-        `max_failures`, no item may fail. One failure too many starts no further item, lets those
-        that were started finish, and fails the map. Executed again, what completed is kept.
+        Plain functions run in threads, `async def` functions on the loop. Retries and similar
+        options are those of `nb.task` on `fn`, and apply to each item. With neither `min_ok` nor
+        `max_failures`, no item may fail. After one failure too many, no further item starts, items
+        in flight finish, and the map fails. Executed again, the map keeps its completed items.
 
         Args:
-            key: What names the map among its siblings, as in `run_task`.
-            fn: The function of one item.
-            items: The items; listed once, before the first is started.
-            concurrency: How many run at once.
-            key_of: Gives an item's key, below the map's own. Without it the n-th item, counted
-                from 0, has the key `[n]`, so its path is `fit/[0]`: then the order must last.
-            min_ok: How many must succeed. All run, until so many cannot any more.
-            max_failures: How many may fail.
-            on: An executor to call `fn` in: a pool of threads or processes, or a
+            key: Key of the map among its siblings, as in `run_task`.
+            fn: Function to call with each item.
+            items: The items; listed once, before the first item starts.
+            concurrency: Number of items that run at once.
+            key_of: Function that returns the key of an item, below the map's own key. Without it
+                the n-th item, counted from 0, has the key `[n]`, so its path is `fit/[0]`: then
+                the order must not change.
+            min_ok: Number of items that must succeed. All items run, until this number cannot be
+                reached any more.
+            max_failures: Number of items that may fail.
+            on: Executor to call `fn` in: a pool of threads or processes, or a
                 `distributed.Client`. The journal stays here.
-            options: The rarer ones. `params`, `properties` and `icon` are the map's; `once`,
-                `inline` and `on` each item's; the others are for both.
+            options: Less common options. `params`, `properties` and `icon` apply to the map;
+                `once`, `inline` and `on` to each item; all others to both.
 
         Returns:
-            What `fn` returned, in the order of the items; None for one that failed and may.
+            The outputs of `fn`, in the order of the items; None for an item that was allowed to
+            fail.
 
         Raises:
             MapFailed: Too many items failed.
             DuplicateKeyError: Two items, or two tasks, have the same key.
-            InvalidKeyError: A key cannot be one.
-            InvalidOptionError: An option has no such value.
-            ExecutorError: The executor could not carry it out.
+            InvalidKeyError: A key is not valid.
+            InvalidOptionError: The value of an option is not valid.
+            ExecutorError: The executor could not run an item.
 
         ```python
         import nbtasks as nb
@@ -134,7 +137,7 @@ class SyncMap:
 
 
 class AsyncMap:
-    """`io.map` that is awaited."""
+    """`io.map` as an awaitable call."""
 
     _execution: Execution
     _policy: Policy
@@ -191,7 +194,7 @@ class AsyncMap:
         on: Any = None,
         options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
-        """As `SyncIO.map`, awaited."""
+        """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
         needs_loop("map")
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
@@ -205,6 +208,6 @@ def _plan(
     *, asynchronous: bool = False, **options: Any,
 ) -> Effects:  # fmt: skip
     return plan(
-        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both faces are here
+        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
         site=sites.here(2), asynchronous=asynchronous, **options,
     )  # fmt: skip

@@ -1,5 +1,4 @@
-"""`io.background_fetch` and `io.background_poll`: requests that are tried again, and answers that
-are waited for."""
+"""`io.background_fetch` and `io.background_poll`: HTTP requests that are retried, and polling."""
 
 from __future__ import annotations
 
@@ -17,14 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncFetches", "SyncFetches"]
 
-#: Whether an answer is the one that is waited for.
+#: Function that returns True for the response that ends a poll.
 Until = Callable[["Response"], bool]
 
 
 class _Fetches(Face):
-    """What both faces say. What makes requests is loaded with the first of them."""
+    """The part of the HTTP calls that both io classes share.
 
-    def _fetch(  # noqa: PLR0913, PLR0917 - what a request is made of
+    The modules that make requests import httpx, so they are loaded with the first request.
+    """
+
+    def _fetch(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         key: keys.Key,
         method: str,
@@ -51,7 +53,7 @@ class _Fetches(Face):
         )
         return self._call(key, self._of(blocking, awaiting), (), policy, 2)
 
-    def _poll(  # noqa: PLR0913, PLR0917 - what a request is made of
+    def _poll(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         key: keys.Key,
         method: str,
@@ -64,8 +66,8 @@ class _Fetches(Face):
     ) -> Effects:
         from nbtasks import polling
 
-        rest, most = seconds_of("interval", interval), seconds_of("timeout", timeout)
-        poll = polling.Poll((method, url, headers, body), rest, most, until)
+        pause, limit = seconds_of("interval", interval), seconds_of("timeout", timeout)
+        poll = polling.Poll((method, url, headers, body), pause, limit, until)
 
         def blocking() -> Any:
             return poll.block(self)
@@ -77,14 +79,14 @@ class _Fetches(Face):
         return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 2)
 
     def _of(self, blocking: Callable[[], Any], awaiting: Callable[[], Any]) -> Callable[[], Any]:
-        """The function for the caller's kind."""
+        """Return the function that fits this class of io."""
         return awaiting if isinstance(self, AsyncFace) else blocking
 
 
 class SyncFetches(_Fetches):
-    """Requests, by calls that block."""
+    """HTTP requests as blocking calls."""
 
-    def background_fetch(  # noqa: PLR0913 - what a request is made of
+    def background_fetch(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -95,27 +97,30 @@ class SyncFetches(_Fetches):
         retry: RetryMap | None = None,
         timeout: Duration = 120,
     ) -> Any:
-        """Makes a request, as a task, and gives what comes back.
+        """Make an HTTP request as a task, and return the body of the response.
 
         Args:
-            key: As in `run_task`.
-            url: Where.
-            method: As "POST".
-            headers: Its headers. Those that may hold a secret, as Authorization, are not recorded.
-            body: A dict or a list, sent as JSON; a text or bytes, sent as they are.
-            retry: What is done when the answer is not right, by its status: the first pattern that
-                fits counts, as "429", "5xx", "500-599", "401,403" or "all"; "timeout" is for no
-                answer at all. An `nb.Retry` says how to back off, an `nb.RateLimit` which header
-                says when.
-            timeout: Seconds to connect, and between two parts of the answer.
+            key: Key of the task, as in `run_task`.
+            url: Address of the request.
+            method: HTTP method, such as "POST".
+            headers: Headers of the request. Headers that may hold a secret, such as Authorization,
+                are not recorded.
+            body: Body of the request: a dict or a list, sent as JSON; a string or bytes, sent
+                unchanged.
+            retry: Strategies after a failed request, by pattern of the status: "429", "5xx",
+                "500-599", "401,403" or "all"; "timeout" is for a request without a response. The
+                first matching pattern counts. An `nb.Retry` sets the back-off, an `nb.RateLimit`
+                names the header that holds the time of the next attempt.
+            timeout: Longest time to connect, and between two parts of the response, in seconds or
+                as a timedelta.
 
         Returns:
-            What its JSON says; else its text, or its bytes; None where it is empty.
+            The decoded JSON of the body; else its text, or its bytes; None if it is empty.
 
         Raises:
-            TaskFailed: The status was none of 200 to 299, in the end; it is a FetchError, too. Or
-                there was no answer.
-            InvalidOptionError: A pattern or a strategy is none.
+            TaskFailed: The last response had a status outside of 200 to 299, and the error is a
+                FetchError, too; or there was no response.
+            InvalidOptionError: A pattern or a strategy is not valid.
 
         ```python
         import nbtasks as nb
@@ -127,7 +132,7 @@ class SyncFetches(_Fetches):
             try:
                 return io.background_fetch("ask", "http://127.0.0.1:9/", retry=retry, timeout=5)
             except nb.TaskFailed as error:
-                return error.type  # nobody is there
+                return error.type  # no server listens there
 
 
         assert body.run().output == "ConnectError"
@@ -135,7 +140,7 @@ class SyncFetches(_Fetches):
         """
         return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
-    def background_poll(  # noqa: PLR0913 - what a request is made of
+    def background_poll(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -147,24 +152,24 @@ class SyncFetches(_Fetches):
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Any:
-        """Makes a request again and again, until it is answered as is wished.
+        """Repeat an HTTP request until its response is the expected one.
 
         Args:
-            key: As in `run_task`.
-            url: Where.
-            interval: How long it rests in between, in seconds or as a timedelta.
-            timeout: The longest that it goes on.
-            until: Asked whether a `Response` is the one; by default each with a status of 200 to
-                299 is.
-            method: As of `background_fetch`.
-            headers: As there.
-            body: As there.
+            key: Key of the task, as in `run_task`.
+            url: Address of the request.
+            interval: Pause between two requests, in seconds or as a timedelta.
+            timeout: Longest time to poll, in seconds or as a timedelta.
+            until: Function that returns True for the `Response` that ends the poll; by default any
+                response with a status of 200 to 299.
+            method: HTTP method, such as "POST".
+            headers: Headers of the request, as in `background_fetch`.
+            body: Body of the request, as in `background_fetch`.
 
         Returns:
-            What came back in the end, as there.
+            The body of the last response, decoded as in `background_fetch`.
 
         Raises:
-            WaitTimeout: It was not answered so in time.
+            WaitTimeout: The expected response did not arrive in time.
 
         ```python
         import nbtasks as nb
@@ -187,14 +192,14 @@ class SyncFetches(_Fetches):
         assert body.run().output == "not yet"
         ```
         """
-        said = (method, url, headers, body)
-        return self._drive(self._poll(key, *said, interval, timeout, until))
+        request = (method, url, headers, body)
+        return self._drive(self._poll(key, *request, interval, timeout, until))
 
 
 class AsyncFetches(_Fetches, AsyncFace):
-    """Requests, by calls that are awaited."""
+    """HTTP requests as awaitable calls."""
 
-    def background_fetch(  # noqa: PLR0913 - what a request is made of
+    def background_fetch(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -205,11 +210,11 @@ class AsyncFetches(_Fetches, AsyncFace):
         retry: RetryMap | None = None,
         timeout: Duration = 120,
     ) -> Coroutine[Any, Any, Any]:
-        """As `SyncIO.background_fetch`, awaited."""
+        """Make an HTTP request as a task. Awaitable form of `SyncIO.background_fetch`."""
         needs_loop("background_fetch")
         return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
-    def background_poll(  # noqa: PLR0913 - what a request is made of
+    def background_poll(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -221,7 +226,7 @@ class AsyncFetches(_Fetches, AsyncFace):
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Coroutine[Any, Any, Any]:
-        """As `SyncIO.background_poll`, awaited."""
+        """Repeat an HTTP request as a task. Awaitable form of `SyncIO.background_poll`."""
         needs_loop("background_poll")
-        said = (method, url, headers, body)
-        return self._drive(self._poll(key, *said, interval, timeout, until))
+        request = (method, url, headers, body)
+        return self._drive(self._poll(key, *request, interval, timeout, until))

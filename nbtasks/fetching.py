@@ -1,5 +1,4 @@
-"""What the requests of `io.background_fetch` are made of, when they are tried again, and what of
-them is recorded."""
+"""HTTP requests of `io.background_fetch`: sending, retry strategies, and the recorded form."""
 
 from __future__ import annotations
 
@@ -26,22 +25,22 @@ __all__ = [
     "Request", "Response", "RetryMap", "Strategies", "checked", "fetch", "fetch_async", "fits",
 ]  # fmt: skip
 
-#: By patterns of statuses: "429", "500-599", "5xx", "401,403", "timeout", "all".
+#: Strategies by pattern of the status: "429", "500-599", "5xx", "401,403", "timeout", "all".
 RetryMap: TypeAlias = Mapping[str, Retry | RateLimit]
 
 _PATTERN: Final = re.compile(r"all|timeout|[1-5xX][0-9xX]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2})*")
-_SHOWN = 500  # letters of a body that an error shows
+_PREVIEW_CHARS = 500  # of a body, in an error message
 _OK = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back of a request.
+    """Response to an HTTP request.
 
     Attributes:
-        status: Its status.
-        headers: Its headers, by their names in small letters.
-        body: What its JSON says; else its text, or its bytes.
+        status: HTTP status.
+        headers: Headers by name, in lower case.
+        body: Decoded JSON of the body; else its text, or its bytes.
 
     ```python
     import nbtasks as nb
@@ -57,20 +56,20 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of 200 to 299."""
+        """True if the status is one of 200 to 299."""
         return self.status in _OK
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to be made.
+    """An HTTP request to make.
 
     Attributes:
-        method: As GET.
-        url: Where.
-        headers: Its headers.
-        body: A dict or a list as JSON, a text or bytes as they are, or None.
-        timeout: The seconds it may take to connect, and between two parts of the answer.
+        method: HTTP method, such as "GET".
+        url: Address of the request.
+        headers: Headers of the request.
+        body: A dict or a list, sent as JSON; a string or bytes, sent unchanged; or None.
+        timeout: Longest time to connect, and between two parts of the response, in seconds.
     """
 
     method: str
@@ -80,27 +79,27 @@ class Request:
     timeout: float
 
     def shown(self) -> dict[str, Any]:
-        """What people see of it: what may be a secret is hidden."""
+        """Return the request as views show it, with possible secrets hidden."""
         headers = {
             name: REDACTED if SECRET.search(name) else value
             for name, value in (self.headers or {}).items()
         }
         body = f"<{len(self.body)} bytes>" if isinstance(self.body, bytes) else self.body
-        said = {"method": self.method, "url": _without_secrets(self.url), "headers": headers}
-        return said if self.body is None else {**said, "body": body}
+        params = {"method": self.method, "url": _without_secrets(self.url), "headers": headers}
+        return params if self.body is None else {**params, "body": body}
 
     def options(self) -> dict[str, Any]:
-        """As httpx takes it."""
+        """Return the keyword arguments of httpx for the request."""
         kind = "json" if isinstance(self.body, dict | list) else "content"
         options: dict[str, Any] = {"headers": self.headers, "timeout": self.timeout}
         return options if self.body is None else {**options, kind: self.body}
 
 
 def fetch(request: Request) -> Response:
-    """Makes a request.
+    """Make a request.
 
     Raises:
-        httpx.HTTPError: Nothing came back.
+        httpx.HTTPError: There was no response.
     """
     import httpx  # lazily: most runs make none
 
@@ -109,7 +108,7 @@ def fetch(request: Request) -> Response:
 
 
 async def fetch_async(request: Request) -> Response:
-    """As `fetch`, awaited."""
+    """Make a request. Awaitable form of `fetch`."""
     import httpx
 
     async with httpx.AsyncClient(follow_redirects=True, verify=_certificates()) as client:
@@ -118,7 +117,7 @@ async def fetch_async(request: Request) -> Response:
 
 @functools.cache
 def _certificates() -> ssl.SSLContext:
-    """Read once: that takes 50 ms, more than most requests."""
+    """Load the certificates, once: that takes 50 ms, more than most requests."""
     import httpx
 
     return httpx.create_ssl_context()
@@ -143,31 +142,31 @@ def _body(answer: httpx.Response) -> Any:
 
 
 def checked(request: Request, response: Response) -> Any:
-    """The body of an answer that is one.
+    """Return the body of a successful response.
 
     Raises:
-        FetchError: Its status says that it is none.
+        FetchError: The status is not one of 200 to 299.
     """
     if response.ok:
         return response.body
     body = (
         response.body if isinstance(response.body, str) else json.dumps(response.body, default=repr)
     )
-    said = body if len(body) <= _SHOWN else f"{body[:_SHOWN]}..."
+    preview = body if len(body) <= _PREVIEW_CHARS else f"{body[:_PREVIEW_CHARS]}..."
     url = _without_secrets(request.url)
-    error = FetchError(f"{request.method} {url}: status {response.status}: {said}")
+    error = FetchError(f"{request.method} {url}: status {response.status}: {preview}")
     error.status, error.headers = response.status, response.headers
     raise error
 
 
 class Strategies:
-    """What is done after a request that failed.
+    """Retry strategies after a failed request.
 
     Args:
-        retry: By patterns of statuses.
+        retry: Strategies by pattern of the status.
 
     Raises:
-        InvalidOptionError: One is none.
+        InvalidOptionError: A pattern or a strategy is not valid.
     """
 
     def __init__(self, retry: RetryMap | None) -> None:
@@ -181,11 +180,11 @@ class Strategies:
                 )
             if not isinstance(strategy, Retry | RateLimit):
                 raise InvalidOptionError(
-                    f"retry={{{pattern!r}: {strategy!r}}}: it is an nb.Retry or an nb.RateLimit."
+                    f"retry={{{pattern!r}: {strategy!r}}}: give an nb.Retry or an nb.RateLimit."
                 )
 
     def after(self, error: Exception, attempt: int) -> RetryAt | SkipRetrying:
-        """What becomes of it after its `attempt`-th failure, from 1."""
+        """Return the decision after the `attempt`-th failure of a request, counted from 1."""
         status = getattr(error, "status", None)
         strategy = self._strategy(status)
         if strategy is None or attempt >= strategy.limit:
@@ -193,9 +192,9 @@ class Strategies:
         if isinstance(strategy, Retry):
             return retry_at(strategy.delay(attempt))
         headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-        said = headers.get(strategy.reset_header.lower())
-        due_us = reset_us(said, strategy.reset_format, clock.micros())
-        if due_us is None:  # it does not say: then as if there were no header
+        text = headers.get(strategy.reset_header.lower())
+        due_us = reset_us(text, strategy.reset_format, clock.micros())
+        if due_us is None:  # the header is absent or holds no instant: back off instead
             return retry_at(Retry.standard().delay(attempt))
         return RetryAt(due_us)
 
@@ -207,7 +206,7 @@ class Strategies:
 
 
 def fits(status: int | None, pattern: str) -> bool:
-    """Whether a status is one that a pattern means; None is that of no answer.
+    """Return True if a pattern matches a status; None is the status without a response.
 
     >>> [fits(503, pattern) for pattern in ("5xx", "500-502", "500, 503", "50x", "all", "429")]
     [True, False, True, True, True, False]
@@ -219,16 +218,16 @@ def fits(status: int | None, pattern: str) -> bool:
         low, high = pattern.split("-")
         return int(low) <= status <= int(high)
     return any(
-        re.fullmatch(one.replace("x", "[0-9]"), str(status)) is not None
-        for one in pattern.split(",")
+        re.fullmatch(part.replace("x", "[0-9]"), str(status)) is not None
+        for part in pattern.split(",")
     )
 
 
 def _without_secrets(url: str) -> str:
-    """An address without the password and the tokens that may be in it."""
+    """Return an address with its password and tokens hidden."""
     url = re.sub(r"(?<=//)[^/@]*@", f"{REDACTED}@", url)
     return re.sub(
         r"([?&])([^=&#]*)=([^&#]*)",
-        lambda found: f"{found[1]}{found[2]}={REDACTED if SECRET.search(found[2]) else found[3]}",
+        lambda match: f"{match[1]}{match[2]}={REDACTED if SECRET.search(match[2]) else match[3]}",
         url,
     )

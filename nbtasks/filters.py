@@ -1,10 +1,10 @@
-"""Which payloads of events are meant: the filters of Trigger.dev v2 (its `eventFilterMatches`).
+"""Filters on the payloads of events: those of Trigger.dev v2 (its `eventFilterMatches`).
 
-A filter is a dict. Each of its keys must be right in the payload; its value is one of
+A filter is a dict. Each of its keys names a field of the payload; its value is one of
 
-- a list of strings, of numbers or of booleans: the payload has one of them there;
-- a list of conditions, as `{"$gt": 20}`: what the payload has there meets all of them;
-- another filter, for what is below. Where that is a list, one of its elements has to match.
+- a list of strings, of numbers or of booleans: the field equals one of them;
+- a list of conditions, such as `{"$gt": 20}`: the field meets all of them;
+- another filter, for a nested field. If that field is a list, one of its elements has to match.
 """
 
 from __future__ import annotations
@@ -28,72 +28,78 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _same(value: object, other: object) -> bool:
-    """Equal, and both or neither a boolean: True is not 1."""
+def _is_same(value: object, other: object) -> bool:
+    """Return True if both are equal, and both or neither are booleans: True is not 1."""
     return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
 def _is_one_of(value: object, others: list[Any]) -> bool:
-    return any(_same(value, other) for other in others)
+    return any(_is_same(value, other) for other in others)
 
 
-def _folded(text: str) -> str:
+def _fold_case(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
 def _is_not(value: object, other: object) -> bool:
     if isinstance(value, list):
         return not _is_one_of(other, value)
-    return isinstance(value, str | bool | int | float) and not _same(value, other)
+    return isinstance(value, str | bool | int | float) and not _is_same(value, other)
 
 
-#: Each condition: whether a value meets it, given what it says.
+#: Conditions by name: functions of a value and the operand, True if the value meets the condition.
 _CONDITIONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "$startsWith": lambda value, said: isinstance(value, str) and value.startswith(said),
-    "$endsWith": lambda value, said: isinstance(value, str) and value.endswith(said),
-    "$ignoreCaseEquals": lambda value, said: (
-        isinstance(value, str) and _folded(value) == _folded(said)
+    "$startsWith": lambda value, operand: isinstance(value, str) and value.startswith(operand),
+    "$endsWith": lambda value, operand: isinstance(value, str) and value.endswith(operand),
+    "$ignoreCaseEquals": lambda value, operand: (
+        isinstance(value, str) and _fold_case(value) == _fold_case(operand)
     ),
-    "$exists": lambda value, said: (value is not _ABSENT) == said,
-    "$isNull": lambda value, said: (value is None) == said,
-    "$anythingBut": lambda value, said: (
-        not _is_one_of(value, said if isinstance(said, list) else [said])
+    "$exists": lambda value, operand: (value is not _ABSENT) == operand,
+    "$isNull": lambda value, operand: (value is None) == operand,
+    "$anythingBut": lambda value, operand: (
+        not _is_one_of(value, operand if isinstance(operand, list) else [operand])
     ),
-    "$gt": lambda value, said: _is_number(value) and value > said,
-    "$gte": lambda value, said: _is_number(value) and value >= said,
-    "$lt": lambda value, said: _is_number(value) and value < said,
-    "$lte": lambda value, said: _is_number(value) and value <= said,
-    "$between": lambda value, said: _is_number(value) and said[0] <= value <= said[1],
-    "$includes": lambda value, said: isinstance(value, list) and _is_one_of(said, value),
+    "$gt": lambda value, operand: _is_number(value) and value > operand,
+    "$gte": lambda value, operand: _is_number(value) and value >= operand,
+    "$lt": lambda value, operand: _is_number(value) and value < operand,
+    "$lte": lambda value, operand: _is_number(value) and value <= operand,
+    "$between": lambda value, operand: _is_number(value) and operand[0] <= value <= operand[1],
+    "$includes": lambda value, operand: isinstance(value, list) and _is_one_of(operand, value),
     "$not": _is_not,
 }
 
 
-def _is_scalar(said: object) -> bool:
-    return said is None or isinstance(said, str | bool | int | float)
+def _is_scalar(operand: object) -> bool:
+    return operand is None or isinstance(operand, str | bool | int | float)
 
 
-#: What each condition may say, where that is not just a scalar.
-_SAYINGS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+#: Kinds of operand that a condition takes, where any scalar is not right.
+_OPERANDS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     **dict.fromkeys(
         ("$startsWith", "$endsWith", "$ignoreCaseEquals"),
-        ("a string", lambda said: isinstance(said, str)),
+        ("a string", lambda operand: isinstance(operand, str)),
     ),
-    **dict.fromkeys(("$exists", "$isNull"), ("a bool", lambda said: isinstance(said, bool))),
+    **dict.fromkeys(("$exists", "$isNull"), ("a bool", lambda operand: isinstance(operand, bool))),
     **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), ("a number", _is_number)),
     "$anythingBut": (
         "a value, or a list of values",
-        lambda said: all(map(_is_scalar, said)) if isinstance(said, list) else _is_scalar(said),
+        lambda operand: (
+            all(map(_is_scalar, operand)) if isinstance(operand, list) else _is_scalar(operand)
+        ),
     ),
     "$between": (
         "two numbers, as [low, high]",
-        lambda said: isinstance(said, list) and len(said) == 2 and all(map(_is_number, said)),  # noqa: PLR2004 - the two
+        lambda operand: (
+            isinstance(operand, list)
+            and len(operand) == 2  # noqa: PLR2004 - the two
+            and all(map(_is_number, operand))
+        ),
     ),
 }
 
 
-def matches(payload: object, wanted: Filter) -> bool:
-    """Whether a payload is one that a filter means.
+def matches(payload: object, filter_: Filter) -> bool:
+    """Return True if a payload matches a filter.
 
     >>> matches({"age": 30, "tags": ["a"]}, {"age": [{"$gt": 20}], "tags": [{"$includes": "a"}]})
     True
@@ -102,34 +108,34 @@ def matches(payload: object, wanted: Filter) -> bool:
     >>> matches(None, {"name": ["Jo"]})
     False
     """
-    if not wanted:
+    if not filter_:
         return True
     fields = _fields(payload)
     return fields is not None and all(
-        _right(fields.get(key, _ABSENT), said) for key, said in wanted.items()
+        _is_met(fields.get(key, _ABSENT), rule) for key, rule in filter_.items()
     )
 
 
-def _right(value: object, said: Any) -> bool:
+def _is_met(value: object, rule: Any) -> bool:
     value = list(value) if isinstance(value, tuple) else value
-    if isinstance(said, Mapping):
+    if isinstance(rule, Mapping):
         if isinstance(value, list):
-            return any(matches(element, said) for element in value)
-        return matches(None if value is _ABSENT else value, said)
-    if said and isinstance(said[0], Mapping):
+            return any(matches(element, rule) for element in value)
+        return matches(None if value is _ABSENT else value, rule)
+    if rule and isinstance(rule[0], Mapping):
         return all(
-            _CONDITIONS[name](value, asked)
-            for condition in said
-            for name, asked in condition.items()
+            _CONDITIONS[name](value, operand)
+            for condition in rule
+            for name, operand in condition.items()
         )
-    return not said or _is_one_of(value, said)
+    return not rule or _is_one_of(value, rule)
 
 
 def _fields(payload: object) -> Mapping[str, Any] | None:
-    """What a payload has by name, if it has names."""
+    """Return the fields of a payload by name, or None if it has no fields."""
     if isinstance(payload, Mapping):
         return payload
-    if hasattr(payload, "model_dump"):  # of pydantic, which need not be imported to find that out
+    if hasattr(payload, "model_dump"):  # a pydantic model, recognized without importing pydantic
         fields: Mapping[str, Any] = payload.model_dump()
         return fields
     if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
@@ -137,47 +143,47 @@ def _fields(payload: object) -> Mapping[str, Any] | None:
     return None
 
 
-def check(wanted: object, where: str = "filter") -> None:
-    """Refuses what is no filter, so that a slip does not just never match.
+def check(filter_: object, place: str = "filter") -> None:
+    """Refuse a malformed filter, which would otherwise silently never match.
 
     Raises:
-        InvalidOptionError: It is none; the place in it is named.
+        InvalidOptionError: The filter is malformed; the message names the place.
     """
-    if not isinstance(wanted, Mapping):
-        raise InvalidOptionError(f"{where} is a dict, not {wanted!r}.")
-    for key, said in wanted.items():
-        place = f"{where}[{key!r}]"
-        if isinstance(said, Mapping):
-            if any(str(name).startswith("$") for name in said):
-                raise InvalidOptionError(f"{place}: conditions stand in a list, as [{said!r}].")
-            check(said, place)
-        elif isinstance(said, list):
-            _check_list(said, place)
+    if not isinstance(filter_, Mapping):
+        raise InvalidOptionError(f"{place} is a dict, not {filter_!r}.")
+    for key, rule in filter_.items():
+        below = f"{place}[{key!r}]"
+        if isinstance(rule, Mapping):
+            if any(str(name).startswith("$") for name in rule):
+                raise InvalidOptionError(f"{below}: conditions go in a list, as in [{rule!r}].")
+            check(rule, below)
+        elif isinstance(rule, list):
+            _check_list(rule, below)
         else:
-            raise InvalidOptionError(f"{place} is a list of what it may be, as [{said!r}].")
+            raise InvalidOptionError(f"{below} is a list of allowed values, such as [{rule!r}].")
 
 
-def _check_list(said: list[Any], place: str) -> None:
-    if any(isinstance(one, Mapping) for one in said):
-        for condition in said:
+def _check_list(rule: list[Any], place: str) -> None:
+    if any(isinstance(element, Mapping) for element in rule):
+        for condition in rule:
             _check_condition(condition, place)
-    elif not any(all(_is_of(one, kind) for one in said) for kind in _KINDS):
+    elif not any(all(_is_kind(element, kind) for element in rule) for kind in _KINDS):
         raise InvalidOptionError(
-            f"{place} is a list of strings, of numbers, of booleans or of conditions, not {said!r}."
+            f"{place} is a list of strings, of numbers, of booleans or of conditions, not {rule!r}."
         )
 
 
-def _is_of(value: object, kind: Any) -> bool:
+def _is_kind(value: object, kind: Any) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _check_condition(condition: Any, place: str) -> None:
     if not isinstance(condition, Mapping) or len(condition) != 1:
         raise InvalidOptionError(f"{place}: a condition is a dict of one entry, not {condition!r}.")
-    ((name, said),) = condition.items()
+    ((name, operand),) = condition.items()
     if name not in _CONDITIONS:
-        known = ", ".join(_CONDITIONS)
-        raise InvalidOptionError(f"{place}: there is no condition {name!r}. There are {known}.")
-    kind, fits = _SAYINGS.get(name, ("a value", _is_scalar))
-    if not fits(said):
-        raise InvalidOptionError(f"{place}: {name} says {kind}, not {said!r}.")
+        names = ", ".join(_CONDITIONS)
+        raise InvalidOptionError(f"{place}: there is no condition {name!r}. There are {names}.")
+    kind, fits = _OPERANDS.get(name, ("a value", _is_scalar))
+    if not fits(operand):
+        raise InvalidOptionError(f"{place}: {name} takes {kind}, not {operand!r}.")

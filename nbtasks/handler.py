@@ -1,5 +1,7 @@
-"""What the receiver's server does with a request. Imported with the first task that waits for
-one, since it takes tornado."""
+"""Request handler of the webhook server.
+
+Imported with the first task that waits for a request, since the module imports tornado.
+"""
 
 from __future__ import annotations
 
@@ -14,32 +16,34 @@ from nbtasks.errors import NbtasksError
 
 __all__ = ["MOST_BYTES", "serve"]
 
-#: The largest body that is taken.
+#: Size of the largest body that is accepted.
 MOST_BYTES: Final = 1 << 20
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
-#: Takes what was posted to a token: whether it is the first; None for a token that nobody has.
+#: Takes a token and a posted value. Returns True for the first value, False for a later one, None
+#: for an unknown token.
 Take = Callable[[str, Any], bool | None]
 
 
 def serve(take: Take, host: str, port: int) -> int:
-    """Listens on a port, or on a new one for 0, in the loop of the caller; gives its number.
+    """Listen on a port in the caller's loop, and return its number; 0 selects a free port.
 
     Raises:
-        OSError: It is taken.
+        OSError: The port is taken.
     """
     sockets = netutil.bind_sockets(port, host)
     application = web.Application(
         [(r"/([\w-]+)", _Handler, {"take": take})], log_function=lambda _: None
     )
-    HTTPServer(application, max_body_size=1 << 50).add_sockets(sockets)  # it counts by itself
+    # Without a real limit here: the handler limits the size of a body, and answers 413.
+    HTTPServer(application, max_body_size=1 << 50).add_sockets(sockets)
     number: int = sockets[0].getsockname()[1]
     return number
 
 
 @web.stream_request_body
 class _Handler(web.RequestHandler):
-    """Takes what is posted."""
+    """Handler of POST requests."""
 
     def initialize(self, take: Take) -> None:
         self._take = take
@@ -79,20 +83,20 @@ class _Handler(web.RequestHandler):
             self.finish({"ok": False, "error": reason})
 
     def write_error(self, status_code: int, **about: Any) -> None:
-        del status_code  # it is set
+        del status_code  # already set on the handler
         error = about.get("exc_info", (None, None))[1]
-        said = str(error) if isinstance(error, NbtasksError) else self._reason
-        self.finish({"ok": False, "error": said})
+        message = str(error) if isinstance(error, NbtasksError) else self._reason
+        self.finish({"ok": False, "error": message})
 
     def log_exception(self, *about: Any) -> None:
-        """Who sends the request hears of it; what a notebook prints is no place for it."""
+        """Log nothing: the sender receives the error, and it does not belong in a notebook."""
 
 
 def _value(headers: httputil.HTTPHeaders, body: bytes) -> Any:
-    """What was posted: JSON, the fields of a form, or else text or bytes.
+    """Return the value of a body: decoded JSON, the fields of a form, or else text or bytes.
 
     Raises:
-        ValueError: It is not what it says it is.
+        ValueError: The body does not fit its content type.
     """
     kind = headers.get("Content-Type", "").split(";")[0].strip().lower()
     if kind in _FORMS:
@@ -103,7 +107,7 @@ def _value(headers: httputil.HTTPHeaders, body: bytes) -> Any:
         try:
             return json.loads(body)
         except ValueError as error:
-            raise ValueError(f"The body is no JSON: {error}.") from None
+            raise ValueError(f"The body is not valid JSON: {error}.") from None
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -111,10 +115,10 @@ def _value(headers: httputil.HTTPHeaders, body: bytes) -> Any:
 
 
 def _fields(kind: str, body: bytes) -> dict[str, Any]:
-    found: dict[str, list[bytes]] = {}
+    raw: dict[str, list[bytes]] = {}
     try:
-        httputil.parse_body_arguments(kind, body, found, {})
-        texts = {name: [text.decode() for text in given] for name, given in found.items()}
-    except Exception:  # noqa: BLE001 - tornado's own kinds of them
-        raise ValueError("The body is no such form.") from None
-    return {name: given[0] if len(given) == 1 else given for name, given in texts.items()}
+        httputil.parse_body_arguments(kind, body, raw, {})
+        fields = {name: [value.decode() for value in values] for name, values in raw.items()}
+    except Exception:  # noqa: BLE001 - tornado raises errors of several classes
+        raise ValueError("The body is not a valid form.") from None
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}

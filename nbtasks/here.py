@@ -1,4 +1,4 @@
-"""Where the caller is: its io, and its task."""
+"""Current io and current task of the caller."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def close(execution: Execution) -> None:
 
 
 def current_io() -> SyncIO | AsyncIO:
-    """The io of the run that the caller is in, with the face that fits the caller.
+    """Return the io of the caller's run: a `SyncIO` or an `AsyncIO`, whichever fits the caller.
 
     Raises:
-        NoRunError: The caller is in no run.
+        NoRunError: The caller is not in a run.
         RunEndedError: The execution of the caller's run has ended.
 
     ```python
@@ -82,7 +82,7 @@ def current_io() -> SyncIO | AsyncIO:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
             "%%job cell, or in a function that one of its tasks runs. In another process, where "
-            "on= may take a function, there is no run: make its subtasks here."
+            "on= may send a function, there is no run: make its subtasks here."
         )
     ios = _by_execution.get(scope.execution)
     if ios is None:
@@ -94,10 +94,10 @@ def current_io() -> SyncIO | AsyncIO:
 
 
 def current_task() -> CurrentTask:
-    """The task that the caller is in.
+    """Return the task that the caller is in.
 
     Raises:
-        NoRunError: The caller is in no task.
+        NoRunError: The caller is not in a task.
 
     ```python
     import nbtasks as nb
@@ -121,7 +121,7 @@ def current_task() -> CurrentTask:
     if scope is None or scope.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
-            "io.run_task runs. In another process, where on= may take one, there is no task: give "
-            "it as arguments what it needs, as its key or its idempotency_key."
+            "io.run_task runs. In another process, where on= may send it, there is no task: pass "
+            "what the function needs, such as its key or idempotency_key, as arguments."
         )
     return CurrentTask(scope)

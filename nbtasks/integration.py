@@ -1,4 +1,4 @@
-"""Clients of other services, whose calls are tasks."""
+"""Integrations: clients of other services, whose calls are tasks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Calls", "Integration", "check", "find", "integration"]
 
 
 class Integration:
-    """A client that is wrapped; made by `nb.integration`, or one of `nbtasks.integrations`.
+    """A wrapped client, made by `nb.integration` or a class of `nbtasks.integrations`.
 
-    In a body it is `io.NAME`, by its name in `integrations=` of the job, or by that of the variable
-    in a `%%job` cell. For a type checker, say so:
+    In a body the integration is `io.NAME`. NAME is its name in `integrations=` of the job, or the
+    name of its variable in a `%%job` cell. For a type checker, declare it:
 
     ```python
     import nbtasks as nb
@@ -63,7 +63,7 @@ class Integration:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """In a body, what its client has by this name, as calls that are tasks."""
+            """Return the client's attribute of this name; in a body, its calls are tasks."""
 
 
 class Calls:
@@ -71,9 +71,9 @@ class Calls:
 
     Args:
         io: The io of the run.
-        integration: What is called.
-        path: How it is reached: the integration's name, and attributes of the client.
-        target: That part of the client.
+        integration: Integration of the client.
+        path: Dotted path of the part: the integration's name, then attributes of the client.
+        target: The part itself.
     """
 
     def __init__(self, io: Any, integration: Integration, path: str, target: Any) -> None:
@@ -93,17 +93,17 @@ class Calls:
         return Calls(self._io, self._integration, f"{self._path}.{name}", target)
 
     def __call__(self, key: keys.Key, *args: Any, **named: Any) -> Any:
-        """Calls it, as a task of this key; awaited where io is."""
+        """Call the target as a task with this key; with `AsyncIO`, return an awaitable."""
         target, integration, io = self._target, self._integration, self._io
         if not callable(target):
-            raise TypeError(f"io.{self._path} is a {type(target).__name__}, and not to be called.")
-        shown = {"args": list(args), **named} if args else dict(named)
-        shown = redacted(hide_secrets(shown), integration._steps)  # noqa: SLF001 - its own half
+            raise TypeError(f"io.{self._path} is a {type(target).__name__} and cannot be called.")
+        inputs = {"args": list(args), **named} if args else dict(named)
+        inputs = redacted(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
         policy = Policy(
             name=self._path,
             retry=integration._retry,  # noqa: SLF001 - as above
             options=TaskOptions(
-                params=shown,
+                params=inputs,
                 redact=integration._redact or None,  # noqa: SLF001 - as above
                 icon="plug",
             ),
@@ -119,8 +119,10 @@ class Calls:
 
 
 def _caller(target: Callable[..., Any]) -> Callable[..., Any]:
-    """What calls a part of a client. It stands for itself when it is asked whether it changed: a
-    client's code is a library's."""
+    """Return a function that calls a part of a client.
+
+    The check for changed code sees this function and not the target: a client is a library's code.
+    """
 
     def call(args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         return target(*args, **named)
@@ -131,25 +133,26 @@ def _caller(target: Callable[..., Any]) -> Callable[..., Any]:
     return call_async if inspect.iscoroutinefunction(target) else call
 
 
-def find(io: Any, known: Mapping[str, Any], name: str) -> Calls:
-    """The integration of a name, for an io.
+def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
+    """Return the integration with this name, bound to an io.
 
     Raises:
-        AttributeError: There is none; those that there are are named.
+        AttributeError: There is no integration with this name; the message lists the others.
     """
-    found = known.get(name)
-    if isinstance(found, Integration):
-        return Calls(io, found, name, found._client)  # noqa: SLF001 - its own half
-    named = sorted(one for one, value in known.items() if isinstance(value, Integration))
-    there = f"Its integrations: {', '.join(named)}." if named else "It has no integrations."
-    raise AttributeError(f"{type(io).__name__} has no {name!r}. {there}")
+    match = integrations.get(name)
+    if isinstance(match, Integration):
+        return Calls(io, match, name, match._client)  # noqa: SLF001 - its own half
+    names = sorted(key for key, value in integrations.items() if isinstance(value, Integration))
+    hint = f"Its integrations: {', '.join(names)}." if names else "It has no integrations."
+    raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")
 
 
 def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integration]:
-    """The integrations of a job.
+    """Return the integrations of a job, validated.
 
     Raises:
-        InvalidOptionError: One is none, or has a name that io has already.
+        InvalidOptionError: A value is not an integration, or a name is no identifier, private or
+            already used by io.
     """
     for name, value in (integrations or {}).items():
         if not isinstance(value, Integration):
@@ -157,7 +160,7 @@ def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integ
                 f"integrations={{{name!r}: ...}}: wrap the client: nb.integration({value!r})."
             )
         if hasattr(face, name) or not name.isidentifier() or name.startswith("_"):
-            raise InvalidOptionError(f"integrations: {name!r} cannot be its name in io.")
+            raise InvalidOptionError(f"integrations: {name!r} cannot name an integration in io.")
     return dict(integrations or {})
 
 
@@ -167,16 +170,16 @@ def integration(
     retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     redact: Sequence[str] = (),
 ) -> Integration:
-    """Wraps any client, so that its methods are tasks: `io.name.method.sub(key, ...)`.
+    """Wrap any client, so that its methods are tasks: `io.name.method.sub(key, ...)`.
 
-    Each such task has the name of the method, and its arguments as inputs; those whose names say
-    that they are secrets, as `password` or `api_key`, are hidden. What a method returns to be
-    awaited is awaited. The client itself is never recorded.
+    Each task has the name of its method, and the arguments as inputs. Arguments whose names mark
+    secrets, such as `password` or `api_key`, are hidden. If a method returns an awaitable, it is
+    awaited. The client itself is never recorded.
 
     Args:
         client: The client: any object.
-        retry: What is done about failures; by default `Retry.standard()`: 8 attempts.
-        redact: Paths into inputs and output that are hidden wherever people look.
+        retry: Retry policy; by default `Retry.standard()`: 8 attempts.
+        redact: Paths into the inputs and the output that are hidden from every view.
 
     ```python
     import nbtasks as nb

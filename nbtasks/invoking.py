@@ -1,4 +1,4 @@
-"""What `job.invoke` and its kin do in a run: io's half of them."""
+"""The io part of `job.invoke`, `job.invoke_and_wait` and `job.batch_invoke_and_wait`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INVALID)
 
 
 class _Invokes(Face):
-    """What both faces do."""
+    """The part of invocations that both io classes share."""
 
     def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
             scope = current.get()
-            assert scope is not None  # noqa: S101 - it is called as a task
+            assert scope is not None  # noqa: S101 - called as a task
             return self._ids(job, [payload], scope.path)[0]
 
-        def go_on(run_id: str) -> RunHandle:
+        def resume(run_id: str) -> RunHandle:
             if self._execution.only is None:
                 self._desk.go_on(run_id)
             return self._desk.hold(run_id)
 
-        said = {"job": job.id, "payload": payload}
-        return mapped(self._own(key, begin, (), "play", said, 4), go_on)
+        inputs = {"job": job.id, "payload": payload}
+        return mapped(self._own(key, begin, (), "play", inputs, 4), resume)
 
     def _ids(self, job: Invocable, given: Sequence[Any], path: str) -> list[str]:
         run_id = self._execution.run.run_id
@@ -68,7 +68,7 @@ class _Invokes(Face):
             params.shown({"job": job.id, "payloads": list(given)}),
             json.dumps({"job": job.id}),
             look,
-            f"job {job.id!r} had not come to its end within {seconds:g} seconds",
+            f"job {job.id!r} did not end within {seconds:g} seconds",
             "play",
         )
         return mapped(self._until(wait), lambda ids: list(map(self._desk.hold, ids)))
@@ -79,7 +79,7 @@ def _first(runs: list[RunHandle]) -> RunHandle:
 
 
 class SyncInvokes(_Invokes):
-    """Invocations, by calls that block."""
+    """Invocations as blocking calls."""
 
     def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
         return self._drive(self._begin(key, job, payload))
@@ -96,7 +96,7 @@ class SyncInvokes(_Invokes):
 
 
 class AsyncInvokes(_Invokes, AsyncFace):
-    """Invocations, by calls that are awaited."""
+    """Invocations as awaitable calls."""
 
     def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
         needs_loop("invoke")

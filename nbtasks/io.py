@@ -1,8 +1,8 @@
-"""What a body calls: the two faces of io, and how each carries out the engine's effects.
+"""`SyncIO` and `AsyncIO`: the calls of a job's body, and how each class runs their effects.
 
 `SyncIO` is for `def` bodies and for cells without `await`: its calls block and return values.
 `AsyncIO` is for `async def` bodies and for cells with a top-level `await`: its calls are
-awaited. Both say the same to the engine, so there is one implementation of what they mean.
+awaited. Both send the same effects to the engine, so each call is implemented once.
 """
 
 from __future__ import annotations
@@ -98,28 +98,27 @@ class SyncIO(
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
     ) -> Any:
-        """Runs `fn(*args)` once in the life of the run; ever after, its recorded output is the
-        answer.
+        """Run `fn(*args)` once in a run; later executions return its recorded output.
 
         Args:
-            key: What names this step among its siblings: a string, or a list of strings and ints.
-            fn: The function. An `async def` one runs on the event loop of this thread.
-            args: Its arguments.
-            name: What people see instead of the key.
-            retry: How often to try; an int is the number of attempts.
-            retry_on: Which failures to try again: classes, or a function of the error; by
-                default all.
-            timeout: The longest that one attempt may take, in seconds or as a timedelta.
-            on_error: Called as `on_error(error, task)` with each failure.
-            options: The rarer ones.
+            key: Key of this step among its siblings: a string, or a list of strings and ints.
+            fn: Function to run. An `async def` function runs on the event loop of this thread.
+            args: Arguments of the function.
+            name: Name to show instead of the key.
+            retry: Retry policy; an int is the number of attempts.
+            retry_on: Failures to retry: classes, or a function of the error; by default all.
+            timeout: Longest time that one attempt may take, in seconds or as a timedelta.
+            on_error: Function called as `on_error(error, task)` with each failure.
+            options: Less common options.
 
         Returns:
-            What the function returned.
+            The output of the function.
 
         Raises:
-            TaskFailed: It gave up. It is an instance of the original exception's class, too.
+            TaskFailed: The task gave up. The error is an instance of the original exception's
+                class, too.
             DuplicateKeyError: The key is used twice among siblings.
-            InvalidKeyError: The key cannot be one.
+            InvalidKeyError: The key is not valid.
         """
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
         return drive(self._call(key, fn, args, policy), self._execution.journal)
@@ -127,21 +126,23 @@ class SyncIO(
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
     ) -> None:
-        """Waits, durably: a restart waits only what is left.
+        """Wait durably: after a restart, wait only for the remaining time.
 
         Args:
-            key: As in `run_task`.
-            seconds: How long, in seconds or as a timedelta.
-            until: Or until when; an aware datetime.
+            key: Key of the task, as in `run_task`.
+            seconds: Length of the wait, in seconds or as a timedelta.
+            until: End of the wait, as an aware datetime; instead of `seconds`.
         """
         self._drive(self._wait(key, seconds, until))
 
     def yield_(self, key: keys.Key) -> None:
-        """Ends the execution here, once: the run is WAITING, and can go on at once. Tasks that
-        run side by side with it come to their end first.
+        """End the execution here, once.
+
+        The run is WAITING, and can be resumed at once. Tasks that run side by side with this call
+        finish first.
 
         Args:
-            key: As in `run_task`.
+            key: Key of the task, as in `run_task`.
         """
         self._drive(self._yield(key))
 
@@ -214,8 +215,11 @@ class AsyncIO(
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, Any]:
-        """As `SyncIO.run_task`, awaited. A plain function runs in a worker thread, so the loop
-        stays free; an `async def` one runs on the loop."""
+        """Run `fn(*args)` once in the life of the run. Awaitable form of `SyncIO.run_task`.
+
+        A plain function runs in a worker thread, so the loop stays free; an `async def` function
+        runs on the loop.
+        """
         needs_loop("run_task")
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
         return drive_async(self._call(key, fn, args, policy), self._commits, self._execution.active)
@@ -223,11 +227,11 @@ class AsyncIO(
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
     ) -> Coroutine[Any, Any, None]:
-        """As `SyncIO.wait`, awaited."""
+        """Wait durably. Awaitable form of `SyncIO.wait`."""
         needs_loop("wait")
         return self._drive(self._wait(key, seconds, until))
 
     def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
-        """As `SyncIO.yield_`, awaited."""
+        """End the execution here, once. Awaitable form of `SyncIO.yield_`."""
         needs_loop("yield_")
         return self._drive(self._yield(key))

@@ -1,4 +1,4 @@
-"""Lines that are recorded with a run."""
+"""Log lines recorded with a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ LEVELS: Final = ("debug", "info", "warn", "error")
 
 
 class Logger:
-    """`io.logger`: lines that are recorded with the run. Not tasks; a message may repeat.
+    """Logger of a run, `io.logger`.
+
+    Log lines are recorded with the run. They are not tasks, so a message may repeat.
 
     ```python
     import nbtasks as nb
@@ -33,19 +35,19 @@ class Logger:
         self._least = LEVELS.index(level)
 
     def debug(self, message: str, **data: Any) -> None:
-        """Logs a line that only matters when something is looked for."""
+        """Log a line that only matters while you search for a fault."""
         self._log("debug", message, data)
 
     def info(self, message: str, **data: Any) -> None:
-        """Logs a line."""
+        """Log a line."""
         self._log("info", message, data)
 
     def warn(self, message: str, **data: Any) -> None:
-        """Logs a line about something odd."""
+        """Log a line about something unusual."""
         self._log("warn", message, data)
 
     def error(self, message: str, **data: Any) -> None:
-        """Logs a line about something wrong."""
+        """Log a line about something that went wrong."""
         self._log("error", message, data)
 
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:

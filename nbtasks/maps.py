@@ -1,7 +1,7 @@
-"""`io.map`: one task for each item, many at once, below one task for all of them.
+"""`io.map`: a task for each item, several at once, below one task for all of them.
 
 The function of the map's own task is `_Map.awaiting` or `_Map.blocking`, which call the items as
-its subtasks. So the engine records, answers and fails a map like any other task.
+its subtasks. So the engine records, replays and fails a map like any other task.
 """
 
 from __future__ import annotations
@@ -28,21 +28,23 @@ from nbtasks.options import Policy, TaskOptions, resolve
 
 __all__ = ["Limits", "plan"]
 
-#: How often a map's progress is recorded, in microseconds. It goes out with the next commit.
+#: Shortest time between two records of a map's progress, in microseconds. The next commit of any
+#: task writes them.
 _PROGRESS_US = 250_000
-#: After so many items a lane lets the loop turn: those answered from the journal never wait.
+#: Number of items after which a lane yields to the loop: items that are answered from the journal
+#: never wait, so many of them in a row would block it.
 _TURN = 256
-#: What the options say of the map as a whole, and what of each item. The others are for both.
+#: Options of the map as a whole, and options of each item. All others apply to both.
 _OF_MAP = ("params", "properties", "icon")
 _OF_ITEM = ("once", "inline", "on")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many items run at once, and how many may fail.
+    """Concurrency of a map, and limits to its failures.
 
     Raises:
-        InvalidOptionError: A number cannot be one.
+        InvalidOptionError: A number is not valid.
     """
 
     concurrency: int
@@ -60,14 +62,14 @@ class Limits:
                 )
 
     def tolerated(self, count: int) -> int:
-        """How many of `count` items may fail; below 0 if even none would be too many."""
+        """Return how many of `count` items may fail; below 0 if `min_ok` is out of reach."""
         if self.min_ok is None:
             return self.max_failures or 0
         spare = count - self.min_ok
         return spare if self.max_failures is None else min(spare, self.max_failures)
 
 
-def plan(  # noqa: PLR0913 - what a map is made of
+def plan(  # noqa: PLR0913 - the parts of a map
     execution: Running,
     default: Policy,
     key: keys.Key,
@@ -81,11 +83,11 @@ def plan(  # noqa: PLR0913 - what a map is made of
     site: sites.Site,
     asynchronous: bool,
 ) -> Effects:
-    """The call that makes the task of a map.
+    """Build the call that makes the task of a map.
 
     Raises:
         DuplicateKeyError: Two items have the same key.
-        InvalidKeyError: What `key_of` gave cannot be a key.
+        InvalidKeyError: `key_of` returned a value that is not a valid key.
     """
     if not callable(fn):
         raise TypeError(
@@ -101,18 +103,19 @@ def plan(  # noqa: PLR0913 - what a map is made of
     mapping = _Map(site, _without(policy, _OF_MAP), limits, names, segments)
     awaits = asynchronous or (is_async(fn) and policy.options.on is None)
     step = mapping.awaiting if awaits else mapping.blocking
-    rest = _without(policy, _OF_ITEM).options
-    if rest.redact is not None:
-        rest = dataclasses.replace(rest, redact=("$",))  # of the map, which has all items, nothing
-    whole = Policy(name=policy.name, options=rest)
+    map_options = _without(policy, _OF_ITEM).options
+    if map_options.redact is not None:
+        # The paths are those of an item. The map holds all items, so all of its data is hidden.
+        map_options = dataclasses.replace(map_options, redact=("$",))
+    whole = Policy(name=policy.name, options=map_options)
     scope = execution.scope()
     call = Call(scope.numbered(key), step, (fn, listed), site, whole, counted=(fn, (listed,)))
     return execution.task(call, scope)
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:
-    rest = dataclasses.replace(policy.options, **dict.fromkeys(options))
-    return dataclasses.replace(policy, name=None, options=rest)
+    remaining = dataclasses.replace(policy.options, **dict.fromkeys(options))
+    return dataclasses.replace(policy, name=None, options=remaining)
 
 
 def _segments(key: keys.Key, names: list[keys.Key]) -> list[str]:
@@ -136,7 +139,7 @@ def _segments(key: keys.Key, names: list[keys.Key]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Map:
-    """A map: what its task does, by awaiting and by blocking."""
+    """A map, with the function of its task in an awaiting and a blocking form."""
 
     site: sites.Site
     policy: Policy  # of each item
@@ -145,7 +148,7 @@ class _Map:
     segments: list[str] | None
 
     async def awaiting(self, fn: Callable[..., Any], items: list[Any]) -> list[Any]:
-        """Runs the items on the loop, or from there in threads."""
+        """Run the items on the loop, or in threads started from it."""
         tally = _Tally(self, fn, items)
         commits, todo = GroupCommit(tally.execution.journal), tally.todo()
         width = min(self.limits.concurrency, len(items))
@@ -155,7 +158,8 @@ class _Map:
                 await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             await _end(lanes)
-        # What is no `Exception` leaves as it is, before that others were cancelled for it.
+        # A lane takes every `Exception`. Raise anything else unchanged, and before the
+        # CancelledError of the lanes that were cancelled because of it.
         for lane in sorted(lanes, key=asyncio.Task.cancelled):
             lane.result()
         return tally.outcome()
@@ -165,7 +169,7 @@ class _Map:
         for index in todo:
             try:
                 value = await drive_async(tally.effects(index), commits, active)
-            except Exception as error:  # noqa: BLE001 - it is told, whatever it is
+            except Exception as error:  # noqa: BLE001 - recorded, of whatever class
                 tally.tell(index, None, error)
             else:
                 tally.tell(index, value, None)
@@ -173,14 +177,14 @@ class _Map:
                 await asyncio.sleep(0)
 
     def blocking(self, fn: Callable[..., Any], items: list[Any]) -> list[Any]:
-        """Runs the items in threads; with `inline`, one after the other in this one."""
+        """Run the items in threads; with `inline`, one after the other in this thread."""
         tally = _Tally(self, fn, items)
         journal = tally.execution.journal
         if self.policy.options.inline:
             for index in tally.todo():
                 try:
                     tally.tell(index, drive(tally.effects(index), journal), None)
-                except Exception as error:  # noqa: BLE001 - it is told, whatever it is
+                except Exception as error:  # noqa: BLE001 - recorded, of whatever class
                     tally.tell(index, None, error)
         else:
             tasks = (
@@ -192,21 +196,21 @@ class _Map:
 
 
 async def _end(lanes: list[asyncio.Task[None]]) -> None:
-    if rest := [lane for lane in lanes if not lane.done()]:
-        for lane in rest:
+    if running := [lane for lane in lanes if not lane.done()]:
+        for lane in running:
             lane.cancel()
-        await asyncio.wait(rest)
+        await asyncio.wait(running)
     for lane in lanes:
         if not lane.cancelled():
-            lane.exception()  # looked at, so that asyncio does not complain that nobody did
+            lane.exception()  # retrieved, so that asyncio does not log it as never retrieved
 
 
 class _Tally:
-    """What has come so far of the items of a map that runs."""
+    """Results so far of the items of a running map."""
 
     def __init__(self, of: _Map, fn: Callable[..., Any], items: list[Any]) -> None:
         scope = current.get()
-        assert scope is not None  # noqa: S101 - it is made in the map's own task
+        assert scope is not None  # noqa: S101 - made in the map's own task
         assert scope.row is not None  # noqa: S101 - as above
         self.execution: Running = scope.execution
         self._of, self._fn, self._items = of, fn, items
@@ -215,7 +219,7 @@ class _Tally:
         self._succeeded: dict[int, Any] = {}
         self._failed: dict[int, TaskFailed] = {}
         self._tolerated = of.limits.tolerated(len(items))
-        self._ended_by: Exception | None = None  # what is no failure of an item
+        self._ended_by: Exception | None = None  # an error that is not the failure of an item
         self._row.done, self._row.total = 0, len(items)
         self._put()
 
@@ -224,21 +228,21 @@ class _Tally:
         self._put_us = clock.micros()
 
     def todo(self) -> Iterator[int]:
-        """The items to start, until one too many has failed."""
+        """Yield the indices of the items to start, until too many items have failed."""
         for index in range(len(self._items)):
             if len(self._failed) > self._tolerated or self._ended_by is not None:
                 return
             yield index
 
     def effects(self, index: int) -> Effects:
-        """The call of an item."""
+        """Build the call of an item."""
         of = self._of
         key = [index] if of.names is None else of.names[index]
         call = Call(key, self._fn, (self._items[index],), of.site, of.policy)
         return self.execution.task(call, self._scope)
 
     def tell(self, index: int, value: Any, error: Exception | None) -> None:
-        """Takes what came of an item."""
+        """Record the output or the error of an item."""
         if error is None:
             self._succeeded[index] = value
         elif isinstance(error, TaskFailed):
@@ -250,10 +254,10 @@ class _Tally:
             self._put()
 
     def outcome(self) -> list[Any]:
-        """The outputs, in the order of the items.
+        """Return the outputs, in the order of the items.
 
         Raises:
-            MapFailed: Too many failed.
+            MapFailed: Too many items failed.
         """
         if self._ended_by is not None:
             raise self._ended_by
@@ -273,8 +277,8 @@ class _Tally:
     def _message(self, first: TaskFailed | None) -> str:
         count = len(self._items)
         if first is None:
-            return f"{count} items cannot give the {self._of.limits.min_ok} that must succeed"
+            return f"{count} items are fewer than the {self._of.limits.min_ok} that must succeed"
         parts = [f"{len(self._failed)} of {count} items failed"]
-        if left := count - len(self._failed) - len(self._succeeded):
-            parts.append(f"{left} {'was' if left == 1 else 'were'} not started")
+        if skipped := count - len(self._failed) - len(self._succeeded):
+            parts.append(f"{skipped} {'was' if skipped == 1 else 'were'} not started")
         return f"{', '.join(parts)}; first {first.type}: {first.message} in {first.path!r}"

@@ -1,5 +1,7 @@
-"""A poll: requests, and waits in between, until one is answered as is wished. Imported with the
-first of them, since it takes httpx."""
+"""Polling: requests, with waits between them, until one has the expected response.
+
+Imported with the first poll, since the module imports httpx.
+"""
 
 from __future__ import annotations
 
@@ -16,92 +18,103 @@ from nbtasks.options import TaskOptions
 
 __all__ = ["Poll"]
 
-#: Whether an answer is the one that is waited for.
+#: Function that returns True for the response that ends a poll.
 Until = Callable[[Response], bool]
-#: Seconds that one request may take.
+#: Longest time of one request, in seconds.
 _REQUEST_SECONDS = 30.0
 
 
 class Poll:
-    """Requests until one is answered as is wished.
+    """A poll: a request repeated until its response is the expected one.
 
-    Each of them is a task of its own, as are the waits in between: so it goes on where it was.
+    Each request is a task of its own, as is each wait between two: so a resumed poll continues
+    where it was.
 
     Args:
-        said: The method, the address, the headers and the body.
-        rest: Seconds in between.
-        most: Seconds in all.
-        until: Whether an answer is the one; by default each with a status of 200 to 299 is.
+        request: Method, address, headers and body of the request.
+        interval: Seconds between two requests.
+        timeout: Seconds in all.
+        until: Function that returns True for the response that ends the poll; by default any
+            response with a status of 200 to 299.
     """
 
     def __init__(
-        self, said: tuple[str, str, Any, Any], rest: float, most: float, until: Until | None
+        self,
+        request: tuple[str, str, Any, Any],
+        interval: float,
+        timeout: float,
+        until: Until | None,
     ) -> None:
-        self._request = Request(*said, min(most, _REQUEST_SECONDS))
-        self._rest = rest
-        self._most = most
+        self._request = Request(*request, min(timeout, _REQUEST_SECONDS))
+        self._interval = interval
+        self._timeout = timeout
         self._until = until or (lambda response: response.ok)
         self._options = TaskOptions(on_change="ignore", params=self._request.shown())
 
     def shown(self) -> dict[str, Any]:
-        """What people see of it."""
-        return {**self._request.shown(), "interval": self._rest, "timeout": self._most}
+        """Return the inputs of the poll as views show them."""
+        return {**self._request.shown(), "interval": self._interval, "timeout": self._timeout}
 
     def block(self, io: Any) -> Any:
-        """Polls by blocking."""
-        began, number = io.now("began"), 1
+        """Poll, blocking."""
+        start, number = io.now("began"), 1
         while True:
-            tried = io.run_task(["attempt", number], self._try, options=self._options)
-            if self._is_it(tried):
-                return tried["body"]
-            self._check(began, tried)
-            io.wait(["wait", number], self._rest)
+            attempt = io.run_task(["attempt", number], self._try, options=self._options)
+            if self._is_last(attempt):
+                return attempt["body"]
+            self._check(start, attempt)
+            io.wait(["wait", number], self._interval)
             number += 1
 
     async def wait(self, io: Any) -> Any:
-        """Polls by awaiting."""
-        began, number = await io.now("began"), 1
+        """Poll, awaiting."""
+        start, number = await io.now("began"), 1
         while True:
-            tried = await io.run_task(["attempt", number], self._try_async, options=self._options)
-            if self._is_it(tried):
-                return tried["body"]
-            self._check(began, tried)
-            await io.wait(["wait", number], self._rest)
+            attempt = await io.run_task(["attempt", number], self._try_async, options=self._options)
+            if self._is_last(attempt):
+                return attempt["body"]
+            self._check(start, attempt)
+            await io.wait(["wait", number], self._interval)
             number += 1
 
     def _try(self) -> dict[str, Any]:
         try:
-            return _tried(fetch(self._request))
-        except httpx.TransportError as error:  # it may be there the next time
-            return _tried(error)
+            return _record(fetch(self._request))
+        except httpx.TransportError as error:  # the server may be back at the next request
+            return _record(error)
 
     async def _try_async(self) -> dict[str, Any]:
         try:
-            return _tried(await fetch_async(self._request))
+            return _record(await fetch_async(self._request))
         except httpx.TransportError as error:
-            return _tried(error)
+            return _record(error)
 
-    def _is_it(self, tried: dict[str, Any]) -> bool:
-        if tried["status"] is None:
+    def _is_last(self, attempt: dict[str, Any]) -> bool:
+        if attempt["status"] is None:
             return False
-        response = Response(tried["status"], tried["headers"], tried["body"])
+        response = Response(attempt["status"], attempt["headers"], attempt["body"])
         return bool(self._until(response))
 
-    def _check(self, began: Any, tried: dict[str, Any]) -> None:
-        """Ends it where the next one would come too late: by the times that are recorded, so that
-        it is the same whenever it is executed again."""
-        passed = (tried["at"] - began).total_seconds()
-        if passed + self._rest > self._most:
-            last = tried["body"] if tried["status"] is None else f"status {tried['status']}"
+    def _check(self, start: Any, attempt: dict[str, Any]) -> None:
+        """Raise an error if the next request would come too late.
+
+        Only recorded times count, so that a replay decides in the same way.
+
+        Raises:
+            WaitTimeout: The next request would come after the timeout.
+        """
+        passed = (attempt["at"] - start).total_seconds()
+        if passed + self._interval > self._timeout:
+            last = attempt["body"] if attempt["status"] is None else f"status {attempt['status']}"
             raise WaitTimeout(
-                f"{self._request.method} {self._request.shown()['url']} was not answered as wished "
-                f"within {self._most:g} seconds; the last answer: {last}"
+                f"{self._request.method} {self._request.shown()['url']} did not return the "
+                f"expected response within {self._timeout:g} seconds; the last response: {last}"
             )
 
 
-def _tried(came: Response | Exception) -> dict[str, Any]:
-    """What is recorded of a try."""
+def _record(result: Response | Exception) -> dict[str, Any]:
+    """Return the record of an attempt."""
     at = clock.at(clock.micros())
-    if isinstance(came, Response):
-        return {**dataclasses.asdict(came), "at": at}
-    return {"status": None, "headers": {}, "body": f"{type(came).__name__}: {came}", "at": at}
+    if isinstance(result, Response):
+        return {**dataclasses.asdict(result), "at": at}
+    return {"status": None, "headers": {}, "body": f"{type(result).__name__}: {result}", "at": at}

@@ -1,4 +1,4 @@
-"""A question to a person: its fields, and what is an answer to it."""
+"""Questions to a person: their fields, and the validation of answers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["Field", "Question", "check_names"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What is asked for.
+    """A field of a question.
 
     Attributes:
-        name: Its name.
-        kind: "text", "whole number", "number", "yes or no", "choice", "date", or "JSON" for all
-            else.
-        default: What it is if nothing is said; as JSON says it.
-        required: Whether something has to be said.
-        choices: The answers there are to a choice.
-        description: What people should know.
+        name: Name of the field.
+        kind: "text", "whole number", "number", "yes or no", "choice", "date", or "JSON" for any
+            other type.
+        default: Value of the field if the answer leaves it out, as plain JSON.
+        required: True if the answer must contain the field.
+        choices: Allowed values of a choice.
+        description: Explanation for the person who answers.
     """
 
     name: str
@@ -40,13 +40,14 @@ class Field:
 
 
 class Question:
-    """The fields of a question, and what is an answer to it.
+    """A question: its fields, and the model that validates an answer.
 
     Args:
-        fields: A pydantic model; or names with types, with choices in a list, or with defaults.
+        fields: A pydantic model; or a dict that maps each name to a type, a list of choices or a
+            default.
 
     Raises:
-        InvalidOptionError: It is none.
+        InvalidOptionError: `fields` does not describe a question.
     """
 
     def __init__(self, fields: Any) -> None:
@@ -57,54 +58,61 @@ class Question:
         self.fields = [_field(name, info) for name, info in self._model.model_fields.items()]
 
     def shown(self) -> list[dict[str, Any]]:
-        """The fields, as the journal has them."""
+        """Return the fields in the form that the journal records."""
         return [asdict(field) for field in self.fields]
 
-    def plain(self, said: Any) -> dict[str, Any]:
-        """An answer as JSON keeps it.
+    def plain(self, raw: Any) -> dict[str, Any]:
+        """Return an answer in the JSON form that the journal records.
 
         Raises:
-            ValueError: It is none; the message says what is wrong.
+            ValueError: The answer is not valid; the message says why.
         """
-        plain: dict[str, Any] = self._validated(said).model_dump(mode="json")
+        plain: dict[str, Any] = self._validate(raw).model_dump(mode="json")
         return plain
 
     def answer(self, plain: Any) -> Any:
-        """An answer as the caller gets it: an object of the model, or a dict.
+        """Return an answer as the caller receives it: an instance of the model, or a dict.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The answer is not valid.
         """
-        found = self._validated(plain)
-        return found if self._is_model else found.model_dump()
+        model = self._validate(plain)
+        return model if self._is_model else model.model_dump()
 
-    def _validated(self, said: Any) -> pydantic.BaseModel:
+    def _validate(self, raw: Any) -> pydantic.BaseModel:
         import pydantic
 
         try:
-            return self._model.model_validate(said)
+            return self._model.model_validate(raw)
         except pydantic.ValidationError as error:
             problems = error.errors(include_url=False)
             lines = [
-                f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in problems
+                f"{'.'.join(map(str, problem['loc'])) or 'answer'}: {problem['msg']}"
+                for problem in problems
             ]
             raise ValueError("; ".join(lines)) from None
 
 
-def check_names(awaits: str | None, said: Any) -> None:
-    """Refuses an answer that says something that is not asked for, or leaves something out.
+def check_names(awaits: str | None, answer: Any) -> None:
+    """Refuse an answer that has unknown fields or lacks required ones.
 
     Raises:
-        InvalidOptionError: It does; the names there are are named.
+        InvalidOptionError: The answer does not fit; the message lists the fields.
     """
     asked = json.loads(awaits or "{}").get("ask")
     if asked is None:
         return
     fields = {field["name"]: field for field in asked}
-    named = ", ".join(f"{name} ({field['kind']})" for name, field in fields.items())
-    missing = [name for name, field in fields.items() if field["required"]]
-    if not isinstance(said, dict) or set(said) - set(fields) or not set(missing) <= set(said):
-        raise InvalidOptionError(f"The answer is an object with {named}; not {json.dumps(said)}.")
+    listing = ", ".join(f"{name} ({field['kind']})" for name, field in fields.items())
+    required = [name for name, field in fields.items() if field["required"]]
+    if (
+        not isinstance(answer, dict)
+        or set(answer) - set(fields)
+        or not set(required) <= set(answer)
+    ):
+        raise InvalidOptionError(
+            f"The answer is an object with {listing}; not {json.dumps(answer)}."
+        )
 
 
 def _model_of(fields: Any) -> type[pydantic.BaseModel]:
@@ -112,24 +120,26 @@ def _model_of(fields: Any) -> type[pydantic.BaseModel]:
 
     if not isinstance(fields, Mapping) or not fields or not all(isinstance(n, str) for n in fields):
         raise InvalidOptionError(
-            "fields= is a pydantic model, or a dict of names with a type, a list of choices or a "
-            f"default each, not {fields!r}."
+            "fields= is a pydantic model, or a dict that maps each name to a type, a list of "
+            f"choices or a default, not {fields!r}."
         )
-    made: dict[str, Any] = {}
-    for name, said in fields.items():
+    definitions: dict[str, Any] = {}
+    for name, spec in fields.items():
         if not name.isidentifier() or name.startswith("_"):
-            raise InvalidOptionError(f"fields: {name!r} is no name for one, as 'depth' is.")
-        if isinstance(said, list):
-            if not said:
+            raise InvalidOptionError(
+                f"fields: {name!r} is not a valid field name; use an identifier such as 'depth'."
+            )
+        if isinstance(spec, list):
+            if not spec:
                 raise InvalidOptionError(f"fields[{name!r}]: there is nothing to choose from.")
-            made[name] = (Literal[tuple(said)], ...)
-        elif isinstance(said, type) or get_origin(said) is not None:
-            made[name] = (said, ...)
+            definitions[name] = (Literal[tuple(spec)], ...)
+        elif isinstance(spec, type) or get_origin(spec) is not None:
+            definitions[name] = (spec, ...)
         else:
-            made[name] = (type(said), said)
+            definitions[name] = (type(spec), spec)
     try:
         model: type[pydantic.BaseModel] = pydantic.create_model(
-            "Answer", __config__=pydantic.ConfigDict(extra="forbid"), **made
+            "Answer", __config__=pydantic.ConfigDict(extra="forbid"), **definitions
         )
     except (TypeError, NameError, pydantic.PydanticUserError) as error:
         raise InvalidOptionError(f"fields={fields!r}: {error}") from None
@@ -142,26 +152,26 @@ _KINDS: Sequence[tuple[type, str]] = (
 
 
 def _field(name: str, info: Any) -> Field:
-    wanted, optional = _without_none(info.annotation)
+    annotation, optional = _without_none(info.annotation)
     choices = None
-    if get_origin(wanted) is Literal:
-        kind, choices = "choice", list(get_args(wanted))
-    elif isinstance(wanted, type) and issubclass(wanted, enum.Enum):
-        kind, choices = "choice", [member.value for member in wanted]
+    if get_origin(annotation) is Literal:
+        kind, choices = "choice", list(get_args(annotation))
+    elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        kind, choices = "choice", [member.value for member in annotation]
     else:
-        kind = next((said for known, said in _KINDS if wanted is known), "JSON")
-        kind = "date" if getattr(wanted, "__name__", "") == "date" else kind
+        kind = next((label for type_, label in _KINDS if annotation is type_), "JSON")
+        kind = "date" if getattr(annotation, "__name__", "") == "date" else kind
     required = info.is_required()
     default = None if required else info.get_default(call_default_factory=True)
     return Field(name, kind, _plain(default), required and not optional, choices, info.description)
 
 
-def _without_none(wanted: Any) -> tuple[Any, bool]:
-    if get_origin(wanted) in (Union, types.UnionType):
-        rest = [one for one in get_args(wanted) if one is not type(None)]
-        if len(rest) == 1:
-            return rest[0], True
-    return wanted, False
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        if len(members) == 1:
+            return members[0], True
+    return annotation, False
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""When a server takes requests again, by what it says in a header.
+"""Rate limits: the time at which a server accepts requests again, read from a header.
 
 The four formats are those of Trigger.dev v2 (its `calculateResetAt`).
 """
@@ -33,16 +33,16 @@ _NUMBERS: Final = {"unix_timestamp": 1_000_000, "unix_timestamp_in_ms": 1000}
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Try again when a header of the answer says so; in `retry=` of `io.background_fetch`.
+    """Retry strategy for `retry=` of `io.background_fetch`: wait until the time in a header.
 
     Args:
-        reset_header: The header that says when requests are taken again.
-        reset_format: How: "unix_timestamp" in seconds, "unix_timestamp_in_ms", "iso_8601", or
-            "iso_8601_duration_openai_variant" like "6m59s" or "72ms".
-        limit: Attempts in all.
+        reset_header: Header that holds the time at which the server accepts requests again.
+        reset_format: Format of the header: "unix_timestamp" in seconds, "unix_timestamp_in_ms",
+            "iso_8601", or "iso_8601_duration_openai_variant" like "6m59s" or "72ms".
+        limit: Number of attempts in all.
 
     Raises:
-        InvalidOptionError: One cannot be used.
+        InvalidOptionError: An argument is not valid.
 
     ```python
     import nbtasks as nb
@@ -59,11 +59,13 @@ class RateLimit:
     def __post_init__(self) -> None:
         header: object = self.reset_header
         if not isinstance(header, str) or not header:
-            raise InvalidOptionError(f"RateLimit: {self.reset_header!r} is no name of a header.")
-        if self.reset_format not in get_args(ResetFormat):
-            known = ", ".join(get_args(ResetFormat))
             raise InvalidOptionError(
-                f"RateLimit: reset_format is one of {known}, not {self.reset_format!r}."
+                f"RateLimit: {self.reset_header!r} is not the name of a header."
+            )
+        if self.reset_format not in get_args(ResetFormat):
+            formats = ", ".join(get_args(ResetFormat))
+            raise InvalidOptionError(
+                f"RateLimit: reset_format is one of {formats}, not {self.reset_format!r}."
             )
         limit: object = self.limit
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
@@ -72,8 +74,8 @@ class RateLimit:
             )
 
 
-def reset_us(said: str | None, format_: ResetFormat, now_us: int) -> int | None:
-    """The instant that a header says, in epoch microseconds; None where it says none.
+def reset_us(text: str | None, format_: ResetFormat, now_us: int) -> int | None:
+    """Return the instant in a header in epoch microseconds, or None if it holds no instant.
 
     >>> reset_us("1h2s", "iso_8601_duration_openai_variant", 0)
     3602000000
@@ -82,20 +84,20 @@ def reset_us(said: str | None, format_: ResetFormat, now_us: int) -> int | None:
     >>> reset_us("soon", "iso_8601", 0) is None
     True
     """
-    said = (said or "").strip()
+    text = (text or "").strip()
     if format_ in _NUMBERS:
         return (
-            round(float(said) * _NUMBERS[format_]) if re.fullmatch(r"\d+(\.\d+)?", said) else None
+            round(float(text) * _NUMBERS[format_]) if re.fullmatch(r"\d+(\.\d+)?", text) else None
         )
     if format_ == "iso_8601":
         try:
-            instant = datetime.fromisoformat(said)
+            instant = datetime.fromisoformat(text)
         except ValueError:
             return None
         aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
         return round(aware.timestamp() * 1e6)
-    match = _DURATION.fullmatch(said)
-    if match is None or not said:
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
         return None
-    parts = {unit: float(text) for unit, text in match.groupdict().items() if text}
+    parts = {unit: float(digits) for unit, digits in match.groupdict().items() if digits}
     return now_us + round(sum(number * _UNITS[unit] for unit, number in parts.items()))

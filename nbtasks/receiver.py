@@ -1,7 +1,8 @@
-"""A small server on this machine's own address, for requests that runs wait for.
+"""Webhook server on the loopback address, for tasks that wait for a request.
 
-There is one in a process, on as many ports as there are tasks that remember one. It knows the
-URLs of tasks, and tells those what is posted there.
+A process has one server. It listens on one port for new tasks, and on each port that a resumed
+task has recorded. It maps the token in an address to a task, and records what is posted there as
+the answer to this task.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ _START_SECONDS: Final = 10.0
 
 
 class Address(NamedTuple):
-    """Where a task waits for a request."""
+    """Address at which a task waits for a request."""
 
     port: int
     token: str
 
 
 class _Waiting(NamedTuple):
-    """The task behind a token."""
+    """The task that a token belongs to."""
 
     journal: Journal
     run_id: str
@@ -40,7 +41,7 @@ class _Waiting(NamedTuple):
 
 
 class _Receiver:
-    """The server of this process: tornado's, on a loop in a thread of its own."""
+    """Webhook server of this process: a tornado server, on a loop in a thread of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,10 +50,10 @@ class _Receiver:
         self._waiting: dict[str, _Waiting] = {}
 
     def open(self, port: int) -> int:
-        """Listens on a port, or on a new one for 0.
+        """Listen on a port, and return its number; 0 selects any port, an open one first.
 
         Raises:
-            OSError: It is taken.
+            OSError: The port is taken.
         """
         with self._lock:
             if port in self._ports:
@@ -61,12 +62,12 @@ class _Receiver:
                 return min(self._ports)
             from nbtasks.handler import serve  # lazily: most runs wait for no request
 
-            opened: int = self._call(lambda: serve(self.take, _HOST, port))
-            self._ports.add(opened)
-            return opened
+            number: int = self._call(lambda: serve(self.take, _HOST, port))
+            self._ports.add(number)
+            return number
 
     def _call(self, fn: Callable[[], Any]) -> Any:
-        """Calls a function in the server's thread."""
+        """Call a function in the server's thread."""
         if self._loop is None:
             loop = self._loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="nbtasks-receiver", daemon=True).start()
@@ -77,40 +78,45 @@ class _Receiver:
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(_START_SECONDS)
 
     def expect(self, address: Address, waiting: _Waiting) -> None:
-        """From now on a request to this address is for this task."""
+        """Assign requests to this address to a task, from now on."""
         self._waiting[address.token] = waiting
 
     def take(self, token: str, value: Any) -> bool | None:
-        """Tells the task behind a token what was posted; whether it is the first. None where there
-        is no such task. Tokens are compared so that the time it takes tells nothing of them."""
-        found = None
-        for known, waiting in list(self._waiting.items()):
-            if hmac.compare_digest(known.encode(), token.encode()):
-                found = waiting
-        return found and answers.give(found.journal, found.run_id, found.path, value, "request")
+        """Record a posted value as the answer to the task of a token.
+
+        Returns:
+            True for the first answer to the task, False for a later one; None if no task has this
+            token.
+        """
+        task = None
+        # Compare all tokens in constant time, so that the response time reveals nothing of them.
+        for candidate, waiting in list(self._waiting.items()):
+            if hmac.compare_digest(candidate.encode(), token.encode()):
+                task = waiting
+        return task and answers.give(task.journal, task.run_id, task.path, value, "request")
 
 
 _receiver = _Receiver()
 
 
 def new_address() -> Address:
-    """An address that nobody can guess, on which this process listens."""
+    """Return a new address that nobody can guess, and listen on it."""
     return Address(_receiver.open(0), clock.new_token())
 
 
 def listen(address: Address, journal: Journal, run_id: str, path: str) -> None:
-    """Takes requests to an address for a task.
+    """Accept requests to an address for a task.
 
     Raises:
-        PortTakenError: Another program has taken the port since.
+        PortTakenError: Another program has taken the port in the meantime.
     """
     try:
         _receiver.open(address.port)
     except OSError as error:
         raise PortTakenError(
             f"Task {path!r} of run {run_id} waits for a request at port {address.port}, which "
-            f"another program has now ({error.strerror or error}). Another kernel that takes "
-            "requests may be that one: end it, and execute again. Or let the task have a new "
-            f"address: run.reset({path!r})."
+            f"another program uses now ({error.strerror or error}). It may be another kernel that "
+            "takes requests: end it, and execute again. Or give the task a new address: "
+            f"run.reset({path!r})."
         ) from None
     _receiver.expect(address, _Waiting(journal, run_id, path))

@@ -1,4 +1,4 @@
-"""What a run tells of itself while it goes on: statuses, each with its history."""
+"""Statuses: progress that a run reports while it executes, each status with its history."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ State = Literal["loading", "success", "failure"]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A status as it stood for a time.
+    """State of a status at one time.
 
     Attributes:
-        label: What people see.
+        label: Text to show.
         state: "loading", "success", "failure", or None.
-        data: What else is told.
+        data: Further details.
     """
 
     label: str
@@ -42,34 +42,34 @@ class _Status:
 
     @property
     def now(self) -> Snapshot:
-        """How it stands."""
+        """Latest snapshot."""
         return self._snapshots[-1]
 
     @property
     def history(self) -> list[Snapshot]:
-        """How it stood before, the oldest first."""
+        """Earlier snapshots, the oldest first."""
         return self._snapshots[:-1]
 
-    def _task(self, key: keys.Key, wanted: Snapshot) -> Any:
-        """The next snapshot, as a task that records it; to be awaited if io is."""
-        _check(wanted)
-        args, io = (wanted, len(self._snapshots) + 1), self._io
-        return io._drive(io._own(key, self._put, args, "bell", asdict(wanted), depth=4))  # noqa: SLF001 - a part of that io
+    def _task(self, key: keys.Key, snapshot: Snapshot) -> Any:
+        """Record the next snapshot in a task, and return it; an awaitable with `AsyncIO`."""
+        _check(snapshot)
+        args, io = (snapshot, len(self._snapshots) + 1), self._io
+        return io._drive(io._own(key, self._put, args, "bell", asdict(snapshot), depth=4))  # noqa: SLF001 - a part of that io
 
-    def _put(self, wanted: Snapshot, number: int) -> Snapshot:
+    def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
         execution = self._io._execution  # noqa: SLF001 - as above
-        data = None if wanted.data is None else params.shown(wanted.data)
+        data = None if snapshot.data is None else params.shown(snapshot.data)
         now, run_id = clock.micros(), execution.run.run_id
         execution.journal.put(
-            StatusRow(run_id, self._id, number, now, wanted.label, wanted.state, data)
+            StatusRow(run_id, self._id, number, now, snapshot.label, snapshot.state, data)
         )
-        return wanted
+        return snapshot
 
-    def _changed(
+    def _update_snapshot(
         self, label: str | None, state: State | None, data: dict[str, Any] | None
     ) -> Snapshot:
-        given = {"label": label, "state": state, "data": data}
-        changes = {name: value for name, value in given.items() if value is not None}
+        fields = {"label": label, "state": state, "data": data}
+        changes = {name: value for name, value in fields.items() if value is not None}
         if not changes:
             raise InvalidOptionError(
                 f"status {self._id!r}: update(key, ...) was given nothing to change: give it "
@@ -81,20 +81,20 @@ class _Status:
         return f"<status {self._id!r}: {self.now}>"
 
 
-def _check(wanted: Snapshot) -> None:
-    label: object = wanted.label
+def _check(snapshot: Snapshot) -> None:
+    label: object = snapshot.label
     if not isinstance(label, str) or not label:
-        raise InvalidOptionError(f"The label of a status is a text, not {label!r}.")
-    if wanted.state not in (None, *get_args(State)):
+        raise InvalidOptionError(f"The label of a status is a non-empty string, not {label!r}.")
+    if snapshot.state not in (None, *get_args(State)):
         raise InvalidOptionError(
-            f"The state of a status is one of {', '.join(get_args(State))}, not {wanted.state!r}."
+            f"The state of a status is one of {', '.join(get_args(State))}, not {snapshot.state!r}."
         )
-    if not isinstance(wanted.data, dict | None):
-        raise InvalidOptionError(f"The data of a status is a dict, not {wanted.data!r}.")
+    if not isinstance(snapshot.data, dict | None):
+        raise InvalidOptionError(f"The data of a status is a dict, not {snapshot.data!r}.")
 
 
 class RunStatus(_Status):
-    """A status of a run, changed by calls that block."""
+    """A status of a run, updated by blocking calls."""
 
     def update(
         self,
@@ -104,22 +104,22 @@ class RunStatus(_Status):
         state: State | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
-        """Changes what is given; the rest stays as it is. `data` is changed as a whole.
+        """Change the fields that are passed, and keep the others. Replace `data` as a whole.
 
         Args:
-            key: The key of this change, as in `run_task`.
-            label: What people see.
+            key: Key of this change, as in `run_task`.
+            label: Text to show.
             state: "loading", "success" or "failure".
-            data: What else is told, as names and values.
+            data: Further details, as names and values.
 
         Raises:
-            InvalidOptionError: Nothing is given, or it cannot be one.
+            InvalidOptionError: No field is passed, or the value of a field is not valid.
         """
-        self._snapshots.append(self._task(key, self._changed(label, state, data)))
+        self._snapshots.append(self._task(key, self._update_snapshot(label, state, data)))
 
 
 class AsyncRunStatus(_Status):
-    """A status of a run, changed by calls that are awaited."""
+    """A status of a run, updated by awaitable calls."""
 
     def update(
         self,
@@ -129,16 +129,16 @@ class AsyncRunStatus(_Status):
         state: State | None = None,
         data: dict[str, Any] | None = None,
     ) -> Coroutine[Any, Any, None]:
-        """As `RunStatus.update`, awaited."""
+        """Change the fields that are passed. Awaitable form of `RunStatus.update`."""
         needs_loop("create_status")
-        return self._take(self._task(key, self._changed(label, state, data)))
+        return self._append(self._task(key, self._update_snapshot(label, state, data)))
 
-    async def _take(self, answer: Coroutine[Any, Any, Snapshot]) -> None:
-        self._snapshots.append(await answer)
+    async def _append(self, pending: Coroutine[Any, Any, Snapshot]) -> None:
+        self._snapshots.append(await pending)
 
 
 class SyncStatuses(Face):
-    """`io.create_status` that blocks."""
+    """`io.create_status` as a blocking call."""
 
     def create_status(
         self,
@@ -147,21 +147,22 @@ class SyncStatuses(Face):
         state: State | None = None,
         data: dict[str, Any] | None = None,
     ) -> RunStatus:
-        """Tells something of the run while it goes on, to those who look at it: the view `statuses`
-        has each status with its history.
+        """Report progress of the run while it executes.
+
+        The view `statuses` lists each status with its history.
 
         Args:
-            key: As in `run_task`.
-            label: What people see.
+            key: Key of the task, as in `run_task`.
+            label: Text to show.
             state: "loading", "success" or "failure".
-            data: What else is told, as names and values.
+            data: Further details, as names and values.
 
         Returns:
-            The status: `.update(key, ...)` changes it, `.now` is how it stands, `.history` how it
-            stood.
+            The status: `.update(key, ...)` changes it, `.now` is its latest snapshot, `.history`
+            its earlier ones.
 
         Raises:
-            InvalidOptionError: One of them cannot be one.
+            InvalidOptionError: An argument is not valid.
 
         ```python
         import nbtasks as nb
@@ -186,7 +187,7 @@ class SyncStatuses(Face):
 
 
 class AsyncStatuses(AsyncFace):
-    """`io.create_status` that is awaited."""
+    """`io.create_status` as an awaitable call."""
 
     def create_status(
         self,
@@ -195,13 +196,13 @@ class AsyncStatuses(AsyncFace):
         state: State | None = None,
         data: dict[str, Any] | None = None,
     ) -> Coroutine[Any, Any, AsyncRunStatus]:
-        """As `SyncIO.create_status`, awaited."""
+        """Report progress of the run. Awaitable form of `SyncIO.create_status`."""
         needs_loop("create_status")
         status = AsyncRunStatus(self, self._path(key))
-        answer = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
-        return _made(status, answer)
+        pending = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
+        return _create(status, pending)
 
 
-async def _made(status: AsyncRunStatus, answer: Coroutine[Any, Any, Snapshot]) -> AsyncRunStatus:
-    await status._take(answer)  # noqa: SLF001 - made here
+async def _create(status: AsyncRunStatus, pending: Coroutine[Any, Any, Snapshot]) -> AsyncRunStatus:
+    await status._append(pending)  # noqa: SLF001 - made here
     return status

@@ -1,4 +1,4 @@
-"""Values that are kept by name, beyond a task: for the run, for all runs of its job, for all."""
+"""Values stored by name beyond a task: for a run, for all runs of a job, or for all jobs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["AsyncShelf", "AsyncStore", "AsyncStores", "Shelf", "Store", "SyncSto
 
 
 class _Entries:
-    """The values of one scope, in the journal.
+    """Values of one scope, in the journal.
 
     Args:
-        journal: It.
+        journal: Journal that holds the values.
         scope: `env`, `job:<id>` or `run:<id>`.
     """
 
@@ -45,28 +45,29 @@ class _Entries:
         return self._put(name, None, None, None)
 
     def _put(self, name: str, text: str | None, kind: str | None, blob: str | None) -> bool:
-        """Puts a value in the place of the one that is there, and says whether there was one."""
-        there = False
+        """Replace the value of a name, or delete it; return True if there was a value."""
+        existed = False
 
         def deal(find: Find) -> Iterable[Row]:
-            nonlocal there
+            nonlocal existed
             entry = self._find(find, name)
-            there = entry is not None and entry.value_kind is not None
-            if kind is not None or there:
-                later = 0 if entry is None else entry.changed_us + 1
-                now = max(clock.micros(), later)
+            existed = entry is not None and entry.value_kind is not None
+            if kind is not None or existed:
+                # Later than the entry it replaces, even where the clock was set back.
+                earliest = 0 if entry is None else entry.changed_us + 1
+                now = max(clock.micros(), earliest)
                 yield EntryRow(self._scope, name, now, text, kind, blob)
 
         self._journal.transact(deal)
-        return there
+        return existed
 
     def _find(self, find: Find, name: str) -> EntryRow | None:
-        found: list[EntryRow] = find("entry", scope=self._scope, key=name)
-        return found[0] if found else None
+        rows: list[EntryRow] = find("entry", scope=self._scope, key=name)
+        return rows[0] if rows else None
 
 
 class _Shelf:
-    """The calls of one scope, as tasks of an io."""
+    """Calls on the values of one scope, as tasks of an io."""
 
     def __init__(self, io: Face, scope: str) -> None:
         self._io = io
@@ -76,7 +77,7 @@ class _Shelf:
     def _task(self, verb: str, key: keys.Key, name: object, *value: Any) -> Any:
         if not isinstance(name, str) or not name:
             raise InvalidKeyError(
-                f"io.store: {name!r} is no name of a value, which is a non-empty string. The first "
+                f"io.store: {name!r} cannot name a value: a name is a non-empty string. The first "
                 "argument is the key of the task, the second the name."
             )
         params = {"scope": self._scope.partition(":")[0], "name": name}
@@ -90,80 +91,80 @@ class _Shelf:
 
 
 class Shelf(_Shelf):
-    """The values of one scope, by calls that block. Each call is a task."""
+    """Values of one scope, through blocking calls. Each call is a task."""
 
     def get(self, key: keys.Key, name: str) -> Any:
-        """The value of a name; None if there is none. A replay gives what was read first.
+        """Return the value of a name, or None. A replay returns the value of the first read.
 
         Args:
-            key: The task's key, as in `run_task`.
-            name: What the value is kept by: any string.
+            key: Key of the task, as in `run_task`.
+            name: Name of the value: any non-empty string.
         """
         return self._task("get", key, name)
 
     def set(self, key: keys.Key, name: str, value: Any) -> None:
-        """Keeps a value, in the place of an earlier one, once in the life of the run.
+        """Store a value, once in the life of the run. It replaces an earlier value.
 
         Args:
-            key: As of `get`.
-            name: As there.
-            value: Anything that a task may return.
+            key: Key of the task, as in `run_task`.
+            name: Name of the value.
+            value: Any value that a task may return.
 
         Raises:
-            TaskFailed: No journal can hold the value.
+            TaskFailed: No journal can record the value.
         """
         self._task("set", key, name, value)
 
     def has(self, key: keys.Key, name: str) -> bool:
-        """Whether there is a value of a name.
+        """Return True if the name has a value.
 
         Args:
-            key: As of `get`.
-            name: As there.
+            key: Key of the task, as in `run_task`.
+            name: Name of the value.
         """
         return bool(self._task("has", key, name))
 
     def delete(self, key: keys.Key, name: str) -> bool:
-        """Forgets the value of a name, and says whether there was one.
+        """Delete the value of a name, and return True if there was one.
 
         Args:
-            key: As of `get`.
-            name: As there.
+            key: Key of the task, as in `run_task`.
+            name: Name of the value.
         """
         return bool(self._task("delete", key, name))
 
 
 class AsyncShelf(_Shelf):
-    """The values of one scope, by calls that are awaited."""
+    """Values of one scope, through awaitable calls. Each call is a task."""
 
     def get(self, key: keys.Key, name: str) -> Coroutine[Any, Any, Any]:
-        """As `Shelf.get`, awaited."""
+        """Return the value of a name, or None. Awaitable form of `Shelf.get`."""
         awaited: Coroutine[Any, Any, Any] = self._task("get", key, name)
         return awaited
 
     def set(self, key: keys.Key, name: str, value: Any) -> Coroutine[Any, Any, None]:
-        """As `Shelf.set`, awaited."""
+        """Store a value. Awaitable form of `Shelf.set`."""
         awaited: Coroutine[Any, Any, None] = self._task("set", key, name, value)
         return awaited
 
     def has(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
-        """As `Shelf.has`, awaited."""
+        """Return True if the name has a value. Awaitable form of `Shelf.has`."""
         awaited: Coroutine[Any, Any, bool] = self._task("has", key, name)
         return awaited
 
     def delete(self, key: keys.Key, name: str) -> Coroutine[Any, Any, bool]:
-        """As `Shelf.delete`, awaited."""
+        """Delete the value of a name. Awaitable form of `Shelf.delete`."""
         awaited: Coroutine[Any, Any, bool] = self._task("delete", key, name)
         return awaited
 
 
 class Store:
-    """`io.store`: values by name, which outlive the task that put them there.
+    """Values by name that outlive the task that stored them: `io.store` of `SyncIO`.
 
     Attributes:
-        run: Those of this run.
-        job: Those that all runs of the job share.
-        env: Those that all jobs of the home share.
+        run: Values of this run.
+        job: Values that all runs of the job share.
+        env: Values that all jobs of the home share.
     """
 
     def __init__(self, io: Face) -> None:
@@ -171,7 +172,13 @@ class Store:
 
 
 class AsyncStore:
-    """As `Store`, with calls that are awaited."""
+    """Values by name that outlive the task that stored them: `io.store` of `AsyncIO`.
+
+    Attributes:
+        run: Values of this run.
+        job: Values that all runs of the job share.
+        env: Values that all jobs of the home share.
+    """
 
     def __init__(self, io: AsyncFace) -> None:
         self.run, self.job, self.env = (AsyncShelf(io, scope) for scope in _scopes(io))
@@ -183,12 +190,14 @@ def _scopes(io: Face) -> tuple[str, str, str]:
 
 
 class SyncStores(Face):
-    """`io.store` of the io that blocks."""
+    """`io.store` with blocking calls."""
 
     @property
     def store(self) -> Store:
-        """Values by name: `io.store.run`, `io.store.job` and `io.store.env`, each with `get`,
-        `set`, `has` and `delete`. Each call is a task: the key first, then the name.
+        """Values by name: `io.store.run`, `io.store.job` and `io.store.env`.
+
+        Each has `get`, `set`, `has` and `delete`. Each call is a task: the key first, then the
+        name.
 
         ```python
         import nbtasks as nb
@@ -208,9 +217,9 @@ class SyncStores(Face):
 
 
 class AsyncStores(AsyncFace):
-    """`io.store` of the io that is awaited."""
+    """`io.store` with awaitable calls."""
 
     @property
     def store(self) -> AsyncStore:
-        """As `SyncIO.store`, with calls that are awaited."""
+        """Values by name, as in `SyncIO.store`, with awaitable calls."""
         return AsyncStore(self)

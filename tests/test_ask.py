@@ -87,13 +87,13 @@ def test_so_has_a_dict():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({}, "a dict of names with a type"),
-        ("name", "a dict of names with a type"),
-        (int, "a dict of names with a type"),
-        ({1: int}, "a dict of names with a type"),
+        ({}, "a dict that maps each name to a type"),
+        ("name", "a dict that maps each name to a type"),
+        (int, "a dict that maps each name to a type"),
+        ({1: int}, "a dict that maps each name to a type"),
         ({"a": []}, "there is nothing to choose from"),
-        ({"_a": int}, "'_a' is no name"),
-        ({"a b": int}, "'a b' is no name"),
+        ({"_a": int}, "'_a' is not a valid field name"),
+        ({"a b": int}, "'a b' is not a valid field name"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(fields: Any, problem: str):

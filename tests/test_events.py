@@ -189,9 +189,9 @@ def test_cancelling_an_unknown_event_fails_its_task():
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        ({"name": ""}, "the name of an event is a text"),
-        ({"id": 3}, "the id of an event is a text, not 3"),
-        ({"source": None}, "the source of an event is a text"),
+        ({"name": ""}, "the name of an event is a non-empty string"),
+        ({"id": 3}, "the id of an event is a non-empty string, not 3"),
+        ({"source": None}, "the source of an event is a non-empty string"),
         ({"deliver_at": datetime(2026, 1, 1)}, "needs a time zone"),  # noqa: DTZ001 - to be refused
         ({"deliver_after": -1}, "deliver_after is a number of seconds above 0"),
         (
@@ -231,7 +231,7 @@ def test_several_events_are_sent_in_one_task(heard: list[Any]):
     def twice(io: nb.SyncIO) -> None:
         io.send_events("both", [{"name": "a", "id": "1"}, {"name": "b", "id": "1"}])
 
-    with pytest.raises(nb.InvalidOptionError, match=r"id is there twice.*Give each event its own"):
+    with pytest.raises(nb.InvalidOptionError, match=r"have the same id.*Give each its own"):
         twice.run()
     assert "1" not in nb.events().id.tolist()
 
@@ -301,15 +301,15 @@ def test_an_event_from_before_does_not_count():
         def waits(io: nb.SyncIO) -> Any:
             return io.wait_for_event("listen", "order", timeout=60).payload
 
-        with pytest.raises(nb.WaitTimeout, match="no event 'order' that fits came within 60"):
+        with pytest.raises(nb.WaitTimeout, match="no matching event 'order' came within 60"):
             waits.run()
 
 
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        ({"name": []}, "it waits for a name"),
-        ({"filter": {"a": 1}}, "a list of what it may be"),
+        ({"name": []}, "give at least one name"),
+        ({"filter": {"a": 1}}, "a list of allowed values"),
         ({"timeout": 0}, "timeout is a number of seconds above 0"),
     ],
 )

@@ -178,14 +178,16 @@ def test_by_default_any_answer_that_is_right_is_wished(sync: bool):
 def test_nothing_wished_comes_in_time(sync: bool):
     with FakeClock() as clock, serving(in_turn(Answer(404))) as server:
         began = clock.now()
-        with pytest.raises(nb.WaitTimeout, match="not answered as wished within 60 seconds"):
+        with pytest.raises(
+            nb.WaitTimeout, match="did not return the expected response within 60 seconds"
+        ):
             run(sync, "background_poll", server.url, interval=20, timeout=60)
         assert (clock.now() - began).total_seconds() == 60
         assert len(server.asked) == 4
 
 
 def test_nobody_there_is_no_answer_yet(sync: bool):
-    with FakeClock(), pytest.raises(nb.WaitTimeout, match="the last answer: ConnectError"):
+    with FakeClock(), pytest.raises(nb.WaitTimeout, match="the last response: ConnectError"):
         run(sync, "background_poll", "http://127.0.0.1:9", interval=1, timeout=2)
 
 

@@ -142,7 +142,7 @@ def test_what_is_not_there_says_what_is(calls: list[Any]):
             io.chat.pots("a")
         with pytest.raises(AttributeError, match=r"io.chat has no '_calls'"):
             io.chat._calls("a")
-        with pytest.raises(TypeError, match=r"io.chat.limit is a int, and not to be called"):
+        with pytest.raises(TypeError, match=r"io.chat.limit is a int and cannot be called"):
             io.chat.limit("a")
         assert repr(io.chat.rooms) == "<io.chat.rooms>"
         assert not hasattr(io, "__len__")
@@ -159,7 +159,7 @@ def test_what_is_not_there_says_what_is(calls: list[Any]):
 
 @pytest.mark.parametrize("name", ["run_task", "store", "a b", "_private"])
 def test_a_name_that_io_has_already_is_refused(name: str):
-    with pytest.raises(nb.InvalidOptionError, match="cannot be its name in io"):
+    with pytest.raises(nb.InvalidOptionError, match="cannot name an integration in io"):
         nb.job("chats", integrations={name: nb.integration(Chat([]))})(lambda io: None)
 
 

@@ -104,7 +104,7 @@ def test_what_is_not_right_is_refused_and_the_run_goes_on_waiting():
     wrong = {"content": "{", "headers": {"Content-Type": "application/json"}}
     answer = httpx.post(listening.url, **wrong)  # type: ignore[arg-type]  # as written above
     assert answer.status_code == 400
-    assert "no JSON" in answer.json()["error"]
+    assert "not valid JSON" in answer.json()["error"]
 
     assert httpx.post(listening.url, json="right").status_code == 200
     assert listening.output() == "right"
@@ -175,7 +175,7 @@ def test_what_is_no_function_is_refused():
     def listens(io: nb.SyncIO) -> None:
         io.wait_for_request("listen", "https://example.org")  # type: ignore[arg-type]  # to be refused
 
-    with pytest.raises(TypeError, match="takes a function that is given the address"):
+    with pytest.raises(TypeError, match="takes a function that receives the address"):
         listens.run()
 
 
@@ -264,7 +264,7 @@ def test_a_port_that_is_taken_meanwhile_is_a_clear_error(
         taken.listen()
         _, err = start().communicate(timeout=60)
 
-    assert f"waits for a request at port {port}, which another program has now" in err
+    assert f"waits for a request at port {port}, which another program uses now" in err
     assert "run.reset('listen')" in err
     process = start()
     until(lambda: _answers(url))

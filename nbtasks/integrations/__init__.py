@@ -1,5 +1,7 @@
-"""Integrations that are ready-made. Each takes its library when it is made:
-`pip install 'nbtasks[resend,smtp]'`."""
+"""Ready-made integrations.
+
+Creating a `Resend` or an `Smtp` needs its library: `pip install 'nbtasks[resend,smtp]'`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DuckDB database of yours."""
+"""Integration of a DuckDB database."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ __all__ = ["DuckDB"]
 
 
 class _Client:
-    """What asks it. Each call opens the database and closes it: so that others can have it, and so
-    that what is written is on the disk when the task is recorded."""
+    """Client of a database.
+
+    Each call opens and closes the database, so that other processes can open it between calls, and
+    so that changes are on the disk before the task is recorded.
+    """
 
     def __init__(self, path: str, *, read_only: bool) -> None:
         self._path = path
@@ -25,30 +28,32 @@ class _Client:
         self._lock = threading.Lock()
 
     def query(self, sql: str, params: Any = None) -> DataFrame:
-        """The result of a query, as a DataFrame."""
+        """Run a query, and return its result as a DataFrame."""
         with self._lock, self._open() as con:
             frame: DataFrame = con.execute(sql, params).df()
             return frame
 
     def execute(self, sql: str, params: Any = None) -> None:
-        """Carries out a statement."""
+        """Execute a statement."""
         with self._lock, self._open() as con:
             con.execute(sql, params)
 
     def _open(self) -> Any:
-        import duckdb  # lazily: it takes its time
+        import duckdb  # lazily: its import is slow
 
         return duckdb.connect(self._path, read_only=self._read_only)
 
 
 class DuckDB(Integration):
-    """A DuckDB database: `io.NAME.query(key, sql, params)` gives a DataFrame, and
-    `io.NAME.execute(key, sql, params)` changes something.
+    """Integration of a DuckDB database.
+
+    `io.NAME.query(key, sql, params)` returns a DataFrame, and `io.NAME.execute(key, sql, params)`
+    executes a statement that changes the database.
 
     Args:
-        path: Its file.
-        read_only: Whether nothing may be changed.
-        retry: What is done about failures; by default nothing.
+        path: File of the database.
+        read_only: True to open the database for reading only.
+        retry: Retry policy; by default no retries.
 
     ```python
     import tempfile

@@ -1,4 +1,4 @@
-"""A service that is spoken to over HTTP."""
+"""Integration of a service with an HTTP API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Http"]
 
 
 class _Client:
-    """What speaks to it."""
+    """Client of a service."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str], timeout: float) -> None:
         self._base_url = base_url.rstrip("/")
@@ -29,45 +29,49 @@ class _Client:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Response:
-        """Makes a request. What changes something carries the task's idempotency key, by which a
-        service can tell that it was asked before."""
-        said = {**self._headers, **(headers or {})}
+        """Make a request.
+
+        Every method but GET sends the task's idempotency key, by which the service can recognize a
+        repeated request.
+        """
+        merged = {**self._headers, **(headers or {})}
         if method.upper() != "GET":
-            said.setdefault("Idempotency-Key", current_task().idempotency_key)
+            merged.setdefault("Idempotency-Key", current_task().idempotency_key)
         url = path if "://" in path else f"{self._base_url}/{path.lstrip('/')}"
-        request = Request(method.upper(), url, said, body, self._timeout)
+        request = Request(method.upper(), url, merged, body, self._timeout)
         response = fetch(request)
         checked(request, response)
         return response
 
-    def get(self, path: str, **said: Any) -> Response:
-        """Makes a GET request; the other methods likewise."""
-        return self.request("GET", path, **said)
+    def get(self, path: str, **options: Any) -> Response:
+        """Make a GET request."""
+        return self.request("GET", path, **options)
 
-    def post(self, path: str, body: Any = None, **said: Any) -> Response:
-        return self.request("POST", path, body=body, **said)
+    def post(self, path: str, body: Any = None, **options: Any) -> Response:
+        return self.request("POST", path, body=body, **options)
 
-    def put(self, path: str, body: Any = None, **said: Any) -> Response:
-        return self.request("PUT", path, body=body, **said)
+    def put(self, path: str, body: Any = None, **options: Any) -> Response:
+        return self.request("PUT", path, body=body, **options)
 
-    def patch(self, path: str, body: Any = None, **said: Any) -> Response:
-        return self.request("PATCH", path, body=body, **said)
+    def patch(self, path: str, body: Any = None, **options: Any) -> Response:
+        return self.request("PATCH", path, body=body, **options)
 
-    def delete(self, path: str, **said: Any) -> Response:
-        return self.request("DELETE", path, **said)
+    def delete(self, path: str, **options: Any) -> Response:
+        return self.request("DELETE", path, **options)
 
 
 class Http(Integration):
-    """A service over HTTP: `io.NAME.get(key, path)`, `.post(key, path, body)`, `.put`, `.patch`,
-    `.delete` and `.request(key, method, path)`, which give an `nb.Response`.
+    """Integration of a service with an HTTP API.
 
-    A status that is none of 200 to 299 is a failure, and is tried again as `retry` says.
+    `io.NAME.get(key, path)`, `.post(key, path, body)`, `.put`, `.patch`, `.delete` and
+    `.request(key, method, path)` return an `nb.Response`. A status outside of 200 to 299 is a
+    failure, and is retried according to `retry`.
 
     Args:
-        base_url: Where paths begin.
-        headers: Headers of each request, as Authorization. They are not recorded.
-        timeout: Seconds to connect, and between two parts of the answer.
-        retry: What is done about failures.
+        base_url: Address that paths are relative to.
+        headers: Headers of each request, such as Authorization. They are not recorded.
+        timeout: Longest time to connect, and between two parts of the response, in seconds.
+        retry: Retry policy; by default `Retry.standard()`.
 
     ```python
     import nbtasks as nb

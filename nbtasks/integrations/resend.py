@@ -1,4 +1,4 @@
-"""Mail by Resend."""
+"""Integration of the mail service Resend."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nbtasks.replay import Retry
 
 __all__ = ["Resend"]
 
-#: The key and the address are the library's own globals: one call at a time.
+#: The key and the address are globals of the library, so only one call runs at a time.
 _lock = threading.Lock()
 
 
 class _Emails:
-    """Its mails."""
+    """The `emails` part of the client."""
 
     def __init__(self, library: Any, api_key: str, api_url: str | None) -> None:
         self._library = library
@@ -25,39 +25,44 @@ class _Emails:
         self._api_url = api_url or library.api_url
 
     def send(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Sends a mail. With the task's idempotency key: sent again, as after a crash before it was
-        recorded, it is not delivered again."""
+        """Send a mail.
+
+        The mail carries the task's idempotency key: if it is sent again, as after a crash before it
+        was recorded, it is not delivered again.
+        """
         options = {"idempotency_key": current_task().idempotency_key}
         with _lock:
             return self._call(self._library.Emails.send, params, options)
 
     def get(self, email_id: str) -> dict[str, Any]:
-        """What became of a mail."""
+        """Return the current state of a mail."""
         with _lock:
             return self._call(self._library.Emails.get, email_id)
 
     def _call(self, function: Any, *args: Any) -> dict[str, Any]:
         self._library.api_key, self._library.api_url = self._api_key, self._api_url
-        answer: dict[str, Any] = dict(function(*args))
-        answer.pop("http_headers", None)  # of the answer, not of the mail
-        return answer
+        result: dict[str, Any] = dict(function(*args))
+        result.pop("http_headers", None)  # of the response, not of the mail
+        return result
 
 
 class _Client:
-    """The library, as far as it is used."""
+    """Client with the part of the library that is used."""
 
     def __init__(self, library: Any, api_key: str, api_url: str | None) -> None:
         self.emails = _Emails(library, api_key, api_url)
 
 
 class Resend(Integration):
-    """Mail by Resend: `io.NAME.emails.send(key, {"from": ..., "to": ..., "subject": ..., "html":
-    ...})`, and `.emails.get(key, id)`. Takes the `resend` package.
+    """Integration of the mail service Resend. Needs the `resend` package.
+
+    `io.NAME.emails.send(key, {"from": ..., "to": ..., "subject": ..., "html": ...})` sends a mail,
+    and `io.NAME.emails.get(key, id)` returns its state.
 
     Args:
-        api_key: Your key. It is not recorded.
-        api_url: Where the service is, if not at Resend's own address.
-        retry: What is done about failures.
+        api_key: Your API key. It is not recorded.
+        api_url: Address of the service, if not Resend's own.
+        retry: Retry policy; by default `Retry.standard()`.
 
     Raises:
         NbtasksError: The `resend` package is not installed.
@@ -84,5 +89,5 @@ class Resend(Integration):
         try:
             import resend
         except ImportError:
-            raise NbtasksError("Resend takes its package: pip install 'nbtasks[resend]'") from None
+            raise NbtasksError("Resend needs its package: pip install 'nbtasks[resend]'") from None
         super().__init__(_Client(resend, api_key, api_url), retry=retry)

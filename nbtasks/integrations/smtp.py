@@ -1,4 +1,4 @@
-"""Mail by any mail server."""
+"""Integration of any mail server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Smtp"]
 
 
 class _Client:
-    """What speaks to the server."""
+    """Client of a mail server."""
 
     def __init__(self, sender: str, options: dict[str, Any]) -> None:
         self._sender = sender
@@ -31,8 +31,11 @@ class _Client:
         html: str | None = None,
         reply_to: str | None = None,
     ) -> str:
-        """Sends a mail, and gives its Message-ID. That comes from the task's idempotency key: a
-        mail that is sent again, as after a crash before it was recorded, can be told by it."""
+        """Send a mail, and return its Message-ID.
+
+        The Message-ID contains the task's idempotency key, so that a mail sent again, as after a
+        crash before it was recorded, can be recognized.
+        """
         import aiosmtplib
 
         host = self._sender.rpartition("@")[2] or "localhost"
@@ -51,19 +54,22 @@ class _Client:
 
 
 class Smtp(Integration):
-    """Mail by any mail server: `io.NAME.send(key, to=..., subject=..., text=..., html=...)`, which
-    gives the mail's Message-ID. Takes the `aiosmtplib` package.
+    """Integration of any mail server. Needs the `aiosmtplib` package.
+
+    `io.NAME.send(key, to=..., subject=..., text=..., html=...)` sends a mail, and returns its
+    Message-ID.
 
     Args:
-        host: The server.
-        port: Its port; by default what its kind of encryption says.
-        sender: Who the mails are from.
-        username: Who signs in, if the server wants that.
-        password: With what. Neither is recorded.
-        start_tls: Whether to change to encryption; by default if the server can.
-        use_tls: Whether to be encrypted from the start.
-        timeout: Seconds.
-        retry: What is done about failures.
+        host: Host name of the server.
+        port: Port of the server; by default the usual port for the kind of encryption.
+        sender: Address that the mails are from.
+        username: User name, if the server requires a login. It is not recorded.
+        password: Password of the user. It is not recorded.
+        start_tls: True to switch to encryption after connecting; by default if the server supports
+            it.
+        use_tls: True to encrypt the connection from the start.
+        timeout: Timeout in seconds.
+        retry: Retry policy; by default `Retry.standard()`.
 
     Raises:
         NbtasksError: The `aiosmtplib` package is not installed.
@@ -79,7 +85,7 @@ class Smtp(Integration):
     ```
     """
 
-    def __init__(  # noqa: PLR0913 - what a mail server wants to know
+    def __init__(  # noqa: PLR0913 - the options of a mail server
         self,
         host: str,
         port: int | None = None,
@@ -93,7 +99,7 @@ class Smtp(Integration):
         retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
         if importlib.util.find_spec("aiosmtplib") is None:
-            raise NbtasksError("Smtp takes the aiosmtplib package: pip install 'nbtasks[smtp]'")
+            raise NbtasksError("Smtp needs the aiosmtplib package: pip install 'nbtasks[smtp]'")
         options = {
             "hostname": host, "port": port, "username": username, "password": password,
             "start_tls": start_tls, "use_tls": use_tls, "timeout": timeout,

@@ -128,16 +128,16 @@ def test_models_and_dataclasses_have_fields(payload: Any):
     ("wanted", "problem"),
     [
         ("name", "filter is a dict"),
-        ({"name": "John"}, r"filter\['name'\] is a list of what it may be, as \['John'\]"),
-        ({"name": {"$gt": 1}}, "conditions stand in a list"),
+        ({"name": "John"}, r"filter\['name'\] is a list of allowed values, such as \['John'\]"),
+        ({"name": {"$gt": 1}}, "conditions go in a list"),
         ({"a": {"b": 1}}, r"filter\['a'\]\['b'\] is a list"),
         ({"name": ["John", 1]}, "a list of strings, of numbers"),
         ({"name": [{"$startswith": "J"}]}, r"no condition '\$startswith'. There are \$startsWith"),
-        ({"name": [{"$gt": "J"}]}, r"\$gt says a number, not 'J'"),
-        ({"name": [{"$between": [1]}]}, r"\$between says two numbers"),
+        ({"name": [{"$gt": "J"}]}, r"\$gt takes a number, not 'J'"),
+        ({"name": [{"$between": [1]}]}, r"\$between takes two numbers"),
         ({"name": [{"$gt": 1, "$lt": 2}]}, "a dict of one entry"),
         ({"name": [{"$gt": 1}, "x"]}, "a dict of one entry"),
-        ({"name": [{"$not": [1]}]}, r"\$not says a value"),
+        ({"name": [{"$not": [1]}]}, r"\$not takes a value"),
     ],
 )
 def test_what_is_no_filter_is_refused_at_its_place(wanted: Any, problem: str):

@@ -78,7 +78,7 @@ ANY: Any = nb
         (lambda: nb.event_trigger(""), "the name of an event"),
         (lambda: nb.event_trigger([]), "the name of an event"),
         (lambda: ANY.event_trigger(["a", 1]), "the name of an event"),
-        (lambda: nb.event_trigger("a", filter={"n": 1}), "a list of what it may be"),
+        (lambda: nb.event_trigger("a", filter={"n": 1}), "a list of allowed values"),
     ],
     ids=count(),
 )

@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> str:
 
 
 EXPECT = Expect(
-    output="no event 'never' that fits came within 60 seconds",
+    output="no matching event 'never' came within 60 seconds",
     statuses={"listen": "FAILED"},
     seconds=60,
 )

@@ -26,7 +26,7 @@ async def body(io: Any, world: World) -> list[str]:
 
 
 EXPECT = Expect(
-    output=["job 'takes-its-time' had not come to its end within 10 seconds", "done"],
+    output=["job 'takes-its-time' did not end within 10 seconds", "done"],
     statuses={"child": "FAILED", "for it": "COMPLETED", "another child": "COMPLETED"},
     seconds=210,
 )
