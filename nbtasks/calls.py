@@ -1,4 +1,5 @@
-"""What an io call says to the engine, and what the engine asks of who drives it."""
+"""Effects and call records: what an io call tells the engine, and what the engine tells its
+driver to do."""
 
 from __future__ import annotations
 
@@ -41,8 +42,15 @@ __all__ = [
 
 
 class Invoke(NamedTuple):
-    """Call a function of the user's, inside the task of `scope`, of which it is recorded before
-    that it has begun: if this process dies meanwhile, others see that."""
+    """Effect: call a user's function inside the task of `scope`. The driver records the start of
+    the attempt first, so that other processes see it if this one dies during the call.
+
+    Attributes:
+        fn: The function.
+        args: Its arguments.
+        scope: The call context of the attempt.
+        on: The executor for the call; None for none.
+    """
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
@@ -51,13 +59,17 @@ class Invoke(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """As `Invoke`, for a call of which more is said.
+    """Effect: like `Invoke`, for a call with options.
 
     Attributes:
-        timeout: The longest it may take, in seconds; else `timeouts.Late` is the answer.
+        fn: The function.
+        args: Its arguments.
+        scope: The call context of the attempt.
+        timeout: The longest that the call may take, in seconds; after that the driver throws
+            `timeouts.Late` into the engine.
         inline: Whether a plain function stays in this thread.
-        begun: Whether it is recorded already that it has begun.
-        on: The executor to call it in.
+        begun: Whether the start of the attempt is already recorded.
+        on: The executor for the call; None for none.
     """
 
     fn: Callable[..., Any]
@@ -70,18 +82,24 @@ class Guard(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Wait until an instant."""
+    """Effect: wait until an instant.
+
+    Attributes:
+        due_us: The instant.
+        execution: The execution that waits.
+    """
 
     due_us: int
     ending: Ending
 
 
 class Park(NamedTuple):
-    """Wait until an instant, or until nothing of the execution goes on: then end it.
+    """Effect: wait until an instant, or suspend the run as soon as all its tasks wait.
 
     Attributes:
-        due_us: The instant; None for an end of the execution in any case.
-        path: Of the task that waits.
+        due_us: The instant; None to suspend the run in any case.
+        execution: The execution that waits.
+        path: The path of the task that waits.
     """
 
     due_us: int | None
@@ -90,15 +108,15 @@ class Park(NamedTuple):
 
 
 class Until(NamedTuple):
-    """Wait for something that comes from outside the execution.
+    """Effect: wait for an answer from outside the execution.
 
     Attributes:
-        heard: Whether it is worth while to look again. Cheap.
-        look: What has come; None if nothing has.
-        due_us: The instant until which it is waited; then None is the answer.
-        path: Of the task that waits.
-        parking: Waits.
-        parks: Whether the execution ends meanwhile once nothing else in it goes on.
+        heard: Returns whether it is worthwhile to call `look` again. Cheap.
+        look: Returns the answer; None if there is none yet.
+        due_us: The end of the wait; the effect's result is None then.
+        path: The path of the task that waits.
+        parking: The suspension that carries out the wait.
+        parks: Whether the run may be suspended during the wait, once all its tasks wait.
     """
 
     heard: Callable[[], bool]
@@ -110,13 +128,13 @@ class Until(NamedTuple):
 
 
 class Commit:
-    """Go on when everything put so far is durable."""
+    """Effect: continue once all rows put so far are durable."""
 
     __slots__ = ()
 
 
 class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
-    """The time was over first. Not a TimeoutError, since the call may raise one of its own."""
+    """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 
 Effect = Invoke | Guard | Sleep | Until | Park | Commit
@@ -124,22 +142,22 @@ Effects = Generator[Effect, Any, Any]
 
 
 def mapped(effects: Effects, fn: Callable[[Any], Any]) -> Effects:
-    """A call, whose result is what a function makes of it."""
+    """Return a call whose result is `fn` of the result of `effects`."""
     return fn((yield from effects))
 
 
 @dataclass(slots=True)
 class Call:
-    """One io call that makes a task of a function.
+    """Record of an io call that runs a function as a task.
 
     Attributes:
-        key: The task's key, as given.
+        key: The task's key, as the caller wrote it.
         fn: The function.
         args: Its arguments.
-        site: Where in the user's code the call stands.
-        policy: What holds for the task.
-        counted: What counts as its function and arguments when it is asked whether they have
-            changed, if not these: of a map, its own function and its items.
+        site: The place of the call in the user's code.
+        policy: The task's options.
+        counted: Function and arguments for the staleness check, if they are not `fn` and `args`:
+            a map is checked by the user's function and the items.
     """
 
     key: keys.Key
@@ -152,7 +170,14 @@ class Call:
 
 @dataclass(slots=True)
 class Wait:
-    """One `io.wait` call: its key, how to find the instant it is over, and what people see."""
+    """Record of an `io.wait` call.
+
+    Attributes:
+        key: The task's key.
+        due: Returns the instant at which the wait ends, in epoch microseconds.
+        params: The inputs to show, as JSON.
+        site: The place of the call in the user's code.
+    """
 
     key: keys.Key
     due: Callable[[], int]
@@ -162,20 +187,21 @@ class Wait:
 
 @dataclass(slots=True)
 class Awaited:
-    """One io call that waits for something from outside.
+    """Record of an io call that waits for an answer from outside: an event, a request, an input.
 
     Attributes:
-        key: Its key.
-        site: Where in the user's code the call stands.
-        timeout_us: How long it waits.
-        params: What people see as its inputs, as JSON.
-        awaits: What it waits for, as JSON: those who bring it look here. Or what says that, when
-            the wait begins.
-        look: Given the task's row, what has come, in a tuple; None if nothing has.
-        timed_out: What the error says if nothing comes.
-        icon: A name to show with it.
-        ask: Given the task's row, the call that asks for it: below the task, once in its life.
-        parks: Whether the execution ends meanwhile, however short it waits.
+        key: The task's key.
+        site: The place of the call in the user's code.
+        timeout_us: The longest wait, in microseconds.
+        params: The inputs to show, as JSON.
+        awaits: The expected answer, described as JSON for whoever delivers it; or a function that
+            returns this JSON when the wait begins.
+        look: Takes the task's row and returns the answer in a tuple; None if there is none yet.
+        timed_out: The error message for a wait that gets no answer.
+        icon: The name of the icon to show.
+        ask: Takes the task's row and returns the call that requests the answer: a subtask, run
+            once in the task's life.
+        parks: Returns whether the run may be suspended meanwhile, however short the wait.
     """
 
     key: keys.Key
@@ -277,15 +303,15 @@ class TextSink(Protocol):
 
 @dataclass(slots=True)
 class Scope:
-    """Where a caller is: in the body of a run, or in one attempt of a task.
+    """Context of an io call: the body of a run, or one attempt of a task.
 
     Attributes:
-        execution: The execution it belongs to.
+        execution: The execution of the run.
         row: The task's row; None in the body.
         asynchronous: Whether the caller awaits its io calls.
-        visited: The subtasks called so far, each with the place of the call; None before any.
-        numbers: For each numbered key, the numbers of its next uses; None before any.
-        printed: What the attempt has printed; None before anything.
+        visited: The subtasks called so far, each with the place of the call; None before the first.
+        numbers: The numbers of the next uses, by numbered key; None before the first use.
+        printed: The lines that the attempt has printed; None before the first.
     """
 
     execution: Running
@@ -296,7 +322,7 @@ class Scope:
     printed: TextSink | None = None
 
     def numbered(self, key: keys.Key) -> keys.Key:
-        """The key of this very call: a numbered one with its number, any other as it is."""
+        """Return the key of this call: a numbered key with its next number, another unchanged."""
         if type(key) is not keys.Numbered:
             return key
         if self.numbers is None:
@@ -306,9 +332,9 @@ class Scope:
 
     @property
     def path(self) -> str:
-        """The task's path; empty in the body."""
+        """Path of the task; empty in the body."""
         return self.row.path if self.row is not None else ""
 
 
-#: Where the running code is. Set around the body and around each task's function.
+#: Call context of the running code. Set around the body and around each task's function.
 current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)

@@ -1,4 +1,5 @@
-"""What tasks display: shown at once, recorded, and shown again where they are reused."""
+"""Capture of rich output: a task's displays appear at once, are recorded, and appear again when
+the task is reused."""
 
 from __future__ import annotations
 
@@ -17,25 +18,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Displays", "Output", "Screen", "displaying", "living", "use_panels", "use_screen"]
 
-#: Whether it is something displayed that is written to stdout: no task has printed that.
+#: True while a display writes to stdout: that text must not be recorded as printed by the task.
 displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
 
-#: Data by MIME type, and what is said of it beside.
+#: Data by MIME type, and metadata.
 Output = tuple[dict[str, Any], dict[str, Any]]
 
 
 class Screen(Protocol):
-    """Where things are displayed."""
+    """Display device: a notebook's front end or a terminal."""
 
     def draw(self, value: Any) -> Output:
-        """Displays a value, and gives what can be recorded of that."""
+        """Display a value and return its recordable output."""
 
     def publish(self, output: Output) -> None:
-        """Displays what was recorded."""
+        """Display a recorded output."""
 
 
 class _Terminal:
-    """Shows everything as text."""
+    """Display device that shows everything as text."""
 
     def draw(self, value: Any) -> Output:
         output: Output = {"text/plain": repr(value)}, {}
@@ -43,26 +44,26 @@ class _Terminal:
         return output
 
     def publish(self, output: Output) -> None:
-        print(output[0].get("text/plain", ""))  # noqa: T201 - as a display does
+        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
 
 
 _screen: Screen = _Terminal()
 
 
 def use_screen(screen: Screen | None) -> None:
-    """Displays there from now on; with None as text."""
+    """Display on `screen` from now on; None means as text."""
     global _screen  # noqa: PLW0603 - a process has one
     _screen = screen or _Terminal()
 
 
 def use_panels(panels: Callable[[Any], dict[str, Any] | None]) -> None:
-    """Has trees of runs displayed by this from now on, where it gives something."""
+    """Display run trees through `panels` from now on, unless it returns None for one."""
     global _panels  # noqa: PLW0603 - a process has one
     _panels = panels
 
 
 def living(tree: Any) -> dict[str, Any] | None:
-    """The tree of a run as a notebook shows it, which lives on; None where there is none."""
+    """Return a run tree's live view as MIME data; None outside a notebook."""
     return _panels(tree)
 
 
@@ -75,25 +76,25 @@ _panels: Callable[[Any], dict[str, Any] | None] = _no_panels
 
 
 class Displays:
-    """What the tasks of one run have displayed.
+    """Displays of one run's tasks.
 
     Args:
-        journal: Where it is recorded.
+        journal: The journal that records them.
         run: The run.
-        paths: The tasks of which something is recorded.
+        paths: The tasks with recorded displays.
 
     Attributes:
-        known: Those, and the tasks above them: of these there is something to show `again`.
+        known: These tasks and their ancestors: `again` has something to show for each.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
         self._journal = journal
         self._run = run
-        self._recorded: list[DisplayRow] | None = None
+        self._rows: list[DisplayRow] | None = None
         self.known = {above for path in paths for above in (path, *keys.parents(path))}
 
     def show(self, row: TaskRow, value: Any) -> None:
-        """Displays a value for a task that runs."""
+        """Display a value for a running task, and record it."""
         token = displaying.set(True)
         try:
             output = _screen.draw(value)
@@ -101,12 +102,12 @@ class Displays:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
         blob = self._journal.put_blob(Content.of(text)) if len(text) > codec.INLINE_BYTES else None
-        shown = None if blob else text.decode()
+        inline = None if blob else text.decode()
         now = clock.micros()
-        self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, shown, blob))
+        self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, inline, blob))
 
     def again(self, path: str) -> None:
-        """Displays again what a task, and those below it, displayed in their latest attempts."""
+        """Repeat the displays of a task and its descendants, from their latest attempts."""
         token = displaying.set(True)
         try:
             for row in self._latest():
@@ -117,20 +118,21 @@ class Displays:
             displaying.reset(token)
 
     def _latest(self) -> list[DisplayRow]:
-        """What the latest attempts displayed before this execution, in the order of time."""
-        if self._recorded is None:
-            found = self._journal.find("display", run_id=self._run.run_id)
-            latest: dict[str, int] = {}
-            for row in found:
-                latest[row.path] = max(row.attempt, latest.get(row.path, 0))
-            kept = [row for row in found if row.attempt == latest[row.path]]
-            self._recorded = sorted(kept, key=lambda row: row.shown_us)
-        return self._recorded
+        """Return the displays that the latest attempts recorded before this execution, in the
+        order of time."""
+        if self._rows is None:
+            rows = self._journal.find("display", run_id=self._run.run_id)
+            latest_attempts: dict[str, int] = {}
+            for row in rows:
+                latest_attempts[row.path] = max(row.attempt, latest_attempts.get(row.path, 0))
+            latest_rows = [row for row in rows if row.attempt == latest_attempts[row.path]]
+            self._rows = sorted(latest_rows, key=lambda row: row.shown_us)
+        return self._rows
 
     def _output(self, row: DisplayRow) -> Output:
         text: Any = row.output if row.blob is None else self._journal.get_blob(row.blob).data
-        data, about = orjson.loads(text or b"[{}, {}]")
-        return data, about
+        data, metadata = orjson.loads(text or b"[{}, {}]")
+        return data, metadata
 
 
 def _caption(row: DisplayRow) -> Output:

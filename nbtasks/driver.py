@@ -1,4 +1,4 @@
-"""Carrying out the engine's effects: by blocking, or by awaiting."""
+"""Drivers of the engine's effects: one that blocks, and one that awaits."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ __all__ = [
     "needs_loop",
 ]
 
-#: Worker threads for plain functions of asynchronous bodies. More than one would ever want:
-#: what bounds them is how many tasks a body starts.
+#: The most worker threads for plain functions of asynchronous bodies. More than anybody would want:
+#: the real limit is the number of tasks that a body starts.
 _THREADS: Final = 1000
-#: What comes to the loop from outside, as a Stop, waits so long for a body that never does.
+#: The longest time for which a body that never waits keeps the loop from polling for outside
+#: events, such as a Stop.
 _TURN_SECONDS: Final = 0.005
 
 
 def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch for each effect
-    """Carries out the effects of a call by blocking, and gives the call's result."""
+    """Carry out the effects of a call by blocking, and return the call's result."""
     error: BaseException | None = None
     answer = None
     while True:
         try:
-            # Outside of any `except`, so that what the engine raises has no context of ours.
+            # Outside any `except`, so that errors of the engine do not get ours as their context.
             effect = effects.send(answer) if error is None else effects.throw(error)
         except StopIteration as stop:
             return stop.value
@@ -65,19 +66,19 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
                 answer = effect.parking.listen(effect)
             else:
                 effect.parking.block(effect.path, effect.due_us)
-        except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
-            error = raised
+        except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
+            error = exc
 
 
 def begin(scope: Scope) -> None:
-    """Records that a task has begun."""
-    assert scope.row is not None  # noqa: S101 - only a task is invoked
+    """Record the start of an attempt."""
+    assert scope.row is not None  # noqa: S101 - only tasks call functions
     scope.execution.ledger.put(scope.row)
     scope.execution.journal.flush()
 
 
 def invoke(effect: Invoke) -> Any:
-    """Calls a function by blocking, and gives what it returns."""
+    """Call a function by blocking, and return its result."""
     fn, args, scope, on = effect
     if on is not None:
         return executors.blocking(effect, invoke)
@@ -93,15 +94,15 @@ def invoke(effect: Invoke) -> Any:
 
 
 def carry_out(effect: Invoke | Guard) -> Any:
-    """Calls a function by blocking, as is asked, and gives what it returns."""
-    return invoke(effect) if isinstance(effect, Invoke) else _guarded(effect)
+    """Call a function by blocking, with its options if it has any, and return its result."""
+    return invoke(effect) if isinstance(effect, Invoke) else _call_guarded(effect)
 
 
-def _guarded(guard: Guard) -> Any:
+def _call_guarded(guard: Guard) -> Any:
     fn, args, scope = guard[:3]
     if guard.timeout is None:
-        return invoke(Invoke(fn, args, scope, guard.on))  # it stays in this thread anyway
-    call, due_us = _call_of(guard), _due(guard.timeout)
+        return invoke(Invoke(fn, args, scope, guard.on))  # in this thread, `inline` or not
+    call, due_us = _bind_call(guard), _due_us(guard.timeout)
     token = current.set(scope)
     try:
         if guard.inline or (guard.on is None and is_async(fn)):
@@ -120,28 +121,29 @@ def _guarded(guard: Guard) -> Any:
         current.reset(token)
 
 
-def _call_of(guard: Guard) -> Callable[[], Any]:
+def _bind_call(guard: Guard) -> Callable[[], Any]:
     fn, args, scope = guard[:3]
     if guard.on is None:
         return functools.partial(fn, *args)
     return functools.partial(executors.blocking, Invoke(fn, args, scope, guard.on), invoke)
 
 
-def _due(timeout: float) -> int:
+def _due_us(timeout: float) -> int:
     return clock.micros() + round(timeout * 1e6)
 
 
 class GroupCommit:
-    """Many tasks that finish together share one sync, on the loop's next turn.
+    """Group commit: tasks that finish together share one sync, on the loop's next turn.
 
-    Not at once, since then each would sync alone; not in a thread, since the way there and back
-    costs as much as the sync. Who comes first in that turn syncs for all who have asked by then.
-    Only where nothing else is ready to run, so that nobody could ask until then, it is at once.
+    Syncing at once would mean one sync per task. Syncing in a thread would cost as much for the way
+    there and back as the sync itself. So each task waits for one loop turn, and the first to resume
+    syncs for all that have asked by then. If nothing else is ready to run, nobody could join in
+    that turn, and the sync happens at once.
 
     Attributes:
-        asked: How many asked that what is put by now be durable; the count is one's place.
-        done: How many of them are served.
-        turned: When the loop last had a turn for it.
+        asked: The number of commits asked for; its value at that moment is a commit's position.
+        done: The position up to which commits are durable.
+        turned: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -149,48 +151,67 @@ class GroupCommit:
         self.asked = 0
         self.done = 0
         self.turned = 0.0
-        self._begun: list[Scope] = []
+        self._unrecorded_starts: list[Scope] = []
 
     def is_alone(self) -> bool:
-        """Whether nobody would be served by a sync a turn later who is not by one now. A while
-        after the last turn that counts no more: the loop has to look for what came from outside."""
-        # A loop has no public name for it. One without this name, too, is never taken for idle.
+        """Return True if waiting one more loop turn could not add another task to this sync.
+
+        Always False once `_TURN_SECONDS` have passed since the last turn, so that the loop gets to
+        poll its sockets.
+        """
+        # No public API tells which callbacks are ready. Another loop without `_ready` counts as
+        # busy, and each commit waits for its turn.
         ready = getattr(asyncio.get_running_loop(), "_ready", True)
         return not ready and time.perf_counter() - self.turned < _TURN_SECONDS
 
     def begin(self, scope: Scope) -> None:
-        """Records that a task has begun: at once, or with the sync that this turn ends with -
-        and then only if it has not ended by itself."""
+        """Record the start of an attempt: now, or with the sync at the end of this turn if one is
+        pending. In that case an attempt that has ended by then needs no record of its start."""
         if self.asked > self.done:
-            self._begun.append(scope)
+            self._unrecorded_starts.append(scope)
         else:
             begin(scope)
 
     def sync(self) -> None:
-        """Syncs for all who have asked so far."""
+        """Sync for all commits asked for so far."""
         asked = self.asked
-        if self._begun:
-            self._put_begun()
+        if self._unrecorded_starts:
+            self._record_starts()
         self.journal.sync()
         self.done = asked
 
-    def _put_begun(self) -> None:
-        begun, self._begun = self._begun, []
-        for scope in begun:
+    def _record_starts(self) -> None:
+        scopes, self._unrecorded_starts = self._unrecorded_starts, []
+        for scope in scopes:
             if scope.row is not None and scope.row.status == Status.RUNNING:
                 scope.execution.ledger.put(scope.row)
 
 
 @types.coroutine
-def _turn() -> Generator[None]:
-    """One turn of the loop."""
+def _wait_one_turn() -> Generator[None]:
+    """Wait for one turn of the loop."""
     yield
 
 
+# This is the hottest code of asynchronous bodies, so all branches are in one frame: a coroutine for
+# each effect would make every task slower. Where it differs from `drive` with an `await`, and why:
+#
+# - The first effect is requested before asyncio is touched: a call that is answered from the
+#   journal has none, and a replay may make 100,000 such calls.
+# - `active` lets the end of the body cancel calls that it started and never awaited. A subtask's
+#   call may run in the asyncio task of its parent's call, so only the outermost call adds and
+#   discards the task; a subtask that discarded it would hide its parent, which is still in flight.
+# - A coroutine function is awaited right here, in the caller's asyncio task, so a cancellation
+#   reaches the user's code. Only plain functions need a thread.
+# - A commit takes its position before it waits. After the turn, the first call to resume syncs for
+#   all positions taken by then; the others find `done` past their own and continue.
+# - Every error, also a cancellation, goes into the engine, which records how the attempt ended
+#   before it raises. The error is thrown outside the `except`, or it would become the context of
+#   what the engine raises.
 async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
-    """Carries out the effects of a call by awaiting, and gives the call's result.
+    """Carry out the effects of a call by awaiting, and return the call's result.
 
-    `active` are the asyncio tasks in which calls are under way; the outermost call of one adds it.
+    `active` holds the asyncio tasks with calls in flight; the outermost call of a task adds it.
     """
     try:
         effect = effects.send(None)
@@ -211,26 +232,26 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                     token = current.set(scope)
                     try:
                         scope.asynchronous = on is None and is_async(fn)
-                        answer = await (fn(*args) if scope.asynchronous else _plain(effect))
+                        answer = await (fn(*args) if scope.asynchronous else _call_plain(effect))
                     finally:
                         current.reset(token)
                 elif isinstance(effect, Commit):
-                    commits.asked = place = commits.asked + 1
+                    commits.asked = position = commits.asked + 1
                     if not commits.is_alone():
-                        await _turn()
+                        await _wait_one_turn()
                         commits.turned = time.perf_counter()
-                    if commits.done < place:
+                    if commits.done < position:
                         commits.sync()
                 elif isinstance(effect, Guard):
-                    answer = await _guarded_async(effect, commits)
+                    answer = await _call_guarded_async(effect, commits)
                 elif isinstance(effect, Sleep):
                     await clock.current().wait_until(effect.due_us)
                 elif isinstance(effect, Until):
                     answer = await effect.parking.hear(effect)
                 else:
                     await effect.parking.wait(effect.path, effect.due_us)
-            except BaseException as raised:  # noqa: BLE001 - the engine decides what to do with it
-                error = raised
+            except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
+                error = exc
             effect = effects.send(answer) if error is None else effects.throw(error)
     except StopIteration as stop:
         return stop.value
@@ -239,9 +260,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             active.discard(task)
 
 
-async def _plain(effect: Invoke) -> Any:
-    """Calls a plain function in a thread, and awaits what it gives if that is what it wants; or
-    any function in its executor."""
+async def _call_plain(effect: Invoke) -> Any:
+    """Call a function in its executor, or a plain one in a thread; await its result if needed."""
     if effect.on is not None:
         return await executors.waiting(effect, invoke)
     answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
@@ -251,13 +271,13 @@ async def _plain(effect: Invoke) -> Any:
     return answer
 
 
-async def _guarded_async(guard: Guard, commits: GroupCommit) -> Any:
+async def _call_guarded_async(guard: Guard, commits: GroupCommit) -> Any:
     fn, args, scope, timeout, inline, begun, on = guard
     if not begun:
         commits.begin(scope)
     if on is not None and timeout is None:
         return await executors.waiting(Invoke(fn, args, scope, on), invoke)
-    call, due_us = _call_of(guard), None if timeout is None else _due(timeout)
+    call, due_us = _bind_call(guard), None if timeout is None else _due_us(timeout)
     token = current.set(scope)
     try:
         scope.asynchronous = on is None and is_async(fn)
@@ -274,8 +294,8 @@ async def _guarded_async(guard: Guard, commits: GroupCommit) -> Any:
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine."""
-    if type(fn) is FunctionType:  # what `inspect` finds out as well, ten times as slowly
+    """Return True if calling `fn` returns a coroutine."""
+    if type(fn) is FunctionType:  # a shortcut: `inspect` takes ten times as long
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(fn)
 
@@ -283,7 +303,7 @@ def is_async(fn: Callable[..., Any]) -> bool:
 async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
     import anyio.to_thread  # lazily: only bodies with plain functions need threads
 
-    # Stop cannot end a thread. It is abandoned: its task is CANCELED, a late result dropped.
+    # Stop cannot end a thread. It is abandoned: its task is CANCELED, and a late result is dropped.
     try:
         if due_us is not None:
             return await timeouts.in_thread_async(call, due_us)
@@ -294,7 +314,7 @@ async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
 
 
 def needs_loop(call: str) -> None:
-    """Refuses a call of the asynchronous io where no loop runs."""
+    """Raise WrongFaceError if the asynchronous io is called where no event loop runs."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -305,7 +325,7 @@ def needs_loop(call: str) -> None:
 
 
 def busy_threads() -> int:
-    """How many plain functions of asynchronous bodies are running now."""
+    """Return the number of plain functions of asynchronous bodies that are running now."""
     return int(_limiter().borrowed_tokens) + timeouts.busy()
 
 

@@ -1,7 +1,7 @@
-"""One execution of a run: what an io call does, told once for both faces of io.
+"""Engine of one execution of a run: the behaviour of io calls, written once for both kinds of io.
 
-A call is a generator of effects - invoke a function, sleep, commit - and gives the call's
-result. `io.SyncIO` carries the effects out by blocking, `io.AsyncIO` by awaiting.
+A call is a generator that yields effects (call a function, sleep, commit) and returns the call's
+result. `io.SyncIO` carries out the effects by blocking, `io.AsyncIO` by awaiting.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution"]
 
-_MADE_OF = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
+_PROVENANCE = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
 _DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
@@ -45,22 +45,22 @@ class Execution:
     """One pass through the body of a run.
 
     Args:
-        journal: Where it is recorded.
-        opened: The run, as the journal gave it to this process.
+        journal: The journal that records the run.
+        opened: The run as claimed from the journal.
 
     Attributes:
         run: The run's row.
-        ledger: What is recorded of it.
-        changes: Knows which of its tasks have changed since they were recorded.
-        is_open: Whether io calls are still taken.
-        root: The scope of the body.
-        active: The asyncio tasks in which io calls are under way.
-        pending: What executors were asked to do and have not done yet.
-        ending: What ends it early, if anything does.
-        parking: The calls that wait for longer than it should.
-        waits: Its waits.
-        raising: Makes what the callers of its tasks get.
-        only: What answers its calls if it only replays.
+        ledger: The state of the run: recorded tasks and new ones.
+        changes: The staleness checker.
+        is_open: Whether io calls are still accepted.
+        root: The call context of the body.
+        active: The asyncio tasks with io calls in flight.
+        pending: The futures of executors that are not done.
+        ending: The cancellation state.
+        parking: The suspension of the run once all its tasks wait.
+        waits: The durable waits and the time budget.
+        raising: The errors that callers of tasks get.
+        only: The answers to calls, if the execution only replays; else None.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -79,51 +79,51 @@ class Execution:
         self.only = Replayed(self.ledger, self.changes, self.raising) if opened.only else None
 
     def scope(self) -> Scope:
-        """Where the caller is in this execution: the body, if it is nowhere else."""
+        """Return the caller's call context in this execution; the body's if it is in no task."""
         scope = current.get()
         return scope if scope is not None and scope.execution is self else self.root
 
     # -- a task -------------------------------------------------------------------------------
 
     def task(self, call: Call, scope: Scope) -> Effects:
-        """Answers a call from the journal, or runs its function and records what came of it."""
+        """Answer a call from the journal, or run its function and record the outcome."""
         path = self.visit(call.key, call.site, scope)
         if self.only is not None:
             return self.only.task(call, path)
         ledger, changes, policy = self.ledger, self.changes, call.policy
-        if not ledger.knows(path):  # the most frequent case of all
+        if not ledger.knows(path):  # a new task: the most frequent case
             if self.waits.budget is not None:
                 yield from self.waits.pause(path)
             row = ledger.add(path, policy.name)
         else:
-            recorded = ledger.completed(path, policy.ttl_us)
-            if recorded is not None and not changes.call_for_rerun(call, path, recorded[_MADE_OF]):
-                return ledger.answer(path, recorded)  # the most frequent case of a replay
-            known = ledger.row(path)
-            action = self._action(call, known, changed=recorded is not None)
-            if known is not None and action in ANSWERS:
-                return self.answer(known, action)
+            answer = ledger.completed(path, policy.ttl_us)
+            if answer is not None and not changes.call_for_rerun(call, path, answer[_PROVENANCE]):
+                return ledger.answer(path, answer)  # the most frequent case in a replay
+            old_row = ledger.row(path)
+            action = self._action(call, old_row, changed=answer is not None)
+            if old_row is not None and action in ANSWERS:
+                return self.answer(old_row, action)
             if action is not Action.WAIT:
                 yield from self.waits.pause(path)
-            row = self.enter(known, path, policy.name, action)
+            row = self.enter(old_row, path, policy.name, action)
         if secrets := shown.describe(row, call):
             ledger.secrets[path] = secrets
         changes.stamp(row, call)
         return (yield from self._attempts(row, call))
 
     def _action(self, call: Call, known: TaskRow | None, *, changed: bool) -> Action:
-        """What to do with a task; if it is not known to have `changed`, it is looked at now."""
+        """Return the action for a task. Check it for staleness, unless it has already `changed`."""
         action = decide(known, expired=expired(known, call.policy.ttl_us))
         if known is None or action not in (Action.REUSE, Action.RAISE):
             return action
-        made_of = known.fingerprint, known.digest, known.stale
-        if changed or self.changes.call_for_rerun(call, known.path, made_of):
+        provenance = known.fingerprint, known.digest, known.stale
+        if changed or self.changes.call_for_rerun(call, known.path, provenance):
             self._free(known.path)
             return Action.RENEW
         return action
 
     def answer(self, row: TaskRow, action: Action) -> Any:
-        """What is recorded of a task, or the error for it."""
+        """Return a task's recorded output, or raise its recorded failure."""
         if action is Action.DOUBT:
             raise self.raising.in_doubt(row)
         self.ledger.reuse(row)
@@ -131,7 +131,18 @@ class Execution:
             raise self.raising.recorded(row)
         return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
 
+    # The common path stays in one frame: a helper would cost each effect one more `yield from`.
+    # The order of the `except` clauses carries the rules:
+    # - A failure of the journal or the executor says nothing about the user's function. The attempt
+    #   is CANCELED, not FAILED, so the next execution runs it again without counting a failure.
+    # - After a timeout the function may still be running in its thread. `disown` puts a copy of the
+    #   row in its place; the thread keeps the old row, and all it writes is dropped from then on.
+    # - A BaseException is a stop or a suspension: record it and let it pass, without `on_error`.
+    # `_complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
+    # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
+    # sync must not count as a failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
+        """Run attempts of a task until it succeeds or fails for good."""
         policy = call.policy
         while True:
             if row.due_us is not None:
@@ -151,14 +162,14 @@ class Execution:
                         scope.printed.close()
                 self._complete(row, value, policy)
             except (JournalError, ExecutorError):
-                self._cancel(row)  # the disk's failure is not the task's, nor the executor's
+                self._cancel(row)  # not the fault of the user's function
                 raise
             except Late as over:
                 row, late = self.ledger.disown(row), True
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
-            except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
-                error = raised
+            except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
+                error = exc
             except BaseException:
                 self._leave(row)
                 raise
@@ -169,7 +180,7 @@ class Execution:
             yield from self._failed(row, call, error, late=late)
 
     def _guarded(self, scope: Scope, row: TaskRow, call: Call) -> Effects:
-        """Calls a function for which there are options."""
+        """Call a function that has options; with `once`, make its start durable first."""
         options, timeout = call.policy.options, call.policy.timeout
         once, inline = bool(options.once), bool(options.inline)
         if once:
@@ -178,12 +189,12 @@ class Execution:
             try:
                 yield Commit()
             except BaseException:
-                row.once = False  # it has not been called, so there is no doubt
+                row.once = False  # not called, so its outcome is not in doubt
                 raise
         return (yield Guard(call.fn, call.args, scope, timeout, inline, once, options.on))
 
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
-        """Decides what becomes of a failed attempt: it raises, or the row has a due time."""
+        """Raise the task's failure, or schedule the next attempt in the row."""
         policy, answer, due_us = call.policy, None, None
         if row.once and late:
             self._cancel(row)
@@ -194,8 +205,8 @@ class Execution:
         row.failures += 1
         try:
             due_us = due_after(policy, row.failures, error, answer)
-        except InvalidOptionError as wrong:
-            error = wrong
+        except InvalidOptionError as exc:
+            error = exc
         failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
         failure = failures.scrubbed(failure, self.ledger.secrets.get(row.path))
         if due_us is not None:
@@ -206,7 +217,7 @@ class Execution:
         raise self.raising.first(row, failure, error)
 
     def _ask(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
-        """What `on_error` says to a failure, and the failure that counts then."""
+        """Return the answer of `on_error` to a failure, and the failure that counts then."""
         scope = Scope(self, row)
         try:
             arguments = (error, CurrentTask(scope))
@@ -215,12 +226,12 @@ class Execution:
         except JournalError:
             self._cancel(row)
             raise
-        except Exception as raised:  # noqa: BLE001 - it counts instead
-            if raised is not error and raised.__cause__ is None:
-                raised.__cause__ = error
-            return None, raised
+        except Exception as exc:  # noqa: BLE001 - counts instead of `error`
+            if exc is not error and exc.__cause__ is None:
+                exc.__cause__ = error
+            return None, exc
         except BaseException:
-            row.once = False  # the attempt has failed, so there is no doubt
+            row.once = False  # the attempt has failed, so its outcome is not in doubt
             self._cancel(row)
             self.journal.sync()
             raise
@@ -236,12 +247,12 @@ class Execution:
     # -- the steps of a task --------------------------------------------------------------------
 
     def visit(self, key: keys.Key, site: sites.Site, scope: Scope) -> str:
-        """The path of a call in a scope, if it may be made there.
+        """Return the path of a call, and reserve it among its siblings.
 
         Raises:
-            Interrupt: The execution is to end.
-            RunEndedError: It has ended, or the attempt that calls was given up.
-            DuplicateKeyError: A sibling has the key.
+            Interrupt: The execution has been cancelled.
+            RunEndedError: The execution has ended, or the calling attempt was abandoned.
+            DuplicateKeyError: A sibling has the same key.
         """
         self.ending.check()
         if not self.is_open:
@@ -256,25 +267,26 @@ class Execution:
             scope.visited = {}
         first = scope.visited.setdefault(path, site)
         if first is not site:
-            below = f" below {scope.path!r}" if scope.path else ""
+            place = f" below {scope.path!r}" if scope.path else ""
             raise DuplicateKeyError(
-                f"Task key {key!r} is used twice{below}:\n"
+                f"Task key {key!r} is used twice{place}:\n"
                 f"  first at {sites.show(first)}\n"
                 f"  again at {sites.show(site)}\n"
-                "Each task needs its own key. In a loop, put what differs into it: "
+                "Each task needs its own key. In a loop, make the loop variable part of it: "
                 '["fit", name].'
             )
         return path
 
     def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
-        """The row of a task that is about to do what `decide` said."""
+        """Return a task's row, prepared for the action that `decide` returned."""
         if row is None:
             return self.ledger.add(path, name)
         if row.execution == self.run.executions and row.status in UNDER_WAY:
-            row = self.ledger.disown(row)  # its parent's last attempt has left it behind
+            row = self.ledger.disown(row)  # left over from its parent's last attempt
             row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:
-            # None since it was reset or set by hand; kept already if the run was suspended in it.
+            # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
+            # the attempt, which is archived already.
             if row.attempt and row.status != Status.WAITING:
                 self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
@@ -295,7 +307,7 @@ class Execution:
             row.attempt_us = clock.micros()
             row.done = row.total = row.metrics = None
         row.status, row.due_us, row.error = Status.RUNNING, None, None
-        # Who carries out the Invoke records it.
+        # Not put here: the driver records the start together with the call.
 
     def _complete(self, row: TaskRow, value: object, policy: Policy) -> None:
         self.ledger.keep_value(row, value, policy.redact)
@@ -305,14 +317,14 @@ class Execution:
         self.end(row, Status.COMPLETED, None)
 
     def _leave(self, row: TaskRow) -> None:
-        """Ends an attempt that came to nothing, since the execution is stopped or suspended."""
+        """End an attempt without an outcome: the execution was stopped, or the run suspended."""
         if self.waits.suspended and not row.once and row.status == Status.RUNNING:
             self.ledger.archive(row, Status.CANCELED, clock.micros(), None, None)
             row.status = Status.WAITING
             self.ledger.put(row)
         else:
             self._cancel(row)
-            self.ledger.disown(row)  # a thread may go on
+            self.ledger.disown(row)  # a thread may still be running
         self.journal.sync()
 
     def _cancel(self, row: TaskRow) -> None:
@@ -320,24 +332,24 @@ class Execution:
             self.end(row, Status.CANCELED, None)
 
     def end(self, row: TaskRow, status: Status, error: str | None) -> None:
-        """Records what a task came to."""
+        """Record a task's outcome."""
         row.status, row.error, row.finished_us = status, error, clock.micros()
         self.ledger.put(row)
 
     def refuse_given_up(self, row: TaskRow) -> None:
-        """Ends an attempt that another one has followed, or nobody waits for any more."""
+        """Raise in an attempt that was abandoned: a later one may already be running."""
         if self.ledger.orphans and not self.ledger.owns(row):
             raise RunEndedError(
                 f"An attempt of task {row.path!r} of run {self.run.run_id} was given up, after its "
-                "timeout or a stop, so it can start no more tasks, and what it gives is dropped."
+                "timeout or a stop, so it can start no more tasks, and its result is dropped."
             )
 
     # -- failures -------------------------------------------------------------------------------
 
     def _free(self, path: str) -> None:
-        """Lets the failed subtasks of a task run again, since the task itself will."""
-        for below in self.ledger.under(path):
-            self._make_fatal(below)
+        """Let the failed subtasks of a task run again, since the task itself will."""
+        for subtask in self.ledger.under(path):
+            self._make_fatal(subtask)
 
     def _make_fatal(self, path: str) -> None:
         row = self.ledger.row(path)
@@ -350,13 +362,13 @@ class Execution:
     def conclude(
         self, status: Status, error: BaseException | None, output: codec.Encoded | None
     ) -> None:
-        """Records the end of the execution and lets the run go."""
+        """Record the end of the execution and release the run."""
         self.is_open = False
         run = self.run
         if status == Status.FAILED and error is not None:
-            for failed in list(failures.chain(error)):
-                if failed.run_id == run.run_id:
-                    self._make_fatal(failures.task_path(failed))
+            for task_failed in list(failures.chain(error)):
+                if task_failed.run_id == run.run_id:
+                    self._make_fatal(failures.task_path(task_failed))
         for future in list(self.pending):
             future.cancel()
         self.ledger.cancel_rest()

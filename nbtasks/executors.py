@@ -1,8 +1,7 @@
-"""Functions that run in an executor: in a pool of threads or processes, or on a cluster.
+"""Calls in an executor: a pool of threads or processes, or a cluster.
 
-The journal stays here. A function that goes to another process goes as bytes, by cloudpickle,
-so that functions of a notebook can go, too; what comes back is bytes again, of the value or of
-the error.
+The journal stays in this process. A function goes to another process as bytes, pickled by
+cloudpickle so that functions of a notebook can go, too. Its value or error comes back as bytes.
 """
 
 from __future__ import annotations
@@ -27,49 +26,49 @@ from nbtasks.errors import ExecutorError, ValueNotKeptError
 
 __all__ = ["blocking", "carry_out", "waiting"]
 
-#: Carries out an `Invoke` without an executor, in the thread that calls it.
+#: Function that carries out an `Invoke` without an executor, in the calling thread.
 Inline = Callable[[Invoke], Any]
 
 
 def blocking(invoke: Invoke, inline: Inline) -> Any:
-    """Calls a function in its executor and blocks until it is done.
+    """Call a function in its executor, and block until it is done.
 
     Raises:
-        ExecutorError: The executor could not carry it out.
-        ValueNotKeptError: What it returned cannot be sent back.
-        Exception: What it raised.
+        ExecutorError: The executor could not call the function.
+        ValueNotKeptError: The function's result cannot be sent back.
+        Exception: The function's own error.
     """
-    with _explained(invoke):
+    with _explain_errors(invoke):
         reply = _submit(invoke, inline).result()
-    return _received(reply, invoke)
+    return _unpack_reply(reply, invoke)
 
 
 async def waiting(invoke: Invoke, inline: Inline) -> Any:
-    """As `blocking`, without blocking the loop. Cancelled, it cancels the function if that has
-    not begun."""
-    with _explained(invoke):
+    """Call a function in its executor, and await its result; see `blocking`. A cancellation also
+    cancels the call in the executor if it has not begun."""
+    with _explain_errors(invoke):
         future = _submit(invoke, inline)
         try:
             reply = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                raise CancelledError from None  # not the task but the executor was stopped
+                raise CancelledError from None  # the executor was stopped, not the task
             raise
-    return _received(reply, invoke)
+    return _unpack_reply(reply, invoke)
 
 
 def carry_out(payload: bytes) -> tuple[str, Any]:
-    """What a worker process does: calls the function that was sent.
+    """Call a pickled function, in a worker process.
 
     Args:
-        payload: The function and its arguments.
+        payload: The function and its arguments, pickled.
 
     Returns:
-        `("value", bytes)`; `("refused", why)` of a value that cannot be sent; or `("error",
+        `("value", bytes)`; `("refused", reason)` if the value cannot be pickled; or `("error",
         (bytes, traceback))`.
     """
-    # In a context of its own: a forked process would take itself for a part of the run.
+    # In a new context: a forked process would inherit the current task and act as part of the run.
     return contextvars.Context().run(_carry_out, payload)
 
 
@@ -81,7 +80,7 @@ def _carry_out(payload: bytes) -> tuple[str, Any]:
         value = fn(*args)
         if inspect.isawaitable(value):
             with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run leaves its loop open
-                value = runner.run(_awaited(value))
+                value = runner.run(_await(value))
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises
         return "error", (_pack_error(error), tracebacks.text(error))
     try:
@@ -91,7 +90,7 @@ def _carry_out(payload: bytes) -> tuple[str, Any]:
         return "refused", f"a {kind}: {type(error).__name__}: {error}"
 
 
-async def _awaited(value: Any) -> Any:
+async def _await(value: Any) -> Any:
     return await value
 
 
@@ -99,20 +98,20 @@ async def _awaited(value: Any) -> Any:
 
 
 def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
-    if _has_ended(invoke):  # it was stopped while this thread was on its way here
+    if _has_ended(invoke):  # the run was stopped while this thread was on its way here
         raise CancelledError
     executor = invoke.on
     if not isinstance(executor, Executor):  # a distributed.Client
-        executor = executor.get_executor(pure=False)  # two equal calls are two tasks
+        executor = executor.get_executor(pure=False)  # equal calls are separate tasks
     if _shares_memory(executor):
-        here = invoke._replace(on=None)
-        future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, here)
+        local_invoke = invoke._replace(on=None)
+        future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, local_invoke)
     else:
         future = executor.submit(carry_out, _pack(invoke))
     pending = invoke.scope.execution.pending
     pending.add(future)
     future.add_done_callback(pending.discard)
-    if _has_ended(invoke):  # or just now, and then nobody else takes it back
+    if _has_ended(invoke):  # stopped just now, so the stop may have missed this future
         future.cancel()
     return future
 
@@ -122,7 +121,7 @@ def _has_ended(invoke: Invoke) -> bool:
 
 
 def _shares_memory(executor: Executor) -> bool:
-    # by its module, since Python 3.14's pool of interpreters is one of threads, too
+    # Checked by module, since Python 3.14's interpreter pool is a ThreadPoolExecutor, too.
     return isinstance(executor, ThreadPoolExecutor) and "interpreter" not in str(
         type(executor).__module__
     )
@@ -134,18 +133,18 @@ def _pack(invoke: Invoke) -> bytes:
     try:
         return bytes(cloudpickle.dumps((invoke.fn, invoke.args)))
     except Exception as error:
-        what, value = f"function {_name(invoke.fn)}", None
+        subject, value = f"function {_name(invoke.fn)}", None
         for number, value in enumerate(invoke.args):
             try:
                 cloudpickle.dumps(value)
             except Exception:  # noqa: BLE001 - whatever pickling it raises
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
-                what = f"argument {number} (a {kind}) of function {_name(invoke.fn)}"
+                subject = f"argument {number} (a {kind}) of function {_name(invoke.fn)}"
                 break
         raise ExecutorError(
-            f"Task {invoke.scope.path!r}: the {what} cannot be sent to another process: "
+            f"Task {invoke.scope.path!r}: the {subject} cannot be sent to another process: "
             f"{type(error).__name__}: {error}. Use a function that needs only its arguments, "
-            "and open files, connections and locks inside of it; or take a pool of threads, "
+            "and open files, connections and locks inside of it; or use a pool of threads, "
             "which share memory."
         ) from error
 
@@ -155,43 +154,45 @@ def _name(fn: Callable[..., Any]) -> str:
 
 
 @contextlib.contextmanager
-def _explained(invoke: Invoke) -> Iterator[None]:
-    """What an executor itself raises, in words that say what to do."""
+def _explain_errors(invoke: Invoke) -> Iterator[None]:
+    """Turn the executor's own errors into an ExecutorError that says what to do."""
     task = f"Task {invoke.scope.path!r} of run {invoke.scope.execution.run.run_id}"
-    again = (
-        "Nothing that was recorded is lost: make a new executor and execute the run again, and it "
-        "goes on with what is missing."
+    advice = (
+        "Nothing that was recorded is lost: make a new executor and execute the run again; it "
+        "resumes with the tasks that are missing."
     )
     try:
         yield
     except BrokenExecutor as error:
         raise ExecutorError(
-            f"{task}: the executor broke while it ran {_name(invoke.fn)} or another task. Mostly "
+            f"{task}: the executor broke while it ran {_name(invoke.fn)} or another task. Usually "
             "a worker process died: out of memory, killed, or by a crash in compiled code. "
-            f"{again}"
+            f"{advice}"
         ) from error
     except CancelledError as error:
-        raise ExecutorError(f"{task}: its executor was shut down before. {again}") from error
+        raise ExecutorError(
+            f"{task}: its executor was shut down before it finished. {advice}"
+        ) from error
     except RuntimeError as error:
         if "cannot schedule new futures" not in str(error):
             raise  # the function's own
-        raise ExecutorError(f"{task}: its executor has been shut down. {again}") from error
+        raise ExecutorError(f"{task}: its executor has been shut down. {advice}") from error
 
 
-# -- and back -------------------------------------------------------------------------------------
+# -- from the executor ----------------------------------------------------------------------------
 
 
-def _received(reply: Any, invoke: Invoke) -> Any:
+def _unpack_reply(reply: Any, invoke: Invoke) -> Any:
     if not isinstance(invoke.on, Executor) or not _shares_memory(invoke.on):
-        word, content = reply
-        if word == "refused":
+        kind, content = reply
+        if kind == "refused":
             raise ValueNotKeptError(
                 f"What {_name(invoke.fn)} returned cannot be sent back from its process, {content}."
-                " Return plain data, or take a pool of threads."
+                " Return plain data, or use a pool of threads."
             )
         import cloudpickle
 
-        if word == "error":
+        if kind == "error":
             error = _unpack_error(cloudpickle.loads(content[0]))
             raise error from tracebacks.Remote(tracebacks.located(content[1], invoke.fn))
         return cloudpickle.loads(content)
@@ -199,8 +200,8 @@ def _received(reply: Any, invoke: Invoke) -> Any:
 
 
 def _pack_error(error: Exception) -> bytes:
-    """An exception as bytes from which it, or one as close as can be, is made again: many cannot
-    be pickled, and more cannot be loaded."""
+    """Return an exception as bytes, as complete as possible: many exceptions cannot be pickled, and
+    even more cannot be loaded again."""
     import cloudpickle
 
     kind = type(error)
@@ -209,7 +210,7 @@ def _pack_error(error: Exception) -> bytes:
             data = bytes(cloudpickle.dumps(form))
             if type(_unpack_error(cloudpickle.loads(data))) is kind:
                 return data
-        except Exception:  # noqa: BLE001, S112 - the next form says less and needs less
+        except Exception:  # noqa: BLE001, S112 - the next form keeps less, and needs less
             continue
     return bytes(cloudpickle.dumps(RuntimeError(f"{kind.__qualname__}: {error}")))
 

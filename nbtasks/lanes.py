@@ -1,8 +1,8 @@
-"""Carrying out many calls at once, from one thread that blocks.
+"""Driver of many calls at once, from one thread that blocks.
 
-The functions run in threads. The engine's part of every call runs in the thread that asked, so
-calls that finish together share one sync, and Stop, which only the main thread sees, ends all of
-them: those in flight are recorded as canceled, and what their threads still give is dropped.
+The functions run in threads. The engine's part of every call runs in the calling thread, so calls
+that finish together share one sync, and Stop, which only the main thread sees, ends all of them:
+the calls in flight are recorded as CANCELED, and late results of their threads are dropped.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from nbtasks.calls import Commit, Effect, Effects, Guard, Invoke, Park, Running
 
 __all__ = ["drive_many"]
 
-#: A call, and who is told its result or its error.
+#: A call, and the callback that takes its result or its error.
 Task = tuple[Effects, Callable[[Any, Exception | None], None]]
 
 
 def drive_many(tasks: Iterator[Task], width: int, execution: Running) -> None:
-    """Carries out calls, at most `width` at a time, and blocks until all have ended.
+    """Carry out calls, at most `width` at a time, and block until all have ended.
 
     Args:
-        tasks: The calls. The next one is asked for when there is room for it.
-        width: How many run at once.
-        execution: What they belong to.
+        tasks: The calls. The next one is taken when there is room for it.
+        width: The number of calls that may run at once.
+        execution: The execution of the calls.
 
     Raises:
-        BaseException: What is no `Exception` ends all of them, and leaves at once.
+        BaseException: An error that is not an `Exception` ends all calls and is raised at once.
     """
     lanes = _Lanes(tasks, width, execution)
     try:
@@ -51,47 +51,47 @@ class _Lanes:
         self._journal = execution.journal
         self._ending = execution.ending
         self._parking = execution.parking
-        self._under_way: set[_Lane] = set()
+        self._running: set[_Lane] = set()
         self._committing: list[_Lane] = []
         self._sleeping: list[tuple[float, int, _Lane]] = []
-        self._parked: dict[_Lane, str] = {}  # those of them that may suspend the run
+        self._parked: dict[_Lane, str] = {}  # sleeping calls that may suspend the run
         self._order = itertools.count()
         self._threads = _Threads()
 
     def run(self) -> None:
-        """Until all have ended."""
+        """Carry out calls until all have ended."""
         while True:
-            while len(self._under_way) < self._width:
+            while len(self._running) < self._width:
                 task = next(self._tasks, None)
                 if task is None:
                     break
                 self._start(_Lane(*task))
-            if not self._under_way:
+            if not self._running:
                 return
             for lane, answer, error in self._wait():
                 self._go_on(lane, answer, error)
 
     def close(self) -> None:
-        """Ends what is under way: after Stop, say."""
+        """End all calls in flight, for example after Stop."""
         self._threads.close()
-        for lane in self._under_way:
-            with contextlib.suppress(BaseException):  # Stop pressed again must not leave one out
+        for lane in self._running:
+            with contextlib.suppress(BaseException):  # a second Stop must not skip a call
                 lane.effects.close()
 
     def _start(self, lane: _Lane) -> None:
-        self._under_way.add(lane)
+        self._running.add(lane)
         self._go_on(lane, None, None)
 
     def _go_on(self, lane: _Lane, answer: Any, error: BaseException | None) -> None:
-        """Lets a call go on, to its next effect or to its end."""
+        """Resume a call, up to its next effect or its end."""
         try:
             effect = lane.effects.send(answer) if error is None else lane.effects.throw(error)
         except StopIteration as stop:
-            self._under_way.discard(lane)
+            self._running.discard(lane)
             lane.tell(stop.value, None)
-        except Exception as raised:  # noqa: BLE001 - whatever the call raises
-            self._under_way.discard(lane)
-            lane.tell(None, raised)
+        except Exception as exc:  # noqa: BLE001 - whatever the call raises
+            self._running.discard(lane)
+            lane.tell(None, exc)
         else:
             self._carry_out(lane, effect)
 
@@ -102,8 +102,8 @@ class _Lanes:
             try:
                 if not (isinstance(effect, Guard) and effect.begun):
                     driver.begin(effect.scope)
-            except Exception as refused:  # noqa: BLE001 - as of a commit
-                self._go_on(lane, None, refused)
+            except Exception as exc:  # noqa: BLE001 - the call decides, as after a commit
+                self._go_on(lane, None, exc)
             else:
                 self._threads.call(lane, effect)
         else:
@@ -114,25 +114,25 @@ class _Lanes:
                 self._parking.add(effect.path, effect.due_us)
 
     def _wait(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
-        """The calls that can go on now; blocks until there may be one."""
-        before = len(self._under_way)
+        """Yield calls that can resume, with their answers; block until there may be one."""
+        count = len(self._running)
         yield from self._threads.done()
         if self._committing:
             yield from self._commit()
-        if len(self._under_way) < before:
-            return  # there is room for the next ones
+        if len(self._running) < count:
+            return  # there is room for more calls
         self._ending.check()
         if self._parked:
             self._parking.suspend_if_all_wait()
         yield from self._pass_time()
 
     def _pass_time(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
-        """Blocks until something has been done, or somebody is due, but not for long."""
+        """Yield calls whose function has ended or whose sleep is over; block for one slice."""
         now = clock.micros()
         slice_us = round(clock.SLICE * 1e6)
         due_us = round(min(self._sleeping[0][0], now + slice_us)) if self._sleeping else None
         if self._threads.busy:
-            # In slices, so that Stop and a due sleeper are looked for in between.
+            # In slices, so that Stop and due sleepers are noticed in between.
             seconds = clock.SLICE if due_us is None else max(0, due_us - now) / 1e6
             yield from self._threads.done(seconds)
         elif due_us is not None:
@@ -144,19 +144,19 @@ class _Lanes:
             yield lane, None, None
 
     def _commit(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
-        """One sync for all that have finished by now."""
+        """Sync once for all calls that have asked for a commit by now, and yield them."""
         lanes, self._committing = self._committing, []
         error = None
         try:
             self._journal.sync()
-        except Exception as refused:  # noqa: BLE001 - each call decides what to do with it
-            error = refused
+        except Exception as exc:  # noqa: BLE001 - each call decides what to do with it
+            error = exc
         for lane in lanes:
             yield lane, None, error
 
 
 class _Lane:
-    """One call under way."""
+    """Call in flight."""
 
     __slots__ = ("effects", "tell")
 
@@ -166,17 +166,17 @@ class _Lane:
 
 
 class _Threads:
-    """Threads that call functions. As many as were ever busy at once; a process that ends does
-    not wait for them."""
+    """Pool of daemon threads that call functions; it grows to the most calls ever in flight at
+    once."""
 
     def __init__(self) -> None:
         self.busy = 0
         self._count = 0
-        self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def call(self, lane: _Lane, effect: Invoke | Guard) -> None:
-        """Calls a function in one of them, with the context variables of this one."""
+        """Call a function in a thread, with the context variables of the calling thread."""
         context = contextvars.copy_context()
 
         def work() -> None:
@@ -190,25 +190,25 @@ class _Threads:
             self._count += 1
             name = f"nbtasks-map-{self._count}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
-        self._asked.put(work)
+        self._jobs.put(work)
 
     def done(self, seconds: float = 0) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
-        """What has been done; waits so long for the first."""
+        """Yield the results that are there; wait up to `seconds` for the first."""
         block = seconds > 0
         while True:
             try:
-                found = self._done.get(block, seconds)
+                result = self._done.get(block, seconds)
             except queue.Empty:
                 return
             self.busy -= 1
-            yield found
+            yield result
             block = False
 
     def close(self) -> None:
-        """Lets them end. Who is busy ends later, and is not heard any more."""
+        """Let the threads end. A busy thread ends later, and its result is dropped."""
         for _ in range(self._count):
-            self._asked.put(None)
+            self._jobs.put(None)
 
     def _work(self) -> None:
-        while (work := self._asked.get()) is not None:
+        while (work := self._jobs.get()) is not None:
             work()

@@ -1,4 +1,4 @@
-"""The tasks of a run while it is executed: what the journal knew, and what is added to it."""
+"""State of a run's tasks during an execution: recorded rows and new ones."""
 
 from __future__ import annotations
 
@@ -47,32 +47,30 @@ _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
 _ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
     ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob", "finished_us")
 )
-#: Values of these kinds digest by their content.
+#: Values of these kinds are digested by their content.
 _BY_CONTENT = ("json", "tagged", None)
-#: So many functions of a run are recorded with their source. One that reads a loop's variable is
-#: another one each time.
-_MOST_CODES = 500
-#: What a task says of its progress is recorded at most this often.
+#: The most functions to record in a run. One that reads a loop variable is new in each iteration.
+_MAX_CODES = 500
+#: The least time between two records of a task's progress and metrics.
 _NOTE_US = 100_000
 
 
 class Ledger:
-    """The rows of one execution, each written through to the journal.
+    """Rows of one execution, each written through to the journal.
 
-    A recorded task stays the tuple that the journal gave until somebody asks for its row: a
-    resumed run may have 100,000, of which it needs no more than an answer. The rest of those is
-    read when a view wants it.
+    A recorded task stays a tuple until its row is needed: a resumed run may have 100,000 tasks, and
+    most only need their answer. Their other fields are read once a view asks for them.
 
     Args:
-        journal: Where rows go.
-        opened: The run, as the journal gave it to this process.
+        journal: The journal that takes the rows.
+        opened: The run as claimed from the journal.
 
     Attributes:
-        displays: What its tasks display.
-        revision: Grows with each change; a view looks at it to know whether to draw.
-        changed: Takes the path of each task that changes, where a view has put something here.
-        orphans: Whether some row was taken from an attempt that may still go on.
-        secrets: By path, the text that nobody is to see in what the task says.
+        displays: The displays of the tasks.
+        revision: Grows with each change; tells a view whether to draw again.
+        changed: Receives the path of each changed task, if a view has put a deque here.
+        orphans: Whether a row was taken from an abandoned attempt that may still be running.
+        secrets: The texts to hide in a task's logs and errors, by path.
     """
 
     def __init__(self, journal: Journal, opened: Opened) -> None:
@@ -83,96 +81,95 @@ class Ledger:
         self._run: RunRow = opened.run
         self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
         self._answers = opened.answers
-        self._whole: dict[str, TaskTuple] | None = None  # all of each task, when it was asked for
-        last = max(_last(opened.tasks, _SEQ), _last(opened.answers, _ANSWER_SEQ))
-        self._seq = itertools.count(last + 1)
-        self._logged = dict(opened.logs)
+        self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
+        last_seq = max(_last_seq(opened.tasks, _SEQ), _last_seq(opened.answers, _ANSWER_SEQ))
+        self._seq = itertools.count(last_seq + 1)
+        self._logged_counts = dict(opened.logs)
         self._codes = dict(opened.codes)
-        self._answered: set[str] = set()  # paths answered from the journal in this execution
-        # Those of them that are not yet recorded as such. Threads add to it while one empties it.
-        self._reused: collections.deque[str] = collections.deque()
+        self._reused_paths: set[str] = set()  # answered from the journal in this execution
+        # Those whose reuse is not yet recorded. Threads append while another one drains it.
+        self._pending_reuse: collections.deque[str] = collections.deque()
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = self._stamped = False
         self.orphans = False
         self.secrets: dict[str, frozenset[str]] = {}
-        self._noted: dict[str, int] = {}  # by path, when the task's progress was last recorded
+        self._noted: dict[str, int] = {}  # last record of a task's progress, by path
 
     # -- reading ------------------------------------------------------------------------------
 
     def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
-        """All tasks of the run, recorded ones and new ones, or those at `paths`, in no particular
-        order."""
-        # Rows that are made here are not kept: a view calls this from its own thread.
+        """Return the rows at `paths`, or all rows of the run, in no particular order."""
+        # Rows built here are not stored: a view calls this from its own thread.
         if paths is None:
             paths = dict.fromkeys((*list(self._answers), *list(self._rows)))
-        rows = ((path, self._rows.get(path) or self._recorded(path)) for path in paths)
-        return [row if type(row) is TaskRow else self._made(path, row) for path, row in rows]
+        rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
+        return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
 
     def knows(self, path: str) -> bool:
-        """Whether a task has a row."""
+        """Return True if the task is recorded or has begun."""
         return path in self._rows or path in self._answers
 
     def row(self, path: str) -> TaskRow | None:
-        """The row of a task, if it has one."""
+        """Return the row of a task; None if it has none."""
         row = self._rows.get(path)
         if path in self._answers:
-            row = self._recorded(path)
+            row = self._full_row(path)
             del self._answers[path]
         if type(row) is tuple:
-            row = self._rows[path] = self._made(path, row)
-        return row  # type: ignore[return-value]  # no tuple any more
+            row = self._rows[path] = self._to_row(path, row)
+        return row  # type: ignore[return-value]  # a TaskRow by now
 
-    def _recorded(self, path: str) -> TaskTuple:
-        """All that is recorded of a task of which there is an answer."""
-        if self._whole is None:
-            self._whole = {row[_PATH]: row for row in self._journal.tasks(self._run.run_id)}
-        return self._whole[path]
+    def _full_row(self, path: str) -> TaskTuple:
+        """Return all recorded fields of a task that has an answer."""
+        if self._full_rows is None:
+            self._full_rows = {row[_PATH]: row for row in self._journal.tasks(self._run.run_id)}
+        return self._full_rows[path]
 
-    def _made(self, path: str, values: Any) -> TaskRow:
+    def _to_row(self, path: str, values: Any) -> TaskRow:
         row = TaskRow(*values)
-        if path in self._answered:
+        if path in self._reused_paths:
             row.execution, row.reused = self._run.executions, True
         return row
 
     def completed(self, path: str, ttl_us: int | None = None) -> Answer | None:
-        """The `ANSWER` of a task that an earlier execution completed, not longer than `ttl_us`
-        ago; of those that nobody has asked for more about."""
+        """Return the `ANSWER` of a task that an earlier execution completed, at most `ttl_us` ago.
+        None, too, if its row has been read since."""
         answer = self._answers.get(path)
         if answer is None or (ttl_us is not None and is_over(answer[_FINISHED], ttl_us)):
             return None
         return answer
 
     def answer(self, path: str, answer: Answer) -> Any:
-        """The output of a task that `completed` gave. It counts as answered then."""
-        if path in self._answers:  # else it was noted when it was looked at more closely
-            self._answered.add(path)
-            self._reused.append(path)
-            self._tell(path)
+        """Return the output in an answer from `completed`, and mark the task as reused."""
+        if path in self._answers:  # else `mark_stale` has read its row and marked it
+            self._reused_paths.add(path)
+            self._pending_reuse.append(path)
+            self._mark_changed(path)
             if path in self.displays.known:
                 self.displays.again(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
 
     def code(self, digest: str) -> str | None:
-        """What is recorded of the function with this fingerprint."""
+        """Return the record of the function with this fingerprint, as JSON; None if unknown."""
         return self._codes.get(digest)
 
     def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
-        """The value of an output.
+        """Return the value of an output.
 
         Raises:
-            UnreadableValueError: It cannot be read back here.
+            UnreadableValueError: The output cannot be read back in this process.
         """
         try:
             value = kept.value(self._journal, kind, text, blob)
         except UnreadableValueError as error:
             raise kept.explained(self._journal, error, self._run.run_id, path) from None
         if kind not in _BY_CONTENT:
-            _remember(value, text, blob)
+            _cache_digest(value, text, blob)
         return value
 
     def under_way(self) -> list[str]:
-        """The paths of the tasks that run or wait in this execution."""
+        """Return the paths of the tasks that are running or waiting in this execution."""
         latest = self._run.executions
         return [
             path
@@ -181,31 +178,31 @@ class Ledger:
         ]
 
     def under(self, path: str) -> list[str]:
-        """The paths of all tasks below a task that no earlier execution completed."""
-        found = list(self.children(path))
-        for known in found:  # which grows meanwhile
-            found += self.children(known)
-        return [known for known in found if known not in self._answers]
+        """Return the paths of all descendants, except those that an earlier execution completed."""
+        paths = list(self.children(path))
+        for descendant in paths:  # the list grows meanwhile
+            paths += self.children(descendant)
+        return [descendant for descendant in paths if descendant not in self._answers]
 
     def children(self, path: str) -> list[str]:
-        """The paths of the tasks right below a task."""
-        return self._index().get(path, [])
+        """Return the paths of a task's direct subtasks."""
+        return self._child_index().get(path, [])
 
-    def _index(self) -> dict[str, list[str]]:
-        """The subtasks of each task that has any."""
+    def _child_index(self) -> dict[str, list[str]]:
+        """Return the direct subtasks of each task, by path."""
         with self._lock:
             if self._children is None:
-                # At once, since other threads add tasks while the rest is looked through.
+                # Assigned before it is filled, so that tasks added meanwhile are not missed.
                 self._children = {}
-                for known in (*self._answers, *list(self._rows)):
-                    if "/" in known:
-                        self._children.setdefault(keys.parent(known), []).append(known)
+                for path in (*self._answers, *list(self._rows)):
+                    if "/" in path:
+                        self._children.setdefault(keys.parent(path), []).append(path)
             return self._children
 
     # -- writing ------------------------------------------------------------------------------
 
     def add(self, path: str, name: str | None) -> TaskRow:
-        """A row for a task that is new."""
+        """Return the row of a new task."""
         run = self._run
         row = TaskRow(run.run_id, path, next(self._seq), name, execution=run.executions)
         row.started_us = clock.micros()
@@ -215,14 +212,14 @@ class Ledger:
         return row
 
     def put(self, row: TaskRow) -> None:
-        """Records a task as it stands. Late results are dropped: of an attempt that was given
-        up, and after the end of the execution, when the run may be in other hands."""
+        """Record a task's current row, unless it is late: from an abandoned attempt, or after the
+        end of the execution, when another process may own the run."""
         if self._closed or (self.orphans and not self.owns(row)):
             return
-        if self._reused:
+        if self._pending_reuse:
             self._put_reused()
         self._journal.put(row)
-        self._tell(row.path)
+        self._mark_changed(row.path)
 
     def archive(
         self,
@@ -232,7 +229,7 @@ class Ledger:
         error: str | None,
         retry_us: int | None,
     ) -> None:
-        """Keeps the row's latest attempt, which another one will follow."""
+        """Record the row's latest attempt on its own, before the next attempt overwrites it."""
         if self.orphans and not self.owns(row):
             return
         attempt = AttemptRow(
@@ -242,7 +239,7 @@ class Ledger:
         self._journal.put(attempt)
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
-        """Puts an output into a row; into a file, where it is large, or not for all to see."""
+        """Store an output in a row, or in a blob if it is large or partly hidden."""
         encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
         row.blob = kept.keep(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
@@ -251,30 +248,29 @@ class Ledger:
             self._journal.put(kept.stamp(row.run_id))
 
     def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
-        """Puts a value into a row, as its output, with the paths of `redact` hidden.
+        """Store a value as a row's output, with the paths of `redact` hidden.
 
         Raises:
-            ValueNotKeptError: It cannot be recorded.
+            ValueNotKeptError: The value cannot be recorded.
         """
         encoded = codec.encode(value)
         if redact is not None:
-            plain = encoded.kind in _BY_CONTENT
-            hidden = redaction.redacted(value, redact) if plain else redaction.REDACTED
-            encoded = encoded._replace(shown=params.shown(hidden))
+            is_plain = encoded.kind in _BY_CONTENT
+            visible = redaction.redacted(value, redact) if is_plain else redaction.REDACTED
+            encoded = encoded._replace(shown=params.shown(visible))
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
-            _remember(value, row.output, row.blob)
+            _cache_digest(value, row.output, row.blob)
 
     def keep_code(self, code: fingerprint.Fingerprint) -> None:
-        """Records what a function is, once in a run."""
-        if code.digest not in self._codes and len(self._codes) < _MOST_CODES and not self._closed:
+        """Record a function and its source, once per run."""
+        if code.digest not in self._codes and len(self._codes) < _MAX_CODES and not self._closed:
             text = self._codes[code.digest] = fingerprint.dumps(code)
             self._journal.put(CodeRow(self._run.run_id, code.digest, text))
 
     def note(self, row: TaskRow) -> None:
-        """Records what a task says of itself while it runs: now and then, for others to see, and
-        in any case with its end."""
-        self._tell(row.path)
+        """Record a running task's progress and metrics, now and then. Its end records them, too."""
+        self._mark_changed(row.path)
         now = clock.micros()
         if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
             self._noted[row.path] = now
@@ -286,34 +282,34 @@ class Ledger:
         self.displays.show(row, value)
 
     def owns(self, row: TaskRow) -> bool:
-        """Whether the row still stands for its task; else its attempt was given up."""
+        """Return True if the row is its task's current one; else its attempt was abandoned."""
         return self._rows.get(row.path) is row
 
     def disown(self, row: TaskRow) -> TaskRow:
-        """Takes a task, with all that goes on below it, from an attempt that is given up but may
-        not have ended: it keeps rows that nobody looks at. Gives the row that counts from now."""
+        """Detach a task and its running subtasks from an abandoned attempt that may not have ended:
+        the attempt keeps the old rows, which are ignored. Return the new current row."""
         self.orphans = True
-        mine = self._rows[row.path] = dataclasses.replace(row)
+        current = self._rows[row.path] = dataclasses.replace(row)
         todo = list(self.children(row.path))
         while todo:
             path = todo.pop()
             todo += self.children(path)
-            below = self._rows.get(path)
-            if type(below) is TaskRow and below.status in UNDER_WAY:
-                ended = None if below.status == Status.WAITING else clock.micros()
-                taken = dataclasses.replace(below, status=Status.CANCELED, finished_us=ended)
-                self._rows[path] = taken
-                self.put(taken)
-        return mine
+            subtask = self._rows.get(path)
+            if type(subtask) is TaskRow and subtask.status in UNDER_WAY:
+                end_us = None if subtask.status == Status.WAITING else clock.micros()
+                canceled = dataclasses.replace(subtask, status=Status.CANCELED, finished_us=end_us)
+                self._rows[path] = canceled
+                self.put(canceled)
+        return current
 
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
-        """Records a line. The body runs again from the top, so there what is recorded already
-        is not written twice. What comes late is dropped, as of `put`."""
+        """Record a log line, unless it is late, as in `put`. The body runs again from the top, so
+        its lines that are already recorded are skipped."""
         if self._closed or (task is not None and self.orphans and not self.owns(task)):
             return
         text = params.log_data(data)
-        if task is None and (left := self._logged.get((level, message, text), 0)):
-            self._logged[level, message, text] = left - 1
+        if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
+            self._logged_counts[level, message, text] = remaining - 1
             return
         path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
         secrets = self.secrets.get(path, ())
@@ -326,61 +322,65 @@ class Ledger:
         self.revision += 1
 
     def cancel_rest(self) -> None:
-        """Records as CANCELED what would not end: threads, and tasks that took no notice."""
+        """Record as CANCELED the tasks that are still running, in threads for example."""
         for row in list(self._rows.values()):
             if type(row) is TaskRow and row.status == Status.RUNNING:
                 row.status, row.finished_us = Status.CANCELED, clock.micros()
                 self.put(row)
 
     def close(self) -> None:
-        """Takes nothing more."""
-        if self._reused:
+        """Record the remaining reuse, and drop all rows from now on."""
+        if self._pending_reuse:
             self._put_reused()
         self._closed = True
         self.revision += 1
 
-    def _tell(self, path: str) -> None:
+    def _mark_changed(self, path: str) -> None:
         self.revision += 1
         if self.changed is not None:
             self.changed.append(path)
 
     # -- reuse --------------------------------------------------------------------------------
 
+    # A replay may answer 100,000 tasks in seconds, so it does not write a row for each. Paths are
+    # queued, and the next `put` (or `close`) records all of them as one ReuseRow with ranges of
+    # `seq`. The journal applies it to rows of earlier executions only, so it cannot undo a newer
+    # row. Appending needs no lock (a deque's append is atomic); draining does, since worker threads
+    # call `put`, too. A crash may lose the queue: then the next execution reuses the same tasks.
+
     def reuse(self, row: TaskRow) -> None:
-        """Notes that a task was answered from the journal."""
+        """Mark a task as answered from the journal."""
         if row.execution < self._run.executions:
             row.execution, row.reused = self._run.executions, True
-            self._answered.add(row.path)
-            self._reused.append(row.path)
-            self._tell(row.path)
+            self._reused_paths.add(row.path)
+            self._pending_reuse.append(row.path)
+            self._mark_changed(row.path)
             if row.path in self.displays.known:
                 self.displays.again(row.path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
-        """Records of a task that is answered from the journal why it is out of date, or that it
-        is no more."""
+        """Record why a reused task is stale; with None, that it is not stale any more."""
         row = self.row(path)
-        assert row is not None  # noqa: S101 - it is answered from what is recorded
+        assert row is not None  # noqa: S101 - a reused task is recorded
         self.reuse(row)
         row.stale = reason
         self.put(row)
 
     def _put_reused(self) -> None:
-        """Records which tasks were answered from the journal, with all below them: they are
-        drawn with the branch they belong to."""
+        """Record the queued tasks as reused, with all descendants: views draw whole branches."""
         seqs = []
         with self._lock:
-            children = self._index()
-            while self._reused:
-                path = self._reused.popleft()
+            children = self._child_index()
+            while self._pending_reuse:
+                path = self._pending_reuse.popleft()
                 seqs.append(self._seq_of(path))
-                for below in children.get(path, ()):
-                    if below not in self._answered:
-                        self._answered.add(below)
-                        child = self._rows.get(below)
-                        if type(child) is TaskRow:
+                for subpath in children.get(path, ()):
+                    if subpath not in self._reused_paths:  # else queued by its own call
+                        self._reused_paths.add(subpath)
+                        child = self._rows.get(subpath)
+                        if type(child) is TaskRow:  # `_to_row` does it for a tuple
                             child.execution, child.reused = self._run.executions, True
-                        self._reused.append(below)
+                        self._pending_reuse.append(subpath)
         if seqs:
             run = self._run
             self._journal.put(ReuseRow(run.run_id, run.executions, ranges(sorted(seqs))))
@@ -393,11 +393,11 @@ class Ledger:
         return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
 
 
-def _last(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
-    """The greatest number among tasks in the order of their numbers; 0 if there are none."""
+def _last_seq(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
+    """Return the last `seq` of tasks in the order of `seq`; 0 if there are none."""
     return int(next(reversed(tasks.values()))[seq]) if tasks else 0
 
 
-def _remember(value: Any, text: str | None, blob: str | None) -> None:
-    """Lets a value digest as it is recorded when it is the argument of another task."""
+def _cache_digest(value: Any, text: str | None, blob: str | None) -> None:
+    """Remember a value's digest, for when the value is an argument of another task."""
     inputs.remember(value, blob or content_hash((text or "").encode()))

@@ -1,4 +1,5 @@
-"""What holds for a task: from the call, from the function, from the job, in this order."""
+"""Options of a task: those of the call win over those of the function, those of the function over
+those of the job."""
 
 from __future__ import annotations
 
@@ -26,45 +27,47 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 Duration = float | timedelta
-#: Which failures are tried again: exceptions' classes, or a function that is asked.
+#: The failures to retry: exception classes, or a predicate of the error.
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 #: Called with each failure and the task; see `io.run_task`.
 OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
 _MARK = "__nbtasks__"
-_NOTHING = (None,) * 6
-_ETERNITY = 1e11  # seconds; an instant after that is none that can be written
+_UNSET = (None,) * 6
+_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """The rarer options of a task, as `options=` of `io.run_task` and `io.map`.
+    """Less common options of a task, for `options=` of `io.run_task` and `io.map`.
 
-    None says nothing: what `nb.task` says of the function holds then, or else the job.
+    None leaves an option unset: then the value from `nb.task` on the function counts, or else the
+    job's.
 
     Args:
-        once: At most once: the start is durable before the function is called, and if the
-            outcome is lost - its process died, it was stopped, or it took longer than its
-            `timeout` - the task raises `InDoubtError` instead of running again. An error that the
-            function raises is an outcome, and is tried again as `retry` says.
-        inline: Keeps a plain function in the thread that calls it: on the loop's thread in an
-            asynchronous body, and also if it has a `timeout`. For objects that belong to a
-            thread, as those of sqlite3 and of GUIs do. Nothing can end it early there, so that it
-            took longer than its `timeout` is only seen when it returns.
-        on_change: What is done when the code or the inputs of a recorded task differ.
-        ttl: How long the output counts from when it was recorded, in seconds or as a timedelta.
-            Then the function is called again; its subtasks answer as they would anyway.
-        redact: Paths into inputs and output that are hidden in frames, trees and SQL, as in
-            `["user.email", "rows[*].key"]`: in the output, in each argument, and in the list of
-            the arguments, where `[0]` is the first. `$` is all of it. The task itself, and who
-            calls it, get what is really there. Of an `io.map` the paths are those of each item.
-        params: What people see as inputs instead of the arguments.
-        properties: What else people see of the task, as names and values.
-        icon: A name or an emoji to show with it.
-        on: An executor to call the function in.
+        once: Calls the function at most once. Its start is durable before the call, and if the
+            outcome is lost (its process died, it was stopped, or it exceeded its `timeout`), the
+            task raises `InDoubtError` instead of running again. An error that the function raises
+            is an outcome, and `retry` applies to it.
+        inline: Keeps a plain function in the calling thread: in an asynchronous body, that is the
+            loop's thread; also with a `timeout`. Use it for objects that belong to one thread,
+            such as those of sqlite3 and of GUIs. Nothing can end the function early there, so an
+            exceeded `timeout` is noticed only when it returns.
+        on_change: The action to take when the code or the inputs of a recorded task have changed.
+        ttl: The time for which a recorded output is valid, in seconds or as a timedelta. After
+            that the function is called again; its subtasks are still answered from the journal.
+        redact: Paths into inputs and output to hide in frames, trees and SQL, as in
+            `["user.email", "rows[*].key"]`. They apply to the output, to each argument, and to
+            the list of the arguments, where `[0]` is the first. `$` hides everything. The task
+            itself and its caller get the real values. For an `io.map`, the paths apply to each
+            item.
+        params: The inputs to show instead of the arguments.
+        properties: More names and values to show with the task.
+        icon: The name of an icon, or an emoji, to show with the task.
+        on: The executor to call the function in.
 
     Raises:
-        InvalidOptionError: An option has no such value.
+        InvalidOptionError: An option has an invalid value.
 
     ```python
     import nbtasks as nb
@@ -110,18 +113,18 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that holds for one task.
+    """All options of one task, resolved.
 
     Attributes:
-        name: What people see instead of the key.
-        retry: When to try again; None is one attempt.
-        retry_on: Which failures are tried again; None is all.
+        name: The name to show instead of the key.
+        retry: The retry policy; None means a single attempt.
+        retry_on: The failures to retry; None means all.
         timeout: The longest that one attempt may take, in seconds.
-        on_error: Asked what to do about a failure.
-        options: The rest.
-        plain: Whether a call is like most: nothing but its name and its failures is special.
-        ttl_us: How long the output counts, in microseconds; None is for good.
-        redact: The paths that are hidden, if there are any.
+        on_error: The function that decides what to do about a failure.
+        options: The less common options.
+        plain: Whether no option is set besides name, failure handling, `on_change` and `on`.
+        ttl_us: The time for which the output is valid, in microseconds; None means forever.
+        redact: The paths to hide; None for none.
     """
 
     name: str | None = None
@@ -135,17 +138,17 @@ class Policy:
     redact: tuple[Steps, ...] | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        rest = self.options
-        ttl_us = None if rest.ttl is None else round(seconds_of("ttl", rest.ttl) * 1e6)
-        redact = None if rest.redact is None else parse(rest.redact)
-        described = (rest.params, rest.properties, rest.icon)
-        plain = (self.timeout, ttl_us, redact, *described) == (None,) * 6
+        options = self.options
+        ttl_us = None if options.ttl is None else round(seconds_of("ttl", options.ttl) * 1e6)
+        redact = None if options.redact is None else parse(options.redact)
+        preview = (options.params, options.properties, options.icon)
+        plain = (self.timeout, ttl_us, redact, *preview) == (None,) * 6
         object.__setattr__(self, "redact", redact)
         object.__setattr__(self, "ttl_us", ttl_us)
-        object.__setattr__(self, "plain", plain and not (rest.once or rest.inline))
+        object.__setattr__(self, "plain", plain and not (options.once or options.inline))
 
 
-def resolve(  # noqa: PLR0913, PLR0917 - the options of a call; by place, since it is called for each
+def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every call comes here
     default: Policy,
     fn: Callable[..., Any],
     name: str | None,
@@ -155,29 +158,29 @@ def resolve(  # noqa: PLR0913, PLR0917 - the options of a call; by place, since 
     on_error: OnError | None,
     options: TaskOptions | None,
 ) -> Policy:
-    """What holds for a call of `fn`.
+    """Return the policy for a call of `fn`.
 
     Args:
-        default: What the job says.
-        fn: The function, which `nb.task` may have marked.
-        name: As the call says, and so are the others.
-        retry: See `io.run_task`.
-        retry_on: See there.
-        timeout: See there.
-        on_error: See there.
-        options: See there.
+        default: The job's policy.
+        fn: The function, which may carry options from `nb.task`.
+        name: The call's `name`, as in `io.run_task`.
+        retry: The call's `retry`.
+        retry_on: The call's `retry_on`.
+        timeout: The call's `timeout`.
+        on_error: The call's `on_error`.
+        options: The call's `options`.
 
     Raises:
-        InvalidOptionError: An option has no such value.
+        InvalidOptionError: An option has an invalid value.
     """
-    marked = getattr(fn.func if type(fn) is functools.partial else fn, _MARK, None)
-    policy = default if marked is None else _over(default, marked)
-    if (name, retry, retry_on, timeout, on_error, options) == _NOTHING:
+    function_policy = getattr(fn.func if type(fn) is functools.partial else fn, _MARK, None)
+    policy = default if function_policy is None else _merge(default, function_policy)
+    if (name, retry, retry_on, timeout, on_error, options) == _UNSET:
         return policy  # the most frequent case
-    return _over(policy, _policy(name, retry, retry_on, timeout, on_error, options))
+    return _merge(policy, _make_policy(name, retry, retry_on, timeout, on_error, options))
 
 
-def _policy(
+def _make_policy(
     name: str | None,
     retry: Retry | int | None,
     retry_on: RetryOn | None,
@@ -192,55 +195,57 @@ def _policy(
     return Policy(
         name=name,
         retry=Retry.of(retry),
-        retry_on=_retry_on(retry_on),
+        retry_on=_validate_retry_on(retry_on),
         timeout=None if timeout is None else seconds_of("timeout", timeout),
         on_error=on_error,
         options=options or TaskOptions(),
     )
 
 
-def _over(below: Policy, above: Policy) -> Policy:
-    """`above` where it says something, else `below`."""
-    options = TaskOptions(**{**_said(below.options), **_said(above.options)})
-    return Policy(**{**_said(below), **_said(above), "options": options})
+def _merge(base: Policy, overrides: Policy) -> Policy:
+    """Return the policy with `overrides` where they set a value, else with `base`."""
+    options = TaskOptions(
+        **{**_explicit_values(base.options), **_explicit_values(overrides.options)}
+    )
+    return Policy(**{**_explicit_values(base), **_explicit_values(overrides), "options": options})
 
 
-def _said(of: Policy | TaskOptions) -> dict[str, Any]:
+def _explicit_values(options: Policy | TaskOptions) -> dict[str, Any]:
     return {
         field.name: value
-        for field in dataclasses.fields(of)
-        if field.init and (value := getattr(of, field.name)) is not None
+        for field in dataclasses.fields(options)
+        if field.init and (value := getattr(options, field.name)) is not None
     }
 
 
-def _retry_on(given: Any) -> Any:
-    types = given if isinstance(given, tuple) else (given,)
-    if given is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
-        return given
-    if isinstance(given, tuple | type) or not callable(given):
+def _validate_retry_on(retry_on: Any) -> Any:
+    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if retry_on is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
+        return retry_on
+    if isinstance(retry_on, tuple | type) or not callable(retry_on):
         raise InvalidOptionError(
             f"retry_on is an exception class, a tuple of them, or a function of the error that "
-            f"says whether to try again, not {given!r}."
+            f"says whether to try again, not {retry_on!r}."
         )
-    return given
+    return retry_on
 
 
 def seconds_of(option: str, value: Any) -> float:
-    """A duration above 0 in seconds.
+    """Return a duration in seconds.
 
     Raises:
-        InvalidOptionError: It is none.
+        InvalidOptionError: The value is not a duration above 0.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 0 < seconds < _ETERNITY:
+    if not number or not 0 < seconds < _MAX_SECONDS:
         raise InvalidOptionError(
             f"{option} is a number of seconds above 0, or a timedelta, not {value!r}."
         )
     return float(seconds)
 
 
-def task(  # noqa: PLR0913 - the options of the contract
+def task(  # noqa: PLR0913 - one per option
     *,
     name: str | None = None,
     retry: Retry | int | None = None,
@@ -252,23 +257,23 @@ def task(  # noqa: PLR0913 - the options of the contract
     ttl: Duration | None = None,
     redact: Sequence[str] | None = None,
 ) -> Callable[[F], F]:
-    """Hangs options on a function, for whenever `io.run_task` or `io.map` runs it.
+    """Attach options to a function, for every `io.run_task` and `io.map` that runs it.
 
-    The function itself stays as it is. What a call says wins.
+    The function itself stays unchanged. Options of a call win.
 
     Args:
-        name: What people see instead of the key.
-        retry: How often to try; an int is the number of attempts.
-        retry_on: Which failures to try again: classes, or a function of the error.
+        name: The name to show instead of the key.
+        retry: The retry policy; an int is the number of attempts.
+        retry_on: The failures to retry: exception classes, or a function of the error.
         timeout: The longest that one attempt may take, in seconds or as a timedelta.
-        once: See `TaskOptions`, and for what follows, too.
-        inline: Keeps it on the loop's thread.
-        on_change: What is done when its code or its inputs changed.
-        ttl: How long its output counts.
-        redact: Paths that are hidden wherever people look.
+        once: Calls the function at most once; see `TaskOptions` for this and all below.
+        inline: Keeps a plain function in the calling thread.
+        on_change: The action to take when the function's code or inputs have changed.
+        ttl: The time for which the output is valid.
+        redact: Paths to hide wherever people look.
 
     Raises:
-        InvalidOptionError: An option has no such value.
+        InvalidOptionError: An option has an invalid value.
 
     ```python
     import nbtasks as nb
@@ -289,12 +294,12 @@ def task(  # noqa: PLR0913 - the options of the contract
     ```
     """
     options = TaskOptions(once=once, inline=inline, on_change=on_change, ttl=ttl, redact=redact)
-    policy = _policy(name, retry, retry_on, timeout, None, options)
+    policy = _make_policy(name, retry, retry_on, timeout, None, options)
 
     def mark(fn: F) -> F:
         if not callable(fn):
             raise InvalidOptionError(f"@nb.task(...) decorates a function, not {fn!r}.")
-        fn.__nbtasks__ = policy  # type: ignore[attr-defined]  # our own mark on it
+        fn.__nbtasks__ = policy  # type: ignore[attr-defined]  # our own attribute
         return fn
 
     return mark

@@ -1,8 +1,8 @@
-"""When an execution ends because nothing in it goes on: everything that is left to do waits.
+"""Suspension of a run once all its tasks wait, and the time budget of an execution.
 
-A call parks when it would wait for longer than the execution should. As long as other tasks run,
-it waits with them, for what they do is not to be lost. When all of them wait, the run is suspended
-until the first one is due.
+A call that would wait for longer than the execution should may suspend the run. While other tasks
+are running, it simply waits, so that their work is not lost. As soon as all tasks wait, the run is
+suspended until the first of them is due.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget", "Parking"]
 
-#: How often it is looked whether all wait, at first at once; less often where that takes long.
-_LOOK_US = 50_000
-_SHARE = 20
-#: Turns of the loop, and seconds of other threads, in which nothing may begin before it is said
-#: that nothing goes on. Less turns than `testing.FakeClock` takes before it jumps.
-_TURNS, _SECONDS = 10, 0.02
-_ETERNITY = 1e11  # seconds
+#: The longest pause between two checks whether all tasks wait; longer where a check is slow: a
+#: pause is at least so many times as long as the check before it.
+_POLL_US = 50_000
+_COST_FACTOR = 20
+#: Loop turns, and seconds for other threads, in which no task may begin before the run is taken
+#: to be waiting. Fewer turns than `testing.FakeClock` takes before it jumps.
+_QUIET_TURNS, _QUIET_SECONDS = 10, 0.02
+_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long an execution may take, in microseconds.
+    """Time budget of an execution.
 
     Attributes:
-        most_us: After so long it starts nothing more; None for never.
-        patience_us: The longest it waits for one thing; None for as long as that takes.
+        most_us: The time in microseconds after which no more tasks start; None for no limit.
+        patience_us: The longest single wait in microseconds; None for no limit.
     """
 
     most_us: int | None = None
@@ -48,10 +49,10 @@ class Budget:
 
     @classmethod
     def of(cls, max_time: Any, suspend_after: Any) -> Budget | None:
-        """The budget in these words; None if there is all the time there is.
+        """Return the budget for these options; None if both are None.
 
         Raises:
-            InvalidOptionError: One is no duration.
+            InvalidOptionError: An option is not a duration.
         """
         if max_time is None and suspend_after is None:
             return None
@@ -62,8 +63,8 @@ def _us(option: str, value: Any) -> int | None:
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 0 <= seconds < _ETERNITY:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds < _MAX_SECONDS:
         raise InvalidOptionError(
             f"{option} is a number of seconds from 0 on, or a timedelta, not {value!r}."
         )
@@ -71,35 +72,35 @@ def _us(option: str, value: Any) -> int | None:
 
 
 class Parking:
-    """The calls of one execution that are parked.
+    """Suspension of one execution's run, and the waits that may cause it.
 
     Args:
         run: The run.
-        ledger: Knows which tasks are under way.
-        ending: Ends the execution.
+        ledger: The state of the run, with the tasks in flight.
+        ending: The cancellation state, which ends the execution.
     """
 
     def __init__(self, run: RunRow, ledger: Ledger, ending: Ending) -> None:
         self._run = run
         self._ledger = ledger
         self._ending = ending
-        self._parked: dict[str, int | None] = {}  # when each is due, by path; None for never
-        self._watch: asyncio.Task[None] | None = None
-        self._body = threading.get_ident()
+        self._due_by_path: dict[str, int | None] = {}  # None: due never
+        self._watcher: asyncio.Task[None] | None = None
+        self._body_thread = threading.get_ident()
 
     def add(self, path: str, due_us: int | None) -> None:
-        """Counts a call as parked."""
-        self._parked[path] = due_us
+        """Register a wait that may suspend the run."""
+        self._due_by_path[path] = due_us
 
     def remove(self, path: str) -> None:
-        """Counts it no more."""
-        self._parked.pop(path, None)
+        """Unregister a wait."""
+        self._due_by_path.pop(path, None)
 
     async def wait(self, path: str, due_us: int | None) -> None:
-        """Waits until `due_us`, or until the run is suspended and this is cancelled."""
+        """Wait until `due_us`, or until the run is suspended, which cancels this call."""
         self.add(path, due_us)
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look())
+        if self._watcher is None or self._watcher.done():
+            self._watcher = asyncio.create_task(self._look())
         try:
             if due_us is None:
                 await asyncio.get_running_loop().create_future()
@@ -107,41 +108,49 @@ class Parking:
                 await clock.current().wait_until(due_us)
         finally:
             self.remove(path)
-            if not self._parked:
-                self._watch.cancel()
+            if not self._due_by_path:
+                self._watcher.cancel()
 
+    # This polls the run state: otherwise each task would have to report its start and its end here,
+    # and that is the hot path, also of runs that are never suspended. The first check comes at
+    # once, for a body whose only task waits; from there the pauses double. A check takes time in
+    # proportion to the tasks of the run, hence the pause of `_COST_FACTOR` times its cost: polling
+    # takes less than 5 % of the loop's time.
     async def _look(self) -> None:
-        rest_us = 1
-        while self._parked and self._ending.cause is None:
-            began = time.perf_counter()
+        pause_us = 1
+        while self._due_by_path and self._ending.cause is None:
+            start = time.perf_counter()
             if self.all_wait():
+                # Code between two tasks does not show: it has just awaited one task, and starts
+                # the next within a few loop turns. The revision also reveals a task that began and
+                # ended meanwhile.
                 revision = self._ledger.revision
-                for _ in range(_TURNS):
+                for _ in range(_QUIET_TURNS):
                     await asyncio.sleep(0)
                 if revision == self._ledger.revision and self.all_wait():
                     self._suspend()
                     return
-            cost_us = round((time.perf_counter() - began) * 1e6)
-            rest_us = max(min(2 * rest_us, _LOOK_US), _SHARE * cost_us)
-            await clock.current().wait_until(clock.micros() + rest_us)
+            cost_us = round((time.perf_counter() - start) * 1e6)
+            pause_us = max(min(2 * pause_us, _POLL_US), _COST_FACTOR * cost_us)
+            await clock.current().wait_until(clock.micros() + pause_us)
 
     def block(self, path: str, due_us: int | None) -> None:
-        """As `wait`, by blocking this thread.
+        """Block this thread until `due_us`.
 
         Raises:
-            Suspended: The run is suspended.
+            Suspended: The run is suspended meanwhile.
         """
         self.add(path, due_us)
         try:
             while due_us is None or clock.micros() < due_us:
                 self.suspend_if_all_wait()
-                later = clock.micros() + _LOOK_US
-                self._ending.outlast(later if due_us is None else min(later, due_us))
+                poll_us = clock.micros() + _POLL_US
+                self._ending.outlast(poll_us if due_us is None else min(poll_us, due_us))
         finally:
             self.remove(path)
 
     def listen(self, until: Until) -> Any:
-        """What comes from outside, by blocking this thread; None if nothing does in time.
+        """Block this thread for an answer from outside, and return it; None if none comes in time.
 
         Raises:
             Suspended: The run is suspended meanwhile.
@@ -149,73 +158,73 @@ class Parking:
         if until.parks:
             self.add(until.path, until.due_us)
         try:
-            while (found := until.look()) is None and (now := clock.micros()) < until.due_us:
+            while (answer := until.look()) is None and (now := clock.micros()) < until.due_us:
                 if until.parks:
                     self.suspend_if_all_wait()
-                due_us = min(until.due_us, now + _LOOK_US) if until.parks else until.due_us
+                due_us = min(until.due_us, now + _POLL_US) if until.parks else until.due_us
                 self._ending.listen(until.heard, due_us)
-            return found
+            return answer
         finally:
             self.remove(until.path)
 
     async def hear(self, until: Until) -> Any:
-        """As `listen`, awaited."""
+        """Await an answer from outside, and return it; None if none comes in time."""
         alarm = self.wait(until.path, until.due_us) if until.parks else None
-        over = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us, until.heard))
+        expiry = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us, until.heard))
         try:
-            while (found := until.look()) is None and not over.done():
-                while not until.heard() and not over.done():
-                    await asyncio.wait({over}, timeout=clock.LISTEN)
-            return until.look() if found is None else found
+            while (answer := until.look()) is None and not expiry.done():
+                while not until.heard() and not expiry.done():
+                    await asyncio.wait({expiry}, timeout=clock.LISTEN)
+            return until.look() if answer is None else answer
         finally:
-            over.cancel()
+            expiry.cancel()
 
     def suspend_if_all_wait(self) -> None:
-        """Suspends the run if nothing in it goes on.
+        """Suspend the run if all its tasks wait.
 
         Raises:
-            Suspended: It is.
+            Suspended: The run is suspended.
         """
         if not self.all_wait():
             return
-        if threading.get_ident() != self._body:  # then others may be between two tasks
+        if threading.get_ident() != self._body_thread:  # other threads may be between two tasks
             revision = self._ledger.revision
-            threading.Event().wait(_SECONDS)
+            threading.Event().wait(_QUIET_SECONDS)
             if revision != self._ledger.revision or not self.all_wait():
                 return
         self._suspend()
         self._ending.check()
 
     def all_wait(self) -> bool:
-        """Whether each task that is under way is parked, or above one that is."""
-        parked = list(self._parked)
+        """Return True if each task in flight, or a descendant of it, is in a registered wait."""
+        parked = list(self._due_by_path)
         if not parked:
             return False
-        still = {above for path in parked for above in keys.parents(path)}.union(parked)
-        return still.issuperset(self._ledger.under_way())
+        waiting = {ancestor for path in parked for ancestor in keys.parents(path)}.union(parked)
+        return waiting.issuperset(self._ledger.under_way())
 
     def _suspend(self) -> None:
         run = self._run
-        due = sorted((us, path) for path, us in self._parked.items() if us is not None)
+        due = sorted((us, path) for path, us in self._due_by_path.items() if us is not None)
         run.resume_us = due[0][0] if due else clock.micros()
-        at = clock.at(run.resume_us)
-        when = self._when(at, due[0][1]) if due else "to be gone on with. Execute it again"
+        resume_at = clock.at(run.resume_us)
+        due_text = self._when(resume_at, due[0][1]) if due else "to be resumed. Execute it again"
         self._ending.begin(
             Suspended(
-                f"Run {run.run_id} of job {run.job!r} waits {when}: it goes on where it was. "
-                "nb.due() lists what is due.",
+                f"Run {run.run_id} of job {run.job!r} waits {due_text}: it resumes where it "
+                "stopped. nb.due() lists the runs that are due.",
                 run_id=run.run_id,
-                resume_at=at,
+                resume_at=resume_at,
             )
         )
 
     def _when(self, at: datetime, path: str) -> str:
-        """For what a run waits, and when it can go on."""
+        """Return the part of the message that says when the run can resume, and for which task."""
         until = f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
         row = self._ledger.row(path)
         if row is not None and row.awaits is not None:
             return (
-                f"until what task {path!r} waits for has come, or {until}. Execute it again when "
-                "it has"
+                f"until task {path!r} gets what it waits for, or until {until}. Execute it again "
+                "then"
             )
         return f"until {until}, for task {path!r}. Execute it again then"

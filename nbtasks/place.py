@@ -1,4 +1,4 @@
-"""The task that a function runs in, as the function sees it."""
+"""The current task, as its function sees it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
 __all__ = ["CurrentTask"]
 
-_PARTS = 1_000_000  # what a progress in fractions is kept in
-_MOST = 2**53
+_FRACTION_PARTS = 1_000_000  # total of a progress that is recorded as a fraction
+_MAX_NUMBER = 2**53
 
 
 class CurrentTask:
-    """The task that the caller is in; see `current_task`.
+    """The caller's task; see `current_task`.
 
     Attributes:
         key: The task's key, as text.
-        path: Its path.
+        path: The task's path.
         run_id: The id of its run.
         attempt: The number of this attempt, from 1.
-        idempotency_key: The same over all attempts and executions: for the APIs that take one.
+        idempotency_key: A token for APIs that accept one. It stays the same in all attempts and
+            executions.
     """
 
     def __init__(self, scope: Scope) -> None:
-        assert scope.row is not None  # noqa: S101 - current_task saw it
+        assert scope.row is not None  # noqa: S101 - current_task has checked it
         self._scope = scope
         self.path = scope.row.path
         self.key = keys.display(self.path)
@@ -40,56 +41,58 @@ class CurrentTask:
         self.idempotency_key = keys.token(self.run_id, self.path)
 
     def log(self, message: str, level: str = "info", **data: Any) -> None:
-        """Writes a line to the task's log."""
+        """Write a line to the task's log."""
         self._scope.execution.ledger.log(level, str(message), data, self._scope.row)
 
     def progress(self, done: float, total: float) -> None:
-        """Says how far the task is: `done` of `total`.
+        """Report the task's progress: `done` of `total`.
 
-        It shows in the tree at once. It is recorded some ten times a second at the most, and with
-        the end of the task, so it can be called in a tight loop.
+        The tree shows it at once. It is recorded at most about ten times a second, and at the end
+        of the task, so `progress` can be called in a tight loop.
 
         Raises:
-            InvalidOptionError: They are no such numbers.
+            InvalidOptionError: `done` or `total` is not a number, or is negative or too large.
         """
         row = self._scope.row
-        assert row is not None  # noqa: S101 - as __init__ saw
-        if not all(_is_number(number) and 0 <= number < _MOST for number in (done, total)):
+        assert row is not None  # noqa: S101 - __init__ has checked it
+        if not all(_is_number(number) and 0 <= number < _MAX_NUMBER for number in (done, total)):
             raise InvalidOptionError(
-                f"progress({done!r}, {total!r}) takes how much is done, and of how much: two "
-                "numbers from 0 on."
+                f"progress({done!r}, {total!r}) takes the amount done and the total: two numbers "
+                "that are not negative."
             )
         if done == int(done) and total == int(total):
             row.done, row.total = int(done), int(total)
         else:
-            row.done, row.total = round(done / total * _PARTS), _PARTS
+            row.done, row.total = round(done / total * _FRACTION_PARTS), _FRACTION_PARTS
         self._scope.execution.ledger.note(row)
 
     def metric(self, **numbers: float) -> None:
-        """Records numbers that tell how it went, by name. The last one of a name holds.
+        """Record metrics of the task by name. The last value of a name counts.
 
-        They are recorded as `progress` is.
+        Metrics are recorded as often as `progress` is.
 
         Raises:
-            InvalidOptionError: A value is no number.
+            InvalidOptionError: A value is not a number.
         """
         row = self._scope.row
-        assert row is not None  # noqa: S101 - as __init__ saw
+        assert row is not None  # noqa: S101 - __init__ has checked it
         for name, value in numbers.items():
             if not _is_number(value):
                 raise InvalidOptionError(f"metric({name}={value!r}): a metric is a number.")
-        known = json.loads(row.metrics) if row.metrics else {}
-        known |= {name: _plain(value) for name, value in numbers.items()}
-        row.metrics = json.dumps(known, ensure_ascii=False)
+        metrics = json.loads(row.metrics) if row.metrics else {}
+        metrics |= {name: _to_json_number(value) for name, value in numbers.items()}
+        row.metrics = json.dumps(metrics, ensure_ascii=False)
         self._scope.execution.ledger.note(row)
 
     def display(self, value: Any) -> None:
-        """Displays a value, as a notebook does: a DataFrame as a table, a figure as a picture; or
-        else as text. It is recorded: where the task is reused, what its latest attempt displayed
-        shows again, with the date that it was recorded at.
+        """Display a value as a notebook does (a DataFrame as a table, a figure as a picture), or
+        as text outside a notebook.
+
+        The display is recorded. When the task is reused, the displays of its latest attempt appear
+        again, with the date of their recording.
         """
         row = self._scope.row
-        assert row is not None  # noqa: S101 - as __init__ saw
+        assert row is not None  # noqa: S101 - __init__ has checked it
         self._scope.execution.ledger.show(row, value)
 
     def __repr__(self) -> str:
@@ -100,8 +103,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _plain(value: Any) -> float | None:
-    """The number as JSON has it; None for one that JSON has not."""
+def _to_json_number(value: Any) -> float | None:
+    """Return the number as JSON writes it; None for infinities and NaN, which JSON lacks."""
     if isinstance(value, Integral):
         return int(value)
     return float(value) if math.isfinite(value) else None

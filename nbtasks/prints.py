@@ -1,7 +1,7 @@
-"""What tasks print: it shows where it would anyway, and goes into their logs.
+"""Capture of stdout: a task's prints appear as usual and also go into its log.
 
-While anything is executed, `sys.stdout` is a stream in front of the one that was there. It knows
-by the context which task writes; what the body writes, and anybody else, only passes through.
+During an execution, `sys.stdout` is a wrapper around the original stream. A context variable tells
+it which task writes; text from the body or from other code only passes through.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVEL", "Printed", "recorded"]
 
-#: The level of the lines in a log that were printed.
+#: Log level of printed lines.
 LEVEL: Final = "print"
-#: So many lines of one attempt are recorded, and so much of each.
-_MOST_LINES: Final = 1000
-_MOST_LETTERS: Final = 10_000
+#: Limits on what is recorded: lines per attempt, and characters per line.
+_MAX_LINES: Final = 1000
+_MAX_CHARS: Final = 10_000
 
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def recorded() -> Iterator[None]:
-    """While this lasts, what tasks print is recorded."""
+    """Record what tasks print while the context is open."""
     if sys.stdout is None:
         yield
         return
     with _lock:
-        # One is there already if something else is executed, or was left behind: a stopped cell
-        # of plain IPython never ends.
+        # A wrapper is already there if another execution is running, or if one was left behind:
+        # a stopped cell of plain IPython never ends.
         stream = sys.stdout if isinstance(sys.stdout, _Stream) else _Stream(sys.stdout)
         stream.users += 1
         sys.stdout = stream
@@ -46,51 +46,51 @@ def recorded() -> Iterator[None]:
     finally:
         with _lock:
             stream.users -= 1
-            if not stream.users and sys.stdout is stream:  # else somebody has put another there
+            if not stream.users and sys.stdout is stream:  # else other code has replaced it
                 sys.stdout = stream.inner
 
 
 class Printed:
-    """The lines that one attempt of a task prints.
+    """Printed lines of one attempt.
 
     Args:
-        scope: Where it is.
+        scope: The attempt's call context.
     """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._lock = threading.Lock()
-        self._left = _MOST_LINES
-        self._dropped = 0
-        self._rest = ""  # of a line that is not at its end
+        self._lines_left = _MAX_LINES
+        self._dropped_lines = 0
+        self._partial_line = ""  # the text after the last newline
 
     def write(self, text: str) -> None:
-        """Takes what was printed; its lines go into the log."""
+        """Add printed text; complete lines go into the log."""
         with self._lock:
-            if not self._left:
-                self._dropped += text.count("\n")
+            if not self._lines_left:
+                self._dropped_lines += text.count("\n")
                 return
-            *lines, self._rest = (self._rest + text).split("\n")
+            *lines, self._partial_line = (self._partial_line + text).split("\n")
             for line in lines:
                 self._put(line)
-            self._rest = self._rest[-_MOST_LETTERS:]
+            self._partial_line = self._partial_line[-_MAX_CHARS:]
 
     def close(self) -> None:
-        """Records the last line, and how many were left out."""
+        """Record the last, incomplete line, and how many lines were left out."""
         with self._lock:
-            if self._rest and self._left:
-                self._put(self._rest)
-            if self._dropped:
-                self._log(f"... and {self._dropped:,} more lines, which are not recorded")
-            self._rest, self._dropped = "", 0
+            if self._partial_line and self._lines_left:
+                self._put(self._partial_line)
+            if self._dropped_lines:
+                self._log(f"... and {self._dropped_lines:,} more lines, which are not recorded")
+            self._partial_line, self._dropped_lines = "", 0
 
     def _put(self, line: str) -> None:
-        if not self._left:
-            self._dropped += 1
+        if not self._lines_left:
+            self._dropped_lines += 1
             return
-        self._left -= 1
-        line = line.rstrip("\r").rpartition("\r")[2]  # what a progress bar shows in the end
-        self._log(line if len(line) <= _MOST_LETTERS else f"{line[:_MOST_LETTERS]}...")
+        self._lines_left -= 1
+        line = line.rstrip("\r").rpartition("\r")[2]  # a progress bar's final state
+        self._log(line if len(line) <= _MAX_CHARS else f"{line[:_MAX_CHARS]}...")
 
     def _log(self, message: str) -> None:
         scope = self._scope
@@ -98,11 +98,11 @@ class Printed:
 
 
 class _Stream:
-    """A text stream in front of another one, which does all there is to do.
+    """Text stream that passes everything to another stream and records the prints of tasks.
 
     Attributes:
-        inner: That one.
-        users: How many executions need this one.
+        inner: The stream that does the work.
+        users: How many executions use the wrapper now.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -110,13 +110,13 @@ class _Stream:
         self.users = 0
 
     def write(self, text: str) -> int:
-        written: int = self.inner.write(text)
+        count: int = self.inner.write(text)
         scope = current.get()
         if scope is not None and scope.row is not None and not displaying.get():
             if scope.printed is None:
                 scope.printed = Printed(scope)
             scope.printed.write(text)
-        return written
+        return count
 
     def writelines(self, lines: Any) -> None:
         for line in lines:

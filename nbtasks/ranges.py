@@ -1,4 +1,4 @@
-"""Numbers as closed ranges."""
+"""Compression of sorted numbers into closed ranges."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ __all__ = ["ranges"]
 
 
 def ranges(seqs: list[int]) -> list[tuple[int, int]]:
-    """Sorted numbers as closed ranges.
+    """Return sorted numbers as closed ranges.
 
     >>> ranges([1, 2, 3, 7])
     [(1, 3), (7, 7)]
     """
     if seqs and seqs[-1] - seqs[0] == len(seqs) - 1:
-        return [(seqs[0], seqs[-1])]  # by far the most frequent
-    found: list[tuple[int, int]] = []
+        return [(seqs[0], seqs[-1])]  # by far the most frequent case
+    pairs: list[tuple[int, int]] = []
     for seq in seqs:
-        if found and found[-1][1] == seq - 1:
-            found[-1] = (found[-1][0], seq)
+        if pairs and pairs[-1][1] == seq - 1:
+            pairs[-1] = (pairs[-1][0], seq)
         else:
-            found.append((seq, seq))
-    return found
+            pairs.append((seq, seq))
+    return pairs

@@ -1,12 +1,12 @@
-"""What an execution does with a task that the journal already knows: one pure table.
+"""Replay table: the action an execution takes for a task, from its record alone.
 
-1. Nothing recorded: it starts.
-2. It has an output: that is its answer; the function is not called. An output that counted for a
-   time, and no longer does, is computed anew.
-3. It failed and the body caught that: it fails again, so that the body takes the same path.
-4. It waits, for a time or between two attempts: only what is left of that.
-5. Its function was to be called at most once, and nobody knows what came of the call: in doubt.
-6. Anything else - a failure that ended the run, a stop, a dead process - starts again.
+1. Nothing is recorded: the task starts.
+2. The task has an output: the output is the answer, and the function is not called. An output
+   whose `ttl` has passed is computed anew.
+3. The task failed and the body caught that: it fails again, so that the body takes the same path.
+4. The task waits, for an instant or between two attempts: it waits only the remaining time.
+5. The function may be called at most once, and the outcome of the call is unknown: in doubt.
+6. Anything else (a failure that ended the run, a stop, a dead process): the task starts again.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ __all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_over", "record
 
 
 class Action(Enum):
-    """The answers of `decide`."""
+    """Possible results of `decide`."""
 
     START = "first start"
     REUSE = "answer with the recorded output"
     RAISE = "raise the recorded failure"
-    WAIT = "wait what is left, attempts count on"
-    RESUME = "start again, attempts count on"
+    WAIT = "wait the remaining time, keep counting attempts"
+    RESUME = "start again, keep counting attempts"
     RENEW = "start again with a fresh retry budget"
-    DOUBT = "say that the outcome is not known"
+    DOUBT = "report that the outcome is unknown"
 
 
-#: What answers a call without running anything.
+#: Actions that answer a call without running anything.
 ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
 
 
 def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
-    """What to do with a task of which `row` is recorded (DESIGN 4, the replay table).
+    """Return the action for a task, given its recorded row (DESIGN 4, the replay table).
 
     Args:
-        row: What is recorded.
-        expired: Whether an output would count no longer.
+        row: The recorded row; None if there is none.
+        expired: Whether the `ttl` of a recorded output has passed.
 
     >>> decide(None)
     <Action.START: 'first start'>
@@ -60,8 +60,8 @@ def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
 
 
 def recorded(row: TaskRow | None) -> Action | None:
-    """The answer to a task that must not run (`replay="only"`): REUSE or RAISE, also of an output
-    that would count no longer, and of a failure that ended the run. None if it has no outcome.
+    """Return the action for a task that must not run (`replay="only"`): REUSE or RAISE, even for
+    an output past its `ttl` and for a failure that ended the run. None if it has no outcome.
 
     >>> recorded(TaskRow("r", "load", 1, status=Status.FAILED, fatal=True))
     <Action.RAISE: 'raise the recorded failure'>
@@ -73,18 +73,18 @@ def recorded(row: TaskRow | None) -> Action | None:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a task is tried, and how long it rests in between.
+    """Retry policy: the number of attempts and the delays between them.
 
     The delay after the n-th failure is `min_timeout * factor ** (n - 1)`, at most `max_timeout`,
-    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The numbers
-    are those of Trigger.dev v2.
+    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The default
+    numbers are those of Trigger.dev v2.
 
     Args:
-        limit: Attempts in all; 1 is no retry.
-        factor: What the delay grows by.
+        limit: Attempts in total; 1 means no retry.
+        factor: The growth of the delay from one failure to the next.
         min_timeout: The first delay, in seconds.
         max_timeout: The longest delay, in seconds.
-        randomize: Whether delays are spread, so that many tasks do not retry together.
+        randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
 
     Raises:
         ValueError: The limit is below 1, or a number cannot be a delay.
@@ -106,48 +106,48 @@ class Retry:
         if self.limit < 1:
             raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
         if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
-            raise ValueError(f"{self}: the factor must be above 0, the timeouts not below 0.")
+            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
 
     @classmethod
     def standard(cls) -> Retry:
-        """8 attempts, from half a second to 30 seconds apart."""
+        """Return a policy of 8 attempts, from half a second to 30 seconds apart."""
         return cls(8, 1.8, 0.5, 30.0)
 
     @classmethod
     def exponential(cls) -> Retry:
-        """8 attempts, from one second to 30 seconds apart, each twice as long as the last."""
+        """Return a policy of 8 attempts, from 1 to 30 seconds apart, with doubling delays."""
         return cls(8, 2.0, 1.0, 30.0)
 
     @classmethod
     def of(cls, retry: Retry | int | None) -> Retry | None:
-        """`retry` as a `Retry`; an int is its limit."""
+        """Return `retry` as a `Retry`; an int becomes its limit."""
         if isinstance(retry, bool):
-            raise ValueError(f"retry={retry}: say how many attempts, or give an nb.Retry.")  # noqa: TRY004 - as of other values
+            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
         return cls(limit=retry) if isinstance(retry, int) else retry
 
     def delay(self, failures: int) -> float:
-        """Seconds to rest after the `failures`-th failed attempt.
+        """Return the delay in seconds after the `failures`-th failed attempt.
 
         >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
         5.0
         """
         try:
-            grown = self.min_timeout * self.factor ** (failures - 1)
+            uncapped = self.min_timeout * self.factor ** (failures - 1)
         except OverflowError:
-            grown = self.max_timeout
-        rest = min(self.max_timeout, grown)
+            uncapped = self.max_timeout
+        seconds = min(self.max_timeout, uncapped)
         if self.randomize:
             import random  # lazily: most tasks do not fail
 
-            rest *= 1 + random.random()  # noqa: S311 - spreads load, guards nothing
-        return float(min(self.max_timeout, rest))
+            seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
+        return float(min(self.max_timeout, seconds))
 
 
 def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
-    """Whether a recorded output counts no longer."""
+    """Return True if the `ttl` of a recorded output has passed."""
     return ttl_us is not None and row is not None and is_over(row.finished_us, ttl_us)
 
 
 def is_over(finished_us: int | None, ttl_us: int) -> bool:
-    """Whether what was finished at an instant is older than so long."""
+    """Return True if more than `ttl_us` have passed since `finished_us`."""
     return finished_us is not None and finished_us + ttl_us <= clock.micros()

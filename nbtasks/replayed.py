@@ -1,4 +1,4 @@
-"""What io calls do in an execution that only replays: they answer from what is recorded."""
+"""Answers to io calls in an execution that only replays: from the journal, or an error."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Replayed"]
 
 
 class Replayed:
-    """Answers the calls of one execution.
+    """Answers to the calls of one execution that only replays.
 
     Args:
-        ledger: What is recorded of the run.
-        changes: Knows which tasks have changed since they were recorded.
-        raising: Makes what the callers of tasks get.
+        ledger: The state of the run.
+        changes: The staleness checker.
+        raising: The errors that callers of tasks get.
 
     Attributes:
-        refused: The first error of a task that has no outcome, if there is one.
+        refused: The first error for a task without an outcome; None if there was none.
     """
 
     def __init__(self, ledger: Ledger, changes: Changes, raising: Raising) -> None:
@@ -37,47 +37,47 @@ class Replayed:
         self.refused: NotRecordedError | None = None
 
     def task(self, call: Call, path: str) -> Any:
-        """The recorded output of a task.
+        """Return the recorded output of a task.
 
         Raises:
-            TaskFailed: It failed.
-            NotRecordedError: It has no outcome, or one that is not to be used since it changed.
+            TaskFailed: The task failed.
+            NotRecordedError: The task has no outcome, or it has changed and would run again.
         """
         row = self._ledger.row(path)
         if row is not None and recorded(row) is not None:
-            made_of = row.fingerprint, row.digest, row.stale
-            if self._changes.call_for_rerun(call, path, made_of):
+            provenance = row.fingerprint, row.digest, row.stale
+            if self._changes.call_for_rerun(call, path, provenance):
                 raise self._refuse(
                     path, 'it has changed since, and with on_change="rerun" it would run again'
                 )
         return self.answer(path)
 
     def answer(self, path: str) -> Any:
-        """The recorded output of a task, whatever it was made of.
+        """Return the recorded output of a task without checking whether it is stale.
 
         Raises:
-            TaskFailed: It failed.
-            NotRecordedError: It has no outcome.
+            TaskFailed: The task failed.
+            NotRecordedError: The task has no outcome.
         """
         row = self._ledger.row(path)
         action = recorded(row)
         if row is None or action is None:
-            raise self._refuse(path, _why(row))
+            raise self._refuse(path, _describe_missing(row))
         self._ledger.reuse(row)
         if action is Action.RAISE:
             raise self._raising.recorded(row)
         return self._ledger.decode(row.output_kind, row.output, row.blob, path)
 
     def wait(self, path: str) -> None:
-        """Goes on if a wait is over.
+        """Mark a wait as reused if it is over.
 
         Raises:
-            NotRecordedError: It is not, or there was none.
+            NotRecordedError: The wait is not over, or was never recorded.
         """
         row = self._ledger.row(path)
-        over = row is not None and row.due_us is not None and row.due_us <= clock.micros()
-        if row is None or (recorded(row) is not Action.REUSE and not over):
-            raise self._refuse(path, _why(row))
+        is_due = row is not None and row.due_us is not None and row.due_us <= clock.micros()
+        if row is None or (recorded(row) is not Action.REUSE and not is_due):
+            raise self._refuse(path, _describe_missing(row))
         self._ledger.reuse(row)
 
     def _refuse(self, path: str, why: str) -> NotRecordedError:
@@ -86,9 +86,9 @@ class Replayed:
         return error
 
 
-def _why(row: TaskRow | None) -> str:
+def _describe_missing(row: TaskRow | None) -> str:
     if row is None:
-        return "nothing is recorded of it"
+        return "nothing is recorded for it"
     if row.due_us is not None:
         due = clock.at(row.due_us).astimezone()
         return f"it waits until {due:%Y-%m-%d %H:%M:%S}"

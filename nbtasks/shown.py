@@ -1,4 +1,4 @@
-"""What people see of a task's call."""
+"""Preview of a task's call: the inputs, properties and icon that people see."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ if TYPE_CHECKING:
 
 __all__ = ["describe"]
 
-_NOTHING: frozenset[str] = frozenset()
+_NO_SECRETS: frozenset[str] = frozenset()
 
 
 def describe(row: TaskRow, call: Call) -> frozenset[str]:
-    """Puts into a row what people see of its call, and gives the text that nobody is to see."""
+    """Write the preview of a call into its row, and return the secret texts to keep out of logs
+    and errors."""
     if call.policy.plain:
         row.params = params.describe(call.args, call.fn)
     else:
-        _describe(row, call)
+        _describe_with_options(row, call)
     if REDACTED not in (row.params or ""):
-        return _NOTHING
-    hidden = hide_named(call.fn, redacted_args(call.args, call.policy.redact or ()))
-    return frozenset(secrets_of(hide_secrets(hidden), call.args))
+        return _NO_SECRETS
+    visible_args = hide_named(call.fn, redacted_args(call.args, call.policy.redact or ()))
+    return frozenset(secrets_of(hide_secrets(visible_args), call.args))
 
 
-def _describe(row: TaskRow, call: Call) -> None:
+def _describe_with_options(row: TaskRow, call: Call) -> None:
     options, redact = call.policy.options, call.policy.redact
     if options.params is not None:
         row.params = params.shown(options.params)

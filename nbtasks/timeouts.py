@@ -1,7 +1,7 @@
-"""A call that may take only so long, by the clock in force.
+"""Calls with a timeout, by the clock in force.
 
-What awaits is cancelled, as `asyncio.timeout` does. What blocks runs in a thread of its own, and
-nothing can end a thread: it is abandoned.
+An awaitable is cancelled, as `asyncio.timeout` does it. A blocking call runs in a thread of its
+own; nothing can end a thread, so it is abandoned.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ __all__ = ["busy", "here", "in_thread", "in_thread_async", "limited"]
 
 
 async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
-    """Awaits, until `due_us` at the most.
+    """Await until `due_us` at the latest, and return the result.
 
-    A cancel from outside stays one, also when the time is over as well.
+    A cancellation from outside stays a cancellation, even if the time is up as well.
 
     Raises:
-        Late: It took longer. It was cancelled, and has ended.
+        Late: The awaitable took longer. It was cancelled, and has ended.
     """
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine of a task, as all here are
-    others = task.cancelling()
-    rang = False
+    assert task is not None  # noqa: S101 - all our coroutines run in tasks
+    outer_cancels = task.cancelling()
+    is_due = False
 
-    async def ring() -> None:
-        nonlocal rang
+    async def cancel_when_due() -> None:
+        nonlocal is_due
         await clock.current().alarm(due_us)
-        rang = True
+        is_due = True
         task.cancel()
 
-    alarm = asyncio.create_task(ring())
+    alarm = asyncio.create_task(cancel_when_due())
     error: BaseException | None = None
     value = None
     try:
         value = await awaitable
-    except BaseException as raised:  # noqa: BLE001 - looked at below, and raised again
-        error = raised
+    except BaseException as exc:  # noqa: BLE001 - raised again below
+        error = exc
     finally:
         alarm.cancel()
     cancelled = isinstance(error, asyncio.CancelledError)
-    if rang and task.uncancel() <= others and cancelled:
+    if is_due and task.uncancel() <= outer_cancels and cancelled:
         raise Late
     if isinstance(error, Exception) or error is None:
-        return _in_time(value, error, late=rang or clock.micros() > due_us)
+        return _in_time(value, error, late=is_due or clock.micros() > due_us)
     raise error
 
 
@@ -64,24 +64,24 @@ def _in_time(value: Any, error: Exception | None, *, late: bool) -> Any:
 
 
 def here(call: Callable[[], Any], due_us: int) -> Any:
-    """Calls in this thread, where nothing can end it early: that it is late shows afterwards.
+    """Call in this thread, where nothing can end the call early: lateness is noticed at its end.
 
     Raises:
-        Late: It took longer.
+        Late: The call took longer.
     """
     error: Exception | None = None
     value = None
     try:
         value = call()
-    except Exception as raised:  # noqa: BLE001 - looked at below, and raised again
-        error = raised
+    except Exception as exc:  # noqa: BLE001 - `_in_time` raises it
+        error = exc
     return _in_time(value, error, late=clock.micros() > due_us)
 
 
 class _Aside:
-    """A call in a thread of its own, with the context of the caller.
+    """Call in a thread of its own, with the caller's context.
 
-    The thread is a daemon: one that hangs does not keep the process from ending.
+    The thread is a daemon: if it hangs, it does not keep the process from ending.
     """
 
     def __init__(self, call: Callable[[], Any], ended: Callable[[], None]) -> None:
@@ -96,13 +96,13 @@ class _Aside:
     def _run(self) -> None:
         try:
             self._value = self._call()
-        except BaseException as raised:  # noqa: BLE001 - for who waits for it
-            self._error = raised
+        except BaseException as exc:  # noqa: BLE001 - raised by `result`
+            self._error = exc
         self.ended_us = clock.micros()
         self._ended()
 
     def result(self, due_us: int) -> Any:
-        """What the call gave, unless that came too late."""
+        """Return the call's result or raise its error, unless it ended after `due_us`."""
         error, self._error = self._error, None
         if self.ended_us is None or self.ended_us > due_us:
             raise Late from error
@@ -112,43 +112,43 @@ class _Aside:
 
 
 def in_thread(call: Callable[[], Any], due_us: int) -> Any:
-    """Calls in a thread of its own and blocks, until `due_us` at the most.
+    """Call in a thread of its own, and block until `due_us` at the latest.
 
     Raises:
-        Late: It took longer. It may go on, and nobody listens.
+        Late: The call took longer. It may still be running; its result is dropped.
     """
     done = threading.Event()
-    aside = _Aside(call, done.set)
+    thread_call = _Aside(call, done.set)
     clock.current().outlast(done, due_us)
-    return aside.result(due_us)
+    return thread_call.result(due_us)
 
 
 _busy: set[_Aside] = set()
 
 
 def busy() -> int:
-    """How many calls that somebody awaits run in threads of their own now."""
+    """Return the number of awaited calls that are running in threads of their own now."""
     return len(_busy)
 
 
 async def in_thread_async(call: Callable[[], Any], due_us: int) -> Any:
-    """As `in_thread`, without blocking the loop.
+    """Call in a thread of its own, and await the result until `due_us` at the latest.
 
     Raises:
-        Late: It took longer. It may go on, and nobody listens.
+        Late: The call took longer. It may still be running; its result is dropped.
     """
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 
-    def tell() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+    def notify() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             loop.call_soon_threadsafe(lambda: None if done.done() else done.set_result(None))
 
-    aside = _Aside(call, tell)
-    _busy.add(aside)
+    thread_call = _Aside(call, notify)
+    _busy.add(thread_call)
     try:
-        with contextlib.suppress(Late):  # the loop may have been late, and not the call
+        with contextlib.suppress(Late):  # the loop may have been late, not the call
             await limited(done, due_us)
     finally:
-        _busy.discard(aside)
-    return aside.result(due_us)
+        _busy.discard(thread_call)
+    return thread_call.result(due_us)

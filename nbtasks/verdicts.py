@@ -1,4 +1,4 @@
-"""What becomes of a task after a failed attempt: what `on_error` may say, and what holds else."""
+"""Retry decisions after a failed attempt, and the answers that `on_error` may return."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nbtasks.options import Policy
 
 __all__ = ["RetryAt", "SkipRetrying", "due_after", "replaced", "retry_at", "skip_retrying"]
 
-_MOST_SECONDS = 1e11  # an instant after that is none that can be written
+_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
 class SkipRetrying:
-    """The task fails now; see `skip_retrying`."""
+    """Answer of `on_error` that fails the task now; see `skip_retrying`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """The next attempt begins at `due_us`; see `retry_at`."""
+    """Answer of `on_error` that starts the next attempt at `due_us`; see `retry_at`."""
 
     due_us: int
 
 
 def skip_retrying() -> SkipRetrying:
-    """What an `on_error` returns to fail the task now, whatever its `retry` says.
+    """Return the answer with which `on_error` fails the task now, whatever its `retry` says.
 
     ```python
     import nbtasks as nb
@@ -54,24 +54,24 @@ def skip_retrying() -> SkipRetrying:
 
 
 def retry_at(when: datetime | float | timedelta) -> RetryAt:
-    """What an `on_error` returns to say when the next attempt begins.
+    """Return the answer with which `on_error` sets the start of the next attempt.
 
-    It goes on like this for as long as `on_error` says so, also where the task has no `retry`;
-    where it has one, its limit holds.
+    The task is retried as long as `on_error` returns this, even if it has no `retry`; if it has
+    one, its limit applies.
 
     Args:
-        when: An aware datetime; or how long from now, in seconds or as a timedelta. What is past
-            is at once.
+        when: An aware datetime, or a delay from now in seconds or as a timedelta. A time in the
+            past means at once.
 
     Raises:
-        ValueError: It is no such instant.
+        ValueError: `when` is not an instant or a delay.
 
     ```python
     import nbtasks as nb
 
 
     def wait_as_told(error: Exception, task: object) -> object:
-        return nb.retry_at(0.01)  # what a Retry-After header says, say
+        return nb.retry_at(0.01)  # from a Retry-After header, for example
 
 
     def flaky() -> str:
@@ -97,19 +97,19 @@ def retry_at(when: datetime | float | timedelta) -> RetryAt:
         return RetryAt(round(when.timestamp() * 1e6))
     seconds: Any = when.total_seconds() if isinstance(when, timedelta) else when
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not abs(seconds) < _MOST_SECONDS:
+    if not number or not abs(seconds) < _MAX_SECONDS:
         raise ValueError(
-            f"nb.retry_at({when!r}) takes an aware datetime, or how long from now: a number of "
+            f"nb.retry_at({when!r}) takes an aware datetime, or a delay from now: a number of "
             "seconds or a timedelta."
         )
     return RetryAt(clock.micros() + round(seconds * 1e6))
 
 
 def replaced(answer: object, error: Exception) -> Exception:
-    """The failure that counts once `on_error` has answered: `error`, or the one it gave instead.
+    """Return the failure that counts after `on_error`: `error`, or the exception it returned.
 
     Raises:
-        InvalidOptionError: It answered what is no answer.
+        InvalidOptionError: `on_error` returned an invalid answer.
     """
     if isinstance(answer, Exception):
         if answer is not error and answer.__cause__ is None:
@@ -124,13 +124,13 @@ def replaced(answer: object, error: Exception) -> Exception:
 
 
 def due_after(policy: Policy, failures: int, error: Exception, answer: object) -> int | None:
-    """When the next attempt begins; None if there is none.
+    """Return the start of the next attempt, in epoch microseconds; None if there is none.
 
     Args:
-        policy: What holds for the task.
-        failures: How many attempts of this budget have failed.
+        policy: The task's options.
+        failures: The number of failed attempts in this retry budget.
         error: The latest failure.
-        answer: What `on_error` said to it.
+        answer: The answer of `on_error` to it.
 
     Raises:
         InvalidOptionError: The function `retry_on` failed.
@@ -140,14 +140,16 @@ def due_after(policy: Policy, failures: int, error: Exception, answer: object) -
         return None
     if isinstance(answer, RetryAt):
         return answer.due_us
-    # a duplicate key, say: trying again cannot mend it
-    hopeless = isinstance(error, NbtasksError) and not isinstance(error, TaskFailed | FetchError)
-    if retry is None or hopeless or not _is_named(policy.retry_on, error):
+    # A duplicate key, for example: another attempt cannot fix it.
+    is_permanent = isinstance(error, NbtasksError) and not isinstance(
+        error, TaskFailed | FetchError
+    )
+    if retry is None or is_permanent or not _is_retryable(policy.retry_on, error):
         return None
     return clock.micros() + round(retry.delay(failures) * 1e6)
 
 
-def _is_named(retry_on: Any, error: Exception) -> bool:
+def _is_retryable(retry_on: Any, error: Exception) -> bool:
     if retry_on is None:
         return True
     if isinstance(retry_on, type | tuple):
@@ -158,12 +160,12 @@ def _is_named(retry_on: Any, error: Exception) -> bool:
         answer = retry_on(error)
         if not inspect.isawaitable(answer):
             return bool(answer)
-    except Exception as raised:  # noqa: BLE001 - whatever the user's function raises
-        problem = raised
+    except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
+        problem = exc
     if inspect.iscoroutine(answer):
         answer.close()
-    what = "gave something to await" if problem is None else f"raised {problem!r}"
+    what = "returned an awaitable" if problem is None else f"raised {problem!r}"
     raise InvalidOptionError(
-        f"The function retry_on {what} when it was asked about {error!r}. It takes the error "
-        "and returns whether to try again, at once."
+        f"The function retry_on {what} when it was asked about {error!r}. It must take the error "
+        "and return True or False, without awaiting."
     ) from (problem or error)

@@ -1,7 +1,7 @@
-"""Tasks that wait, and when an execution does not wait for them.
+"""Tasks that wait, and the time budget that may suspend their run.
 
-The part of `engine.Execution` that has to do with time: durable waits, the rest between two
-attempts, and the end of an execution whose time is over.
+The part of `engine.Execution` that deals with time: durable waits, delays between two attempts,
+and the end of an execution whose time is up.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Waits"]
 
-#: Real seconds after which it is looked anyway whether something has come: not all that a call
-#: may wait for says so, as a run that somebody goes on with by hand.
+#: Real seconds after which a waiting call looks for its answer in any case: not every answer
+#: changes the journal's counter, for example a run that is resumed by hand.
 LOOK_SECONDS = 5.0
 
 
@@ -63,199 +63,200 @@ class Steps(Protocol):
 
 
 class Waits:
-    """What waits in one execution.
+    """Waiting tasks of one execution.
 
     Args:
-        execution: It.
+        execution: The execution.
 
     Attributes:
-        budget: How long the execution may take; None for as long as it does.
-        deadline_us: When it starts nothing more, if it has an end.
-        progressed: Whether it has come to something new: else it may not end by its budget,
-            or the next one would come no further.
+        budget: The time budget; None for no limit.
+        deadline_us: The instant after which no more tasks start; None for none.
+        progressed: Whether a task has completed in this execution. Until then the budget does not
+            end it, or the next execution would get no further.
     """
 
     def __init__(self, execution: Steps) -> None:
-        self._of = execution
+        self._execution = execution
         self.budget: Budget | None = None
         self.deadline_us: int | None = None
         self.progressed = False
 
     def begin(self, budget: Budget | None) -> None:
-        """The execution begins, with so much time."""
+        """Start the clock of the execution's time budget."""
         self.budget = budget
         if budget is not None and budget.most_us is not None:
             self.deadline_us = clock.micros() + budget.most_us
 
     @property
     def suspended(self) -> bool:
-        """Whether the execution ends because its run waits."""
-        return isinstance(self._of.ending.cause, Suspended)
+        """Whether the run is being suspended."""
+        return isinstance(self._execution.ending.cause, Suspended)
 
     def wait(self, wait: Wait, scope: Scope) -> Effects:
-        """A task that only waits. Its due time is recorded, so a restart waits what is left."""
-        of = self._of
-        path = of.visit(wait.key, wait.site, scope)
+        """Run a task that only waits. Its due time is recorded: a restart waits only the rest."""
+        execution = self._execution
+        path = execution.visit(wait.key, wait.site, scope)
         if self._is_over(path):
             return
-        row = of.ledger.row(path)
+        row = execution.ledger.row(path)
         action = decide(row)
         if action is not Action.WAIT:
             yield from self.pause(path)
-        row = of.enter(row, path, None, action)
+        row = execution.enter(row, path, None, action)
         if row.due_us is None:
             row.due_us, row.params = wait.due(), wait.params
         row.status = Status.WAITING
-        of.ledger.put(row)
+        execution.ledger.put(row)
         yield from self.rest(row)
         row.due_us = None
-        of.end(row, Status.COMPLETED, None)
+        execution.end(row, Status.COMPLETED, None)
         self.progressed = True
         yield Commit()
 
     def until(self, wait: Awaited, scope: Scope) -> Effects:
-        """A task that waits for something from outside; what comes is its output.
+        """Run a task that waits for an answer from outside; the answer is its output.
 
         Raises:
-            WaitTimeout: Nothing came in time; wrapped as any failure of a task is.
+            WaitTimeout: No answer came in time; wrapped like any failure of a task.
         """
-        of = self._of
-        path = of.visit(wait.key, wait.site, scope)
+        execution = self._execution
+        path = execution.visit(wait.key, wait.site, scope)
         if (answer := self._recorded(path)) is not None:
             return answer[0]
-        row = of.ledger.row(path)
+        row = execution.ledger.row(path)
         action = decide(row)
         if action is not Action.WAIT:
             yield from self.pause(path)
-        row = of.enter(row, path, None, action)
+        row = execution.enter(row, path, None, action)
         if row.due_us is None:
             row.due_us = clock.micros() + wait.timeout_us
             row.params = wait.params
             row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
         row.status, row.icon = Status.WAITING, wait.icon
-        of.ledger.put(row)
+        execution.ledger.put(row)
         if wait.ask is not None:
             yield from self._ask(row, wait.ask)
-        found = yield from self._listen(row, wait)
+        arrival = yield from self._listen(row, wait)
         row.due_us = None
         self.progressed = True
-        if found is None:
+        if arrival is None:
             error = WaitTimeout(wait.timed_out)
-            failure = failures.of_task(error, path, 1, of.run.run_id)
-            of.end(row, Status.FAILED, failures.dumps(failure))
+            failure = failures.of_task(error, path, 1, execution.run.run_id)
+            execution.end(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
-            raise of.raising.first(row, failure, error)
-        of.ledger.keep_value(row, found[0])
-        of.end(row, Status.COMPLETED, None)
+            raise execution.raising.first(row, failure, error)
+        execution.ledger.keep_value(row, arrival[0])
+        execution.end(row, Status.COMPLETED, None)
         yield Commit()
-        return found[0]
+        return arrival[0]
 
     def _ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
-        """Asks for what a row waits for. If that fails, so does the row."""
-        of = self._of
+        """Request the answer that a row waits for. If the request fails, so does the row."""
+        execution = self._execution
         try:
             yield from ask(row)
         except TaskFailed as error:
-            failure = failures.of_task(error, row.path, 1, of.run.run_id)
+            failure = failures.of_task(error, row.path, 1, execution.run.run_id)
             row.due_us = None
-            of.end(row, Status.FAILED, failures.dumps(failure))
+            execution.end(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
-            raise of.raising.first(row, failure, error) from error
-        except BaseException:  # as if it had been stopped in its wait
+            raise execution.raising.first(row, failure, error) from error
+        except BaseException:  # like a stop during the wait
             if not self.suspended:
                 row.status = Status.CANCELED
-                of.ledger.put(row)
+                execution.ledger.put(row)
             raise
 
     def _recorded(self, path: str) -> tuple[Any] | None:
-        """The answer to a call that waited before, if it has one."""
-        of = self._of
-        if of.only is not None:
-            return (of.only.answer(path),)
-        if (answer := of.ledger.completed(path)) is not None:
-            return (of.ledger.answer(path, answer),)
-        row = of.ledger.row(path)
+        """Return the recorded answer to a call, in a tuple; None if there is none."""
+        execution = self._execution
+        if execution.only is not None:
+            return (execution.only.answer(path),)
+        if (answer := execution.ledger.completed(path)) is not None:
+            return (execution.ledger.answer(path, answer),)
+        row = execution.ledger.row(path)
         action = decide(row)
-        return (of.answer(row, action),) if row is not None and action in ANSWERS else None
+        return (execution.answer(row, action),) if row is not None and action in ANSWERS else None
 
     def _listen(self, row: TaskRow, wait: Awaited) -> Effects:
-        """What comes to a row that waits, or None."""
-        of, due_us = self._of, row.due_us
-        assert due_us is not None  # noqa: S101 - it waits
-        news, looked = -1, 0.0
+        """Wait for a row's answer and return it; None if none comes in time."""
+        execution, due_us = self._execution, row.due_us
+        assert due_us is not None  # noqa: S101 - a waiting row has one
+        news, looked_at = -1, 0.0
 
         def heard() -> bool:
-            return of.journal.news() != news or time.monotonic() - looked > LOOK_SECONDS
+            return execution.journal.news() != news or time.monotonic() - looked_at > LOOK_SECONDS
 
         def look() -> tuple[Any] | None:
-            nonlocal news, looked
-            looked = time.monotonic()
-            news = of.journal.news()  # first: what comes meanwhile is news still
+            nonlocal news, looked_at
+            looked_at = time.monotonic()
+            news = execution.journal.news()  # first, so as not to miss an answer meanwhile
             return wait.look(row)
 
         parks = wait.parks() or self._is_too_long(due_us)
         parks = parks and not self._in_once(row.path)
-        return self._resting(row, Until(heard, look, due_us, row.path, of.parking, parks))
+        return self._resting(row, Until(heard, look, due_us, row.path, execution.parking, parks))
 
     def yield_(self, key: keys.Key, site: sites.Site, scope: Scope) -> Effects:
-        """A task at which the execution ends, once."""
-        of = self._of
-        path = of.visit(key, site, scope)
+        """Run a task at which the execution ends, once."""
+        execution = self._execution
+        path = execution.visit(key, site, scope)
         if self._is_over(path):
             return
-        row = of.ledger.row(path)
+        row = execution.ledger.row(path)
         action = decide(row)
-        row = of.enter(row, path, None, action)
-        of.end(row, Status.COMPLETED, None)
+        row = execution.enter(row, path, None, action)
+        execution.end(row, Status.COMPLETED, None)
         yield Commit()
         if not self._in_once(path):
-            yield Park(None, of.parking, path)
+            yield Park(None, execution.parking, path)
 
     def _is_over(self, path: str) -> bool:
-        """Whether what waits at a path is over, as is recorded: then that is its answer."""
-        of = self._of
-        if of.only is not None:
-            of.only.wait(path)
-        elif (answer := of.ledger.completed(path)) is not None:
-            of.ledger.answer(path, answer)
-        elif (row := of.ledger.row(path)) is not None and decide(row) is Action.REUSE:
-            of.ledger.reuse(row)
+        """Return True if the wait at a path is recorded as over, and mark it as reused."""
+        execution = self._execution
+        if execution.only is not None:
+            execution.only.wait(path)
+        elif (answer := execution.ledger.completed(path)) is not None:
+            execution.ledger.answer(path, answer)
+        elif (row := execution.ledger.row(path)) is not None and decide(row) is Action.REUSE:
+            execution.ledger.reuse(row)
         else:
             return False
         return True
 
     def rest(self, row: TaskRow) -> Effects:
-        """Waits until the row is due."""
-        of, due_us = self._of, row.due_us
-        assert due_us is not None  # noqa: S101 - it waits
+        """Wait until the row is due."""
+        execution, due_us = self._execution, row.due_us
+        assert due_us is not None  # noqa: S101 - a waiting row has one
         parks = self._is_too_long(due_us) and not self._in_once(row.path)
         return self._resting(
-            row, Park(due_us, of.parking, row.path) if parks else Sleep(due_us, of.ending)
+            row,
+            Park(due_us, execution.parking, row.path) if parks else Sleep(due_us, execution.ending),
         )
 
     def _resting(self, row: TaskRow, effect: Effect) -> Effects:
-        """What comes of what a row waits by. Stopped meanwhile, it keeps its due time."""
-        of = self._of
+        """Wait by an effect and return its result. A row that is stopped keeps its due time."""
+        execution = self._execution
         try:
             yield Commit()
             answer = yield effect
         except BaseException:
             if not self.suspended:
                 row.status = Status.CANCELED
-                of.ledger.put(row)
-            of.journal.sync()
+                execution.ledger.put(row)
+            execution.journal.sync()
             raise
-        of.refuse_given_up(row)
+        execution.refuse_given_up(row)
         return answer
 
     def pause(self, path: str) -> Effects:
-        """Starts no further task once the time of the execution is over."""
-        over = self.deadline_us is not None and clock.micros() >= self.deadline_us
-        if over and self.progressed and not self._in_once(path):
-            yield Park(None, self._of.parking, path)
+        """Suspend the run instead of starting a task, once the execution's time is up."""
+        is_over = self.deadline_us is not None and clock.micros() >= self.deadline_us
+        if is_over and self.progressed and not self._in_once(path):
+            yield Park(None, self._execution.parking, path)
 
     def _is_too_long(self, due_us: int) -> bool:
-        """Whether the execution should not wait for an instant."""
+        """Return True if the execution should not wait until `due_us`."""
         if self.budget is None:
             return False
         if self.deadline_us is not None and due_us > self.deadline_us:
@@ -264,6 +265,6 @@ class Waits:
         return patience_us is not None and due_us - clock.micros() > patience_us
 
     def _in_once(self, path: str) -> bool:
-        """Whether the path is below a task that must not be called again: that cannot be left."""
-        rows = map(self._of.ledger.row, keys.parents(path))
+        """Return True if the path is below a task with `once`, which suspending would cut off."""
+        rows = map(self._execution.ledger.row, keys.parents(path))
         return any(row is not None and row.once for row in rows)

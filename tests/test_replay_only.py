@@ -174,7 +174,7 @@ def test_a_task_that_was_never_recorded_does_not_run() -> None:
     message = str(raised.value)
     assert "Task 'c'" in message
     assert nb.last_run().id in message
-    assert "nothing is recorded of it" in message
+    assert "nothing is recorded for it" in message
     assert "Execute the cell or job without that" in message
     assert isinstance(raised.value, LookupError)
     assert calls == []

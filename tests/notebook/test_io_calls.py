@@ -36,7 +36,7 @@ def test_the_form_of_a_cell_that_blocks_is_filled_in_after_it(
 ) -> None:
     asked = kernel.run(ASK.strip())
 
-    assert "Execute it again when it has" in asked.error
+    assert "Execute it again then" in asked.error
     kernel.run(f"{PRESS}\nhtml = [one for one in made if type(one).__name__ == 'HTML']")
     assert "&lt;b&gt;how many&lt;/b&gt;" in kernel.ask("html[-1].value")
     kernel.run("inputs['Send'].click()")
