@@ -60,7 +60,7 @@ class Blobs:
                 content.write(hashing)
                 name = hashing.hexdigest()
                 path = self.path(name)
-                if self._is_there(path):
+                if self._touch(path):
                     draft.unlink()
                     return name
                 file.flush()
@@ -111,7 +111,7 @@ class Blobs:
                     yield path.name, path.stat()
 
     @staticmethod
-    def _is_there(path: Path) -> bool:
+    def _touch(path: Path) -> bool:
         """Return True if a blob exists, and refresh its modification time.
 
         The blob then counts as written now, so that nobody removes it before the row that names it

@@ -75,7 +75,7 @@ def write(
             for name in blobs:
                 data = read(name)
                 info = zipfile.ZipInfo(_BLOBS + name)
-                info.compress_type = _packing(data)
+                info.compress_type = _choose_compression(data)
                 with file.open(info, "w", force_zip64=True) as part:
                     for start in range(0, len(data), _CHUNK):
                         part.write(data[start : start + _CHUNK])
@@ -88,7 +88,7 @@ def write(
         draft.unlink(missing_ok=True)
 
 
-def _packing(data: memoryview) -> int:
+def _choose_compression(data: memoryview) -> int:
     """Return the ZIP compression for a blob.
 
     Bytes are stored unchanged where compression saves little, or so much that the reader would take
@@ -115,7 +115,7 @@ class Bundle:
         self.path = path
         try:
             with zipfile.ZipFile(path) as file:
-                self._members = self._checked(file.infolist())
+                self._members = self._check_members(file.infolist())
                 self.manifest = self._read_manifest(file)
         except FileNotFoundError:
             raise SharedFileError(f"There is no file {path}.") from None
@@ -128,7 +128,7 @@ class Bundle:
         Raises:
             SharedFileError: The journal in the file is damaged, or a row is invalid.
         """
-        reader = _Lines(self.path, self._bytes(_JOURNAL))
+        reader = _BundleReader(self.path, self._bytes(_JOURNAL))
         header = reader.read_header()
         if header is None:
             raise self._refusal("its journal has no header")
@@ -176,7 +176,7 @@ class Bundle:
         except _UNREADABLE as error:
             raise self._refusal(f"{member} cannot be read ({error})") from None
 
-    def _checked(self, members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    def _check_members(self, members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         accepted: dict[str, zipfile.ZipInfo] = {}
         for member in members:
             name = member.filename
@@ -219,7 +219,7 @@ class Bundle:
         )
 
 
-class _Lines(SegmentReader):
+class _BundleReader(SegmentReader):
     """Reader for the rows of a bundle, which have the format of a segment."""
 
     def __init__(self, path: Path, data: bytes) -> None:

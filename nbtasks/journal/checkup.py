@@ -50,17 +50,17 @@ def look(journal: HomeJournal) -> Iterator[Finding]:
     if not home.is_dir():
         yield Finding(str(home), "ok", "there is no home yet")
         return
-    yield from _segments(home)
-    yield from _left(home)
+    yield from _check_segments(home)
+    yield from _check_leftovers(home)
     readable = True
-    for finding in _database(journal):
+    for finding in _check_database(journal):
         readable = readable and finding.state == "ok"
         yield finding
     if readable:
-        yield from _blobs(journal)
+        yield from _check_blobs(journal)
 
 
-def _segments(home: Path) -> Iterator[Finding]:
+def _check_segments(home: Path) -> Iterator[Finding]:
     count = 0
     for path in sorted((home / "wal").glob("*.log")):
         what = f"wal/{path.name}"
@@ -96,8 +96,8 @@ def _segments(home: Path) -> Iterator[Finding]:
         )
 
 
-def _left(home: Path) -> Iterator[Finding]:
-    paths = _leftovers(home)
+def _check_leftovers(home: Path) -> Iterator[Finding]:
+    paths = _find_leftovers(home)
     if paths:
         size = sum(path.stat().st_size for path in paths)
         yield Finding(
@@ -108,14 +108,14 @@ def _left(home: Path) -> Iterator[Finding]:
         )
 
 
-def _leftovers(home: Path) -> list[Path]:
+def _find_leftovers(home: Path) -> list[Path]:
     patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*")
     paths = [path for pattern in patterns for path in home.glob(pattern)]
     cutoff = clock.micros() / 1e6 - _OLD_SECONDS
     return [path for path in paths if path.stat().st_mtime < cutoff]
 
 
-def _database(journal: HomeJournal) -> Iterator[Finding]:
+def _check_database(journal: HomeJournal) -> Iterator[Finding]:
     try:
         with journal.reading() as con:
             foreign, added = foreign_objects(con), extras(con)
@@ -143,7 +143,7 @@ def _database(journal: HomeJournal) -> Iterator[Finding]:
         yield Finding("journal.duckdb", "ok", detail)
 
 
-def _blobs(journal: HomeJournal) -> Iterator[Finding]:
+def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
     with journal.reading() as con:
         names = sorted(clearing.named(con))
     for name in names:
@@ -153,7 +153,7 @@ def _blobs(journal: HomeJournal) -> Iterator[Finding]:
             yield Finding(
                 f"blobs/{name[:2]}/{name}",
                 "problem",
-                f"{error} It belongs to {_whose(journal, name)}",
+                f"{error} It belongs to {_describe_owner(journal, name)}",
                 "reset that task with run.reset(path) to compute it again",
             )
     unused = clearing.unused_blobs(journal)
@@ -177,7 +177,7 @@ def pickled_runs(journal: HomeJournal) -> set[str]:
     return {run_id for (run_id,) in rows}
 
 
-def _whose(journal: HomeJournal, name: str) -> str:
+def _describe_owner(journal: HomeJournal, name: str) -> str:
     rows: list[Any] = journal.find("task", blob=name) or journal.find("run", blob=name)
     if not rows:
         return "what a task displayed, or a stored value."
@@ -198,13 +198,13 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     if not home.is_dir():
         return
     with journal.duck.exclusive():
-        for path in _leftovers(home):
+        for path in _find_leftovers(home):
             path.unlink(missing_ok=True)
             yield Finding(str(path.relative_to(home)), "mended", "removed")
-    problems = [finding for finding in _database(journal) if finding.state == "problem"]
+    problems = [finding for finding in _check_database(journal) if finding.state == "problem"]
     if not problems:
         return
-    backup = _kept(journal)
+    backup = _back_up(journal)
     try:
         with journal.reading() as con:
             unreadable = not foreign_objects(con)
@@ -224,7 +224,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     yield Finding("journal.duckdb", "mended", f"{action}; the old one is {backup.name}")
 
 
-def _kept(journal: HomeJournal) -> Path:
+def _back_up(journal: HomeJournal) -> Path:
     """Copy the DuckDB file to a backup beside it, and return the path of the backup."""
     import shutil
 

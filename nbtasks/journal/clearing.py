@@ -106,7 +106,7 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
     Raises:
         JournalLockedError: Another program has the file open. Nothing has changed.
     """
-    gone: list[str] = []
+    removed: list[str] = []
 
     def change(copy: Path) -> Path:
         fresh = copy.with_suffix(".less")
@@ -114,8 +114,8 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
         with attach(copy) as old, attach(fresh) as new:
             ended = {row[0] for row in old.execute("select run_id, status from run").fetchall()
                      if row[1] not in UNDER_WAY}  # fmt: skip
-            gone.extend(sorted(ended.intersection(run_ids)))
-            _copy(old.name, new, gone)
+            removed.extend(sorted(ended.intersection(run_ids)))
+            _copy_rows(old.name, new, removed)
         return fresh
 
     with journal.duck.exclusive():
@@ -124,16 +124,16 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
                 f"{journal.duck.path} is open in another program, so nothing was removed. Close it "
                 "there, and try again."
             )
-    return gone
+    return removed
 
 
-def _copy(old: str, new: Any, gone: Sequence[str]) -> None:
-    """Copy all rows except those of the runs in `gone`."""
+def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
+    """Copy all rows except those of the `removed` runs."""
     make_schema(new)
     new.execute("create temp table gone (run_id varchar)")
-    if gone:
+    if removed:
         with new.appender("gone") as appender:
-            appender.append_rows([(run_id,) for run_id in gone])
+            appender.append_rows([(run_id,) for run_id in removed])
     new.begin()
     new.execute(f"insert into segment select name, folded from {old}.segment")  # noqa: S608 - our own name
     for kind in KINDS:

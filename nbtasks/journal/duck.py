@@ -126,11 +126,11 @@ class DuckStore:
         """
         import _duckdb as duckdb
 
-        con = self._look()
+        con = self._open_current()
         if con is None:
             con = self._fold()
         if con is None:
-            con = self._copy()
+            con = self._open_copy()
         try:
             yield con
         except duckdb.Error as error:
@@ -148,13 +148,13 @@ class DuckStore:
         """
         con: Any  # never an `Attached`, since `apart` is set
         with self.exclusive():
-            con = self._look(apart=True)
-            if con is None and (folded := self._fold()):
-                folded.close()  # the user's own SQL gets a connection that cannot write
+            con = self._open_current(apart=True)
+            if con is None and (merged := self._fold()):
+                merged.close()  # the user's own SQL gets a connection that cannot write
                 self._settle()
                 con = self._file.open_to_read(apart=True)
             if con is None:
-                con = self._copy()
+                con = self._open_copy()
                 lock(con)
         with con:  # without holding the home: a long query must not block other processes
             return table(con, sql, params, frames)
@@ -296,11 +296,13 @@ class DuckStore:
             for offset, length in reader.damaged:
                 if (reader.path.stem, offset) not in self._warned:
                     self._warned.add((reader.path.stem, offset))
-                    warnings.warn(_damage(reader, offset, length), JournalDamaged, stacklevel=2)
+                    warnings.warn(
+                        _describe_damage(reader, offset, length), JournalDamaged, stacklevel=2
+                    )
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _look(self, *, apart: bool = False) -> Connection | None:
+    def _open_current(self, *, apart: bool = False) -> Connection | None:
         """Open the file for reading if it holds everything the segments do; else return None.
 
         The offsets in the file decide, not what this process remembers: another process may have
@@ -311,7 +313,7 @@ class DuckStore:
         readers, alive = self._segments()
         if not self._file.exists():
             self.forget()
-            return None if any(reader.has_more(0) for reader in readers) else _nothing(apart)
+            return None if any(reader.has_more(0) for reader in readers) else _open_empty(apart)
         if self._folded and self._has_grown(readers, alive):
             return None
         con = self._file.open_to_read(apart=apart)
@@ -331,7 +333,7 @@ class DuckStore:
         self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         return con
 
-    def _copy(self) -> DuckDBPyConnection:
+    def _open_copy(self) -> DuckDBPyConnection:
         """Return a copy in memory that holds everything, for a file that cannot be written."""
         import _duckdb as duckdb
 
@@ -349,7 +351,7 @@ class DuckStore:
         return con
 
 
-def _nothing(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
+def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
     """Return a connection to an empty journal, for a home that does not exist yet."""
     con = in_memory()
     if apart:
@@ -367,7 +369,7 @@ def _remove(reader: SegmentReader) -> None:
         reader.path.unlink(missing_ok=True)
 
 
-def _damage(reader: SegmentReader, offset: int, length: int) -> str:
+def _describe_damage(reader: SegmentReader, offset: int, length: int) -> str:
     is_torn = offset == reader.end
     place = "at its end, of a write that was never acknowledged" if is_torn else "in the middle"
     return (

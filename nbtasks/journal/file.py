@@ -76,7 +76,7 @@ class DatabaseFile:
         import _duckdb as duckdb
 
         if not self.exists():
-            self._make()
+            self._create()
         try:
             con = self._open()
         except duckdb.Error as error:
@@ -109,7 +109,7 @@ class DatabaseFile:
         """
         import _duckdb as duckdb
 
-        open_it = _reader(apart=apart, open_here=self._is_open_here())
+        open_it = _choose_opener(apart=apart, open_here=self._is_open_here())
         try:
             con: Connection = open_it(self.path)
         except duckdb.ConnectionException:
@@ -142,7 +142,7 @@ class DatabaseFile:
             )
         self._checked = inode
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         """Create the file under a temporary name first: half a file cannot be opened."""
         draft = self._draft()
         self._wal.unlink(missing_ok=True)  # the log of a lost file; the segments hold its rows
@@ -299,7 +299,7 @@ class DatabaseFile:
             sync_folder(self.path.parent)
 
 
-def _reader(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
+def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
     """Return the function that opens the file for reading.
 
     A file that this process has open already must be opened in the same instance.

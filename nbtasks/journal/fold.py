@@ -119,13 +119,13 @@ def arranging(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]
         today = list(columns(kind))
         names = recorded.get(kind, today) if isinstance(recorded, dict) else today
         if names == today or not isinstance(names, list):
-            by_kind[kind] = _as_it_is
+            by_kind[kind] = _keep_order
         else:
             by_kind[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
     return by_kind
 
 
-def _as_it_is(record: list[Any]) -> tuple[Any, ...]:
+def _keep_order(record: list[Any]) -> tuple[Any, ...]:
     return tuple(record[1:])
 
 

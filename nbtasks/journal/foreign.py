@@ -35,7 +35,7 @@ _QUERIES = {
 
 def foreign_objects(con: Connection) -> list[str]:
     """Return the macros of a file, and the objects that pose as our tables or views."""
-    objects, ours = _objects(con), _ours()
+    objects, ours = _read_objects(con), _ours()
     foreign = [f"macro {name}" for name in objects["macro"]]
     view_sql = {sql for schema in (ours, _in_memory()) for sql in schema["view"].values()}
     for kind, others in (("view", ("table",)), ("table", ("view",))):
@@ -49,7 +49,7 @@ def foreign_objects(con: Connection) -> list[str]:
 
 def extras(con: Connection) -> list[str]:
     """Return the harmless additions of a user: tables, views, indexes, sequences."""
-    objects, ours = _objects(con), _ours()
+    objects, ours = _read_objects(con), _ours()
     return [
         f"{kind} {name}"
         for kind in ("table", "view", "index", "sequence")
@@ -58,7 +58,7 @@ def extras(con: Connection) -> list[str]:
     ]
 
 
-def _objects(con: Connection) -> dict[str, dict[str, str]]:
+def _read_objects(con: Connection) -> dict[str, dict[str, str]]:
     row = con.execute("select system.main.current_database()").fetchone()
     if row is None:
         raise JournalError("DuckDB does not say which file it has open.")
@@ -82,10 +82,10 @@ def _ours() -> dict[str, dict[str, str]]:
             make_schema(con)
             con.execute("checkpoint")
         with attach(path) as con:
-            return _objects(con)
+            return _read_objects(con)
 
 
 @functools.cache
 def _in_memory() -> dict[str, dict[str, str]]:
     with in_memory() as con:
-        return _objects(con)
+        return _read_objects(con)

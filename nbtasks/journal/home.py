@@ -75,13 +75,13 @@ class HomeJournal:
 
     def claim(self, claim: Claim) -> Opened:
         """Implement `Journal.claim`."""
-        self._own()  # first, so that there is a home to lock
+        self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
-            segment = self._present()
+            segment = self._current_segment()
             self.duck.make()
             with self.duck.reading(tidy=False) as con:
-                row = None if claim.new else self._find(con, claim)
-                opened = self._take(con, row) if row else self._make(claim)
+                row = None if claim.new else self._find_run(con, claim)
+                opened = self._open_run(con, row) if row else self._create_run(claim)
                 if claim.limit is not None:
                     busy.check_room(
                         claim.make.job, claim.limit, stored.running(con, claim.make.job)
@@ -104,29 +104,29 @@ class HomeJournal:
     def look(self, claim: Claim) -> Opened | None:
         """Implement `Journal.look`."""
         with self.reading() as con:
-            if (row := self._find(con, claim)) is None:
+            if (row := self._find_run(con, claim)) is None:
                 return None
-            opened = self._take(con, row)
+            opened = self._open_run(con, row)
             opened.codes = stored.codes(con, opened.run)
             return opened
 
-    def _present(self) -> Segment:
+    def _current_segment(self) -> Segment:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""
-        segment = self._own()
+        segment = self._require_segment()
         if segment.gone and not self._claimed:
             segment.close()
             self._segment = None
             self.duck.forget()
-            segment = self._own()
+            segment = self._require_segment()
         return segment
 
-    def _find(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
+    def _find_run(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
         row = stored.claimed(con, claim)
         if claim.run_id and row is None:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return row
 
-    def _make(self, claim: Claim) -> Opened:
+    def _create_run(self, claim: Claim) -> Opened:
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
         return Opened(claim.make, {row.path: values(row) for row in claim.rows})
@@ -134,10 +134,10 @@ class HomeJournal:
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
             raise busy.error(run, own=True)
-        if run.status == Status.RUNNING and run.segment != self._name():
+        if run.status == Status.RUNNING and run.segment != self._segment_name():
             raise busy.error(run, own=False)  # runs of dead processes are INTERRUPTED by now
 
-    def _take(self, con: Any, row: tuple[Any, ...]) -> Opened:
+    def _open_run(self, con: Any, row: tuple[Any, ...]) -> Opened:
         run = RunRow(*row)
         self._check_free(run)
         logs = con.execute(
@@ -172,29 +172,29 @@ class HomeJournal:
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                     row.notebook = self._notebook
-            self._put_apart(changed)
+            self._write_segment(changed)
 
     def adopt(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.adopt`."""
-        self._own()  # first, so that there is a home to lock
+        self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
-            self._present()
+            self._current_segment()
             with self.duck.reading() as con:
                 for run_id in busy.run_ids(rows):
                     if stored.runs(con, run_id=run_id):
                         raise busy.known(run_id)
-            self._put_apart(rows)
+            self._write_segment(rows)
 
-    def _put_apart(self, rows: Sequence[Row]) -> None:
+    def _write_segment(self, rows: Sequence[Row]) -> None:
         # A segment for these rows alone. It appears once it is complete, and its name sorts after
         # all others, so that of two segments with the same task the edit is in the later one.
         Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
 
     def transact(self, deal: Deal) -> None:
         """Implement `Journal.transact`."""
-        self._own()  # first, so that there is a home to lock
+        self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
-            self._present()
+            self._current_segment()
             self.duck.make()
             with self.duck.reading(tidy=False) as con:
                 rows = list(deal(functools.partial(stored.found, con)))
@@ -218,12 +218,12 @@ class HomeJournal:
         finally:
             self._claimed.discard(run.run_id)
             self._requests.remove(run.run_id)
-        segment = self._own()
+        segment = self._require_segment()
         is_long = segment.size > ROTATE_BYTES
         if self.duck.fold_now(PATIENCE_SECONDS, settle_above=0 if is_long else None):
             self._folded_rows = segment.records
             if is_long:
-                self._give_up(ROTATE_BYTES)
+                self._drop_segment(ROTATE_BYTES)
 
     def ask_to_cancel(self, run_id: str) -> None:
         """Implement `Journal.ask_to_cancel`."""
@@ -243,7 +243,7 @@ class HomeJournal:
         """Implement `Journal.put`."""
         segment = self._segment
         if segment is None or segment.foreign:
-            segment = self._own()
+            segment = self._require_segment()
         segment.put(row)
 
     def flush(self) -> None:
@@ -301,7 +301,7 @@ class HomeJournal:
         with self.duck.exclusive(), self.duck.reading() as con:
             yield con
 
-    # -- keeping house ------------------------------------------------------------------------
+    # -- housekeeping -------------------------------------------------------------------------
 
     def close(self) -> None:
         """Release the lock, and remove our segment if the file itself holds all of it.
@@ -317,14 +317,14 @@ class HomeJournal:
             segment.sync()
             self.duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
             self._claimed.clear()
-            self._give_up(0)
+            self._drop_segment(0)
         if self._segment is not None:
             segment.close()
             self._segment = None
 
-    def _give_up(self, above: int) -> None:
-        """Remove our segment if it is longer than `above` bytes and the file itself holds all of
-        it."""
+    def _drop_segment(self, above: int) -> None:
+        """Remove our segment if it is longer than `above` bytes and all of it is in the file
+        itself."""
         segment = self._segment
         if segment is None or not self.duck.holds(segment.name, segment.size):
             return
@@ -336,18 +336,18 @@ class HomeJournal:
                 self._segment = None
                 segment.close(remove=True)
 
-    def _own(self) -> Segment:
+    def _require_segment(self) -> Segment:
         segment = self._segment
         if segment is None or segment.foreign:
             with self._starting:
                 if self._segment is None or self._segment.foreign:
                     self._claimed.clear()
                     self._folded_rows = 0
-                    self._segment = self._start()
+                    self._segment = self._create_segment()
                 segment = self._segment
         return segment
 
-    def _start(self) -> Segment:
+    def _create_segment(self) -> Segment:
         try:
             self._wal.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -357,18 +357,18 @@ class HomeJournal:
             ) from error
         return Segment(self._wal, durable=self._durable, notebook=self._notebook)
 
-    def _name(self) -> str | None:
+    def _segment_name(self) -> str | None:
         segment = self._segment
         return segment.name if segment is not None and not segment.foreign else None
 
     def _readers(self) -> tuple[list[SegmentReader], list[str]]:
-        """Return the readers of all segments, oldest first, and the names of those with living
+        """Return readers of all segments, oldest first, and the names of those with living
         owners."""
         readers, alive = [], []
         for path in sorted(self._wal.glob("*.log")):
             reader = SegmentReader(path)
             reader.read_header()
-            if path.stem == self._name() or is_alive(path, reader.header):
+            if path.stem == self._segment_name() or is_alive(path, reader.header):
                 alive.append(path.stem)
             readers.append(reader)
         return readers, alive

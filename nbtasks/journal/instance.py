@@ -50,8 +50,9 @@ def attach(path: Path, *, read_only: bool = False) -> Attached:
 
 
 def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
-    """Return a connection of the file's own instance, shared with all other code in this process
-    that has connected to the file in the same way.
+    """Return a connection of the file's own instance.
+
+    All code in this process that has connected to the file in the same way shares the instance.
 
     Raises:
         duckdb.Error: The file is unavailable or unreadable.

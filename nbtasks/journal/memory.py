@@ -34,8 +34,7 @@ _LOG_KEY = slice(4, 7)  # level, message, data
 
 
 class MemoryJournal:
-    """Implementation of `nbtasks.journal.port.Journal` in memory. Everything is lost with the
-    object."""
+    """In-memory implementation of `nbtasks.journal.port.Journal`, lost with the object."""
 
     def __init__(self) -> None:
         self._batch = fold.Batch()
@@ -48,8 +47,8 @@ class MemoryJournal:
     def claim(self, claim: Claim) -> Opened:
         """Implement `Journal.claim`."""
         with self._lock:
-            existing = None if claim.new else self._find(claim)
-            opened = self._take(existing) if existing else self._make(claim)
+            existing = None if claim.new else self._find_run(claim)
+            opened = self._open_run(existing) if existing else self._create_run(claim)
             run = opened.run
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
@@ -68,10 +67,10 @@ class MemoryJournal:
     def look(self, claim: Claim) -> Opened | None:
         """Implement `Journal.look`."""
         with self._lock:
-            run = self._find(claim)
-            return self._take(run) if run else None
+            run = self._find_run(claim)
+            return self._open_run(run) if run else None
 
-    def _find(self, claim: Claim) -> RunRow | None:
+    def _find_run(self, claim: Claim) -> RunRow | None:
         if claim.run_id:
             if runs := self.runs(run_id=claim.run_id):
                 return runs[0]
@@ -84,7 +83,7 @@ class MemoryJournal:
         ]
         return matching[-1] if matching else None
 
-    def _make(self, claim: Claim) -> Opened:
+    def _create_run(self, claim: Claim) -> Opened:
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
@@ -97,7 +96,7 @@ class MemoryJournal:
             parent = next((row.parent_run for row in self.runs(run_id=parent)), None)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
 
-    def _take(self, run: RunRow) -> Opened:
+    def _open_run(self, run: RunRow) -> Opened:
         self._check_free(run)
         opened = Opened(run, fresh=run.executions == 0, codes=self._codes(run))
         opened.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
@@ -155,14 +154,14 @@ class MemoryJournal:
         batch = self._batch
         with self._lock:
             if kind in KEYS:
-                known: list[Any] = list(batch.latest[kind].values())
+                stored: list[Any] = list(batch.latest[kind].values())
             else:
                 keyed: dict[str, Any] = {"run": batch.runs, "task": batch.tasks}
-                known = list(keyed[kind].values() if kind in keyed else batch.added[kind])
-        found = [row_type(kind)(*row) for row in known]
+                stored = list(keyed[kind].values() if kind in keyed else batch.added[kind])
+        rows = [row_type(kind)(*row) for row in stored]
         return [
             row
-            for row in found
+            for row in rows
             if all(getattr(row, name) == value for name, value in equal.items())
             and (since is None or getattr(row, since[0]) >= since[1])
         ]
@@ -186,11 +185,11 @@ class MemoryJournal:
         """Implement `Journal.put`."""
         with self._lock:
             if isinstance(row, ReuseRow):
-                self._mark(row)
+                self._mark_reused(row)
             else:
                 self._batch.add(row.kind, tuple(map(valid, values(row))))
 
-    def _mark(self, reuse: ReuseRow) -> None:
+    def _mark_reused(self, reuse: ReuseRow) -> None:
         for key, row in self._batch.tasks.items():
             task = TaskRow(*row)
             answered = any(first <= task.seq <= last for first, last in reuse.ranges)
