@@ -1,6 +1,6 @@
-"""What a person changes of a run that nobody executes: tasks are reset, set or skipped.
+"""Edits of a run by a person while nobody executes it: reset, set or skip a task.
 
-Pure: from a run's tasks to the rows to write, which `Journal.amend` then does.
+All functions are pure: they turn the tasks of a run into the rows that `Journal.amend` then writes.
 """
 
 from __future__ import annotations
@@ -27,33 +27,36 @@ __all__ = [
     "since",
 ]
 
-#: Of so many paths the ones most like a mistyped one are looked for.
+#: Maximum number of paths that a mistyped one is compared with.
 _COMPARED: Final = 2000
-#: A task with one of these does not call its function again, so its subtasks are not reached.
+#: Statuses of tasks that do not call their function again, so their subtasks are not reached.
 _ANSWERED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
 
 
 def by_path(tasks: Iterable[tuple[Any, ...]]) -> dict[str, TaskRow]:
-    """The tasks of a run by their paths, of what a journal gives."""
+    """Return the tasks of a run by path, from the values that a journal returns."""
     return {row.path: row for row in (TaskRow(*values) for values in tasks)}
 
 
 def reset(run: RunRow, tasks: Mapping[str, TaskRow], path: str, now_us: int) -> Iterator[Row]:
-    """Lets a task run again with all below it, and with the tasks above it that would not come
-    to it otherwise.
+    """Yield the rows that make a task run again, with its subtasks.
+
+    The tasks above it that would not reach it otherwise run again, too.
 
     Raises:
         NotFoundError: There is no such task.
     """
     find(run, tasks, path)
     yield EditRow(run.run_id, path, "reset", now_us)
-    yield from again(tasks, {path, *_below(tasks, path)})
+    yield from again(tasks, {path, *_find_subtasks(tasks, path)})
 
 
 def from_on(
     run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, now_us: int
 ) -> Iterator[Row]:
-    """As `reset`, with all that first started after the task, too; without a path, everything.
+    """Yield the rows that reset a task, its subtasks, and all tasks that first started after it.
+
+    Without a path, all tasks are reset.
 
     Raises:
         NotFoundError: There is no such task.
@@ -64,7 +67,9 @@ def from_on(
 
 
 def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[str]:
-    """The paths of a task, of all below it, and of all that first started after it.
+    """Return the paths of a task, its subtasks, and all tasks that first started after it.
+
+    Without a path, all paths are returned.
 
     Raises:
         NotFoundError: There is no such task.
@@ -72,21 +77,25 @@ def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[st
     if path is None:
         return set(tasks)
     first = find(run, tasks, path).seq
-    return {row.path for row in tasks.values() if row.seq >= first} | set(_below(tasks, path))
+    return {row.path for row in tasks.values() if row.seq >= first} | set(
+        _find_subtasks(tasks, path)
+    )
 
 
 def kept(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterator[TaskRow]:
-    """The tasks that a fork begins with: those that had started before a task, as they are
-    recorded, and as ones of which no execution has come to yet; without a path, none.
+    """Yield the tasks that a fork starts with: those that had started before the task at `path`.
+
+    They are copied as recorded, but count as not yet reached by any execution. Without a path,
+    there are none.
 
     Raises:
         NotFoundError: There is no such task.
     """
     chosen = since(run, tasks, path)
-    opened = _to_open(tasks, chosen)
+    opened = _find_finished_ancestors(tasks, chosen)
     for row in tasks.values():
         if row.path in opened:
-            yield replace(_emptied(row), execution=0, attempts=0)
+            yield replace(_empty_row(row), execution=0, attempts=0)
         elif row.path not in chosen:
             yield replace(row, execution=0, reused=False)
 
@@ -100,17 +109,17 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     blob: str | None,
     now_us: int,
 ) -> Iterator[Row]:
-    """Lets a task count as having come to a value, also one that has never run."""
+    """Yield the rows that record a value as the result of a task, even one that has never run."""
     row = tasks.get(path)
     if row is None:
         seq = max((task.seq for task in tasks.values()), default=0) + 1
         row = TaskRow(run.run_id, path, seq, execution=0)
     else:
-        yield from _attempt(row)
+        yield from _keep_attempt(row)
     action = "skip" if status == Status.SKIPPED else "set"
     yield EditRow(run.run_id, path, action, now_us)
     yield replace(
-        _emptied(row),
+        _empty_row(row),
         status=status,
         started_us=now_us,
         finished_us=now_us,
@@ -123,8 +132,10 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
 
 
 def cancel(run: RunRow, tasks: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    """Lets a run that nobody executes count as cancelled, with what it waits for. Due times stay,
-    so that executed again it waits what is left of them."""
+    """Yield the rows that cancel a run that nobody executes, and its waiting tasks.
+
+    Due times are kept, so that a new execution waits only for the remaining time.
+    """
     for row in (TaskRow(*values) for values in tasks):
         if row.status == Status.WAITING:
             yield replace(row, status=Status.CANCELED)
@@ -132,19 +143,21 @@ def cancel(run: RunRow, tasks: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
 
 
 def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
-    """The rows that let tasks run again, and each of the tasks above them that has its answer
-    already: its function is what comes to them."""
-    for path in sorted(_to_open(tasks, chosen) | set(chosen)):
+    """Yield rows that reset the tasks at `chosen` paths and every finished ancestor.
+
+    A finished ancestor would be answered from the journal and never call its subtasks.
+    """
+    for path in sorted(_find_finished_ancestors(tasks, chosen) | set(chosen)):
         if (row := tasks.get(path)) is not None:
-            yield from _attempt(row)
-            yield _emptied(row)
+            yield from _keep_attempt(row)
+            yield _empty_row(row)
 
 
 def find(run: RunRow, tasks: Mapping[str, TaskRow], path: str) -> TaskRow:
-    """The task at a path.
+    """Return the task at a path.
 
     Raises:
-        NotFoundError: There is none; the message names the nearest ones.
+        NotFoundError: There is no such task; the message names the nearest paths.
     """
     row = tasks.get(path)
     if row is None:
@@ -152,45 +165,47 @@ def find(run: RunRow, tasks: Mapping[str, TaskRow], path: str) -> TaskRow:
     return row
 
 
-def missing(run: RunRow, path: str, known: Iterable[str]) -> NotFoundError:
-    """The error for a path of which nothing is recorded."""
-    near = nearest(path, known)
-    there = (
-        f"The nearest: {', '.join(map(repr, near))}. run.tasks().path lists them all."
-        if near
+def missing(run: RunRow, path: str, paths: Iterable[str]) -> NotFoundError:
+    """Return the error for a path without a task."""
+    candidates = nearest(path, paths)
+    hint = (
+        f"The nearest paths: {', '.join(map(repr, candidates))}. run.tasks().path lists them all."
+        if candidates
         else "It has none yet."
     )
-    return NotFoundError(f"Run {run.run_id} of job {run.job!r} has no task {path!r}. {there}")
+    return NotFoundError(f"Run {run.run_id} of job {run.job!r} has no task {path!r}. {hint}")
 
 
-def nearest(path: str, known: Iterable[str]) -> list[str]:
-    """At most three paths that somebody may have meant.
+def nearest(path: str, paths: Iterable[str]) -> list[str]:
+    """Return at most three paths that somebody may have meant.
 
     >>> nearest("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
     ['fit/AA', 'fit/BB', 'fit']
     """
-    import difflib  # lazily: most runs are not edited, and most edits name what is there
+    import difflib  # lazily: most runs are not edited, and most edits name an existing task
 
-    above = keys.parent(path)
-    ordered = sorted(known, key=lambda other: keys.parent(other) != above)
-    some = list(itertools.islice(ordered, _COMPARED))
-    return difflib.get_close_matches(path, some, n=3, cutoff=0.4) or some[:3]
-
-
-def _to_open(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> set[str]:
-    """The tasks above others that have their answer already, and would not come to them."""
-    above = {p for path in chosen for p in keys.parents(path)}.difference(chosen)
-    return {p for p in above if p in tasks and tasks[p].status in _ANSWERED}
+    parent = keys.parent(path)
+    siblings_first = sorted(paths, key=lambda other: keys.parent(other) != parent)
+    compared = list(itertools.islice(siblings_first, _COMPARED))
+    return difflib.get_close_matches(path, compared, n=3, cutoff=0.4) or compared[:3]
 
 
-def _below(tasks: Mapping[str, TaskRow], path: str) -> list[str]:
+def _find_finished_ancestors(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> set[str]:
+    """Return the finished ancestors of `chosen`, which would not call their subtasks again."""
+    ancestors = {p for path in chosen for p in keys.parents(path)}.difference(chosen)
+    return {p for p in ancestors if p in tasks and tasks[p].status in _ANSWERED}
+
+
+def _find_subtasks(tasks: Mapping[str, TaskRow], path: str) -> list[str]:
     prefix = path + "/"
     return [other for other in tasks if other.startswith(prefix)]
 
 
-def _attempt(row: TaskRow) -> Iterator[Row]:
-    """Its latest attempt as a row of its own, since the task's row will not tell of it any more.
-    In a back-off, and where the run was suspended in it, it has one already."""
+def _keep_attempt(row: TaskRow) -> Iterator[Row]:
+    """Yield the latest attempt of a task as a row of its own, before the task's row is emptied.
+
+    An attempt in a back-off, or in which the run was suspended, has a row already.
+    """
     if row.attempt and row.due_us is None and row.status != Status.WAITING:
         status = Status.INTERRUPTED if row.status == Status.RUNNING else row.status
         yield AttemptRow(
@@ -199,11 +214,11 @@ def _attempt(row: TaskRow) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _emptied(row: TaskRow) -> TaskRow:
-    """The task as one that was stopped before it began: it runs again, with a fresh budget.
+def _empty_row(row: TaskRow) -> TaskRow:
+    """Return the task as if cancelled before its start: it runs again, with a fresh retry budget.
 
-    It keeps its place, and the number of its attempts. Nobody has to fear for a lost outcome any
-    more, since a person has looked at it.
+    It keeps its position, and the number of attempts so far. A lost outcome is no longer in doubt,
+    since a person has looked at it.
     """
     return TaskRow(
         row.run_id,

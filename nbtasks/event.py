@@ -1,4 +1,4 @@
-"""An event: something that happened, by its name."""
+"""Events: named occurrences that start runs or end waits."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from nbtasks.model import EventRow
 
 __all__ = ["SOURCE", "Event", "of_row", "payload_of"]
 
-#: The source of events that say none.
+#: The source of events that do not name one.
 SOURCE = "nbtasks"
-#: Type of the runs of an event: `nb.send_event` gives `Run`s.
-RunT = TypeVar("RunT", bound=RunHandle, covariant=True, default=RunHandle)
+#: Type of the runs of an event: `Run` where `nb.send_event` returns it.
+RunT_co = TypeVar("RunT_co", bound=RunHandle, covariant=True, default=RunHandle)
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Generic[RunT]):
-    """An event, as it stood when it was asked for.
+class Event(Generic[RunT_co]):
+    """A snapshot of an event at the time it was read.
 
     Attributes:
-        id: Its id; it is delivered once.
-        name: Its name.
-        payload: What it says.
-        at: When it happened: when it was delivered, or else when it is to be.
-        source: Whose it is.
-        delivered_at: When it was delivered; None if it is yet to be.
-        cancelled_at: When it was cancelled, if it was.
-        runs: The runs that it began. A recorded copy, as a task's output, has none.
+        id: Unique id; an event is delivered once.
+        name: Name of the event.
+        payload: Content of the event.
+        at: Time at which it happened: its delivery or, before that, the time it is due.
+        source: Origin of the event.
+        delivered_at: Time of its delivery; None while that is pending.
+        cancelled_at: Time of its cancellation, if it was cancelled.
+        runs: Runs that it started. Empty in a recorded copy, such as a task's output.
 
     ```python
     import nbtasks as nb
@@ -50,7 +50,7 @@ class Event(Generic[RunT]):
     source: str = SOURCE
     delivered_at: datetime | None = None
     cancelled_at: datetime | None = None
-    runs: list[RunT] = field(default_factory=list, compare=False)
+    runs: list[RunT_co] = field(default_factory=list, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Event, (
@@ -60,16 +60,16 @@ class Event(Generic[RunT]):
 
 
 def payload_of(row: EventRow) -> Any:
-    """What an event says.
+    """Return the decoded payload of an event.
 
     Raises:
-        UnreadableValueError: It cannot be read back here.
+        UnreadableValueError: The payload cannot be decoded here.
     """
     return codec.decode(row.payload_kind or "json", row.payload)
 
 
-def of_row(row: EventRow, runs: list[RunT] | None = None) -> Event[RunT]:
-    """The event that is recorded in a row."""
+def of_row(row: EventRow, runs: list[RunT_co] | None = None) -> Event[RunT_co]:
+    """Return the event recorded in a row."""
     return Event(
         row.event_id,
         row.name,

@@ -1,4 +1,4 @@
-"""What of a run goes along when it is given to others: all that is recorded, but what is hidden."""
+"""Rows and manifest of an exported run: all its records, without hidden values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["manifest", "rows"]
 
 _SECRETS = ("pydantic.types.Secret", "pydantic.SecretStr", "pydantic.SecretBytes")
-#: Of these kinds of rows all, in the order of a field.
+#: Kinds whose rows are exported completely, and the field that orders them.
 _WHOLE = (
     ("attempt", "number"), ("log", "logged_us"), ("edit", "edited_us"), ("status", "changed_us"),
     ("environment", "recorded_us"), ("display", "shown_us"),
@@ -26,7 +26,7 @@ _WHOLE = (
 
 
 def manifest(runs: Sequence[RunRow]) -> dict[str, Any]:
-    """What a shared file says of itself."""
+    """Return the manifest of a shared file."""
     from nbtasks.journal.wal import FORMAT
 
     modules = environment.versions()
@@ -45,58 +45,58 @@ def manifest(runs: Sequence[RunRow]) -> dict[str, Any]:
 
 
 def rows(journal: Journal, run: RunRow) -> Iterator[Row]:
-    """All rows of a run that go along, as they go."""
+    """Yield all rows of a run as they are exported."""
     run_id = run.run_id
-    yield _of_run(journal, run)
+    yield _redact_run(journal, run)
     tasks = [TaskRow(*values) for values in journal.tasks(run_id)]
     hidden = {task.path for task in tasks if task.hidden}
-    yield from (_without_output(journal, task) for task in tasks)
-    yield from _codes(journal, run)
+    yield from (_redact_output(journal, task) for task in tasks)
+    yield from _export_codes(journal, run)
     for kind, order in _WHOLE:
-        found = journal.find(kind, run_id=run_id)
+        kind_rows = journal.find(kind, run_id=run_id)
         if kind == "display":
-            found = [row for row in found if row.path not in hidden]
-        yield from sorted(found, key=lambda row: getattr(row, order))
+            kind_rows = [row for row in kind_rows if row.path not in hidden]
+        yield from sorted(kind_rows, key=lambda row: getattr(row, order))
 
 
-def _codes(journal: Journal, run: RunRow) -> Iterator[Row]:
-    """The functions of its tasks; of a fork also those that were recorded in what it is one of."""
-    known: set[str] = set()
-    above: str | None = run.run_id
-    while above is not None:
-        for code in journal.find("code", run_id=above):
-            if code.fingerprint not in known:
-                known.add(code.fingerprint)
+def _export_codes(journal: Journal, run: RunRow) -> Iterator[Row]:
+    """Yield the sources of a run's functions; of a fork also those recorded in its ancestors."""
+    fingerprints: set[str] = set()
+    ancestor: str | None = run.run_id
+    while ancestor is not None:
+        for code in journal.find("code", run_id=ancestor):
+            if code.fingerprint not in fingerprints:
+                fingerprints.add(code.fingerprint)
                 yield replace(code, run_id=run.run_id)
-        above = next((row.parent_run for row in journal.runs(run_id=above)), None)
+        ancestor = next((row.parent_run for row in journal.runs(run_id=ancestor)), None)
 
 
-def _of_run(journal: Journal, run: RunRow) -> RunRow:
-    shared: RunRow = _without_output(journal, run)
+def _redact_run(journal: Journal, run: RunRow) -> RunRow:
+    row: RunRow = _redact_output(journal, run)
     if run.payload_shown is None and not _holds_secret(
         journal, run.payload_kind, run.payload, None
     ):
-        return shared
-    shown = run.payload_shown or REDACTED_JSON
-    return replace(shared, payload=shown, payload_kind=codec.HIDDEN)
+        return row
+    preview = run.payload_shown or REDACTED_JSON
+    return replace(row, payload=preview, payload_kind=codec.HIDDEN)
 
 
-def _without_output(journal: Journal, row: Any) -> Any:
-    """A row whose output is not for all to see has what is shown of it instead."""
+def _redact_output(journal: Journal, row: Any) -> Any:
+    """Return a row with the preview in place of its output, if the output must not be exported."""
     if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
-        return row if row.hidden is not None else replace(row, hidden=False)  # of an older format
-    shown = kept.seen(row.output_kind, row.output)
-    return replace(row, output=shown, output_kind=codec.HIDDEN, blob=None, hidden=True)
+        return row if row.hidden is not None else replace(row, hidden=False)  # from an older format
+    preview = kept.seen(row.output_kind, row.output)
+    return replace(row, output=preview, output_kind=codec.HIDDEN, blob=None, hidden=True)
 
 
 def _holds_secret(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> bool:
-    """Whether a record is a pickle with a pydantic secret in it."""
+    """Return True if a record is a pickle that contains a pydantic secret."""
     if kind != "pickle":
         return False
     data = None if blob is None else journal.get_blob(blob).data
     return any(
         name.startswith(_SECRETS)
         for pickle, _ in codec.pickles_in(kind, text, data)
-        if b"pydantic" in bytes(pickle)  # to look closer takes a while
+        if b"pydantic" in bytes(pickle)  # a cheap test first: reading the names takes a while
         for name in pickles.names(pickle)
     )

@@ -1,4 +1,4 @@
-"""Recorded values, read back from a journal: from the row, or from the file beside it."""
+"""Storage of recorded values in a journal: in their rows, or in blobs beside them."""
 
 from __future__ import annotations
 
@@ -18,37 +18,38 @@ __all__ = ["explained", "keep", "output", "recorded", "seen", "stamp", "value"]
 
 
 def keep(journal: Journal, encoded: codec.Encoded) -> str | None:
-    """Puts what is in no row into a file, and gives its name."""
+    """Store the blob of an encoded value, if it has one, and return its name."""
     return None if encoded.blob is None else journal.put_blob(encoded.blob)
 
 
 def value(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> Any:
-    """The value of an output, a payload, an entry.
+    """Return the decoded value of an output, a payload or an entry.
 
     Raises:
-        UnreadableValueError: It cannot be read back here.
+        UnreadableValueError: The value cannot be decoded here.
     """
     if kind is None:
         return None
     if blob is None:
         return codec.decode(kind, text)
-    found = journal.get_blob(blob)
+    content = journal.get_blob(blob)
     if kind == "pickle":
-        return codec.decode_blob(kind, text, found.data)
+        return codec.decode_blob(kind, text, content.data)
     try:
-        result = codec.decode_blob(kind, text, found.unchecked)
+        result = codec.decode_blob(kind, text, content.unchecked)
     except UnreadableValueError:
-        found.check()  # which says more
+        content.check()  # its error says more
         raise
-    found.check()
+    content.check()
     return result
 
 
 def output(journal: Journal, row: RunRow | TaskRow) -> Any:
-    """The output of a run or a task.
+    """Return the output of a run or a task.
 
     Raises:
-        UnreadableValueError: It cannot be read back here; it says whose it is, and what to do.
+        UnreadableValueError: The output cannot be decoded here; the message names its run or task,
+            and what to do.
     """
     path = row.path if isinstance(row, TaskRow) else ""
     return recorded(journal, row.run_id, path, row.output_kind, row.output, row.blob)
@@ -57,10 +58,11 @@ def output(journal: Journal, row: RunRow | TaskRow) -> Any:
 def recorded(
     journal: Journal, run_id: str, path: str, kind: str | None, text: str | None, blob: str | None
 ) -> Any:
-    """The output of a run, where the path is empty, or of its task at a path; as `output`.
+    """Return the output of a run, for an empty path, or of its task at a path; see `output`.
 
     Raises:
-        UnreadableValueError: It cannot be read back here; it says whose it is, and what to do.
+        UnreadableValueError: The output cannot be decoded here; the message names its run or task,
+            and what to do.
     """
     try:
         return value(journal, kind, text, blob)
@@ -69,13 +71,15 @@ def recorded(
 
 
 def seen(kind: str | None, text: str | None) -> str:
-    """What people may see of an output that is hidden, as JSON. Of a pickle the row has only the
-    signature."""
+    """Return the public preview of a hidden output, as JSON.
+
+    The row of a pickle has only the signature, so the preview is a placeholder.
+    """
     return REDACTED_JSON if kind == "pickle" else text or REDACTED_JSON
 
 
 def stamp(run_id: str) -> EnvironmentRow:
-    """What the pickles of an execution may depend on, as of now."""
+    """Return the current Python and libraries, on which a run's pickles may depend, as a row."""
     from nbtasks import environment  # lazily, here and below: most journals hold no pickles
 
     modules = orjson.dumps(environment.versions()).decode()
@@ -85,19 +89,21 @@ def stamp(run_id: str) -> EnvironmentRow:
 def explained(
     journal: Journal, error: UnreadableValueError, run_id: str, path: str
 ) -> UnreadableValueError:
-    """The error, with whose output it is, and what to do about it."""
-    of = f"task {path!r} of " if path else ""
-    said = [f"{error} It is the output of {of}run {run_id}."]
+    """Return the error with the run or task of the output, and what to do about it."""
+    task = f"task {path!r} of " if path else ""
+    sentences = [f"{error} It is the output of {task}run {run_id}."]
     if isinstance(error, UntrustedValueError):
-        said.append(f"If you trust whoever made it, nb.trust({run_id!r}) lets it be loaded.")
-    elif apart := _apart(journal, run_id):
-        said.append(f"It was recorded with {apart}.")
-    said.append("To compute it again, start a new run (new=True, or --new), or reset the task.")
-    return type(error)(" ".join(said))
+        sentences.append(f"If you trust whoever made it, nb.trust({run_id!r}) lets it be loaded.")
+    elif differences := _describe_differences(journal, run_id):
+        sentences.append(f"It was recorded with {differences}.")
+    sentences.append(
+        "To compute it again, start a new run (new=True, or --new), or reset the task."
+    )
+    return type(error)(" ".join(sentences))
 
 
-def _apart(journal: Journal, run_id: str) -> str:
-    """In what this process differs from the one that recorded a run."""
+def _describe_differences(journal: Journal, run_id: str) -> str:
+    """Return how this process differs from the one that recorded a run; empty if it does not."""
     rows = journal.find("environment", run_id=run_id)
     if not rows:
         return ""

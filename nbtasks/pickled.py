@@ -1,4 +1,4 @@
-"""The pickles of a run, and whose they are."""
+"""The pickles of a run, and trust in them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ __all__ = ["Pickled", "pickles_of", "trust"]
 
 
 class Pickled(NamedTuple):
-    """One pickle that a run holds.
+    """A pickle in the records of a run.
 
     Attributes:
-        path: Of the task whose output it is in; None for the payload and the output of the run.
-        bytes: How many it has.
-        imports: What it would import, as far as that can be told without loading it.
-        trusted: Whether it is loaded when its value is asked for.
-        hash: Of its bytes.
+        path: Path of the task with the pickle in its output; None for the payload and the output of
+            the run.
+        bytes: Size of the pickle in bytes.
+        imports: Names that it would import, as far as they are known without loading it.
+        trusted: True if it is loaded when its value is read.
+        hash: Hash of its bytes.
     """
 
     path: str | None
@@ -36,26 +37,26 @@ class Pickled(NamedTuple):
 
 
 def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
-    """The pickles of a run, of which none is loaded.
+    """Return the pickles of a run, without loading any.
 
     Raises:
         UnreadableValueError: A record is damaged.
     """
-    found = []
+    result = []
     for path, kind, text, blob in _records(journal, run):
         data = None if blob is None else journal.get_blob(blob).data
         for pickle, signature in codec.pickles_in(kind, text, data):
             name = content_hash(pickle)
             trusted = signing.verify(name, signature)
             imports = ", ".join(pickles.names(pickle))
-            found.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
-    return found
+            result.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
+    return result
 
 
-def trust(found: list[Pickled]) -> list[Pickled]:
-    """Lets these be loaded from now on, and gives them as they are then."""
-    signing.trust(one.hash for one in found if not one.trusted)
-    return [one._replace(trusted=True) for one in found]
+def trust(entries: list[Pickled]) -> list[Pickled]:
+    """Allow these pickles to be loaded from now on, and return them as trusted."""
+    signing.trust(entry.hash for entry in entries if not entry.trusted)
+    return [entry._replace(trusted=True) for entry in entries]
 
 
 def _records(

@@ -122,7 +122,7 @@ class TestASharedFile:
         run = nb.open(shared).last_run()
 
         for change in (lambda: run.set("load", 1), lambda: run.reset("load")):
-            with pytest.raises(nb.JournalWriteError, match=r"only read\. Take it into a home"):
+            with pytest.raises(nb.JournalWriteError, match=r"read-only\. Import it into a home"):
                 change()
 
     def test_names_a_run_that_it_does_not_hold(self, shared):
@@ -472,7 +472,7 @@ def test_a_pickle_that_no_longer_loads_says_what_has_changed(monkeypatch):
         run["make"]
 
     message = str(caught.value)
-    assert "library_of_then 1.5.0 then and not there now" in message
+    assert "library_of_then 1.5.0 then and not installed now" in message
     assert "reset the task" in message
 
 

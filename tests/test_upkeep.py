@@ -235,7 +235,7 @@ import nbtasks as nb
 from nbtasks.journal import clearing, file
 nb.configure(home=sys.argv[1])
 where = sys.argv[2]
-targets = {"copied": (clearing, "_copy"), "synced": (file.DatabaseFile, "_sync"),
+targets = {"copied": (clearing, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),
            "replaced": (file.DatabaseFile, "_replace_by"), "files": (clearing, "unused_blobs")}
 place, name = targets[where]
 real = getattr(place, name)
@@ -383,7 +383,7 @@ class TestTheDoctor:
         assert "repair=True" in problem.remedy
 
         mended = nb.doctor(repair=True).query("state == 'mended'").iloc[0]
-        assert "made anew from what the segments hold" in mended.detail
+        assert "rebuilt from the segments" in mended.detail
         (kept,) = nb.config.home.glob("journal.duckdb.*.bak")
         assert kept.read_bytes() == b"\0" * 5000
         assert nb.runs().run_id.tolist() == [run.id]

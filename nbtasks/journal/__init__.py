@@ -1,1 +1,1 @@
-"""Where runs are kept: the port, and the two journals behind it."""
+"""Storage of runs: the journal protocol and the two journals that implement it."""

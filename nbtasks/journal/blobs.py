@@ -1,4 +1,4 @@
-"""The files of large values: each is named by the hash of its bytes, and never changed."""
+"""Files of large values, each named by the hash of its bytes and never changed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nbtasks.values.content import Blob, Content, Hashing
 
 __all__ = ["NAME", "Blobs"]
 
-#: What names a blob: the hash of it, 20 bytes as hex.
+#: Names of blobs: the hash of their bytes, 20 bytes as hex.
 NAME = re.compile(r"[0-9a-f]{40}")
-#: Files above this many bytes are mapped, not read. Each that is mapped costs a descriptor for as
-#: long as its value lives, and a process has about a thousand.
+#: Files above this many bytes are mapped, not read. A mapped file costs a descriptor for as long
+#: as its value lives, and a process has about a thousand.
 _MAP_BYTES = 64 << 20
 
 
 class Blobs:
-    """The folder of them.
+    """The folder of blobs.
 
     Args:
-        folder: It.
-        durable: Whether a file is synced to the disk.
+        folder: Path of the folder.
+        durable: Sync each file to the disk.
     """
 
     def __init__(self, folder: Path, *, durable: bool) -> None:
@@ -36,21 +36,21 @@ class Blobs:
         self._durable = durable
 
     def path(self, name: str) -> Path:
-        """Where a blob is.
+        """Return the path of a blob.
 
         Raises:
-            UnreadableValueError: It is the name of none: one in a journal that came from somebody
-                else may be any text.
+            UnreadableValueError: `name` is not a blob name. A journal that came from somebody else
+                may hold any text there.
         """
         if not NAME.fullmatch(name):
-            raise UnreadableValueError(f"A recorded value names a file that cannot be: {name!r}.")
+            raise UnreadableValueError(f"A recorded value names an impossible file: {name!r}.")
         return self._folder / name[:2] / name
 
     def put(self, content: Content) -> str:
-        """Writes a blob, durably, and gives its name.
+        """Write a blob durably and return its name.
 
         Raises:
-            JournalWriteError: The disk refuses.
+            JournalWriteError: The disk refuses the write.
         """
         draft = self._folder / f"{clock.new_id()}.part"
         try:
@@ -60,7 +60,7 @@ class Blobs:
                 content.write(hashing)
                 name = hashing.hexdigest()
                 path = self.path(name)
-                if self._is_there(path):
+                if self._touch(path):
                     draft.unlink()
                     return name
                 file.flush()
@@ -74,20 +74,20 @@ class Blobs:
             draft.unlink(missing_ok=True)
             raise JournalWriteError(
                 f"A value of {content.size:,} bytes could not be written: {error.strerror} "
-                f"({self._folder.parent}). Make room, then run the cell again: it goes on where it "
-                "was."
+                f"({self._folder.parent}). Make room, then run the cell again: it continues where "
+                "it stopped."
             ) from error
-        except BaseException:  # a Stop, or what the value raises while it is written
+        except BaseException:  # a Stop, or an error of the value while it writes itself
             draft.unlink(missing_ok=True)
             raise
         return name
 
     def get(self, name: str) -> Blob:
-        """The bytes of a blob.
+        """Return the bytes of a blob.
 
         Raises:
-            UnreadableValueError: They are missing; or not those that were put, when they are
-                checked.
+            UnreadableValueError: The file is missing. `Blob.check` raises the same error if the
+                bytes have changed since they were put.
         """
         try:
             data = _read(self.path(name))
@@ -104,16 +104,19 @@ class Blobs:
         )
 
     def sizes(self) -> Iterator[tuple[str, os.stat_result]]:
-        """All blobs, with what the system says of their files."""
+        """Yield the name and the `stat` result of each blob."""
         for path in self._folder.glob("*/*"):
             if NAME.fullmatch(path.name) and not path.is_symlink():
                 with contextlib.suppress(FileNotFoundError):
                     yield path.name, path.stat()
 
     @staticmethod
-    def _is_there(path: Path) -> bool:
-        """Whether a blob is there; it counts as written now, so that nobody clears it away before
-        the row that names it is written."""
+    def _touch(path: Path) -> bool:
+        """Return True if a blob exists, and refresh its modification time.
+
+        The blob then counts as written now, so that nobody removes it before the row that names it
+        is written.
+        """
         try:
             os.utime(path)
         except FileNotFoundError:

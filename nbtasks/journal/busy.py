@@ -1,4 +1,4 @@
-"""What to say when somebody else has the run, or it is here already."""
+"""Errors for runs that are being executed, or are in the home already."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["check_room", "error", "known", "run_ids"]
 
 
 def error(run: RunRow, *, own: bool) -> RunBusyError:
-    """The error that names who executes `run`, where, and since when."""
+    """Return the error that says which process executes `run`, where, and since when."""
     since = clock.at(run.execution_us).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    who = "this very process" if own else f"process {run.pid} on {run.host}"
+    owner = "this very process" if own else f"process {run.pid} on {run.host}"
     where = f", notebook {run.notebook}" if run.notebook else ""
     return RunBusyError(
-        f"Run {run.run_id} of job {run.job!r} is being executed by {who}{where}, since {since}. "
+        f"Run {run.run_id} of job {run.job!r} is being executed by {owner}{where}, since {since}. "
         "Wait for it or stop it there, then run the cell again; or give another key, or new=True."
     )
 
 
 def check_room(job: str, limit: int | None, running: Sequence[str]) -> None:
-    """Refuses one more run of a job where as many as may are `running`.
+    """Raise if `limit` runs of a job or more are `running`.
 
     Raises:
-        JobBusyError: There is no room.
+        JobBusyError: The limit is reached.
     """
     if limit is not None and len(running) >= limit:
         raise JobBusyError(
@@ -37,10 +37,10 @@ def check_room(job: str, limit: int | None, running: Sequence[str]) -> None:
 
 
 def run_ids(rows: Sequence[Row]) -> list[str]:
-    """The runs among rows."""
+    """Return the ids of the runs among `rows`."""
     return [row.run_id for row in rows if isinstance(row, RunRow)]
 
 
 def known(run_id: str) -> JournalError:
-    """The error for a run that is to be taken, and is here."""
-    return JournalError(f"Run {run_id} is in this home already. Nothing was taken.")
+    """Return the error for importing a run that the home already has."""
+    return JournalError(f"Run {run_id} is already in this home. Nothing was imported.")

@@ -1,4 +1,4 @@
-"""What may be wrong with a home, and what can be mended."""
+"""Checks of a home for damage, and the repairs that are possible."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "look", "pickled_runs", "repair"]
 
-#: What is being written now is younger than this.
+#: A file younger than this may still be in the middle of being written.
 _OLD_SECONDS = 3600
 _MOST_SHOWN = 5
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """One checked item of a home.
 
     Attributes:
-        what: The file or folder, from the home on.
+        what: The file or folder, relative to the home.
         state: `ok`, `problem`, or `mended`.
-        detail: What was found.
-        remedy: What to do about it; empty where nothing is to be done.
+        detail: Description of its condition.
+        remedy: Advice; empty where nothing needs to be done.
     """
 
     what: str
@@ -38,26 +38,29 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-_MEND = "nb.doctor(repair=True) does that"
+_REPAIR = "nb.doctor(repair=True) does that"
 
 
 def look(journal: HomeJournal) -> Iterator[Finding]:
-    """Looks at all of a home; changes nothing but to fold what segments hold."""
+    """Yield the findings of a complete check of a home.
+
+    The check changes nothing, except that it merges the segments into the DuckDB file.
+    """
     home = journal.home
     if not home.is_dir():
         yield Finding(str(home), "ok", "there is no home yet")
         return
-    yield from _segments(home)
-    yield from _left(home)
+    yield from _check_segments(home)
+    yield from _check_leftovers(home)
     readable = True
-    for finding in _database(journal):
+    for finding in _check_database(journal):
         readable = readable and finding.state == "ok"
         yield finding
     if readable:
-        yield from _blobs(journal)
+        yield from _check_blobs(journal)
 
 
-def _segments(home: Path) -> Iterator[Finding]:
+def _check_segments(home: Path) -> Iterator[Finding]:
     count = 0
     for path in sorted((home / "wal").glob("*.log")):
         what = f"wal/{path.name}"
@@ -77,51 +80,53 @@ def _segments(home: Path) -> Iterator[Finding]:
                 what,
                 "problem",
                 f"unreadable: {places}; all the rest is read",
-                "when its process has ended, it is kept as .damaged beside the others",
+                "once its process has ended, it is kept as .damaged beside the others",
             )
         elif reader.torn and not alive:
-            yield Finding(what, "ok", f"{reader.torn} bytes of a write that was cut off at its end")
+            yield Finding(
+                what, "ok", f"{reader.torn} bytes at its end, of a write that was cut off"
+            )
     yield Finding("wal", "ok", f"{count} segments")
     for path in sorted((home / "wal").glob("*.damaged")):
         yield Finding(
             f"wal/{path.name}",
             "ok",
-            f"kept since parts of it could not be read, {path.stat().st_size:,} bytes",
-            "remove it if nothing is missed",
+            f"kept because parts of it could not be read, {path.stat().st_size:,} bytes",
+            "remove it if you miss nothing",
         )
 
 
-def _left(home: Path) -> Iterator[Finding]:
-    left = _leftovers(home)
-    if left:
-        size = sum(path.stat().st_size for path in left)
+def _check_leftovers(home: Path) -> Iterator[Finding]:
+    paths = _find_leftovers(home)
+    if paths:
+        size = sum(path.stat().st_size for path in paths)
         yield Finding(
-            ", ".join(str(path.relative_to(home)) for path in left[:_MOST_SHOWN]),
+            ", ".join(str(path.relative_to(home)) for path in paths[:_MOST_SHOWN]),
             "problem",
-            f"{len(left)} files, {size:,} bytes, of processes that died while they wrote them",
-            f"remove them: {_MEND}",
+            f"{len(paths)} files, {size:,} bytes, of processes that died while writing them",
+            f"remove them: {_REPAIR}",
         )
 
 
-def _leftovers(home: Path) -> list[Path]:
+def _find_leftovers(home: Path) -> list[Path]:
     patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*")
-    found = [path for pattern in patterns for path in home.glob(pattern)]
-    latest = clock.micros() / 1e6 - _OLD_SECONDS
-    return [path for path in found if path.stat().st_mtime < latest]
+    paths = [path for pattern in patterns for path in home.glob(pattern)]
+    cutoff = clock.micros() / 1e6 - _OLD_SECONDS
+    return [path for path in paths if path.stat().st_mtime < cutoff]
 
 
-def _database(journal: HomeJournal) -> Iterator[Finding]:
+def _check_database(journal: HomeJournal) -> Iterator[Finding]:
     try:
         with journal.reading() as con:
             foreign, added = foreign_objects(con), extras(con)
-            # not counted by a function, which may be a macro of the file
+            # counted here and not by DuckDB: its `count` may be a macro of the file
             count = len(con.execute("select run_id from run").fetchall())
     except JournalError as error:
         yield Finding(
             "journal.duckdb",
             "problem",
             str(error),
-            f"move it aside, and take what the segments hold: {_MEND}, and keeps it",
+            f"rebuild it from the segments: {_REPAIR}, and keeps the old one",
         )
         return
     size = journal.duck.path.stat().st_size if journal.duck.path.exists() else 0
@@ -129,16 +134,16 @@ def _database(journal: HomeJournal) -> Iterator[Finding]:
         yield Finding(
             "journal.duckdb",
             "problem",
-            f"it holds what nbtasks did not make: {', '.join(foreign[:_MOST_SHOWN])}",
-            f"copy the rows into a new file: {_MEND}, and keeps the old one",
+            f"it holds objects that nbtasks did not create: {', '.join(foreign[:_MOST_SHOWN])}",
+            f"copy the rows into a new file: {_REPAIR}, and keeps the old one",
         )
     else:
-        beside = f"; beside it: {', '.join(added[:_MOST_SHOWN])}" if added else ""
-        said = f"format {FORMAT}, {count:,} runs, {size:,} bytes{beside}"
-        yield Finding("journal.duckdb", "ok", said)
+        suffix = f"; beside it: {', '.join(added[:_MOST_SHOWN])}" if added else ""
+        detail = f"format {FORMAT}, {count:,} runs, {size:,} bytes{suffix}"
+        yield Finding("journal.duckdb", "ok", detail)
 
 
-def _blobs(journal: HomeJournal) -> Iterator[Finding]:
+def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
     with journal.reading() as con:
         names = sorted(clearing.named(con))
     for name in names:
@@ -148,21 +153,21 @@ def _blobs(journal: HomeJournal) -> Iterator[Finding]:
             yield Finding(
                 f"blobs/{name[:2]}/{name}",
                 "problem",
-                f"{error} It is of {_whose(journal, name)}",
-                "reset that task with run.reset(path), to compute it again",
+                f"{error} It belongs to {_describe_owner(journal, name)}",
+                "reset that task with run.reset(path) to compute it again",
             )
     unused = clearing.unused_blobs(journal)
-    spare = sum(size for _, size in unused)
+    unused_bytes = sum(size for _, size in unused)
     yield Finding(
         "blobs",
         "ok",
-        f"{len(names)} values; {len(unused)} files, {spare:,} bytes, that no row names",
+        f"{len(names)} values; {len(unused)} files, {unused_bytes:,} bytes, that no row names",
         "nb.gc(dry_run=False) removes them" if unused else "",
     )
 
 
 def pickled_runs(journal: HomeJournal) -> set[str]:
-    """The runs that may hold pickles."""
+    """Return the runs that may hold pickles."""
     kinds = "('pickle', 'figure', 'parts')"
     with journal.reading() as con:
         rows = con.execute(
@@ -172,7 +177,7 @@ def pickled_runs(journal: HomeJournal) -> set[str]:
     return {run_id for (run_id,) in rows}
 
 
-def _whose(journal: HomeJournal, name: str) -> str:
+def _describe_owner(journal: HomeJournal, name: str) -> str:
     rows: list[Any] = journal.find("task", blob=name) or journal.find("run", blob=name)
     if not rows:
         return "what a task displayed, or a stored value."
@@ -180,22 +185,26 @@ def _whose(journal: HomeJournal, name: str) -> str:
     return f"{f'task {row.path!r} of ' if row.kind == 'task' else ''}run {row.run_id}."
 
 
-# -- mending ---------------------------------------------------------------------------------------
+# -- repair ----------------------------------------------------------------------------------------
 
 
 def repair(journal: HomeJournal) -> Iterator[Finding]:
-    """Mends what can be; says what it did, and keeps a copy of what it replaces."""
+    """Repair a home and yield what was done.
+
+    Leftover files of dead processes are removed. A DuckDB file with a problem is rebuilt, and a
+    copy of the old one is kept beside it.
+    """
     home = journal.home
     if not home.is_dir():
         return
     with journal.duck.exclusive():
-        for path in _leftovers(home):
+        for path in _find_leftovers(home):
             path.unlink(missing_ok=True)
             yield Finding(str(path.relative_to(home)), "mended", "removed")
-    problems = [one for one in _database(journal) if one.state == "problem"]
+    problems = [finding for finding in _check_database(journal) if finding.state == "problem"]
     if not problems:
         return
-    kept = _kept(journal)
+    backup = _back_up(journal)
     try:
         with journal.reading() as con:
             unreadable = not foreign_objects(con)
@@ -208,22 +217,22 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
             journal.duck.forget()
         with journal.reading():
             pass
-        what = "made anew from what the segments hold"
+        action = "rebuilt from the segments"
     else:
         clearing.remove_runs(journal, ())
-        what = "made anew with the rows alone"
-    yield Finding("journal.duckdb", "mended", f"{what}; the old one is {kept.name}")
+        action = "rebuilt with its rows alone"
+    yield Finding("journal.duckdb", "mended", f"{action}; the old one is {backup.name}")
 
 
-def _kept(journal: HomeJournal) -> Path:
-    """A copy of the file, beside it."""
+def _back_up(journal: HomeJournal) -> Path:
+    """Copy the DuckDB file to a backup beside it, and return the path of the backup."""
     import shutil
 
     path = journal.duck.path
-    kept = path.with_name(f"{path.name}.{clock.new_id()}.bak")
+    backup = path.with_name(f"{path.name}.{clock.new_id()}.bak")
     with journal.duck.exclusive():
-        shutil.copyfile(path, kept)
+        shutil.copyfile(path, backup)
         log = path.with_name(f"{path.name}.wal")
         if log.exists():
-            shutil.copyfile(log, kept.with_name(f"{kept.name}.wal"))
-    return kept
+            shutil.copyfile(log, backup.with_name(f"{backup.name}.wal"))
+    return backup

@@ -1,8 +1,9 @@
-"""Clearing a home: which runs may go, and how they and their files do.
+"""Garbage collection in a home: the runs that may be removed, and their removal with their files.
 
-What goes is left out of a new DuckDB file, which then takes the place of the old one: so a process
-that dies on the way has changed nothing, and the file is as small as what it holds. The files of
-values go afterwards, those that no row names any more; what is left of them goes the next time.
+Removing runs writes all other rows to a new DuckDB file, which then replaces the old one. So a
+process that dies on the way has changed nothing, and the new file is as small as its content. The
+files of values that no row names any more are removed afterwards; those that remain are removed the
+next time.
 """
 
 from __future__ import annotations
@@ -33,24 +34,25 @@ __all__ = [
     "unused_blobs",
 ]
 
-#: A file that no row names may be of a task that is just ending: its row comes after it.
+#: A younger file that no row names may belong to a task that is just ending: a blob is written
+#: before the row that names it.
 _GRACE_SECONDS = 60
 _COLUMNS = {"reuse": ("run_id", "execution", "first", "last")}
 _OF_NO_RUN = ("event", "entry")
 _EXPIRED = "task.expires_us < $1 and task.output_kind is not null and task.output_kind <> 'expired'"
-_NAMED = ("run", "task", "display", "entry")  # rows that name files
+_NAMED = ("run", "task", "display", "entry")  # tables whose rows name files
 
 
 class Candidate(NamedTuple):
-    """A run that has ended.
+    """A finished run.
 
     Attributes:
-        run_id: Its id.
-        job: Its job.
-        status: How it ended.
-        ended_us: When.
-        parent_run: The run that began it.
-        bytes: What its outputs take.
+        run_id: Id of the run.
+        job: Job of the run.
+        status: Final status of the run.
+        ended_us: End of the run, in epoch microseconds.
+        parent_run: The run that started this one.
+        bytes: Size of all its outputs.
     """
 
     run_id: str
@@ -62,7 +64,7 @@ class Candidate(NamedTuple):
 
 
 def candidates(journal: HomeJournal) -> list[Candidate]:
-    """The runs that have ended, the one that ended first first."""
+    """Return the finished runs, ordered by the time they ended."""
     with journal.reading() as con:
         sizes: dict[str, int] = {}
         for run_id, size in con.execute(
@@ -73,18 +75,18 @@ def candidates(journal: HomeJournal) -> list[Candidate]:
             "select run_id, job, status, finished_us, execution_us, parent_run, output_bytes "
             "from run"
         ).fetchall()
-    found = [
+    runs = [
         Candidate(
-            run_id, job, status, finished or begun, parent, sizes.get(run_id, 0) + (size or 0)
+            run_id, job, status, finished or executed, parent, sizes.get(run_id, 0) + (size or 0)
         )
-        for run_id, job, status, finished, begun, parent, size in rows
+        for run_id, job, status, finished, executed, parent, size in rows
         if status not in UNDER_WAY
     ]
-    return sorted(found, key=lambda one: (one.ended_us, one.run_id))
+    return sorted(runs, key=lambda run: (run.ended_us, run.run_id))
 
 
 def expired(journal: HomeJournal) -> int:
-    """How many outputs there are whose time to live is over, in runs that have ended."""
+    """Count the outputs past their time to live in finished runs."""
     with journal.reading() as con:
         rows = con.execute(
             f"select run.status from task join run on run.run_id = task.run_id where {_EXPIRED}",  # noqa: S608 - a fixed text
@@ -94,25 +96,26 @@ def expired(journal: HomeJournal) -> int:
 
 
 def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
-    """Removes runs with all that is recorded of them, but those that go on by now; and in those
-    that have ended the outputs whose time to live is over.
+    """Remove runs with all their records, and the expired outputs of other finished runs.
+
+    Runs that are being executed again by now are not removed.
 
     Returns:
-        The runs that are gone.
+        The removed runs.
 
     Raises:
         JournalLockedError: Another program has the file open. Nothing has changed.
     """
-    gone: list[str] = []
+    removed: list[str] = []
 
     def change(copy: Path) -> Path:
         fresh = copy.with_suffix(".less")
         fresh.unlink(missing_ok=True)
         with attach(copy) as old, attach(fresh) as new:
-            going = {row[0] for row in old.execute("select run_id, status from run").fetchall()
+            ended = {row[0] for row in old.execute("select run_id, status from run").fetchall()
                      if row[1] not in UNDER_WAY}  # fmt: skip
-            gone.extend(sorted(going.intersection(run_ids)))
-            _copy(old.name, new, gone)
+            removed.extend(sorted(ended.intersection(run_ids)))
+            _copy_rows(old.name, new, removed)
         return fresh
 
     with journal.duck.exclusive():
@@ -121,25 +124,25 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
                 f"{journal.duck.path} is open in another program, so nothing was removed. Close it "
                 "there, and try again."
             )
-    return gone
+    return removed
 
 
-def _copy(old: str, new: Any, gone: Sequence[str]) -> None:
-    """Copies all rows but those of some runs."""
+def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
+    """Copy all rows except those of the `removed` runs."""
     make_schema(new)
     new.execute("create temp table gone (run_id varchar)")
-    if gone:
+    if removed:
         with new.appender("gone") as appender:
-            appender.append_rows([(run_id,) for run_id in gone])
+            appender.append_rows([(run_id,) for run_id in removed])
     new.begin()
     new.execute(f"insert into segment select name, folded from {old}.segment")  # noqa: S608 - our own name
     for kind in KINDS:
         names = ", ".join(_COLUMNS.get(kind) or columns(kind))
-        scoped = "'run:' || gone.run_id = one.scope" if kind == "entry" else "false"
-        same = scoped if kind in _OF_NO_RUN else "gone.run_id = one.run_id"
+        in_scope = "'run:' || gone.run_id = one.scope" if kind == "entry" else "false"
+        condition = in_scope if kind in _OF_NO_RUN else "gone.run_id = one.run_id"
         new.execute(
             f"insert into {kind} ({names}) select {names} from {old}.{kind} one "  # noqa: S608 - fixed names
-            f"where not exists (from temp.gone gone where {same})"
+            f"where not exists (from temp.gone gone where {condition})"
         )
     under_way = ", ".join(f"'{status}'" for status in UNDER_WAY)
     new.execute(
@@ -154,31 +157,31 @@ def _copy(old: str, new: Any, gone: Sequence[str]) -> None:
 
 
 def unused_blobs(journal: HomeJournal) -> list[tuple[str, int]]:
-    """The files that no row names, and their bytes, but those of just now."""
+    """Return the name and size of each file that no row names, except files written just now."""
     with journal.reading() as con:
-        kept = named(con)
-    latest = clock.micros() / 1e6 - _GRACE_SECONDS
+        used = named(con)
+    cutoff = clock.micros() / 1e6 - _GRACE_SECONDS
     return [
-        (name, about.st_size)
-        for name, about in journal.blobs.sizes()
-        if name not in kept and about.st_mtime < latest
+        (name, stat.st_size)
+        for name, stat in journal.blobs.sizes()
+        if name not in used and stat.st_mtime < cutoff
     ]
 
 
 def named(con: Connection) -> set[str]:
-    """The files that rows name."""
-    found: set[str] = set()
+    """Return the names of all files that rows refer to."""
+    names: set[str] = set()
     for table in _NAMED:
         rows = con.execute(f"select distinct blob from {table} where blob is not null").fetchall()  # noqa: S608 - fixed names
-        found.update(row[0] for row in rows)
-    return found
+        names.update(row[0] for row in rows)
+    return names
 
 
 def remove_blobs(journal: HomeJournal) -> int:
-    """Removes the files that no row names, and gives how many bytes they had."""
+    """Remove the files that no row names, and return their total size in bytes."""
     freed = 0
     for name, size in unused_blobs(journal):
-        # One that was named again in between counts as written now.
+        # Looked at again: a file that a new row refers to in between counts as written now.
         path = journal.blobs.path(name)
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < clock.micros() / 1e6 - _GRACE_SECONDS:

@@ -1,8 +1,8 @@
-"""The journal of a home: segments that are written, and a DuckDB file that is read.
+"""Store of a home: segments for writing, and a DuckDB file for reading.
 
-DuckDB is opened only to fold or to query, under a lock file, and closed again, so that many
-kernels share a home. Where somebody else holds the file open, folding is put off, and readers
-see a copy in memory with what the segments hold folded in.
+DuckDB is opened only to merge or to query, under a lock file, and closed again, so that many
+kernels can share a home. While another program holds the file open, merging is postponed, and
+readers get a copy in memory with the segments merged into it.
 """
 
 from __future__ import annotations
@@ -35,23 +35,24 @@ __all__ = ["SETTLE_BYTES", "DuckStore"]
 
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.005
-#: What is committed moves into the file itself when there is so much of it, or an eighth of it.
+#: A checkpoint is due once DuckDB's log is larger than this and than an eighth of the file ...
 SETTLE_BYTES = 1 << 20
-#: Also when the dead have left more segments than so many, which every start has to look at ...
+#: ... or dead processes have left more segments than this, since every start has to read them ...
 _MANY_DEAD = 8
-#: ... or so many commits, as each is made again, in half a millisecond, by whoever opens the file;
+#: ... or after this many commits: each open of the file replays them, half a millisecond each;
 _MANY_COMMITS = 16
-#: ... or eight times as many where the file is larger than this, and it would take long.
+#: both numbers are eight times as high for files larger than this, where a checkpoint takes long.
 _CHEAP_BYTES = 64 << 20
 
 
 class DuckStore:
-    """The DuckDB side of a home. One at a time, in this process and among all.
+    """The DuckDB side of a home, used by one thread of one process at a time.
 
     Args:
         home: The folder of the journal.
-        durable: Whether the file is synced to the disk.
-        segments: Gives the readers of all segments, and the names of those whose owners live.
+        durable: Sync the file to the disk.
+        segments: Function that returns the readers of all segments, and the names of the segments
+            with living owners.
     """
 
     def __init__(
@@ -66,36 +67,40 @@ class DuckStore:
         self._lock_path = home / "journal.lock"
         self._segments = segments
         self._threads = threading.RLock()
-        self._folded: dict[str, int] = {}  # how far each segment is known to be folded
-        self._settled: dict[str, int] = {}  # ... and how far it is in the file itself
-        self._commits = 0  # ... since this process last moved them into the file
-        self._dead: dict[str, SegmentReader] = {}  # wholly folded, and their owners are gone
+        self._folded: dict[str, int] = {}  # by segment, the bytes known to be merged
+        self._settled: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
+        self._commits = 0  # since the last checkpoint by this process
+        self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
         self._warned: set[tuple[str, int]] = set()
 
     @contextlib.contextmanager
     def exclusive(self, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-        """Holds the home against other threads and processes.
+        """Hold the home against other threads and processes.
+
+        Args:
+            seconds: Time to wait for the lock, in seconds.
 
         Raises:
-            JournalLockedError: Somebody held it for too long.
+            JournalLockedError: Another process held the lock for longer than `seconds`.
         """
         with self._threads:
-            lock = self._acquire(seconds)
+            file_lock = self._acquire(seconds)
             try:
                 yield
             finally:
-                if lock is not None:
-                    lock.release()
+                if file_lock is not None:
+                    file_lock.release()
 
     def _acquire(self, seconds: float) -> Any:
-        """The lock, held; None where there is nothing to hold: no home yet, or a read-only one."""
-        import filelock  # lazily: 10 ms that only who has a home needs to spend
+        """Return the acquired lock; None if there is nothing to lock: no home, or a read-only
+        one."""
+        import filelock  # lazily: it takes 10 ms, and processes without a home do not need it
 
         if not self._home.is_dir():
             return None
-        lock = filelock.FileLock(self._lock_path)
+        file_lock = filelock.FileLock(self._lock_path)
         try:
-            lock.acquire(timeout=seconds, poll_interval=_POLL_SECONDS)
+            file_lock.acquire(timeout=seconds, poll_interval=_POLL_SECONDS)
         except filelock.Timeout:
             raise JournalLockedError(
                 f"{self._lock_path} was held for more than {seconds:.0f} s. Is another process "
@@ -105,27 +110,27 @@ class DuckStore:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
                 raise
             return None
-        return lock
+        return file_lock
 
     def make(self) -> None:
-        """Makes the file if there is none, so that other tools find it while runs go on."""
+        """Create the file if it is missing, so that other tools find it while runs are active."""
         if not self._file.exists() and (con := self._fold()):
             con.close()
 
     @contextlib.contextmanager
     def reading(self, *, tidy: bool = True) -> Iterator[Connection]:
-        """A connection that sees everything flushed so far. The caller holds `exclusive`.
+        """Yield a connection that sees everything flushed so far. The caller holds `exclusive`.
 
         Args:
-            tidy: Whether there is time to bring the file itself up to date afterwards.
+            tidy: Checkpoint afterwards if that is due.
         """
         import _duckdb as duckdb
 
-        con = self._look()
+        con = self._open_current()
         if con is None:
             con = self._fold()
         if con is None:
-            con = self._copy()
+            con = self._open_copy()
         try:
             yield con
         except duckdb.Error as error:
@@ -136,31 +141,31 @@ class DuckStore:
             self._settle()
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """One query of the user's; see `Journal.query`.
+        """Return the result of one query by the user; see `Journal.query`.
 
         Raises:
-            JournalError: It is not one query, or DuckDB refuses it.
+            JournalError: `sql` is not a single query, or DuckDB refuses it.
         """
-        con: Any  # none that is only attached, as `apart` says
+        con: Any  # never an `Attached`, since `apart` is set
         with self.exclusive():
-            con = self._look(apart=True)
-            if con is None and (folded := self._fold()):
-                folded.close()  # the user's own SQL gets a connection that cannot write
+            con = self._open_current(apart=True)
+            if con is None and (merged := self._fold()):
+                merged.close()  # the user's own SQL gets a connection that cannot write
                 self._settle()
                 con = self._file.open_to_read(apart=True)
             if con is None:
-                con = self._copy()
+                con = self._open_copy()
                 lock(con)
-        with con:  # not holding the home: a long query must not stop others from going on
+        with con:  # without holding the home: a long query must not block other processes
             return table(con, sql, params, frames)
 
     def fold_now(self, seconds: float, *, settle_above: int | None = None) -> bool:
-        """Folds if that is possible within so many seconds; says whether it was done.
+        """Merge all segments if that is possible within `seconds`, and return True if it was done.
 
         Args:
-            seconds: How long to wait for others.
-            settle_above: From how many bytes on to bring the file itself up to date, too; by
-                default as many as are worth it while a process lives.
+            seconds: Time to wait for other processes, in seconds.
+            settle_above: Checkpoint, too, if DuckDB's log is larger than this, in bytes. By default
+                the limit is the size at which a checkpoint pays off while a process lives.
         """
         try:
             with self.exclusive(seconds):
@@ -175,16 +180,22 @@ class DuckStore:
             return False
 
     def holds(self, segment: str, size: int) -> bool:
-        """Whether so many bytes of a segment are known to be in the file itself."""
+        """Return True if `size` bytes of a segment are known to be in the file itself."""
         return self._settled.get(segment, 0) >= size
 
     def forget(self) -> None:
-        """Takes nothing for folded any more: the home is another one."""
+        """Drop all knowledge of merged segments, because the home is a different one now."""
         self._folded, self._settled = {}, {}
 
     def rewrite(self, change: Change) -> bool:
-        """Puts another file in the place of this one, with what all segments hold; says whether
-        that could be done. The caller holds `exclusive`."""
+        """Replace the file after merging all segments. The caller holds `exclusive`.
+
+        Args:
+            change: Function that makes the new file from a copy of the old one.
+
+        Returns:
+            True if the file was replaced.
+        """
         con = self._fold()
         if con is None:
             return False
@@ -196,13 +207,13 @@ class DuckStore:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Path of the file."""
         return self._file.path
 
-    # -- folding ------------------------------------------------------------------------------
+    # -- merging ------------------------------------------------------------------------------
 
     def _has_grown(self, readers: list[SegmentReader], alive: list[str]) -> bool:
-        """Whether a segment has grown since this process last looked, or lost its owner."""
+        """Return True if a segment has grown or lost its owner since this process last looked."""
         return any(
             reader.has_more(self._folded.get(name := reader.path.stem, 0))
             or (name not in alive and name not in self._dead)
@@ -210,7 +221,7 @@ class DuckStore:
         )
 
     def _fold(self) -> Connection | None:
-        """Folds all segments in. Gives the connection, or None where that must be put off."""
+        """Merge all segments. Return the connection, or None if the merge must be postponed."""
         import _duckdb as duckdb
 
         con = None
@@ -222,8 +233,8 @@ class DuckStore:
                 self._fold_into(con)
                 self._commits += 1
         except duckdb.Error:
-            # A full disk, in most cases. Nothing is lost: the segments still hold everything,
-            # and the offsets say what went in.
+            # A full disk, in most cases. Nothing is lost: the segments still hold everything, and
+            # the offsets tell how much of each has been merged.
             if con is not None:
                 con.close()
             return None
@@ -234,14 +245,13 @@ class DuckStore:
         return con
 
     def _settle(self, above: int | None = None) -> None:
-        """Brings the file up to date once that is worth it, and removes the segments of the
-        dead, of which all is in it then."""
-        log, size = self._file.unsettled, self._file.size
-        worth = log > (max(SETTLE_BYTES, size // 8) if above is None else above)
-        times = 1 if size < _CHEAP_BYTES else 8
-        many = len(self._dead) > times * _MANY_DEAD or self._commits > times * _MANY_COMMITS
-        damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
-        if not (worth or many or damaged):
+        """Checkpoint if that is due, and remove the segments of dead processes that it covers."""
+        log_bytes, size = self._file.unsettled, self._file.size
+        is_large = log_bytes > (max(SETTLE_BYTES, size // 8) if above is None else above)
+        factor = 1 if size < _CHEAP_BYTES else 8
+        is_crowded = len(self._dead) > factor * _MANY_DEAD or self._commits > factor * _MANY_COMMITS
+        is_damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
+        if not (is_large or is_crowded or is_damaged):
             return
         settled = self._file.checkpoint()
         if settled is not None:
@@ -252,19 +262,19 @@ class DuckStore:
                     _remove(reader)
 
     def _fold_into(self, con: Connection) -> None:
-        """One transaction."""
+        """Merge all segments in one transaction."""
         import _duckdb as duckdb
 
         readers, alive = self._segments()
-        known = offsets(con)
+        merged = offsets(con)
         for reader in readers:
-            reader.start = known.get(reader.path.stem, 0)
+            reader.start = merged.get(reader.path.stem, 0)
         try:
             self._write(con, fold.collect(readers), alive)
         except duckdb.OperationalError:  # a full disk, say
             raise
         except (duckdb.Error, TypeError, LookupError, OverflowError):
-            # A row that no table takes would stop all others for ever.
+            # A row that no table accepts would block all other rows for ever: check each row now.
             with contextlib.suppress(duckdb.Error):
                 con.rollback()
             self._write(con, fold.collect(readers, checked=True), alive)
@@ -286,22 +296,24 @@ class DuckStore:
             for offset, length in reader.damaged:
                 if (reader.path.stem, offset) not in self._warned:
                     self._warned.add((reader.path.stem, offset))
-                    warnings.warn(_damage(reader, offset, length), JournalDamaged, stacklevel=2)
+                    warnings.warn(
+                        _describe_damage(reader, offset, length), JournalDamaged, stacklevel=2
+                    )
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _look(self, *, apart: bool = False) -> Connection | None:
-        """The file, for reading, if it holds all that the segments do; see `_file.open_to_read`.
+    def _open_current(self, *, apart: bool = False) -> Connection | None:
+        """Open the file for reading if it holds everything the segments do; else return None.
 
-        That is not judged by what this process remembers, since another one may have died in a
-        checkpoint, and taken with it what only DuckDB's log held.
+        The offsets in the file decide, not what this process remembers: another process may have
+        died in a checkpoint and lost rows that only DuckDB's log held.
         """
         import _duckdb as duckdb
 
         readers, alive = self._segments()
         if not self._file.exists():
             self.forget()
-            return None if any(reader.has_more(0) for reader in readers) else _nothing(apart)
+            return None if any(reader.has_more(0) for reader in readers) else _open_empty(apart)
         if self._folded and self._has_grown(readers, alive):
             return None
         con = self._file.open_to_read(apart=apart)
@@ -310,9 +322,9 @@ class DuckStore:
         with contextlib.ExitStack() as closing:
             closing.enter_context(con)
             try:
-                known = self._folded = offsets(con)
+                merged = self._folded = offsets(con)
                 for reader in readers:
-                    reader.end = known.get(reader.path.stem, 0)
+                    reader.end = merged.get(reader.path.stem, 0)
                 if any(r.has_more(r.end) for r in readers) or fold.orphans(con, alive):
                     return None
             except duckdb.Error as error:
@@ -321,8 +333,8 @@ class DuckStore:
         self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         return con
 
-    def _copy(self) -> DuckDBPyConnection:
-        """A copy in memory that holds everything, where the file itself cannot be written."""
+    def _open_copy(self) -> DuckDBPyConnection:
+        """Return a copy in memory that holds everything, for a file that cannot be written."""
         import _duckdb as duckdb
 
         source = self._file.open_to_read(older=True) if self._file.exists() else None
@@ -335,12 +347,12 @@ class DuckStore:
                 source.close()
         folded, dead = self._folded, self._dead
         self._fold_into(con)
-        self._folded, self._dead = folded, dead  # the copy knows more than the file
+        self._folded, self._dead = folded, dead  # the copy holds more than the file
         return con
 
 
-def _nothing(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
-    """What there is in a home that nobody has made."""
+def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
+    """Return a connection to an empty journal, for a home that does not exist yet."""
     con = in_memory()
     if apart:
         lock(con)
@@ -348,7 +360,7 @@ def _nothing(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look
 
 
 def _remove(reader: SegmentReader) -> None:
-    whole = SegmentReader(reader.path)  # from its beginning: damage may have been seen before
+    whole = SegmentReader(reader.path)  # from its beginning: an earlier merge may have met damage
     for _ in whole.records():
         pass
     if reader.damaged or whole.damaged or whole.torn:
@@ -357,10 +369,10 @@ def _remove(reader: SegmentReader) -> None:
         reader.path.unlink(missing_ok=True)
 
 
-def _damage(reader: SegmentReader, offset: int, length: int) -> str:
-    torn = offset == reader.end
-    end = "at its end, of a write that was never acknowledged" if torn else "in the middle"
+def _describe_damage(reader: SegmentReader, offset: int, length: int) -> str:
+    is_torn = offset == reader.end
+    place = "at its end, of a write that was never acknowledged" if is_torn else "in the middle"
     return (
-        f"The segment {reader.path.name} has {length} unreadable bytes at byte {offset}, {end}. "
+        f"The segment {reader.path.name} has {length} unreadable bytes at byte {offset}, {place}. "
         f"Everything else was saved, and the file will be kept as {reader.path.stem}.damaged."
     )

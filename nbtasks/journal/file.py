@@ -1,10 +1,10 @@
-"""The DuckDB file of a home: making it, opening it, and bringing it up to date safely.
+"""Creation, opening and safe checkpoints of the DuckDB file of a home.
 
-DuckDB appends what is committed to a log, `journal.duckdb.wal`, and moves it into the file by a
-checkpoint. A checkpoint rewrites blocks in place that the last one still needs, so a process
-that is killed in the middle of one can leave a file that nobody opens again (seen with DuckDB
-2.0.0, about once in a thousand such kills). Therefore no checkpoint is ever made in the file
-itself: `checkpoint` makes it in a copy, which then takes the file's place.
+DuckDB appends commits to a log, `journal.duckdb.wal`, and moves them into the file by a checkpoint.
+A checkpoint rewrites blocks in place that the last one still needs, so a process that is killed in
+the middle of one can leave a file that nobody can open again (seen with DuckDB 2.0.0, about once in
+a thousand such kills). Therefore no checkpoint is ever made in the file itself: `checkpoint` makes
+it in a copy, which then replaces the file.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 __all__ = ["Change", "DatabaseFile"]
 
 _SNAPSHOTS = 5
-#: Makes of a copy of the file another file.
+#: Function that makes a new file from a copy of the file, and returns the path of the new one.
 Change = Callable[[Path], Path]
 
 
 class DatabaseFile:
-    """The file, to be used by one process at a time.
+    """The DuckDB file, to be used by one process at a time.
 
     Args:
-        path: Where it is.
-        durable: Whether it is synced to the disk.
+        path: Path of the file.
+        durable: Sync the file to the disk.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self.path = path
         self._durable = durable
         self._wal = _wal_of(path)
-        self._checked = -1  # the file that holds tables, and not what poses as such
+        self._checked = -1  # inode of the file that is known to hold real tables
 
     def exists(self) -> bool:
-        """Whether there is one."""
+        """Return True if the file exists."""
         return self.path.exists()
 
     @property
     def unsettled(self) -> int:
-        """Bytes of what is committed, but not yet in the file itself."""
+        """Size of DuckDB's log in bytes: commits that are not yet in the file itself."""
         try:
             return self._wal.stat().st_size
         except FileNotFoundError:
@@ -61,22 +61,22 @@ class DatabaseFile:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """Size of the file in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     # -- opening ------------------------------------------------------------------------------
 
     def open_to_write(self) -> Connection | None:
-        """The file, with its schema; None where it cannot be had now.
+        """Open the file for writing, with its schema; return None if it is unavailable now.
 
         Raises:
-            JournalError: It is no DuckDB file, or a damaged one.
-            JournalFormatError: It was written by a newer nbtasks.
+            JournalError: The file is damaged, or not a DuckDB file.
+            JournalFormatError: The file was written by a newer nbtasks.
         """
         import _duckdb as duckdb
 
         if not self.exists():
-            self._make()
+            self._create()
         try:
             con = self._open()
         except duckdb.Error as error:
@@ -89,27 +89,31 @@ class DatabaseFile:
             if check_format(con) < FORMAT:
                 migrate(con)
         except duckdb.CatalogException:
-            make_schema(con)  # somebody else made the file: an empty one
+            make_schema(con)  # another program has created the file, and left it empty
         return con
 
     def open_to_read(self, *, apart: bool = False, older: bool = False) -> Connection | None:
-        """The file, or a copy where another program is writing it; None where it is empty.
+        """Open the file for reading, or a copy in memory while another program is writing it.
 
         Args:
-            apart: In an instance of its own, for what takes long or is the user's.
-            older: Also if it is of an older format; else that is None, too.
+            apart: Use an instance of its own: for long queries, and for SQL of the user.
+            older: Accept a file of an older format, too.
+
+        Returns:
+            The connection. None if the file is empty, or of an older format that is not accepted.
 
         Raises:
-            JournalError: It is no DuckDB file, or a damaged one.
-            JournalLockedError: Somebody else is writing it, and a copy cannot be read.
+            JournalError: The file is damaged, or not a DuckDB file.
+            JournalLockedError: Another program is writing the file, and a copy of it cannot be
+                read.
         """
         import _duckdb as duckdb
 
-        open_it = _reader(apart=apart, open_here=self._is_open_here())
+        open_it = _choose_opener(apart=apart, open_here=self._is_open_here())
         try:
             con: Connection = open_it(self.path)
         except duckdb.ConnectionException:
-            con = connect(self.path)  # the user has it open in this process, and for writing
+            con = connect(self.path)  # the user has it open for writing in this process
         except duckdb.ResourceInUseException:
             raise JournalLockedError(
                 f"{self.path} is attached to another DuckDB database in this process. Detach it, "
@@ -126,22 +130,22 @@ class DatabaseFile:
         return con if _is_readable(con, older=older) else None
 
     def _check(self, con: Connection) -> None:
-        """Refuses a file that came from somebody who does not mean well. Once a file."""
-        mine = self.path.stat().st_ino
-        if self._checked == mine:
+        """Refuse a possibly malicious file with views in place of tables. Checked once per file."""
+        inode = self.path.stat().st_ino
+        if self._checked == inode:
             return
-        if found := instance.impostors(con, TABLES):
+        if views := instance.impostors(con, TABLES):
             con.close()
             raise JournalError(
-                f"{self.path} has views in the place of tables ({', '.join(found)}): nbtasks did "
-                "not make it so, and does not ask them anything. nb.doctor() says more."
+                f"{self.path} has views in place of tables ({', '.join(views)}): nbtasks did not "
+                "create them, and does not query them. nb.doctor() says more."
             )
-        self._checked = mine
+        self._checked = inode
 
-    def _make(self) -> None:
-        """Makes the file, under another name until it is whole: half a file cannot be opened."""
+    def _create(self) -> None:
+        """Create the file under a temporary name first: half a file cannot be opened."""
         draft = self._draft()
-        self._wal.unlink(missing_ok=True)  # of a file that is gone; the segments hold its rows
+        self._wal.unlink(missing_ok=True)  # the log of a lost file; the segments hold its rows
         with attach(draft) as con:
             make_schema(con)
             con.execute("checkpoint")
@@ -149,40 +153,43 @@ class DatabaseFile:
         self._replace_by(draft)
 
     def _open(self, *, read_only: bool = False) -> Connection:
-        # Where it is open already, no second instance may open it: the lock of the first would go
-        # when the second lets go.
+        # If the file is open already, no second instance may open it: closing the second one would
+        # release the lock of the first.
         open_it = connect if self._is_open_here() else attach
         return open_it(self.path, read_only=read_only)
 
     def _set_wal_aside(self, error: Exception) -> None:
-        """Goes on without a damaged log. What it held is still in the segments: they are removed
-        only after a checkpoint, and the offsets go back together with the rows."""
+        """Rename a damaged log, so that the file opens without it.
+
+        The segments still hold the rows of the log: a segment is removed only after a checkpoint,
+        and the offsets in the file go back together with the rows.
+        """
         import _duckdb as duckdb
 
         if not self._wal.exists():
             raise self.unreadable(error) from None
-        kept = self._wal.with_name(f"{self._wal.name}.damaged")
-        self._wal.replace(kept)
+        damaged = self._wal.with_name(f"{self._wal.name}.damaged")
+        self._wal.replace(damaged)
         try:
             self._open().close()
-        except duckdb.Error as again:
-            kept.replace(self._wal)
-            raise self.unreadable(again) from None
+        except duckdb.Error as second_error:
+            damaged.replace(self._wal)
+            raise self.unreadable(second_error) from None
         warnings.warn(
-            f"DuckDB could not read its log, which is now {kept.name}. Its rows are taken from "
+            f"DuckDB could not read its log, which is now {damaged.name}. Its rows are taken from "
             "the segments again.",
             JournalDamaged,
             stacklevel=2,
         )
 
     def _snapshot(self) -> DuckDBPyConnection:
-        """A copy in memory of a file that another process may be writing."""
+        """Return a copy in memory of a file that another process may be writing."""
         import shutil
         import tempfile
 
         import _duckdb as duckdb
 
-        last: Exception | None = None
+        last_error: Exception | None = None
         for _ in range(_SNAPSHOTS):
             with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
                 copy = Path(folder) / self.path.name
@@ -194,46 +201,50 @@ class DatabaseFile:
                         check_format(con)
                         return in_memory(con)
                 except duckdb.Error as error:
-                    last = error  # caught in the middle of a checkpoint, perhaps
+                    last_error = error  # perhaps it was copied in the middle of a checkpoint
         raise JournalLockedError(
             f"Another program has {self.path} open for writing, and what it has written so far "
-            f"cannot be read. Close it there. ({last})"
+            f"cannot be read. Close it there. ({last_error})"
         )
 
     def unreadable(self, error: Exception) -> JournalError:
-        """The error for a file that DuckDB cannot read."""
+        """Return the error for a file that DuckDB cannot read."""
         return JournalError(
-            f"DuckDB cannot read {self.path}: {error} Move the file away to begin a new one: what "
-            "the segments in wal/ hold is taken into it."
+            f"DuckDB cannot read {self.path}: {error} Move the file away to start a new one: the "
+            "rows in the segments in wal/ are merged into it."
         )
 
-    # -- settling -----------------------------------------------------------------------------
+    # -- checkpoints --------------------------------------------------------------------------
 
     def checkpoint(self, change: Change | None = None) -> dict[str, int] | None:
-        """Moves what is in the log into the file, by way of a copy. Gives how far each segment is
-        in the file now, or None where it could not be done.
+        """Move the log into the file, by way of a copy.
 
-        Not while anybody has the file open. A process that dies here leaves the file as it was,
-        or without its log. The segments still hold what the log held then, since they are
-        removed only afterwards; so whoever removes one goes by what the file says.
+        Nothing is done while anybody has the file open. A process that dies here leaves the file as
+        it was, or without its log. The segments still hold the rows of the log then, since they are
+        removed only afterwards. So the offsets in the file must decide which segments can be
+        removed.
 
         Args:
-            change: Is given the copy, and makes another file of it, to take the place of the old.
+            change: Function that makes a new file from the copy, to replace the file.
+
+        Returns:
+            How many bytes of each segment are in the file now; None if the checkpoint was not
+            possible.
         """
-        import shutil  # lazily, here and below: most starts copy nothing and make nothing
+        import shutil  # lazily, here and above: most processes copy nothing and create nothing
 
         import _duckdb as duckdb
 
-        draft = made = self._draft()
+        draft = replacement = self._draft()
         try:
             if change is None and not self._wal.exists():
                 with self._open(read_only=True) as con:
                     return offsets(con)
             if self._is_open_here():
-                return None  # by the user, whose lock would be lost by reading the file
+                return None  # the user has it open, and reading it here would release that lock
             with self.path.open("r+b") as file:
-                # DuckDB's own lock, so that no other program opens the file meanwhile. It goes
-                # when any descriptor of the file is closed here, so this one does the reading.
+                # DuckDB's own lock, so that no other program opens the file meanwhile. Closing any
+                # descriptor of the file in this process releases it, so this one does the reading.
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 with draft.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
@@ -241,31 +252,31 @@ class DatabaseFile:
                     shutil.copyfile(self._wal, _wal_of(draft))
                 with attach(draft) as con:
                     con.execute("checkpoint")
-                    settled = offsets(con)
+                    merged = offsets(con)
                 if change is not None:
-                    made = change(draft)
-                self._sync(made)
-                # In this order: beside the newer file DuckDB would refuse the older log.
+                    replacement = change(draft)
+                self._sync(replacement)
+                # In this order: DuckDB would refuse an older log beside the newer file.
                 self._wal.unlink(missing_ok=True)
-                self._replace_by(made)
+                self._replace_by(replacement)
         except (duckdb.Error, OSError):
             return None
         finally:
-            for left in (draft, made):
-                left.unlink(missing_ok=True)
-        return settled
+            for path in (draft, replacement):
+                path.unlink(missing_ok=True)
+        return merged
 
     def _is_open_here(self) -> bool:
-        """Whether this process has the file open."""
+        """Return True if this process has the file open."""
         import _duckdb as duckdb
 
         open_files = Path("/proc/self/fd")
         if not self.exists():
             return False
         if open_files.is_dir():
-            mine = self.path.stat()
-            return any(_is_same(file, mine) for file in open_files.iterdir())
-        try:  # where the system does not tell, DuckDB does, more slowly
+            stat = self.path.stat()
+            return any(_is_same(file, stat) for file in open_files.iterdir())
+        try:  # on systems without /proc DuckDB tells, more slowly
             connect(self.path, read_only=True).close()
         except duckdb.ConnectionException:
             return True
@@ -273,8 +284,8 @@ class DatabaseFile:
 
     def _draft(self) -> Path:
         draft = self.path.with_suffix(".new")
-        for left in (draft, _wal_of(draft)):
-            left.unlink(missing_ok=True)
+        for path in (draft, _wal_of(draft)):
+            path.unlink(missing_ok=True)
         return draft
 
     def _sync(self, draft: Path) -> None:
@@ -288,8 +299,11 @@ class DatabaseFile:
             sync_folder(self.path.parent)
 
 
-def _reader(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
-    """What opens a file to read it. One that this process has open already has its instance."""
+def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
+    """Return the function that opens the file for reading.
+
+    A file that this process has open already must be opened in the same instance.
+    """
     if open_here:
         return functools.partial(connect, read_only=True)
     return instance.apart if apart else functools.partial(attach, read_only=True)
@@ -299,15 +313,15 @@ def _wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
 
 
-def _is_same(file: Path, mine: os.stat_result) -> bool:
+def _is_same(file: Path, stat: os.stat_result) -> bool:
     try:
-        return os.path.samestat(file.stat(), mine)
+        return os.path.samestat(file.stat(), stat)
     except OSError:
         return False
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether the file cannot be had now, but may be fine: held by others, or not writable."""
+    """Return True if the file is only unavailable now: held by others, or not writable."""
     import _duckdb as duckdb
 
     if isinstance(
@@ -315,13 +329,17 @@ def _is_passing(error: Exception) -> bool:
         duckdb.ConnectionException | duckdb.PermissionException | duckdb.ResourceInUseException,
     ):
         return True
-    text = str(error)
-    return any(sign in text for sign in ("set lock", "Permission denied", "Read-only", "No space"))
+    message = str(error)
+    return any(
+        phrase in message for phrase in ("set lock", "Permission denied", "Read-only", "No space")
+    )
 
 
 def _is_readable(con: Connection, *, older: bool) -> bool:
-    """Whether a file is not empty, and of this format or, if that will do, an `older` one. Else it
-    is closed."""
+    """Return True if a file has tables of this format or, with `older`, of an older one.
+
+    Else the connection is closed.
+    """
     import _duckdb as duckdb
 
     readable = False

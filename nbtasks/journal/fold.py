@@ -1,7 +1,7 @@
-"""From segments into tables: what one transaction of a fold does.
+"""Merge of segments into tables, as one transaction.
 
-`collect` reads what the segments hold and keeps the last snapshot of each row; `write` puts it
-into the tables. The connection may be to the journal's own file or to a copy in memory.
+`collect` reads the segments and keeps the latest snapshot of each row; `write` puts the rows into
+the tables. The connection may be to the DuckDB file of a home, or to a copy in memory.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden": False,
     },
 }
-#: Of so many tasks in a row that were answered from the journal, the range is recorded instead of
-#: each one. Fewer are cheaper to change than many ranges to look through.
+#: For this many consecutive tasks answered from the journal, one range is recorded instead of a
+#: change of each task. Shorter ranges are cheaper to write as changes than to search.
 LONG_RANGE = 1000
-#: Kinds of rows of which each one stays.
+#: Kinds whose rows are only ever added, never replaced.
 _ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status", "environment")
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
-#: Where the key of a row ends and when it was changed stands, by kind.
+#: Position of the time of change in a row, by kind; the values before it are the key.
 _CHANGED = {kind: len(key) for kind, key in KEYS.items()}
 
 
 @dataclass
 class Batch:
-    """The rows to fold in: of what has a key the last of each, of other kinds all, as written."""
+    """Rows to merge: the latest row per key for keyed kinds, every row for the others."""
 
     runs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     tasks: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
@@ -55,36 +55,40 @@ class Batch:
         return bool(self.offsets)
 
     def add(self, kind: str, row: tuple[Any, ...]) -> None:
-        """Takes one row. A run that moved from one process to another may have rows in two
-        segments, so the later execution wins, and within one the later row."""
+        """Add one row.
+
+        A run that moved from one process to another may have rows in two segments, so the later
+        execution wins, and within one execution the later row.
+        """
         if kind == "task":
             key = row[:2]
-            known = self.tasks.get(key)
-            if known is None or known[_TASK_EXECUTION] <= row[_TASK_EXECUTION]:
+            previous = self.tasks.get(key)
+            if previous is None or previous[_TASK_EXECUTION] <= row[_TASK_EXECUTION]:
                 self.tasks[key] = row
         elif kind == "run":
-            known = self.runs.get(row[0])
-            if known is None or known[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
+            previous = self.runs.get(row[0])
+            if previous is None or previous[_RUN_EXECUTIONS] <= row[_RUN_EXECUTIONS]:
                 self.runs[row[0]] = row
         elif kind in KEYS:
-            place = _CHANGED[kind]
-            known = self.latest[kind].get(row[:place])
-            if known is None or known[place] <= row[place]:
-                self.latest[kind][row[:place]] = row
+            position = _CHANGED[kind]
+            previous = self.latest[kind].get(row[:position])
+            if previous is None or previous[position] <= row[position]:
+                self.latest[kind][row[:position]] = row
         else:
             self.added[kind].append(row)
 
 
 def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch:
-    """Reads each segment from where the last fold stopped.
+    """Read each segment from where the last merge stopped.
 
     Args:
-        readers: Of the segments.
-        checked: Whether each row is looked at, and one that cannot be counts as damaged. It takes
-            as long as the fold itself.
+        readers: Readers of the segments.
+        checked: Check each row, and count an impossible one as damaged. The check takes as long as
+            the merge itself.
 
     Raises:
-        TypeError: Not `checked`, and there is such a row; or a LookupError.
+        TypeError: There is an impossible row, and `checked` is False. A LookupError is possible,
+            too.
     """
     batch = Batch()
     for reader in readers:
@@ -92,7 +96,7 @@ def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch
         for record in reader.records():
             kind = record[0]
             arranged = arrange.get(kind)
-            if arranged is None:  # of a later version, that leaves the format as it is
+            if arranged is None:  # a kind that a later version added without a new format
                 continue
             row = arranged(record)
             if checked and rowcheck.problem(kind, row):
@@ -105,7 +109,7 @@ def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch
 
 
 def arranging(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]]:
-    """By kind, what puts a record's values into the order of today's columns.
+    """Return, by kind, functions that arrange a record's values in the order of today's columns.
 
     Args:
         recorded: The columns that a header names, by kind.
@@ -115,26 +119,26 @@ def arranging(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]
         today = list(columns(kind))
         names = recorded.get(kind, today) if isinstance(recorded, dict) else today
         if names == today or not isinstance(names, list):
-            by_kind[kind] = _as_it_is
+            by_kind[kind] = _keep_order
         else:
             by_kind[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
     return by_kind
 
 
-def _as_it_is(record: list[Any]) -> tuple[Any, ...]:
+def _keep_order(record: list[Any]) -> tuple[Any, ...]:
     return tuple(record[1:])
 
 
 def _by_name(names: list[str], today: list[str], defaults: dict[str, Any]) -> Any:
     def arrange(record: list[Any]) -> tuple[Any, ...]:
-        given = dict(zip(map(str, names), record[1:], strict=False))
-        return tuple(given.get(name, defaults.get(name)) for name in today)
+        by_name = dict(zip(map(str, names), record[1:], strict=False))
+        return tuple(by_name.get(name, defaults.get(name)) for name in today)
 
     return arrange
 
 
 def write(con: Any, batch: Batch) -> None:
-    """Puts a batch into the tables. The caller holds the transaction."""
+    """Write a batch into the tables. The caller holds the transaction."""
     _replace(con, "run", ["run_id"], batch.runs)
     _replace(con, "task", ["run_id", "path"], batch.tasks)
     for kind, key in KEYS.items():
@@ -149,7 +153,7 @@ def write(con: Any, batch: Batch) -> None:
 def _replace(con: Any, table: str, key: list[str], rows: dict[Any, tuple[Any, ...]]) -> None:
     if rows:
         # Deleting by key costs 3 ms at a million rows; a primary key would double the file.
-        if len(rows) == 1:  # as at the end of a replay: an appender costs more than a statement
+        if len(rows) == 1:  # e.g. at the end of a replay: an appender costs more than a statement
             _replace_one(con, table, key, next(iter(rows.values())))
             return
         with con.appender(table, action="delete", key=key) as appender:
@@ -158,8 +162,8 @@ def _replace(con: Any, table: str, key: list[str], rows: dict[Any, tuple[Any, ..
 
 
 def _replace_one(con: Any, table: str, key: list[str], row: tuple[Any, ...]) -> None:
-    same = " and ".join(f"{name} = ${number}" for number, name in enumerate(key, 1))
-    con.execute(f"delete from {table} where {same}", row[: len(key)])  # noqa: S608 - fixed names
+    condition = " and ".join(f"{name} = ${number}" for number, name in enumerate(key, 1))
+    con.execute(f"delete from {table} where {condition}", row[: len(key)])  # noqa: S608 - fixed names
     places = ", ".join("?" * len(row))
     con.execute(f"insert into {table} values ({places})", row)  # noqa: S608 - as above
 
@@ -191,29 +195,29 @@ def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]])
 
 
 def orphans(con: Any, alive: list[str]) -> list[str]:
-    """The runs that a dead process left RUNNING.
+    """Return the runs that a dead process left RUNNING.
 
     Args:
         con: The connection.
-        alive: The segments whose owners live.
+        alive: Names of the segments with living owners.
     """
-    # Without a function: see `rows`.
-    found = con.execute("select run_id, segment from run where status = 'RUNNING'").fetchall()
-    return [run_id for run_id, segment in found if segment not in alive]
+    # Filtered here, and not by a function of the file: see `rows`.
+    rows = con.execute("select run_id, segment from run where status = 'RUNNING'").fetchall()
+    return [run_id for run_id, segment in rows if segment not in alive]
 
 
 def reap(con: Any, alive: list[str]) -> None:
-    """Marks the runs that a dead process left RUNNING as INTERRUPTED, with their tasks.
+    """Mark the runs that a dead process left RUNNING as INTERRUPTED, with their tasks.
 
     Args:
         con: The connection, in a transaction.
-        alive: The segments whose owners live.
+        alive: Names of the segments with living owners.
     """
-    if left := orphans(con, alive):
-        places = ", ".join("?" * len(left))
+    if run_ids := orphans(con, alive):
+        places = ", ".join("?" * len(run_ids))
         for table in ("run", "task"):
             con.execute(
                 f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - fixed names
                 f"where status = 'RUNNING' and run_id in ({places})",
-                left,
+                run_ids,
             )

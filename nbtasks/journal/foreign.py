@@ -1,7 +1,7 @@
-"""What is in a DuckDB file beside what `schema.sql` makes.
+"""Objects in a DuckDB file that `schema.sql` does not create.
 
-A file may come from anybody, and DuckDB lets a macro take the name of one of its own functions, and
-a view that of a table. So nothing here calls a function by its bare name.
+A file may come from anybody, and DuckDB lets a macro take the name of a built-in function, and a
+view the name of a table. So nothing here calls a function by its bare name.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ _QUERIES = {
 
 
 def foreign_objects(con: Connection) -> list[str]:
-    """The macros of a file, and what has the name of a table or a view of ours and is none."""
-    there, ours = _objects(con), _ours()
-    found = [f"macro {name}" for name in there["macro"]]
-    made = {sql for one in (ours, _in_memory()) for sql in one["view"].values()}
+    """Return the macros of a file, and the objects that pose as our tables or views."""
+    objects, ours = _read_objects(con), _ours()
+    foreign = [f"macro {name}" for name in objects["macro"]]
+    view_sql = {sql for schema in (ours, _in_memory()) for sql in schema["view"].values()}
     for kind, others in (("view", ("table",)), ("table", ("view",))):
         for name in ours[kind]:
-            if any(name in there[other] for other in others):
-                found.append(f"a {others[0]} {name} in the place of a {kind}")
-            elif kind == "view" and name in there[kind] and there[kind][name] not in made:
-                found.append(f"another view {name}")
-    return found
+            if any(name in objects[other] for other in others):
+                foreign.append(f"a {others[0]} {name} in the place of a {kind}")
+            elif kind == "view" and name in objects[kind] and objects[kind][name] not in view_sql:
+                foreign.append(f"another view {name}")
+    return foreign
 
 
 def extras(con: Connection) -> list[str]:
-    """What somebody has added that is in nobody's way: tables, views, indexes, sequences."""
-    there, ours = _objects(con), _ours()
+    """Return the harmless additions of a user: tables, views, indexes, sequences."""
+    objects, ours = _read_objects(con), _ours()
     return [
         f"{kind} {name}"
         for kind in ("table", "view", "index", "sequence")
-        for name in there[kind]
+        for name in objects[kind]
         if name not in ours["table"] and name not in ours["view"]
     ]
 
 
-def _objects(con: Connection) -> dict[str, dict[str, str]]:
+def _read_objects(con: Connection) -> dict[str, dict[str, str]]:
     row = con.execute("select system.main.current_database()").fetchone()
     if row is None:
         raise JournalError("DuckDB does not say which file it has open.")
@@ -69,23 +69,23 @@ def _objects(con: Connection) -> dict[str, dict[str, str]]:
 
 
 def _plain(sql: str | None, database: str) -> str:
-    """The text without the name that the file is attached by."""
+    """Return SQL without the name under which the file is attached."""
     return re.sub(rf'"?{re.escape(database)}"?\\.', "", sql or "")
 
 
 @functools.cache
 def _ours() -> dict[str, dict[str, str]]:
-    """What `schema.sql` makes, as DuckDB says it of a file that was closed and opened again."""
+    """Return the objects of `schema.sql`, as DuckDB reports them for a file opened again."""
     with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
         path = Path(folder) / "journal.duckdb"
         with attach(path) as con:
             make_schema(con)
             con.execute("checkpoint")
         with attach(path) as con:
-            return _objects(con)
+            return _read_objects(con)
 
 
 @functools.cache
 def _in_memory() -> dict[str, dict[str, str]]:
     with in_memory() as con:
-        return _objects(con)
+        return _read_objects(con)

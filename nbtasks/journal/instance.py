@@ -1,8 +1,8 @@
-"""DuckDB in this process: one instance, to which the file of a home is attached for each use.
+"""The DuckDB instance of this process, to which the file of a home is attached for each use.
 
-To make an instance costs 25 ms, to attach a file 1 ms. What is imported is DuckDB's extension
-module, here and beside this: it holds all that a journal needs, and most of what `import duckdb`
-costs is the Python package around it, which loads parsers of HTML and of e-mail (60 ms).
+Making an instance costs 25 ms, attaching a file 1 ms. This module and its neighbours import
+DuckDB's extension module: it holds everything a journal needs. Most of the cost of `import duckdb`
+is the Python package around it, which loads parsers of HTML and of e-mail (60 ms).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Connection", "apart", "attach", "connect", "impostors", "lock"]
 
 Connection: TypeAlias = "Attached | DuckDBPyConnection"
 
-#: The oldest DuckDB that can read what is made here.
+#: The oldest DuckDB that can read the files created here.
 _STORAGE = "v1.4.0"
 
 _lock = threading.RLock()
@@ -31,30 +31,31 @@ _instance: DuckDBPyConnection | None = None
 
 
 def attach(path: Path, *, read_only: bool = False) -> Attached:
-    """A connection to a file of which the DuckDB of this process has no other.
+    """Return a connection to a file that is not open elsewhere in this process.
 
-    Closing it never makes a checkpoint.
+    Closing the connection never makes a checkpoint.
 
     Raises:
-        duckdb.Error: The file cannot be had, or read.
+        duckdb.Error: The file is unavailable or unreadable.
     """
-    name = f"home{next(_numbers)}"  # no one else's, as a name belongs to the whole instance
+    name = f"home{next(_numbers)}"  # unique, since names belong to the whole instance
     quoted = str(path).replace("'", "''")
-    how = "type duckdb, read_only" if read_only else "type duckdb"
+    options = "type duckdb, read_only" if read_only else "type duckdb"
     if not path.exists():
-        how += f", storage_version '{_STORAGE}'"
+        options += f", storage_version '{_STORAGE}'"
     with _lock:
         instance = _shared()
-        instance.execute(f"attach '{quoted}' as {name} ({how})")
+        instance.execute(f"attach '{quoted}' as {name} ({options})")
         return Attached(instance, name)
 
 
 def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
-    """A connection of the file's own instance, which is shared with whoever in this process has
-    connected to it in the same way.
+    """Return a connection of the file's own instance.
+
+    All code in this process that has connected to the file in the same way shares the instance.
 
     Raises:
-        duckdb.Error: The file cannot be had, or read.
+        duckdb.Error: The file is unavailable or unreadable.
     """
     import _duckdb as duckdb
 
@@ -66,12 +67,13 @@ def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
 
 
 def apart(path: Path) -> DuckDBPyConnection:
-    """A connection to a file that nothing can be written by, in an instance of its own, which
-    reads nothing else: no other file, no network, and no setting can be changed. For the user's own
-    SQL, and for the views of a file that may be somebody else's.
+    """Return a read-only connection to a file, in an instance of its own.
+
+    The instance reads nothing else: no other file and no network, and no setting can be changed.
+    For the user's own SQL, and for the views of a file that may come from somebody else.
 
     Raises:
-        duckdb.Error: The file cannot be had, or read.
+        duckdb.Error: The file is unavailable or unreadable.
     """
     import _duckdb as duckdb
 
@@ -88,20 +90,22 @@ def apart(path: Path) -> DuckDBPyConnection:
 
 
 def lock(con: DuckDBPyConnection) -> None:
-    """Lets an instance reach nothing outside of it any more, nor change how it answers: instants in
-    UTC, and text in a form that pandas takes without a copy."""
-    for scope in ("global", "session"):  # of its cursors, too
+    """Cut an instance off from everything outside of it, and freeze its settings.
+
+    It then returns instants in UTC, and text in a form that pandas takes without a copy.
+    """
+    for scope in ("global", "session"):  # global, for its cursors, too
         con.execute(f"set {scope} timezone = 'UTC'; set {scope} arrow_large_buffer_size = true")
     con.execute("set enable_external_access = false; set lock_configuration = true")
 
 
 def impostors(con: Connection, tables: Collection[str]) -> list[str]:
-    """Which of these tables are views, which may read whatever they like."""
+    """Return those of `tables` that are views in this file: a view may read anything."""
     row = con.execute("select system.main.current_database()").fetchone()
-    there = con.execute(
+    rows = con.execute(
         "select table_name from system.main.duckdb_tables() where database_name = $1", row
     ).fetchall()
-    missing = set(tables).difference(name for (name,) in there)
+    missing = set(tables).difference(name for (name,) in rows)
     if not missing:
         return []
     views = con.execute(
@@ -111,7 +115,7 @@ def impostors(con: Connection, tables: Collection[str]) -> list[str]:
 
 
 class Attached:
-    """A connection to an attached file; closing it lets the file go."""
+    """A connection to an attached file; closing it detaches the file."""
 
     def __init__(self, instance: DuckDBPyConnection, name: str) -> None:
         self._instance = instance
@@ -124,7 +128,7 @@ class Attached:
         self.extract_statements = self._con.extract_statements
 
     def close(self) -> None:
-        """Rolls back what is not committed, and lets the file go."""
+        """Roll back uncommitted changes, and detach the file."""
         import _duckdb as duckdb
 
         self._con.close()
@@ -143,7 +147,7 @@ def _shared() -> DuckDBPyConnection:
     if _instance is None:
         import _duckdb as duckdb
 
-        # No thread but the caller's: a forked child would wait for others in vain, at its end
+        # No threads but the caller's: at its exit, a forked child would wait for others in vain
         _instance = duckdb.connect(config={"threads": 1, "async_threads": 0})
         _never_checkpoint(_instance)
     return _instance
@@ -154,7 +158,7 @@ def _never_checkpoint(con: DuckDBPyConnection) -> None:
 
 
 def _forget() -> None:
-    """In a forked child: another thread of the parent may have been using the instance."""
+    """Drop the instance in a forked child: another thread of the parent may have been using it."""
     global _instance, _lock
     _instance, _lock = None, threading.RLock()
 

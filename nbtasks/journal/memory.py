@@ -1,4 +1,4 @@
-"""A journal in memory: for tests, and for runs that nobody needs to keep."""
+"""Journal in memory: for tests, and for runs that nobody needs to keep."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _LOG_KEY = slice(4, 7)  # level, message, data
 
 
 class MemoryJournal:
-    """See `nbtasks.journal.port.Journal`. Everything is lost with the object."""
+    """In-memory implementation of `nbtasks.journal.port.Journal`, lost with the object."""
 
     def __init__(self) -> None:
         self._batch = fold.Batch()
         self._blobs: dict[str, bytes] = {}
         self._claimed: set[str] = set()
-        self._asked: set[str] = set()  # to be cancelled
+        self._asked: set[str] = set()  # runs with a request to cancel
         self._news = 0
         self._lock = threading.RLock()
 
     def claim(self, claim: Claim) -> Opened:
-        """Finds or makes a run and takes it; see the port."""
+        """Implement `Journal.claim`."""
         with self._lock:
-            found = None if claim.new else self._find(claim)
-            opened = self._take(found) if found else self._make(claim)
+            existing = None if claim.new else self._find_run(claim)
+            opened = self._open_run(existing) if existing else self._create_run(claim)
             run = opened.run
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
@@ -65,15 +65,15 @@ class MemoryJournal:
             return opened
 
     def look(self, claim: Claim) -> Opened | None:
-        """What `claim` would find; see the port."""
+        """Implement `Journal.look`."""
         with self._lock:
-            found = self._find(claim)
-            return self._take(found) if found else None
+            run = self._find_run(claim)
+            return self._open_run(run) if run else None
 
-    def _find(self, claim: Claim) -> RunRow | None:
+    def _find_run(self, claim: Claim) -> RunRow | None:
         if claim.run_id:
-            if found := self.runs(run_id=claim.run_id):
-                return found[0]
+            if runs := self.runs(run_id=claim.run_id):
+                return runs[0]
             raise NotFoundError(f"There is no run {claim.run_id!r} in this journal.")
         make = claim.make
         matching = [
@@ -83,20 +83,20 @@ class MemoryJournal:
         ]
         return matching[-1] if matching else None
 
-    def _make(self, claim: Claim) -> Opened:
+    def _create_run(self, claim: Claim) -> Opened:
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
         return Opened(claim.make, tasks, codes=self._codes(claim.make))
 
     def _codes(self, run: RunRow) -> dict[str, str]:
-        runs, above = [run.run_id], run.parent_run
-        while above is not None:  # a fork may be one of a fork
-            runs.append(above)
-            above = next((row.parent_run for row in self.runs(run_id=above)), None)
-        return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in runs}
+        run_ids, parent = [run.run_id], run.parent_run
+        while parent is not None:  # a fork may have been made from another fork
+            run_ids.append(parent)
+            parent = next((row.parent_run for row in self.runs(run_id=parent)), None)
+        return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
 
-    def _take(self, run: RunRow) -> Opened:
+    def _open_run(self, run: RunRow) -> Opened:
         self._check_free(run)
         opened = Opened(run, fresh=run.executions == 0, codes=self._codes(run))
         opened.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
@@ -115,19 +115,19 @@ class MemoryJournal:
             raise busy.error(run, own=True)
 
     def amend(self, run_id: str, change: Change) -> None:
-        """Writes rows of a run that nobody executes; see the port."""
+        """Implement `Journal.amend`."""
         with self._lock:
-            found = self.runs(run_id=run_id)
-            if not found:
+            runs = self.runs(run_id=run_id)
+            if not runs:
                 raise NotFoundError(f"There is no run {run_id!r} in this journal.")
-            self._check_free(found[0])
-            for row in list(change(found[0], self.tasks(run_id))):
+            self._check_free(runs[0])
+            for row in list(change(runs[0], self.tasks(run_id))):
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                 self.put(row)
 
     def adopt(self, rows: Sequence[Row]) -> None:
-        """Takes runs that were recorded elsewhere; see the port."""
+        """Implement `Journal.adopt`."""
         with self._lock:
             for run_id in busy.run_ids(rows):
                 if self.runs(run_id=run_id):
@@ -136,89 +136,89 @@ class MemoryJournal:
                 self.put(row)
 
     def transact(self, deal: Deal) -> None:
-        """Writes rows on the strength of what is recorded; see the port."""
+        """Implement `Journal.transact`."""
         with self._lock:
-            dealt = list(deal(self.find))
-            for row in dealt:
+            rows = list(deal(self.find))
+            for row in rows:
                 self.put(row)
-            self._news += bool(dealt)
+            self._news += bool(rows)
 
     def news(self) -> int:
-        """A number that changes with each `transact`; see the port."""
+        """Implement `Journal.news`."""
         return self._news
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
-        """The rows of a kind; see the port."""
+        """Implement `Journal.find`."""
         batch = self._batch
         with self._lock:
             if kind in KEYS:
-                known: list[Any] = list(batch.latest[kind].values())
+                stored: list[Any] = list(batch.latest[kind].values())
             else:
                 keyed: dict[str, Any] = {"run": batch.runs, "task": batch.tasks}
-                known = list(keyed[kind].values() if kind in keyed else batch.added[kind])
-        found = [row_type(kind)(*row) for row in known]
+                stored = list(keyed[kind].values() if kind in keyed else batch.added[kind])
+        rows = [row_type(kind)(*row) for row in stored]
         return [
             row
-            for row in found
+            for row in rows
             if all(getattr(row, name) == value for name, value in equal.items())
             and (since is None or getattr(row, since[0]) >= since[1])
         ]
 
     def release(self, run: RunRow) -> None:
-        """Records the end of an execution; see the port."""
+        """Implement `Journal.release`."""
         with self._lock:
             self.put(run)
             self._claimed.discard(run.run_id)
             self._asked.discard(run.run_id)
 
     def ask_to_cancel(self, run_id: str) -> None:
-        """Asks who executes a run to cancel it; see the port."""
+        """Implement `Journal.ask_to_cancel`."""
         self._asked.add(run_id)
 
     def asked_to_cancel(self) -> Collection[str]:
-        """The runs of which that was asked; see the port."""
+        """Implement `Journal.asked_to_cancel`."""
         return set(self._asked)
 
     def put(self, row: Row) -> None:
-        """Takes a row; see the port."""
+        """Implement `Journal.put`."""
         with self._lock:
             if isinstance(row, ReuseRow):
-                self._mark(row)
+                self._mark_reused(row)
             else:
                 self._batch.add(row.kind, tuple(map(valid, values(row))))
 
-    def _mark(self, reuse: ReuseRow) -> None:
-        for key, found in self._batch.tasks.items():
-            task = TaskRow(*found)
+    def _mark_reused(self, reuse: ReuseRow) -> None:
+        for key, row in self._batch.tasks.items():
+            task = TaskRow(*row)
             answered = any(first <= task.seq <= last for first, last in reuse.ranges)
             if task.run_id == reuse.run_id and answered and task.execution < reuse.execution:
                 task.execution, task.reused = reuse.execution, True
                 self._batch.tasks[key] = values(task)
 
     def flush(self) -> None:
-        """Nothing to hand over."""
+        """Do nothing: there is no system to hand rows to."""
 
     def sync(self) -> None:
-        """Nothing outlives the process."""
+        """Do nothing: no row outlives the process."""
 
     def put_blob(self, content: Content) -> str:
-        """Keeps bytes by their content; see the port."""
+        """Implement `Journal.put_blob`."""
         data = bytes(content)
         name = Content.of(data).hash()
         self._blobs[name] = data
         return name
 
     def get_blob(self, name: str) -> Blob:
-        """The bytes that `put_blob` named; see the port."""
+        """Implement `Journal.get_blob`."""
         try:
             return Blob(name, memoryview(self._blobs[name]), AssertionError)
         except KeyError:
             raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-        """The runs, oldest first; see the port."""
+        """Implement `Journal.runs`."""
         with self._lock:
             rows = [RunRow(*row) for row in self._batch.runs.values()]
             for run in rows:
@@ -231,17 +231,17 @@ class MemoryJournal:
         ]
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
-        """The tasks of a run; see the port."""
+        """Implement `Journal.tasks`."""
         with self._lock:
             rows = [row for key, row in self._batch.tasks.items() if key[0] == run_id]
         return sorted(rows, key=lambda row: row[_SEQ])
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """One query over the views; see the port."""
+        """Implement `Journal.query`."""
         with self._lock, tables.in_memory() as con:
             fold.write(con, self._batch)
             instance.lock(con)
             return query.table(con, sql, params, frames)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to release."""

@@ -1,4 +1,4 @@
-"""Whether somebody else has written something: a file that grows by a byte each time."""
+"""Change counter of a home: a file that grows by one byte with each change."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ __all__ = ["News"]
 
 
 class News:
-    """The count of what was written.
+    """Counter of the changes that any process of a home has made.
 
-    Not a file's time, which many file systems tell only to some milliseconds.
+    The size of a file is used and not its time, since many file systems store times only to some
+    milliseconds.
 
     Args:
-        path: The file; it is made with the first one.
+        path: The file; it is created with the first change.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def add(self) -> None:
-        """Counts one more."""
+        """Count one more change."""
         with contextlib.suppress(OSError), self._path.open("ab") as file:
             file.write(b".")
 
     def count(self) -> int:
-        """How many there were."""
+        """Return the number of changes."""
         try:
             return os.stat(self._path).st_size  # noqa: PTH116 - twenty times a second
         except OSError:
-            return 0  # nobody ever has
+            return 0  # no change yet

@@ -1,7 +1,7 @@
-"""What the engine needs of a journal: eighteen verbs, in the words of the domain.
+"""The journal protocol: eighteen methods, in the words of the domain, that the engine needs.
 
-Two implementations keep this contract, and one test holds both to it: `memory.MemoryJournal`
-and `home.HomeJournal`. Around either, `reader.Reader` only reads.
+Two implementations follow this protocol, and one test holds both to it: `memory.MemoryJournal` and
+`home.HomeJournal`. `reader.Reader` wraps either of them for read-only use.
 """
 
 from __future__ import annotations
@@ -25,45 +25,48 @@ __all__ = [
     "TaskTuple",
 ]
 
-#: What a replay needs of a task that is completed: these fields of its `TaskRow`. All of them
-#: would take three times as long to read.
+#: The fields of a `TaskRow` that a replay needs of a COMPLETED task. Reading all fields would take
+#: three times as long.
 ANSWER = (
     "seq", "path", "output_kind", "output", "blob", "finished_us", "fingerprint", "digest", "stale",
 )  # fmt: skip
-#: The values of those.
+#: The values of the `ANSWER` fields of a task.
 Answer = tuple[Any, ...]
 
-#: The values of a `TaskRow`, in its order. A resumed run may have 100,000 of them, of which it
-#: looks at a few, so rows are made of them one by one.
+#: The values of a `TaskRow`, in its order. A resumed run may have 100,000 of them and look at a
+#: few, so each one becomes a row only when it is needed.
 TaskTuple = tuple[Any, ...]
 
-#: What to write of a run, given its row and its tasks; see `Journal.amend`.
+#: Function that returns the rows to write for a run, given its row and its tasks; see
+#: `Journal.amend`.
 Change = Callable[[RunRow, list[TaskTuple]], Iterable[Row]]
 
 
 class Find(Protocol):
-    """The rows of a kind whose fields have given values; see `Journal.find`."""
+    """Query by kind and values of fields; see `Journal.find`."""
 
     def __call__(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
-        """The rows."""
+        """Return the rows."""
 
 
-#: What to write, given what is recorded; see `Journal.transact`.
+#: Function that returns the rows to write, given a query of the recorded rows; see
+#: `Journal.transact`.
 Deal = Callable[[Find], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Which run is to be executed, and by whom.
+    """Request to execute a run.
 
     Attributes:
-        run_id: Execute this very run; else the latest one of `job`, `version` and `key`.
-        new: Make a new run even if there is one.
-        make: The row of the run to make where there is none.
-        rows: What is recorded of a run that is made, as if it had happened in it.
-        limit: How many runs of the job may be executed at once, this one included.
+        make: The row of the run to create if none exists.
+        run_id: Execute this very run; by default the latest one of the job, version and key in
+            `make`.
+        new: Create a new run even if one exists.
+        rows: Tasks to record in a run that is created, as if they had happened in it.
+        limit: Maximum number of runs of the job executed at the same time, this one included.
     """
 
     make: RunRow
@@ -75,18 +78,18 @@ class Claim:
 
 @dataclass(slots=True)
 class Opened:
-    """A run that this process may execute now.
+    """A run that this process has claimed for execution.
 
     Attributes:
         run: The run; `executions` already counts this one, `status` is RUNNING.
-        tasks: What is recorded of its tasks that are not COMPLETED, by path, in the order of
-            `seq`.
-        answers: The `ANSWER` of those that are, likewise. `Journal.tasks` gives all of a task.
-        logs: How often the body has logged a (level, message, data) already.
-        fresh: Whether the run is new.
-        codes: What is recorded of the functions of its tasks, by their fingerprints.
-        displayed: The tasks of which it is recorded what they displayed.
-        only: Whether its tasks are only answered from what is recorded, and none runs.
+        tasks: The recorded tasks that are not COMPLETED, by path, in the order of `seq`.
+        answers: The `ANSWER` fields of the COMPLETED tasks, by path, in the order of `seq`.
+            `Journal.tasks` returns all fields of a task.
+        logs: Number of times the body has already logged each (level, message, data).
+        fresh: True if the run is new.
+        codes: The recorded sources of its tasks' functions, by fingerprint.
+        displayed: Paths of the tasks with recorded displays.
+        only: True if tasks are only answered from the journal, and none runs.
     """
 
     run: RunRow
@@ -140,141 +143,157 @@ class RunHandle(Protocol):
 
 
 class Journal(Protocol):
-    """The store of one home."""
+    """Protocol for the store of one home."""
 
     def claim(self, claim: Claim) -> Opened:
-        """Finds or makes a run and takes it, atomically among all processes of the home.
+        """Find or create a run and claim it, atomically among all processes of the home.
 
-        The start of the execution is durable when this returns. A task that its dead owner
-        left RUNNING is given as INTERRUPTED.
+        The start of the execution is durable when this method returns. A task that a dead process
+        left RUNNING is returned as INTERRUPTED.
 
         Raises:
-            RunBusyError: The run is being executed, here or elsewhere.
-            JobBusyError: So many runs of its job are that there is no room for it.
+            RunBusyError: The run is being executed, in this process or another one.
+            JobBusyError: The concurrency limit of its job is reached.
             NotFoundError: There is no run `claim.run_id`.
             JournalWriteError: The home cannot be written.
         """
 
     def look(self, claim: Claim) -> Opened | None:
-        """What `claim` would find, which is not taken: nothing is written, and the run is given
-        as it is recorded. None where there is no such run, also if there is no home.
+        """Return what `claim` would return, without claiming the run.
+
+        Nothing is written, and the run is returned as it is recorded.
+
+        Returns:
+            The run. None if there is no such run, or no home.
 
         Raises:
-            RunBusyError: The run is being executed, here or elsewhere.
+            RunBusyError: The run is being executed, in this process or another one.
             NotFoundError: There is no run `claim.run_id`.
         """
 
     def release(self, run: RunRow) -> None:
-        """Records the end of an execution, durably, and lets others have the run.
+        """Record the end of an execution durably, and release the run for others.
 
-        The run is let go even if the record cannot be written; it then counts as INTERRUPTED.
+        The run is released even if the record cannot be written; it then counts as INTERRUPTED.
         """
 
     def amend(self, run_id: str, change: Change) -> None:
-        """Writes rows of a run that nobody executes: all of them or none, durably.
+        """Write rows of a run that nobody executes: all of them or none, durably.
 
-        `change` is asked for them while the run is held, so that nobody takes it in between; what
-        it raises is raised, and nothing is written. An `EditRow` gets the host, the process and
-        the notebook of this journal.
+        `change` is called while the run is held, so that nobody claims it in between. If `change`
+        raises, the error is raised here, and nothing is written. An `EditRow` gets the host, the
+        process and the notebook of this journal.
 
         Raises:
-            RunBusyError: The run is being executed, here or elsewhere.
+            RunBusyError: The run is being executed, in this process or another one.
             NotFoundError: There is no run `run_id`.
             JournalWriteError: The home cannot be written.
         """
 
     def adopt(self, rows: Sequence[Row]) -> None:
-        """Takes runs that were recorded elsewhere, with all their rows: all of them or none,
-        durably.
+        """Import runs that were recorded elsewhere, with all their rows: all or none, durably.
 
         Raises:
-            JournalError: One of the runs is here.
+            JournalError: One of the runs is already in this journal.
             JournalWriteError: The home cannot be written.
         """
 
     def ask_to_cancel(self, run_id: str) -> None:
-        """Asks whoever executes a run to cancel it, in whatever process of the home.
+        """Request the cancellation of a run from the process of the home that executes it.
 
-        The request goes with the execution: when that ends, and when another one begins.
+        The request expires when the execution ends, and when another one starts.
 
         Raises:
             JournalWriteError: The home cannot be written.
         """
 
     def asked_to_cancel(self) -> Collection[str]:
-        """The runs of which somebody has asked that. Cheap: it is called ten times a second."""
+        """Return the runs with a request to cancel.
+
+        This method is cheap: it is called ten times a second.
+        """
 
     def transact(self, deal: Deal) -> None:
-        """Reads what is recorded and writes rows on the strength of it, while nobody else in any
-        process of the home does so or claims a run. Durable when it returns, in the order of the
-        rows; and `news` has changed, if there were any.
+        """Read recorded rows and write new ones in one transaction.
 
-        Not for the rows of a run that somebody executes, nor for those of a task: that is
-        `amend`. A row that replaces another has a greater `changed_us`.
+        No other process of the home runs a transaction or claims a run meanwhile. The new rows are
+        durable, in their order, when this method returns, and `news` has changed if there were any.
+        `deal` is called with `find`; an error that it raises is raised here.
 
-        `deal` is called with `find`, and what it raises is raised.
+        Rows of a run that somebody executes, and rows of a task, must be written by `amend`
+        instead. A row that replaces another must have a greater `changed_us`.
 
         Raises:
             JournalWriteError: The home cannot be written.
         """
 
     def news(self) -> int:
-        """A number that changes with each `transact` that wrote, in any process of the home. Cheap:
-        it is called twenty times a second."""
+        """Return a number that changes with each `transact` that wrote rows, in any process of the
+        home.
+
+        This method is cheap: it is called twenty times a second.
+        """
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
-        """The rows of a kind whose fields are equal to those given, and from an instant on in a
-        field of `since`; in no particular order."""
+        """Return the rows of a kind whose fields equal the given values, in no particular order.
+
+        Args:
+            kind: The kind of row.
+            since: A field and an instant, in epoch microseconds: only rows from that instant on.
+            **equal: The value of each field.
+        """
 
     def put(self, row: Row) -> None:
-        """Takes a row. It is not yet safe, but never overtakes a row that was put before it.
+        """Add a row. It is not yet durable, but never overtakes a row that was put before it.
 
-        The row's values are taken now: changing it afterwards does not change what was put.
+        The values of the row are copied now: changing it afterwards does not change the record.
         """
 
     def flush(self) -> None:
-        """Hands everything put so far to the system: it survives the death of this process."""
+        """Hand all rows put so far to the system: they survive the death of this process."""
 
     def sync(self) -> None:
-        """Makes everything put so far durable: it survives a power cut, too.
+        """Make all rows put so far durable: they survive a power cut, too.
 
         With durability `relaxed` this is `flush`.
 
         Raises:
-            JournalWriteError: The disk refused. What was put stays, and goes out with the next
-                call that succeeds.
+            JournalWriteError: The disk refused the write. The rows are kept, and written by the
+                next call that succeeds.
         """
 
     def put_blob(self, content: Content) -> str:
-        """Keeps bytes by their content and gives the name to get them by. Durable at once."""
+        """Store bytes under the hash of their content, and return that name. Durable at once."""
 
     def get_blob(self, name: str) -> Blob:
-        """The bytes that `put_blob` named.
+        """Return the bytes stored by `put_blob`.
 
         Raises:
-            UnreadableValueError: They are missing; or were changed, when they are checked.
+            UnreadableValueError: The bytes are missing. `Blob.check` raises the same error if they
+                have changed.
         """
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-        """The runs of the home, oldest first; one by id, or those of one job.
+        """Return the runs of the home, oldest first: all, one by id, or those of one job.
 
-        A RUNNING run whose owner is dead is given as INTERRUPTED, and so are its tasks below.
+        A RUNNING run whose owner is dead is returned as INTERRUPTED, and so are its RUNNING tasks.
         """
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
-        """The tasks of a run in the order in which they first started."""
+        """Return the tasks of a run in the order in which they first started."""
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """The result of one SQL query over the views of `schema.sql`, as a pyarrow Table.
+        """Return the result of one SQL query over the views of `schema.sql`, as a pyarrow Table.
 
-        It sees everything that was put and flushed by any process of the home, live runs
-        included, and can change nothing. Of `frames` it may name those that are no view.
+        The query sees all rows that any process of the home has put and flushed, live runs
+        included, and cannot change anything. It may also name `frames`, except those named like a
+        view.
 
         Raises:
-            JournalError: It is not one query, or DuckDB refuses it.
+            JournalError: `sql` is not a single query, or DuckDB refuses it.
         """
 
     def close(self) -> None:
-        """Gives everything back. What was put is kept."""
+        """Release all resources. Rows that were put are kept."""

@@ -1,4 +1,4 @@
-"""One query of a user's own, which must not be able to write."""
+"""Execution of a user's own SQL query, which must not be able to write."""
 
 from __future__ import annotations
 
@@ -14,70 +14,74 @@ if TYPE_CHECKING:
 
 __all__ = ["VIEWS", "places", "table"]
 
-#: What of `schema.sql` is for everybody.
+#: The public views of `schema.sql`.
 VIEWS = ("runs", "tasks", "attempts", "logs", "events", "statuses", "edits", "due")
-#: Whose classes DuckDB takes as tables.
+#: Libraries whose classes DuckDB accepts as tables.
 _LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 
 
 def table(
     con: DuckDBPyConnection, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None
 ) -> Any:
-    """The result of one query that cannot write, as a pyarrow Table.
+    """Return the result of one query that cannot write, as a pyarrow Table.
 
     Args:
-        con: Where the views are; `instance.lock` has been called for it.
+        con: Connection to the database with the views, after `instance.lock`.
         sql: The query.
-        params: The values of its places, by order or by name.
-        frames: What the query may name beside the views: DataFrames of pandas and polars, and
-            tables of pyarrow. A view goes before a frame of its name.
+        params: Values of the placeholders, by order or by name.
+        frames: Tables that the query may name besides the views: DataFrames of pandas and polars,
+            and tables of pyarrow. A view takes precedence over a frame of the same name.
 
     Raises:
-        JournalError: It is not one query, or DuckDB refuses it.
+        JournalError: `sql` is not a single query, or DuckDB refuses it.
     """
-    import duckdb  # the whole package: it alone hands out Arrow
+    import duckdb  # the whole package: only that returns Arrow tables
 
     try:
         statements = con.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise JournalError("nb.sql takes one query, a SELECT: the journal is read-only.")
         try:
-            return _answer(con, sql, params)
-        except duckdb.CatalogException:  # it names what is none of ours
+            return _run_query(con, sql, params)
+        except duckdb.CatalogException:  # it names a table that is not one of ours
             con.rollback()
-            _register(con, sql, frames or {})
-        return _answer(con, sql, params)
+            _register_frames(con, sql, frames or {})
+        return _run_query(con, sql, params)
     except duckdb.Error as error:
         raise JournalError(f"The query was refused. {error}") from None
 
 
 def places(sql: str) -> set[str]:
-    """The names of a query's places, `$name`; of those without one, their numbers. Of what is no
-    query none: asking it says why."""
+    """Return the names of the `$name` placeholders of a query, or the numbers of unnamed ones.
+
+    The set is empty for text that is not a query; running it reports the error.
+    """
     import _duckdb as duckdb
 
     with duckdb.connect() as con:
         try:
-            return set().union(*(one.named_parameters for one in con.extract_statements(sql)))
+            return set().union(
+                *(statement.named_parameters for statement in con.extract_statements(sql))
+            )
         except duckdb.Error:
             return set()
 
 
-def _answer(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
-    # a second guard, for a file that the user has opened for writing in this process
+def _run_query(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
+    # A second guard, for a file that the user has opened for writing in this process.
     con.execute("begin transaction read only")
-    relation = con.sql(sql, params=_plain(params))
+    relation = con.sql(sql, params=_convert_params(params))
     assert relation is not None  # noqa: S101 - a SELECT has a result
     return _with_enums(relation.to_arrow_table(), relation.types)
 
 
-def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> None:
-    """Lets a query see the frames that it names.
+def _register_frames(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> None:
+    """Register the frames that a query names.
 
     Raises:
-        JournalError: It names something else.
+        JournalError: The query names an unknown table.
     """
-    for name in sorted(_unknown(con, sql)):
+    for name in sorted(_find_unknown_tables(con, sql)):
         if not _is_frame(frames.get(name)):
             raise JournalError(
                 f"There is no view {name!r}, and no DataFrame of that name. The views are "
@@ -86,50 +90,54 @@ def _register(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> N
         con.register(name, frames[name])
 
 
-def _unknown(con: DuckDBPyConnection, sql: str) -> set[str]:
-    """The names of tables in a query that are none of the database's."""
+def _find_unknown_tables(con: DuckDBPyConnection, sql: str) -> set[str]:
+    """Return the names of tables in a query that the database does not have."""
     row = con.execute("select system.main.json_serialize_sql(?::varchar)", [sql]).fetchall()[0]
-    named = _tables(orjson.loads(row[0]))
-    if not named:
-        return named
-    there = con.execute(
+    names = _find_tables(orjson.loads(row[0]))
+    if not names:
+        return names
+    rows = con.execute(
         "select table_name from system.main.duckdb_tables() "
         "union all select view_name from system.main.duckdb_views()"
     ).fetchall()
-    known = {name.lower() for (name,) in there}
-    return {name for name in named if name.lower() not in known}
+    existing = {name.lower() for (name,) in rows}
+    return {name for name in names if name.lower() not in existing}
 
 
-def _tables(parsed: Any) -> set[str]:
-    """The tables that are named alone, without their schema, anywhere in a parsed query; without
-    the names that the query itself gives, after its WITH."""
-    nodes = list(_nodes(parsed))
+def _find_tables(parsed: Any) -> set[str]:
+    """Return the names of tables without a schema, anywhere in a parsed query.
+
+    Names that the query itself defines in its WITH clause are left out.
+    """
+    nodes = list(_walk_nodes(parsed))
     tables = (node for node in nodes if node.get("type") == "BASE_TABLE")
-    named = {str(node.get("table_name")) for node in tables if not node.get("schema_name")}
-    given = {str(one["key"]) for node in nodes for one in node.get("cte_map", {}).get("map", ())}
-    return named - given
+    names = {str(node.get("table_name")) for node in tables if not node.get("schema_name")}
+    defined = {
+        str(entry["key"]) for node in nodes for entry in node.get("cte_map", {}).get("map", ())
+    }
+    return names - defined
 
 
-def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
+def _walk_nodes(parsed: Any) -> Iterator[dict[str, Any]]:
     if isinstance(parsed, dict):
         yield parsed
         parsed = list(parsed.values())
     if isinstance(parsed, list):
-        for below in parsed:
-            yield from _nodes(below)
+        for child in parsed:
+            yield from _walk_nodes(child)
 
 
 def _with_enums(table: Any, types: list[Any]) -> Any:
-    """A table without rows, whose enums say nevertheless what their values are."""
+    """Restore the values of enums, which DuckDB drops from a table without rows."""
     import pyarrow as pa
 
     if table.num_rows:
         return table
-    for place, kind in enumerate(types):
+    for index, kind in enumerate(types):
         if kind.id == "enum":
             ((_, values),) = kind.children
             empty = pa.DictionaryArray.from_arrays(pa.array([], pa.uint8()), pa.array(values))
-            table = table.set_column(place, table.column_names[place], empty)
+            table = table.set_column(index, table.column_names[index], empty)
     return table
 
 
@@ -138,13 +146,13 @@ def _is_frame(value: object) -> bool:
     return not modules.isdisjoint(_LIBRARIES) and hasattr(value, "columns")
 
 
-def _plain(params: Any) -> Any:
-    """Parameters as DuckDB takes them: it knows none of numpy's scalars."""
+def _convert_params(params: Any) -> Any:
+    """Return parameters as types that DuckDB accepts: it does not know numpy's scalars."""
     if isinstance(params, Mapping):
-        return {name: _scalar(value) for name, value in params.items()}
-    return params if params is None else [_scalar(value) for value in params]
+        return {name: _convert_scalar(value) for name, value in params.items()}
+    return params if params is None else [_convert_scalar(value) for value in params]
 
 
-def _scalar(value: Any) -> Any:
+def _convert_scalar(value: Any) -> Any:
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
     return value.item() if is_scalar else value

@@ -1,4 +1,4 @@
-"""A journal that is only read: what an execution with `replay="only"` has in place of its own."""
+"""Read-only journal for an execution with `replay="only"`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """See `nbtasks.journal.port.Journal`. One for each execution.
+    """Read-only implementation of `nbtasks.journal.port.Journal` over another journal.
 
-    A claim takes nothing, and what is put is dropped: the run stays as it is recorded, and a home
-    that cannot be written will do. Only of the end of an execution that came to its end it is
-    known here, and nowhere else, what its output was.
+    There is one instance per execution. A claim writes nothing, and rows that are put are dropped:
+    the run stays as it is recorded, and a read-only home is enough. The output of an execution that
+    completes is known to this object only.
 
     Args:
-        inner: The journal that is read.
+        inner: The journal to read.
     """
 
     def __init__(self, inner: Journal) -> None:
@@ -32,32 +32,32 @@ class Reader:
         self._blobs: dict[str, bytes] = {}
 
     def claim(self, claim: Claim) -> Opened:
-        """Finds a run, as it is recorded.
+        """Find a run, as it is recorded.
 
         Raises:
-            NotRecordedError: There is none.
-            RunBusyError: It is being executed, here or elsewhere.
+            NotRecordedError: There is no such run.
+            RunBusyError: The run is being executed, in this process or another one.
         """
         opened = self._inner.look(claim)
         if opened is None:
             make = claim.make
             raise NotRecordedError(
                 f"Job {make.job!r}, version {make.version}, has no run with the key {make.key!r} "
-                'in this home, and with replay="only" none is begun. Execute it without that '
-                "once; or choose the home that has the run, with nb.configure(home=...) or "
-                f"NBTASKS_HOME. nb.runs({make.job!r}) lists what there is."
+                'in this home, and replay="only" starts no new run. Execute it once without '
+                'replay="only"; or choose the home that has the run, with nb.configure(home=...) '
+                f"or NBTASKS_HOME. nb.runs({make.job!r}) lists the runs of this home."
             )
         self._recorded = replace(opened.run)
         opened.only = True
-        opened.run.executions += 1  # of the one that reads: what it is told from the recorded by
+        opened.run.executions += 1  # the replay's own number, distinct from the recorded ones
         return opened
 
     def look(self, claim: Claim) -> Opened | None:
-        """As of the journal that is read."""
+        """Delegate to the inner journal."""
         return self._inner.look(claim)
 
     def release(self, run: RunRow) -> None:
-        """Keeps the output, if it came to one."""
+        """Keep the output of an execution that completed."""
         if run.status == Status.COMPLETED and self._recorded is not None:
             self._ended = replace(
                 self._recorded,
@@ -70,59 +70,59 @@ class Reader:
             )
 
     def amend(self, run_id: str, change: Change) -> None:
-        """As of the journal that is read: it is a person who asks for it, and no execution."""
+        """Delegate to the inner journal: a person requests an edit, not the execution."""
         self._inner.amend(run_id, change)
         self._ended = None
 
     def adopt(self, rows: Sequence[Row]) -> None:
-        """As of the journal that is read: it is a person who asks for it."""
+        """Delegate to the inner journal: a person requests an import, not the execution."""
         self._inner.adopt(rows)
 
     def ask_to_cancel(self, run_id: str) -> None:
-        """As of the journal that is read: it is a person who asks for it."""
+        """Delegate to the inner journal: a person requests this, not the execution."""
         self._inner.ask_to_cancel(run_id)
 
     def asked_to_cancel(self) -> Collection[str]:
-        """Nobody asks that of an execution that others do not see."""
+        """Return no runs: nobody can cancel an execution that other processes do not see."""
         return ()
 
     def transact(self, deal: Deal) -> None:
-        """Writes nothing, and so reads nothing."""
+        """Do nothing: without writing there is no reason to read."""
 
     def news(self) -> int:
-        """As of the journal that is read."""
+        """Delegate to the inner journal."""
         return self._inner.news()
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
-        """As of the journal that is read."""
+        """Delegate to the inner journal."""
         return self._inner.find(kind, since=since, **equal)
 
     def put(self, row: Row) -> None:
-        """Drops the row."""
+        """Drop the row."""
 
     def flush(self) -> None:
-        """Nothing to hand over."""
+        """Do nothing: all rows were dropped."""
 
     def sync(self) -> None:
-        """Nothing to make durable."""
+        """Do nothing: all rows were dropped."""
 
     def put_blob(self, content: Content) -> str:
-        """Keeps bytes as long as itself."""
+        """Keep bytes in memory for as long as this object lives."""
         data = bytes(content)
         name = Content.of(data).hash()
         self._blobs[name] = data
         return name
 
     def get_blob(self, name: str) -> Blob:
-        """The bytes that were kept here, or are recorded."""
+        """Return bytes that were kept here, or are recorded."""
         if name in self._blobs:
             return Blob(name, memoryview(self._blobs[name]), AssertionError)
         return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-        """The runs that are recorded; that of the execution with what it came to."""
+        """Return the recorded runs; the run of this execution with its new output."""
         ended = self._ended
         return [
             ended if ended is not None and row.run_id == ended.run_id else row
@@ -130,12 +130,12 @@ class Reader:
         ]
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
-        """As of the journal that is read."""
+        """Delegate to the inner journal."""
         return self._inner.tasks(run_id)
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """As of the journal that is read."""
+        """Delegate to the inner journal."""
         return self._inner.query(sql, params, frames)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to release."""

@@ -1,4 +1,4 @@
-"""What one process asks of another: an empty file for each run that is to be cancelled."""
+"""Requests to cancel runs, from one process to another: an empty file for each run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["CancelRequests"]
 
 
 class CancelRequests:
-    """The requests in a folder.
+    """The cancel requests in a folder.
 
     Args:
-        folder: It is made with the first one.
+        folder: The folder; it is created with the first request.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def add(self, run_id: str) -> None:
-        """Asks for a run's end.
+        """Request the cancellation of a run.
 
         Raises:
             JournalWriteError: The home cannot be written.
@@ -38,13 +38,13 @@ class CancelRequests:
             ) from error
 
     def all(self) -> Collection[str]:
-        """The runs of which that is asked."""
+        """Return the runs with a request."""
         try:
             return os.listdir(self._folder)  # noqa: PTH208 - ten times a second, and only names
         except OSError:
-            return ()  # nobody ever has
+            return ()  # no request yet
 
     def remove(self, run_id: str) -> None:
-        """Takes a request back, if there is one."""
+        """Remove the request for a run, if there is one."""
         with contextlib.suppress(OSError):
             (self._folder / run_id).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a row can be: a check of those that somebody else has written."""
+"""Validation of rows that somebody else has written."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _LARGEST = 1 << 63
 _STATUSES = frozenset(Status)
 _NOT_OF_A_RUN, _NOT_OF_A_TASK = {Status.SKIPPED}, {Status.INVALID}
 _OF_AN_ATTEMPT = _STATUSES - {Status.WAITING, Status.SKIPPED, Status.INVALID}
-#: Fields that hold JSON of any form, and are looked into.
+#: Fields that must hold valid JSON, of any form.
 _JSON = ("params", "metrics", "properties", "data", "modules", "awaits")
 _ACTIONS, _STATES = ("set", "skip", "reset"), ("loading", "success", "failure")
 
 
 def problem(kind: str, values: tuple[Any, ...]) -> str | None:
-    """What is wrong with the values of a row; None if nothing is."""
+    """Return a description of the first invalid value of a row; None if all are valid."""
     fields = _fields(kind)
     if len(values) != len(fields):
         return f"a {kind} of {len(values)} values, not {len(fields)}"
@@ -40,21 +40,24 @@ def problem(kind: str, values: tuple[Any, ...]) -> str | None:
 
 @functools.cache
 def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool]]]:
-    found = row_type(kind)
-    hints = typing.get_type_hints(found)
-    return [(f.name, _check(kind, f.name, hints[f.name])) for f in dataclasses.fields(found)]
+    row_class = row_type(kind)
+    hints = typing.get_type_hints(row_class)
+    return [
+        (field.name, _make_check(kind, field.name, hints[field.name]))
+        for field in dataclasses.fields(row_class)
+    ]
 
 
-def _check(kind: str, name: str, hint: Any) -> Callable[[Any], bool]:
-    own = _OWN.get((kind, name)) or _OWN.get(("", name))
+def _make_check(kind: str, name: str, hint: Any) -> Callable[[Any], bool]:
+    condition = _CONDITIONS.get((kind, name)) or _CONDITIONS.get(("", name))
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     checks = {str: _is_text, int: _is_integer, bool: _is_bool, types.NoneType: _is_none}
-    if not all(one in checks for one in allowed):
+    if not all(value_type in checks for value_type in allowed):
         return _is_pairs
 
     def is_one(value: Any) -> bool:
-        typed = any(checks[one](value) for one in allowed)
-        return typed and (own is None or value is None or own(value))
+        typed = any(checks[value_type](value) for value_type in allowed)
+        return typed and (condition is None or value is None or condition(value))
 
     return is_one
 
@@ -76,7 +79,7 @@ def _is_none(value: Any) -> bool:
 
 
 def _is_pairs(value: Any) -> bool:
-    """Whether a value is a list of ranges."""
+    """Return True if a value is a list of ranges."""
     return isinstance(value, list) and all(
         isinstance(pair, list | tuple) and len(pair) == 2 and all(map(_is_integer, pair))  # noqa: PLR2004 - a pair
         for pair in value
@@ -93,11 +96,11 @@ def _is_json(text: str) -> bool:
 
 def _is_failure(text: str) -> bool:
     try:
-        found = orjson.loads(text)
+        record = orjson.loads(text)
     except ValueError:
         return False
-    return isinstance(found, dict) and all(
-        type(found.get(name)) is str for name in ("type", "module", "message")
+    return isinstance(record, dict) and all(
+        type(record.get(name)) is str for name in ("type", "module", "message")
     )
 
 
@@ -109,12 +112,12 @@ def _is_blob(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
-def _small(value: int) -> bool:
+def _is_small(value: int) -> bool:
     return -(1 << 31) <= value < 1 << 31
 
 
-#: By kind and field, or by field, what a value has to be beside its type.
-_OWN: dict[tuple[str, str], Callable[[Any], bool]] = {
+#: Conditions on values besides their type, by kind and field, or by field alone.
+_CONDITIONS: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("", "run_id"): _is_id,
     ("", "parent_run"): _is_id,
     ("", "blob"): _is_blob,
@@ -123,7 +126,7 @@ _OWN: dict[tuple[str, str], Callable[[Any], bool]] = {
     **dict.fromkeys(
         [("", name) for name in ("executions", "execution", "attempts", "attempt", "failures",
                                  "number", "pid")],
-        _small,
+        _is_small,
     ),
     ("run", "status"): (_STATUSES - _NOT_OF_A_RUN).__contains__,
     ("task", "status"): (_STATUSES - _NOT_OF_A_TASK).__contains__,

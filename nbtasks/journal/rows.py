@@ -1,4 +1,4 @@
-"""The rows of a journal, as they are read from its tables."""
+"""Queries for the rows of a journal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["claimed", "codes", "displayed", "found", "running", "runs", "tasks"]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
-#: The view `task_now`. Views and functions of a file that came from somebody else may be anything,
-#: so what is read here to execute runs asks for none by its name.
+#: The view `task_now`. Views and functions of a file that came from somebody else may do anything,
+#: so the queries here, which serve to execute runs, use none of them by name.
 _TASK_NOW = """
     select task.* replace (
         case when reuse.execution is null then task.execution else reuse.execution end as execution,
@@ -27,7 +27,8 @@ _TASK_NOW = """
 
 
 def running(con: Any, job: str) -> list[str]:
-    """The runs of a job that are being executed; what the dead left is INTERRUPTED by now."""
+    """Return the runs of a job that are being executed. Those of dead processes are not RUNNING
+    now."""
     rows = con.execute(
         "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
     ).fetchall()
@@ -35,20 +36,20 @@ def running(con: Any, job: str) -> list[str]:
 
 
 def claimed(con: Any, claim: Claim) -> tuple[Any, ...] | None:
-    """The values of the run that a claim is to; None if there is none."""
+    """Return the values of the run that a claim refers to; None if there is no such run."""
     make = claim.make
-    where = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
+    condition = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
     params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
-    found: tuple[Any, ...] | None = con.execute(
-        f"select {_RUN_COLUMNS} from run where {where} "  # noqa: S608 - fixed names
+    row: tuple[Any, ...] | None = con.execute(
+        f"select {_RUN_COLUMNS} from run where {condition} "  # noqa: S608 - fixed names
         "order by started_us desc, run_id desc limit 1",
         params,
     ).fetchone()
-    return found
+    return row
 
 
 def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-    """The runs, oldest first: all, one by id, or those of a job."""
+    """Return the runs, oldest first: all, one by id, or those of a job."""
     rows = con.execute(
         f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
         "and ($2 is null or job = $2) order by started_us, run_id",
@@ -58,7 +59,7 @@ def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list
 
 
 def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
-    """The tasks of a run, or `which` of them, in the order in which they first started."""
+    """Return the tasks of a run, or `which` of them, in the order in which they first started."""
     rows: list[TaskTuple] = con.execute(
         f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
@@ -67,39 +68,39 @@ def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
 
 
 def displayed(con: Any, run_id: str) -> list[str]:
-    """The tasks of a run that displayed something."""
+    """Return the paths of the tasks of a run that displayed something."""
     query = "select distinct path from display where run_id = $1"
     return [row[0] for row in con.execute(query, [run_id]).fetchall()]
 
 
 def codes(con: Any, run: RunRow) -> dict[str, str]:
-    """The sources that the fingerprints of a run's tasks stand for."""
-    # A fork's tasks were recorded in the run that it was made of, which may be a fork, too.
-    line, above = [run.run_id], run.parent_run
-    while above is not None:
-        line.append(above)
-        row = con.execute("select parent_run from run where run_id = $1", [above]).fetchone()
-        above = row[0] if row else None
-    places = ", ".join("?" * len(line))
+    """Return the sources of the functions of a run's tasks, by fingerprint."""
+    # The tasks of a fork were recorded in the run that it was made from, which may be a fork, too.
+    run_ids, parent = [run.run_id], run.parent_run
+    while parent is not None:
+        run_ids.append(parent)
+        row = con.execute("select parent_run from run where run_id = $1", [parent]).fetchone()
+        parent = row[0] if row else None
+    places = ", ".join("?" * len(run_ids))
     query = f"select fingerprint, source from code where run_id in ({places})"  # noqa: S608 - places
-    return dict(con.execute(query, line).fetchall())
+    return dict(con.execute(query, run_ids).fetchall())
 
 
 def found(
     con: Any, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
 ) -> list[Any]:
-    """The rows of a kind whose fields have these values; see `Journal.find`."""
+    """Return the rows of a kind whose fields have these values; see `Journal.find`."""
     names = columns(kind)
     unknown = {*equal, *([since[0]] if since else [])}.difference(names)
     if unknown:
         raise ValueError(f"a {kind} has no {sorted(unknown)}")
-    where = [f"{name} is not distinct from ?" for name in equal]
+    conditions = [f"{name} is not distinct from ?" for name in equal]
     params = list(equal.values())
     if since is not None:
-        where.append(f"{since[0]} >= ?")
+        conditions.append(f"{since[0]} >= ?")
         params.append(since[1])
     rows = con.execute(
-        f"select {', '.join(names)} from {kind} where {' and '.join(where) or 'true'}",  # noqa: S608 - names of columns, as just seen
+        f"select {', '.join(names)} from {kind} where {' and '.join(conditions) or 'true'}",  # noqa: S608 - names of columns, as just seen
         params,
     ).fetchall()
     return [row_type(kind)(*row) for row in rows]

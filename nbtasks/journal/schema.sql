@@ -7,16 +7,16 @@
 -- attempt    one call of a task's function
 -- path       the keys from the root to a task, joined by '/': fit/AA/train
 -- reused     a task answered from the journal in the latest execution
--- event      something that happened, by its name; triggers start runs for it, waits end with it
--- trigger    what starts runs of a job by itself: an event, a schedule
--- status     what a run tells of itself while it goes on, by a key, with its history
--- segment    a write-ahead file of one process in wal/; what it holds is folded in here
+-- event      a named occurrence; triggers start runs for it, and it ends waits
+-- trigger    an event or a schedule that starts runs of a job automatically
+-- status     progress that a run reports under a key while it executes, with its history
+-- segment    a write-ahead file of one process in wal/; its rows are merged into this file
 --
--- How it is written. Every process appends rows to a segment of its own, and whoever needs this
--- file folds all segments in, in one transaction with how far it got (`segment.folded`): so each
--- row goes in exactly once, whatever dies when. A row is a complete snapshot. It replaces the
--- row of the same run, or of the same path of a run; of an event or an entry that
--- with the greatest changed_us is the one that counts. The other tables are only added to.
+-- Writing. Every process appends rows to a segment of its own. A process that needs this file
+-- merges all segments, in one transaction with the number of bytes merged (`segment.folded`): so
+-- each row is merged exactly once, whichever process dies at whatever moment. A row is a complete
+-- snapshot. It replaces the row of the same run, or of the same path of a run; of an event or an
+-- entry, the row with the greatest changed_us counts. Rows of other tables are only ever added.
 -- A segment is removed when this file itself, without DuckDB's log beside it, holds all of it.
 -- A run with status RUNNING whose owner is found dead becomes INTERRUPTED, with its tasks.
 --
@@ -25,12 +25,12 @@
 -- of a run stand together, and ids sort by time, so DuckDB's zone maps find a run faster.
 
 create table if not exists meta (
-    format integer not null          -- NB. a reader refuses a greater one
+    format integer not null          -- NB. a reader refuses a format newer than its own
 );
 
 create table if not exists segment (
     name varchar not null,
-    folded bigint not null           -- bytes of it that are in this file
+    folded bigint not null           -- number of its bytes merged into this file
 );
 
 create table if not exists run (
@@ -56,13 +56,13 @@ create table if not exists run (
     output_bytes bigint,
     blob varchar,                    -- the file in blobs/ that holds a large output
     error varchar,                   -- JSON: type, module, message, traceback, path, attempts, cause
-    source varchar,                  -- of the cell
+    source varchar,                  -- text of the cell
     notebook varchar,
-    segment varchar,                 -- whose owner executes it
+    segment varchar,                 -- the segment of the process that executes it
     host varchar,
     pid integer,
-    payload_shown varchar,           -- what people may see of the payload, where that is not all
-    hidden boolean default false     -- whether its output is in no export
+    payload_shown varchar,           -- public preview of the payload, if parts of it are hidden
+    hidden boolean default false     -- true if its output is left out of exports
 );
 
 create table if not exists task (
@@ -82,35 +82,35 @@ create table if not exists task (
     attempts integer not null,
     attempt integer not null,
     failures integer not null,
-    fatal boolean not null,          -- its failure was not caught, so it runs again
+    fatal boolean not null,          -- true if its failure was not caught, so it runs again
     params varchar,
     output varchar,
     output_kind varchar,
     output_bytes bigint,
     blob varchar,
     error varchar,
-    fingerprint varchar,             -- of its function, when it ran; its source is in code
+    fingerprint varchar,             -- of its function when it ran; the source is in table code
     digest varchar,                  -- of its arguments
     stale varchar,                   -- why its recorded output may be out of date
-    once boolean not null,           -- never called again if its outcome is lost
+    once boolean not null,           -- true if it is never called again once its outcome is lost
     expires_us bigint,
     done bigint,                     -- progress, of total
     total bigint,
     metrics varchar,                 -- JSON
     properties varchar,              -- JSON
     icon varchar,
-    awaits varchar,                  -- JSON: what comes from outside that it waits for
-    hidden boolean default false     -- whether its output is in no export
+    awaits varchar,                  -- JSON: the external answer that it waits for
+    hidden boolean default false     -- true if its output is left out of exports
 );
 
--- What the functions of tasks were, once for each fingerprint in a run.
+-- The source of task functions, once for each fingerprint in a run.
 create table if not exists code (
     run_id varchar not null,
     fingerprint varchar not null,
     source varchar not null          -- JSON
 );
 
--- What the pickles of an execution may depend on.
+-- The Python and the libraries that the pickles of an execution may depend on.
 create table if not exists environment (
     run_id varchar not null,
     recorded_us bigint not null,
@@ -118,7 +118,7 @@ create table if not exists environment (
     modules varchar not null         -- JSON: versions by names
 );
 
--- What somebody changed by hand, with run.set, run.skip, run.reset.
+-- Changes by hand, with run.set, run.skip, run.reset.
 create table if not exists edit (
     run_id varchar not null,
     path varchar not null,
@@ -129,9 +129,9 @@ create table if not exists edit (
     notebook varchar
 );
 
--- Many tasks in a row that were answered from the journal in the latest execution that reached
--- them: kept here, so that executing a long run again does not write all of its tasks anew.
--- The view task_now puts this and the tasks together.
+-- Ranges of consecutive tasks that were answered from the journal in the latest execution that
+-- reached them: thanks to them, executing a long run again does not rewrite all of its tasks.
+-- The view task_now joins them with the tasks.
 create table if not exists reuse (
     run_id varchar not null,
     execution integer not null,
@@ -139,7 +139,7 @@ create table if not exists reuse (
     last bigint not null
 );
 
--- The attempts that another one followed. The latest attempt of a task is in its task row.
+-- Attempts that were followed by another one. The latest attempt of a task is in its task row.
 create table if not exists attempt (
     run_id varchar not null,
     path varchar not null,
@@ -156,7 +156,7 @@ create table if not exists attempt (
 
 create table if not exists log (
     run_id varchar not null,
-    path varchar not null,           -- empty: the body
+    path varchar not null,           -- empty for the body
     attempt integer not null,
     logged_us bigint not null,
     level varchar not null,
@@ -164,27 +164,27 @@ create table if not exists log (
     data varchar
 );
 
--- What tasks displayed, attempt by attempt.
+-- Displayed output of tasks, attempt by attempt.
 create table if not exists display (
     run_id varchar not null,
     path varchar not null,
-    attempt integer not null,        -- among all of the task, from 1
+    attempt integer not null,        -- number among all attempts of the task, from 1
     shown_us bigint not null,
-    output varchar,                  -- JSON: data by MIME type, and what is said of it
+    output varchar,                  -- JSON: data by MIME type, and its metadata
     blob varchar
 );
 
--- What tasks that wait were told from outside.
+-- Answers from outside to waiting tasks.
 create table if not exists answer (
     run_id varchar not null,
     path varchar not null,
     answered_us bigint not null,
     value varchar,
     value_kind varchar,
-    origin varchar not null          -- who gave it
+    origin varchar not null          -- source of the answer
 );
 
--- Runs that may find something new: one that was suspended by then is due.
+-- Wake-ups for runs that may find something new: a run suspended before woken_us is due.
 create table if not exists wake (
     run_id varchar not null,
     woken_us bigint not null
@@ -192,8 +192,8 @@ create table if not exists wake (
 
 create table if not exists status (
     run_id varchar not null,
-    status varchar not null,         -- its key
-    number integer not null,         -- of its snapshots, from 1
+    status varchar not null,         -- key of the status
+    number integer not null,         -- number of the snapshot, from 1
     changed_us bigint not null,
     label varchar not null,
     state varchar check (state in ('loading', 'success', 'failure')),
@@ -208,20 +208,20 @@ create table if not exists event (
     payload varchar,
     payload_kind varchar,
     created_us bigint not null,
-    at_us bigint not null,           -- when it happens
+    at_us bigint not null,           -- time at which it happens
     deliver_us bigint,
     delivered_us bigint,
     cancelled_us bigint,
-    payload_shown varchar            -- what people may see of the payload, where that is not all
+    payload_shown varchar            -- public preview of the payload, if parts of it are hidden
 );
 
--- Values that were stored by name.
+-- Values stored by name.
 create table if not exists entry (
     scope varchar not null,          -- env, job:<id>, run:<id>
     key varchar not null,
     changed_us bigint not null,
     value varchar,
-    value_kind varchar,              -- null where it was deleted
+    value_kind varchar,              -- null if the entry was deleted
     blob varchar
 );
 
@@ -306,7 +306,7 @@ select
 from (
     select
         *,
-        -- few keys hold what a path writes in another way, and to look for it is fast
+        -- few keys contain characters that a path escapes, and checking for them is fast
         case when contains(path, '%') then replace(replace(replace(
             split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%')
             else split_part(path, '/', -1) end as key
@@ -399,7 +399,7 @@ select
     state,
     data
 from status
--- one that was told twice, since its process died in between, counts once
+-- a snapshot that was recorded twice, because its process died in between, counts once
 qualify row_number() over (partition by run_id, status, number order by changed_us desc) = 1
 order by run_id, status, number;
 

@@ -1,4 +1,4 @@
-"""A shared file as a journal that is only read."""
+"""Read-only journal over a shared file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ __all__ = ["SharedJournal", "rows_of"]
 
 
 def rows_of(bundle: Bundle) -> list[Any]:
-    """The rows of a shared file. What was going on when it was made is INTERRUPTED: nobody here
-    executes it.
+    """Return the rows of a shared file.
+
+    Runs and tasks that were RUNNING at the export become INTERRUPTED: nobody here executes them.
 
     Raises:
-        SharedFileError: One of them is none.
+        SharedFileError: A row is invalid.
     """
     rows = [row_type(kind)(*values) for kind, values in bundle.rows()]
     runs = {row.run_id for row in rows if isinstance(row, RunRow)}
     for row in rows:
         if row.run_id not in runs:
             raise SharedFileError(
-                f"{bundle.path} is refused: it has a {row.kind} of a run that it does not hold."
+                f"{bundle.path} is refused: it has a {row.kind} of a run that it does not contain."
             )
         if getattr(row, "status", None) == Status.RUNNING:
             row.status = Status.INTERRUPTED
@@ -42,35 +43,35 @@ def rows_of(bundle: Bundle) -> list[Any]:
 
 
 class SharedJournal(MemoryJournal):
-    """See `nbtasks.journal.port.Journal`. Nothing can be written to it.
+    """Implementation of `nbtasks.journal.port.Journal` over a shared file, which cannot be written.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        SharedFileError: It is none, or not one that can be read safely.
+        SharedFileError: The file is missing, is not a shared file, or cannot be read safely.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._con: DuckDBPyConnection | None = None  # once for all, as nothing changes
+        self._con: DuckDBPyConnection | None = None  # one for all queries, since nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):
             super().put(row)
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the file says of itself."""
+        """The manifest of the file."""
         return self._bundle.manifest
 
     def _refused(self) -> JournalWriteError:
         return JournalWriteError(
-            f"{self._bundle.path} is a shared run, which is only read. Take it into a home of your "
-            f"own with nb.import_run({str(self._bundle.path)!r}) to go on with it."
+            f"{self._bundle.path} is a shared run, which is read-only. Import it into a home of "
+            f"your own with nb.import_run({str(self._bundle.path)!r}) to continue it."
         )
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """One query over the views; see the port."""
+        """Implement `Journal.query`."""
         with self._lock:
             if self._con is None:
                 self._con = tables.in_memory()
@@ -81,35 +82,35 @@ class SharedJournal(MemoryJournal):
             return query.table(con, sql, params, frames)
 
     def close(self) -> None:
-        """Gives its memory back."""
+        """Release the memory of the database."""
         with self._lock:
             if self._con is not None:
                 self._con.close()
                 self._con = None
 
     def claim(self, _: Claim) -> Opened:
-        """Refuses it."""
+        """Raise: a shared file is read-only."""
         raise self._refused()
 
     def amend(self, *_: object) -> None:
-        """Refuses it."""
+        """Raise: a shared file is read-only."""
         raise self._refused()
 
     def transact(self, _: Deal) -> None:
-        """Refuses it."""
+        """Raise: a shared file is read-only."""
         raise self._refused()
 
     def ask_to_cancel(self, run_id: str) -> None:
-        """Nobody executes it."""
+        """Do nothing: nobody executes a run of a shared file."""
 
     def put(self, _: Row) -> None:
-        """Refuses it."""
+        """Raise: a shared file is read-only."""
         raise self._refused()
 
     def put_blob(self, _: Content) -> str:
-        """Refuses it."""
+        """Raise: a shared file is read-only."""
         raise self._refused()
 
     def get_blob(self, name: str) -> Blob:
-        """The bytes of a blob; see the port."""
+        """Implement `Journal.get_blob`."""
         return self._bundle.blob(name)

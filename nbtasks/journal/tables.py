@@ -1,4 +1,4 @@
-"""The tables and views of `schema.sql` in a database: made, brought up to date, copied."""
+"""The tables and views of `schema.sql` in a database: creation, migration, copy in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "check_format", "in_memory", "make_schema", "migrate", "offsets"]
 
 TABLES = ("meta", "segment", *KINDS)
-#: What older formats lack, besides whole tables and views.
+#: Columns that older formats lack, besides whole tables and views.
 _ADDED_COLUMNS = (
     "task add column if not exists awaits varchar",
     "task add column if not exists hidden boolean default false",
@@ -26,15 +26,15 @@ _ADDED_COLUMNS = (
 
 
 def offsets(con: Connection) -> dict[str, int]:
-    """How many bytes of each segment a database holds."""
+    """Return the number of merged bytes of each segment, by its name."""
     return dict(con.execute("select name, folded from segment").fetchall())
 
 
 def check_format(con: Connection) -> int:
-    """The format of a file; one that a newer nbtasks has written is refused.
+    """Return the format of a file; refuse one that a newer nbtasks has written.
 
     Raises:
-        JournalFormatError: It is newer.
+        JournalFormatError: The format is newer than this nbtasks.
     """
     row = con.execute("select format from meta").fetchone()
     if row and row[0] > FORMAT:
@@ -51,7 +51,7 @@ def _schema() -> str:
 
 
 def make_schema(con: Connection) -> None:
-    """Makes the tables and views in an empty database."""
+    """Create the tables and views in an empty database."""
     con.begin()
     con.execute(_schema())
     con.execute("insert into meta values ($1)", [FORMAT])
@@ -59,17 +59,18 @@ def make_schema(con: Connection) -> None:
 
 
 def migrate(con: Connection) -> None:
-    """Brings a file of an older format up to this one, in one transaction."""
+    """Migrate a file of an older format to this one, in one transaction."""
     con.begin()
     for change in _ADDED_COLUMNS:
         con.execute(f"alter table if exists {change}")
-    con.execute(_schema())  # which makes what is not there yet, and the views anew
+    con.execute(_schema())  # creates missing tables, and all views again
     con.execute("update meta set format = $1", [FORMAT])
     con.commit()
 
 
 def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
-    """A database in memory with the schema, and the rows of `source` if there is one."""
+    """Return a database in memory with the schema, and with the rows of `source` if there is
+    one."""
     import _duckdb as duckdb
 
     con = duckdb.connect()
@@ -91,5 +92,5 @@ def _rows(source: Connection, table: str) -> list[tuple[object, ...]]:
 
     try:
         return source.execute(f"from {table}").fetchall()
-    except duckdb.CatalogException:  # of an older format
+    except duckdb.CatalogException:  # a table that an older format lacks
         return []

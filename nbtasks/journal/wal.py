@@ -1,13 +1,13 @@
 """Write-ahead segments: one append-only file per process, one line per record.
 
-A line is eight hex digits, the CRC-32 of what follows the space, and a JSON array:
+A line is eight hex digits, the CRC-32 of the text after the space, and a JSON array:
 
     1c291ca3 ["segment",{"format":1,"host":"here","pid":4711,...}]
     8f2b6c11 ["task","01kb...","fit/AA",7,...]
 
-The first line is the header. It names the columns of each kind of record, so that a reader of
-a later version still knows which value is which. The owner holds a lock on its segment for as
-long as it lives: who can take that lock knows that the owner is dead.
+The first line is the header. It names the columns of each kind of record, so that a reader of a
+later version still knows the meaning of each value. The owner holds a lock on its segment for as
+long as it lives: a process that can take the lock knows that the owner is dead.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ KINDS = (
 _BEFORE = 9  # bytes of a line before its body: the CRC, and a space
 #: Syncs data and length without the times of the file, where the system knows the difference.
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-#: A segment grows by this many NULs at a time. A sync of bytes that take their place is half as
-#: long as one that has to record a new length, or that bytes are no longer merely reserved.
+#: A segment grows by this many NULs at a time. Syncing bytes that overwrite NULs takes half as long
+#: as a sync that has to record a new length, or that reserved blocks are in use now.
 _RESERVE = bytes(256 << 10)
 
 
 def line(values: Any) -> bytes:
-    """A record as a line."""
-    # orjson gives a non-ASCII string as UTF-8, and the newline only ever ends a record
+    """Return a record as a line."""
+    # orjson writes strings as UTF-8 and escapes newlines, so a newline only ever ends a record.
     try:
         body = orjson.dumps(values)
     except TypeError:
@@ -67,7 +67,10 @@ def line(values: Any) -> bytes:
 
 
 def valid(value: Any) -> Any:
-    """Text that is no valid Unicode, as a file name may be, with what is odd spelt out."""
+    """Return text as valid Unicode, with invalid characters escaped; other values unchanged.
+
+    File names, for example, may be invalid.
+    """
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
@@ -75,13 +78,13 @@ class Segment:
     """The segment that this process writes. Any thread may use it.
 
     Args:
-        folder: Where segments live.
-        durable: Whether `sync` waits for the disk.
-        notebook: Whose kernel this is, for the messages of others.
-        rows: What it holds from the beginning: all of it or, if this process dies, none.
+        folder: The folder of the segments.
+        durable: Wait for the disk in `sync`.
+        notebook: The notebook of this kernel, for error messages in other processes.
+        rows: First rows: all of them are recorded or, if this process dies, none.
 
     Raises:
-        JournalWriteError: The segment cannot be made.
+        JournalWriteError: The segment cannot be created.
     """
 
     def __init__(
@@ -98,12 +101,12 @@ class Segment:
         self._lock = threading.Lock()
         self._buffer: list[bytes] = [line(["segment", _header(notebook)])]
         self._buffer += [line(record(row)) for row in rows]
-        self._end = 0  # bytes that the system has
-        self._synced = 0  # bytes that the disk has
-        self._reserved = 0  # bytes that the file has room for
-        self.records = 0  # rows ever put
-        self.foreign = False  # whether this process is a fork of the owner: it must not write
-        # It gets its name when it is locked: before, it would look like a dead one's.
+        self._end = 0  # bytes handed to the system
+        self._synced = 0  # bytes on the disk
+        self._reserved = 0  # length of the file, with its reserved bytes
+        self.records = 0  # number of rows ever put
+        self.foreign = False  # True in a fork of the owner, which must not write
+        # It gets its name once it is locked: unlocked, it would look like that of a dead process.
         draft = self.path.with_suffix(".new")
         self._fd = -1
         try:
@@ -121,18 +124,18 @@ class Segment:
 
     @property
     def size(self) -> int:
-        """Bytes that the system has."""
+        """Number of bytes handed to the system."""
         return self._end
 
     @property
     def gone(self) -> bool:
-        """Whether the file is not there any more: somebody removed the home."""
+        """True if the file was removed: somebody has removed the home."""
         return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
 
     def put(self, row: Row) -> None:
-        """Takes a row, in order; see `Journal.put`."""
+        """Add a row, in order; see `Journal.put`."""
         self.records += 1
-        try:  # as `line` does, without a call of it for each task
+        try:  # the code of `line`, inlined to save a call per task
             body = orjson.dumps(record(row))
         except TypeError:
             self._buffer.append(line(record(row)))
@@ -140,16 +143,16 @@ class Segment:
             self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
     def flush(self) -> None:
-        """Hands what was put to the system."""
+        """Hand all rows put so far to the system."""
         if self._buffer:
             with self._lock:
                 self._write()
 
     def sync(self) -> None:
-        """Makes what was put durable. Of threads that come together, one syncs for all."""
-        wanted = len(self._buffer)
+        """Make all rows put so far durable. Of threads that arrive together, one syncs for all."""
+        pending = len(self._buffer)
         with self._lock:
-            if wanted and self._buffer:
+            if pending and self._buffer:
                 self._write()
             end = self._end
             if self._synced < end and self._durable:
@@ -160,17 +163,17 @@ class Segment:
                 self._synced = end
 
     def _write(self) -> None:
-        # Always at the known end: a write that was cut short, by a full disk or by a
-        # KeyboardInterrupt in mid-call, is overwritten by the next one instead of torn.
-        lines = self._buffer.copy()  # other threads put more meanwhile
+        # Always at the known end: the next write overwrites one that was cut short, by a full disk
+        # or by a KeyboardInterrupt in mid-call, so no torn line stays.
+        lines = self._buffer.copy()  # other threads may put more rows meanwhile
         data = b"".join(lines)
         end = self._end + len(data)
         if end > self._reserved and self._durable:
             self._reserve(len(data))
         try:
-            place = self._end + os.pwrite(self._fd, data, self._end)
-            while place < end:
-                place += os.pwrite(self._fd, data[place - end :], place)
+            position = self._end + os.pwrite(self._fd, data, self._end)
+            while position < end:
+                position += os.pwrite(self._fd, data[position - end :], position)
         except OSError as error:
             raise _refused(self.path, error) from error
         self._end = end
@@ -178,12 +181,13 @@ class Segment:
 
     def _reserve(self, more: int) -> None:
         self._reserved = self._end + more + len(_RESERVE)
-        # Where that much cannot be had, the file grows with each write; a full disk will say so.
+        # If that fails, the file grows with each write instead; a full disk shows in the write.
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
-        """Gives the lock back, and the file too if all of it is kept elsewhere."""
+        """Release the lock; with `remove`, delete the file, too, since all of it is kept
+        elsewhere."""
         with self._lock:
             if self._fd >= 0:
                 if remove:
@@ -195,16 +199,18 @@ class Segment:
                 self._fd = -1
 
     def abandon(self) -> None:
-        """Gives the lock back and leaves what the disk took. What it refused was never
-        acknowledged, and goes."""
+        """Release the lock and keep the bytes that were written.
+
+        Bytes that the disk refused were never acknowledged, and are cut off.
+        """
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
         self.close()
 
     def _forget(self) -> None:
         self.foreign = True
-        # In a forked child: the lock belongs to the open file, so only closing it here makes
-        # the parent's death visible while the child lives on.
+        # In a forked child: the lock belongs to the open file, so the parent's death is visible
+        # while the child lives only if the child has closed it.
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
@@ -229,20 +235,20 @@ def _refused(path: Path, error: OSError) -> JournalWriteError:
     return JournalWriteError(
         f"The journal could not be written: {error.strerror or error} ({path.parent.parent}). "
         "Nothing that was recorded is lost. Make room or give write access, then run the cell "
-        "again: it goes on where it was."
+        "again: it continues where it stopped."
     )
 
 
-def newer(found: int) -> JournalFormatError:
-    """The error for a home that a later version has written."""
+def newer(version: int) -> JournalFormatError:
+    """Return the error for a home that a later version has written."""
     return JournalFormatError(
-        f"This home was written by a newer nbtasks (format {found}; this one reads up to "
+        f"This home was written by a newer nbtasks (format {version}; this one reads up to "
         f"{FORMAT}). Upgrade with `pip install --upgrade nbtasks`, or use another home."
     )
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
+    """Make the names in a folder durable."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -251,8 +257,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def process_start(pid: int) -> str | None:
-    """When a process started, in the system's own terms: tells it from a later one with the
-    same number. None if there is no such process, or the system does not say."""
+    """Return the start time of a process, in the system's own unit.
+
+    It distinguishes the process from a later one with the same number. The result is None if there
+    is no such process, or the system does not tell.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -261,17 +270,17 @@ def process_start(pid: int) -> str | None:
 
 
 def is_alive(path: Path, header: dict[str, Any] | None) -> bool:
-    """Whether the owner of a segment lives.
+    """Return True if the owner of a segment lives.
 
-    Its lock says so: it goes with the process, however that ends. Only where the lock is held
-    but the process is gone - a child forked by foreign code holds it - the process decides.
+    The lock decides: it ends with the process, however that dies. Only if the lock is held although
+    the process is gone, by a child that foreign code has forked, the process decides.
     """
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        # shared, so that two who ask at once do not take each other for the owner
+        # A shared lock, so that two processes that check at once do not see each other as owner.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return not header or not _is_gone(header)
@@ -290,14 +299,16 @@ def _is_gone(header: dict[str, Any]) -> bool:
 
 @dataclass
 class SegmentReader:
-    """Reads the records of a segment from an offset on.
+    """Reader of the records of a segment from an offset on.
 
     Attributes:
+        path: Path of the segment.
+        start: The offset to read from.
         end: The offset after the last good line that was read.
         header: The header, if the file has one.
-        damaged: What was unreadable: (line offset, length in bytes).
-        torn: Bytes at the end that make no line.
-        place: Where the record stands that was read last: (line offset, length in bytes).
+        damaged: The unreadable places: (line offset, length in bytes).
+        torn: Number of bytes at the end that do not form a line.
+        place: Position of the record that was read last: (line offset, length in bytes).
     """
 
     path: Path
@@ -310,7 +321,7 @@ class SegmentReader:
     _header_end: int = 0
 
     def read_header(self) -> dict[str, Any] | None:
-        """The header, or None where the file is gone, empty or unreadable."""
+        """Return the header; None if the file is missing, empty or unreadable."""
         try:
             with self.path.open("rb") as file:
                 first = file.readline()
@@ -319,7 +330,7 @@ class SegmentReader:
         return self.take_header(first)
 
     def take_header(self, first: bytes) -> dict[str, Any] | None:
-        """The header that a first line is, or None where it is none."""
+        """Parse the first line, and return the header; None if it is not a header."""
         record = _parse(first)
         if isinstance(record, list) and len(record) == 2 and record[0] == "segment":  # noqa: PLR2004 - a pair
             header: dict[str, Any] = record[1]
@@ -329,7 +340,7 @@ class SegmentReader:
         return self.header
 
     def has_more(self, offset: int) -> bool:
-        """Whether any record was written after so many bytes."""
+        """Return True if any record was written after `offset` bytes."""
         try:
             with self.path.open("rb") as file:
                 file.seek(max(offset, self._header_end))
@@ -338,8 +349,11 @@ class SegmentReader:
             return False  # its owner removed it just now
 
     def records(self) -> Iterator[list[Any]]:
-        """The records after `start`. A bad line that good ones follow is skipped and noted; bad
-        bytes at the end are the torn tail of a write that never was acknowledged."""
+        """Yield the records after `start`.
+
+        A bad line that good ones follow is skipped and noted as damaged. Bad bytes at the end are
+        the torn tail of a write that was never acknowledged.
+        """
         data = self._written()
         position = self.start
         self.end = self.start
@@ -361,11 +375,11 @@ class SegmentReader:
         self.torn = position - self.end
 
     def _written(self) -> bytes:
-        """What was written after `start`.
+        """Return the bytes written after `start`.
 
-        The owner may be writing meanwhile, and then one read can give later bytes without the
-        ones before them, which would look like damage. So it is read twice: whatever stands
-        before the last byte of the first time is there the second time.
+        The owner may be writing meanwhile, and then one read can return later bytes without the
+        ones before them, which would look like damage. So the file is read twice: all bytes before
+        the last byte of the first read are there in the second.
         """
         try:
             with self.path.open("rb") as file:
@@ -374,7 +388,7 @@ class SegmentReader:
                 file.seek(self.start)
                 return file.read(size)
         except FileNotFoundError:
-            return b""  # its owner removed it just now, when all of it was folded
+            return b""  # its owner removed it just now, when all of it was merged
 
 
 def _parse(line: bytes) -> list[Any] | None:
