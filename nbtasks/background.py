@@ -1,4 +1,4 @@
-"""Runs that are executed in threads of their own, beside what the user does."""
+"""Runs that execute in background threads, a thread for each run."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ _ended = 0
 
 
 def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> None:
-    """Executes a run in a thread, unless one does already. However that ends is recorded in the
-    run, so nothing is raised.
+    """Execute a run in a thread of its own, unless a thread of this process already executes it.
+
+    Errors are not raised: the run records how its execution ended.
 
     Args:
-        run_id: The run.
-        execute: Executes it.
-        then: Called when that has ended.
+        run_id: The id of the run.
+        execute: Function that executes the run.
+        then: Callback for the end of the execution.
     """
 
     def target() -> None:
-        global _ended  # noqa: PLW0603 - one for the process
+        global _ended  # noqa: PLW0603 - one counter for the process
         try:
-            with contextlib.suppress(BaseException):  # its run says it
+            with contextlib.suppress(BaseException):  # the run records the error
                 execute()
             with _lock:
                 _threads.pop(run_id, None)
                 _ended += 1
-            with contextlib.suppress(BaseException):  # it is looked for once in a while anyway
+            with contextlib.suppress(BaseException):  # whoever waits for the run also polls
                 then()
         finally:
             time.leave(thread)
@@ -51,13 +52,13 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
 
 
 def busy() -> list[str]:
-    """The runs that are executed so."""
+    """Return the ids of the runs that background threads are executing."""
     with _lock:
         return list(_threads)
 
 
 def ended() -> int:
-    """How many executions have ended so far."""
+    """Return the number of background executions that have ended in this process."""
     return _ended
 
 
@@ -66,38 +67,38 @@ def stop(
     seconds: float = 5.0,
     only: Collection[str] | None = None,
 ) -> list[str]:
-    """Ends them, and waits for that, but not for ever.
+    """End the background executions and wait for them, at most for `seconds`.
 
     Args:
-        end: Ends the execution of a run; by default it is cancelled.
-        seconds: How long it waits for all of them.
-        only: Of these runs only.
+        end: Function that ends the execution of a run; by default it cancels the run.
+        seconds: The longest time to wait for all of them together.
+        only: The runs to end; by default all of them.
 
     Returns:
-        Those that have not ended: they were busy with something of their own.
+        The ids of the runs that are still executing: their code has not reacted in time.
     """
-    rest, left = threading.Event(), seconds
-    while (runs := _among(only)) and left > 0:
-        for run_id in runs:
+    never_set, remaining = threading.Event(), seconds
+    while (run_ids := _busy_among(only)) and remaining > 0:
+        for run_id in run_ids:
             end(run_id)
-        rest.wait(_REST)
-        left -= _REST
-    return _among(only)
+        never_set.wait(_POLL_SECONDS)
+        remaining -= _POLL_SECONDS
+    return _busy_among(only)
 
 
-def _among(only: Collection[str] | None) -> list[str]:
+def _busy_among(only: Collection[str] | None) -> list[str]:
     return [run_id for run_id in busy() if only is None or run_id in only]
 
 
-#: Seconds between two looks whether they have ended.
-_REST = 0.02
+#: Seconds between two checks that the executions have ended.
+_POLL_SECONDS = 0.02
 
 
-def _forget() -> None:
-    """In a forked child nothing is executed: its threads are not there."""
-    global _lock  # noqa: PLW0603 - one for the process
+def _reset_after_fork() -> None:
+    """Forget all threads in a forked child, which has none of its parent's threads."""
+    global _lock  # noqa: PLW0603 - one lock for the process
     _lock = threading.Lock()
     _threads.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,4 +1,4 @@
-"""By which claim a run that is recorded is executed again, and a new one is made of it."""
+"""Claims to rerun or fork a recorded run, and the payloads in rows of runs and events."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ __all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
 
 
 def to_rerun(run: RunRow) -> Claim:
-    """The claim to this very run."""
-    return Claim(_made_like(run, run.run_id), run_id=run.run_id)
+    """Return the claim that executes this run again."""
+    return Claim(_row_like(run, run.run_id), run_id=run.run_id)
 
 
 def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
-    """The claim to a new run that holds what a run had recorded before a task first started;
-    without a path, nothing of it.
+    """Return the claim to a new run that starts with a copy of recorded tasks of `run`.
 
-    Its key is its own, so that it is neither continued instead of the run, nor the run any less.
+    The copy holds the tasks that had started before the task at `path` first started; without a
+    path it is empty. The fork has a key of its own, so `job.run` with the original key still
+    continues the original run.
 
     Raises:
-        NotFoundError: There is no such task.
-        ValueNotKeptError: No journal can hold the payload.
+        NotFoundError: There is no task at `path`.
+        ValueNotKeptError: The payload cannot be recorded.
     """
     run_id = clock.new_id()
     make = replace(
-        _made_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
+        _row_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
     )
     keep_payload(make, payload)
     rows = edits.kept(run, tasks, path)
@@ -40,10 +41,10 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
 
 
 def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
-    """Puts a payload into the row of a run, or of an event.
+    """Store a payload in the row of a run or an event, with secrets hidden from its preview.
 
     Raises:
-        ValueNotKeptError: No journal can hold it.
+        ValueNotKeptError: The payload cannot be recorded.
     """
     encoded = codec.encode(payload, inline=True)
     row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.shown
@@ -53,27 +54,27 @@ def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
 
 
 def payload_of(run: RunRow) -> Any:
-    """The payload that a run was begun with.
+    """Return the payload that a run was started with.
 
     Raises:
-        UnreadableValueError: It cannot be read back here.
+        UnreadableValueError: The payload cannot be read back in this process.
     """
     try:
-        return _payload(run)
+        return _decode_payload(run)
     except UnreadableValueError as error:
         raise type(error)(
-            f"{error} It is the payload of run {run.run_id} of job {run.job!r}. Give it again: "
+            f"{error} It is the payload of run {run.run_id} of job {run.job!r}. Pass it again: "
             f"execute the cell or job with key={run.key!r}, or fork the run with payload=..."
         ) from None
 
 
-def _payload(run: RunRow) -> Any:
+def _decode_payload(run: RunRow) -> Any:
     if run.payload_kind == codec.HIDDEN:
         raise UnreadableValueError("It was hidden when the run was exported: it holds a secret.")
     return codec.decode(run.payload_kind or "json", run.payload)
 
 
-def _made_like(run: RunRow, run_id: str) -> RunRow:
+def _row_like(run: RunRow, run_id: str) -> RunRow:
     return RunRow(
         run_id,
         run.job,

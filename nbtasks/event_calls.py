@@ -227,6 +227,6 @@ def first(events: list[Event]) -> Event:
 
 
 def named(name: Any) -> tuple[str, ...]:
-    """The names of events, given one or several; none where that is no name."""
+    """Return the event names in a string or a list; an empty tuple if one is invalid."""
     names = (name,) if isinstance(name, str) else tuple(name or ())
-    return names if all(isinstance(one, str) and one for one in names) else ()
+    return names if all(isinstance(text, str) and text for text in names) else ()

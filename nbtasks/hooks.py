@@ -1,4 +1,4 @@
-"""What surrounds the executions of a job: room to run in, and functions that hear of the end."""
+"""Concurrency limit and completion callbacks of a job."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Admitted", "Hook", "Hooks", "check_limit"]
 
-#: Called with the run. What it returns does not count.
+#: Callback that gets the run. Its return value is ignored.
 Hook = Callable[[Run], Any | Awaitable[Any]]
 
-#: How often a run that waits for room looks whether there is some, in seconds of real time: it
-#: waits for others, and not for an instant.
+#: Seconds between two attempts to start a run while its job's concurrency limit is reached. Real
+#: time, not the clock's: the run waits for other runs to end, not for an instant.
 _POLL_SECONDS = 0.2
-#: The jobs whose runs are being executed around the caller.
-_around: ContextVar[frozenset[str]] = ContextVar("nbtasks_jobs", default=frozenset())
+#: Ids of the jobs whose runs enclose the caller.
+_enclosing_jobs: ContextVar[frozenset[str]] = ContextVar("nbtasks_jobs", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """The functions that hear of the end of each execution, once that is recorded.
+    """Completion callbacks of a job, called once the end of an execution is recorded.
 
-    An error in one changes nothing: it is a RuntimeWarning.
+    An error in a callback is a RuntimeWarning and leaves the run unchanged.
 
     Attributes:
-        on_success: The run is COMPLETED.
-        on_failure: It is FAILED.
-        on_cancel: It is CANCELED: stopped, or cancelled.
+        on_success: Callback for a COMPLETED run.
+        on_failure: Callback for a FAILED run.
+        on_cancel: Callback for a CANCELED run: stopped by the user, or cancelled.
     """
 
     on_success: Hook | None = None
@@ -49,20 +49,20 @@ class Hooks:
     on_cancel: Hook | None = None
 
     def check(self, job: str) -> None:
-        """Refuses what is no function.
+        """Check that every callback is callable.
 
         Raises:
-            InvalidJobError: One is none.
+            InvalidJobError: A callback is not callable.
         """
         for field in fields(self):
             hook = getattr(self, field.name)
             if hook is not None and not callable(hook):
                 raise InvalidJobError(
-                    f"Job {job!r}: {field.name} is a function of the run, not {hook!r}."
+                    f"Job {job!r}: {field.name} is a function that takes the run, not {hook!r}."
                 )
 
     def of(self, status: str) -> tuple[str, Hook | None]:
-        """The hook for a status, and its name."""
+        """Return the name of the callback for a status, and the callback, if there is one."""
         names: dict[str, str] = {
             Status.COMPLETED: "on_success",
             Status.FAILED: "on_failure",
@@ -73,15 +73,15 @@ class Hooks:
 
 
 class Admitted:
-    """A session that waits for room before it begins, and whose end hooks hear of.
+    """Session that waits for the job's concurrency limit and calls the completion callbacks.
 
     Args:
-        session: What is executed.
-        hooks: Who hears of its end.
-        hold: Gives the run with an id.
+        session: The session to enter.
+        hooks: The completion callbacks.
+        hold: Function that returns the run with an id.
 
     Attributes:
-        session: The same.
+        session: The session to enter.
     """
 
     def __init__(self, session: Session, hooks: Hooks, hold: Callable[[str], Run]) -> None:
@@ -92,21 +92,21 @@ class Admitted:
 
     @property
     def run_id(self) -> str:
-        """The id of the run, once it has begun."""
+        """The id of the run, once the session has started."""
         return self.session.ctx.run.id
 
     def cancel(self) -> None:
-        """Cancels the execution, if it has begun and not ended."""
+        """Cancel the execution, if it has started and not ended."""
         if hasattr(self.session, "ctx"):
             live.cancel_here(self.run_id)
 
     def __enter__(self) -> Session:
         while True:
             try:
-                return self._entered(self.session.__enter__())
+                return self._mark_entered(self.session.__enter__())
             except JobBusyError:
-                if self.session.job in _around.get():
-                    raise  # it would wait for itself
+                if self.session.job in _enclosing_jobs.get():
+                    raise  # the run would wait for its own enclosing run
             threading.Event().wait(_POLL_SECONDS)
             self.session.postpone()
 
@@ -119,17 +119,17 @@ class Admitted:
         try:
             self.session.__exit__(kind, error, tb)
         finally:
-            answer = self._tell()
-            if answer is not None:
-                loops.run(answer)
+            pending = self._call_hook()
+            if pending is not None:
+                loops.run(pending)
 
     async def __aenter__(self) -> Session:
         while True:
             try:
-                return self._entered(await self.session.__aenter__())
+                return self._mark_entered(await self.session.__aenter__())
             except JobBusyError:
-                if self.session.job in _around.get():
-                    raise  # it would wait for itself
+                if self.session.job in _enclosing_jobs.get():
+                    raise  # the run would wait for its own enclosing run
             await asyncio.sleep(_POLL_SECONDS)
             self.session.postpone()
 
@@ -142,57 +142,57 @@ class Admitted:
         try:
             await self.session.__aexit__(kind, error, tb)
         finally:
-            answer = self._tell()
-            if answer is not None:
-                await answer
+            pending = self._call_hook()
+            if pending is not None:
+                await pending
 
-    def _entered(self, session: Session) -> Session:
-        self._token = _around.set(_around.get() | {session.job})
+    def _mark_entered(self, session: Session) -> Session:
+        self._token = _enclosing_jobs.set(_enclosing_jobs.get() | {session.job})
         return session
 
-    def _tell(self) -> Awaitable[None] | None:
-        """Calls the hook for how the run ended; gives what is still to be awaited."""
+    def _call_hook(self) -> Awaitable[None] | None:
+        """Call the callback for the run's status. Return the rest of an asynchronous callback."""
         if self._token is not None:
-            _around.reset(self._token)
+            _enclosing_jobs.reset(self._token)
         session = self.session
         if not session.ended:
-            return None  # its end could not be recorded
+            return None  # the end could not be recorded
         name, hook = self._hooks.of(session.execution.run.status)
         if hook is None:
             return None
-        where = f"{name} of job {session.job!r}"
+        label = f"{name} of job {session.job!r}"
         try:
-            answer = hook(self._hold(session.ctx.run.id))
-        except Exception as error:  # noqa: BLE001 - whatever the user's hook raises
-            _warn(where, error)
+            result = hook(self._hold(session.ctx.run.id))
+        except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
+            _warn(label, error)
             return None
-        return _finish(answer, where) if inspect.isawaitable(answer) else None
+        return _await_hook(result, label) if inspect.isawaitable(result) else None
 
 
-async def _finish(answer: Awaitable[Any], where: str) -> None:
+async def _await_hook(result: Awaitable[Any], label: str) -> None:
     try:
-        await answer
-    except Exception as error:  # noqa: BLE001 - whatever the user's hook raises
-        _warn(where, error)
+        await result
+    except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
+        _warn(label, error)
 
 
-def _warn(where: str, error: Exception) -> None:
+def _warn(label: str, error: Exception) -> None:
     warnings.warn(
-        f"{where} raised {type(error).__name__}: {error}. The run has ended as it is recorded.",
+        f"{label} raised {type(error).__name__}: {error}. The recorded end of the run stays.",
         RuntimeWarning,
         stacklevel=2,
     )
 
 
 def check_limit(limit: object, job: str) -> None:
-    """Refuses a `concurrency_limit` that is none.
+    """Check the `concurrency_limit` of a job.
 
     Raises:
-        InvalidJobError: It is none.
+        InvalidJobError: It is not a positive number.
     """
     if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit > 0):
         return
     raise InvalidJobError(
-        f"Job {job!r}: concurrency_limit is how many of its runs may be executed at once, at "
-        f"least 1, not {limit!r}."
+        f"Job {job!r}: concurrency_limit is the largest number of its runs that execute at once, "
+        f"at least 1, not {limit!r}."
     )

@@ -1,4 +1,4 @@
-"""What a job is to other runs: they can begin runs of it."""
+"""Methods by which other runs invoke a job."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ __all__ = ["Invoked"]
 
 
 class Invoked:
-    """A job, as far as other runs begin runs of it."""
+    """Mixin of a job that other runs invoke."""
 
     id: str
 
     def invoke(self, key: keys.Key, payload: Any = None) -> Any:
-        """Begins a new run of the job from within another run, as a task of that: it goes on by
-        itself, in the background. Executed again, the task gives the same run; one that was
-        interrupted goes on then.
+        """Start a new run of the job in the background, as a task of the calling run.
+
+        When the calling run is executed again, the task returns the same run, and resumes it if
+        it was interrupted.
 
         Args:
             key: The task's key, as in `io.run_task`.
-            payload: What the run's body gets. The run of one that does not fit is INVALID.
+            payload: The payload of the new run. A run with an invalid payload is INVALID.
 
         Returns:
-            The `Run`; awaited in an `async def` body, as a call of `io` is.
+            The `Run`; an `async def` body awaits it, like any call of `io`.
 
         Raises:
-            NoRunError: It was called outside of a run: there, call `run`.
+            NoRunError: The caller is not inside a run: call `run` there.
             NbtasksError: The job is not enabled.
 
         ```python
@@ -43,7 +44,7 @@ class Invoked:
 
         @nb.job("invoke-example")
         def parent(io: nb.SyncIO) -> list[int]:
-            begun = child.invoke("in the background", 20)  # goes on by itself
+            begun = child.invoke("in the background", 20)  # runs by itself
             ended = child.invoke_and_wait("at once", 21)
             ended_too = child.batch_invoke_and_wait("several", [1, 2])
             return [ended.output, *(run.output for run in ended_too), begun.key.count("/")]
@@ -52,22 +53,22 @@ class Invoked:
         assert parent.run().output == [42, 2, 4, 1]
         ```
         """
-        return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io's own half of it
+        return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
 
     def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
-        """As `invoke`, and waits until the run has ended.
+        """Start a new run of the job like `invoke`, and wait until the run has ended.
 
         Args:
-            key: As there.
-            payload: As there.
-            timeout: The longest that it waits, in seconds or as a timedelta.
+            key: The task's key, as in `io.run_task`.
+            payload: The payload of the new run. A run with an invalid payload is INVALID.
+            timeout: The longest time to wait, in seconds or as a timedelta.
 
         Returns:
-            The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` says what went
-            wrong. Awaited in an `async def` body.
+            The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` holds the
+            failure. An `async def` body awaits it.
 
         Raises:
-            WaitTimeout: It has not ended in time, wrapped as any failure of a task is.
+            WaitTimeout: The run has not ended in time; wrapped like any failure of a task.
         """
         io = here.current_io()
         return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
@@ -75,18 +76,18 @@ class Invoked:
     def batch_invoke_and_wait(
         self, key: keys.Key, payloads: Iterable[Any], timeout: Duration = 3600
     ) -> Any:
-        """As `invoke_and_wait`, for several payloads at once.
+        """Start a run for each payload, and wait like `invoke_and_wait` until all have ended.
 
         Args:
-            key: As there.
+            key: The task's key, as in `io.run_task`.
             payloads: A payload for each run.
-            timeout: The longest that it waits for all of them.
+            timeout: The longest time to wait for all runs together, in seconds or as a timedelta.
 
         Returns:
-            A list of the `Run`s, in the order of the payloads. Awaited in an `async def` body.
+            A list of the `Run`s, in the order of the payloads. An `async def` body awaits it.
 
         Raises:
-            WaitTimeout: One has not ended in time.
+            WaitTimeout: A run has not ended in time.
         """
         io = here.current_io()
         return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above

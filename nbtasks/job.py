@@ -1,4 +1,4 @@
-"""A job: a function with an id and a version, whose runs are durable."""
+"""Jobs: functions with an id and a version whose runs are durable."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Host(Protocol):
 
 
 class Job(Invoked):
-    """A function whose runs are durable; made by `nb.job`.
+    """Function whose runs are durable; made by `nb.job`.
 
     Attributes:
-        id: What names it. With the version and a run's key it finds the run to continue.
-        name: What people see.
-        version: Raising it starts afresh.
-        trigger: What begins runs of it by itself.
-        enabled: Whether it may be run.
+        id: Id of the job. With version and key it identifies the run to continue.
+        name: Display name.
+        version: Version of the job; under a new version every key starts a new run.
+        trigger: Event, schedule or invocation that starts runs of the job.
+        enabled: False if the job must not run.
 
     ```python
     import nbtasks as nb
@@ -134,35 +134,34 @@ class Job(Invoked):
         suspend_after: Duration | None = None,
         tree: bool = True,
     ) -> Run:
-        """Executes the job's run for a key: the latest one goes on, or a new one begins.
+        """Execute the job's run for a key: continue the latest run, or start a new one.
 
-        Blocks until the execution ends, everywhere: also in a notebook, also for an `async def`
-        job.
+        Blocks until the execution ends, also in a notebook and also for an `async def` job.
 
         Args:
-            payload: What the body gets; validated by the annotation of its parameter.
-            key: What names the run; by default a digest of the payload.
-            new: Begin a new run even if there is one.
-            replay: With "only", tasks are only answered from what is recorded; none runs, no run
-                is begun, nothing is written, and no hook is called.
-            max_time: After so long, in seconds or as a timedelta, no further task starts: those
-                under way end, and the run is suspended. Each execution comes to something new.
-            suspend_after: What would wait for longer than that suspends the run, once nothing
-                else of it goes on.
-            tree: Whether the notebook shows the tasks as a tree.
+            payload: The body's payload, validated by the annotation of its parameter.
+            key: The key of the run; by default a digest of the payload.
+            new: Start a new run even if the key has a run already.
+            replay: With "only", every task is answered from the journal: no task runs, no run is
+                started, nothing is written, and no callback is called.
+            max_time: Time limit of this execution, in seconds or as a timedelta. After it no task
+                starts: tasks in flight finish, then the run is suspended. Every execution makes
+                some progress.
+            suspend_after: The longest wait, in seconds or as a timedelta. A task that would wait
+                longer suspends the run once no other task is running.
+            tree: Show the tasks as a tree in the notebook.
 
         Returns:
-            The run: COMPLETED; or WAITING, if it was suspended. With `replay`, as that came out:
-            its `output` is what the body returned just now, also if what is recorded is another
-            one, or none.
+            The run: COMPLETED, or WAITING if it was suspended. With `replay`, its `output` is the
+            value that the body has just returned, even if another value or none is recorded.
 
         Raises:
-            Exception: What the body raised.
+            Exception: The error that the body raised.
             Cancelled: The run was cancelled.
-            RunBusyError: The run is being executed, here or elsewhere.
-            InvalidPayloadError: The payload does not fit.
-            NotRecordedError: With `replay`, there is no such run, or no outcome of a task.
-            InvalidOptionError: `replay` has no such value, or does not go with `new`.
+            RunBusyError: The run is being executed, in this process or another one.
+            InvalidPayloadError: The payload is invalid.
+            NotRecordedError: With `replay`, the run or the outcome of a task is not recorded.
+            InvalidOptionError: `replay` has an unknown value, or is combined with `new`.
             NbtasksError: The job is not enabled.
         """
         try:
@@ -185,8 +184,10 @@ class Job(Invoked):
         suspend_after: Duration | None = None,
         tree: bool = True,
     ) -> Run:
-        """As `run`, as a coroutine. A `def` body runs in a worker thread: when this is cancelled,
-        it ends at its next io call."""
+        """Execute the job's run like `run`, as a coroutine.
+
+        If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
+        """
         only = _check_replay(self.id, replay, new=new)
         budget = Budget.of(max_time, suspend_after)
         claim = self._claim(payload, key, new=new)
@@ -205,10 +206,10 @@ class Job(Invoked):
             raise
 
     def at(self, host: Host) -> Job:
-        """This job, with another place to run in."""
-        moved = copy.copy(self)
-        moved._host = host  # noqa: SLF001 - it is a job like this one
-        return moved
+        """Return a copy of this job that runs in another host."""
+        job = copy.copy(self)
+        job._host = host  # noqa: SLF001 - an instance of this very class
+        return job
 
     def execute(
         self,
@@ -219,7 +220,7 @@ class Job(Invoked):
         budget: Budget | None = None,
         tree: bool = True,
     ) -> Run:
-        """Executes the run of a claim, whichever it is; as `run`, which makes one."""
+        """Execute the run of an existing claim, like `run`."""
         return self.prepared(claim, payload, only=only, budget=budget, tree=tree)()
 
     def prepared(
@@ -231,14 +232,14 @@ class Job(Invoked):
         budget: Budget | None = None,
         tree: bool = False,
     ) -> Callable[[], Run]:
-        """What executes the run of a claim, in whatever thread, on the journal in force now."""
+        """Return a function that executes a claim in any thread, on the journal in force now."""
         value = self.check(payload)
         admitted = self._session(claim, only=only, budget=budget, tree=tree)
 
         def execute() -> Run:
             if inspect.iscoroutinefunction(self.fn):
-                done: Run = loops.run(self._await(admitted, value))
-                return done
+                run: Run = loops.run(self._await(admitted, value))
+                return run
             return self._block(admitted, value)
 
         return execute
@@ -270,25 +271,25 @@ class Job(Invoked):
         return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
 
     def check(self, payload: Any) -> Any:
-        """The payload as the body gets it.
+        """Return the payload validated for the body.
 
         Raises:
-            InvalidPayloadError: It does not fit.
+            InvalidPayloadError: The payload is invalid.
             NbtasksError: The job is not enabled.
         """
         self.check_enabled()
         return self._validate(payload)
 
     def check_enabled(self) -> None:
-        """Refuses to begin or continue a run of a job that is not enabled.
+        """Check that runs of the job may start and continue.
 
         Raises:
-            NbtasksError: It is not.
+            NbtasksError: The job is not enabled.
         """
         if not self.enabled:
             raise NbtasksError(
-                f"Job {self.id!r} is not enabled, so no run of it is begun or continued. Define "
-                "it with enabled=True to run it."
+                f"Job {self.id!r} is not enabled, so no run of it starts or continues. Define it "
+                "with enabled=True to run it."
             )
 
     def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
@@ -309,7 +310,7 @@ class Job(Invoked):
         return payloads.validated(self._parameters[0], payload, f"job {self.id!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The plain function, as it was decorated."""
+        """Call the decorated function directly, without a run."""
         return self.fn(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -318,7 +319,7 @@ class Job(Invoked):
 
 @contextlib.contextmanager
 def _until_suspended(admitted: Admitted) -> Iterator[None]:
-    """Lets the suspension of this very run pass: it is no error, the run says it."""
+    """Suppress the `Suspended` of this very run: the returned run is WAITING instead."""
     try:
         yield
     except Suspended as suspended:
@@ -330,7 +331,7 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
     job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
     source: str | None = None,
 ) -> Claim:  # fmt: skip
-    """The claim to the latest run of a job, version and key."""
+    """Return the claim to the latest run of a job, version and key."""
     if key == "" or not isinstance(key, str | None):
         raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
     row = RunRow(
@@ -347,17 +348,16 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
 
 
 def _check_replay(job: str, replay: object, *, new: bool) -> bool:
-    """Whether an execution only replays."""
+    """Check the `replay` option. Return True if the execution only replays."""
     if replay is None:
         return False
     if replay != "only":
         raise InvalidOptionError(
-            f'Job {job!r}: replay={replay!r}: it is "only", or None, which is to run what is not '
-            "recorded."
+            f'Job {job!r}: replay={replay!r}: it is "only", or None to run what is not recorded.'
         )
     if new:
         raise InvalidOptionError(
-            f'Job {job!r}: new=True begins a new run, and replay="only" never does. Leave one out.'
+            f'Job {job!r}: new=True starts a new run, and replay="only" never does. Leave one out.'
         )
     return True
 
@@ -370,22 +370,22 @@ def _check_names(job: object, version: object, log_level: object) -> None:
             f"Job {job!r}: the version is a string like '1.0.0', not {version!r}."
         )
     if log_level not in LEVELS:
-        known = ", ".join(LEVELS)
-        raise InvalidJobError(f"Job {job!r}: log_level is one of {known}, not {log_level!r}.")
+        levels = ", ".join(LEVELS)
+        raise InvalidJobError(f"Job {job!r}: log_level is one of {levels}, not {log_level!r}.")
 
 
 def _check_trigger(trigger: object, job: str) -> Trigger | None:
     if trigger is None or isinstance(trigger, Trigger):
         return trigger
     kinds = "nb.event_trigger, nb.cron_trigger, nb.interval_trigger or nb.invoke_trigger"
-    raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: it is made by {kinds}.")
+    raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: make it with {kinds}.")
 
 
 def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
-    """The annotations of the parameters that a body is called with."""
+    """Return the annotations of the one to three positional parameters of a body."""
     try:
         signature = inspect.signature(fn, eval_str=True)
-    except NameError:  # an annotation that only a type checker can see
+    except NameError:  # an annotation is defined for type checkers only
         signature = inspect.signature(fn)
     positional = [
         p.annotation

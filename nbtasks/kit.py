@@ -1,4 +1,4 @@
-"""The composition root: one journal per home, the registered jobs, and the public functions."""
+"""Runtime of a process: settings, registered jobs, one open journal per home; `nb.job`."""
 
 from __future__ import annotations
 
@@ -33,25 +33,27 @@ _NO_POLICY = Policy()
 
 
 class Kit:
-    """Everything that a process shares.
+    """State that a process shares: settings, registered jobs and open journals.
 
     Attributes:
-        jobs: The registered jobs by id.
-        watch: Makes what shows an execution; the notebook edge sets it.
-        cells: Executes the recorded cell of a claim, with a payload; the notebook edge sets it.
-        desk: Begins runs for events, and for other runs.
+        jobs: Registered jobs by id.
+        watch: Factory of the watcher that shows an execution; set by the notebook extension.
+        cells: Function that executes the recorded cell of a claim with a payload; set by the
+            notebook extension.
+        given: Journal that replaces the home's in tests.
+        desk: Dispatcher that starts runs for events and for other runs.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.watch: Callable[[Execution], Watcher | None] | None = None
         self.cells: starters.Cells | None = None
-        self.given: Journal | None = None  # a test's own journal, instead of the home's
+        self.given: Journal | None = None  # a test's own journal
         self.desk = HomeDesk(self)
 
     @property
     def journal(self) -> Journal:
-        """The journal of the home in force, or a journal of this runtime's own."""
+        """The journal of the home in force, or this runtime's own."""
         return self.given or current.journal()
 
     def session(  # noqa: PLR0913 - what an execution is made of
@@ -65,7 +67,7 @@ class Kit:
         budget: Budget | None = None,
         only: bool = False,
     ) -> Session:
-        """The session that executes a claimed run, or `only` replays it."""
+        """Return the session that executes a claimed run or, with `only`, replays it."""
         watch = self.watch if tree and config.tree else None
         only = only or config.replay == "only"
         if policy.options.on_change is None:
@@ -83,51 +85,51 @@ class Kit:
         )
 
     def hold(self, run_id: str) -> Run:
-        """The run with this id."""
+        """Return the run with this id."""
         return Run(run_id, self)
 
     def held(self, session: Session) -> Run:
-        """The run that a session has executed. One that it only replayed reads what it saw."""
+        """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
         return Run(session.ctx.run.id, self, execution.journal if execution.only else None)
 
     def starter(self, run: RunRow, payload: Any) -> starters.Starter:
-        """What executes a claim to a run, or to a fork of it, by the code that made it.
+        """Return a function that executes a claim to a run or its fork by the code of the run.
 
         Raises:
-            NbtasksError: That is not here, or does not take the payload.
+            NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
             return starters.by_cell(self.cells, run, payload, self.hold)
         return starters.by_job(self.jobs.get(run.job), run, payload)
 
     def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
-        """What executes a claim to a run in the background, by the job that made it.
+        """Return a function that executes a claim in the background, by the job that made the run.
 
         Raises:
-            NbtasksError: That is not here, or does not take the payload.
+            NbtasksError: That job is not available here, or does not take the payload.
         """
         job, payload = self.jobs.get(run.job), claims.payload_of(run)
-        starters.by_job(job, run, payload)  # refuses it
-        assert job is not None  # noqa: S101 - as said there
+        starters.by_job(job, run, payload)  # raises if the job cannot execute the run
+        assert job is not None  # noqa: S101 - `by_job` has checked it
         return job.prepared(claim, payload, budget=budget)
 
 
-#: The one of this process.
+#: The runtime of this process.
 kit = Kit()
 
 
 def configure(**settings: object) -> None:
-    """Sets what holds for this process; `None` goes back to the environment or the default.
+    """Change settings of this process; `None` restores the environment's value or the default.
 
     Args:
         **settings: `home`, the folder of the journal, or a shared file to replay; `durability`,
-            `"task"` or `"relaxed"`; `on_change`, what is done about recorded tasks that have
-            changed; `replay`, `"only"` where nothing is to run; `tree`, whether a run shows its
-            tree. Each can also be set in the environment, as `NBTASKS_HOME` and so on.
+            `"task"` or `"relaxed"`; `on_change`, the reaction to recorded tasks that have
+            changed; `replay`, `"only"` to run no task; `tree`, True to show the tree of a run.
+            Each setting can also come from the environment, as `NBTASKS_HOME` and so on.
 
     Raises:
-        NbtasksError: A setting is unknown or has no such value.
+        NbtasksError: A setting or its value is unknown.
 
     ```python
     import nbtasks as nb
@@ -156,29 +158,29 @@ def job(  # noqa: PLR0913 - the options of the contract
     enabled: bool = True,
     log_level: str = "info",
 ) -> Callable[[Callable[..., Any]], Job]:
-    """Makes a job of a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
+    """Make a job from a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
 
     Decorating another function with the same id replaces the job, as running a cell again does.
 
     Args:
-        id: What names the job, for good.
-        name: What people see instead of the id.
-        version: Raising it makes the next run start afresh.
-        trigger: What begins runs of it by itself: `nb.event_trigger`, `nb.cron_trigger`,
-            `nb.interval_trigger`; or `nb.invoke_trigger`. Each makes a new run.
-        integrations: Clients by name, as `nb.integration` makes them: in the body, `io.NAME`.
-        retry: What its tasks do that say nothing of retries themselves.
-        on_change: What is done when the code or the inputs of a recorded task have changed, where
-            the task says nothing itself: "warn", "rerun", "error" or "ignore".
-        on_success: Called with the run when an execution has ended and is recorded: here, when it
-            is COMPLETED. A plain function or an `async def` one. An error in it changes nothing
-            but is a RuntimeWarning.
-        on_failure: The same, when it is FAILED.
-        on_cancel: The same, when it is CANCELED.
-        concurrency_limit: How many of its runs may be executed at once, in all processes of the
-            home. One more waits until there is room.
-        enabled: Whether it may be run.
-        log_level: The least level of `io.logger` that is kept.
+        id: Permanent id of the job.
+        name: Display name; by default the id.
+        version: Version of the job; under a new version every key starts a new run.
+        trigger: Source of the job's automatic runs: `nb.event_trigger`, `nb.cron_trigger`,
+            `nb.interval_trigger` or `nb.invoke_trigger`. Each occurrence starts a new run.
+        integrations: Clients by name, made by `nb.integration`; the body uses them as `io.NAME`.
+        retry: Retry policy of the tasks that set none themselves.
+        on_change: Reaction to changed code or inputs of a recorded task that sets none itself:
+            "warn", "rerun", "error" or "ignore".
+        on_success: Callback that gets the run once an execution has ended and is recorded, if the
+            run is COMPLETED. A plain or an `async def` function. An error in it is a
+            RuntimeWarning and leaves the run unchanged.
+        on_failure: The same, if the run is FAILED.
+        on_cancel: The same, if the run is CANCELED.
+        concurrency_limit: The largest number of the job's runs that execute at once, in all
+            processes of the home. Further runs wait until one of these ends.
+        enabled: False if the job must not run.
+        log_level: Lowest level of `io.logger` to record.
 
     Raises:
         InvalidJobError: The id, the version, an option or the function's parameters cannot be
@@ -198,14 +200,14 @@ def job(  # noqa: PLR0913 - the options of the contract
     """
 
     def register(fn: Callable[..., Any]) -> Job:
-        made = Job(
+        new_job = Job(
             fn, id, kit, name=name, version=version, trigger=trigger,
             integrations=integrations, retry=retry, on_change=on_change,
             hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
-        kit.jobs[made.id] = made
-        return made
+        kit.jobs[new_job.id] = new_job
+        return new_job
 
     return register
 

@@ -1,7 +1,7 @@
-"""The executions of this process, and those who ask that one of them be cancelled.
+"""Active runs of this process, and the thread that cancels them on request.
 
-A request may come from another process, through the journal. While anything is executed here, a
-thread looks for such requests.
+Another process requests a cancellation through the journal. While this process executes any run,
+a thread polls the journals of these runs for such requests.
 """
 
 from __future__ import annotations
@@ -21,47 +21,49 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "cancel", "cancel_here", "discard", "rest_here"]
 
-#: Seconds between two looks.
-_REST: Final = 0.1
+#: Seconds between two polls for cancel requests.
+_POLL_SECONDS: Final = 0.1
 _CANCELLABLE = (Status.RUNNING, Status.WAITING, Status.INTERRUPTED)
 
 _lock = threading.Lock()
 _executions: dict[str, Execution] = {}
-_watch: threading.Thread | None = None
+_poller: threading.Thread | None = None
 
 
 def add(execution: Execution) -> None:
-    """Notes that an execution has begun."""
-    global _watch  # noqa: PLW0603 - one thread for the process
+    """Register an execution that has started."""
+    global _poller  # noqa: PLW0603 - one thread for the process
     with _lock:
         _executions[execution.run.run_id] = execution
-        if _watch is None:
-            _watch = threading.Thread(target=_look, name="nbtasks-cancel", daemon=True)
-            _watch.start()
+        if _poller is None:
+            _poller = threading.Thread(
+                target=_poll_cancel_requests, name="nbtasks-cancel", daemon=True
+            )
+            _poller.start()
 
 
 def discard(execution: Execution) -> None:
-    """Notes that an execution is about to end."""
+    """Unregister an execution that is about to end."""
     with _lock:
         if _executions.get(execution.run.run_id) is execution:
             del _executions[execution.run.run_id]
 
 
 def cancel(journal: Journal, run_id: str) -> None:
-    """Cancels a run, whoever executes it. One that has ended stays as it is."""
+    """Cancel a run, whichever process executes it. A run that has ended stays unchanged."""
     while (row := journal.runs(run_id=run_id)[0]).status in _CANCELLABLE:
         if cancel_here(run_id):
             return
         if row.status == Status.RUNNING:
             journal.ask_to_cancel(run_id)
             return
-        with contextlib.suppress(RunBusyError):  # it has just been taken: look again
+        with contextlib.suppress(RunBusyError):  # it has just been claimed: read it again
             journal.amend(run_id, edits.cancel)
             return
 
 
 def cancel_here(run_id: str) -> bool:
-    """Cancels the execution of a run. Whether it is this process that executes it."""
+    """Cancel the execution of a run. Return True if this process executes the run."""
     with _lock:
         execution = _executions.get(run_id)
     if execution is None:
@@ -69,8 +71,8 @@ def cancel_here(run_id: str) -> bool:
     run = execution.run
     execution.ending.begin(
         Cancelled(
-            f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to go on where "
-            "it was.",
+            f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to continue "
+            "where it stopped.",
             run_id=run.run_id,
         )
     )
@@ -78,37 +80,40 @@ def cancel_here(run_id: str) -> bool:
 
 
 def rest_here(run_id: str) -> None:
-    """Lets an execution of this process start nothing more: what is under way ends, and the run
-    waits to be gone on with. It has to have a budget."""
+    """Suspend a run of this process once its tasks in flight have finished.
+
+    No further task starts. The execution must have a time budget.
+    """
     with _lock:
         execution = _executions.get(run_id)
     if execution is not None:
         execution.waits.deadline_us = clock.micros()
 
 
-def _look() -> None:
-    global _watch  # noqa: PLW0603 - as `add`
-    rest = threading.Event()  # which nobody sets: it sleeps by real time, whatever the clock says
+def _poll_cancel_requests() -> None:
+    global _poller  # noqa: PLW0603 - as `add`
+    # Nothing sets this event: waiting on it sleeps in real time, even under a test's fake clock.
+    never_set = threading.Event()
     while True:
-        rest.wait(_REST)
+        never_set.wait(_POLL_SECONDS)
         with _lock:
             if not _executions:
-                _watch = None
+                _poller = None
                 return
             journals = {id(e.journal): e.journal for e in _executions.values()}
-            known = set(_executions)
+            run_ids = set(_executions)
         for journal in journals.values():
-            with contextlib.suppress(Exception):  # it must not end: the next look may succeed
-                for run_id in known.intersection(journal.asked_to_cancel()):
+            with contextlib.suppress(Exception):  # the thread survives: the next poll may succeed
+                for run_id in run_ids.intersection(journal.asked_to_cancel()):
                     cancel_here(run_id)
 
 
-def _forget() -> None:
-    """In a forked child nothing is executed: its threads are not there."""
-    global _watch, _lock  # noqa: PLW0603 - as `add`
+def _reset_after_fork() -> None:
+    """Forget all executions in a forked child, which has none of its parent's threads."""
+    global _poller, _lock  # noqa: PLW0603 - as `add`
     _lock = threading.Lock()
     _executions.clear()
-    _watch = None
+    _poller = None
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_reset_after_fork)

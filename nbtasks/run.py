@@ -1,4 +1,4 @@
-"""A run, as a person holds it."""
+"""User-facing handle of a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Keeper(Protocol):
 
 
 class Run:
-    """One run of a job. What it says is read from the journal at the moment it is asked.
+    """Handle of a run. Every property and method reads the current state from the journal.
 
     ```python
     import nbtasks as nb
@@ -52,12 +52,12 @@ class Run:
     def __init__(self, run_id: str, keeper: Keeper, journal: Journal | None = None) -> None:
         self.id = run_id
         self._keeper = keeper
-        self._given = journal  # what it reads instead of the keeper's
+        self._fixed_journal = journal  # replaces the keeper's journal
 
     @property
     def journal(self) -> Journal:
-        """The journal that it is read from: the home's, or that of a shared file."""
-        return self._given or self._keeper.journal
+        """The journal that records the run: the home's, or that of a shared file."""
+        return self._fixed_journal or self._keeper.journal
 
     def _row(self) -> RunRow:
         rows = self.journal.runs(run_id=self.id)
@@ -67,12 +67,12 @@ class Run:
 
     @property
     def job(self) -> str:
-        """The id of its job."""
+        """The id of the run's job."""
         return self._row().job
 
     @property
     def key(self) -> str:
-        """Its key: what continues it, together with the job's id and version."""
+        """The key that, with the job's id and version, identifies the run to continue."""
         return self._row().key
 
     @property
@@ -82,85 +82,87 @@ class Run:
 
     @property
     def output(self) -> Any:
-        """What its body returned, or the value of the cell's last expression."""
+        """The return value of the body, or the value of the cell's last expression."""
         return kept.output(self.journal, self._row())
 
     @property
     def error(self) -> Failure | None:
-        """What ended it, if it failed: `.type`, `.message`, `.traceback`, `.path`."""
+        """The failure of a failed run: `.type`, `.message`, `.traceback`, `.path`; else None."""
         text = self._row().error
         return failures.loads(text) if text else None
 
     @property
     def executions(self) -> int:
-        """How many times its body was executed."""
+        """The number of executions of the body."""
         return self._row().executions
 
     @property
     def started_at(self) -> datetime:
-        """When its first execution began."""
+        """The start of the first execution."""
         return clock.at(self._row().started_us)
 
     @property
     def finished_at(self) -> datetime | None:
-        """When its latest execution ended; None while it goes on."""
+        """The end of the latest execution; None while it is running."""
         us = self._row().finished_us
         return None if us is None else clock.at(us)
 
     def tasks(self) -> DataFrame:
-        """Its tasks, a row each; the columns are those of `nb.tasks`."""
+        """Return the run's tasks, a row per task, with the columns of `nb.tasks`."""
         from nbtasks import frames  # lazily, as in `lookup`
 
         return frames.tasks(self.journal, self.id)
 
     def logs(self) -> DataFrame:
-        """Its log, a row a line."""
+        """Return the run's log, a row per line."""
         from nbtasks import frames
 
         return frames.logs(self.journal, self.id)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws its tasks as bars over time, with matplotlib: the 60 longest, if there are more.
+        """Plot the run's tasks as bars over time with matplotlib; at most the 60 longest.
 
         Args:
-            ax: Where to draw; by default a figure of its own, which a notebook shows.
+            ax: Axes to draw on; by default those of a new figure, which a notebook shows.
 
         Raises:
-            NbtasksError: matplotlib is not installed, or none of its tasks has started.
+            NbtasksError: matplotlib is not installed, or no task of the run has started.
         """
-        from nbtasks import plots  # lazily: most runs are never drawn
+        from nbtasks import plots  # lazily: most runs are never plotted
 
         title = "{0.name} {0.version}, {0.status}".format(self._row())
         return plots.timeline(self.tasks(), title, clock.at(clock.micros()), ax)
 
     def diff(self, path: keys.KeyPath) -> str:
-        """How the code and the inputs of a task differ from what is recorded of them, as the
-        latest execution in this process found them.
+        """Return the difference between a task's recorded code and inputs and its current ones.
+
+        The latest execution of the run in this process computed the difference.
 
         Raises:
-            NotFoundError: It found no difference, or there was none in this process.
+            NotFoundError: That execution found no difference, or no execution took place in this
+                process.
         """
         from nbtasks import stale
 
         text = keys.path_of(path)
-        found = stale.last_diff(self.id, text)
-        if found is None:
+        diff = stale.last_diff(self.id, text)
+        if diff is None:
             raise NotFoundError(
                 f"No execution in this process has found task {text!r} of run {self.id} changed. "
                 "Execute the run, and ask again."
             )
-        return found
+        return diff
 
     def tree(self) -> RunTree:
-        """Its tasks as a tree, to look at."""
-        here = self._given is None or bool(self._keeper.journal.runs(run_id=self.id))
-        return recorded.draw(self.journal, self._row(), living=here)
+        """Return the run's tasks as a tree that a notebook and `print` can show."""
+        in_home = self._fixed_journal is None or bool(self._keeper.journal.runs(run_id=self.id))
+        return recorded.draw(self.journal, self._row(), living=in_home)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
-        """The recorded output of the task at a path.
+        """Return the recorded output of the task at a path.
 
         Raises:
-            NotFoundError: There is no such task, or it has no output.
+            NotFoundError: There is no task at the path, or it has no output.
         """
         text = keys.path_of(path)
         tasks = {values[1]: values for values in self.journal.tasks(self.id)}
@@ -174,14 +176,13 @@ class Run:
         return kept.output(self.journal, row)
 
     def cancel(self) -> None:
-        """Cancels the run, wherever it is executed: in this process, or in another one of the
-        home, which hears of it within a third of a second. Returns at once.
+        """Cancel the run, whichever process of the home executes it. Return at once.
 
-        What awaits is cancelled, as Stop does, and so is a body that blocks the main thread. In
-        another thread a body ends at its next io call, or in the wait that it is in. The tasks
-        in flight and the run are recorded as CANCELED; executing it again goes on where it was.
-        A run that waits to be gone on with, or whose process has died, is CANCELED at once. One
-        that has ended stays as it is.
+        Another process receives the request within a third of a second. Awaiting code is cancelled
+        as by Stop, and so is a body that blocks the main thread. A body in another thread ends at
+        its next io call, or in its current wait. The tasks in flight and the run are recorded as
+        CANCELED; executing the run again continues it. A suspended run, or a run whose process has
+        died, is CANCELED at once. A run that has ended stays unchanged.
 
         Raises:
             NotFoundError: There is no such run.
@@ -199,33 +200,34 @@ class Run:
         run = body.run(suspend_after=60)
         run.cancel()
         assert run.status == "CANCELED"
-        run.cancel()  # it has ended: nothing happens
+        run.cancel()  # the run has ended: nothing happens
         ```
         """
-        self._row()  # there must be one
+        self._row()  # raises if there is no such run
         live.cancel(self.journal, self.id)
 
-    # -- executing it again ---------------------------------------------------------------------
+    # -- executing the run again ----------------------------------------------------------------
 
     def rerun(self, from_: keys.KeyPath | None = None) -> Run:
-        """Executes the run again now: a task, and all that first started after it.
+        """Execute the run again now: a task and all tasks that first started after it.
 
-        What had started before is answered from the journal; but a task above the chosen one runs
-        again, since its function is what comes to it. The run keeps its id, and its payload.
-        Blocks until the execution ends, everywhere, as `job.run` does.
+        Tasks that started earlier are answered from the journal, except the parents of the chosen
+        task: they run again, because their functions call it. The run keeps its id and its
+        payload. Blocks until the execution ends, also in a notebook, like `job.run`.
 
         Args:
-            from_: The task's path, or the list of its keys; by default everything runs again.
+            from_: The task's path, or the list of its keys; by default all tasks run again.
 
         Returns:
             The run, COMPLETED.
 
         Raises:
-            Exception: What the body raised.
+            Exception: The error that the body raised.
             RunBusyError: The run is being executed.
-            NotFoundError: There is no such task; the nearest ones are named. Nothing has changed.
-            NbtasksError: The job is not defined here, or in another version. That of a `%%job` cell
-                is executed from what is recorded of the cell, in a notebook only.
+            NotFoundError: There is no such task; the message names the nearest ones. Nothing has
+                changed.
+            NbtasksError: The job is not defined in this process, or in another version. The run of
+                a `%%job` cell is executed from the recorded cell, in a notebook only.
 
         ```python
         import nbtasks as nb
@@ -257,26 +259,29 @@ class Run:
         return tracebacks.called(start, claims.to_rerun(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
-        """Makes a new run of this one, and executes it now: a task, and all that first started
-        after it, run in the fork, and what had started before is copied. This run stays as it is.
+        """Fork this run at a task, and execute the fork now. This run stays unchanged.
+
+        The fork copies the tasks that started before the chosen task; that task and all tasks that
+        first started later run in the fork.
 
         The fork has this run as its `parent_run`, the trigger "fork", and a key of its own, so
-        `job.run` goes on with this run as before. To go on with a fork that failed, write
+        `job.run` still continues this run. To continue a fork that failed, call
         `job.run(payload, key=fork.key)`; `nb.last_run(job)` is the fork.
 
         Args:
-            from_: The task's path, or the list of its keys; by default nothing is copied.
-            payload: What its body gets; by default what this run's did.
+            from_: The task's path, or the list of its keys; by default no task is copied.
+            payload: The payload of the fork; by default that of this run.
 
         Returns:
             The fork, COMPLETED.
 
         Raises:
-            Exception: What the body raised.
+            Exception: The error that the body raised.
             RunBusyError: This run is being executed.
-            NotFoundError: There is no such task; the nearest ones are named. There is no fork.
-            InvalidPayloadError: The payload does not fit. There is no fork.
-            NbtasksError: As from `rerun`.
+            NotFoundError: There is no such task; the message names the nearest ones. No fork is
+                made.
+            InvalidPayloadError: The payload is invalid. No fork is made.
+            NbtasksError: The job cannot be executed here; the reasons are those of `rerun`.
 
         ```python
         import nbtasks as nb
@@ -296,29 +301,29 @@ class Run:
         ```
         """
         run = self._row()
-        given = claims.payload_of(run) if payload is None else payload
-        start = self._keeper.starter(run, given)
+        fork_payload = claims.payload_of(run) if payload is None else payload
+        start = self._keeper.starter(run, fork_payload)
         path = None if from_ is None else keys.path_of(from_)
-        self.journal.look(Claim(run, run_id=self.id))  # refuses a run that is being executed
+        self.journal.look(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
-        return tracebacks.called(start, claims.to_fork(run, tasks, path, given))
+        return tracebacks.called(start, claims.to_fork(run, tasks, path, fork_payload))
 
-    # -- what a person changes ------------------------------------------------------------------
+    # -- manual edits ----------------------------------------------------------------------------
 
     def reset(self, path: keys.KeyPath) -> None:
-        """Lets a task run again at the next execution, with a fresh retry budget, whatever became
-        of it: also one that failed and was caught, waits, is in doubt, or was set.
+        """Reset a task: it runs again in the next execution, with a fresh retry budget.
 
-        All below it run again, too, and so do those tasks above it that have finished, since
-        their functions are what comes to it; what else is below those stays as it is. The run
-        itself keeps its status and its output until it is executed.
+        Any recorded task can be reset, also one whose failure was caught, or that is waiting, in
+        doubt, or set by hand. Its subtasks run again, too, and so do its finished parents, because
+        their functions call it; other subtasks of these parents keep their results. The run keeps
+        its status and its output until it is executed.
 
         Args:
             path: The task's path, or the list of its keys.
 
         Raises:
             RunBusyError: The run is being executed.
-            NotFoundError: There is no such task; the nearest ones are named.
+            NotFoundError: There is no such task; the message names the nearest ones.
 
         ```python
         import nbtasks as nb
@@ -338,33 +343,33 @@ class Run:
         self._edit(path, edits.reset)
 
     def set(self, path: keys.KeyPath, value: Any) -> None:
-        """Lets a task count as COMPLETED with a value: its function is not called.
+        """Mark a task as COMPLETED with a given output: its function is not called.
 
-        It may be a task that has never run, as for a test. What was computed from an earlier
-        value stays: `reset` what should be computed again, before you set what is below it.
+        The task may never have run, as in a test. Results computed from an earlier output stay:
+        call `reset` for tasks that should run again, before you set any of their subtasks.
 
         Args:
             path: The task's path, or the list of its keys.
-            value: Its output from now on.
+            value: The task's output from now on.
 
         Raises:
             RunBusyError: The run is being executed.
-            ValueNotKeptError: No journal can hold the value. Nothing has changed.
+            ValueNotKeptError: The value cannot be recorded. Nothing has changed.
         """
-        self._put(path, Status.COMPLETED, value)
+        self._set_output(path, Status.COMPLETED, value)
 
     def skip(self, path: keys.KeyPath) -> None:
-        """Lets a task count as done without a value: its answer is None, its status SKIPPED.
+        """Mark a task as SKIPPED: its function is not called, and its output is None.
 
         Args:
-            path: The task's path, or the list of its keys. It may be one that has never run.
+            path: The task's path, or the list of its keys. The task may never have run.
 
         Raises:
             RunBusyError: The run is being executed.
         """
-        self._put(path, Status.SKIPPED, None)
+        self._set_output(path, Status.SKIPPED, None)
 
-    def _put(self, path: keys.KeyPath, status: Status, value: Any) -> None:
+    def _set_output(self, path: keys.KeyPath, status: Status, value: Any) -> None:
         encoded = codec.hide(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:

@@ -1,4 +1,4 @@
-"""When a job with a schedule is due, and what was last done about it."""
+"""Plan of a scheduled job: its next tick and its last one."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "find_plan"]
 
 _SCOPE: Final = "schedule"
-#: A tick that is found so much later than it was due is left out; less where ticks are closer.
+#: Longest delay of a tick, in microseconds: a later tick is skipped. Shorter for short intervals.
 _LATEST_US: Final = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is planned for a job.
+    """Plan of the ticks of a job.
 
     Attributes:
-        schedule: Its trigger, as text: with another one the plan begins anew.
-        since_us: When it was first planned.
-        next_us: When it is due next.
-        last_us: When it was due last, if a run began then.
-        changed_us: When it was recorded.
+        schedule: The job's trigger as text; another trigger starts a new plan.
+        since_us: Instant of the first plan for this trigger.
+        next_us: Instant of the next tick.
+        last_us: Instant of the last tick that started a run; None before the first.
+        changed_us: Instant at which the plan was recorded.
     """
 
     schedule: str
@@ -40,12 +40,14 @@ class Plan:
 
     @classmethod
     def new(cls, schedule: Schedule, now: int) -> Plan:
-        """The plan of a job that has none."""
+        """Return the plan of a job that has none."""
         return cls(repr(schedule), now, schedule.after(now, now))
 
     def due(self, schedule: Schedule, now: int) -> int | None:
-        """The tick that a run is to be begun for now, if there is one: the latest that is not too
-        long ago."""
+        """Return the tick to start a run for now, or None.
+
+        It is the latest tick that is due, unless it was due too long ago.
+        """
         if self.next_us > now:
             return None
         tick = max(self.next_us, schedule.after(now - _tolerance(schedule), self.since_us))
@@ -54,7 +56,7 @@ class Plan:
         return tick if tick <= now else None
 
     def moved(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
-        """The plan after that."""
+        """Return the plan after this turn, in which `tick` has started a run if it is not None."""
         last = self.last_us if tick is None else tick
         return replace(
             self,
@@ -64,7 +66,7 @@ class Plan:
         )
 
     def row(self, job: str) -> EntryRow:
-        """The plan as it is recorded."""
+        """Return the row that records the plan."""
         plan = replace(self, changed_us=max(clock.micros(), self.changed_us))
         return EntryRow(_SCOPE, job, plan.changed_us, json.dumps(asdict(plan)), "json")
 
@@ -76,7 +78,7 @@ def _tolerance(schedule: Schedule) -> int:
 
 
 def find_plan(find: Find, job: str, schedule: Schedule) -> Plan | None:
-    """What is planned for a job by this schedule."""
+    """Return the recorded plan of a job for this schedule, if there is one."""
     for row in find("entry", scope=_SCOPE, key=job):
         plan = Plan(**json.loads(row.value))
         if plan.schedule == repr(schedule):

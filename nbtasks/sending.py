@@ -1,4 +1,4 @@
-"""Events from outside of a run: `nb.send_event`, and what was sent."""
+"""Events sent from outside a run: `nb.send_event` and `nb.events`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["events", "send_event"]
 
-#: Seconds between two looks whether a run that somebody else executes has ended.
-_REST = 0.1
+#: Seconds between two checks that a run executed elsewhere has ended.
+_POLL_SECONDS = 0.1
 
 
 def send_event(
@@ -33,26 +33,29 @@ def send_event(
     deliver_at: datetime | None = None,
     deliver_after: Duration | None = None,
 ) -> Event[Run]:
-    """Sends an event from outside of a run: those who wait for it go on, and each job of this
-    process with a trigger that takes it is run, here and now, one after the other. What their
-    bodies raise is in their runs, and not raised here.
+    """Send an event from outside a run.
 
-    Workers (`nbtasks worker`) run the jobs that they know, and not this process, on their own.
+    Tasks that wait for the event continue. Each job of this process whose trigger matches is run
+    now, one job after the other, before this function returns. Errors of their bodies are recorded
+    in their runs and not raised here. Jobs that only a worker (`nbtasks worker`) has registered
+    are run by that worker.
 
     Args:
         name: The event's name.
-        payload: What it says.
-        id: Its id, by default a new one. One that is delivered is never delivered again: what was
-            sent then is given. One that is not yet is changed.
-        source: Whose it is.
-        deliver_at: When it is to be delivered, by a worker; an aware datetime. By default at once.
-        deliver_after: Or in how long, in seconds or as a timedelta.
+        payload: The event's payload.
+        id: The event's id, by default a new one. An event is delivered once: sending the id of a
+            delivered event again returns the recorded event; sending the id of an event that is
+            not yet delivered replaces that event.
+        source: The sender of the event.
+        deliver_at: The instant at which a worker delivers the event, as an aware datetime; by
+            default it is delivered at once.
+        deliver_after: Alternatively, the delay in seconds or as a timedelta.
 
     Returns:
         The event, with its `runs`.
 
     Raises:
-        InvalidOptionError: It cannot be sent so.
+        InvalidOptionError: An argument has no valid value.
         JournalWriteError: The home cannot be written.
 
     ```python
@@ -71,16 +74,16 @@ def send_event(
     ```
     """
     args = (name, payload, id, source, deliver_at, deliver_after)
-    sent = draft("nb.send_event", *args)
-    sent = sent._replace(id=sent.id or clock.new_id())
-    (event,) = kit.desk.send([sent])
+    new = draft("nb.send_event", *args)
+    new = new._replace(id=new.id or clock.new_id())
+    (event,) = kit.desk.send([new])
     for run in event.runs:
         _execute(run.id)
     return event
 
 
 def events() -> DataFrame:
-    """All events of the home, as a DataFrame: a row an event, oldest first.
+    """Return all events of the home as a DataFrame with a row per event, oldest first.
 
     ```python
     import nbtasks as nb
@@ -95,8 +98,8 @@ def events() -> DataFrame:
 
 
 def _execute(run_id: str) -> None:
-    """Executes a run that an event began, unless it has ended; waits if somebody else does."""
-    rest = threading.Event()
+    """Execute a run that an event started, unless it has ended; wait if another process does."""
+    never_set = threading.Event()  # waiting on it sleeps in real time, whatever the clock says
     while True:
         (run,) = kit.journal.runs(run_id=run_id)
         if run.status not in (Status.WAITING, Status.INTERRUPTED, Status.RUNNING) or (
@@ -107,12 +110,12 @@ def _execute(run_id: str) -> None:
             start = kit.starter(run, claims.payload_of(run))
             start(claims.to_rerun(run))
         except RunBusyError:
-            rest.wait(_REST)
+            never_set.wait(_POLL_SECONDS)
         except Cancelled as error:
             if error.run_id != run_id:
                 raise
             return
-        except Exception:  # noqa: BLE001 - its run says it
+        except Exception:  # noqa: BLE001 - the run records it
             return
         else:
             return

@@ -1,6 +1,6 @@
-"""An execution as a `with` block: what surrounds the body of a job or of a cell.
+"""Execution of a run as a `with` block around the body of a job or a cell.
 
-Entering claims the run; leaving records how it ended, whatever way it ends.
+Entering the block claims the run; leaving it records the end, however the block ends.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 
-#: ipykernel's Stop does not wake a loop that waits for nothing else; this does.
+#: Seconds between two wake-ups of the event loop: ipykernel's Stop does not wake an idle loop.
 TICK_SECONDS = 0.1
-#: How long the end of a run waits for tasks that do not heed their cancellation.
+#: Seconds that the end of a run waits for tasks that ignore their cancellation.
 LINGER_SECONDS = 5.0
-#: How often Stop has to be pressed to end even what should not be interrupted.
+#: Number of Stops that interrupt even a section that should not be interrupted.
 _TIMES_TO_INSIST = 3
 
 
@@ -59,7 +59,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """The job that is executed."""
+    """Identity of the job that is executing."""
 
     id: str
     name: str
@@ -68,14 +68,14 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The run that is executed.
+    """Identity of the run that is executing.
 
     Attributes:
-        id: Its id.
-        key: Its key.
-        execution: Which execution of it this is, from 1.
-        started_at: When the first one began.
-        is_new: Whether this is the first.
+        id: Id of the run.
+        key: Key of the run.
+        execution: Number of this execution, from 1.
+        started_at: Start of the first execution.
+        is_new: True in the first execution.
     """
 
     id: str
@@ -87,7 +87,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`ctx`: what a body may want to know of itself.
+    """Description of the current job and run, passed to a body as `ctx`.
 
     ```python
     import nbtasks as nb
@@ -107,25 +107,25 @@ class Context:
 
 
 class Session:
-    """Executes a run around a block.
+    """Context manager that executes a run around the block of its body.
 
     Args:
-        journal: Where it is recorded.
-        claim: Which run.
-        policy: What holds for tasks that say nothing themselves.
-        log_level: The least level of lines that are kept.
-        watch: Makes what shows the execution, if anything does.
-        keep_output: Whether an output that cannot be recorded ends the run FAILED. A cell's
-            last expression may be anything, so for a cell it does not.
-        budget: How long the execution may take.
-        desk: Begins other runs, and finds them again.
+        journal: Journal that records the run.
+        claim: Claim to the run.
+        policy: Defaults for tasks that set no option of their own.
+        log_level: Lowest level of the log lines to record.
+        watch: Factory of the watcher that shows the execution; it may return None.
+        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+            cell, whose last expression may have any value.
+        budget: Time budget of the execution.
+        desk: Dispatcher that starts other runs and finds them again.
 
     Attributes:
-        value: The output; the body's owner sets it before the block ends.
-        ctx: The context of the execution.
-        ended: Whether its end is recorded.
-        integrations: Those of the job, by name.
-        execute: Makes the execution; a test may put something else in its place.
+        value: Output of the body; the owner of the body sets it before the block ends.
+        ctx: Context of the execution.
+        ended: True once the end is recorded.
+        integrations: Integrations of the job, by name.
+        execute: Factory of the execution; tests may replace it.
     """
 
     ctx: Context
@@ -146,9 +146,9 @@ class Session:
     ) -> None:
         self.value: Any = None
         self.ended = False
-        self._recording = False  # it is being recorded, and then is not done again
+        self._recording = False  # the end is being recorded, and must not be recorded twice
         self.integrations: Mapping[str, Any] = {}
-        self.execute: Callable[[Journal, Opened], Execution] = _execution
+        self.execute: Callable[[Journal, Opened], Execution] = _new_execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -169,12 +169,12 @@ class Session:
         return self._claim.make.job
 
     def postpone(self) -> None:
-        """It begins only now, since it had to wait for room."""
+        """Move the start of the run to now, after a wait for the concurrency limit."""
         self._claim.make.started_us = clock.micros()
 
     @property
     def io(self) -> SyncIO | AsyncIO:
-        """The io of the body, with the face that fits it."""
+        """The io of the body: synchronous or asynchronous, like the body."""
         return self._ios.of(self.execution.root)
 
     # -- a body that blocks -------------------------------------------------------------------
@@ -207,24 +207,24 @@ class Session:
         tb: TracebackType | None,
     ) -> None:
         try:
-            await self._cancel_rest()
+            await self._cancel_unawaited()
         finally:
             if self._ticker is not None:
                 self._ticker.cancel()
             self._end(error)
 
-    async def _cancel_rest(self) -> None:
-        """Ends what the body started and did not wait for."""
-        rest = self.execution.active - {asyncio.current_task()}
-        for task in rest:
+    async def _cancel_unawaited(self) -> None:
+        """Cancel the asyncio tasks that the body started and did not await."""
+        unawaited = self.execution.active - {asyncio.current_task()}
+        for task in unawaited:
             task.cancel()
-        if rest:
-            await asyncio.wait(rest, timeout=LINGER_SECONDS)
+        if unawaited:
+            await asyncio.wait(unawaited, timeout=LINGER_SECONDS)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            with contextlib.suppress(NbtasksError):  # the next task's commit will say it
+            with contextlib.suppress(NbtasksError):  # the next task's commit raises it again
                 self._journal.flush()
 
     # -- both ---------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Session:
                 execution.waits.begin(self._budget)
                 live.add(execution)
             self._prepare(opened, asynchronous=asynchronous)
-        except BaseException as error:  # stopped while the tree was drawn, say
+        except BaseException as error:  # for instance Stop, while the tree is drawn
             if execution is not None:
                 self._end(error)
             self._printing.close()
@@ -268,10 +268,10 @@ class Session:
         except BaseException as stopped:
             if isinstance(stopped, Exception) or self._recording:
                 raise
-            # By Stop, once more or only now: what is not let go is taken as long as this process
-            # lives.
+            # A (further) Stop interrupted the lines above. Record the end anyway: a run that is
+            # not released stays claimed for as long as this process lives.
             self._leave()
-            self._conclude(_status(stopped), stopped, None)
+            self._conclude(_status_for(stopped), stopped, None)
             raise
 
     def _leave(self) -> None:
@@ -280,34 +280,37 @@ class Session:
         live.discard(self.execution)
         here.close(self.execution)
         if self._token is not None:
-            # Left from another context, as a stopped cell is; or left before.
+            # Suppressed: a stopped cell leaves from another context, and a second `_leave` finds
+            # the token used.
             with contextlib.suppress(ValueError, RuntimeError):
                 calls.current.reset(self._token)
 
     def _record_end(self, error: BaseException | None) -> None:
-        cause = self._cause(error)
+        cause = self._find_cause(error)
         encoded = None
         if error is None:
             try:
                 encoded = codec.encode(self.value)
-            except Exception as refused:
-                if self._keep_output or not isinstance(refused, ValueNotKeptError):
-                    self._conclude(_status(refused), refused, None)
+            except Exception as encoding_error:
+                if self._keep_output or not isinstance(encoding_error, ValueNotKeptError):
+                    self._conclude(_status_for(encoding_error), encoding_error, None)
                     raise
         if error is not None:
-            _trim(error)
-        self._conclude(_status(cause or error), cause or error, encoded)
+            _trim_traceback(error)
+        self._conclude(_status_for(cause or error), cause or error, encoded)
         if cause is not None and cause is not error:
             raise cause from None
 
-    def _cause(self, error: BaseException | None) -> Interrupt | NotRecordedError | None:
-        """What the body was ended by, if it was and let itself be: it may have come to its end,
-        or have failed in its `finally`. Or what it came to its end in spite of, though nothing
-        was to be replayed of a task."""
+    def _find_cause(self, error: BaseException | None) -> Interrupt | NotRecordedError | None:
+        """Return the interrupt that ended the body, or the replay error that the body suppressed.
+
+        None if a cancelled body finished all the same, or failed in its `finally`. The replay
+        error is raised for a task without a recorded outcome.
+        """
         if error is None and (only := self.execution.only) is not None and only.refused:
             return only.refused  # the body has caught it
-        left = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
-        return self.execution.ending.cause if left and not isinstance(error, Exception) else None
+        early = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
+        return self.execution.ending.cause if early and not isinstance(error, Exception) else None
 
     def _conclude(
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
@@ -325,38 +328,38 @@ class Session:
 
 @contextlib.contextmanager
 def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
-    """Holds Stop, Ctrl-C and a cancel of another run back while a run is taken or let go.
+    """Defer Stop, Ctrl-C and the cancel signal of another run while a run is claimed or released.
 
-    In the middle of that, one would leave the run taken for as long as this process lives. It is
-    let through afterwards, unless the run was `stopped` already; the third one goes through at
-    once, should this ever hang.
+    An interrupt at that point would leave the run claimed for as long as this process lives. It is
+    raised afterwards, unless the run was `stopped` already. The third Stop is raised at once, in
+    case the block hangs.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
+    stop_handler = signal.getsignal(signal.SIGINT)
+    if stop_handler is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
-    late: list[int] = []
+    stops: list[int] = []
+    cancels: list[int] = []
 
     def hold_back(number: int, _: object) -> None:
-        pressed.append(number)
-        if len(pressed) >= _TIMES_TO_INSIST:
+        stops.append(number)
+        if len(stops) >= _TIMES_TO_INSIST:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, hold_back)
-    cancelled = signal.signal(SIGNAL, lambda number, _: late.append(number))
+    cancel_handler = signal.signal(SIGNAL, lambda number, _: cancels.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(SIGNAL, cancelled or signal.SIG_DFL)  # None: of no Python code
-    if late:
+        signal.signal(signal.SIGINT, stop_handler)
+        signal.signal(SIGNAL, cancel_handler or signal.SIG_DFL)  # None: not set by Python
+    if cancels:
         signal.raise_signal(SIGNAL)
-    if pressed and not stopped:
+    if stops and not stopped:
         signal.raise_signal(signal.SIGINT)
 
 
-def _status(error: BaseException | None) -> Status:
+def _status_for(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
     if isinstance(error, Suspended):
@@ -364,8 +367,8 @@ def _status(error: BaseException | None) -> Status:
     return Status.FAILED if isinstance(error, Exception) else Status.CANCELED
 
 
-def _trim(error: BaseException) -> None:
-    """Leaves the user's own frames in what the cell will show."""
+def _trim_traceback(error: BaseException) -> None:
+    """Reduce the traceback to the user's own frames before the cell shows it."""
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = tracebacks.own_frames(link.__traceback__)
@@ -374,8 +377,8 @@ def _trim(error: BaseException) -> None:
         link = link.__cause__
 
 
-def _execution(journal: Journal, opened: Opened) -> Execution:
-    """A new execution of the engine, which is loaded with the first: an import does without."""
+def _new_execution(journal: Journal, opened: Opened) -> Execution:
+    """Return a new execution of the engine. The engine is imported here to keep `import` fast."""
     from nbtasks.engine import Execution
 
     return Execution(journal, opened)

@@ -1,4 +1,4 @@
-"""Runs that are given to others: written to a file, and taken from one."""
+"""Export of runs to a shared file, import from it, and trust in its pickles."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ __all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run"]
 
 
 def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
-    """Writes runs to one file, with all that is recorded of them: what `nb.open` and
-    `nb.import_run` read.
+    """Write runs with everything that is recorded of them to a file for `nb.open`.
 
-    It holds the rows of the runs and their tasks, logs, attempts, large values, what tasks
-    displayed, and the source of cells and functions. It does not hold what is hidden: of the output
-    of a task with `redact=`, of a `SecretStr`, of a payload with the names of secrets, only what
-    people see of it goes along. Runs that it has begun of other jobs go along, too.
+    The file holds the rows of the runs and of their tasks, logs and attempts, large values,
+    displayed output, and the source of cells and functions. `nb.import_run` reads it, too. Hidden
+    values are left out: for the output of a task with `redact=`, for a `SecretStr`, and for a
+    payload with the names of secrets, the file holds only the visible preview. The runs of other
+    jobs that a run has started are written, too.
 
     Args:
-        run: The run, its id, or a list of some.
-        file: Where to; its name ends with `.nbrun`, which is added if it does not.
+        run: The run, its id, or a list of runs and ids.
+        file: The file to write; the suffix `.nbrun` is appended if it is missing.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
         NotFoundError: There is no such run.
-        UnreadableValueError: A large value of it is missing or damaged.
+        UnreadableValueError: A large value of the run is missing or damaged.
         JournalWriteError: The file cannot be written.
 
     ```python
@@ -60,38 +60,39 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     """
     from nbtasks.journal import bundle
 
-    given = [run] if isinstance(run, Run | str) else list(run)
-    if not given:
-        raise NotFoundError("nb.export_run takes a run, or a list of some, and the list is empty.")
+    selection = [run] if isinstance(run, Run | str) else list(run)
+    if not selection:
+        raise NotFoundError("nb.export_run takes a run or a list of runs, and the list is empty.")
     path = Path(file)
     if path.suffix != SHARED:
         path = path.with_name(path.name + SHARED)
     rows: list[Row] = []
     blobs: dict[str, Journal] = {}
-    held = [found for one in given for found in _with_children(*_held(one))]
-    for journal, row in held:
-        for shared in exported.rows(journal, row):
-            rows.append(shared)
-            if (blob := getattr(shared, "blob", None)) is not None:
+    runs = [source for one in selection for source in _with_children(*_find_run(one))]
+    for journal, run_row in runs:
+        for row in exported.rows(journal, run_row):
+            rows.append(row)
+            if (blob := getattr(row, "blob", None)) is not None:
                 blobs[blob] = journal
-    manifest = exported.manifest([row for _, row in held])
+    manifest = exported.manifest([run_row for _, run_row in runs])
     bundle.write(path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data)
     return path
 
 
 def import_run(file: str | Path) -> list[Run]:
-    """Takes the runs of a shared file into the home. Those that are there already stay as they are.
+    """Import the runs of a shared file into the home. Runs that exist there stay unchanged.
 
-    Nothing of it is executed or unpickled. See `nb.trust` for values that are pickles.
+    No content of the file is executed or unpickled; `nb.trust` lets pickled values be loaded.
 
     Args:
         file: A file that `nb.export_run` has written.
 
     Returns:
-        The runs of the file, as they are in the home.
+        The runs of the file, in the home.
 
     Raises:
-        SharedFileError: It is none, or not one that can be read safely. Nothing was taken.
+        SharedFileError: The file is no shared file, or cannot be read safely. Nothing was
+            imported.
         JournalWriteError: The home cannot be written.
 
     ```python
@@ -116,25 +117,26 @@ def import_run(file: str | Path) -> list[Run]:
     bundle = Bundle(Path(file))
     rows = rows_of(bundle)
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
-    here = {run.run_id for run in kit.journal.runs()}
-    taken = [row for row in rows if row.run_id not in here]
-    # The values first: a row must not name what is not there. Here a large one may have another
-    # name than where it comes from, which may be of an older format.
-    holders = [row for row in taken if getattr(row, "blob", None) is not None]
-    kept = {
+    existing = {run.run_id for run in kit.journal.runs()}
+    new_rows = [row for row in rows if row.run_id not in existing]
+    # Large values first: a row must not name a missing blob. A blob may get another name here than
+    # in the file, which may have an older format.
+    blob_rows = [row for row in new_rows if getattr(row, "blob", None) is not None]
+    names = {
         name: kit.journal.put_blob(Content.of(bundle.blob(name).data))
-        for name in {row.blob for row in holders}
+        for name in {row.blob for row in blob_rows}
     }
-    for row in holders:
-        row.blob = kept[row.blob]
-    if taken:
-        kit.journal.adopt(taken)
+    for row in blob_rows:
+        row.blob = names[row.blob]
+    if new_rows:
+        kit.journal.adopt(new_rows)
     return [kit.hold(run_id) for run_id in ids]
 
 
 class Shared:
-    """A shared file, open for reading; made by `nb.open`. It is only read, and nothing of it is
-    executed or unpickled.
+    """Shared file, open for reading; made by `nb.open`.
+
+    The file stays unchanged, and no content of it is executed or unpickled.
 
     ```python
     import nbtasks as nb
@@ -159,53 +161,53 @@ class Shared:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the file says of itself: its runs, when it was made and with which packages."""
+        """The manifest of the file: its runs, the time of the export, and the package versions."""
         return self._journal.manifest
 
     def get_run(self, id: str) -> Run:  # noqa: A002 - the name of the contract
-        """The run with this id; as `nb.get_run`."""
+        """Return the run with this id, like `nb.get_run`."""
         if not self._journal.runs(run_id=id):
             raise NotFoundError(f"There is no run {id!r} in {self.path}.")
         return Run(id, kit, self._journal)
 
     def last_run(self, job: str | None = None) -> Run:
-        """The run that was begun last; as `nb.last_run`."""
+        """Return the run that started last, like `nb.last_run`."""
         rows = self._journal.runs(job=job)
         if not rows:
             raise NotFoundError(f"There is no such run in {self.path}.")
         return Run(rows[-1].run_id, kit, self._journal)
 
     def runs(self, job: str | None = None) -> DataFrame:
-        """Its runs; as `nb.runs`."""
+        """Return the runs of the file, like `nb.runs`."""
         return frames.runs(self._journal, job)
 
     def tasks(self, run: Run | str | None = None) -> DataFrame:
-        """Their tasks; as `nb.tasks`."""
+        """Return the tasks of a run, by default of all runs, like `nb.tasks`."""
         return frames.tasks(self._journal, _id(run))
 
     def attempts(self, run: Run | str | None = None) -> DataFrame:
-        """The attempts of these; as `nb.attempts`."""
+        """Return the attempts of a run, by default of all runs, like `nb.attempts`."""
         return frames.attempts(self._journal, _id(run))
 
     def logs(self, run: Run | str | None = None) -> DataFrame:
-        """What they logged; as `nb.logs`."""
+        """Return the log of a run, by default of all runs, like `nb.logs`."""
         return frames.logs(self._journal, _id(run))
 
     def sql(self, query: str, params: Any = None) -> DataFrame:
-        """One query over its views; as `nb.sql`."""
+        """Run a query on the views of the file, like `nb.sql`."""
         return frames.sql(self._journal, query, params)
 
     def tree(self, run: Run | str | None = None) -> RunTree:
-        """The tasks of a run as a tree, by default of the last one; as `nb.tree`."""
-        held = self.last_run() if run is None else self.get_run(_id(run) or "")
-        (row,) = self._journal.runs(run_id=held.id)
+        """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
+        selected = self.last_run() if run is None else self.get_run(_id(run) or "")
+        (row,) = self._journal.runs(run_id=selected.id)
         return draw(self._journal, row, living=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open."""
+        """Leave the block; no file stays open."""
 
     def __repr__(self) -> str:
         runs = self._journal.runs()
@@ -213,16 +215,16 @@ class Shared:
 
 
 def open_shared(file: str | Path) -> Shared:
-    """Opens a shared file for reading: the same frames and trees as of a home.
+    """Open a shared file for reading: it has the same frames and trees as a home.
 
-    To replay cells and jobs on it, where nothing runs, choose it as the home:
+    To replay cells and jobs from the file without running tasks, choose it as the home:
     `nb.configure(home="study.nbrun")`, or `nbtasks run notebook.ipynb --home study.nbrun`.
 
     Args:
         file: A file that `nb.export_run` has written.
 
     Raises:
-        SharedFileError: It is none, or not one that can be read safely.
+        SharedFileError: The file is no shared file, or cannot be read safely.
 
     ```python
     import nbtasks as nb
@@ -236,23 +238,24 @@ def open_shared(file: str | Path) -> Shared:
     file = nb.export_run(body.run(), "answer.nbrun")
     assert nb.open(file).runs().status.tolist() == ["COMPLETED"]
     nb.configure(home=file)
-    assert body.run().output == 42  # replayed: nothing can run here
+    assert body.run().output == 42  # replayed: a shared file runs no tasks
     ```
     """
     return Shared(Path(file))
 
 
 def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
-    """Lets the pickles of a run be loaded, as if you had made them: whoever made them can then run
-    code here as you.
+    """Trust the pickles of a run: they are loaded as if you had made them.
+
+    Loading a pickle executes code of its author with your rights.
 
     Args:
         run: The run, or its id.
-        dry_run: Only show what there is.
+        dry_run: Only show the pickles.
 
     Returns:
-        A row for each pickle: the `path` of its task, its `bytes`, what it `imports` when it is
-        loaded, and whether it is `trusted` now.
+        A row for each pickle: the `path` of its task, its size in `bytes`, the names that it
+        `imports` when it is loaded, and `trusted`, True if it may now be loaded.
 
     Raises:
         NotFoundError: There is no such run.
@@ -273,8 +276,8 @@ def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
     assert nb.trust(run).trusted.all()
     ```
     """
-    found = pickles_of(*_held(run))
-    return frames.pickles(found if dry_run else trust(found))
+    pickles = pickles_of(*_find_run(run))
+    return frames.pickles(pickles if dry_run else trust(pickles))
 
 
 def _id(run: Run | str | None) -> str | None:
@@ -282,23 +285,23 @@ def _id(run: Run | str | None) -> str | None:
 
 
 def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]]:
-    """A run and those that it has begun: what its tasks gave are these."""
-    found = {run.run_id: run}
+    """Return a run and the runs that it has started, which outputs of its tasks refer to."""
+    runs = {run.run_id: run}
     todo = [run]
     while todo:
         for child in journal.find("run", parent_run=todo.pop().run_id):
-            if child.run_id not in found and child.trigger != "fork":
-                found[child.run_id] = child
+            if child.run_id not in runs and child.trigger != "fork":
+                runs[child.run_id] = child
                 todo.append(child)
-    return [(journal, one) for one in found.values()]
+    return [(journal, row) for row in runs.values()]
 
 
-def _held(run: Run | str) -> tuple[Journal, RunRow]:
+def _find_run(run: Run | str) -> tuple[Journal, RunRow]:
     journal = run.journal if isinstance(run, Run) else kit.journal
     rows = journal.runs(run_id=_id(run))
     if not rows:
         raise NotFoundError(
-            f"There is no run {_id(run)!r} in this home; nb.runs() lists what there is. Of a "
-            "shared file give the run itself, as nb.open(file).last_run()."
+            f"There is no run {_id(run)!r} in this home; nb.runs() lists its runs. For a run in "
+            "a shared file, pass the run itself, as in nb.open(file).last_run()."
         )
     return journal, rows[0]

@@ -1,4 +1,4 @@
-"""What executes a recorded run again: its job as it is defined here, or its recorded cell."""
+"""Starters of recorded runs: by the job defined in this process, or by the recorded cell."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Cells", "Starter", "by_cell", "by_job"]
 
-#: Executes a claim to a recorded run, or to a fork of it.
+#: Function that executes a claim to a recorded run, or to a fork of it.
 Starter: TypeAlias = Callable[[Claim], Run]
-#: Executes the recorded cell of a claim, with a payload.
+#: Function that executes the recorded cell of a claim, with a payload.
 Cells: TypeAlias = Callable[[Claim, Any], None]
 
 
 def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
-    """Executes it by the job that is defined here under the id of the run's.
+    """Return a starter that executes a run by the job that this process defines under its job id.
 
     Raises:
-        NbtasksError: There is none, it has another version, or it is not enabled.
-        InvalidPayloadError: It does not take the payload.
+        NbtasksError: The job is not defined here, has another version, or is not enabled.
+        InvalidPayloadError: The payload is invalid for the job.
     """
     if job is None:
         raise NbtasksError(
@@ -36,24 +36,24 @@ def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
         )
     if job.version != run.version:
         raise NbtasksError(
-            f"Run {run.run_id} was made by version {run.version} of job {run.job!r}, and what is "
-            f"defined here is version {job.version}. Define version {run.version} to execute it "
-            "again; the present one begins a run of its own, with job.run(payload)."
+            f"Run {run.run_id} was made by version {run.version} of job {run.job!r}, but this "
+            f"process defines version {job.version}. Define version {run.version} to execute the "
+            f"run again, or start a run of version {job.version} with job.run(payload)."
         )
     job.check(payload)
     return lambda claim: job.execute(claim, payload)
 
 
 def by_cell(cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]) -> Starter:
-    """Executes it by what is recorded of its cell.
+    """Return a starter that executes a run by the recorded source of its cell.
 
     Raises:
-        NbtasksError: No notebook is here to do so.
+        NbtasksError: This process is not a notebook.
     """
     if cells is None:
         raise NbtasksError(
             f"Run {run.run_id} was made by a %%job cell, which only a notebook can execute again: "
-            "call this there, after `%load_ext nbtasks`. Or let tasks run again with "
+            "call this there, after `%load_ext nbtasks`. Or reset tasks with "
             "run.reset(path), and then execute the cell."
         )
 

@@ -1,4 +1,4 @@
-"""What begins runs of a job by itself: an event, a schedule, another run."""
+"""Triggers that start runs of a job: events, schedules and other runs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = [
 ]
 
 _S: Final = 1_000_000
-#: Less would be a busy loop, more no schedule (v2: 20 seconds to 30 days).
+#: Below this range a schedule is a busy loop, above it no schedule (v2: 20 seconds to 30 days).
 _LEAST_SECONDS, _MOST_SECONDS = 0.1, 366 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class EventTrigger:
-    """Each event that it takes begins a run; made by `event_trigger`.
+    """Trigger that starts a run for each matching event; made by `event_trigger`.
 
     Attributes:
-        names: The names of its events.
-        schema: What the payload has to be.
-        filter: Which payloads are meant.
-        source: Whose events are; None for anyone's.
+        names: Names of the matching events.
+        schema: Type that validates the payload.
+        filter: Filter on the payload; None to match any.
+        source: Source of the matching events; None to match any.
     """
 
     names: tuple[str, ...]
@@ -46,7 +46,7 @@ class EventTrigger:
     source: str | None = None
 
     def takes(self, name: str, source: str, payload: Any) -> bool:
-        """Whether an event is one of its."""
+        """Return True if an event matches."""
         return (
             name in self.names
             and self.source in (None, source)
@@ -56,14 +56,14 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True)
 class CronTrigger:
-    """Each instant of a cron expression begins a run; made by `cron_trigger`."""
+    """Trigger that starts a run at each instant of a cron expression; made by `cron_trigger`."""
 
     cron: str
     timezone: str = "UTC"
 
     def after(self, us: int, since_us: int) -> int:
-        """The first instant later than `us`, whenever it was defined."""
-        import zoneinfo  # lazily, as here and below: most processes have no schedules
+        """Return the first instant of the expression after `us`; `since_us` is ignored."""
+        import zoneinfo  # lazily: most processes have no schedules
 
         from cronsim import CronSim
 
@@ -75,19 +75,19 @@ class CronTrigger:
 
 @dataclass(frozen=True, slots=True)
 class IntervalTrigger:
-    """A run begins every so many seconds; made by `interval_trigger`."""
+    """Trigger that starts a run at a fixed interval; made by `interval_trigger`."""
 
     seconds: float
 
     def after(self, us: int, since_us: int) -> int:
-        """The first instant later than `us` of those that lie whole intervals after `since_us`."""
+        """Return the first instant after `us` that lies whole intervals after `since_us`."""
         period = round(self.seconds * _S)
         return since_us + ((us - since_us) // period + 1) * period
 
 
 @dataclass(frozen=True, slots=True)
 class InvokeTrigger:
-    """Runs begin by `job.invoke` only, with payloads of a schema; made by `invoke_trigger`."""
+    """Trigger for runs started by `job.invoke` only, with a schema; made by `invoke_trigger`."""
 
     schema: Any = None
 
@@ -98,11 +98,11 @@ Trigger: TypeAlias = EventTrigger | CronTrigger | IntervalTrigger | InvokeTrigge
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The payload of a run that a schedule began.
+    """Payload of a run that a schedule has started.
 
     Attributes:
-        ts: The instant that it was due.
-        last: The instant of the run before; None for the first.
+        ts: Instant at which the run was due.
+        last: Instant of the previous run; None for the first run.
 
     ```python
     import nbtasks as nb
@@ -124,18 +124,19 @@ def event_trigger(
     filter: filters.Filter | None = None,  # noqa: A002 - the name of the contract
     source: str | None = None,
 ) -> EventTrigger:
-    """A trigger for a job: each event of a name begins a run, with the event's payload.
+    """Make a trigger that starts a run of a job for each event with this name.
+
+    The payload of the run is the event's payload.
 
     Args:
-        name: The name, or several.
-        schema: What the payload has to be: any type that pydantic can validate. The run of one that
-            does not fit is recorded as INVALID, with what is wrong.
-        filter: Which payloads are meant, by the names of their fields. Of other ones it hears
-            nothing.
-        source: The source whose events are meant; by default those of any.
+        name: The name of the events, or a list of names.
+        schema: Type of the payload: any type that pydantic can validate. The run of an invalid
+            payload is recorded as INVALID, with the validation error.
+        filter: Conditions on the payload by field name. Events that do not meet them are ignored.
+        source: The source of the events; by default events of every source match.
 
     Raises:
-        InvalidOptionError: There is no name, or the filter is none.
+        InvalidOptionError: The name or the filter is not valid.
 
     ```python
     import nbtasks as nb
@@ -165,15 +166,17 @@ def event_trigger(
 
 
 def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
-    """A trigger for a job: a run begins at each instant of a cron expression, with a `Tick` as
-    payload, where a worker is at work. Instants that none was at work at are left out.
+    """Make a trigger that starts a run of a job at each instant of a cron expression.
+
+    A running worker starts these runs, with a `Tick` as payload. Instants at which no worker was
+    running are skipped.
 
     Args:
         cron: Five fields: minute, hour, day of the month, month, day of the week.
-        timezone: The name of the time zone that these are meant in.
+        timezone: Name of the time zone of these fields.
 
     Raises:
-        InvalidOptionError: It is no such expression, or there is no such time zone.
+        InvalidOptionError: The expression is not valid, or the time zone is unknown.
 
     ```python
     import nbtasks as nb
@@ -188,16 +191,16 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     from cronsim import CronSim, CronSimError
 
     fields = str(cron).split()
-    if len(fields) != 5:  # noqa: PLR2004 - the five of cron
+    if len(fields) != 5:  # noqa: PLR2004 - the five fields of cron
         raise InvalidOptionError(
-            f"cron_trigger({cron!r}): a cron expression has five fields, as '0 9 * * MON-FRI': "
+            f"cron_trigger({cron!r}): a cron expression has five fields, like '0 9 * * MON-FRI': "
             "minute, hour, day of the month, month, day of the week."
         )
     try:
         zone = zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError):
         raise InvalidOptionError(
-            f"cron_trigger(timezone={timezone!r}): there is no such time zone. It has a name like "
+            f"cron_trigger(timezone={timezone!r}): there is no such time zone. Use a name like "
             "'Europe/Berlin'."
         ) from None
     try:
@@ -210,14 +213,16 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
 
 
 def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
-    """A trigger for a job: a run begins every so many seconds, with a `Tick` as payload, where a
-    worker is at work; the first one an interval after the job is first known to it.
+    """Make a trigger that starts a run of a job at a fixed interval.
+
+    A running worker starts these runs, with a `Tick` as payload; the first run starts one interval
+    after a worker first sees the job.
 
     Args:
-        seconds: From 0.1 seconds to 366 days; a number or a timedelta.
+        seconds: Interval from 0.1 seconds to 366 days, as a number of seconds or a timedelta.
 
     Raises:
-        InvalidOptionError: It is no such time.
+        InvalidOptionError: The interval is not a number or a timedelta in this range.
 
     ```python
     import nbtasks as nb
@@ -238,10 +243,10 @@ def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
 
 
 def invoke_trigger(schema: Any = None) -> InvokeTrigger:
-    """A trigger for a job that other runs invoke: what they give is validated by a schema.
+    """Make a trigger for a job that other runs invoke, with a schema for the payload.
 
     Args:
-        schema: What the payload has to be: any type that pydantic can validate.
+        schema: Type of the payload: any type that pydantic can validate.
 
     ```python
     import nbtasks as nb

@@ -1,4 +1,4 @@
-"""A home that is kept in order: what is old goes, and what is wrong is found."""
+"""Maintenance of a home: removal of old runs, and checks with repair."""
 
 from __future__ import annotations
 
@@ -35,29 +35,30 @@ def gc(
     max_bytes: int | None = None,
     dry_run: bool = True,
 ) -> DataFrame:
-    """Removes runs that have ended, with all that is recorded of them; outputs of tasks whose `ttl`
-    is over, which would be computed anew; and the files that no run needs any more. Without
-    `dry_run=False` it only shows what would go.
+    """Remove old runs, expired outputs and unused files. By default only show what would go.
 
-    What runs or waits is never touched, nor a run that was begun by one that stays. The journal's
-    file becomes as small as what is left. A process that dies in the middle has lost nothing:
-    either the runs are gone, or they are all there.
+    Removed are ended runs with everything that is recorded of them, outputs of tasks whose `ttl`
+    is over, which a later execution would compute again, and files that no run needs any more.
+
+    Running and waiting runs are never removed, nor is a run whose parent run stays. The journal's
+    file shrinks to the size of its content. A process that dies in the middle loses nothing:
+    either all chosen runs are removed, or none.
 
     Args:
-        older_than: Of runs that ended longer ago than this: "30d", a timedelta, or seconds.
-        keep: But of each job the so many latest stay.
-        max_bytes: And of what would stay, the oldest too, until the home has no more bytes than
-            this.
-        dry_run: Only show it.
+        older_than: Remove runs that ended longer ago than this: "30d", a timedelta, or seconds.
+        keep: Keep this number of the latest ended runs of each job.
+        max_bytes: Remove the oldest of the remaining runs, too, until the home has at most this
+            many bytes.
+        dry_run: Only show the runs that would be removed.
 
     Returns:
-        A row for each run that goes: `run_id`, `job`, `status`, `finished_at`, `bytes` of its
-        outputs. Its `attrs` say how many `bytes` the home has, how many bytes of files go that no
-        run needs, `spare_bytes`, and how many outputs are `expired`.
+        A row for each removed run: `run_id`, `job`, `status`, `finished_at`, and `bytes`, the size
+        of its outputs. The frame's `attrs` hold `bytes`, the size of the home; `spare_bytes`, the
+        size of the removed files that no run needs; and `expired`, the number of expired outputs.
 
     Raises:
         JournalLockedError: Another program has the journal's file open. Nothing has changed.
-        InvalidOptionError: An option is none.
+        InvalidOptionError: An option has no valid value.
 
     ```python
     from datetime import timedelta
@@ -73,41 +74,43 @@ def gc(
     for day in range(3):
         body.run(day)
     old = nb.gc(older_than=timedelta(0), keep=1)
-    assert (len(old), len(nb.runs())) == (2, 3)  # only shown
+    assert (len(old), len(nb.runs())) == (2, 3)  # a dry run
     nb.gc(older_than=timedelta(0), keep=1, dry_run=False)
     assert len(nb.runs()) == 1
     ```
     """
     from nbtasks.journal import clearing
 
-    _check(older_than, keep, max_bytes)
-    journal = _home()
+    _check_options(older_than, keep, max_bytes)
+    journal = _require_home()
     ended, expired = clearing.candidates(journal), clearing.expired(journal)
     size = size_of(journal.home)
-    going = _chosen(ended, older_than, keep, 0 if max_bytes is None else size - max_bytes)
+    runs = _select(ended, older_than, keep, 0 if max_bytes is None else size - max_bytes)
     if not dry_run:
-        if going or expired:
-            gone = set(clearing.remove_runs(journal, [one.run_id for one in going]))
-            going = [one for one in going if one.run_id in gone]
+        if runs or expired:
+            removed = set(clearing.remove_runs(journal, [run.run_id for run in runs]))
+            runs = [run for run in runs if run.run_id in removed]
         spare = clearing.remove_blobs(journal)
     else:
-        spare = sum(found for _, found in clearing.unused_blobs(journal))
-    frame = frames.ended(going)
+        spare = sum(blob_size for _, blob_size in clearing.unused_blobs(journal))
+    frame = frames.ended(runs)
     frame.attrs = {"bytes": size_of(journal.home), "spare_bytes": spare, "expired": expired}
     return frame
 
 
 def doctor(*, repair: bool = False) -> DataFrame:
-    """Looks at all of the home: its segments, its DuckDB file and what is in there beside
-    nbtasks' own tables, the files of large values, whose the pickles are, and what processes that
-    died have left.
+    """Check the whole home, and optionally repair it.
+
+    The check covers the write-ahead segments, the DuckDB file and foreign objects in it, the files
+    of large values, the signatures of pickles, and leftovers of processes that died.
 
     Args:
-        repair: Also mend what can be. What is replaced is kept beside it, and it says so.
+        repair: Also repair what can be repaired. A replaced file is kept beside the new one, and
+            the result names it.
 
     Returns:
-        A row for each thing that was looked at: `what`, its `state` ("ok", "problem", or "mended"),
-        the `detail`, and the `remedy`.
+        A row for each check: `what` was checked, its `state` ("ok", "problem", or "mended"), the
+        `detail`, and the `remedy`.
 
     ```python
     import nbtasks as nb
@@ -123,127 +126,129 @@ def doctor(*, repair: bool = False) -> DataFrame:
     """
     from nbtasks.journal import checkup
 
-    journal = _home()
+    journal = _require_home()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JournalDamaged)  # it says that itself
-        found = list(checkup.repair(journal)) if repair else []
-        found += checkup.look(journal)
-        if all(one.state != "problem" for one in found):
-            found += _signatures(journal)
-    found.append(Finding("versions", "ok", _versions()))
-    return frames.findings(found)
+        warnings.simplefilter("ignore", JournalDamaged)  # the findings report the damage
+        findings = list(checkup.repair(journal)) if repair else []
+        findings += checkup.look(journal)
+        if all(finding.state != "problem" for finding in findings):
+            findings += _check_signatures(journal)
+    findings.append(Finding("versions", "ok", _versions()))
+    return frames.findings(findings)
 
 
-def _signatures(journal: HomeJournal) -> Iterator[Finding]:
-    """Whose the pickles are. None is loaded."""
+def _check_signatures(journal: HomeJournal) -> Iterator[Finding]:
+    """Yield the findings on the signatures of pickles. No pickle is loaded."""
     from nbtasks.journal import checkup
 
-    held = 0
-    strange: list[str] = []
-    holders = checkup.pickled_runs(journal)
-    for run in (run for run in journal.runs() if run.run_id in holders):
+    count = 0
+    untrusted: list[str] = []
+    pickled = checkup.pickled_runs(journal)
+    for run in (run for run in journal.runs() if run.run_id in pickled):
         try:
-            found = pickles_of(journal, run)
+            pickles = pickles_of(journal, run)
         except UnreadableValueError as error:
-            remedy = "find its task by run.tasks(), and reset it"
+            remedy = "find its task with run.tasks(), and reset it"
             yield Finding(f"run {run.run_id}", "problem", str(error), remedy)
             continue
-        held += len(found)
-        strange += [run.run_id] * any(not one.trusted for one in found)
-    said = f"{held} pickles"
-    if not strange:
-        yield Finding("signatures", "ok", f"{said}, all of them yours" if held else said)
+        count += len(pickles)
+        untrusted += [run.run_id] * any(not pickle.trusted for pickle in pickles)
+    label = f"{count} pickles"
+    if not untrusted:
+        yield Finding("signatures", "ok", f"{label}, all of them yours" if count else label)
         return
-    more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+    more = f" and {len(untrusted) - 1} more" if len(untrusted) > 1 else ""
     yield Finding(
         "signatures",
         "ok",
-        f"{said}; some of run {strange[0]}{more} were made by others, and are not loaded",
+        f"{label}; some of run {untrusted[0]}{more} were made by others, and are not loaded",
         "nb.trust(run) lets them be loaded",
     )
 
 
 def _versions() -> str:
-    here = environment.versions()
+    loaded = environment.versions()
     names = ("nbtasks", "duckdb", "pandas", "pyarrow", "numpy")
-    found = [f"{name} {here.get(name) or environment.installed(name)}" for name in names]
-    return ", ".join([f"Python {environment.python()}", *found])
+    versions = [f"{name} {loaded.get(name) or environment.installed(name)}" for name in names]
+    return ", ".join([f"Python {environment.python()}", *versions])
 
 
-def _home() -> HomeJournal:
+def _require_home() -> HomeJournal:
     from nbtasks.journal.home import HomeJournal
 
     journal = kit.journal
     if not isinstance(journal, HomeJournal):
         raise JournalError(
-            f"{config.home} is no home, and nothing can be kept in order there. Choose one "
-            "with nb.configure(home=...)."
+            f"{config.home} is no home, so there is nothing to maintain. Choose a home with "
+            "nb.configure(home=...)."
         )
     return journal
 
 
-def _check(older_than: object, keep: object, max_bytes: object) -> None:
+def _check_options(older_than: object, keep: object, max_bytes: object) -> None:
     if older_than is not None:
         _seconds(older_than)
     for name, value in (("keep", keep), ("max_bytes", max_bytes)):
         if value is not None and (type(value) is not int or value < 0):
-            raise InvalidOptionError(f"nb.gc: {name} is a number from 0 on, not {value!r}.")
+            raise InvalidOptionError(
+                f"nb.gc: {name} is a whole number of at least 0, not {value!r}."
+            )
 
 
 def _seconds(age: object) -> float:
     if isinstance(age, timedelta):
         return age.total_seconds()
-    found: Any = spans.seconds(age) if isinstance(age, str) else age
-    if type(found) not in (int, float) or not 0 <= found < float("inf"):
+    seconds: Any = spans.seconds(age) if isinstance(age, str) else age
+    if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):
         raise InvalidOptionError(
-            'nb.gc: older_than is a time as "30d", a timedelta, or a number of seconds, not '
+            'nb.gc: older_than is a time like "30d", a timedelta, or a number of seconds, not '
             f"{age!r}."
         )
-    return float(found)
+    return float(seconds)
 
 
-def _chosen(
+def _select(
     ended: Sequence[Candidate],
     older_than: timedelta | float | str | None,
     keep: int | None,
     excess: int,
 ) -> list[Candidate]:
-    """Those that go, the one that ended first first."""
-    staying = _latest(ended, keep or 0)
-    free = [one for one in ended if one.run_id not in staying]
-    going: list[Candidate] = []
+    """Return the runs to remove, in the order in which they ended."""
+    latest_ids = _latest_of_each_job(ended, keep or 0)
+    removable = [run for run in ended if run.run_id not in latest_ids]
+    selected: list[Candidate] = []
     if older_than is not None or keep is not None:
         age = 0.0 if older_than is None else _seconds(older_than)
         latest = clock.micros() - age * 1e6
-        going = [one for one in free if one.ended_us <= latest]
-    freed = sum(one.bytes for one in going)
-    for one in free[len(going) :]:  # those that ended after them
+        selected = [run for run in removable if run.ended_us <= latest]
+    freed = sum(run.bytes for run in selected)
+    for run in removable[len(selected) :]:  # the runs that ended later
         if freed >= excess:
             break
-        going.append(one)
-        freed += one.bytes
-    return _without_children(going)
+        selected.append(run)
+        freed += run.bytes
+    return _without_children(selected)
 
 
-def _latest(ended: Sequence[Candidate], keep: int) -> Collection[str]:
+def _latest_of_each_job(ended: Sequence[Candidate], keep: int) -> Collection[str]:
     by_job: dict[str, list[str]] = {}
-    for one in ended:
-        by_job.setdefault(one.job, []).append(one.run_id)
-    return {run_id for runs in by_job.values() for run_id in (runs[-keep:] if keep else ())}
+    for run in ended:
+        by_job.setdefault(run.job, []).append(run.run_id)
+    return {run_id for ids in by_job.values() for run_id in (ids[-keep:] if keep else ())}
 
 
-def _without_children(going: list[Candidate]) -> list[Candidate]:
-    """Those whose parents go, too, or are gone."""
-    there = {run.run_id for run in kit.journal.runs()}
+def _without_children(selected: list[Candidate]) -> list[Candidate]:
+    """Return the selected runs whose parents are selected, too, or are missing."""
+    existing = {run.run_id for run in kit.journal.runs()}
     while True:
-        staying = there.difference(one.run_id for one in going)
-        left = [one for one in going if one.parent_run not in staying]
-        if len(left) == len(going):
-            return left
-        going = left
+        remaining = existing.difference(run.run_id for run in selected)
+        orphans = [run for run in selected if run.parent_run not in remaining]
+        if len(orphans) == len(selected):
+            return orphans
+        selected = orphans
 
 
 def size_of(home: Path) -> int:
-    """How many bytes a home, or a shared file, takes."""
+    """Return the size of a home, or of a shared file, in bytes."""
     files = [home] if home.is_file() else home.rglob("*")
     return sum(path.lstat().st_size for path in files if path.is_file())

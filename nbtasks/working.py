@@ -1,4 +1,4 @@
-"""A worker: it delivers events, keeps schedules, and goes on with the runs that are due."""
+"""Worker that delivers events, runs schedules, and resumes the runs that are due."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "worker"]
 
 _log = logging.getLogger("nbtasks.worker")
-#: Runs that are executed at once. What is due beyond that waits its turn.
-_MOST: Final = 32
-#: A run that would wait for longer gives its place to others, and is gone on with when it is due.
+#: Largest number of runs that execute at once. Further due runs wait.
+_MOST_RUNS: Final = 32
+#: A run that would wait longer than this is suspended, and resumed when it is due.
 _PATIENCE: Final = Budget(patience_us=5_000_000)
-#: Seconds of real time after which it is looked anyway: that a process has died is no news.
-_LOOK_SECONDS: Final = 2.0
-#: Seconds for which a worker that is to end lets tasks that are under way go on.
+#: Seconds of real time between two turns if nothing changes: the death of a process is no change.
+_TURN_SECONDS: Final = 2.0
+#: Seconds that a stopping worker waits for tasks in flight.
 _GRACE_SECONDS: Final = 10.0
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _CURSOR: Final = "delivered"
-#: Runs that nobody waits for in front of a screen go on when their process has died.
+#: Triggers of runs without a user watching: these are resumed after their process has died.
 _UNATTENDED: Final = ("event", "schedule", "invoke")
 
 
 class Worker:
-    """Works for the jobs that this process knows; `nb.worker` is the one of the process.
+    """Worker for the jobs registered in this process; `nb.worker` is the process's own.
 
-    Several workers may serve one home: each event and each tick begins one run of a job,
-    whoever is first. A worker that dies leaves runs that the next one goes on with.
+    Several workers may serve one home: each event and each tick starts one run of a job, by the
+    first worker that handles it. Another worker resumes the runs of a worker that has died.
 
     Args:
-        kit: The jobs, and the journal.
+        kit: Runtime that provides the jobs and the journal.
 
     ```python
     import time
@@ -76,14 +76,14 @@ class Worker:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._resume = False
-        self._looked = 0.0
-        self._mine: set[str] = set()  # the runs that it executes
+        self._turned = 0.0
+        self._executing: set[str] = set()  # ids of the runs that this worker executes
 
     def start(self, *, resume: bool = False) -> None:
-        """Begins to work, in a thread of its own; does nothing if it does already.
+        """Start the worker in a thread of its own, unless it is running.
 
         Args:
-            resume: Whether it also goes on with interrupted runs that somebody began by hand.
+            resume: Also resume interrupted runs that a user started by hand.
         """
         if self._thread is not None:
             return
@@ -97,12 +97,13 @@ class Worker:
         self._thread.start()
 
     def stop(self, seconds: float = _GRACE_SECONDS) -> None:
-        """Ends the work: tasks under way come to their end, and their runs wait for another worker,
-        or for this one to start again.
+        """Stop the worker: tasks in flight finish, then their runs are suspended.
+
+        Another worker resumes these runs, or this one when it starts again.
 
         Args:
-            seconds: How long it waits for them. What takes longer goes on as long as this process
-                lives.
+            seconds: The longest time to wait for the tasks. Tasks that take longer continue while
+                this process lives.
         """
         thread, self._thread = self._thread, None
         self._stopped.set()
@@ -111,11 +112,11 @@ class Worker:
         self.rest(seconds)
 
     def rest(self, seconds: float = _GRACE_SECONDS) -> None:
-        """Lets the runs that it executes rest at their next task."""
-        background.stop(live.rest_here, seconds, self._mine)
+        """Suspend the runs of this worker once their tasks in flight have finished."""
+        background.stop(live.rest_here, seconds, self._executing)
 
     def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
-        """Works in this thread until `stopped` is set; as `start` with `resume`."""
+        """Work in the calling thread until `stopped` is set; `resume` is that of `start`."""
         self._resume = resume
         self._stopped = stopped
         self._loop()
@@ -123,55 +124,55 @@ class Worker:
 
     def _work(self, time: clock.Clock) -> None:
         try:
-            with contextlib.suppress(Interrupt):  # the journal has died, as a test asked for
+            with contextlib.suppress(Interrupt):  # a test has let the journal crash
                 self._loop()
         finally:
             time.leave(threading.current_thread())
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
-            seen = self._seen()
-            self._looked = time.monotonic()
+            state = self._state()
+            self._turned = time.monotonic()
             try:
                 next_us = self.turn()
-            except Exception as error:  # noqa: BLE001 - a full disk, which somebody may mend, say
-                _log.warning("%s: %s. It is tried again.", type(error).__name__, error)
+            except Exception as error:  # noqa: BLE001 - it may pass, like a full disk
+                _log.warning("%s: %s. The worker tries again.", type(error).__name__, error)
                 self._stopped.wait(1)
                 continue
-            clock.current().listen(partial(self._heard, seen), next_us)
+            clock.current().listen(partial(self._should_turn, state), next_us)
 
-    def _seen(self) -> tuple[object, ...]:
-        """What tells, when it changes, that there may be something to do."""
-        jobs = tuple(map(id, list(self._kit.jobs.values())))
-        return self._kit.journal.news(), background.ended(), jobs
+    def _state(self) -> tuple[object, ...]:
+        """Return a value that changes whenever there may be something to do."""
+        job_ids = tuple(map(id, list(self._kit.jobs.values())))
+        return self._kit.journal.news(), background.ended(), job_ids
 
-    def _heard(self, seen: tuple[object, ...]) -> bool:
+    def _should_turn(self, state: tuple[object, ...]) -> bool:
         return (
             self._stopped.is_set()
-            or self._seen() != seen
-            or time.monotonic() - self._looked > _LOOK_SECONDS
+            or self._state() != state
+            or time.monotonic() - self._turned > _TURN_SECONDS
         )
 
-    # -- what is done ---------------------------------------------------------------------------
+    # -- one turn -------------------------------------------------------------------------------
 
     def turn(self) -> int:
-        """Does what there is to do now, and gives the instant when there may be more."""
+        """Do everything that is due. Return the instant of the next turn, in microseconds."""
         soonest = [clock.micros() + _DAY_US]
         due: list[RunRow] = []
 
         def deal(find: Find) -> Iterator[Row]:
-            due.extend([*_due(find, soonest), *_left(find)])
-            for row in self._new(find, soonest):
+            due.extend([*_due(find, soonest), *_maybe_interrupted(find)])
+            for row in self._new_rows(find, soonest):
                 if isinstance(row, RunRow):
                     due.append(row)
                 yield row
 
         self._kit.journal.transact(deal)
-        self._go_on(due)
+        self._execute_due(due)
         return min(soonest)
 
-    def _new(self, find: Find, soonest: list[int]) -> Iterator[Row]:
-        """What begins now: by events and by schedules."""
+    def _new_rows(self, find: Find, soonest: list[int]) -> Iterator[Row]:
+        """Yield the rows of everything that starts now by events and by schedules."""
         yield from self._deferred(find, soonest)
         for job in list(self._kit.jobs.values()):
             if not job.enabled:
@@ -182,21 +183,24 @@ class Worker:
                 yield from _ticks(find, job, job.trigger, soonest)
 
     def _deferred(self, find: Find, soonest: list[int]) -> Iterator[Row]:
-        """Delivers the events whose time has come."""
+        """Yield the rows that deliver the deferred events that are due."""
         now = clock.micros()
-        waiting: list[EventRow] = find("event", delivered_us=None, cancelled_us=None)
-        for row in sorted(waiting, key=lambda row: (row.at_us, row.event_id)):
+        pending: list[EventRow] = find("event", delivered_us=None, cancelled_us=None)
+        for row in sorted(pending, key=lambda row: (row.at_us, row.event_id)):
             if row.at_us > now:
                 soonest.append(row.at_us)
                 continue
-            now += 1  # so they have an order
-            changed = max(now, row.changed_us + 1)
-            delivered = dataclasses.replace(row, changed_us=changed, at_us=now, delivered_us=now)
-            yield from self._kit.desk.delivered(find, delivered)
+            now += 1  # a distinct time for each event keeps their order
+            changed_us = max(now, row.changed_us + 1)
+            event = dataclasses.replace(row, changed_us=changed_us, at_us=now, delivered_us=now)
+            yield from self._kit.desk.delivered(find, event)
 
     def _missed(self, find: Find, job: Job) -> Iterator[Row]:
-        """Begins the runs of events that others delivered, who did not know the job; from when it
-        was first worked for."""
+        """Yield the runs that events start of a job unknown to the process that delivered them.
+
+        Only events delivered after a worker first saw the job count. A cursor per job records up
+        to which event this is done.
+        """
         now = clock.micros()
         cursors: list[EntryRow] = find("entry", scope=_CURSOR, key=job.id)
         if not cursors:
@@ -204,60 +208,60 @@ class Worker:
             return
         since = int(cursors[0].value or now)
         events: list[EventRow] = find("event", since=("at_us", since))
-        found = [row for row in events if row.delivered_us is not None and not row.cancelled_us]
-        for row in sorted(found, key=lambda row: row.at_us):
+        rows = [row for row in events if row.delivered_us is not None and not row.cancelled_us]
+        for row in sorted(rows, key=lambda row: row.at_us):
             yield from self._kit.desk.begun(find, job, row)
-        if found:
-            last = max(row.at_us for row in found)
-            later = max(now, cursors[0].changed_us + 1)
-            yield EntryRow(_CURSOR, job.id, later, str(last + 1), "json")
+        if rows:
+            last = max(row.at_us for row in rows)
+            changed_us = max(now, cursors[0].changed_us + 1)
+            yield EntryRow(_CURSOR, job.id, changed_us, str(last + 1), "json")
 
-    def _go_on(self, due: list[RunRow]) -> None:
-        """Executes runs that are due, and those whose process has died."""
-        self._mine.intersection_update(background.busy())
+    def _execute_due(self, due: list[RunRow]) -> None:
+        """Execute the runs that are due, and the runs whose process has died."""
+        self._executing.intersection_update(background.busy())
         for run in sorted(due, key=lambda run: run.run_id):
             job = self._kit.jobs.get(run.job)
             if job is None or not job.enabled or job.version != run.version:
                 continue
             if run.status == Status.RUNNING:
-                (run,) = self._kit.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - with its state
+                (run,) = self._kit.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
                 if run.status != Status.INTERRUPTED:
                     continue
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
-            if (attended and not self._resume) or len(background.busy()) >= _MOST:
+            if (attended and not self._resume) or len(background.busy()) >= _MOST_RUNS:
                 continue
             try:
-                self._mine.add(run.run_id)
+                self._executing.add(run.run_id)
                 self._kit.desk.execute(run, _PATIENCE)
-            except NbtasksError as error:  # its payload cannot be read here, say
+            except NbtasksError as error:  # for instance an unreadable payload
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 
 
 def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
-    """The suspended runs that can go on."""
-    now, waiting = clock.micros(), find("run", status=Status.WAITING)
-    woken: dict[str, int] = {}
-    if waiting:
-        since = min(run.execution_us for run in waiting)
+    """Yield the suspended runs to resume: they are due, or an event or another run woke them."""
+    now, suspended = clock.micros(), find("run", status=Status.WAITING)
+    wakes: dict[str, int] = {}
+    if suspended:
+        since = min(run.execution_us for run in suspended)
         for wake in find("wake", since=("woken_us", since)):
-            woken[wake.run_id] = max(wake.woken_us, woken.get(wake.run_id, 0))
-    for run in waiting:
+            wakes[wake.run_id] = max(wake.woken_us, wakes.get(wake.run_id, 0))
+    for run in suspended:
         resume_us = run.resume_us or 0
-        if woken.get(run.run_id, 0) >= run.execution_us or resume_us <= now:
+        if wakes.get(run.run_id, 0) >= run.execution_us or resume_us <= now:
             yield run
         else:
             soonest.append(resume_us)
 
 
-def _left(find: Find) -> list[RunRow]:
-    """The runs that are executed elsewhere, or whose process has died."""
-    mine = set(background.busy())
-    found = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
-    return [run for run in found if run.run_id not in mine]
+def _maybe_interrupted(find: Find) -> list[RunRow]:
+    """Return the runs that are executed elsewhere, or whose process has died."""
+    own = set(background.busy())
+    runs = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
+    return [run for run in runs if run.run_id not in own]
 
 
 def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iterator[Row]:
-    """Begins the run of a schedule's tick, if one is due, and plans the next."""
+    """Yield the run of a schedule's tick, if a tick is due, and the plan of the next."""
     now = clock.micros()
     plan = find_plan(find, job.id, schedule)
     if plan is None:
@@ -276,5 +280,5 @@ def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iter
     soonest.append(plan.next_us)
 
 
-#: The one of this process.
+#: The worker of this process.
 worker = Worker(kit)

@@ -433,7 +433,7 @@ def test_another_version_of_the_job_does_not_execute_the_run(verb: str) -> None:
     run = three.run(1)
     nb.job("three to fork", version="2")(three.fn)
     try:
-        with pytest.raises(nb.NbtasksError, match=r"version 0\.0\.1.*is version 2\. Define"):
+        with pytest.raises(nb.NbtasksError, match=r"version 0\.0\.1.*defines version 2\. Define"):
             getattr(run, verb)(from_="b")
     finally:
         kit.jobs["three to fork"] = three

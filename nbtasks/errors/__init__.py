@@ -1,42 +1,42 @@
-"""Everything that nbtasks raises, as one tree.
+"""All exceptions and warnings of nbtasks, as one tree.
 
     NbtasksError(Exception)
-    ├── TaskFailed                      a task gave up (also the original exception's class)
-    │   └── MapFailed                   more items of a map failed than may
-    ├── WaitTimeout(TimeoutError)       nothing came in time of what a task waited for
-    ├── ExecutorError(RuntimeError)     an executor that could not carry out a function
-    ├── StaleTaskError                  a recorded task whose code or inputs changed
-    ├── InvalidKeyError(ValueError)     a key that cannot be one
-    ├── DuplicateKeyError(ValueError)   one key, used twice among siblings
-    ├── InvalidPayloadError(ValueError) a payload that its job does not take
-    ├── InvalidJobError(ValueError)     a job that cannot be one
+    ├── TaskFailed                      a task failed for good (also the original exception's class)
+    │   └── MapFailed                   more items of a map failed than allowed
+    ├── WaitTimeout(TimeoutError)       nothing arrived before a task's wait timed out
+    ├── ExecutorError(RuntimeError)     an executor could not run a function
+    ├── StaleTaskError                  the code or inputs of a recorded task changed
+    ├── InvalidKeyError(ValueError)     an invalid task key
+    ├── DuplicateKeyError(ValueError)   a key used twice among siblings
+    ├── InvalidPayloadError(ValueError) a payload that the job does not accept
+    ├── InvalidJobError(ValueError)     an invalid job definition
     ├── NotFoundError(LookupError)      no such run, job or task
-    ├── NotRecordedError(LookupError)   nothing to replay of a task or run that may not run
-    ├── NoRunError(RuntimeError)        an io call where no run is
-    ├── WrongFaceError(RuntimeError)    the asynchronous io where nothing awaits it
-    ├── InDoubtError(RuntimeError)      what came of a task is not known, and it may run but once
-    ├── RunBusyError(RuntimeError)      somebody else executes the run now
-    │   └── JobBusyError                as many runs of the job as may are executed now
-    ├── FetchError(OSError)             a request that was not answered as it should
-    ├── PortTakenError(OSError)         where a run waited for a request another program is now
-    ├── RunEndedError(RuntimeError)     an io call after its run's execution has ended
-    ├── ValueNotKeptError(TypeError)    a value that no journal can hold
+    ├── NotRecordedError(LookupError)   no recorded result, and replay runs nothing
+    ├── NoRunError(RuntimeError)        an io call outside a run
+    ├── WrongFaceError(RuntimeError)    the asynchronous io outside an event loop
+    ├── InDoubtError(RuntimeError)      unknown outcome of a task that may run only once
+    ├── RunBusyError(RuntimeError)      the run is already being executed
+    │   └── JobBusyError                the job's concurrency limit is reached
+    ├── FetchError(OSError)             an HTTP response with an error status
+    ├── PortTakenError(OSError)         another program uses the port this run was listening on
+    ├── RunEndedError(RuntimeError)     an io call after the end of its execution
+    ├── ValueNotKeptError(TypeError)    a value that cannot be recorded
     ├── UnreadableValueError            a recorded value that cannot be read back
-    │   └── UntrustedValueError         a pickle that somebody else signed
-    └── JournalError                    the journal itself
-        ├── JournalWriteError(OSError)  the disk refused (full, read-only)
-        ├── JournalLockedError          another program holds the DuckDB file
-        ├── JournalFormatError          written by a newer nbtasks
-        └── SharedFileError             a file of shared runs that cannot be read safely
+    │   └── UntrustedValueError         a pickle signed with another user's key
+    └── JournalError                    a failure of the journal
+        ├── JournalWriteError(OSError)  writing failed (disk full, read-only)
+        ├── JournalLockedError          another program has locked the DuckDB file
+        ├── JournalFormatError          the home was written by a newer nbtasks
+        └── SharedFileError             a shared file that cannot be read safely
 
-    Interrupt(BaseException)            control flow, not an error: `except Exception` lets it pass
+    Interrupt(BaseException)            control flow, no error: not caught by `except Exception`
     ├── Cancelled                       the run was cancelled
-    └── Suspended                       the run waits for a time
+    └── Suspended                       the run waits and can be resumed later
 
-    JournalDamaged(UserWarning)         a segment lost bytes; what could be saved was
-    StaleTaskWarning(UserWarning)       recorded tasks were reused although they changed
+    JournalDamaged(UserWarning)         a segment lost bytes; all readable records were saved
+    StaleTaskWarning(UserWarning)       changed tasks were answered from the journal
 
-The messages say what happened, to which run and task, and what to do next.
+Each message says what happened, to which run and task, and what to do next.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all errors have in common, and what is no error."""
+"""Base class of all errors, and the interrupts, which are no errors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = [
 ]
 
 
-#: What is defined below this is explained by `nbtasks explain`, and in docs/errors.md.
+#: `nbtasks explain` and docs/errors.md explain the errors of modules with this prefix.
 _EXPLAINED = "nbtasks.errors."
 
 
 class NbtasksError(Exception):
-    """The base of every error of nbtasks.
+    """Base class of all errors of nbtasks.
 
     ```python
     import nbtasks as nb
@@ -30,15 +30,17 @@ class NbtasksError(Exception):
     """
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows these lines instead of a traceback: a user's mistake is one line, at whose
-        end stands how to know more."""
+        """Return the lines that IPython shows instead of a traceback.
+
+        A user's mistake is one line, which ends with the command that explains the error.
+        """
         name = type(self).__name__
-        told = type(self).__module__.startswith(_EXPLAINED)
-        return [f"{name}: {self} (nbtasks explain {name})" if told else f"{name}: {self}"]
+        explained = type(self).__module__.startswith(_EXPLAINED)
+        return [f"{name}: {self} (nbtasks explain {name})" if explained else f"{name}: {self}"]
 
 
 class Interrupt(BaseException):
-    """Leaves an execution early. Not an error.
+    """Base class of the exceptions that end an execution early; not an error.
 
     It derives from `BaseException` so that `except Exception` in a body never swallows it.
     Do not write a bare `except:` around io calls; write `except Exception:`.
@@ -51,7 +53,7 @@ class Interrupt(BaseException):
     ```
 
     Attributes:
-        run_id: The run that is left.
+        run_id: Id of the run whose execution ends.
     """
 
     def __init__(self, message: str = "", *, run_id: str = "") -> None:
@@ -63,9 +65,9 @@ class Interrupt(BaseException):
 
 
 class Cancelled(Interrupt):
-    """The run was cancelled: by `run.cancel()`, by `nb.cancel(run)`, or by the tree's button.
+    """Interrupt by a cancellation: `run.cancel()`, `nb.cancel(run)`, or the tree's button.
 
-    It is recorded as CANCELED. Executing it again goes on where it was.
+    The run is recorded as CANCELED. Executing it again continues it.
 
     ```python
     import nbtasks as nb
@@ -89,12 +91,13 @@ class Cancelled(Interrupt):
 
 
 class Suspended(Interrupt):
-    """The execution ended early because the run waits for a time; it is WAITING until then.
+    """Interrupt by a suspension: the run waits, and is WAITING until it can be resumed.
 
-    `job.run` gives the run instead. A `%%job` cell ends with it, so that "Run All" stops there.
+    `job.run` returns the run instead of raising this. A `%%job` cell raises it, so that "Run All"
+    stops there.
 
     Attributes:
-        resume_at: When it can go on, in UTC.
+        resume_at: Instant at which the run can be resumed, in UTC.
 
     ```python
     import nbtasks as nb

@@ -1,4 +1,4 @@
-"""What a job, a cell or a call of io can do wrong."""
+"""Errors in the definition or use of a job, a cell or an io call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class InvalidKeyError(NbtasksError, ValueError):
-    """A task key is a non-empty string, or a non-empty list of strings and ints.
+    """Error for a task key that is no non-empty string or non-empty list of strings and ints.
 
     ```python
     import nbtasks as nb
@@ -42,7 +42,7 @@ class InvalidKeyError(NbtasksError, ValueError):
 
 
 class InvalidOptionError(NbtasksError, ValueError):
-    """An option of a task or a job has no such value.
+    """Error for an option of a task or a job with an invalid value.
 
     ```python
     import nbtasks as nb
@@ -57,7 +57,7 @@ class InvalidOptionError(NbtasksError, ValueError):
 
 
 class DuplicateKeyError(NbtasksError, ValueError):
-    """The same key was used twice among siblings in one execution.
+    """Error for a key that siblings use twice in one execution.
 
     ```python
     import nbtasks as nb
@@ -67,7 +67,7 @@ class DuplicateKeyError(NbtasksError, ValueError):
     def body(io: nb.SyncIO) -> list[int]:
         try:
             return [io.run_task("square", pow, n, 2) for n in range(3)]
-        except nb.DuplicateKeyError:  # before the second one is called
+        except nb.DuplicateKeyError:  # before the second task is called
             return [io.run_task(["square", n], pow, n, 2) for n in range(3)]
 
 
@@ -77,7 +77,7 @@ class DuplicateKeyError(NbtasksError, ValueError):
 
 
 class InvalidPayloadError(NbtasksError, ValueError):
-    """The payload does not fit the annotation of the job's payload parameter.
+    """Error for a payload that does not match the annotation of the job's payload parameter.
 
     ```python
     import nbtasks as nb
@@ -93,13 +93,13 @@ class InvalidPayloadError(NbtasksError, ValueError):
     except nb.InvalidPayloadError as error:
         problem = str(error)
     assert "1: Input should be a valid integer" in problem
-    assert nb.runs().empty  # no run has begun
+    assert nb.runs().empty  # no run has started
     ```
     """
 
 
 class InvalidJobError(NbtasksError, ValueError):
-    """The job's id, version or signature is not usable.
+    """Error for a job with an invalid id, version, option or signature.
 
     ```python
     import nbtasks as nb
@@ -117,7 +117,7 @@ class InvalidJobError(NbtasksError, ValueError):
 
 
 class NotFoundError(NbtasksError, LookupError):
-    """There is no such run, job or task in this home.
+    """Error for a run, job or task that is missing in this home.
 
     ```python
     import nbtasks as nb
@@ -132,10 +132,10 @@ class NotFoundError(NbtasksError, LookupError):
 
 
 class NotRecordedError(NbtasksError, LookupError):
-    """With `replay="only"`, a task or a whole run of which no outcome is recorded.
+    """Error for a task or run without a recorded outcome, with `replay="only"`.
 
-    Nothing has run, and nothing is written. Execute the cell or job without `replay` to record
-    it.
+    No task has run, and nothing has been written. Execute the cell or job without `replay` to
+    record the outcome.
 
     ```python
     import nbtasks as nb
@@ -149,7 +149,7 @@ class NotRecordedError(NbtasksError, LookupError):
     try:
         body.run(replay="only")
     except nb.NotRecordedError:
-        assert nb.runs().empty  # none was begun
+        assert nb.runs().empty  # no run was started
     body.run()
     assert body.run(replay="only").output == 42
     ```
@@ -157,7 +157,7 @@ class NotRecordedError(NbtasksError, LookupError):
 
 
 class NoRunError(NbtasksError, RuntimeError):
-    """`current_io()` or `current_task()` was called outside of what it speaks of.
+    """Error for a call of `current_io()` outside a run, or of `current_task()` outside a task.
 
     ```python
     import nbtasks as nb
@@ -182,7 +182,7 @@ class NoRunError(NbtasksError, RuntimeError):
 
 
 class WrongFaceError(NbtasksError, RuntimeError):
-    """The asynchronous io was used where no event loop runs, so nothing could await it.
+    """Error for a call of the asynchronous io where no event loop runs that could await it.
 
     ```python
     import nbtasks as nb
@@ -205,9 +205,9 @@ class WrongFaceError(NbtasksError, RuntimeError):
 
 
 class RunBusyError(NbtasksError, RuntimeError):
-    """The run is being executed now, by another process, thread or cell.
+    """Error for a run that another process, thread or cell is executing now.
 
-    Wait for it or stop it there. Another key, or `new=True`, makes a run of its own.
+    Wait for that execution or stop it. With another key, or `new=True`, you start another run.
 
     ```python
     import nbtasks as nb
@@ -216,9 +216,9 @@ class RunBusyError(NbtasksError, RuntimeError):
     @nb.job("busy-example")
     def body(io: nb.SyncIO) -> str:
         try:
-            body.run()  # the very run that is being executed
+            body.run()  # the run that is executing this line
         except nb.RunBusyError as error:
-            return str(error)  # who has it, and since when
+            return str(error)  # the process that executes it, and since when
 
 
     assert "is being executed by" in body.run().output
@@ -227,10 +227,10 @@ class RunBusyError(NbtasksError, RuntimeError):
 
 
 class JobBusyError(RunBusyError):
-    """The job is being executed as often at once as its `concurrency_limit` lets it.
+    """Error for a run that can never start, because its job's `concurrency_limit` is reached.
 
-    A run waits until there is room. It is refused only where that would be waiting for itself:
-    inside of a run of the same job.
+    A run beyond the limit normally waits until another run ends. This error is raised only inside
+    a run of the same job, which would wait for itself.
 
     ```python
     import nbtasks as nb
@@ -251,7 +251,7 @@ class JobBusyError(RunBusyError):
 
 
 class RunEndedError(NbtasksError, RuntimeError):
-    """An io call came after the execution that it belongs to had ended.
+    """Error for an io call after the end of its execution.
 
     ```python
     import nbtasks as nb
@@ -275,10 +275,10 @@ class RunEndedError(NbtasksError, RuntimeError):
 
 
 class InDoubtError(NbtasksError, RuntimeError):
-    """A task with `once=True` began, and what came of it is not known.
+    """Error for a task with `once=True` that started and whose outcome is unknown.
 
-    Its process died, it was stopped, or it took longer than its `timeout`. It is not called again
-    before somebody has said what came of it: `run.set(path, value)` if it did its work,
+    Its process died, it was stopped, or it exceeded its `timeout`. Its function is not called again
+    until you have settled the outcome: call `run.set(path, value)` if the task did its work, or
     `run.reset(path)` if it did not.
 
     ```python

@@ -1,4 +1,4 @@
-"""What can happen to the journal, and to the values in it."""
+"""Errors of the journal and of the values in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class ValueNotKeptError(NbtasksError, TypeError):
-    """A task returned a value that cannot be recorded.
+    """Error for a value that cannot be recorded, such as a generator returned by a task.
 
     ```python
     import nbtasks as nb
@@ -42,7 +42,7 @@ class ValueNotKeptError(NbtasksError, TypeError):
 
 
 class UnreadableValueError(NbtasksError):
-    """A recorded value cannot be read back.
+    """Error for a recorded value that cannot be read back.
 
     ```python
     import shutil
@@ -56,7 +56,7 @@ class UnreadableValueError(NbtasksError):
 
 
     run = body.run()
-    shutil.rmtree(nb.config.home / "blobs")  # somebody made room in the wrong place
+    shutil.rmtree(nb.config.home / "blobs")  # somebody freed disk space in the wrong place
     try:
         body.run()
     except nb.UnreadableValueError:  # never a silent second call of the function
@@ -67,10 +67,10 @@ class UnreadableValueError(NbtasksError):
 
 
 class UntrustedValueError(UnreadableValueError):
-    """A recorded pickle was signed with another user's key, so it is not loaded.
+    """Error for a recorded pickle that is not loaded because another user's key signed it.
 
-    Loading a pickle may run any code. The tables and the tree of a journal that came from somebody
-    else can be looked at all the same: they load none.
+    Loading a pickle may run any code. The tables and the tree of a journal from somebody else are
+    safe to look at: they load no pickle.
 
     ```python
     import re
@@ -80,7 +80,7 @@ class UntrustedValueError(UnreadableValueError):
 
     @nb.job("untrusted-example")
     def body(io: nb.SyncIO) -> bool:
-        words = io.run_task("compile", re.compile, "[a-z]+")  # kept as a pickle
+        words = io.run_task("compile", re.compile, "[a-z]+")  # recorded as a pickle
         return bool(words.fullmatch("fly"))
 
 
@@ -88,14 +88,14 @@ class UntrustedValueError(UnreadableValueError):
     try:
         words = run["compile"]  # signed by this very user
     except nb.UntrustedValueError:
-        run = body.run(new=True)  # by one's own code, and with one's own signature
+        run = body.run(new=True)  # computed by your code, signed with your key
     assert run.output
     ```
     """
 
 
 class JournalError(NbtasksError):
-    """The journal cannot do what was asked.
+    """Error for an operation that the journal cannot perform.
 
     ```python
     import nbtasks as nb
@@ -110,7 +110,7 @@ class JournalError(NbtasksError):
 
 
 class JournalWriteError(JournalError, OSError):
-    """The journal could not be written: the disk is full, or the home is read-only.
+    """Error for a journal that cannot be written: the disk is full, or the home is read-only.
 
     ```python
     from pathlib import Path
@@ -134,9 +134,9 @@ class JournalWriteError(JournalError, OSError):
 
 
 class JournalLockedError(JournalError):
-    """Another program holds `journal.duckdb` in a way that shuts readers out.
+    """Error for a `journal.duckdb` that another program has locked against readers.
 
-    Whoever only reads the file, with `read_only=True`, is in nobody's way.
+    A program that opens the file with `read_only=True` locks nobody out.
 
     ```python
     import nbtasks as nb
@@ -144,7 +144,7 @@ class JournalLockedError(JournalError):
     try:
         runs = nb.runs()
     except nb.JournalLockedError as error:
-        print(error)  # close the file in that program, and ask again
+        print(error)  # close the file in that program, and try again
     else:
         assert runs.empty
     ```
@@ -152,7 +152,7 @@ class JournalLockedError(JournalError):
 
 
 class JournalFormatError(JournalError):
-    """The home was written by a newer nbtasks.
+    """Error for a home that a newer nbtasks has written.
 
     ```python
     import nbtasks as nb
@@ -160,7 +160,7 @@ class JournalFormatError(JournalError):
     try:
         runs = nb.runs()
     except nb.JournalFormatError as error:
-        print(error)  # upgrade nbtasks, or give another home to nb.configure
+        print(error)  # upgrade nbtasks, or choose another home with nb.configure
     else:
         assert runs.empty
     ```
@@ -168,7 +168,7 @@ class JournalFormatError(JournalError):
 
 
 class SharedFileError(JournalError):
-    """A file of shared runs cannot be read, or not safely: it was refused as a whole.
+    """Error for a shared file that cannot be read safely: the whole file is refused.
 
     ```python
     from pathlib import Path
@@ -186,10 +186,10 @@ class SharedFileError(JournalError):
 
 
 class JournalDamaged(UserWarning):
-    """Part of a write-ahead segment was unreadable; everything else was saved.
+    """Warning for a write-ahead segment with an unreadable part; everything else was saved.
 
-    A warning, and given once, since the runs can be looked at and go on. Where nobody sees
-    warnings, as in a nightly job, collect it:
+    It is only a warning, issued once, because the runs can still be read and continued. Where
+    nobody sees warnings, as in a nightly job, collect it:
 
     ```python
     import warnings
@@ -199,6 +199,6 @@ class JournalDamaged(UserWarning):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", nb.JournalDamaged)
         runs = nb.runs()
-    assert caught == []  # else each says which file it is, and where
+    assert caught == []  # otherwise each warning names the file and the place in it
     ```
     """

@@ -1,4 +1,4 @@
-"""What `io.map` raises, and what an executor does that is no task's fault."""
+"""Errors of `io.map` and of executors."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["ExecutorError", "MapFailed"]
 
 
 class MapFailed(TaskFailed):
-    """More items of an `io.map` failed than may.
+    """Failure of an `io.map` in which more items failed than allowed.
 
-    It is the failure of the map's own task; its `__cause__` is the first item's. One that the
-    body catches holds the same on every later execution.
+    It is the failure of the map's own task; its `__cause__` is the failure of the first item. A
+    body that catches it finds the same results and failures in every later execution.
 
     Attributes:
-        succeeded: What the items returned that succeeded, by their index.
-        failed: Why the others failed, by their index. An item in neither was not started.
+        succeeded: Results of the items that succeeded, by index.
+        failed: Failures of the items that failed, by index. An item in neither was not started.
 
     ```python
     import nbtasks as nb
@@ -38,7 +38,7 @@ class MapFailed(TaskFailed):
     ```
     """
 
-    _module = __name__  # where a record finds the class again
+    _module = __name__  # a record names the class by this module
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class MapFailed(TaskFailed):
         super().__init__(path, **fields)
         self.succeeded: dict[int, Any] = dict(succeeded or {})
         self.failed: dict[int, TaskFailed] = dict(failed or {})
-        self._segments = segments  # of the items' paths, where they are not their indices
+        self._segments = segments  # last path segments of the items, if not their indices
 
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.path, self.__dict__)
@@ -65,11 +65,11 @@ def _again(path: str, fields: dict[str, Any]) -> MapFailed:
 
 
 class ExecutorError(NbtasksError, RuntimeError):
-    """The executor of a task could not carry out its function.
+    """Error of an executor that could not run the function of a task.
 
     Either the function or an argument cannot be sent to another process, or the executor broke:
-    one of its processes died, or it was shut down. That is not the task's failure. It counts as
-    canceled, and runs again when the run is executed again.
+    one of its processes died, or it was shut down. The task has not failed: it is CANCELED, and
+    runs again when the run is executed again.
 
     ```python
     import threading

@@ -1,4 +1,4 @@
-"""A recorded task whose code or inputs differ from what they are now."""
+"""Error and warning for recorded tasks whose code or inputs have changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["StaleTaskError", "StaleTaskWarning"]
 
 
 class StaleTaskError(NbtasksError):
-    """The code or the inputs of a recorded task changed, and `on_change` is "error".
+    """Error for changed code or inputs of a recorded task with `on_change="error"`.
 
-    Nothing ran, and what is recorded stays as it is. The message holds the difference.
+    The task has not run, and its record stays unchanged. The message holds the difference.
 
     ```python
     import nbtasks as nb
@@ -33,9 +33,9 @@ class StaleTaskError(NbtasksError):
 
 
 class StaleTaskWarning(UserWarning):
-    """Recorded outputs were reused although the code or the inputs of their tasks changed.
+    """Warning for reused outputs of tasks whose code or inputs have changed.
 
-    Given once at the end of an execution, for all its tasks.
+    It is issued once at the end of an execution, for all tasks.
 
     ```python
     import warnings

@@ -1,4 +1,4 @@
-"""A task that gave up."""
+"""Errors of tasks that have failed for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FetchError", "PortTakenError", "TaskFailed", "WaitTimeout"]
 
 
 class FetchError(NbtasksError, OSError):
-    """A request was answered, but not with a status of 200 to 299.
+    """Error for an HTTP response whose status is not 200 to 299.
 
     ```python
     import nbtasks as nb
@@ -19,9 +19,9 @@ class FetchError(NbtasksError, OSError):
     ```
 
     Attributes:
-        status: The status.
-        headers: The answer's headers, by their names in small letters. What a caller of io
-            catches is a `TaskFailed`, which has neither, but says the status.
+        status: Status code of the response.
+        headers: Headers of the response, by lower-case name. A caller of io catches a
+            `TaskFailed`, which has neither attribute but names the status in its message.
     """
 
     status: int | None = None
@@ -29,7 +29,7 @@ class FetchError(NbtasksError, OSError):
 
 
 class PortTakenError(NbtasksError, OSError):
-    """A run waits for a request at a port that another program has taken since.
+    """Error for a run that waits for a request at a port that another program now uses.
 
     ```python
     import nbtasks as nb
@@ -51,9 +51,9 @@ class PortTakenError(NbtasksError, OSError):
 
 
 class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the contract
-    """A wait for something from outside was over before it came.
+    """Error for a wait that timed out before the awaited event, request or answer arrived.
 
-    What the caller gets is a `TaskFailed` that is an instance of this class, too.
+    The caller catches a `TaskFailed` that is an instance of this class, too.
 
     ```python
     import nbtasks as nb
@@ -64,19 +64,19 @@ class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the c
 
 
 class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
-    """A task gave up.
+    """Failure of a task after its last attempt.
 
-    Where the original exception's class is a builtin or can be imported, the raised object is
-    an instance of that class too, so `except ValueError:` works on the first execution and on
-    every replay alike.
+    If the original exception's class is a builtin or can be imported, the raised object is an
+    instance of that class, too, so `except ValueError:` works in the first execution and in every
+    replay.
 
     Attributes:
-        path: The path of the innermost task that failed.
-        type: The name of the original exception's class.
-        message: The original message.
-        traceback: The original traceback as text, without the engine's frames.
-        attempts: How often the innermost task was tried.
-        run_id: The run it happened in.
+        path: Path of the innermost task that failed.
+        type: Name of the original exception's class.
+        message: Original message.
+        traceback: Original traceback as text, without the engine's frames.
+        attempts: Number of attempts of the innermost task.
+        run_id: Id of the run.
 
     ```python
     import nbtasks as nb
@@ -133,7 +133,8 @@ class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
 
     @property
     def _render_traceback_(self) -> Any:
-        # As if there were none. IPython then shows the traceback: a user wants the failing line.
+        # Pretend that the attribute is missing: IPython then shows the traceback with the user's
+        # failing line.
         raise AttributeError("_render_traceback_")
 
 

@@ -92,7 +92,7 @@ def test_a_job_that_cannot_be_leaves_the_others_as_they_are():
     nb.job("fine", trigger=nb.interval_trigger(50))(lambda payload, io: None)
     wrong: Any = {"interval": 50}
 
-    with pytest.raises(nb.InvalidJobError, match=r"made by nb.event_trigger"):
+    with pytest.raises(nb.InvalidJobError, match=r"make it with nb.event_trigger"):
         nb.job("misconfigured", trigger=wrong)(lambda payload, io: None)
 
     assert "fine" in kit.jobs
