@@ -19,11 +19,11 @@ import pytest
 
 import nbtasks as nb
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 #: What a cell shows that tells of the execution itself, and not of what was computed.
 VARIES = "varies"
 #: All of them take minutes, so `.ci/run` executes each; every run of the tests has the
-#: first one, in test_demo.py.
+#: first one, in tests/cli/test_demo.py.
 EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"

@@ -14,7 +14,7 @@ import nbtasks as nb
 from nbtasks.demo import demonstrate
 from nbtasks.proof import prove
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_first_job.ipynb"
 FIRST, SECOND = 4711, 4822  # pids
 

@@ -501,7 +501,8 @@ def test_limits_and_hooks_hold_as_for_any_execution(verb: str) -> None:
 
 
 def test_a_run_of_another_process_is_forked_here(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\nfrom tests import test_fork\n"
+    path = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n"
+    code = path + "from tests.jobs import test_fork\n"
     subprocess.run(
         [sys.executable, "-c", code + "test_fork.three.run(1)"], check=True, cwd=tmp_path
     )

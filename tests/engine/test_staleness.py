@@ -17,7 +17,7 @@ from nbtasks import loops
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.model import TaskRow
 from nbtasks.testing import FakeClock, use_journal
-from tests.cells import Notebook
+from tests.engine.cells import Notebook
 
 FIVE = """
     calls = []

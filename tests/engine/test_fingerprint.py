@@ -16,7 +16,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.fingerprint import Fingerprint, diff, dumps, explain, fingerprint, loads
-from tests.cells import Notebook
+from tests.engine.cells import Notebook
 
 
 class Cells(Notebook):

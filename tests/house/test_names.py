@@ -18,7 +18,7 @@ import pytest
 import nbtasks as nb
 import nbtasks.errors
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nbtasks"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
