@@ -137,3 +137,20 @@ def test_users_of_asyncio_keep_its_frames_where_they_called_it():
     assert [f.name for f in traceback.extract_tb(tracebacks.own_frames(error.__traceback__))] == (
         names(error)
     )
+
+
+def test_the_error_shows_the_users_frames_only() -> None:
+    @nb.job("frames")
+    async def body(io: nb.AsyncIO) -> None:
+        await io.run_task("deep", deep)
+
+    def deep() -> None:
+        raise ValueError("here")
+
+    with pytest.raises(ValueError, match="here") as caught:
+        body.run()
+
+    names = [entry.name for entry in caught.traceback]
+    assert names[-2:] == ["body", "deep"]
+    assert not any("nbtasks/engine" in str(entry.path) for entry in caught.traceback)
+    assert "engine.py" not in (nb.last_run().error or pytest.fail("no error")).traceback

@@ -1,4 +1,4 @@
-"""Runs that are cancelled: from another thread, another cell, another process."""
+"""Runs that are stopped or cancelled: in their body, from another thread, cell or process."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ import nbtasks as nb
 from nbtasks import session
 from nbtasks.kit import kit
 from nbtasks.testing import FakeClock
+
+calls: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    calls.clear()
+
+
+def note(value: Any) -> Any:
+    calls.append(value)
+    return value
+
 
 #: What a cancel may take is 0.3 s; a busy machine may take this long. Uncancelled, each of these
 #: bodies takes ten times as long.
@@ -475,3 +488,70 @@ def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped
 
     assert len(ends) > 10
     assert set(ends) <= ({"CANCELED"} if stopped else {"CANCELED", "COMPLETED"})
+
+
+def test_a_stopped_task_is_canceled_and_runs_again() -> None:
+    stop = True
+
+    def slow() -> str:
+        note("slow")
+        if stop:
+            raise KeyboardInterrupt
+        return "done"
+
+    @nb.job("stopped")
+    def body(io: nb.SyncIO) -> str:
+        io.run_task("before", note, "before")
+        return str(io.run_task("slow", slow))
+
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert nb.last_run().status == "CANCELED"
+    assert nb.tasks().set_index("path").status.to_dict() == {
+        "before": "COMPLETED",
+        "slow": "CANCELED",
+    }
+
+    stop = False
+    assert body.run().output == "done"
+    assert calls == ["before", "slow", "slow"]
+    assert nb.attempts().query("path == 'slow'").status.tolist() == ["CANCELED", "COMPLETED"]
+
+
+async def test_cancelling_an_asynchronous_run_cancels_its_tasks_and_their_finally_runs() -> None:
+    started, finalised = asyncio.Event(), []
+
+    async def slow(name: str) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            finalised.append(name)
+
+    @nb.job("cancelled")
+    async def body(io: nb.AsyncIO) -> None:
+        await asyncio.gather(io.run_task("a", slow, "a"), io.run_task("b", slow, "b"))
+
+    task = asyncio.create_task(body.arun())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert sorted(finalised) == ["a", "b"]
+    assert nb.last_run().status == "CANCELED"
+    assert nb.tasks().status.tolist() == ["CANCELED", "CANCELED"]
+
+
+async def test_what_a_body_did_not_await_is_cancelled_at_its_end() -> None:
+    @nb.job("forgotten")
+    async def body(io: nb.AsyncIO) -> str:
+        task = asyncio.create_task(io.run_task("forgotten", asyncio.sleep, 60))
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        return "done"
+
+    run = await body.arun()
+
+    assert run.status == "COMPLETED"
+    assert run.tasks().status.tolist() == ["CANCELED"]

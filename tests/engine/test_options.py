@@ -71,3 +71,10 @@ def test_other_options_are_checked_early_too() -> None:
         _resolve(Policy(), print, on_error="log")
     with pytest.raises(nb.InvalidOptionError, match="decorates a function"):
         nb.task()(3)  # type: ignore[type-var]  # on purpose
+
+
+def test_options_that_make_no_sense_are_refused_early() -> None:
+    with pytest.raises(nb.InvalidOptionError, match="properties is a dict"):
+        nb.TaskOptions(properties=["rows"])  # type: ignore[arg-type]  # wrong
+    with pytest.raises(nb.InvalidOptionError, match="icon is"):
+        nb.TaskOptions(icon=3)  # type: ignore[arg-type]  # wrong

@@ -1,8 +1,14 @@
-"""Tasks that wait for something from outside: an answer that somebody writes into the journal."""
+"""Tasks that wait: for a time, or for an answer that somebody writes into the journal."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,8 +149,6 @@ def test_it_is_cancelled_where_it_waits_and_goes_on_to_wait(sync: bool):
 async def test_what_runs_beside_it_goes_on():
     @nb.job("beside")
     async def body(io: nb.AsyncIO) -> list[Any]:
-        import asyncio
-
         run_id = nb.last_run().id
         both = await asyncio.gather(
             ask(io, "question", 30),
@@ -154,3 +158,102 @@ async def test_what_runs_beside_it_goes_on():
         return both
 
     assert (await body.arun()).output == ["from beside", None]
+
+
+def test_a_wait_that_was_stopped_waits_only_the_rest() -> None:
+    class Stop(FakeClock):
+        def sleep_until(self, due_us: int, told: object = None) -> None:
+            self.advance(10)
+            raise KeyboardInterrupt
+
+    @nb.job("patient")
+    def body(io: nb.SyncIO) -> str:
+        io.wait("cool down", 30)
+        return "done"
+
+    with Stop() as stopped:
+        began = stopped.now()
+        with pytest.raises(KeyboardInterrupt):
+            body.run()
+    assert nb.tasks().status.tolist() == ["CANCELED"]
+
+    with FakeClock(stopped.now()) as clock:
+        assert body.run().output == "done"
+        assert (clock.now() - began).total_seconds() == 30
+
+
+def test_a_due_wait_returns_at_once() -> None:
+    class Stop(FakeClock):
+        def sleep_until(self, due_us: int, told: object = None) -> None:
+            raise KeyboardInterrupt
+
+    @nb.job("overdue")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("cool down", 30)
+
+    with Stop() as stopped, pytest.raises(KeyboardInterrupt):
+        body.run()
+    with FakeClock(stopped.now()) as clock:
+        clock.advance(3600)
+        late = clock.now()
+        body.run()
+        assert clock.now() == late
+
+
+def test_a_wait_takes_seconds_or_an_instant_but_not_both() -> None:
+    @nb.job("wrong wait")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("w")
+
+    with pytest.raises(TypeError, match="either seconds or until"):
+        body.run()
+
+
+SCRIPT = textwrap.dedent(
+    """
+    import sys
+    import nbtasks as nb
+
+    @nb.job("real wait")
+    def body(io):
+        io.run_task("before", say)
+        io.wait("cool down", 3)
+        return "done"
+
+    def say():
+        print("before", flush=True)
+
+    run = body.run()
+    print(run.output, run.executions, flush=True)
+    """
+)
+
+
+@pytest.mark.slow
+def test_a_wait_of_a_killed_process_waits_only_the_rest(tmp_path: Path) -> None:
+    """For real: 3 s, killed after one, so two are left for the second process."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "before\n"
+    _until(lambda: "WAITING" in nb.tasks().status.tolist())
+    time.sleep(1)  # part of the wait passes; what is left is measured below
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    assert nb.last_run().status == "INTERRUPTED"
+    again = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+
+    assert again.stdout == "done 2\n"
+    assert 3 <= time.monotonic() - began < 3 + 2.5  # ... and the start of two processes
+    assert nb.tasks().set_index("path").seconds["cool down"] == pytest.approx(3, abs=0.5)
+
+
+def _until(condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.02)

@@ -1,19 +1,14 @@
-"""Clients whose calls are tasks, and those that are ready-made."""
+"""Clients whose calls are tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nbtasks as nb
-from nbtasks.integrations import DuckDB, Http, Resend, Smtp
 from nbtasks.testing import FakeClock
-from tests.servers import Answer, Asked, serving
 
 
 class Chat:
@@ -188,164 +183,3 @@ def test_other_inputs_make_a_recorded_call_stale(calls: list[Any]):
 
     with pytest.warns(nb.StaleTaskWarning, match="post"):
         chats.run()
-
-
-# -- ready-made -----------------------------------------------------------------------------------
-
-
-def test_resend_sends_what_it_is_told_with_the_tasks_idempotency_key():
-    with serving(lambda asked: Answer(200, {"id": "mail-1"})) as server:
-
-        @nb.job("mails", integrations={"resend": Resend("re_secret", api_url=server.url)})
-        def mails(io: Any) -> Any:
-            key = io.resend.emails.send("welcome", {"to": ["a@b.c"], "subject": "Hi"})
-            return [key, io.resend.emails.get("look", "mail-1")]
-
-        run = mails.run()
-
-        assert run.output == [{"id": "mail-1"}, {"id": "mail-1"}]
-        sent, looked = server.asked
-        assert (sent.method, sent.path, sent.json()) == (
-            "POST", "/emails", {"to": ["a@b.c"], "subject": "Hi"},
-        )  # fmt: skip
-        assert sent.headers["authorization"] == "Bearer re_secret"
-        assert len(sent.headers["idempotency-key"]) == 32
-        assert (looked.method, looked.path) == ("GET", "/emails/mail-1")
-    assert "re_secret" not in nb.tasks().to_csv()
-
-
-def test_resend_tries_again_and_says_what_went_wrong():
-    answers = [Answer(500, {"statusCode": 500, "message": "busy", "name": "application_error"})]
-    with FakeClock(), serving(lambda asked: answers[0]) as server:
-
-        @nb.job("mails", integrations={"resend": Resend("re_1", api_url=server.url, retry=3)})
-        def mails(io: Any) -> Any:
-            return io.resend.emails.send("welcome", {"to": "a@b.c"})
-
-        with pytest.raises(nb.TaskFailed, match="busy"):
-            mails.run()
-        assert len(server.asked) == 3
-        assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
-
-
-def test_http_speaks_to_a_service():
-    def answer(asked: Asked) -> Answer:
-        said = asked.json() if asked.body else None
-        return Answer(200, {"method": asked.method, "path": asked.path, "body": said})
-
-    with serving(answer) as server:
-        http = Http(f"{server.url}/api/", headers={"Authorization": "Bearer secret"})
-
-        @nb.job("speaks", integrations={"service": http})
-        async def speaks(io: Any) -> Any:
-            answers = [
-                await io.service.get("get", "users?n=1"),
-                await io.service.post("post", "/users", {"name": "Ada"}),
-                await io.service.put("put", "users/1", {"name": "Ada"}),
-                await io.service.patch("patch", "users/1", {"name": "Ada"}),
-                await io.service.delete("delete", "users/1", headers={"X-Mine": "1"}),
-            ]
-            assert isinstance(answers[0], nb.Response)
-            return [[one.body["method"], one.body["path"]] for one in answers]
-
-        assert speaks.run().output == [
-            ["GET", "/api/users?n=1"],
-            ["POST", "/api/users"],
-            ["PUT", "/api/users/1"],
-            ["PATCH", "/api/users/1"],
-            ["DELETE", "/api/users/1"],
-        ]
-        keys = [asked.headers.get("idempotency-key") for asked in server.asked]
-        assert keys[0] is None
-        assert len(set(keys)) == 5
-        assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer secret"}
-    assert "secret" not in nb.tasks().to_csv()
-
-
-def test_http_takes_a_status_that_is_not_right_for_a_failure():
-    with FakeClock(), serving(lambda asked: Answer(404, "no such user")) as server:
-
-        @nb.job("speaks", integrations={"service": Http(server.url, retry=2)})
-        def speaks(io: Any) -> None:
-            io.service.get("get", "users/7")
-
-        with pytest.raises(nb.FetchError, match="status 404: no such user"):
-            speaks.run()
-        assert len(server.asked) == 2
-
-
-@pytest.fixture
-def mailbox() -> Any:
-    """A real mail server, and what came to it."""
-    import email.policy
-
-    from aiosmtpd.controller import Controller
-
-    class Box:
-        def __init__(self) -> None:
-            self.mails: list[EmailMessage] = []
-            self.refuses = 0
-
-        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-            if self.refuses:
-                self.refuses -= 1
-                return "451 try later"
-            made: Any = email.message_from_bytes(envelope.content, policy=email.policy.default)
-            self.mails.append(made)
-            return "250 OK"
-
-    box = Box()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, port
-    controller.stop()
-
-
-@pytest.mark.filterwarnings("default::DeprecationWarning")
-def test_smtp_sends_by_a_real_mail_server(mailbox: Any):
-    box, port = mailbox
-    box.refuses = 1
-    smtp = Smtp("127.0.0.1", port, sender="us@example.org", retry=nb.Retry(3, min_timeout=0.01))
-
-    @nb.job("mails", integrations={"mail": smtp})
-    async def mails(io: Any) -> Any:
-        return await io.mail.send(
-            "welcome", to=["a@b.c", "d@e.f"], subject="Hällo", text="Hi", html="<b>Hi</b>",
-            reply_to="me@example.org",
-        )  # fmt: skip
-
-    run = mails.run()
-
-    (mail,) = box.mails
-    assert mail["Message-ID"] == run.output
-    assert run.output.endswith("@example.org>")
-    assert (mail["From"], mail["To"], mail["Subject"], mail["Reply-To"]) == (
-        "us@example.org", "a@b.c, d@e.f", "Hällo", "me@example.org",
-    )  # fmt: skip
-    assert mail.get_body(("html",)).get_content().strip() == "<b>Hi</b>"
-    assert run.tasks().attempts.tolist() == [2]
-
-
-def test_duckdb_answers_queries_with_frames_that_are_recorded(tmp_path: Path):
-    db = DuckDB(tmp_path / "users.duckdb")
-
-    @nb.job("asks", integrations={"db": db})
-    def asks(io: Any) -> Any:
-        io.db.execute("create", "create table users (name varchar, age integer)")
-        io.db.execute("insert", "insert into users values (?, ?), ('Al', 20)", ["Ada", 36])
-        return io.db.query("old", "select * from users where age > $age", {"age": 30})
-
-    first = asks.run().output
-    assert first.to_dict("records") == [{"name": "Ada", "age": 36}]
-    assert asks.run().output.equals(first)
-
-    @nb.job("reads", integrations={"db": DuckDB(tmp_path / "users.duckdb", read_only=True)})
-    async def reads(io: Any) -> Any:
-        with pytest.raises(nb.TaskFailed, match="read-only"):
-            await io.db.execute("drop", "drop table users")
-        return len(await io.db.query("all", "from users"))
-
-    assert reads.run().output == 2

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import threading
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,11 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import nbtasks as nb
-from nbtasks import codec, signing
-from nbtasks.errors import UnreadableValueError
-from nbtasks.values import pickles
-from nbtasks.values.content import Content, join, split
-from tests.kinds import DOCS, KINDS, Fit, figure, flights, frame, in_docs, same
+from nbtasks import codec
+from tests.kinds import DOCS, KINDS, Fit, flights, frame, in_docs, same
 
 
 def again(value: object) -> Any:
@@ -291,159 +285,6 @@ def test_what_is_read_can_be_changed_and_changes_nothing_that_is_recorded():
     first["array"][0] = 99
 
     same(codec.decode(encoded.kind, encoded.text), value)
-
-
-# -- pickles ---------------------------------------------------------------------------------------
-
-
-def test_a_pickle_says_what_it_would_import_without_being_loaded():
-    assert pickles.names(pickles.dump(Decimal("1.5"))) == ["decimal.Decimal"]
-    assert pickles.names(b"cos\nsystem\n(S'true'\ntR.") == ["os.system"]
-    assert pickles.names(b"no pickle") == ["(and what cannot be told without loading it)"]
-
-
-def test_no_value_on_the_way_hides_a_name():
-    """`json.loads` is put on the stack above `os.system`, and taken away again."""
-    evil = b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x04json\x8c\x05loads00\x93\x8c\x04true\x85R."
-
-    assert pickles.names(evil) == ["os.system"]
-
-
-def test_what_a_pickle_computes_its_names_of_is_told():
-    """Its second name is what `str` gives, which is not called here."""
-    name = b"\x8c\x08builtins\x8c\x03str\x93\x8c\x06system\x85R"
-    evil = b"\x80\x04\x8c\x02os" + name + b"\x93\x8c\x04true\x85R."
-
-    assert pickles.names(evil) == [
-        "builtins.str",
-        "(and what cannot be told without loading it)",
-    ]
-
-
-def test_a_number_of_a_pickle_reserves_no_memory():
-    assert pickles.names(b"\x80\x02K\x01r\xff\xff\xff\x7f.") == []  # a memo of 2**31 places
-
-
-def test_a_large_pickle_is_signed_by_the_hash_of_all_its_bytes():
-    """As up to format 2, so that what was signed then is still one's own."""
-    encoded = codec.encode([np.array([{1}], dtype=object), "x" * 5_000_000])
-
-    assert encoded.blob is not None
-    whole = hashlib.blake2b(bytes(encoded.blob), digest_size=20).hexdigest()
-    assert encoded.blob.hash() != whole
-    assert encoded.text == signing.sign(whole)
-
-
-def test_a_figure_of_somebody_else_comes_back_as_its_picture(monkeypatch):
-    encoded = codec.encode({"plot": figure()})
-    monkeypatch.setattr(pickles, "is_signed", lambda *_: False)
-
-    picture = codec.decode(encoded.kind, encoded.text)["plot"]
-
-    assert isinstance(picture, nb.Picture)
-    assert picture._repr_png_().startswith(b"\x89PNG")
-    same(again(picture), picture)  # and may be recorded itself
-
-
-# -- damage ----------------------------------------------------------------------------------------
-
-
-def test_parts_stand_where_they_can_be_mapped():
-    whole = join(b'{"a":[0,1]}', [Content.of(b"x" * 5), Content.of(b"y" * 70)])
-    data = memoryview(bytes(whole))
-
-    found = split(data)
-
-    assert found is not None
-    value, parts = found
-    assert (value, list(map(bytes, parts))) == ({"a": [0, 1]}, [b"x" * 5, b"y" * 70])
-    assert bytes(data).index(b"x") % 64 == bytes(data).index(b"y") % 64 == 0
-
-
-@pytest.mark.parametrize("make", [frame, lambda: np.arange(100)], ids=["frame", "array"])
-def test_a_damaged_value_is_an_error_and_nothing_worse(make, monkeypatch):
-    monkeypatch.setattr(codec, "INLINE_BYTES", 10)
-    encoded = codec.encode(make())
-    assert encoded.blob is not None
-    whole = bytearray(bytes(encoded.blob))
-    chance = np.random.default_rng(20130101)
-    refused = 0
-    for _ in range(60):
-        data = bytearray(whole)
-        for place in chance.integers(0, len(data), 8):
-            data[place] = chance.integers(0, 256)
-        cut = data[: chance.integers(1, len(data))]
-        for damaged in (data, cut):
-            try:
-                codec.decode_blob(encoded.kind, None, memoryview(damaged))
-            except UnreadableValueError:
-                refused += 1
-    assert refused > 60
-
-
-def test_an_array_that_says_it_is_larger_than_it_is_is_refused():
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
-    )
-    text = codec.encode(np.zeros(1))._replace(text=None)
-    whole = join(b'{"$npy":0}', [Content.of(file.getvalue())])
-
-    with pytest.raises(UnreadableValueError):
-        codec.decode_blob(text.kind, None, bytes(whole))
-
-
-# -- codecs of the user's own ----------------------------------------------------------------------
-
-
-class Point:
-    def __init__(self, x: float, y: float) -> None:
-        self.x, self.y = x, y
-
-
-@pytest.fixture
-def codecs(monkeypatch):
-    from nbtasks.values import registry
-
-    monkeypatch.setattr(registry, "by_type", {})
-    monkeypatch.setattr(registry, "by_name", {})
-    return registry
-
-
-def test_a_class_is_recorded_as_its_codec_says(codecs):
-    nb.register_codec(
-        Point, name="point", encode=lambda p: np.array([p.x, p.y]), decode=lambda xy: Point(*xy)
-    )
-
-    encoded = codec.encode([Point(1, 2.5)])
-
-    assert encoded.kind == "parts"
-    (point,) = codec.decode(encoded.kind, encoded.text)
-    assert (type(point), point.x, point.y) == (Point, 1, 2.5)
-
-
-def test_without_its_codec_a_value_says_which_is_missing(codecs):
-    nb.register_codec(
-        Point, name="point", encode=lambda p: [p.x, p.y], decode=lambda xy: Point(*xy)
-    )
-    encoded = codec.encode(Point(1, 2))
-    codecs.by_name.clear()
-
-    with pytest.raises(UnreadableValueError, match="no codec 'point' is registered"):
-        codec.decode(encoded.kind, encoded.text)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"cls": "Point", "encode": str, "decode": str},
-        {"cls": Point, "encode": None, "decode": str},
-        {"cls": Point, "encode": str, "decode": str, "name": ""},
-    ],
-)
-def test_a_codec_that_is_none_is_refused(codecs, given):
-    with pytest.raises(nb.InvalidOptionError, match="register_codec"):
-        nb.register_codec(given.pop("cls"), **given)
 
 
 def test_the_message_of_a_refusal_goes_into_objects():

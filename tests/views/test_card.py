@@ -1,20 +1,13 @@
-"""What there is to know of one task, and its page and its value as HTML."""
+"""What there is to know of one task, as HTML."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import matplotlib as mpl
-import pandas as pd
-import pytest
-
 from nbtasks.card import card, code_for
 from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
-from nbtasks.notebook.preview import preview
-from nbtasks.page import page
-from nbtasks.tree import build, make_node
-from nbtasks.values.figures import Picture
+from nbtasks.tree import make_node
 
 EVIL = '<img src=x onerror="alert(1)">'
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="FAILED", executions=1)
@@ -61,39 +54,3 @@ class Runs:
     def get_run(run_id: str) -> Any:
         assert run_id == "r1"
         return type("Run", (), {"__getitem__": lambda _, path: path})()
-
-
-def test_a_frame_shows_as_a_table_with_its_text_escaped():
-    shown = preview(pd.DataFrame({"carrier": ["AA", EVIL]}))
-
-    assert "<td>AA</td>" in shown
-    assert "<img" not in shown
-
-
-def test_a_figure_shows_as_an_image_and_text_as_text():
-    mpl.use("agg")
-    from matplotlib.figure import Figure
-
-    assert 'src="data:image/png;base64,iVBOR' in preview(Figure())
-    assert 'src="data:image/png;base64,aGVsbG8=' in preview(Picture(b"hello"))
-    assert preview(EVIL) == "<pre>&lt;img src=x onerror=&quot;alert(1)&quot;&gt;</pre>"
-    assert len(preview("x" * 1_000_000)) < 5000
-
-
-def test_a_value_that_cannot_be_shown_says_why():
-    class Broken:
-        def __repr__(self) -> str:
-            raise RuntimeError("no")
-
-    assert preview(Broken()) == "<pre>it cannot be shown: RuntimeError: no</pre>"
-
-
-@pytest.mark.parametrize("path", ["load", EVIL])
-def test_the_page_is_one_document_that_refers_to_nothing_else(path: str):
-    shown = page(build(RUN, [TaskRow("r1", path, 1, status="COMPLETED", execution=1)]), 1)
-
-    assert shown.startswith("<!doctype html>")
-    assert shown.endswith("</html>")
-    for outside in ("<script", "<link", "<img", "src=http", "url("):
-        assert outside not in shown
-    assert "prefers-color-scheme:dark" in shown

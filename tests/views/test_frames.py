@@ -1,8 +1,7 @@
-"""Run history as DataFrames: columns and types that hold, filters, values, SQL, comparing."""
+"""Run history as DataFrames: columns and types that hold, filters, values, SQL."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
+from tests.views.history import body
 
 TEXT = "str" if pd.__version__ >= "3" else pd.StringDtype("pyarrow", na_value=np.nan)
 TIME, SPAN = "datetime64[us, UTC]", "timedelta64[us]"
@@ -64,35 +64,6 @@ def expected(kind: str) -> dict[str, Any]:
         else pd.api.types.pandas_dtype(dtype)
         for name, dtype in FRAMES[kind].items()
     }
-
-
-@nb.task(retry=nb.Retry(limit=2, min_timeout=0.001, randomize=False))
-def flaky() -> None:
-    raise ValueError("no such carrier")
-
-
-def fit(carrier: str, size: int) -> tuple[str, int]:
-    task = nb.current_task()
-    task.metric(rmse=size / 2)
-    task.progress(1, 2)
-    return carrier, size
-
-
-def train(size: int) -> None:
-    io = nb.current_io()
-    assert isinstance(io, nb.SyncIO)
-    for carrier in ("AA", "B/6"):
-        io.run_task(carrier, fit, carrier, size)
-
-
-@nb.job("frames", version="1.0.0")
-def body(payload: int, io: nb.SyncIO) -> dict[int, str]:
-    io.run_task("load", pd.DataFrame, {"x": [payload]})
-    io.run_task("train", train, payload)
-    io.logger.info("trained", size=payload)
-    with contextlib.suppress(nb.TaskFailed):
-        io.run_task("publish", flaky)
-    return {payload: "done"}
 
 
 def everything() -> tuple[nb.Run, nb.Run]:
@@ -356,195 +327,3 @@ def test_frames_give_no_warnings() -> None:
         nb.tasks(outputs=True, metrics=True)
         nb.history(body)
         nb.summary()
-
-
-# -- comparing ------------------------------------------------------------------------------------
-
-
-def test_comparing_says_which_outputs_have_changed() -> None:
-    one, other = body.run(2), body.run(3)
-
-    frame = nb.compare(one, other.id, metrics=True).set_index("path")
-
-    assert list(frame.columns) == [
-        "status_a", "status_b", "duration_a", "duration_b", "seconds_a", "seconds_b",
-        "output_changed", "stale_a", "stale_b", "metrics.rmse_a", "metrics.rmse_b",
-    ]  # fmt: skip
-    assert frame.index.tolist() == ["load", "train", "train/AA", "train/B%2F6", "publish"]
-    assert frame.output_changed.dtype == "boolean"
-    changed = frame.output_changed.dropna()
-    assert changed.to_dict() == {
-        "load": True,
-        "train": False,
-        "train/AA": True,
-        "train/B%2F6": True,
-    }
-    assert frame["metrics.rmse_b"]["train/AA"] == 1.5
-    assert not frame.stale_a.any()
-
-
-def test_comparing_has_the_tasks_that_only_one_run_has() -> None:
-    @nb.job("grows")
-    def grows(payload: list[str], io: nb.SyncIO) -> None:
-        for key in payload:
-            io.run_task(key, str, key)
-
-    frame = nb.compare(grows.run(["a", "b"]), grows.run(["b", "c"])).set_index("path")
-
-    assert frame.index.tolist() == ["a", "b", "c"]
-    assert frame.status_a.isna().tolist() == [False, False, True]
-    assert frame.status_b.isna().tolist() == [True, False, False]
-    assert frame.output_changed.isna().tolist() == [True, False, True]
-    assert isinstance(frame.status_a.dtype, pd.CategoricalDtype)
-
-
-def test_comparing_says_what_was_reused_with_other_code() -> None:
-    def make(step: Any) -> nb.Job:
-        return nb.job("edited")(lambda io: io.run_task("step", step))
-
-    one = make(lambda: 1).run()
-    with pytest.warns(nb.StaleTaskWarning):
-        make(lambda: 2).run()
-
-    assert nb.compare(one, one).stale_b.tolist() == [True]
-
-
-def test_a_run_of_a_shared_file_can_be_compared_with_one_of_the_home(tmp_path: Any) -> None:
-    run = body.run(2)
-    shared = nb.open(nb.export_run(run, tmp_path / "shared"))
-    rerun = body.run(2, new=True)
-
-    frame = nb.compare(shared.last_run(), rerun)
-
-    assert not frame.output_changed.any()
-
-
-def test_history_has_a_run_a_row_with_metrics_and_durations() -> None:
-    with pytest.raises(nb.NotFoundError, match="no run of job 'frames'"):
-        nb.history("frames")
-    runs = [body.run(size) for size in (2, 3, 4)]
-
-    frame = nb.history(body)
-
-    assert frame.run_id.tolist() == [run.id for run in runs]
-    assert frame["train/AA.rmse"].tolist() == [1.0, 1.5, 2.0]
-    assert (frame.retries == 1).all()
-    assert list(frame.columns)[11:] == [
-        "load.seconds", "train.seconds", "train/AA.rmse", "train/B%2F6.rmse", "publish.seconds",
-    ]  # fmt: skip
-    below = nb.history("frames", path=["train", "AA"])
-    assert list(below.columns)[11:] == ["train/AA.seconds", "train/AA.rmse"]
-
-
-def test_a_metric_may_be_named_as_the_duration_is() -> None:
-    @nb.job("timed")
-    def timed(io: nb.SyncIO) -> None:
-        io.run_task("step", lambda: nb.current_task().metric(seconds=7))
-
-    timed.run()
-
-    assert nb.history(timed)["step.seconds (metric)"].tolist() == [7.0]
-    assert nb.history(timed)["step.seconds"][0] < 7
-
-
-def test_summary_tells_what_is_slow_and_what_fails() -> None:
-    body.run(2)
-    body.run(3)
-
-    frame = nb.summary("frames").set_index("path")
-
-    assert frame.runs.tolist() == [2, 2, 2, 2, 2]
-    assert frame.failure_rate["publish"] == 1.0
-    assert (frame.attempts["publish"], frame.failed["publish"]) == (4, 4)
-    assert frame.failure_rate["load"] == 0.0
-    assert frame.total_seconds.is_monotonic_decreasing
-    assert nb.summary("none").empty
-
-
-# -- plots ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def _agg(monkeypatch: pytest.MonkeyPatch) -> Any:
-    import matplotlib as mpl
-    from matplotlib import pyplot as plt
-
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        yield
-        plt.close("all")
-
-
-def texts(ax: Any) -> list[str]:
-    return [text.get_text().strip() for text in ax.texts]
-
-
-@pytest.mark.usefixtures("_agg")
-def test_a_timeline_has_a_bar_a_task_with_what_became_of_it() -> None:
-    ax = body.run(2).plot()
-
-    labels = [label.get_text().strip() for label in ax.get_yticklabels()]
-    assert labels == ["load", "train", "AA", "B/6", "publish"]
-    assert len(ax.patches) == 5
-    assert texts(ax)[-1].endswith("failed")
-    assert ax.get_title() == "frames 1.0.0, COMPLETED"
-    ax.figure.canvas.draw()
-
-
-@pytest.mark.usefixtures("_agg")
-def test_a_timeline_of_many_tasks_has_the_longest_and_says_so() -> None:
-    @nb.job("many")
-    def many(io: nb.SyncIO) -> None:
-        for number in range(70):
-            io.run_task(["step", number], int)
-
-    ax = many.run().plot()
-
-    assert len(ax.patches) == 60
-    assert "the 60 longest of 70 tasks" in ax.get_title()
-
-
-@pytest.mark.usefixtures("_agg")
-def test_a_run_without_tasks_has_no_timeline() -> None:
-    run = nb.job("idle")(lambda io: None).run()
-
-    with pytest.raises(nb.NbtasksError, match="nothing to draw"):
-        run.plot()
-
-
-@pytest.mark.usefixtures("_agg")
-def test_a_history_is_drawn_with_a_metric() -> None:
-    for size in (2, 3):
-        body.run(size)
-
-    ax = nb.plot_history(body, metric="train/AA.rmse")
-
-    (other,) = [axes for axes in ax.figure.axes if axes is not ax]
-    assert np.asarray(other.lines[0].get_ydata()).tolist() == [1.0, 1.5]
-    assert len(ax.containers) == 3
-    with pytest.raises(nb.NotFoundError, match=r"'nope'; there are: train/AA\.rmse"):
-        nb.plot_history(body, metric="nope")
-
-
-@pytest.mark.usefixtures("_agg")
-def test_a_metric_that_is_named_as_the_duration_is_no_duration() -> None:
-    @nb.job("timed")
-    def timed(io: nb.SyncIO) -> None:
-        io.run_task("step", lambda: nb.current_task().metric(seconds=7))
-
-    timed.run()
-    ax = nb.plot_history(timed)
-
-    assert [bars.get_label() for bars in ax.containers] == ["step"]
-    with pytest.raises(nb.NotFoundError, match=r"there are: step\.seconds \(metric\)"):
-        nb.plot_history(timed, metric="nope")
-
-
-def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    run = body.run(2)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-
-    with pytest.raises(nb.NbtasksError, match=r"pip install 'nbtasks\[plot\]'"):
-        run.plot()

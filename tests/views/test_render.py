@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtasks import keys, render, style
-from nbtasks.drawing import RunTree
 from nbtasks.model import RunRow, Status, TaskRow
 from nbtasks.render import age
 from nbtasks.tree import build
@@ -419,23 +418,6 @@ def test_fifty_levels_and_more_are_drawn() -> None:
 
     assert len(page(run(), *rows).paths) == 400
     assert len(text(run(), *rows, limit=400).splitlines()) == 403
-
-
-def test_a_run_tree_offers_text_first_and_html_beside_it() -> None:
-    drawn = RunTree(build(run(), [task("a")]), NOW)
-    bundle = drawn._repr_mimebundle_()
-
-    assert list(bundle) == ["text/plain", "text/html"]
-    assert bundle["text/plain"] == str(drawn) == repr(drawn)
-    assert bundle["text/html"] == drawn._repr_html_()
-
-
-def test_the_limit_of_a_run_tree_holds_for_both_forms() -> None:
-    rows = [task(f"{n}", n) for n in range(100)]
-    bundle = RunTree(build(run(), rows), NOW, limit=10)._repr_mimebundle_()
-
-    assert len(Page(bundle["text/html"]).paths) == 1
-    assert bundle["text/plain"].count("✔") == 2  # the title's and one task's
 
 
 @given(st.integers(0, 10**15))
