@@ -14,10 +14,7 @@ import orjson
 import pytest
 
 from nbtasks import frames
-from nbtasks.errors import JournalDamaged, JournalError, JournalFormatError, UnreadableValueError
-from nbtasks.journal.wal import FORMAT
-from nbtasks.model import WakeRow
-from nbtasks.values.content import Content
+from nbtasks.errors import JournalDamaged, JournalError
 
 # A process that is killed with five tasks in its segment, none of them folded.
 LEFT = """
@@ -323,137 +320,6 @@ def test_an_empty_database_that_somebody_made_there_becomes_the_journal(home, op
     assert len(frames.sql(open_home(), "from tasks")) == 0
     rows.finished(open_home(), tasks=1)
     assert paths(open_home()) == ["t1"]
-
-
-# -- blobs ----------------------------------------------------------------------------------------
-
-
-def test_a_blob_that_was_changed_is_not_given_out(home, open_home):
-    journal = open_home()
-    name = journal.put_blob(Content.of(b"value" * 100))
-    (file,) = (path for path in (home / "blobs").rglob("*") if path.is_file())
-    flip(file, 7)
-
-    with pytest.raises(UnreadableValueError, match=f"was changed: blobs/{name}"):
-        journal.get_blob(name).check()
-
-
-def test_a_blob_that_is_missing_is_named(home, open_home):
-    journal = open_home()
-    name = journal.put_blob(Content.of(b"value" * 100))
-    shutil.rmtree(home / "blobs")
-
-    with pytest.raises(UnreadableValueError, match=f"is missing: blobs/{name}"):
-        journal.get_blob(name).check()
-
-
-def test_a_blob_is_written_under_another_name_until_it_is_whole(home, open_home, monkeypatch):
-    seen = []
-    real = Path.replace
-
-    def replace(draft: Path, target: Path) -> Path:
-        seen.append((target.exists(), draft.read_bytes(), home / "blobs" in draft.parents))
-        return real(draft, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-
-    open_home().put_blob(Content.of(b"value"))
-
-    assert seen == [(False, b"value", True)]
-    assert [path.suffix for path in (home / "blobs").rglob("*") if path.is_file()] == [""]
-
-
-# -- other versions -------------------------------------------------------------------------------
-
-
-def refused(*uses) -> None:
-    for use in uses:
-        with pytest.raises(JournalFormatError, match="pip install --upgrade nbtasks"):
-            use()
-
-
-@pytest.mark.parametrize("held", ["by nobody", "read_only", "read_write"])
-def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held):
-    journal = open_home()
-    rows.finished(journal, tasks=1)
-    journal.close()
-    with duckdb.connect(str(home / "journal.duckdb")) as con:
-        con.execute("update meta set format = $1", [FORMAT + 1])
-    if held != "by nobody":
-        holder.hold(home / "journal.duckdb", held)
-
-    other = open_home()
-    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
-
-    if held != "by nobody":
-        holder.close()
-    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
-        assert con.execute("select count(*) from run").fetchone() == (1,)
-
-
-@pytest.fixture
-def old(home) -> Path:
-    """A home of format 1, with a run and a task."""
-    home.mkdir(exist_ok=True)
-    with duckdb.connect(str(home / "journal.duckdb")) as con:
-        con.execute((Path(__file__).parent / "format_1.sql").read_text())
-        con.execute("insert into meta values (1)")
-        con.execute(
-            "insert into run (run_id, job, name, version, key, status, trigger, started_us, "
-            "execution_us, executions) values ('old', 'job', 'job', '1', 'k', 'COMPLETED', "
-            "'manual', 1, 1, 1)"
-        )
-        con.execute(
-            "insert into task (run_id, path, seq, status, execution, reused, attempts, attempt, "
-            "failures, fatal, once, output, output_kind) values ('old', 'load', 1, 'COMPLETED', "
-            "1, false, 1, 1, 0, false, false, '42', 'json')"
-        )
-    return home
-
-
-def test_a_home_of_an_older_format_is_brought_up_to_date(old, open_home, rows):
-    journal = open_home()
-
-    opened = journal.claim(rows.claim())
-    journal.transact(lambda find: [WakeRow("old", 5)])
-    journal.release(opened.run)
-
-    assert (opened.run.run_id, opened.run.executions) == ("old", 2)
-    assert list(opened.answers) == ["load"]
-    assert journal.find("wake") == [WakeRow("old", 5)]
-    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
-    assert frames.sql(journal, "select format from meta").format.tolist() == [FORMAT]
-    journal.close()
-    with duckdb.connect(str(old / "journal.duckdb"), read_only=True) as con:
-        assert con.execute("select awaits from task").fetchall() == [(None,)]
-        assert con.execute("from events").fetchall() == []
-
-
-@pytest.mark.parametrize("held", ["read_only", "read_write"])
-def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
-    old, open_home, holder, held
-):
-    holder.hold(old / "journal.duckdb", held)
-
-    journal = open_home()
-
-    assert [run.run_id for run in journal.runs()] == ["old"]
-    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
-    assert journal.find("event") == []
-
-
-def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, rows, left):
-    header, *rest = left.read_bytes().splitlines(keepends=True)
-    record = orjson.loads(header[9:])
-    record[1]["format"] = FORMAT + 1
-    body = orjson.dumps(record)
-    left.write_bytes(b"%08x %b\n" % (zlib.crc32(body), body) + b"".join(rest))
-    newer = left.read_bytes()
-
-    other = open_home()
-    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
-
-    assert left.read_bytes() == newer
 
 
 # -- the home itself ------------------------------------------------------------------------------

@@ -7,16 +7,42 @@ import os
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import orjson
 import pytest
 
 import nbtasks as nb
+from nbtasks import frames
+from nbtasks.errors import JournalFormatError
 from nbtasks.journal import current
 from nbtasks.journal.wal import FORMAT
+from nbtasks.model import WakeRow
 from nbtasks.values import content
+
+# A process that is killed with five tasks in its segment, none of them folded.
+LEFT = """
+journal = HomeJournal(HOME)
+run = journal.claim(claim()).run
+for number in range(1, 6):
+    journal.put(task(run, f"t{number}", number, output="x" * 50, output_kind="json"))
+journal.sync()
+die()
+"""
+
+
+@pytest.fixture
+def left(home, python) -> Path:
+    """The segment of a process that was killed: a header, a run and five tasks."""
+    assert python(LEFT).line() == ""
+    (segment,) = (home / "wal").glob("*.log")
+    segment.write_bytes(segment.read_bytes().rstrip(b"\0"))  # the room it had left
+    return segment
+
 
 #: A folder with a `duckdb` of another version, to be put before all others.
 OTHER = "NBTASKS_OTHER_DUCKDB"
@@ -129,3 +155,93 @@ def test_another_duckdb_reads_the_file(tmp_path, state):
     assert version != __import__("duckdb").__version__
     assert rows | counts == rows
     assert tasks == expected
+
+
+def refused(*uses) -> None:
+    for use in uses:
+        with pytest.raises(JournalFormatError, match="pip install --upgrade nbtasks"):
+            use()
+
+
+@pytest.mark.parametrize("held", ["by nobody", "read_only", "read_write"])
+def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held):
+    journal = open_home()
+    rows.finished(journal, tasks=1)
+    journal.close()
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        con.execute("update meta set format = $1", [FORMAT + 1])
+    if held != "by nobody":
+        holder.hold(home / "journal.duckdb", held)
+
+    other = open_home()
+    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
+
+    if held != "by nobody":
+        holder.close()
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from run").fetchone() == (1,)
+
+
+@pytest.fixture
+def old(home) -> Path:
+    """A home of format 1, with a run and a task."""
+    home.mkdir(exist_ok=True)
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        con.execute((Path(__file__).parent / "format_1.sql").read_text())
+        con.execute("insert into meta values (1)")
+        con.execute(
+            "insert into run (run_id, job, name, version, key, status, trigger, started_us, "
+            "execution_us, executions) values ('old', 'job', 'job', '1', 'k', 'COMPLETED', "
+            "'manual', 1, 1, 1)"
+        )
+        con.execute(
+            "insert into task (run_id, path, seq, status, execution, reused, attempts, attempt, "
+            "failures, fatal, once, output, output_kind) values ('old', 'load', 1, 'COMPLETED', "
+            "1, false, 1, 1, 0, false, false, '42', 'json')"
+        )
+    return home
+
+
+def test_a_home_of_an_older_format_is_brought_up_to_date(old, open_home, rows):
+    journal = open_home()
+
+    opened = journal.claim(rows.claim())
+    journal.transact(lambda find: [WakeRow("old", 5)])
+    journal.release(opened.run)
+
+    assert (opened.run.run_id, opened.run.executions) == ("old", 2)
+    assert list(opened.answers) == ["load"]
+    assert journal.find("wake") == [WakeRow("old", 5)]
+    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert frames.sql(journal, "select format from meta").format.tolist() == [FORMAT]
+    journal.close()
+    with duckdb.connect(str(old / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select awaits from task").fetchall() == [(None,)]
+        assert con.execute("from events").fetchall() == []
+
+
+@pytest.mark.parametrize("held", ["read_only", "read_write"])
+def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
+    old, open_home, holder, held
+):
+    holder.hold(old / "journal.duckdb", held)
+
+    journal = open_home()
+
+    assert [run.run_id for run in journal.runs()] == ["old"]
+    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
+    assert journal.find("event") == []
+
+
+def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, rows, left):
+    header, *rest = left.read_bytes().splitlines(keepends=True)
+    record = orjson.loads(header[9:])
+    record[1]["format"] = FORMAT + 1
+    body = orjson.dumps(record)
+    left.write_bytes(b"%08x %b\n" % (zlib.crc32(body), body) + b"".join(rest))
+    newer = left.read_bytes()
+
+    other = open_home()
+    refused(other.runs, lambda: frames.sql(other, "from runs"), lambda: other.claim(rows.claim()))
+
+    assert left.read_bytes() == newer

@@ -28,7 +28,7 @@ from tests.scenarios.harness import (
 )
 from tests.scenarios.stores import NAMES, Store, make_blank, store
 
-CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
+CASES = sorted((Path(__file__).parent / "cases").rglob("*.py"))
 #: With this in the environment, as in CI, each is crashed at every write there is, and started
 #: again after every task. That takes longer than the suite should.
 EVERYWHERE = bool(os.environ.get("NBTASKS_CRASH_EVERYWHERE"))

@@ -8,7 +8,7 @@ TEST = "tests/scenarios/test_scenarios.py::test_"
 
 
 def test_without_scenarios_there_is_no_table() -> None:
-    assert table([("tests/unit/test_keys.py::test_a_key[a-sync-memory]", True)]) == []
+    assert table([("tests/core/test_keys.py::test_a_key[a-sync-memory]", True)]) == []
 
 
 def test_a_cell_counts_the_passes_over_faces_and_journals() -> None:

@@ -1,0 +1,108 @@
+"""The commands that do something with runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.kit import kit
+from tests.cli.commands import said, write, write_notebook
+
+WAITS = """
+    import nbtasks as nb
+
+    @nb.job("waits")
+    def waits(payload: int, io: nb.SyncIO) -> int:
+        io.yield_("here")
+        return io.run_task("double", lambda: payload * 2)
+"""
+
+
+def test_resume_goes_on_with_a_run_by_the_job_in_a_file(tmp_path: Path) -> None:
+    @nb.job("waits")
+    def waits(payload: int, io: nb.SyncIO) -> None:
+        io.yield_("here")
+
+    run = waits.run(21)
+    kit.jobs.pop("waits")
+
+    assert (
+        said("resume", "--from", write(tmp_path / "waits.py", WAITS))
+        .strip()
+        .endswith(f"run {run.id}: COMPLETED")
+    )
+    assert run.output == 42
+
+
+def test_a_run_that_fails_is_exit_status_1(tmp_path: Path) -> None:
+    @nb.job("fails")
+    def fails(io: nb.SyncIO) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fails.run()
+
+    assert "FAILED, ValueError: no" in said("rerun", status=1)
+
+
+def test_rerun_takes_a_path(run: nb.Run) -> None:
+    assert "COMPLETED" in said("rerun", run.id, "--path", "shout")
+    assert run.tasks().reused.tolist() == [True, False]
+
+
+def test_cancel_ends_a_run_that_waits() -> None:
+    @nb.job("waits")
+    def waits(io: nb.SyncIO) -> None:
+        io.wait("long", 3600)
+
+    run = waits.run(suspend_after=1)
+    said("cancel", run.id)
+
+    assert run.status == "CANCELED"
+
+
+def test_send_runs_the_jobs_of_its_files(tmp_path: Path) -> None:
+    jobs = """
+        import nbtasks as nb
+
+        @nb.job("hears", trigger=nb.event_trigger("go"))
+        def hears(payload: dict, io: nb.SyncIO) -> int:
+            return payload["n"]
+    """
+    answer = said(
+        "send", "go", '{"n": 7}', "--id", "go-7", "--from", write(tmp_path / "j.py", jobs)
+    )
+
+    assert "event go-7: delivered" in answer
+    assert nb.last_run("hears").output == 7
+    assert "to be delivered" in said("send", "go", "--after", "60")
+
+
+@pytest.mark.slow
+def test_run_executes_a_notebook_that_goes_on_where_it_was(tmp_path: Path) -> None:
+    notebook = write_notebook(
+        tmp_path / "work.ipynb",
+        "%load_ext nbtasks",
+        """
+        %%job work
+        from pathlib import Path
+        def note():
+            with open("calls.txt", "a") as file:
+                file.write("called\\n")
+        io.run_task("note", note)
+        assert Path("go").exists(), "not yet"
+        """,
+    )
+
+    assert "a cell failed: AssertionError: not yet" in said("run", notebook, status=1)
+    (tmp_path / "go").touch()
+    output = tmp_path / "done.ipynb"
+    assert "done" in said("run", notebook, "--output", str(output))
+
+    assert (tmp_path / "calls.txt").read_text() == "called\n"
+    assert nb.last_run("work").executions == 2
+    assert "note" in output.read_text()
+    assert json.loads(Path(notebook).read_text())["cells"][1]["outputs"] == []

@@ -1,0 +1,128 @@
+"""The demo, and the notebook that it executes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.demo import demonstrate
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "00_first_job.ipynb"
+
+
+def read_calls(folder: Path) -> list[list[str]]:
+    lines = (folder / "calls.tsv").read_text().splitlines()
+    return [line.split("\t") for line in lines]
+
+
+def executed(path: Path, folder: Path):
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": folder}}
+    ).execute()
+    return notebook
+
+
+def values(notebook, mime: str = "text/plain") -> list[str]:
+    """What the cells' last expressions and plots show: not the trees, which tell times."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [output.data for output in outputs if "data" in output]
+    return [data[mime] for data in shown if mime in data and "nbtasks-tree" not in str(data)]
+
+
+def test_the_demo_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(nb.NbtasksError, match="starts in an empty folder"):
+        demonstrate(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import duckdb
+    import nbformat
+
+    monkeypatch.delenv("NBTASKS_HOME")
+    demo = subprocess.run(
+        [sys.executable, "-m", "nbtasks", "demo", "--into", tmp_path / "demo"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+
+    said = demo.stdout
+    assert demo.returncode == 0, said + demo.stderr
+    killed = re.search(r"kernel (\d+) killed with SIGKILL after (\d+) of 16 carriers", said)
+    assert killed, said
+    assert 5 <= int(killed[2]) < 16
+    assert re.search(r"↺ 9E +reused", said)
+    assert re.search(r"✔ YV +completed", said)
+    assert re.search(r"\n0 +load +COMPLETED +1 +True ", said)
+    assert "Every function that had finished when the kernel was killed was called exactly" in said
+    assert demo.stderr == ""
+
+    # The same, from what it left, without its help.
+    folder = tmp_path / "demo"
+    calls = read_calls(folder)
+    pids = [pid for _, _, pid in calls]
+    assert set(pids) == {killed[1], pids[-1]}
+    assert pids[-1] != killed[1]
+    with duckdb.connect(folder / ".nbtasks" / "journal.duckdb", read_only=True) as con:
+        assert con.sql("select status, executions from runs").fetchall() == [("COMPLETED", 2)]
+        reused = con.sql("select path from tasks where reused").fetchall()
+    counts = Counter(path for _, path, _ in calls)
+    assert {"load", "clean", "fit/9E"} <= {path for (path,) in reused}
+    assert {counts[path] for (path,) in reused} == {1}
+    saved = nbformat.read(folder / "00_first_job.ipynb", as_version=4)
+    assert all(
+        cell.outputs[-1].output_type != "error"
+        for cell in saved.cells
+        if "outputs" in cell and cell.outputs
+    )
+    assert "reused" in str(saved.cells)
+
+
+@pytest.mark.slow
+def test_a_second_kernel_answers_the_whole_notebook_from_the_journal(tmp_path: Path) -> None:
+    first = executed(NOTEBOOK, tmp_path)
+    calls = read_calls(tmp_path)
+
+    second = executed(NOTEBOOK, tmp_path)
+
+    assert read_calls(tmp_path) == calls
+    assert len(calls) == 52
+    run = nb.last_run("delays")
+    assert run.executions == 2
+    assert run.tasks().reused.all()
+    assert values(second, "image/png") == values(first, "image/png") != []
+    table = next(text for text in values(first) if "Southwest Airlines Co." in text)
+    assert table in values(second)
+
+
+def test_the_notebook_is_saved_with_its_outputs() -> None:
+    import nbformat
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    job = next(cell for cell in cells if cell.source.startswith("%%job"))
+
+    assert NOTEBOOK.stat().st_size < 300_000
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert "nbtasks-tree" in job.outputs[0].data["text/html"]
+    assert "53 tasks: 53 completed" in job.outputs[0].data["text/plain"]
+    assert values(notebook, "image/png")

@@ -1,0 +1,172 @@
+"""The commands that read the journal."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import nbtasks as nb
+from nbtasks.cli import app
+from nbtasks.journal import current
+from tests.cli.commands import refused, said
+
+# -- what they say --------------------------------------------------------------------------------
+
+
+def test_runs_lists_a_line_for_each_run(run: nb.Run) -> None:
+    header, line = said("runs").splitlines()
+
+    assert header.split()[:4] == ["run_id", "job", "key", "status"]
+    assert line.split()[:4] == [run.id, "report", "2013", "COMPLETED"]
+    assert said("runs", "--job", "another") == "(none)\n"
+
+
+def test_show_says_all_of_one(run: nb.Run) -> None:
+    lines = dict(line.split(maxsplit=1) for line in said("show", run.id).splitlines())
+
+    assert lines["status"] == "COMPLETED"
+    assert lines["key"] == "2013"
+
+
+def test_tasks_lists_those_of_the_latest_run_or_of_the_one_that_is_named(run: nb.Run) -> None:
+    latest = said("tasks")
+
+    assert [line.split()[:2] for line in latest.splitlines()[1:]] == [
+        ["load", "COMPLETED"],
+        ["shout", "COMPLETED"],
+    ]
+    assert said("tasks", run.id) == latest
+
+
+def test_logs_lists_what_was_logged(run: nb.Run) -> None:
+    assert "begun" in said("logs")
+
+
+def test_tree_draws_the_run(run: nb.Run) -> None:
+    assert said("tree", run.id) == f"{run.tree()}\n"
+
+
+def test_tree_in_a_terminal_has_colours_for_states_only(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    drawn = said("tree", run.id)
+
+    assert "\x1b[32m✔\x1b[0m load" in drawn
+    assert "  \x1b[32mcompleted\x1b[0m  " in drawn
+    assert re.sub(r"\x1b\[\d+m", "", drawn) == f"{run.tree()}\n"
+
+
+def test_tree_writes_a_page_and_a_trace(run: nb.Run, tmp_path: Path) -> None:
+    page, trace = tmp_path / "tree.html", tmp_path / "trace.json"
+
+    assert said("tree", run.id, "--html", str(page), "--trace", str(trace)) == ""
+
+    assert "shout" in page.read_text("utf-8")
+    names = [event["name"] for event in json.loads(trace.read_text())["traceEvents"]]
+    assert names[1:] == ["load", "shout"]
+
+
+def test_sql_prints_the_answer(run: nb.Run) -> None:
+    answer = said("sql", "select path, output from tasks where key = 'shout'")
+
+    assert answer.split() == ["path", "output", "shout", '"HELLO"']
+
+
+def test_ui_shows_all_runs_or_one(run: nb.Run) -> None:
+    assert "report" in said("ui", "--once")
+    assert "shout" in said("ui", run.id, "--once")
+
+
+@pytest.mark.parametrize("command", ["runs", "show", "tasks", "logs", "tree", "due", "events"])
+def test_json_is_a_list_of_records_with_iso_times(run: nb.Run, command: str) -> None:
+    nb.send_event("note", {"n": 1})
+
+    records = json.loads(said(command, "--json"))
+
+    assert isinstance(records, list)
+    times = [value for record in records for name, value in record.items() if name[-3:] == "_at"]
+    assert all(value is None or value[10] == "T" for value in times)
+    if command != "due":
+        assert records
+        assert any(times)
+
+
+def test_json_of_a_query(run: nb.Run) -> None:
+    answer = json.loads(
+        said("sql", "select count(*) as n, max(finished_at) as t from runs", "--json")
+    )
+
+    assert answer[0]["n"] == 1
+    assert answer[0]["t"].startswith("20")
+
+
+def test_home_stands_before_the_command_or_after_it(run: nb.Run, tmp_path: Path) -> None:
+    home = str(nb.config.home)
+    try:
+        assert run.id in said("runs", "--home", home)
+        assert run.id in said("--home", home, "runs")
+    finally:
+        nb.configure(home=None)
+
+
+# -- what they refuse -----------------------------------------------------------------------------
+
+
+def test_an_unknown_run_is_one_line_that_says_where_to_look(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("tasks", "show", "tree", "logs", "cancel", "resume", "rerun", "ui"):
+        assert "There is no run 'nope'" in refused(monkeypatch, capsys, command, "nope")
+
+
+def test_no_home_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        line = refused(monkeypatch, capsys, "runs", "--home", str(tmp_path / "none"))
+    finally:
+        nb.configure(home=None)
+
+    assert line.startswith(f"NotFoundError: There is no journal in {tmp_path / 'none'}.")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_home_is_one_line(
+    run: nb.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "damaged"
+    home.mkdir()
+    (home / "journal.duckdb").write_bytes(b"this is no database" * 1000)
+    try:
+        line = refused(monkeypatch, capsys, "runs", "--home", str(home))
+    finally:
+        current.close(home)
+        nb.configure(home=None)
+
+    assert str(home) in line
+
+
+def test_no_select_and_no_such_file_are_one_line(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "JournalError" in refused(monkeypatch, capsys, "sql", "drop table run")
+    assert "There is no file nope.py" in refused(monkeypatch, capsys, "worker", "nope.py")
+    assert "There is no notebook nope" in refused(monkeypatch, capsys, "run", "nope.ipynb")
+    assert "is no JSON" in refused(monkeypatch, capsys, "send", "go", "{")
+
+
+def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> None:
+    told = CliRunner().invoke(app, ["explain", "RunBusyError"])
+    assert "being executed now" in told.output
+    assert "errors.html#nbtasks.RunBusyError" in told.output
+
+    with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
+        CliRunner().invoke(app, ["explain", "RunBusy"], catch_exceptions=False)
+    with pytest.raises(nb.NotFoundError, match=r"There are .*TaskFailed"):
+        CliRunner().invoke(app, ["explain", "xyz"], catch_exceptions=False)

@@ -1,0 +1,166 @@
+"""The example notebooks, executed as a reader would: twice, in new kernels, on one home; and once
+with a kernel that is killed in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import psutil
+import pytest
+
+import nbtasks as nb
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+#: What a cell shows that tells of the execution itself, and not of what was computed.
+VARIES = "varies"
+#: All of them take minutes, so `.ci/run` executes each; every run of the tests has the
+#: first one, in tests/cli/test_demo.py.
+EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
+#: Its runs are in memory.
+WITHOUT_A_HOME = "10_testing_jobs"
+
+
+every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+executed = pytest.mark.skipif(
+    not EVERY, reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes"
+)
+
+
+class Reader:
+    """Somebody who executes a notebook in a folder of their own.
+
+    Args:
+        notebook: The example.
+        folder: Where to work.
+    """
+
+    def __init__(self, notebook: Path, folder: Path) -> None:
+        folder.mkdir()
+        self.file = Path(shutil.copy(notebook, folder))
+        self.home = folder / ".nbtasks"
+        self._out = folder / "executed.ipynb"
+        self._command = [
+            sys.executable, "-m", "nbtasks", "run", str(self.file),
+            "--home", str(self.home), "--output", str(self._out),
+        ]  # fmt: skip
+        self._env = {**os.environ, "NBTASKS_TREE": "1"}
+
+    def execute(self) -> list[Any]:
+        """From top to bottom; gives what the cells show."""
+        done = subprocess.run(
+            self._command, env=self._env, capture_output=True, text=True, check=False, timeout=110
+        )
+        assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+        return shown(nbformat.read(self._out, as_version=4))
+
+    def be_killed(self, attempts: int) -> None:
+        """Executes it until so many attempts have ended, and kills the kernel."""
+        with subprocess.Popen(
+            self._command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as executing:
+            while len(self.ended()) < attempts:
+                assert executing.poll() is None, "it ended before its kernel could be killed"
+                time.sleep(0.02)
+            (kernel,) = psutil.Process(executing.pid).children()
+            kernel.kill()
+            assert executing.wait(60) == 1, executing.stdout
+
+    def ended(self) -> pd.DataFrame:
+        """All attempts that have ended, but those of runs that a schedule has begun."""
+        with at(self.home):
+            return nb.sql(
+                "select run_id, path, attempt, started_at from attempts"
+                " where status in ('COMPLETED', 'FAILED') and run_id in"
+                " (select run_id from runs where trigger <> 'schedule') order by all"
+            )
+
+
+@contextlib.contextmanager
+def at(home: Path) -> Any:
+    nb.configure(home=home)
+    try:
+        yield
+    finally:
+        nb.configure(home=None)
+
+
+def shown(notebook: Any) -> list[Any]:
+    """What the cells show that do not say that it varies: a tree tells of the execution, too."""
+    result = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or VARIES in cell.metadata.get("tags", []):
+            continue
+        data = [output.get("data", {}) for output in cell.outputs]
+        values = [one for one in data if "nbtasks-tree" not in one.get("text/html", "")]
+        text = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+        result.append((cell.source, text, [one.get("text/plain") for one in values]))
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@executed
+@every_notebook
+def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, tmp_path: Path):
+    reader = Reader(notebook, tmp_path / "reader")
+    first = reader.execute()
+    ended = reader.ended()
+
+    second = reader.execute()
+
+    assert second == first
+    pd.testing.assert_frame_equal(reader.ended(), ended)
+    if notebook.stem != WITHOUT_A_HOME:
+        assert len(ended) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@executed
+@every_notebook
+def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path: Path):
+    if notebook.stem == WITHOUT_A_HOME:
+        pytest.skip("its runs are in memory, so there is nothing to go on with")
+    whole, killed = Reader(notebook, tmp_path / "whole"), Reader(notebook, tmp_path / "killed")
+    expected = whole.execute()
+    killed.be_killed(max(1, len(whole.ended()) // 2))
+
+    assert killed.execute() == expected
+
+
+@every_notebook
+def test_it_is_saved_with_its_outputs(notebook: Path):
+    content = nbformat.read(notebook, as_version=4)
+    nbformat.validate(content)
+    cells = [cell for cell in content.cells if cell.cell_type == "code"]
+
+    assert all(cell.execution_count for cell in cells)
+    shown = [data for cell in cells for output in cell.outputs if (data := output.get("data"))]
+    assert any("nbtasks-tree" in data.get("text/html", "") for data in shown)
+    assert "application/vnd.jupyter.widget" not in str(shown)
+
+
+def test_one_of_them_fails_on_purpose_once():
+    """A reader of the examples sees how a failure looks, and that a cell is marked for it."""
+    failing = {
+        (notebook.stem, output.ename)
+        for notebook in NOTEBOOKS
+        for cell in nbformat.read(notebook, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+        if "raises-exception" in cell.metadata.tags
+    }
+
+    assert ("02_retries_and_fixing_a_cell", "TaskFailed") in failing
+    assert {name for _, name in failing} <= {
+        "TaskFailed", "Suspended", "NotRecordedError", "ReplayError",
+    }  # fmt: skip

@@ -1,0 +1,157 @@
+"""Tasks that run once: whose outcome is in doubt, and whose is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.testing import FakeClock
+from tests.engine.failing import caught
+
+calls: list[Any] = []
+ONCE = nb.TaskOptions(once=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    calls.clear()
+
+
+DIES = """
+import os, signal, sys
+import nbtasks as nb
+
+def pay():
+    print("called", flush=True)
+    if len(sys.argv) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "paid"
+
+@nb.job("pays")
+{kind} body(io):
+    return {wait} io.run_task("pay", pay, options=nb.TaskOptions(once=True))
+
+try:
+    print(body.run().output)
+except nb.InDoubtError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await")])
+def test_the_task_of_a_killed_process_is_in_doubt(tmp_path: Path, kind: str, wait: str) -> None:
+    def start(*args: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", DIES.format(kind=kind, wait=wait), *args], cwd=tmp_path,
+            env={**os.environ, "NBTASKS_HOME": str(nb.config.home)}, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    assert start("die") == "called\n"
+    for _ in range(2):
+        said = start()
+        run = nb.last_run("pays")
+        assert not said.startswith("called")
+        assert f'nb.get_run("{run.id}").set("pay", value)' in said
+        assert f'nb.get_run("{run.id}").reset("pay")' in said
+        assert run.status == "FAILED"
+        assert run.error is not None
+        assert run.error.type == "InDoubtError"
+        assert run.tasks().status.tolist() == ["INTERRUPTED"]
+        assert nb.attempts(run).status.tolist() == ["INTERRUPTED"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_the_start_is_durable_before_the_call(kind: str) -> None:
+    seen = []
+
+    def pay() -> None:
+        segment = nb.kit.kit.journal._segment  # type: ignore[attr-defined]  # the composition root
+        durable = segment.path.read_bytes()[: segment._synced].decode()
+        path = json.dumps(nb.current_task().path)
+        seen.append(any(path in line and "RUNNING" in line for line in durable.splitlines()))
+
+    @nb.job("sync")
+    def sync(io: nb.SyncIO) -> None:
+        io.run_task("pay", pay, options=ONCE)
+
+    @nb.job("async")
+    async def asynchronous(io: nb.AsyncIO) -> None:
+        await asyncio.gather(*(io.run_task(["pay", n], pay, options=ONCE) for n in range(20)))
+
+    {"sync": sync, "async": asynchronous}[kind].run()
+
+    assert set(seen) == {True}
+
+
+def test_a_stop_in_the_middle_leaves_it_in_doubt() -> None:
+    def pay() -> None:
+        calls.append("called")
+        raise KeyboardInterrupt
+
+    @nb.job("stopped")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("pay", pay, options=ONCE)
+
+    caught(body, KeyboardInterrupt)
+    assert "it was stopped" in str(caught(body, nb.InDoubtError))
+    assert calls == ["called"]
+
+
+def test_a_timeout_of_what_runs_once_is_in_doubt_and_not_tried_again(fake: FakeClock) -> None:
+    def pay() -> None:
+        calls.append("called")
+        fake.advance(60)
+
+    @nb.job("late")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("pay", pay, timeout=5, retry=5, options=ONCE)
+
+    for _ in range(2):
+        caught(body, nb.InDoubtError)
+    assert calls == ["called"]
+    assert nb.tasks().status.tolist() == ["CANCELED"]
+
+
+def test_a_failure_that_ended_the_run_is_no_doubt() -> None:
+    def pay() -> str:
+        calls.append("called")
+        if len(calls) == 1:
+            raise ValueError("declined")
+        return "paid"
+
+    @nb.job("declined")
+    def body(io: nb.SyncIO) -> str:
+        return io.run_task("pay", pay, options=ONCE)
+
+    caught(body, ValueError)
+    assert body.run().output == "paid"
+
+
+def test_what_waits_for_its_next_attempt_is_no_doubt(fake: FakeClock) -> None:
+    def pay() -> str:
+        calls.append("called")
+        if len(calls) == 1:
+            raise ValueError("declined")
+        return "paid"
+
+    def stop(due_us: int, told: object = None) -> None:
+        raise KeyboardInterrupt
+
+    @nb.job("waits")
+    def body(io: nb.SyncIO) -> str:
+        return io.run_task("pay", pay, retry=2, options=ONCE)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake, "sleep_until", stop)
+        caught(body, KeyboardInterrupt)
+    assert body.run().output == "paid"

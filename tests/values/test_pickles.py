@@ -1,0 +1,72 @@
+"""Pickles: what they would import, whose they are, and what is read of those of others."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+import nbtasks as nb
+from nbtasks import codec, signing
+from nbtasks.values import pickles
+from tests.kinds import figure, same
+
+
+def again(value: object) -> Any:
+    """The value as a later execution gets it, from the row or from the file beside it."""
+    encoded = codec.encode(value)
+    if encoded.blob is not None:
+        data = memoryview(bytes(encoded.blob))
+        return codec.decode_blob(encoded.kind, encoded.text, data)
+    return codec.decode(encoded.kind, encoded.text)
+
+
+def test_a_pickle_says_what_it_would_import_without_being_loaded():
+    assert pickles.names(pickles.dump(Decimal("1.5"))) == ["decimal.Decimal"]
+    assert pickles.names(b"cos\nsystem\n(S'true'\ntR.") == ["os.system"]
+    assert pickles.names(b"no pickle") == ["(and names that only loading it would show)"]
+
+
+def test_no_value_on_the_way_hides_a_name():
+    """`json.loads` is put on the stack above `os.system`, and taken away again."""
+    evil = b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x04json\x8c\x05loads00\x93\x8c\x04true\x85R."
+
+    assert pickles.names(evil) == ["os.system"]
+
+
+def test_what_a_pickle_computes_its_names_of_is_told():
+    """Its second name is what `str` gives, which is not called here."""
+    name = b"\x8c\x08builtins\x8c\x03str\x93\x8c\x06system\x85R"
+    evil = b"\x80\x04\x8c\x02os" + name + b"\x93\x8c\x04true\x85R."
+
+    assert pickles.names(evil) == [
+        "builtins.str",
+        "(and names that only loading it would show)",
+    ]
+
+
+def test_a_number_of_a_pickle_reserves_no_memory():
+    assert pickles.names(b"\x80\x02K\x01r\xff\xff\xff\x7f.") == []  # a memo of 2**31 places
+
+
+def test_a_large_pickle_is_signed_by_the_hash_of_all_its_bytes():
+    """As up to format 2, so that what was signed then is still one's own."""
+    encoded = codec.encode([np.array([{1}], dtype=object), "x" * 5_000_000])
+
+    assert encoded.blob is not None
+    whole = hashlib.blake2b(bytes(encoded.blob), digest_size=20).hexdigest()
+    assert encoded.blob.hash() != whole
+    assert encoded.text == signing.sign(whole)
+
+
+def test_a_figure_of_somebody_else_comes_back_as_its_picture(monkeypatch):
+    encoded = codec.encode({"plot": figure()})
+    monkeypatch.setattr(pickles, "is_signed", lambda *_: False)
+
+    picture = codec.decode(encoded.kind, encoded.text)["plot"]
+
+    assert isinstance(picture, nb.Picture)
+    assert picture._repr_png_().startswith(b"\x89PNG")
+    same(again(picture), picture)  # and may be recorded itself
