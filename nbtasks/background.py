@@ -12,7 +12,7 @@ from nbtasks import clock, live
 
 __all__ = ["busy", "ended", "start", "stop"]
 
-_lock = threading.Lock()
+_threads_lock = threading.Lock()
 _threads: dict[str, threading.Thread] = {}
 _ended = 0
 
@@ -33,7 +33,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
         try:
             with contextlib.suppress(BaseException):  # the run records the error
                 execute()
-            with _lock:
+            with _threads_lock:
                 _threads.pop(run_id, None)
                 _ended += 1
             with contextlib.suppress(BaseException):  # whoever waits for the run also polls
@@ -43,7 +43,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
 
     time = clock.current()
     thread = threading.Thread(target=target, name=f"nbtasks-run-{run_id}", daemon=True)
-    with _lock:
+    with _threads_lock:
         if run_id in _threads:
             return
         _threads[run_id] = thread
@@ -53,7 +53,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
 
 def busy() -> list[str]:
     """Return the ids of the runs that background threads are executing."""
-    with _lock:
+    with _threads_lock:
         return list(_threads)
 
 
@@ -81,8 +81,8 @@ def stop(
     while (run_ids := _busy_among(only)) and remaining > 0:
         for run_id in run_ids:
             end(run_id)
-        never_set.wait(_POLL_SECONDS)
-        remaining -= _POLL_SECONDS
+        never_set.wait(_JOIN_SECONDS)
+        remaining -= _JOIN_SECONDS
     return _busy_among(only)
 
 
@@ -91,14 +91,14 @@ def _busy_among(only: Collection[str] | None) -> list[str]:
 
 
 #: Seconds between two checks that the executions have ended.
-_POLL_SECONDS = 0.02
+_JOIN_SECONDS = 0.02
 
 
-def _reset_after_fork() -> None:
+def _reset_threads_after_fork() -> None:
     """Forget all threads in a forked child, which has none of its parent's threads."""
-    global _lock  # noqa: PLW0603 - one lock for the process
-    _lock = threading.Lock()
+    global _threads_lock  # noqa: PLW0603 - one lock for the process
+    _threads_lock = threading.Lock()
     _threads.clear()
 
 
-os.register_at_fork(after_in_child=_reset_after_fork)
+os.register_at_fork(after_in_child=_reset_threads_after_fork)

@@ -64,21 +64,21 @@ class HomeDesk:
 
     def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event[Run]]:
         """Implement `Desk.send`."""
-        events: list[Event[Run]] = []
+        sent: list[Event[Run]] = []
 
         def deal(find: Find) -> Iterator[Row]:
             for draft in drafts:
                 row = _sent(find, draft)
                 if row is None:
-                    events.append(self._event_of(find, find("event", event_id=draft.id)[0]))
+                    sent.append(self._event_of(find, find("event", event_id=draft.id)[0]))
                     continue
                 rows = list(self.delivered(find, row, parent)) if row.delivered_us else [row]
                 run_ids = [new.run_id for new in rows if isinstance(new, RunRow)]
-                events.append(event.of_row(row, list(map(self._keeper.hold, run_ids))))
+                sent.append(event.of_row(row, list(map(self._keeper.hold, run_ids))))
                 yield from rows
 
         self._keeper.journal.transact(deal)
-        return events
+        return sent
 
     def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
         """Yield the rows of a delivery: the new runs, then the event, then the wakes."""

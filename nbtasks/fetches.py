@@ -38,16 +38,16 @@ class _Fetches(Face):
     ) -> Effects:
         from nbtasks import fetching
 
-        request = fetching.Request(method, url, headers, body, seconds_of("timeout", timeout))
+        spec = fetching.Request(method, url, headers, body, seconds_of("timeout", timeout))
         strategies = fetching.Strategies(retry)
 
         def blocking() -> Any:
-            return fetching.checked(request, fetching.fetch(request))
+            return fetching.checked(spec, fetching.fetch(spec))
 
         async def awaiting() -> Any:
-            return fetching.checked(request, await fetching.fetch_async(request))
+            return fetching.checked(spec, await fetching.fetch_async(spec))
 
-        options = TaskOptions(on_change="ignore", params=request.shown(), icon="globe")
+        options = TaskOptions(on_change="ignore", params=spec.shown(), icon="globe")
         policy = Policy(
             on_error=lambda error, task: strategies.after(error, task.attempt), options=options
         )
@@ -67,15 +67,15 @@ class _Fetches(Face):
         from nbtasks import polling
 
         pause, limit = seconds_of("interval", interval), seconds_of("timeout", timeout)
-        poll = polling.Poll((method, url, headers, body), pause, limit, until)
+        plan = polling.Poll((method, url, headers, body), pause, limit, until)
 
         def blocking() -> Any:
-            return poll.block(self)
+            return plan.block(self)
 
         async def awaiting() -> Any:
-            return await poll.wait(self)
+            return await plan.wait(self)
 
-        options = TaskOptions(on_change="ignore", params=poll.shown(), icon="globe")
+        options = TaskOptions(on_change="ignore", params=plan.shown(), icon="globe")
         return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 2)
 
     def _of(self, blocking: Callable[[], Any], awaiting: Callable[[], Any]) -> Callable[[], Any]:
