@@ -455,7 +455,7 @@ def test_what_cannot_be_done_is_one_line(
 
 def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> None:
     told = CliRunner().invoke(app, ["explain", "RunBusyError"])
-    assert "being executed now" in told.output
+    assert "is executing now" in told.output
     assert "errors.html#nbtasks.RunBusyError" in told.output
 
     with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
