@@ -163,7 +163,7 @@ def test_no_select_and_no_such_file_are_one_line(
 
 def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> None:
     told = CliRunner().invoke(app, ["explain", "RunBusyError"])
-    assert "being executed now" in told.output
+    assert "is executing now" in told.output
     assert "errors.html#nbtasks.RunBusyError" in told.output
 
     with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
