@@ -1,1 +1,1 @@
-"""The Jupyter edge: the only place that knows IPython and ipywidgets."""
+"""Jupyter integration: the only package that imports IPython and ipywidgets."""

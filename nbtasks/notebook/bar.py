@@ -1,5 +1,8 @@
-"""The controls above a tree. Those that only change the view work in the page, without the kernel,
-which hears of nothing while a cell blocks it."""
+"""Toolbar above a tree.
+
+Controls that only change the view work in the page, without the kernel: a kernel that is blocked by
+a cell receives no messages.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,16 @@ _BLOCKED = "The cell keeps the kernel busy until it ends: press Stop (the square
 
 
 class Bar:
-    """The controls of one tree.
+    """Toolbar of one tree.
 
     Args:
-        tree: What they change.
-        cancel: Called when somebody wants the run cancelled.
-        resume: The same, gone on with.
-        again: The same, executed once more.
+        tree: Widget whose view the controls change.
+        cancel: Callback of the button that cancels the run.
+        resume: Callback of the button that resumes the run.
+        again: Callback of the button that executes the run again.
 
     Attributes:
-        box: All of them.
+        box: Box that holds all controls.
     """
 
     def __init__(
@@ -43,28 +46,30 @@ class Bar:
         self._cancel = _button("Cancel", "stop", cancel)
         self._resume = _button("Resume", "play", resume)
         self._again = _button("Run again", "repeat", again)
-        self._told = ipywidgets.HTML()
-        self._shown: tuple[str, bool] | None = None
+        self._message = ipywidgets.HTML()
+        self._state: tuple[str, bool] | None = None
         filters, links = _filters(tree)
-        self.box = ipywidgets.HBox([self._cancel, self._resume, self._again, *filters, self._told])
+        self.box = ipywidgets.HBox(
+            [self._cancel, self._resume, self._again, *filters, self._message]
+        )
         self.box.add_class("nbtasks-bar")
         self.widgets = [*self.box.children, *links, self.box]
 
     def show(self, status: str, *, blocking: bool) -> None:
-        """Offers what can be done now."""
-        if self._shown == (status, blocking):
+        """Enable the buttons whose actions are possible now."""
+        if self._state == (status, blocking):
             return
-        self._shown = status, blocking
+        self._state = status, blocking
         self._cancel.disabled = blocking or status not in (*UNDER_WAY, Status.INTERRUPTED)
-        self._cancel.tooltip = _BLOCKED if blocking else "Cancel the run; it can be gone on with"
+        self._cancel.tooltip = _BLOCKED if blocking else "Cancel the run; it can be resumed"
         self._resume.disabled = blocking or status in (Status.RUNNING, Status.COMPLETED)
-        self._resume.tooltip = "Go on where it was: what has finished does not run again"
+        self._resume.tooltip = "Resume where the run stopped: finished tasks do not run again"
         self._again.disabled = blocking or status == Status.RUNNING
-        self._again.tooltip = "Execute the same run again, from its first task on"
+        self._again.tooltip = "Execute the same run again, from its first task"
 
     def tell(self, text: str) -> None:
-        """Says what went wrong; an empty text takes it back."""
-        self._told.value = f"<span>{escape(text)}</span>" if text else ""
+        """Show an error message; an empty text clears it."""
+        self._message.value = f"<span>{escape(text)}</span>" if text else ""
 
 
 def _button(word: str, icon: str, click: Callable[[Any], None]) -> Any:
@@ -81,7 +86,7 @@ def _filters(tree: TreeWidget) -> tuple[list[Any], list[Any]]:
         options=["folds as needed", "expand all", "collapse all"], layout={"width": "9rem"}
     )
     follow = ipywidgets.ToggleButton(
-        description="Follow", tooltip="Keep what runs in sight", layout=_SMALL
+        description="Follow", tooltip="Keep running tasks in view", layout=_SMALL
     )
     timeline = ipywidgets.ToggleButton(
         description="Timeline", tooltip="Show the tasks as bars over time", layout=_SMALL

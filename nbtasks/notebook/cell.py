@@ -1,4 +1,4 @@
-"""One execution of a `%%job` cell: what surrounds its body while it runs."""
+"""Context manager around the body of a `%%job` cell: one execution of its run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Entry"]
 
 _MISSING = object()
-_STOPPED = (KeyboardInterrupt, asyncio.CancelledError)
-#: The cell whose body runs here, and the value of the one that has just ended.
+_STOP_ERRORS = (KeyboardInterrupt, asyncio.CancelledError)
+#: The cell whose body runs in this context, and the value of the cell that ended last.
 _running: ContextVar[Cell | None] = ContextVar("nbtasks_cell", default=None)
-_left: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
+_last_value: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
 
 
 class Entry:
-    """What rewritten cells find in the builtins: how they enter, and leave their value."""
+    """Entry point of rewritten cells, which find it in the builtins: it enters a cell and holds
+    its value."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
@@ -44,8 +45,7 @@ class Entry:
 
     @contextlib.contextmanager
     def given(self, claim: Claim, payload: Any) -> Iterator[None]:
-        """The cell that is entered next executes this run, with this payload, whatever its first
-        line says of them."""
+        """Make the next cell execute this run with this payload, whatever its first line says."""
         self._given = claim, payload
         try:
             yield
@@ -53,7 +53,8 @@ class Entry:
             self._given = None
 
     def __call__(self, line: str, source: str) -> None:
-        """A cell that was rewritten as text, and not as a syntax tree, must not just run."""
+        """Raise `CellRefusedError`: the cell was rewritten as text but not as a syntax tree, so its
+        body would run as ordinary code."""
         del line, source
         raise CellRefusedError(
             "%%job must be the first line of a cell of its own. It does not go inside other cell "
@@ -61,19 +62,19 @@ class Entry:
         )
 
     def cell(self, line: str, source: str) -> Cell:
-        """The context manager around the body."""
+        """Return the context manager around the body."""
         options = parse(line)
-        given, self._given = self._given, None  # a cell within this one is another
-        cell = Cell(self._shell, options, source, given)
+        claim, self._given = self._given, None  # it does not apply to cells nested in this one
+        cell = Cell(self._shell, options, source, claim)
         caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
         _restore_first_line(caller, line)
         return cell
 
     @property
     def value(self) -> Any:
-        """The value of the last expression of the cell that has just ended. Given once."""
-        value = _left.get()
-        _left.set(None)
+        """Value of the last expression of the cell that ended last. Reading it clears it."""
+        value = _last_value.get()
+        _last_value.set(None)
         return value
 
     @value.setter
@@ -84,16 +85,16 @@ class Entry:
 
 
 class Cell:
-    """The block around the body: a run is executed in it, and the body finds its names.
+    """Context manager around the body: it executes a run and provides the body's names.
 
     Args:
-        shell: The shell that the cell runs in.
-        options: What the first line says.
-        source: The text of the cell, as it is recorded.
-        given: Which run is executed, and its payload, if not those of the first line.
+        shell: Shell that the cell runs in.
+        options: Options of the first line.
+        source: Text of the cell, as it is recorded.
+        given: Claim of the run to execute and its payload, in place of those of the first line.
 
     Attributes:
-        session: The execution.
+        session: Session that executes the run.
     """
 
     def __init__(
@@ -104,10 +105,10 @@ class Cell:
         given: tuple[Claim, Any] | None = None,
     ) -> None:
         self._shell = shell
-        # The variable of a cell that a run's verb executes still stands for that run: of a fork
-        # the verb gives another one.
+        # With `given`, a method of a run executes its cell: the cell's variable keeps naming that
+        # run. The new run of a fork is what the method returns.
         self._variable = None if given else options.variable
-        claim, self._payload = given or _asked_for(options, source, shell)
+        claim, self._payload = given or _make_claim_and_payload(options, source, shell)
         self.session: Session = kit.session(
             claim,
             policy=Policy(options=TaskOptions(on_change=options.on_change)),
@@ -116,7 +117,7 @@ class Cell:
             budget=options.budget,
             only=options.replay == "only",
         )
-        self.session.integrations = shell.user_ns  # those among the notebook's variables
+        self.session.integrations = shell.user_ns  # looked up in the notebook's variables
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
         self._interrupt: stop.Interrupt | None = None
@@ -134,8 +135,8 @@ class Cell:
     ) -> None:
         try:
             self.session.__exit__(kind, error, tb)
-        except BaseException as ended:  # it could not be recorded, say
-            self._explain(ended)
+        except BaseException as failure:  # for example: the end could not be recorded
+            self._explain(failure)
             raise
         finally:
             self._close()
@@ -151,7 +152,7 @@ class Cell:
                 "%%job awaits on asyncio only: execute `%autoawait asyncio` first."
             )
         await self.session.__aenter__()
-        if getattr(self._shell, "kernel", None) is None:  # a kernel's Stop cancels by itself
+        if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
             self._interrupt = stop.Interrupt(task)
         self._open()
         return self
@@ -164,14 +165,14 @@ class Cell:
     ) -> None:
         try:
             await self.session.__aexit__(kind, error, tb)
-        except BaseException as ended:  # it could not be recorded, say
-            self._explain(ended)
+        except BaseException as failure:  # for example: the end could not be recorded
+            self._explain(failure)
             raise
         finally:
-            stopped = self._interrupt is not None and self._interrupt.end()
+            interrupted = self._interrupt is not None and self._interrupt.end()
             self._close()
         self._explain(error)
-        if stopped and (error is None or isinstance(error, asyncio.CancelledError)):
+        if interrupted and (error is None or isinstance(error, asyncio.CancelledError)):
             raise stop.as_keyboard_interrupt(error, self._shell) from None
 
     def _open(self) -> None:
@@ -192,28 +193,34 @@ class Cell:
         self._covered.clear()
         self._bind()
         _running.set(self._outer)
-        _left.set(self.session.value)
+        _last_value.set(self.session.value)
 
     def _bind(self) -> None:
         if self._variable is not None:
             self._shell.user_ns[self._variable] = kit.held(self.session)
 
     def _explain(self, error: BaseException | None) -> None:
-        """Leaves the user's own frames in what the cell will show, and says how to go on."""
+        """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
         for link in _links(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
-        if isinstance(error, _STOPPED):
+        if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = stop.without_libraries(error.__traceback__)
             execution = self.session.execution
             run = execution.run
-            if run.status == Status.CANCELED and not execution.only:  # else it had just ended
-                error.add_note(f"Run {run.run_id} is CANCELED. Execute the cell again to go on.")
+            if (
+                run.status == Status.CANCELED and not execution.only
+            ):  # otherwise the run had just ended
+                error.add_note(
+                    f"Run {run.run_id} is CANCELED. Execute the cell again to resume it."
+                )
         elif isinstance(error, NbtasksError | Interrupt) and not isinstance(error, TaskFailed):
-            error.__context__ = None  # it is one line, whatever happened before
+            error.__context__ = None  # its message is enough: do not show earlier errors
 
 
-def _asked_for(options: Options, source: str, shell: InteractiveShell) -> tuple[Claim, Any]:
-    """The run and the payload that the first line asks for."""
+def _make_claim_and_payload(
+    options: Options, source: str, shell: InteractiveShell
+) -> tuple[Claim, Any]:
+    """Return the claim and the payload that the first line asks for."""
     payload = _evaluate(options.payload, shell) if options.payload else None
     claim = make_claim(
         options.job, options.name or options.job, options.version, key=options.key,
@@ -226,7 +233,7 @@ def _evaluate(expression: str, shell: InteractiveShell) -> Any:
     try:
         code = compile(expression, "<%%job --payload>", "eval", dont_inherit=True)
         return eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the user's own code
-    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+    except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = error.msg if isinstance(error, SyntaxError) else error
         refused = CellRefusedError(
             f"%%job --payload {expression}: {type(error).__name__}: {reason}"
@@ -235,17 +242,17 @@ def _evaluate(expression: str, shell: InteractiveShell) -> Any:
 
 
 def _restore_first_line(frame: FrameType, line: str) -> None:
-    """Lets tracebacks show the first line as the user wrote it, and not the call it became.
+    """Make tracebacks show the first line as the user wrote it, not the call it became.
 
-    As a comment, since those who show tracebacks parse the lines.
+    The line becomes a comment, because traceback renderers parse the lines.
     """
     lines: list[str] = linecache.getlines(frame.f_code.co_filename)
     if len(lines) >= frame.f_lineno:
-        lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the list is that of the cache
+        lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the cache's own list
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, those it was caused by or raised while handling, and members of groups."""
+    """Yield the error, its causes and contexts, and the members of exception groups."""
     seen: set[int] = set()
     todo = [error]
     while todo:

@@ -1,4 +1,4 @@
-"""The tree as plain HTML, for pages that cannot load the widget's module."""
+"""Tree as plain HTML, for pages that cannot load the widget's module."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from nbtasks.drawing import RunTree
 
 __all__ = ["Fallback"]
 
-_REST = 1.0  # seconds between two drawings, at least
-_SHARE = 50  # a drawing that took t is followed by a rest of at least this many t
+_REST = 1.0  # minimum seconds between two drawings
+_SHARE = 50  # pause after a drawing, at least this many times the time it took
 
 
 class Fallback:
-    """It is drawn until a page has said that it has loaded the module; the module hides it.
+    """HTML tree that is drawn until a page reports that it has loaded the module.
+
+    The module then hides it.
 
     Args:
-        draw: Gives the tree as it is now.
+        draw: Callable that returns the current tree.
 
     Attributes:
-        needed: Whether no page of this kernel has said so yet.
-        html: What is shown.
+        needed: True until a page of this kernel has loaded the module.
+        html: Widget that shows the tree.
     """
 
     needed: ClassVar[bool] = True
@@ -37,18 +39,18 @@ class Fallback:
         self.look()
 
     def look(self) -> None:
-        """Draws it, if that is needed and has not been done just now."""
-        began = monotonic()
-        if Fallback.needed and began >= self._next:
+        """Draw the tree, if it is needed and the last drawing is old enough."""
+        start = monotonic()
+        if Fallback.needed and start >= self._next:
             self.html.value = self._draw()._repr_html_()
-            self._next = monotonic() + max(_REST, _SHARE * (monotonic() - began))
+            self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
 
     def end(self) -> None:
-        """Draws the last state, if that is needed."""
+        """Draw the final state, if it is needed."""
         self._next = 0.0
         self.look()
 
     def hide(self) -> None:
-        """A page has loaded the module."""
+        """Stop drawing and clear the HTML: a page has loaded the module."""
         Fallback.needed = False
         self.html.value = ""

@@ -1,4 +1,4 @@
-"""A question to a person as a form of ipywidgets."""
+"""Form of ipywidgets that asks a person a question."""
 
 from __future__ import annotations
 
@@ -22,38 +22,41 @@ _NAMES = {"description_width": "10rem"}
 
 
 def present(title: str, question: Question, submit: Submit) -> bool:
-    """Shows a form where there is a kernel to hear of it; see `nbtasks.asking.Present`."""
+    """Implement `nbtasks.asking.Present`: show a form, or return False if there is no kernel to
+    receive the answer."""
     if getattr(get_ipython(), "kernel", None) is None:
         return False
-    # Beside it what a saved notebook shows, where no kernel hears of the form any more.
-    told = f"{title}: {', '.join(f'{field.name} ({field.kind})' for field in question.fields)}"
+    # A saved notebook shows this text: no kernel could receive the answer of a form.
+    summary = f"{title}: {', '.join(f'{field.name} ({field.kind})' for field in question.fields)}"
     bundle = _form(title, question, submit)._repr_mimebundle_()
-    display({**bundle, "text/plain": told, "text/html": f"<p>{html.escape(told)}</p>"}, raw=True)
+    display(
+        {**bundle, "text/plain": summary, "text/html": f"<p>{html.escape(summary)}</p>"}, raw=True
+    )
     return True
 
 
 def _form(title: str, question: Question, submit: Submit) -> Any:
     inputs = {field.name: _input(field) for field in question.fields}
     send = ipywidgets.Button(description="Send", button_style="primary")
-    told = ipywidgets.HTML()
+    status = ipywidgets.HTML()
 
     def click(_: Any) -> None:
         try:
-            said = {name: _said(field, inputs[name]) for name, field in fields.items()}
-            problem = submit({name: value for name, value in said.items() if value is not None})
-        except Exception as error:  # noqa: BLE001 - whatever it is, who sends has to see it
+            answers = {name: _read_input(field, inputs[name]) for name, field in fields.items()}
+            problem = submit({name: value for name, value in answers.items() if value is not None})
+        except Exception as error:  # noqa: BLE001 - the person who sends must see any error
             problem = f"{type(error).__name__}: {error}"
         if problem is None:
             for widget in (*inputs.values(), send):
                 widget.disabled = True
-            told.value = "Sent. If the cell has ended meanwhile, execute it again to go on."
+            status.value = "Sent. If the cell has ended meanwhile, execute it again to resume."
         else:
-            told.value = f"<b>Not sent:</b> {html.escape(problem)}"
+            status.value = f"<b>Not sent:</b> {html.escape(problem)}"
 
     fields = {field.name: field for field in question.fields}
     send.on_click(click)
     head = ipywidgets.HTML(f"<b>{html.escape(title)}</b>")
-    return ipywidgets.VBox([head, *inputs.values(), ipywidgets.HBox([send, told])])
+    return ipywidgets.VBox([head, *inputs.values(), ipywidgets.HBox([send, status])])
 
 
 def _input(field: Field) -> Any:
@@ -89,7 +92,7 @@ _INPUTS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
 }
 
 
-def _said(field: Field, widget: Any) -> Any:
+def _read_input(field: Field, widget: Any) -> Any:
     value = widget.value
     if field.kind == "JSON":
         return json.loads(value) if value.strip() else None

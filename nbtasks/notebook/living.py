@@ -1,4 +1,4 @@
-"""Which view an execution gets: the panel in a browser, a tree that is drawn anew elsewhere."""
+"""View of an execution: the panel in a browser, a redrawn tree elsewhere."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["bundle", "view_of"]
 
 
 def view_of(execution: Execution) -> Watcher | None:
-    """The view of an execution in the cell that runs now; None where no IPython shell is."""
+    """Return the view of an execution in the running cell; None without an IPython shell."""
     if not view.in_browser():
         ledger = execution.ledger
         return view.live(lambda: (execution.run, ledger.rows()), lambda: ledger.revision)
-    from nbtasks.notebook import panel  # lazily: widgets are for a browser only
+    from nbtasks.notebook import panel  # lazily: only a browser needs widgets
 
     feed = ExecutionFeed(execution)
     run_id = execution.run.run_id
@@ -35,11 +35,11 @@ def view_of(execution: Execution) -> Watcher | None:
 
 
 class Living(view.Careful):
-    """Displays a panel of its own.
+    """View that displays a panel of its own.
 
     Args:
-        feed: The rows of the run.
-        run_id: The run.
+        feed: Source of the run's rows.
+        run_id: Id of the run.
     """
 
     def __init__(self, feed: ExecutionFeed, run_id: str) -> None:
@@ -50,14 +50,14 @@ class Living(view.Careful):
         self._handle: DisplayHandle | None = None
 
     def start(self) -> None:
-        """Shows the panel in the cell that runs now, and keeps it current from there on."""
+        """Show the panel in the running cell, and keep it current from then on."""
         if self._context is None:
-            # Output goes to the cell whose context it comes from, whatever runs there later.
+            # Output goes to the cell whose context it is written in, whichever cell runs by then.
             self._context = copy_context()
             self.guarded(self._begin)
 
     def finish(self) -> None:
-        """Shows the last state, and leaves the static tree in the notebook."""
+        """Show the final state, and leave the static tree in the notebook."""
         context, self._context = self._context, None
         if context is not None:
             context.run(self.guarded, self._end)
@@ -76,11 +76,11 @@ class Living(view.Careful):
 
 
 class Again(view.Careful):
-    """Shows one more execution in the panel whose button began it.
+    """View that shows another execution of a run in the panel whose button started it.
 
     Args:
-        panel: That panel.
-        feed: The rows of the run.
+        panel: Panel whose button was pressed.
+        feed: Source of the run's rows.
     """
 
     def __init__(self, panel: Panel, feed: ExecutionFeed) -> None:
@@ -88,16 +88,16 @@ class Again(view.Careful):
         self._feed = feed
 
     def start(self) -> None:
-        """Keeps it current from there on."""
+        """Show this execution in the panel, and keep it current from then on."""
         self.guarded(lambda: self._panel.go_on(self._feed))
 
     def finish(self) -> None:
-        """Shows the last state."""
+        """Show the final state."""
         self.guarded(self._panel.finish)
 
 
 def bundle(tree: RunTree) -> dict[str, Any] | None:
-    """The tree of a run that is read back, with its panel over it; None where no page asks."""
+    """Return the tree of a recorded run with its panel over it; None outside a browser."""
     if not view.in_browser():
         return None
     from nbtasks.kit import kit

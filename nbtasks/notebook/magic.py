@@ -1,4 +1,4 @@
-"""What `%load_ext nbtasks` adds to a shell: `%%job`, `%%runs_sql`, `%runs` and its like."""
+"""Magics that `%load_ext nbtasks` adds to a shell: `%%job`, `%%runs_sql`, `%runs` and others."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
 
 __all__ = ["JobMagics", "load", "unload"]
 
-#: What was loaded into each shell.
+#: Extension loaded into each shell.
 _loaded: WeakKeyDictionary[InteractiveShell, _Extension] = WeakKeyDictionary()
 
 
 def load(shell: InteractiveShell) -> None:
-    """Adds everything to a shell; once, however often it is called."""
+    """Load the extension into a shell; further calls change nothing."""
     if shell not in _loaded:
         _loaded[shell] = _Extension(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Takes everything out of a shell again."""
+    """Remove the extension from a shell."""
     if extension := _loaded.pop(shell, None):
         extension.close()
 
 
 class _Extension:
-    """What is added to one shell, and what that covers."""
+    """Everything the extension adds to one shell, and the magics that it replaces."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
@@ -72,21 +72,21 @@ class _Extension:
         displays.use_screen(NotebookScreen())
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
-        """Executes the recorded cell of a run, for a claim and with a payload."""
-        # It may be asked for where no cell runs, as in the callback of a button.
+        """Execute the recorded cell of a run for this claim, with this payload."""
+        # No cell may be running: a button's callback calls this, too.
         with self._shell.builtin_trap, self.entry.given(claim, payload):
             _execute(self._shell, self.entry, claim.make.source or "")
 
     def _add_entry(self) -> None:
-        # To the builtins, and only while this shell runs a cell: `%reset` empties the user's
-        # namespace, and it is no name of the user's.
+        # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
+        # namespace, and the name is not the user's.
         trap = self._shell.builtin_trap
         trap.auto_builtins[ENTRY] = self.entry
-        if vars(builtins).get("get_ipython") == self._shell.get_ipython:  # it runs one now
+        if vars(builtins).get("get_ipython") == self._shell.get_ipython:  # a cell is running now
             trap.add_builtin(ENTRY, self.entry)
 
     def close(self) -> None:
-        """Takes it all back."""
+        """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
         if kit.kit.cells == self.execute_again:
             kit.kit.cells = None
@@ -100,27 +100,27 @@ class _Extension:
             table = shell.magics_manager.magics[kind]
             for name in ours:
                 if getattr(table.get(name), "__self__", None) is self._magics:
-                    del table[name]  # else it is somebody else's by now
+                    del table[name]  # otherwise another extension has replaced it
                     table.update({n: f for n, f in self._covered[kind].items() if n == name})
         shell.magics_manager.registry.pop(type(self._magics).__name__, None)
 
 
 @magics_class
 class JobMagics(Magics):
-    """The magics, as the shell knows them."""
+    """Magics of the extension."""
 
     @no_var_expand
     @output_can_be_silenced
     @cell_magic
     def job(self, line: str, cell: str) -> Any:
-        """Makes the cell durable: executing it again goes on where it was.
+        """Make the cell durable: executing it again resumes its run where it stopped.
 
         %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
             [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
 
         The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
-        once, `payload`, and `ctx`, which tells of the run. With a top-level `await` io is
-        asynchronous, and its calls are awaited; without one they block.
+        once, `payload`, and `ctx`, which describes the run. With a top-level `await`, io is
+        asynchronous and its calls are awaited; without one they block.
 
             %%job delays --version 1.0.0
             flights = await io.run_task("load", load_flights)
@@ -128,44 +128,44 @@ class JobMagics(Magics):
             len(models)
 
         ID
-            What names the job. Together with the version and the key it finds the run to
-            continue. Quote it if there are blanks in it.
+            The job's id. Together with the version and the key it identifies the run to
+            continue. Quote it if it contains blanks.
         --name N
-            What people see instead of the id.
+            Display this name instead of the id.
         --version V
-            Raising it starts afresh. By default 0.0.1.
+            Raise it to start afresh. By default 0.0.1.
         --payload EXPR
-            A Python expression; its value is `payload`. It may hold blanks, quotes and
+            A Python expression; its value is `payload`. It may contain blanks, quotes and
             brackets: --payload {"year": 2013}
         --key K
-            What names the run, as it stands. By default it is a digest of the payload.
+            The key of the run, taken literally. By default it is a digest of the payload.
         --new
-            Begin a new run even if there is one to continue.
+            Start a new run even if there is one to continue.
         --max-time T
-            After so long, start no further task, and suspend the run: 90s, 50m, 2h.
+            After this time, start no further task, and suspend the run: 90s, 50m, 2h.
         --suspend-after T
-            Suspend the run instead of waiting for longer than that.
+            Suspend the run instead of waiting longer than this.
         --on-change warn|rerun|error|ignore
-            What is done when the code or the inputs of a recorded task have changed. By default
-            it is answered from the journal, and a warning says so.
+            How to treat a recorded task whose code or inputs have changed. By default it is
+            answered from the journal, with a warning.
         --replay only
-            Answer tasks from what is recorded. One that would have to run fails the cell, no run
-            is begun, and nothing is written.
+            Answer tasks from the journal. A task that would have to run fails the cell, no run
+            is started, and nothing is written.
         --as VAR
-            Bind the run to a name, also if the cell fails.
+            Bind the run to a variable, even if the cell fails.
         --no-tree
             Do not show the tasks.
         """
-        # A cell never comes here: it is rewritten before IPython looks for its magic. This is
-        # for `get_ipython().run_cell_magic("job", line, cell)`.
-        __tracebackhide__ = True  # IPython leaves frames out that say so
+        # Cells are rewritten before IPython looks up their magic, so they never get here. Only
+        # `get_ipython().run_cell_magic("job", line, cell)` does.
+        __tracebackhide__ = True  # IPython omits such frames
         return _execute(self._shell, _loaded[self._shell].entry, f"%%job {line}\n{cell}")
 
     @line_magic
     def runs(self, line: str) -> DataFrame:
-        """All runs of this home, or those of one job, as `nb.runs()`; and how large the home is:
+        """Return the runs of this home, or of one job, like `nb.runs()`, and print the home's size:
         %runs [JOB]."""
-        from nbtasks import upkeep  # lazily: it is seldom asked for
+        from nbtasks import upkeep  # lazily: it is seldom needed
 
         home = config.home
         print(f"{home}: {upkeep.size_of(home):,} bytes")  # noqa: T201 - as asked
@@ -173,15 +173,15 @@ class JobMagics(Magics):
 
     @line_magic
     def tasks(self, line: str) -> DataFrame:
-        """All tasks of this home, or those of one run: %tasks [RUN]. The same as `nb.tasks()`.
+        """Return the tasks of this home, or of one run, like `nb.tasks()`: %tasks [RUN].
 
-        RUN is the id of a run, or a variable that holds one, as `--as VAR` makes it.
+        RUN is the id of a run, or a variable that holds a run, such as one made by `--as VAR`.
         """
         return lookup.tasks(self._run(line))
 
     @line_magic
     def tree(self, line: str) -> RunTree:
-        """The tasks of a run, by default of the last one: %tree [RUN]. The same as `nb.tree()`.
+        """Return the task tree of a run, by default the latest, like `nb.tree()`: %tree [RUN].
 
         RUN is as for %tasks.
         """
@@ -191,16 +191,17 @@ class JobMagics(Magics):
     @output_can_be_silenced
     @cell_magic
     def runs_sql(self, line: str, cell: str) -> DataFrame:
-        """Answers the cell, a query in SQL, from the journal, as `nb.sql`: %%runs_sql [--as VAR].
+        """Query the journal with the SQL of the cell, like `nb.sql`: %%runs_sql [--as VAR].
 
-        It may name the views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`, `edits` and
-        `due`, and DataFrames of the notebook; a place as `$month` takes the variable `month`.
+        The query may use the views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`,
+        `edits` and `due`, and DataFrames of the notebook. A placeholder such as `$month` takes the
+        value of the variable `month`.
 
             %%runs_sql --as slow
             select path, seconds from tasks where seconds > $least order by seconds desc
 
         --as VAR
-            Bind the DataFrame to a name, too.
+            Also bind the DataFrame to a variable.
         """
         name = query.bound_name(line)
         names = self._shell.user_ns
@@ -211,11 +212,11 @@ class JobMagics(Magics):
 
     @line_magic
     def job_status(self, line: str) -> None:
-        """What is running or waiting in this home, a line each."""
+        """Print the running and waiting runs of this home, one per line."""
         del line
         rows = [row for row in kit.kit.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
-            print(_status_line(row))  # noqa: T201 - what was asked for
+            print(_status_line(row))  # noqa: T201 - as asked
         if not rows:
             print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
 
@@ -225,8 +226,8 @@ class JobMagics(Magics):
         return self.shell
 
     def _run(self, line: str) -> Run | str | None:
-        named = self._shell.user_ns.get(line.strip())
-        return named if isinstance(named, Run | str) else line.strip() or None
+        value = self._shell.user_ns.get(line.strip())
+        return value if isinstance(value, Run | str) else line.strip() or None
 
 
 def _status_line(row: RunRow) -> str:
@@ -239,9 +240,9 @@ def _status_line(row: RunRow) -> str:
 
 
 def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
-    """Runs the text of a `%%job` cell where no cell is; gives the value of its last expression.
+    """Run the text of a `%%job` cell outside a cell; return the value of its last expression.
 
-    A body that awaits runs on the loop of this thread, also if that is running.
+    A body that awaits runs on this thread's event loop, even if the loop is already running.
     """
     text = shell.transform_cell(source)
     name = shell.compile.cache(text, shell.execution_count - 1, raw_code=source)
@@ -251,7 +252,7 @@ def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
 
     async def wait() -> Any:
         await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
-        return entry.value  # here, in the context of the cell
+        return entry.value  # read here, in the context of the cell
 
     try:
         if code.co_flags & inspect.CO_COROUTINE:

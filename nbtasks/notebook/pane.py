@@ -1,4 +1,4 @@
-"""What there is to know of the task that a person has chosen, and what can be done with it."""
+"""Details of the task that a person has chosen, and actions on it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from nbtasks.tree import make_node
 
 __all__ = ["Pane"]
 
-_REST = 1.0  # seconds between two looks at a task that may still change, at least
-_SHARE = 20  # a look that took t is followed by a rest of at least this many t
-_LARGE = 50_000_000  # bytes of an output that is not read only to be looked at
+_REST = 1.0  # minimum seconds between two reads of a task that may still change
+_SHARE = 20  # pause after a read, at least this many times the time it took
+_LARGE = 50_000_000  # bytes; larger outputs are not read for a preview
 
 
 class Pane:
-    """The details of one task; nothing until one is chosen.
+    """Details of one task; hidden until a task is chosen.
 
     Args:
-        tree: Where it is chosen.
-        run_id: The run.
-        rerun: Executes the run again from a task on.
-        reset: Lets a task run again.
+        tree: Widget in which tasks are chosen.
+        run_id: Id of the run.
+        rerun: Callable that executes the run again from a task, given its path.
+        reset: Callable that lets a task run again, given its path.
 
     Attributes:
-        box: What is shown.
+        box: Box that holds the details and the buttons.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Pane:
         self._html.add_class("nbtasks-tree")
         buttons = [
             self._button("Run from here", "repeat", rerun, "Run this task and all after it again"),
-            self._button("Reset", "undo", reset, "Let it run again at the next execution"),
+            self._button("Reset", "undo", reset, "Run this task again at the next execution"),
             self._button("Copy path", "copy", self._copy_path, "Copy the task's path"),
             self._button("Copy code", "code", self._copy_code, "Copy the code for its value"),
             self._button("Close", "times", self._close, "Close the details"),
@@ -62,26 +62,26 @@ class Pane:
         self.widgets = [self._html, *buttons, row, self.box]
 
     def choose(self, path: str) -> None:
-        """Shows a task."""
+        """Show the details of a task."""
         self._path = path
         self.refresh()
         self.box.layout.display = ""
 
     def follow(self) -> None:
-        """Looks at it again, if it has not been looked at just now."""
+        """Refresh the details, if the last read is old enough."""
         if self._path is not None and monotonic() >= self._next:
             self.refresh()
 
     def refresh(self) -> None:
-        """Shows it as it is now."""
+        """Show the current state of the task."""
         path = self._path
         if path is None:
             return
-        began = monotonic()
-        shown = _card(self._run_id, path)
-        self._next = monotonic() + max(_REST, _SHARE * (monotonic() - began))
+        start = monotonic()
+        card_html = _card(self._run_id, path)
+        self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
         if path == self._path:
-            self._html.value = shown
+            self._html.value = card_html
 
     def _button(
         self, word: str, icon: str, act: Callable[[str], None], tooltip: str
@@ -131,9 +131,9 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.hidden:
         return preview(kept.seen(row.output_kind, row.output))
     if (row.output_bytes or 0) > _LARGE:
-        return "<em>It is too large to be shown here; the code below gives it.</em>"
+        return "<em>It is too large to show here; the code below loads it.</em>"
     try:
         value: Any = kit.hold(run.run_id)[row.path]
-    except Exception as error:  # noqa: BLE001 - it may be a value of a class that is gone, say
+    except Exception as error:  # noqa: BLE001 - for example, the value's class is gone
         return preview(f"{type(error).__name__}: {error}")
     return preview(value)

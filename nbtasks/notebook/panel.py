@@ -1,7 +1,7 @@
-"""The living view of a run: its tree, and what a person can ask of it.
+"""Live view of a run: its tree, and the actions on it.
 
-While the cell runs it is what the cell displays. At the end the display becomes the static tree,
-which needs no kernel; as long as this one lives, the panel draws itself in its place.
+A running cell displays the panel. At the end the display becomes the static tree, which needs no
+kernel; while the kernel lives, the panel draws itself in the static tree's place.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ from nbtasks.tree import build
 
 __all__ = ["Panel", "panel_of", "place"]
 
-_ROWS = 100  # tasks of the static tree while the run is under way
-_MOST = 20  # panels that live at once; those before have their static trees
+_ROWS = 100  # tasks in the static tree while the run is under way
+_MOST = 20  # live panels at once; of older ones the static trees remain
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: The panel whose button is being carried out: what it executes is shown there.
+#: The panel whose button action is running: executions that it starts are shown there.
 _asking: ContextVar[Panel | None] = ContextVar("nbtasks_panel", default=None)
 _panels: collections.deque[Panel] = collections.deque()
-#: What people opened and chose, by run: it is for the next panel of the run, too.
+#: View state (opened and chosen rows) by run id, which the run's next panel takes over.
 _kept: dict[str, dict[str, Any]] = {}
 
 
 def panel_of(run_id: str) -> Panel | None:
-    """The panel by whose button this run is being executed."""
+    """Return the panel whose button started this execution of the run; None if none did."""
     panel = _asking.get()
     return panel if panel is not None and panel.run_id == run_id else None
 
 
 def place(model_id: str, html: str) -> str:
-    """HTML that a widget draws itself over as long as it lives."""
+    """Wrap HTML so that a widget draws itself over it as long as the widget lives."""
     return f'<div data-nbtasks-panel="{escape(model_id)}">{html}</div>'
 
 
 class Panel:
-    """Shows a run from `start` to `finish`, and what becomes of it from then on by its buttons.
+    """View of a run from `start` to `finish`, and of later executions that its buttons start.
 
     Args:
-        feed: Where its rows come from.
-        run_id: The run.
+        feed: Source of the run's rows.
+        run_id: Id of the run.
     """
 
     def __init__(self, feed: Feed, run_id: str) -> None:
@@ -83,24 +83,24 @@ class Panel:
         while len(_panels) > _MOST:
             _panels.popleft().close()
 
-    # -- what is shown --------------------------------------------------------------------------
+    # -- display --------------------------------------------------------------------------------
 
     def bundle(self) -> dict[str, Any]:
-        """While the run is under way: the living view, and the tree as it is now beside it."""
+        """Return the display of a run under way: the live view, and the current static tree."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return {_VIEW: view, **self._static(_ROWS)._repr_mimebundle_()}
 
     def twin(self) -> dict[str, str]:
-        """The static tree, which the living one draws itself over."""
+        """Return the static tree, which the live panel draws itself over."""
         bundle = self._static()._repr_mimebundle_()
         return {**bundle, "text/html": place(self.box.model_id, bundle["text/html"])}
 
     def start(self) -> None:
-        """Keeps the page current, if there is anything to come."""
+        """Keep the page current, if the run may still change."""
         self._stream.start()
 
     def finish(self) -> None:
-        """Lets the page show the last state."""
+        """Show the final state in the page."""
         self._stream.stop()
         self._stream.send()
         self.bar.show(self._stream.run.status, blocking=False)
@@ -108,14 +108,14 @@ class Panel:
         self.fallback.end()
 
     def go_on(self, feed: Feed) -> None:
-        """Shows the next execution of the run here."""
+        """Show the next execution of the run in this panel."""
         self._stream.stop()
         self._stream = Stream(feed, self.tree, self._stream.run, self._looked)
         self._stream.send()
         self._stream.start()
 
     def close(self) -> None:
-        """Takes it out of the page: the static tree stays."""
+        """Remove the panel from the page; the static tree stays."""
         self._stream.stop()
         own = (self.fallback.html, self.output, self.tree, self.box)
         for widget in (*self.bar.widgets, *self.pane.widgets, *own):
@@ -129,7 +129,7 @@ class Panel:
         self.pane.follow()
         self.fallback.look()
 
-    # -- what a person does ---------------------------------------------------------------------
+    # -- actions of a person --------------------------------------------------------------------
 
     def _hear(self, message: dict[str, Any]) -> None:
         task = message.get("task")
@@ -144,8 +144,8 @@ class Panel:
         _kept[self.run_id] = change["new"]
 
     def _attempts(self) -> list[Any]:
-        """Those before the latest one, of each task that has any."""
-        found: dict[int, list[Any]] = {}
+        """Return the earlier attempts (all but the latest) of each task that has any."""
+        bars: dict[int, list[Any]] = {}
         ms = self.tree.picture.ms
         rows = kit.journal.find("attempt", run_id=self.run_id)
         for row in sorted(rows, key=lambda row: row.number):
@@ -153,13 +153,15 @@ class Panel:
             if task is not None and row.started_us is not None:
                 ended = row.started_us if row.finished_us is None else row.finished_us
                 bar = [ms(row.started_us), ms(ended), row.status.lower(), ms(row.retry_us)]
-                found.setdefault(task, []).append(bar)
-        return list(found.items())
+                bars.setdefault(task, []).append(bar)
+        return list(bars.items())
 
     @contextlib.contextmanager
     def _act(self) -> Iterator[None]:
-        """While something is done that a button asks for. What fails in the user's code shows its
-        traceback in the output; what is refused is one line."""
+        """Disable the buttons during an action, and show its errors.
+
+        An error in the user's code shows its traceback in the output; a refused action shows one
+        line."""
         token = _asking.set(self)
         self.bar.tell("")
         self.bar.show(self._stream.run.status, blocking=True)
@@ -178,7 +180,7 @@ class Panel:
     def _cancel(self, _: object) -> None:
         try:
             live.cancel(kit.journal, self.run_id)
-        except Exception as error:  # noqa: BLE001 - whatever it is, who clicked has to see it
+        except Exception as error:  # noqa: BLE001 - the person who clicked must see any error
             self.bar.tell(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:

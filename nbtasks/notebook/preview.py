@@ -1,4 +1,4 @@
-"""A value at a glance: a frame as a table, a picture as a picture, anything else as text."""
+"""Preview of a value: a frame as a table, an image as an image, anything else as text."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _LONG = 4_000  # characters
 
 
 def preview(value: Any) -> str:
-    """HTML for a value. What is text in it is escaped; no code of the value's own makes HTML."""
+    """Return HTML for a value. Its text is escaped; HTML made by the value itself is not used."""
     if (pd := sys.modules.get("pandas")) is not None and isinstance(
         value, pd.Series | pd.DataFrame
     ):
         frame = value.to_frame() if isinstance(value, pd.Series) else value
-        shown = frame.to_html(max_rows=_ROWS, max_cols=_COLUMNS, border=0, notebook=True)
-        return f'<div class="nbt-frame">{shown}</div>'
+        table = frame.to_html(max_rows=_ROWS, max_cols=_COLUMNS, border=0, notebook=True)
+        return f'<div class="nbt-frame">{table}</div>'
     if (picture := _picture(value)) is not None:
         data = base64.b64encode(picture).decode()
         return f'<img alt="the output" src="data:image/png;base64,{data}">'
     try:
         text = value if isinstance(value, str) else pprint.pformat(value, width=100, compact=True)
-    except Exception as error:  # noqa: BLE001 - a `__repr__` of the user's
+    except Exception as error:  # noqa: BLE001 - the user's `__repr__` may raise anything
         text = f"it cannot be shown: {type(error).__name__}: {error}"
     return f"<pre>{escape(text if len(text) <= _LONG else text[:_LONG] + '…')}</pre>"
 
 
 def _picture(value: Any) -> bytes | None:
-    """A PNG, of an image or a figure."""
+    """Return an image or a figure as PNG; None for any other value."""
     module = type(value).__module__.partition(".")[0]
     if isinstance(value, bytes) and value.startswith(b"\x89PNG\r\n"):
         return value
     if module == "matplotlib" and hasattr(value, "savefig"):
         return figures.png(value)
     if module in ("PIL", "nbtasks") and hasattr(value, "_repr_png_"):
-        found = value._repr_png_()
-        return found if isinstance(found, bytes) else None
+        png = value._repr_png_()
+        return png if isinstance(png, bytes) else None
     return None

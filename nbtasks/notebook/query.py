@@ -1,4 +1,4 @@
-"""What a `%%runs_sql` cell says beside its query."""
+"""Result name and query parameters of a `%%runs_sql` cell."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ __all__ = ["bound_name", "values"]
 
 
 def bound_name(line: str) -> str | None:
-    """The name that the result is bound to; None where the line says none.
+    """Return the name to bind the result to; None if the line is empty.
 
     >>> bound_name("--as slow")
     'slow'
 
     Raises:
-        InvalidOptionError: The line says something else.
+        InvalidOptionError: The line contains anything else.
     """
     words = shlex.split(line)
     if not words:
         return None
-    if len(words) != 2 or words[0] != "--as" or not words[1].isidentifier():  # noqa: PLR2004 - as it says
+    if len(words) != 2 or words[0] != "--as" or not words[1].isidentifier():  # noqa: PLR2004 - --as and VAR
         raise InvalidOptionError(
-            f"%%runs_sql takes --as VAR and nothing else, not {line.strip()!r}. The query stands "
-            "in the lines below."
+            f"%%runs_sql takes --as VAR and nothing else, not {line.strip()!r}. Write the "
+            "query in the lines below."
         )
     return words[1]
 
 
 def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The variables that a query has places for.
+    """Return the variables that the placeholders of a query name.
 
     >>> values("select $least, '$no', $$ $no $$ -- $none", {"least": 3})
     {'least': 3}
 
     Raises:
-        JournalError: There is no variable of that name, or a place has no name.
+        JournalError: There is no variable of that name, or a placeholder has no name.
     """
-    wanted = sorted(places(query))
-    for name in wanted:
+    placeholders = sorted(places(query))
+    for name in placeholders:
         if not name.isidentifier():
-            raise JournalError("In a cell a place has the name of a variable, as $month; not ?.")
+            raise JournalError(
+                "In a cell, a placeholder must name a variable, as $month does; ? does not."
+            )
         if name not in names:
             raise JournalError(
-                f"The query has ${name}, and there is no variable {name!r}. Make it first."
+                f"The query uses ${name}, but there is no variable {name!r}. Define it first."
             )
-    return {name: names[name] for name in wanted} or None
+    return {name: names[name] for name in placeholders} or None

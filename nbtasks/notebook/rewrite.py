@@ -1,16 +1,16 @@
-"""A `%%job` cell as text and as a syntax tree, made an ordinary cell around its body.
+"""Rewriting of a `%%job` cell, as text and as a syntax tree, into an ordinary cell.
 
-1. `to_call` turns the first line into a plain call on the same line. The text stays one that
-   IPython can judge: it sees by itself whether the cell awaits, and every line keeps its number.
+1. `to_call` turns the first line into a plain call on the same line. IPython can still analyse
+   the text: it detects by itself whether the cell awaits, and every line keeps its number.
 2. `Wrapper` puts the body into the `with` block of that call - an `async with` block if the
-   body awaits - and lets the last expression be shown after the block.
+   body awaits - and shows the last expression after the block.
 
     %%job delays                       with __nbtasks_job__.cell("delays", ...):
     models = io.run_task(...)    ->        models = io.run_task(...)
     len(models)                            __nbtasks_job__.value = len(models)
                                        __nbtasks_job__.value
 
-Everything here is pure: IPython calls it several times for one cell.
+All functions of this module are pure: IPython calls them several times for one cell.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _FIRST = re.compile(r"%%job(?=\s|$)")
 
 
 def to_call(lines: list[str]) -> list[str]:
-    r"""Turns a first line `%%job ARGS` into a call that holds ARGS and the text of the cell.
+    r"""Turn a first line `%%job ARGS` into a call that holds ARGS and the text of the cell.
 
-    Comments and blank lines may stand above it.
+    Comments and blank lines may precede it.
 
     >>> to_call(["%%job delays\n", "len(models)\n"])[1:]
     ['len(models)\n']
@@ -51,23 +51,23 @@ def to_call(lines: list[str]) -> list[str]:
     return lines
 
 
-# IPython's attribute: a terminal asks whether a cell is complete without such transformers, and
-# then goes on to the blank line that ends a cell magic, instead of running an empty body.
+# IPython's attribute: a terminal skips such transformers when it checks whether a cell is complete,
+# so it reads on to the blank line that ends a cell magic, instead of running an empty body.
 to_call.has_side_effects = True  # type: ignore[attr-defined]  # functions have any attribute
 
 
 class Wrapper(ast.NodeTransformer):
-    """The AST transformer."""
+    """AST transformer that wraps the bodies of rewritten cells."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """Wraps the body of a rewritten cell; leaves any other tree as it is.
+        """Wrap the body of a rewritten cell; return any other tree unchanged.
 
         Raises:
-            CellRefusedError: The body cannot be that of a job. IPython drops a transformer for any
-                other exception, so there is none.
+            CellRefusedError: The body cannot be a job's. IPython drops a transformer that raises
+                any other exception, so this method raises no other.
         """
         try:
             match node:
@@ -76,7 +76,7 @@ class Wrapper(ast.NodeTransformer):
                         return self._wrap(first, call, body)
         except CellRefusedError:
             raise
-        except Exception as error:  # noqa: BLE001 - as said above
+        except Exception as error:  # noqa: BLE001 - see Raises
             refused = CellRefusedError(
                 f"%%job cannot read this cell ({type(error).__name__}: {error})."
             )
@@ -89,19 +89,19 @@ class Wrapper(ast.NodeTransformer):
         asynchronous = self._shell.autoawait and awaits(body)
         if self._shell.ast_node_interactivity == "last_expr_or_assign":
             body += _assigned(body[-1:])
-        shown: list[ast.stmt] = []
+        display: list[ast.stmt] = []
         if body and isinstance(last := body[-1], ast.Expr):
-            keep = ast.Assign([_entry("value", ast.Store())], last.value)
-            body[-1] = ast.copy_location(keep, last)
-            shown = [ast.copy_location(ast.Expr(_entry("value", ast.Load())), last)]
+            assignment = ast.Assign([_entry("value", ast.Store())], last.value)
+            body[-1] = ast.copy_location(assignment, last)
+            display = [ast.copy_location(ast.Expr(_entry("value", ast.Load())), last)]
         kind = ast.AsyncWith if asynchronous else ast.With
         enter = ast.Call(_entry("cell", ast.Load()), call.args, [])
         block = ast.copy_location(kind([ast.withitem(enter)], body or [ast.Pass()]), first)
-        return ast.fix_missing_locations(ast.Module([block, *shown], []))
+        return ast.fix_missing_locations(ast.Module([block, *display], []))
 
 
 def _is_ours(call: ast.Call) -> bool:
-    """Whether `to_call` made this call."""
+    """Return True if `to_call` made this call."""
     match call:
         case ast.Call(ast.Name(id=name), [ast.Constant(str()), ast.Constant(str())], []):
             return name == ENTRY
@@ -113,7 +113,7 @@ def _entry(attribute: str, context: ast.expr_context) -> ast.Attribute:
 
 
 def _assigned(last: list[ast.stmt]) -> list[ast.stmt]:
-    """The name that the last statement assigns to, as the expression that IPython would show."""
+    """Return the name that the last statement assigns to, as the expression IPython would show."""
     match last:
         case [ast.Assign(targets=[ast.Name(id=name)])]:
             pass
@@ -125,42 +125,42 @@ def _assigned(last: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def awaits(body: list[ast.stmt]) -> bool:
-    """Whether a body awaits at its top level, which is what makes its code a coroutine."""
+    """Return True if the body awaits at its top level, which makes its code a coroutine."""
     module = ast.fix_missing_locations(ast.Module(body, []))
     try:
         code = compile(
             module, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
         )
-    except SyntaxError:  # IPython will meet it again, and show its line
+    except SyntaxError:  # IPython raises it again, with its line
         return False
     return bool(code.co_flags & inspect.CO_COROUTINE)
 
 
-# -- what a body may not do -----------------------------------------------------------------------
+# -- restrictions on a body -----------------------------------------------------------------------
 
 
 def _check(body: list[ast.stmt]) -> None:
     for statement in body:
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             raise CellRefusedError(
-                f"line {statement.lineno}: `{ast.unparse(statement)}` cannot stand in a %%job "
-                "cell. Put it in a cell of its own above: it holds for all cells after that."
+                f"line {statement.lineno}: `{ast.unparse(statement)}` cannot be used in a %%job "
+                "cell. Put it in a cell of its own above: it applies to all later cells."
             )
-    for found in rebindings(body, GIVEN):
+    for binding in rebindings(body, GIVEN):
         raise CellRefusedError(
-            f"line {found.line}: {found.what} would rebind {found.name}, which %%job provides to "
-            f"its body. {found.instead}"
+            f"line {binding.line}: {binding.what} would rebind {binding.name}, which %%job provides "
+            f"to its body. {binding.instead}"
         )
 
 
 class Rebinding(NamedTuple):
-    """A place where a name of the body's own top level is bound.
+    """Place in a body that binds a name of the body's own top level.
 
     Attributes:
-        line: The line.
-        name: The name.
-        what: What binds it, as a message says it.
-        instead: What to write instead, as a sentence.
+        line: Line number.
+        name: Name that is bound.
+        what: Code that binds it, worded for a message.
+        instead: Code to write instead, as a sentence.
     """
 
     line: int
@@ -170,10 +170,11 @@ class Rebinding(NamedTuple):
 
 
 def rebindings(body: Iterable[ast.AST], names: Iterable[str]) -> Iterator[Rebinding]:
-    """Where a body binds one of `names` at its top level, or from within by `global`.
+    """Yield each place where a body binds one of `names` at its top level, or within a function or
+    class by `global`.
 
-    Parameters and local names of functions, names of classes' bodies, and the targets of
-    comprehensions are names of their own.
+    Parameters and locals of functions, names in class bodies, and targets of comprehensions do not
+    count: they have scopes of their own.
     """
     scope = _Scope(frozenset(names), at_top=True)
     for node in body:
@@ -185,14 +186,14 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class _Scope:
-    """Looks for bindings of `names` in one scope and in those within it."""
+    """Search for bindings of `names` in one scope and the scopes nested in it."""
 
     def __init__(self, names: frozenset[str], *, at_top: bool) -> None:
         self._names = names
         self._mine = names if at_top else frozenset[str]()
 
     def visit(self, node: ast.AST) -> Iterator[Rebinding]:
-        """The bindings in a node."""
+        """Yield the bindings in a node."""
         yield from self._bound(node)
         if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             inner = _Scope(self._names, at_top=False)
@@ -214,12 +215,12 @@ class _Scope:
 
 
 def _binds(node: ast.AST) -> Iterator[tuple[str, str, str]]:
-    """The names that a node itself binds, each with what it is and what to write instead."""
+    """Yield the names that the node itself binds, each with its code and what to write instead."""
     match node:
         case ast.Name(id=name, ctx=ast.Store()):
             yield name, f"`{name}` as a target", f"Choose another name, as in `my_{name} = ...`."
         case ast.Name(id=name, ctx=ast.Del()):
-            yield name, f"`del {name}`", "Leave it out: %%job itself puts back what was there."
+            yield name, f"`del {name}`", "Leave it out: %%job itself restores the earlier value."
         case ast.Import(names=aliases):
             for alias in aliases:
                 yield _imports(alias, "")
@@ -251,16 +252,16 @@ def _defines(node: ast.AST) -> Iterator[tuple[str, str, str]]:
 
 
 def _globals(scope: ast.AST) -> frozenset[str]:
-    """The names that a function or class declares `global`."""
-    found: set[str] = set()
+    """Return the names that a function or class declares `global`."""
+    names: set[str] = set()
     todo = list(ast.iter_child_nodes(scope))
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Global):
-            found.update(node.names)
+            names.update(node.names)
         if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             todo += ast.iter_child_nodes(node)
-    return frozenset(found)
+    return frozenset(names)
 
 
 def _without_targets(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,4 +1,4 @@
-"""What tasks display, in a notebook."""
+"""Display of task output in a notebook."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from nbtasks.displays import Output
 
 __all__ = ["NotebookScreen"]
 
-#: A widget lives in its kernel: what is recorded of it would be a view of nothing.
+#: A widget lives in its kernel: its recorded view would have nothing to show.
 _LIVING = "application/vnd.jupyter.widget-view+json"
 
 
 class NotebookScreen:
-    """See `nbtasks.displays.Screen`; there is a shell."""
+    """Implementation of `nbtasks.displays.Screen` for an IPython shell."""
 
     def draw(self, value: Any) -> Output:
-        """Displays a value, and gives what can be recorded of that."""
+        """Display a value, and return its recordable output."""
         display(value)
         formatter: Any = InteractiveShell.instance().display_formatter
-        data, about = formatter.format(value)
-        kept = {kind: _text(shown) for kind, shown in data.items() if kind != _LIVING}
-        return kept or {"text/plain": repr(value)}, about
+        data, metadata = formatter.format(value)
+        texts = {kind: _text(content) for kind, content in data.items() if kind != _LIVING}
+        return texts or {"text/plain": repr(value)}, metadata
 
     def publish(self, output: Output) -> None:
-        """Displays what was recorded."""
-        data, about = output
-        publish_display_data(data, about)
+        """Display a recorded output."""
+        data, metadata = output
+        publish_display_data(data, metadata)
 
 
-def _text(shown: Any) -> Any:
-    return base64.b64encode(shown).decode() if isinstance(shown, bytes) else shown
+def _text(content: Any) -> Any:
+    return base64.b64encode(content).decode() if isinstance(content, bytes) else content

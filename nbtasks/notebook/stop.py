@@ -1,4 +1,4 @@
-"""How a cell that was stopped ends: by Ctrl-C in a terminal, and with a short traceback."""
+"""End of a stopped cell: Ctrl-C in a terminal, and short tracebacks."""
 
 from __future__ import annotations
 
@@ -16,51 +16,55 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupt", "as_keyboard_interrupt", "without_libraries"]
 
-#: Where code lives that is not the user's own: the standard library and installed packages.
+#: Folders of code that is not the user's own: the standard library and installed packages.
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 def without_libraries(tb: TracebackType | None) -> TracebackType | None:
-    """The frames of the user's own code: the line where it was stopped, not what it waited in."""
-    kept: list[TracebackType] = []
+    """Return the frames of the user's own code: the line that was stopped, not the library code
+    that it was waiting in."""
+    links: list[TracebackType] = []
     while tb is not None:
         file = tb.tb_frame.f_code.co_filename
         if linecache.getline(file, tb.tb_lineno) and not file.startswith(_LIBRARIES):
-            kept.append(tb)  # compiled libraries have frames without source
+            links.append(tb)  # compiled libraries have frames without source
         tb = tb.tb_next
     result: TracebackType | None = None
-    for frame in reversed(kept):
-        result = TracebackType(result, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    for link in reversed(links):
+        result = TracebackType(result, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return result
 
 
 def as_keyboard_interrupt(
     error: asyncio.CancelledError | None, shell: InteractiveShell
 ) -> KeyboardInterrupt:
-    """What the user did, instead of how it reached the body; None if the body had just ended."""
-    stopped = KeyboardInterrupt()
-    where = error.__traceback__ if error else None
+    """Return the interrupt that the user sent, in place of the cancellation that reached the body.
+
+    `error` is None if the body had just ended.
+    """
+    interrupt = KeyboardInterrupt()
+    tb = error.__traceback__ if error else None
     for note in getattr(error, "__notes__", []):
-        stopped.add_note(note)
+        interrupt.add_note(note)
 
     def render() -> list[str]:
-        # That of the body: raising adds this module's frames to the interrupt's own.
-        if where is None:
+        # The body's traceback: raising adds this module's frames to the interrupt's own.
+        if tb is None:
             return ["KeyboardInterrupt"]
         lines: list[str] = shell.InteractiveTB.structured_traceback(
-            KeyboardInterrupt, stopped, where, tb_offset=0
+            KeyboardInterrupt, interrupt, tb, tb_offset=0
         )
         return lines
 
-    stopped._render_traceback_ = render  # type: ignore[attr-defined]  # IPython looks for it
-    return stopped
+    interrupt._render_traceback_ = render  # type: ignore[attr-defined]  # IPython looks for it
+    return interrupt
 
 
 class Interrupt:
-    """Ctrl-C while a cell awaits in plain IPython, where it would orphan the cell's task.
+    """Ctrl-C handler while a cell awaits in plain IPython, where it would orphan the cell's task.
 
-    The first one cancels the task. If that does not end it, since it blocks the loop or goes on
-    after its cancellation, a later one raises KeyboardInterrupt in it.
+    The first Ctrl-C cancels the task. If that does not end it, because it blocks the loop or
+    ignores its cancellation, a later one raises KeyboardInterrupt in it.
     """
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
@@ -72,11 +76,11 @@ class Interrupt:
             self._before = signal.signal(signal.SIGINT, self._handle)
 
     def end(self) -> bool:
-        """Puts the old handler back. Whether Ctrl-C was pressed meanwhile."""
+        """Restore the previous handler; return True if Ctrl-C was pressed meanwhile."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
         while self._asked and self._task.cancelling():
-            self._task.uncancel()  # the cell's end is no longer cancelled
+            self._task.uncancel()  # so that the cell can end normally
         return self._asked
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -84,6 +88,6 @@ class Interrupt:
         if self._asked and asyncio.current_task(self._loop) is self._task:
             raise KeyboardInterrupt
         self._asked = True
-        # Not `self._task.cancel()`: the loop sleeps, and this wakes it.
+        # Not `self._task.cancel()`: the loop may sleep, and this wakes it.
         with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing to stop
             self._loop.call_soon_threadsafe(self._task.cancel)

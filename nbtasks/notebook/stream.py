@@ -1,4 +1,4 @@
-"""What keeps a page current: a thread that looks whether rows have changed."""
+"""Thread that keeps a page current by polling for changed rows."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from nbtasks.notebook.widget import TreeWidget
 
 __all__ = ["Stream"]
 
-_SHARE = 20  # a look that took t is followed by a rest of at least this many t
-_PATIENCE = 5.0  # seconds that its end waits for a look in progress
+_SHARE = 20  # pause after a poll, at least this many times the time it took
+_PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
 
 
 class Stream(Careful):
-    """Tells a tree in the page of each change of its rows.
+    """Stream of row changes to a tree in the page.
 
     Args:
-        feed: Where they come from.
-        tree: The tree, which has been sent the rows as they are now.
-        run: The run as it is now.
-        looked: Called after each look with the run, also if nothing has changed.
+        feed: Source of the rows.
+        tree: Tree that already shows the current rows.
+        run: Current row of the run.
+        looked: Callback after each poll, called with the run even if nothing has changed.
 
     Attributes:
-        feed: As given.
-        run: The run as it was last seen.
+        feed: Source of the rows.
+        run: Row of the run, as last read.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Stream(Careful):
         self.run = run
 
     def send(self) -> None:
-        """Reads and sends all of it."""
+        """Read all rows and send them."""
         self.run, rows = self.feed.all()
         with self._tree.lock:
             self._tree.picture.load(self.run, rows)
@@ -51,7 +51,7 @@ class Stream(Careful):
         self._looked(self.run)
 
     def start(self) -> None:
-        """Keeps it current from here on, if there is anything to come."""
+        """Keep the tree current from now on, if the rows may still change."""
         if self.feed.ends and self.run.status not in UNDER_WAY:
             return
         self._thread = threading.Thread(
@@ -63,15 +63,15 @@ class Stream(Careful):
         self._thread.start()
 
     def stop(self) -> None:
-        """Until nothing is sent any more."""
+        """Stop the thread, and wait for a poll in progress so that nothing more is sent."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)
 
     def _follow(self) -> None:
-        rest = self.feed.rest
-        while not self._stop.wait(rest):
-            began = perf_counter()
+        pause = self.feed.rest
+        while not self._stop.wait(pause):
+            start = perf_counter()
             changed = self.feed.changed()
             if changed is not None:
                 self.run, rows = changed
@@ -79,7 +79,7 @@ class Stream(Careful):
                     patch = self._tree.picture.change(self.run, rows)
                     if patch is not None:
                         self._tree.send(patch)
-            rest = max(self.feed.rest, _SHARE * (perf_counter() - began))
+            pause = max(self.feed.rest, _SHARE * (perf_counter() - start))
             self._looked(self.run)
             if self.feed.ends and self.run.status not in UNDER_WAY:
                 return

@@ -1,6 +1,6 @@
-"""The live tree: one display per execution, redrawn in place while its tasks run.
+"""Live tree: one display per execution, redrawn in place while its tasks run.
 
-Knows rows and how to draw them; nothing of engines or journals.
+The module draws rows, and depends on neither the engine nor the journal.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ __all__ = [
     "show",
 ]
 
-#: Gives the rows as they are now.
+#: Callable that returns the current rows.
 Snapshot = Callable[[], tuple[RunRow, list[TaskRow]]]
-#: Gives a number that grows with each change.
+#: Callable that returns a number which grows with each change.
 Revision = Callable[[], int]
 
-_REST = 0.2  # seconds between two looks, at least
-_TICK = 1.0  # seconds after which ages and countdowns are drawn anew
+_REST = 0.2  # minimum seconds between two polls
+_TICK = 1.0  # seconds after which ages and countdowns are redrawn
 _PATIENCE = 5.0  # seconds that the end of a run waits for a drawing in progress
-_SHARE = 10  # a drawing that took t is followed by a rest of at least this many t
-_ROWS = 100  # tasks drawn while it is live; the last drawing has more
-_ROW_COST = 20e-6  # seconds, a guess to begin with: what a recorded task adds to a drawing
-_FEW = 2_000  # recorded tasks that are drawn before the first one runs
+_SHARE = 10  # pause after a drawing, at least this many times the time it took
+_ROWS = 100  # tasks drawn while the run is live; the final drawing has more
+_ROW_COST = 20e-6  # seconds that a recorded task adds to the first drawing, as an estimate
+_FEW = 2_000  # recorded tasks, at most, that are drawn before the first task runs
 
 #: Message ids of clients written in Python: session, process, number. Browsers send UUIDs.
 _PYTHON_CLIENT = re.compile(r".+_\d+_\d+")
 
 
 def live(snapshot: Snapshot, revision: Revision) -> LiveTree | None:
-    """A live tree for the cell that runs now; None where no IPython shell is."""
+    """Return a live tree for the running cell; None without an IPython shell."""
     shell = _shell()
     return None if shell is None else LiveTree(snapshot, revision, updatable=_updatable(shell))
 
 
 def in_browser() -> bool:
-    """Whether the cell that runs now was sent by a page, which may show widgets."""
+    """Return True if a page sent the running cell, so that it may show widgets."""
     shell = _shell()
     if getattr(shell, "kernel", None) is None:
         return False
@@ -65,24 +65,24 @@ def in_browser() -> bool:
 
 
 def display_tree(run_tree: RunTree) -> None:
-    """Shows a finished drawing; prints it where no IPython shell is."""
+    """Show a finished drawing; print it without an IPython shell."""
     if _shell() is None:
-        print(run_tree)  # noqa: T201 - what was asked for
+        print(run_tree)  # noqa: T201 - as asked
         return
     show(run_tree._repr_mimebundle_())
 
 
 class Careful:
-    """A view that cannot break the job.
+    """View that cannot break the job.
 
-    Nothing that goes wrong in it reaches the job: it is told by one warning, and the
-    rest of the run goes undrawn. (A test that turns warnings into errors sees it fail.)
+    No error of the view reaches the job: one warning reports it, and the rest of the run is not
+    drawn. (A test that turns warnings into errors sees it fail.)
     """
 
     _broken = False
 
     def guarded(self, step: Callable[[], None]) -> None:
-        """Does something of the view's."""
+        """Run a step of the view; warn about its first error and ignore later ones."""
         try:
             step()
         except Exception as error:  # noqa: BLE001 - a broken view must not break the job
@@ -98,16 +98,16 @@ class Careful:
 
 
 class LiveTree(Careful):
-    """Draws a run from `start` to `finish`.
+    """Tree of a run, drawn from `start` to `finish`.
 
     A front end that can update a display gets one at once, which a thread then keeps current:
     at most 5 times a second, and for at most a tenth of the time, however large the tree.
     A terminal gets the final tree, once.
 
     Args:
-        snapshot: Gives the rows as they are now.
-        revision: Gives a number that grows with each change.
-        updatable: Whether the front end replaces a display in place.
+        snapshot: Callable that returns the current rows.
+        revision: Callable that returns a number which grows with each change.
+        updatable: True if the front end replaces a display in place.
     """
 
     def __init__(self, snapshot: Snapshot, revision: Revision, *, updatable: bool) -> None:
@@ -121,16 +121,16 @@ class LiveTree(Careful):
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Shows the tree in the cell that runs now, and keeps it current from there on."""
+        """Show the tree in the running cell, and keep it current from then on."""
         if self._context is not None:
             return
-        # Output goes to the cell whose context it comes from, whatever runs there later.
+        # Output goes to the cell whose context it is written in, whichever cell runs by then.
         self._context = copy_context()
         if self._updatable:
             self.guarded(self._begin)
 
     def finish(self) -> None:
-        """Shows the last state before it returns, so that a saved notebook has it."""
+        """Show the final state before returning, so that a saved notebook has it."""
         if self._context is None or self._stop.is_set():
             return
         self._stop.set()
@@ -140,33 +140,33 @@ class LiveTree(Careful):
 
     def _begin(self) -> None:
         run, tasks = self._snapshot()
-        # A long history would hold up its own continuation: then the title goes first.
+        # Drawing a long history would delay the run, so only its title is drawn at first.
         few = tasks if len(tasks) <= _FEW else []
         self._publish(RunTree(build(run, few), clock.micros(), limit=_ROWS))
-        rest = max(_REST, _SHARE * _ROW_COST * len(tasks))
+        pause = max(_REST, _SHARE * _ROW_COST * len(tasks))
         self._thread = threading.Thread(
             target=copy_context().run,
-            args=(self.guarded, lambda: self._follow(rest)),
+            args=(self.guarded, lambda: self._follow(pause)),
             name="nbtasks-tree",
             daemon=True,
         )
         self._thread.start()
 
-    def _follow(self, rest: float) -> None:
-        """The thread: looks whether something changed, draws it, rests."""
+    def _follow(self, pause: float) -> None:
+        """Poll for changes and draw them, with pauses, until stopped. Runs in the thread."""
         drawn, under_way, since = -1, True, 0.0
-        while not self._stop.wait(rest):
-            since, rest = since + rest, _REST
+        while not self._stop.wait(pause):
+            since, pause = since + pause, _REST
             revision = self._revision()
             if revision == drawn and not (under_way and since >= _TICK):
                 continue
-            began = perf_counter()  # its own cost, which is real whatever clock tells the time
+            start = perf_counter()  # cost in real time, whatever clock is in use
             picture = self._draw(limit=_ROWS)
             if self._stop.is_set():
                 return
             self._publish(picture)
             drawn, under_way, since = revision, picture.tree.under_way, 0.0
-            rest = max(_REST, _SHARE * (perf_counter() - began))
+            pause = max(_REST, _SHARE * (perf_counter() - start))
 
     def _draw(self, limit: int = 500) -> RunTree:
         return RunTree(build(*self._snapshot()), clock.micros(), limit=limit)
@@ -183,7 +183,7 @@ class LiveTree(Careful):
 
 
 def show(bundle: dict[str, Any], *, updatable: bool = False) -> DisplayHandle | None:
-    """Displays what each kind of front end can show; gives what to update it by."""
+    """Display a MIME bundle; return the handle to update it by, if it is updatable."""
     from IPython.display import display
 
     handle: DisplayHandle | None = display(bundle, raw=True, display_id=updatable or None)
@@ -191,16 +191,16 @@ def show(bundle: dict[str, Any], *, updatable: bool = False) -> DisplayHandle | 
 
 
 def _shell() -> Any:
-    """The IPython shell. Where IPython is not loaded there is none, and loading it is slow."""
+    """Return the IPython shell; None if IPython is not loaded, since loading it would be slow."""
     module = sys.modules.get("IPython")
     return None if module is None else module.get_ipython()
 
 
 def _updatable(shell: Any) -> bool:
-    """Whether the front end replaces displays in place: a kernel's does, except the consoles.
+    """Return True if the front end replaces displays in place: kernels' do, except consoles.
 
-    Those ignore updates and do not say so. They give themselves away as clients in Python
-    that could ask the user something; nbclient and papermill cannot.
+    Consoles ignore updates silently. They are recognised as clients written in Python that can
+    ask the user for input; nbclient and papermill cannot.
     """
     if getattr(shell, "kernel", None) is None:
         return False

@@ -1,4 +1,4 @@
-"""All runs of a home, live, whichever kernel executes them; opening one shows its tree."""
+"""Live list of all runs of a home, whichever kernel executes them; opening a run shows its tree."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from nbtasks.picture import Picture
 
 __all__ = ["Watch", "watch"]
 
-_ROWS = 20  # of the table that stands in the saved notebook
+_ROWS = 20  # rows of the table in the saved notebook
 
 
 def watch(job: str | None) -> None:
-    """Displays them; where no page asks, as a table."""
+    """Display the runs of a home or of one job; as a table outside a browser."""
     table = lookup.runs(job).tail(_ROWS)
-    shown = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
+    bundle = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
     if not view.in_browser():
-        view.show(shown)
+        view.show(bundle)
         return
     living = Watch(job)
-    view.show({**shown, "text/html": place(living.box.model_id, shown["text/html"])})
+    view.show({**bundle, "text/html": place(living.box.model_id, bundle["text/html"])})
 
 
 class Watch:
-    """The runs in the page, and below them the tree of the one that was chosen.
+    """List of the runs in the page, with the tree of the chosen run below it.
 
     Args:
-        job: Only those of this one.
+        job: Job to list the runs of; None for all jobs.
 
     Attributes:
-        box: What is shown.
+        box: Box that holds the list and the tree.
     """
 
     def __init__(self, job: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The widget in the page: it draws what a `Picture` holds, and tells what people do."""
+"""Widget in the page: it draws a `Picture`, and reports the actions of people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbtasks.style import STYLE
 __all__ = ["TreeWidget"]
 
 _STATIC = Path(__file__).parent / "static"
-#: The pieces of the one ES module, each after what it uses.
+#: Parts of the one ES module, each after the parts that it uses.
 _SCRIPTS = ("store", "words", "outline", "rows", "timeline", "view", "mounts", "tree")
 
 
@@ -32,29 +32,29 @@ def _style() -> str:
 
 
 def _snapshot(_: object, widget: TreeWidget) -> dict[str, Any]:
-    """What a page gets that has just come: everything as it is now."""
+    """Return the complete current state, for a page that has just connected."""
     with widget.lock:
         return widget.picture.snapshot()
 
 
 class TreeWidget(anywidget.AnyWidget):
-    """A tree in the page.
+    """Widget that shows a tree in the page.
 
     Args:
-        picture: What it draws.
-        hears: Called with each message of the page: "hello" when it has come up, "choose" with a
-            `task`, "attempts" when it wants those, as the timeline does.
-        **traits: `panel`, `kept`.
+        picture: Snapshot of the tree.
+        hears: Callback for each message of the page: "hello" once the page has loaded the module,
+            "choose" with a `task`, "attempts" when the timeline needs them.
+        **traits: Values of `panel` and `kept`.
 
     Attributes:
-        lock: Held while the picture changes and the patch for that is sent.
+        lock: Lock held while the snapshot changes and the patch is sent.
     """
 
     snap = traitlets.Dict().tag(sync=True, to_json=_snapshot)  # never assigned: see _snapshot
-    panel = traitlets.Unicode("").tag(sync=True)  # the model that static twins give way to
-    kept = traitlets.Dict().tag(sync=True)  # what a person opened and chose; the page's own
+    panel = traitlets.Unicode("").tag(sync=True)  # id of the model that draws over static trees
+    kept = traitlets.Dict().tag(sync=True)  # opened and chosen rows; set by the page
     filter_text = traitlets.Unicode("").tag(sync=True)
-    filter_state = traitlets.Int(0).tag(sync=True)  # 0 for any, else its place among them
+    filter_state = traitlets.Int(0).tag(sync=True)  # 0 for any state, else its number from 1
     folding = traitlets.Int(0).tag(sync=True)  # 0 as needed, 1 all open, 2 all closed
     follow = traitlets.Bool(default_value=False).tag(sync=True)
     timeline = traitlets.Bool(default_value=False).tag(sync=True)

@@ -90,7 +90,7 @@ def test_a_syntax_error_points_at_its_line_and_nothing_runs(
         ("%%job j\nawait x\nctx = 1", "line 3: `ctx` as a target would rebind ctx"),
         (
             "%%job j\nfrom __future__ import annotations\nawait x",
-            "line 2: `from __future__ import annotations` cannot stand in a %%job cell",
+            "line 2: `from __future__ import annotations` cannot be used in a %%job cell",
         ),
         ("%%job j --retries 3\nx = 1", "has no option --retries. It takes --name,"),
         ("%%job\nx = 1", "needs the id of the job first"),

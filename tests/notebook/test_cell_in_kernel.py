@@ -150,7 +150,7 @@ def test_a_stopped_cell_shows_its_line_and_how_to_go_on(kernel: Kernel) -> None:
         shown = execution.error.splitlines()
         assert shown[-2].startswith(error)
         assert shown[-1].startswith("Run ")
-        assert shown[-1].endswith(" is CANCELED. Execute the cell again to go on.")
+        assert shown[-1].endswith(" is CANCELED. Execute the cell again to resume it.")
         assert "----> 3 " in execution.error
         places = [line for line in shown if line.startswith(("Cell ", "File "))]
         assert any(line.startswith("Cell In[") for line in places)

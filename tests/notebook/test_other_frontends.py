@@ -204,7 +204,7 @@ def test_in_plain_ipython_ctrl_c_stops_an_awaiting_cell(
     assert seconds < GENEROUS
     assert "KeyboardInterrupt" in shown
     assert "----> 4 await io.run_task('sleep', asyncio.sleep, 60)" in shown
-    assert "is CANCELED. Execute the cell again to go on." in shown
+    assert "is CANCELED. Execute the cell again to resume it." in shown
     assert "nbtasks/" not in shown
     one.type("'io' in globals(), signal.getsignal(signal.SIGINT) == before")
     assert "(False, True)" in one.prompt(5)

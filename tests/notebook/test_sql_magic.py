@@ -48,8 +48,8 @@ def test_a_mistake_is_one_line(shell: Shell) -> None:
 
     for cell, told in (
         ("%%runs_sql --into x\nfrom runs", "%%runs_sql takes --as VAR and nothing else"),
-        ("%%runs_sql\nselect ?", "a place has the name of a variable, as $month"),
-        ("%%runs_sql\nselect $nowhere", "The query has $nowhere"),
+        ("%%runs_sql\nselect ?", "a placeholder must name a variable, as $month does"),
+        ("%%runs_sql\nselect $nowhere", "The query uses $nowhere"),
         ("%%runs_sql\nfrom nowhere", "There is no view 'nowhere', and no DataFrame of that name"),
         ("%%runs_sql\ndelete from run", "the journal is read-only"),
     ):

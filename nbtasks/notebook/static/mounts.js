@@ -1,11 +1,11 @@
-// Places in outputs where a panel draws itself over its static twin, as long as its kernel lives.
+// Places in outputs where a panel draws itself over its static tree, as long as its kernel lives.
 //
-// What is saved is HTML that needs no kernel. While one is there, the living panel stands in its
-// place: when the output is drawn anew, in a page that is loaded again, in another view.
+// The saved output is HTML that needs no kernel. While the kernel lives, the live panel takes its
+// place: when the output is redrawn, in a page that is reloaded, in another view.
 
 const PLACE = "data-nbtasks-panel";
 
-/** All places of this page, watched once. */
+/** Registry of all places in this page, with a single observer. */
 class Mounts {
   constructor() {
     this.panels = new Map();
@@ -43,7 +43,7 @@ function mounts() {
   return (globalThis.__nbtasksMounts ??= new Mounts());
 }
 
-/** Shows a panel in a place. */
+/** Show a panel in a place. */
 async function mount(manager, id, place) {
   if (place.classList.contains("nbt-alive")) return;
   place.classList.add("nbt-alive");
@@ -51,7 +51,7 @@ async function mount(manager, id, place) {
   try {
     const view = await manager.create_view(await manager.get_model(id));
     const widget = view.luminoWidget ?? view.pWidget;
-    // Lumino's own attach, from the class at hand: the widget must hear that it is in the page.
+    // Lumino's own attach, from the widget's class: it notifies the widget that it is in the page.
     widget.constructor.attach(widget, host);
   } catch (error) {
     console.warn("nbtasks: the live tree cannot be shown here.", error);

@@ -1,13 +1,13 @@
-// Which rows there are, from top to bottom: tasks, and folds in place of many of one parent's.
+// Rows of the tree, from top to bottom: tasks, and folds in place of a parent's many subtasks.
 
-const FEW = 60; // a tree of so many tasks is open at first
-const FAN = 40; // of more subtasks than that, the rest is folded
-const FIRST = 20; // how many of them stand before the fold
-const PAGE = 100; // how many more each opening shows
+const FEW = 60; // a tree of at most this many tasks is expanded at first
+const FAN = 40; // a parent with more subtasks than this has a fold
+const FIRST = 20; // subtasks shown before the fold
+const PAGE = 100; // further subtasks that each click on the fold shows
 
 /**
- * What a person has opened and closed, chosen and asked for. It outlives the view and, through the
- * kernel, the page: so tasks go by their path.
+ * View state of a person: rows opened and closed, the chosen task, filters. It outlives the view
+ * and, through the kernel, the page, so it identifies tasks by path.
  */
 class Choices {
   constructor(kept) {
@@ -37,7 +37,7 @@ class Choices {
   }
 }
 
-/** The tasks that a filter leaves, with all above them; null for all. */
+/** Return the tasks that pass the filter, with all their ancestors; null for all tasks. */
 function matching(store, choices) {
   const text = choices.text.trim().toLowerCase();
   if (!text && !choices.state) return null;
@@ -53,7 +53,7 @@ function matching(store, choices) {
   return left;
 }
 
-/** The rows: {i, depth, place, of, open} of a task; {fold, depth, counts, count} of a fold. */
+/** Return the rows: {i, depth, place, of, open} for a task; {fold, depth, counts, count} for a fold. */
 function outline(store, choices) {
   const { state, failed } = store.summary();
   const left = matching(store, choices);

@@ -1,7 +1,7 @@
-// The rows that can be seen, and only those: a row is an element that is used again and again.
+// The visible rows, and only those: their elements are recycled.
 
 const ROW = 22; // pixels, as in tree.css
-const SPARE = 6; // rows drawn above and below what can be seen
+const SPARE = 6; // rows drawn above and below the visible ones
 let trees = 0;
 
 function element(name, className, parent) {
@@ -11,7 +11,7 @@ function element(name, className, parent) {
   return made;
 }
 
-/** Sets what has changed only: most of a row stays as it is. */
+/** Set a text only if it has changed: most of a row stays the same. */
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -40,7 +40,7 @@ class Row {
     this.time = element("time", "", this.node);
   }
 
-  /** Shows a task, or a fold. */
+  /** Show a task or a fold. */
   draw(view, row, at) {
     const { store, choices } = view;
     this.at = at;
@@ -102,7 +102,7 @@ class Row {
   }
 }
 
-/** The list, which scrolls. */
+/** The scrolling list of rows. */
 class Rows {
   constructor(view, parent) {
     this.view = view;
@@ -111,13 +111,13 @@ class Rows {
     this.space.setAttribute("role", "none");
     this.box.tabIndex = 0;
     this.box.setAttribute("role", "tree");
-    // Else the keys would be Notebook's and JupyterLab's own.
+    // Otherwise Notebook and JupyterLab would handle the keys.
     this.box.dataset.lmSuppressShortcuts = "true";
     this.free = [];
     this.drawn = new Map();
   }
 
-  /** Draws the rows that can be seen, all of them or those `changed`. */
+  /** Draw the visible rows: all of them, or only those `changed`. */
   draw(rows, changed) {
     const height = `${rows.length * ROW}px`;
     if (this.space.style.height !== height) this.space.style.height = height;
@@ -141,7 +141,7 @@ class Rows {
     }
   }
 
-  /** Brings a row into sight. */
+  /** Scroll a row into view. */
   reveal(at) {
     const { box } = this;
     if (at * ROW < box.scrollTop) box.scrollTop = at * ROW;

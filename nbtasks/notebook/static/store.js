@@ -1,6 +1,7 @@
-// What the widget knows: the tasks of a run as columns, as `nbtasks.picture` sends them.
+// State of the widget: the tasks of a run as columns, as `nbtasks.picture` sends them.
 //
-// A task is its index. Its parent comes before it, so one walk backwards sums up all branches.
+// A task is identified by its index. Its parent precedes it, so one backward pass summarises all
+// branches.
 
 const REACHED = 1;
 const REUSED = 2;
@@ -16,7 +17,7 @@ class Store {
     this.load({ rev: -1, states: [], shapes: [], head: {}, base: 0, columns: [] });
   }
 
-  /** Takes all of it. */
+  /** Load a complete snapshot. */
   load(snap) {
     this.states = snap.states;
     this.shapes = snap.shapes;
@@ -30,13 +31,13 @@ class Store {
     this.path = [];
     for (let i = 0; i < this.parent.length; i++) this._hang(i);
     this._setHead(snap.head);
-    this.version = (this.version ?? 0) + 1; // grows when rows come, go or move
+    this.version = (this.version ?? 0) + 1; // grows when rows are added, removed or moved
     this._tell(null);
   }
 
-  /** Takes what has changed. Gives false if something between is missing. */
+  /** Apply a patch. Return false if an earlier patch is missing. */
   patch(patch) {
-    if (patch.rev <= this.rev) return true; // a snapshot came first, which has it
+    if (patch.rev <= this.rev) return true; // a newer snapshot already contains it
     if (patch.rev !== this.rev + 1) return false;
     this.rev = patch.rev;
     const changed = [];
@@ -63,19 +64,19 @@ class Store {
     return this.head.status === "running" || this.head.status === "waiting";
   }
 
-  /** The kernel's time now, in milliseconds since the run began. */
+  /** Return the kernel's current time, in milliseconds since the run began. */
   now() {
     return Date.now() - this.skew - this.base;
   }
 
-  /** The state to show, by its code; `reused` says whether a task above was reused. */
+  /** Return the code of the state to show; `reused` is true if an ancestor was reused. */
   shown(i, reused) {
     const state = this.state[i];
     if (reused || this.flags[i] & REUSED) return state === this.code.completed ? this.code.reused : state;
     return this.flags[i] & REACHED ? state : this.code["not reached"];
   }
 
-  /** What sums up each branch; made anew where something has changed. */
+  /** Return the summary of each branch; recompute it if anything has changed. */
   summary() {
     if (this.summed?.version === this.version) return this.summed;
     const n = this.size;
@@ -107,7 +108,7 @@ class Store {
 
   _setHead(head) {
     this.head = head;
-    // The browser's clock may be another one. What a message took on its way is too little to show.
+    // The browser's clock may differ from the kernel's. A message's delay is too short to matter.
     if (head.now !== undefined) this.skew = Date.now() - head.now;
   }
 

@@ -1,4 +1,4 @@
-// The tasks as bars over time: where it went, and what ran beside what.
+// Timeline: the tasks as bars over time, to see where it was spent and which tasks overlapped.
 
 const LANE_MARKS = 6;
 
@@ -6,14 +6,14 @@ class Timeline {
   constructor(view, parent) {
     this.view = view;
     this.axis = element("div", "nbt-axis", parent);
-    this.axis.title = "Zoom by the wheel here, or by + and -; 0 shows all; shift and an arrow moves.";
+    this.axis.title = "Zoom with the wheel here, or with + and -; 0 shows all; Shift with an arrow key moves.";
     this.from = 0;
-    this.span = null; // null: all of it
-    this.attempts = new Map(); // by task: [[from, to, state]] of those before the latest
+    this.span = null; // null: the whole run
+    this.attempts = new Map(); // by task: [[from, to, state, retry]] of all but the latest attempt
     this.axis.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
-  /** The milliseconds that are in sight. */
+  /** Return the visible window, [start, length] in milliseconds. */
   window() {
     const { store } = this.view;
     if (this.span !== null) return [this.from, this.span];
@@ -58,7 +58,7 @@ class Timeline {
     this.view.redraw();
   }
 
-  /** Takes a key if it is one of its own. */
+  /** Handle a key; return false if it is not one of the timeline's. */
   key(event) {
     const acts = {
       "+": () => this.zoom(0.7), "=": () => this.zoom(0.7), "-": () => this.zoom(1.4), "0": () => this.all(),
@@ -80,7 +80,7 @@ class Timeline {
     }
   }
 
-  /** Draws the attempts of a task and what lies between them. */
+  /** Draw the attempts of a task and the waits between them. */
   bars(lane, i, state) {
     const { store } = this.view;
     const [from, span] = this.window();

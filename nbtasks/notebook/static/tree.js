@@ -1,8 +1,8 @@
-// The widget: one store, one set of choices, and as many views as there are.
+// The widget: one store, one set of choices, and any number of views.
 
-const ATTEMPTS = 1 + COLUMNS.indexOf("attempts"); // in a patch, behind the task's index
+const ATTEMPTS = 1 + COLUMNS.indexOf("attempts"); // in a patch, after the task's index
 
-/** Puts a text into the clipboard; pages that are not served safely may not ask for it. */
+/** Copy a text to the clipboard; pages in an insecure context have no clipboard API. */
 function copy(text) {
   if (navigator.clipboard) {
     navigator.clipboard.writeText(text);
@@ -16,7 +16,7 @@ function copy(text) {
 }
 
 export default () => {
-  // In the closure: what `initialize` and `render` are given are different proxies of the model.
+  // In the closure: `initialize` and `render` receive different proxies of the model.
   const store = new Store();
   const views = new Set();
   let choices = null;
@@ -66,7 +66,7 @@ export default () => {
         }
       }
     };
-    // Those that others followed are sent when they are asked for.
+    // The kernel sends earlier attempts only on request.
     const attempts = () => {
       if (![...views].some((view) => view.timeline)) return;
       asking ??= setTimeout(() => {

@@ -1,13 +1,13 @@
-// One place in the page where the tree is shown: the head, the rows, and what keys and clicks do.
+// View of the tree in one place of the page: the head, the rows, and the handling of keys and clicks.
 
-const TICK = 500; // milliseconds between two counts of what lasts
-const CALM = 250; // milliseconds between two new orders of the rows
+const TICK = 500; // milliseconds between two updates of running times
+const CALM = 250; // milliseconds between two reorderings of the rows
 
 class View {
   constructor(store, choices, part, parent) {
     this.store = store;
     this.choices = choices;
-    this.part = part; // what it asks of its widget: save, choose, unfollow, attempts
+    this.part = part; // callbacks of the widget: save, choose, unfollow, attempts
     this.id = `nbtasks-tree-${++trees}`;
     this.cursor = -1;
     this.rowsAre = [];
@@ -39,7 +39,7 @@ class View {
     this.node.remove();
   }
 
-  /** Draws before the next frame: all, or those `changed`. */
+  /** Draw before the next frame: all rows (null), or only those `changed`. */
   draw(changed) {
     if (changed === null) this.pending = null;
     else if (this.pending !== null) this.pending = new Set([...(this.pending ?? []), ...changed]);
@@ -67,7 +67,7 @@ class View {
   _draw(changed) {
     const { store } = this;
     const now = performance.now();
-    // A run of thousands changes its order all the time: the eye needs it to stand still.
+    // A run of thousands of tasks changes its order all the time: the reader needs it to hold still.
     const due = store.size < 200 || now - (this.ordered ?? 0) >= CALM;
     if (this.orderedFor !== store.version || this.choicesFor !== this.choices.version) {
       if (due || this.choicesFor !== this.choices.version) {
@@ -86,7 +86,7 @@ class View {
     if (this.choices.follow && store.underWay) this._follow();
   }
 
-  /** Where the chosen task is by now. */
+  /** Move the cursor to the chosen task, which may have moved. */
   _place() {
     const { store, choices } = this;
     const at = this.rowsAre.findIndex((row) => row.i !== undefined && store.path[row.i] === choices.chosen);
@@ -117,7 +117,7 @@ class View {
     const all = runs ? store.size - store.roots.length : store.size;
     say(this.facts, store.size ? `${plural(all, head.noun)}: ${countsOf(store, counts)}` : "");
     say(this.where, runs ? "Open a job, and choose a run to see its tasks." : head.facts);
-    const remark = head.resume === null ? head.error : `goes on at ${date(store.base + head.resume)} `
+    const remark = head.resume === null ? head.error : `resumes at ${date(store.base + head.resume)} `
       + `(${dueIn(head.resume - store.now())})`;
     say(this.error, remark ?? "");
     this.error.className = head.resume === null ? "nbt-error" : "nbt-facts";
@@ -145,13 +145,13 @@ class View {
     box.addEventListener("click", (event) => {
       const node = event.target.closest(".nbt-row");
       const row = [...this.rows.drawn.values()].find((drawn) => drawn.node === node);
-      box.focus({ preventScroll: true }); // Notebook would take it away
+      box.focus({ preventScroll: true }); // otherwise Notebook takes the focus
       if (!row) return;
       const task = this.rowsAre[row.at];
       this._choose(row.at);
       if (task.i === undefined || event.target.classList.contains("nbt-twist") || event.detail === 2) this._toggle(task);
     });
-    // It may be made before it is in the page, and have no height then.
+    // The view may be created before it is in the page, when it has no height yet.
     this.sized = new ResizeObserver(() => {
       if (!this.placed && box.clientHeight) {
         this.placed = true;

@@ -1,4 +1,4 @@
-// What is said of a task, in the words of `nbtasks.render`.
+// Words for a task, the same as those of `nbtasks.render`.
 
 const S = 1000;
 const MIN = 60;
@@ -9,7 +9,7 @@ function pair(many, unit, few, part) {
   return few ? `${many} ${unit} ${few} ${part}` : `${many} ${unit}`;
 }
 
-/** A span of milliseconds in the two largest units that matter. */
+/** Format a span of milliseconds in the two largest units that matter. */
 function age(ms) {
   if (ms < 9.95) return `${Math.max(ms, 0).toFixed(1)} ms`;
   if (ms < 999.5) return `${ms.toFixed(0)} ms`;
@@ -20,7 +20,7 @@ function age(ms) {
   return pair(Math.floor(s / DAY), "d", Math.floor((s % DAY) / HOUR), "h");
 }
 
-/** The same in whole seconds: what counts should not flicker. */
+/** Format a running span in whole seconds, so that it does not flicker. */
 function soFar(ms) {
   return ms < MIN * S ? `${Math.floor(Math.max(ms, 0) / S)} s` : age(ms);
 }
@@ -37,7 +37,7 @@ function plural(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** How long a task took, or has been running, or has to wait. */
+/** Format the time a task took, has been running, or still has to wait. */
 function timeOf(store, i) {
   const state = store.states[store.state[i]];
   if (state === "waiting" && store.due[i] !== null) return dueIn(store.due[i] - store.now());
@@ -46,7 +46,7 @@ function timeOf(store, i) {
   return store.end[i] === null ? "" : age(store.end[i] - store.since[i]);
 }
 
-/** How far a task is, how fast that goes, and what is left: the words, and the share done. */
+/** Return a task's progress: words for count, rate and time left, and the share done. */
 function progressOf(store, i) {
   const done = store.done[i];
   if (done === null || store.states[store.state[i]] === "completed") return null;
@@ -65,7 +65,7 @@ function progressOf(store, i) {
   return { words, share: total ? Math.min(1, done / total) : null };
 }
 
-/** What stands beside a task: short pieces. */
+/** Return the short notes shown beside a task. */
 function notesOf(store, i, state, open) {
   const notes = [];
   const extra = store.extra[i] ?? {};
