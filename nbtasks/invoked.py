@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nbtasks import here, keys
+from nbtasks import keys
 from nbtasks.options import Duration
 
 __all__ = ["Invoked"]
@@ -53,7 +53,7 @@ class Invoked:
         assert parent.run().output == [42, 2, 4, 1]
         ```
         """
-        return here.current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
+        return current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
 
     def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
         """Start a new run of the job like `invoke`, and wait until the run has ended.
@@ -70,7 +70,7 @@ class Invoked:
         Raises:
             WaitTimeout: The run has not ended in time; wrapped like any failure of a task.
         """
-        io = here.current_io()
+        io = current_io()
         return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
 
     def batch_invoke_and_wait(
@@ -89,5 +89,5 @@ class Invoked:
         Raises:
             WaitTimeout: A run has not ended in time.
         """
-        io = here.current_io()
+        io = current_io()
         return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above
