@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from nbtasks import signing
-from nbtasks.kit import kit
-from nbtasks.settings import config
+from nbtasks.core.settings import config
+from nbtasks.jobs.runtime import kit
+from nbtasks.values import signing
 
 # The same examples each time, and no verdict from a busy machine's clock. To look for new
 # ones: pytest --hypothesis-profile=explore

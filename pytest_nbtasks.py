@@ -23,7 +23,7 @@ __all__ = ["fake_clock", "nb_home"]
 def nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home that is new for this test; gives its folder. Settings that the test changes are put
     back."""
-    from nbtasks.testing.homes import use_home
+    from nbtasks.testing.journals import use_home
 
     with use_home(tmp_path_factory.mktemp("nb_home")) as home:
         yield home

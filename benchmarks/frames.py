@@ -76,8 +76,8 @@ def frames(folder: Path, rounds: int) -> Iterator[Figure]:
 def _times(folder: Path, frame: Any, what: str, rounds: int) -> Iterator[Figure]:
     import pandas as pd
 
-    from nbtasks import codec
     from nbtasks.journal.blobs import Blobs
+    from nbtasks.values import codec
 
     folder.mkdir()
     blobs, parquet = Blobs(folder / "blobs", durable=True), folder / "frame.parquet"

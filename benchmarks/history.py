@@ -12,7 +12,7 @@ from time import perf_counter
 import nbtasks as nb
 from benchmarks.report import Figure, at_most
 from nbtasks.journal import current
-from nbtasks.journal.instance import connect
+from nbtasks.journal.database.connection import connect
 
 __all__ = ["fill", "queries"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-# First, so that the functions of these names, and not the modules, are `nb.tree` and `nb.job`.
-import nbtasks.job
-import nbtasks.tree  # noqa: F401 - for its effect on the name `tree`, as said
-from nbtasks import asking as _asking
-from nbtasks import displays as _displays
-from nbtasks.callbacks import RequestUrl
+from nbtasks.core.keys import numbered
+from nbtasks.core.settings import config
+from nbtasks.engine import capture as _displays
+from nbtasks.engine.options import TaskOptions, task
+from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import retry_at, skip_retrying
 from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,
@@ -47,53 +47,40 @@ from nbtasks.errors import (
     WaitTimeout,
     WrongFaceError,
 )
-from nbtasks.event import Event
-from nbtasks.here import current_io, current_task
-from nbtasks.integration import Integration, integration
-from nbtasks.io import AsyncIO, SyncIO
-from nbtasks.job import Job
-from nbtasks.keys import numbered
-from nbtasks.kit import cancel, configure, get_run, job, last_run
-from nbtasks.kit import kit as _kit
-from nbtasks.lookup import (
-    attempts,
-    due,
-    logs,
-    runs,
-    sql,
-    tasks,
-    tree,
-)
-from nbtasks.options import TaskOptions, task
-from nbtasks.replay import Retry
-from nbtasks.run import Run
-from nbtasks.sending import events, send_event
-from nbtasks.session import Context
-from nbtasks.settings import config
-from nbtasks.triggers import (
+from nbtasks.io import ask as _asking
+from nbtasks.io.integration import Integration, integration
+from nbtasks.io.io import AsyncIO, SyncIO, current_io, current_task
+from nbtasks.io.webhooks.calls import RequestUrl
+from nbtasks.jobs.events import events, send_event
+from nbtasks.jobs.job import Job
+from nbtasks.jobs.run import Run
+from nbtasks.jobs.runtime import cancel, configure, get_run, job, last_run
+from nbtasks.jobs.runtime import kit as _kit
+from nbtasks.jobs.session import Context
+from nbtasks.jobs.triggers import (
     Tick,
     cron_trigger,
     event_trigger,
     interval_trigger,
     invoke_trigger,
 )
-from nbtasks.verdicts import retry_at, skip_retrying
+from nbtasks.journal.events import Event
+from nbtasks.views.history import attempts, due, logs, runs, sql, tasks, tree
 
 if TYPE_CHECKING:
-    from nbtasks.analysis import compare, history, plot_history, summary
-    from nbtasks.asking import Submit
-    from nbtasks.engine import Execution
-    from nbtasks.fetching import Response
-    from nbtasks.questions import Question
-    from nbtasks.ratelimit import RateLimit
-    from nbtasks.session import Watcher
-    from nbtasks.sharing import Shared, export_run, import_run
-    from nbtasks.sharing import open_shared as open  # noqa: A004 - the name of the contract
-    from nbtasks.sharing import trust_run as trust
-    from nbtasks.upkeep import doctor, gc
-    from nbtasks.values.figures import Picture
+    from nbtasks.engine.execution import Execution
+    from nbtasks.io.ask import Question, Submit
+    from nbtasks.io.http.rate_limit import RateLimit
+    from nbtasks.io.http.request import Response
+    from nbtasks.jobs.maintenance import doctor, gc
+    from nbtasks.jobs.session import Watcher
+    from nbtasks.jobs.sharing import Shared, export_run, import_run
+    from nbtasks.jobs.sharing import open_shared as open  # noqa: A004 - the name of the contract
+    from nbtasks.jobs.sharing import trust_run as trust
+    from nbtasks.jobs.worker import worker
+    from nbtasks.values.libraries.matplotlib_figures import Picture
     from nbtasks.values.registry import register_codec
-    from nbtasks.working import worker
+    from nbtasks.views.analysis import compare, history, plot_history, summary
 
 __version__ = "0.1.0"
 
@@ -191,22 +178,22 @@ __all__ = [
 
 #: Public names that most programs never need, with their modules: loaded on first use.
 _LATER = {
-    "Picture": "nbtasks.values.figures",
-    "Shared": "nbtasks.sharing",
-    "compare": "nbtasks.analysis",
-    "history": "nbtasks.analysis",
-    "plot_history": "nbtasks.analysis",
-    "summary": "nbtasks.analysis",
-    "export_run": "nbtasks.sharing",
-    "gc": "nbtasks.upkeep",
-    "doctor": "nbtasks.upkeep",
-    "import_run": "nbtasks.sharing",
-    "RateLimit": "nbtasks.ratelimit",
-    "Response": "nbtasks.fetching",
+    "Picture": "nbtasks.values.libraries.matplotlib_figures",
+    "Shared": "nbtasks.jobs.sharing",
+    "compare": "nbtasks.views.analysis",
+    "history": "nbtasks.views.analysis",
+    "plot_history": "nbtasks.views.analysis",
+    "summary": "nbtasks.views.analysis",
+    "export_run": "nbtasks.jobs.sharing",
+    "gc": "nbtasks.jobs.maintenance",
+    "doctor": "nbtasks.jobs.maintenance",
+    "import_run": "nbtasks.jobs.sharing",
+    "RateLimit": "nbtasks.io.http.rate_limit",
+    "Response": "nbtasks.io.http.request",
     "register_codec": "nbtasks.values.registry",
-    "trust": "nbtasks.sharing",
-    "open": "nbtasks.sharing",
-    "worker": "nbtasks.working",
+    "trust": "nbtasks.jobs.sharing",
+    "open": "nbtasks.jobs.sharing",
+    "worker": "nbtasks.jobs.worker",
 }
 #: Names in these modules that differ from the public ones.
 _AS = {"open": "open_shared", "trust": "trust_run"}
@@ -241,50 +228,50 @@ def watch(job: Job | str | None = None) -> None:
     if "IPython" not in sys.modules:
         print(runs(name).tail(20))  # noqa: T201 - the purpose of the call
         return
-    from nbtasks.notebook import watch as _watching
+    from nbtasks.notebook.widgets import runs_panel as _watching
 
     _watching.watch(name)
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Register `%%job` and its companions, for `%load_ext nbtasks`."""
-    from nbtasks.notebook import magic
+    from nbtasks.notebook import magics
 
-    magic.load(shell)
+    magics.load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Remove `%%job` and its companions, for `%unload_ext nbtasks`."""
-    from nbtasks.notebook import magic
+    from nbtasks.notebook import magics
 
-    magic.unload(shell)
+    magics.unload(shell)
 
 
 def _view(execution: Execution) -> Watcher | None:
     """Return a view of an execution; None without IPython."""
     if "IPython" not in sys.modules:
         return None
-    from nbtasks.notebook import living
+    from nbtasks.notebook import run_view
 
-    return living.view_of(execution)
+    return run_view.view_of(execution)
 
 
 def _panel(tree: Any) -> dict[str, Any] | None:
     """Return the live view of a recorded run; None without a page to show it on."""
     if "ipykernel" not in sys.modules:
         return None
-    from nbtasks.notebook import living
+    from nbtasks.notebook import run_view
 
-    return living.bundle(tree)
+    return run_view.bundle(tree)
 
 
 def _present(title: str, question: Question, submit: Submit) -> bool:
     """Show a question in the notebook; return False if there is none."""
     if "IPython" not in sys.modules:
         return False
-    from nbtasks.notebook import form
+    from nbtasks.notebook.widgets import ask_form
 
-    return form.present(title, question, submit)
+    return ask_form.present(title, question, submit)
 
 
 _kit.watch = _view

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from nbtasks.cli import act, keep, look, serve
+from nbtasks.cli import control, maintain, serve, show
 from nbtasks.cli.options import Home, use
 from nbtasks.errors import NbtasksError
 
@@ -34,5 +34,5 @@ def _options(home: Home = None) -> None:
     use(home)
 
 
-for _module in (look, act, serve, keep):
+for _module in (show, control, serve, maintain):
     _module.register(app)

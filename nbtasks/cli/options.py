@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from nbtasks.core.settings import config, is_shared
 from nbtasks.errors import NotFoundError
-from nbtasks.kit import configure, last_run
-from nbtasks.lookup import runs
-from nbtasks.settings import config, is_shared
+from nbtasks.jobs.runtime import configure, last_run
+from nbtasks.views.history import runs
 
 __all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]
 

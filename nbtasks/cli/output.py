@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.render import SHAPES
+from nbtasks.views.tree.render import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbtasks.drawing import RunTree
-    from nbtasks.frames import DataFrame
+    from nbtasks.views.frames import DataFrame
+    from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["print_json", "print_table", "print_tree"]
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from nbtasks.cli.loading import load
+from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Home, use
+from nbtasks.core.settings import config
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.kit import configure, kit
-from nbtasks.settings import config
-from nbtasks.working import worker
+from nbtasks.jobs.runtime import configure, kit
+from nbtasks.jobs.worker import worker
 
 __all__ = ["register"]
 
@@ -113,6 +113,6 @@ def _environment() -> dict[str, str]:
 
 def _demo(into: _Into = None) -> None:
     """Kills the kernel of a notebook in the middle of its work, and lets a new one go on."""
-    from nbtasks.demo import demonstrate
+    from nbtasks.cli.demo import demonstrate
 
     raise typer.Exit(demonstrate(into))

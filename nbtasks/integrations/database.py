@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.integration import Integration
-from nbtasks.replay import Retry
+from nbtasks.engine.replay import Retry
+from nbtasks.io.integration import Integration
 
 if TYPE_CHECKING:
-    from nbtasks.frames import DataFrame
+    from nbtasks.views.frames import DataFrame
 
 __all__ = ["DuckDB"]
 

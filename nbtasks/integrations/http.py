@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nbtasks.fetching import Request, Response, checked, fetch
-from nbtasks.here import current_task
-from nbtasks.integration import Integration
-from nbtasks.replay import Retry
+from nbtasks.engine.replay import Retry
+from nbtasks.io.http.request import Request, Response, checked, fetch
+from nbtasks.io.integration import Integration
+from nbtasks.io.io import current_task
 
 __all__ = ["Http"]
 

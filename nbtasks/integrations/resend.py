@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from nbtasks.engine.replay import Retry
 from nbtasks.errors import NbtasksError
-from nbtasks.here import current_task
-from nbtasks.integration import Integration
-from nbtasks.replay import Retry
+from nbtasks.io.integration import Integration
+from nbtasks.io.io import current_task
 
 __all__ = ["Resend"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
 
+from nbtasks.engine.replay import Retry
 from nbtasks.errors import NbtasksError
-from nbtasks.here import current_task
-from nbtasks.integration import Integration
-from nbtasks.replay import Retry
+from nbtasks.io.integration import Integration
+from nbtasks.io.io import current_task
 
 __all__ = ["Smtp"]
 

@@ -1,1 +1,1 @@
-"""Storage of runs: the journal protocol and the two journals that implement it."""
+"""The journal of runs: its protocol, and the journals behind it."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbtasks import clock
+from nbtasks.core import clock
 from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
 from nbtasks.values.content import Blob, Content, Hashing

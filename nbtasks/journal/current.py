@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtasks.settings import config, is_shared
+from nbtasks.core.settings import config, is_shared
 
 if TYPE_CHECKING:
-    from nbtasks.journal.port import Journal
+    from nbtasks.journal.protocol import Journal
 
 __all__ = ["close", "journal", "override"]
 
@@ -49,10 +49,10 @@ def close(home: Path | None = None) -> None:
 
 def _open_journal(home: Path, durability: str) -> Journal:
     if is_shared(home):
-        from nbtasks.journal.shared import SharedJournal
+        from nbtasks.journal.bundle.bundle_journal import SharedJournal
 
         return SharedJournal(home)
-    from nbtasks.journal.home import HomeJournal
+    from nbtasks.journal.home.home_journal import HomeJournal
 
     return HomeJournal(home, durable=durability == "task", notebook=_notebook_name())
 

@@ -8,11 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from nbtasks.errors import NotFoundError, UnreadableValueError
-from nbtasks.journal import busy, fold, instance, query, tables
-from nbtasks.journal.port import ANSWER, Change, Claim, Deal, Opened, TaskTuple
-from nbtasks.journal.wal import valid
-from nbtasks.model import (
+from nbtasks.core.model import (
     KEYS,
     EditRow,
     ReuseRow,
@@ -24,6 +20,11 @@ from nbtasks.model import (
     row_type,
     values,
 )
+from nbtasks.errors import NotFoundError, UnreadableValueError
+from nbtasks.journal import conflicts
+from nbtasks.journal.database import connection, merge, schema, user_query
+from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
+from nbtasks.journal.wal import valid
 from nbtasks.values.content import Blob, Content
 
 __all__ = ["MemoryJournal"]
@@ -34,10 +35,10 @@ _LOG_KEY = slice(4, 7)  # level, message, data
 
 
 class MemoryJournal:
-    """In-memory implementation of `nbtasks.journal.port.Journal`, lost with the object."""
+    """In-memory implementation of `nbtasks.journal.protocol.Journal`, lost with the object."""
 
     def __init__(self) -> None:
-        self._batch = fold.Batch()
+        self._batch = merge.Batch()
         self._blobs: dict[str, bytes] = {}
         self._claimed: set[str] = set()
         self._asked: set[str] = set()  # runs with a request to cancel
@@ -52,7 +53,7 @@ class MemoryJournal:
             run = opened.run
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
-                busy.check_room(run.job, claim.limit, sorted(others))
+                conflicts.check_room(run.job, claim.limit, sorted(others))
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
@@ -112,7 +113,7 @@ class MemoryJournal:
 
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
-            raise busy.error(run, own=True)
+            raise conflicts.error(run, own=True)
 
     def amend(self, run_id: str, change: Change) -> None:
         """Implement `Journal.amend`."""
@@ -129,9 +130,9 @@ class MemoryJournal:
     def adopt(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.adopt`."""
         with self._lock:
-            for run_id in busy.run_ids(rows):
+            for run_id in conflicts.run_ids(rows):
                 if self.runs(run_id=run_id):
-                    raise busy.known(run_id)
+                    raise conflicts.known(run_id)
             for row in rows:
                 self.put(row)
 
@@ -238,10 +239,10 @@ class MemoryJournal:
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """Implement `Journal.query`."""
-        with self._lock, tables.in_memory() as con:
-            fold.write(con, self._batch)
-            instance.lock(con)
-            return query.table(con, sql, params, frames)
+        with self._lock, schema.in_memory() as con:
+            merge.write(con, self._batch)
+            connection.lock(con)
+            return user_query.table(con, sql, params, frames)
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

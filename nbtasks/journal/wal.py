@@ -25,9 +25,9 @@ from zlib import crc32
 
 import orjson
 
-from nbtasks import clock
+from nbtasks.core import clock
+from nbtasks.core.model import Row, columns, record
 from nbtasks.errors import JournalFormatError, JournalWriteError
-from nbtasks.model import Row, columns, record
 
 __all__ = [
     "FORMAT",

@@ -1,1 +1,1 @@
-"""Jupyter integration: the only package that imports IPython and ipywidgets."""
+"""The Jupyter edge: the only package that knows IPython and ipywidgets."""

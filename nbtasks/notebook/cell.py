@@ -11,20 +11,20 @@ from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbtasks import tracebacks
+from nbtasks.core import tracebacks
+from nbtasks.core.model import Status
+from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
-from nbtasks.job import make_claim
-from nbtasks.kit import kit
-from nbtasks.model import Status
-from nbtasks.notebook import stop
-from nbtasks.notebook.options import GIVEN, CellRefusedError, Options, parse
-from nbtasks.options import Policy, TaskOptions
+from nbtasks.jobs.job import make_claim
+from nbtasks.jobs.runtime import kit
+from nbtasks.notebook import interrupt
+from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, parse
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from nbtasks.journal.port import Claim
-    from nbtasks.session import Session
+    from nbtasks.jobs.session import Session
+    from nbtasks.journal.protocol import Claim
 
 __all__ = ["Cell", "Entry"]
 
@@ -120,7 +120,7 @@ class Cell:
         self.session.integrations = shell.user_ns  # looked up in the notebook's variables
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
-        self._interrupt: stop.Interrupt | None = None
+        self._interrupt: interrupt.Interrupt | None = None
 
     def __enter__(self) -> Self:
         self.session.__enter__()
@@ -153,7 +153,7 @@ class Cell:
             )
         await self.session.__aenter__()
         if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
-            self._interrupt = stop.Interrupt(task)
+            self._interrupt = interrupt.Interrupt(task)
         self._open()
         return self
 
@@ -173,7 +173,7 @@ class Cell:
             self._close()
         self._explain(error)
         if interrupted and (error is None or isinstance(error, asyncio.CancelledError)):
-            raise stop.as_keyboard_interrupt(error, self._shell) from None
+            raise interrupt.as_keyboard_interrupt(error, self._shell) from None
 
     def _open(self) -> None:
         session, names = self.session, self._shell.user_ns
@@ -204,7 +204,7 @@ class Cell:
         for link in _links(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
         if isinstance(error, _STOP_ERRORS):
-            error.__traceback__ = stop.without_libraries(error.__traceback__)
+            error.__traceback__ = interrupt.without_libraries(error.__traceback__)
             execution = self.session.execution
             run = execution.run
             if (

@@ -23,12 +23,12 @@ assert run.output == 6
 
 from __future__ import annotations
 
+from nbtasks.testing.always_replay import always_replay
 from nbtasks.testing.clock import FakeClock
 from nbtasks.testing.crashing import CrashingJournal
-from nbtasks.testing.history import ReplayError
 from nbtasks.testing.journals import Crash, use_journal
-from nbtasks.testing.replaying import always_replay
-from nbtasks.testing.running import run_job
+from nbtasks.testing.replay_history import ReplayError
+from nbtasks.testing.run_job import run_job
 
 __all__ = [
     "Crash",

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from nbtasks import clock as clocks
-from nbtasks import driver
+from nbtasks.core import clock as clocks
+from nbtasks.engine.drivers import drive
 
 __all__ = ["FakeClock"]
 
@@ -199,7 +199,7 @@ class FakeClock:
             if self._beside:
                 self._hold(due_us, heard)
                 continue
-            patience = _PATIENCE if driver.busy_threads() else _GRACE
+            patience = _PATIENCE if drive.busy_threads() else _GRACE
             if time.monotonic() - since >= min(patience, (due_us - self._us) / 1e6):
                 self._us = max(self._us, due_us)
             rest.wait(_LISTEN)
@@ -263,7 +263,7 @@ class FakeClock:
                 await asyncio.sleep(0)
             sleeper = loop.next()
             if sleeper is not None and (
-                sleeper.sleeps_on(driver.busy_threads(), beside=bool(self._beside)) or loop.heard()
+                sleeper.sleeps_on(drive.busy_threads(), beside=bool(self._beside)) or loop.heard()
             ):
                 await asyncio.sleep(0.001)
             elif sleeper is not None and pushed == loop.pushed:

@@ -7,10 +7,10 @@ import signal
 from collections.abc import Callable
 from typing import Any, Literal
 
-from nbtasks.journal.home import HomeJournal
+from nbtasks.core.model import Row, RunRow, values
+from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened
-from nbtasks.model import Row, RunRow, values
+from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened
 from nbtasks.testing.journals import Mortal
 
 __all__ = ["CrashingJournal"]

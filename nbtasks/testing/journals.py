@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from nbtasks.core.model import Row, RunRow
+from nbtasks.core.settings import config
 from nbtasks.errors import Interrupt
 from nbtasks.journal import current
-from nbtasks.journal.port import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.model import Row, RunRow
+from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
 from nbtasks.values.content import Blob, Content
 
-__all__ = ["Crash", "Mortal", "use_journal"]
+__all__ = ["Crash", "Mortal", "use_home", "use_journal"]
 
 
 class Crash(Interrupt):
@@ -156,3 +158,14 @@ def use_journal(journal: Journal) -> Iterator[Journal]:
     """
     with current.override(journal):
         yield journal
+
+
+@contextlib.contextmanager
+def use_home(folder: Path) -> Iterator[Path]:
+    """Records everything in `folder` inside the block. Settings that were changed in it are put
+    back after it."""
+    with config.moved(home=folder):
+        try:
+            yield folder
+        finally:
+            current.close(folder)

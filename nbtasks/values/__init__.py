@@ -1,1 +1,1 @@
-"""Codecs for values of other libraries, beside JSON: one module per library."""
+"""Python values as records, and records as values again."""

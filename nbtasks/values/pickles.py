@@ -8,8 +8,8 @@ import pickle
 from collections.abc import Iterable
 from typing import Any
 
-from nbtasks import signing
 from nbtasks.errors import UnreadableValueError, UntrustedValueError, ValueNotKeptError
+from nbtasks.values import signing
 from nbtasks.values.content import content_hash
 
 __all__ = ["dump", "load", "names", "sign"]

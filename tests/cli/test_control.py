@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 from tests.cli.commands import said, write, write_notebook
 
 WAITS = """

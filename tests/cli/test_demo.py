@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.demo import demonstrate
+from nbtasks.cli.demo import demonstrate
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_first_job.ipynb"

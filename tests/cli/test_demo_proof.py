@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbtasks.proof import prove
+from nbtasks.cli.demo_proof import prove
 
 FIRST, SECOND = 4711, 4822  # pids
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import clock
+from nbtasks.core import clock
 
 
 class StandingClock:

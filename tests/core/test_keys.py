@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nbtasks import keys
+from nbtasks.core import keys
 from nbtasks.errors import InvalidKeyError
 
 #: Text in which what the encoding treats specially is frequent.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nbtasks.core.settings import Settings
 from nbtasks.errors import NbtasksError
-from nbtasks.settings import Settings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import tracebacks
+from nbtasks.core import tracebacks
 
 
 def raising() -> None:

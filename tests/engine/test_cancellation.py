@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import session
-from nbtasks.kit import kit
+from nbtasks.jobs import session
+from nbtasks.jobs.runtime import kit
 from nbtasks.testing import FakeClock
 
 calls: list[Any] = []

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import driver, executors
-from nbtasks.calls import Invoke
-from nbtasks.executors import carry_out
+from nbtasks.engine.drivers import drive, executors
+from nbtasks.engine.drivers.executors import carry_out
+from nbtasks.engine.effects import Invoke
 from tests.notebook.kernels import Kernel
 
 # Not fork, which Python warns of where threads are.
@@ -185,7 +185,7 @@ def test_an_error_comes_back_as_what_it_was_with_its_traceback(on: nb.TaskOption
 
     assert isinstance(caught.value, nb.TaskFailed)
     assert "return 1 / n" in caught.value.traceback
-    assert "nbtasks/executors.py" not in caught.value.traceback
+    assert "nbtasks/engine/drivers/executors.py" not in caught.value.traceback
     assert "return 1 / n" in str(caught.value.__cause__)
     assert f'File "{__file__}"' in caught.value.traceback
 
@@ -428,7 +428,7 @@ def test_a_thread_that_comes_after_the_end_of_its_run_hands_nothing_over() -> No
     with ThreadPoolExecutor(1) as pool:
         run(body)
         with pytest.raises(nb.ExecutorError):
-            executors.blocking(kept[0], driver.invoke)
+            executors.blocking(kept[0], drive.invoke)
 
     assert ran == []
 

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.fingerprint import Fingerprint, diff, dumps, explain, fingerprint, loads
+from nbtasks.engine.fingerprint.function import (
+    Fingerprint,
+    diff,
+    dumps,
+    explain,
+    fingerprint,
+    loads,
+)
 from tests.engine.cells import Notebook
 
 
@@ -765,7 +772,7 @@ def test_io_in_its_globals_is_no_part_of_it(cell):
 def test_it_is_the_same_in_another_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from nbtasks.fingerprint import fingerprint\n"
+        "from nbtasks.engine.fingerprint.function import fingerprint\n"
         "RATE = 0.5\n"
         "class P:\n    x = {'a', 'b'}\n    def go(self): return 1\n"
         "def clean(x): return x in {'a', 'b', 'c'}, RATE\n"

@@ -20,8 +20,8 @@ import pydantic
 import pytest
 
 import nbtasks as nb
-from nbtasks import inputs
-from nbtasks.inputs import digest, remember
+from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint.arguments import digest, remember
 
 TEN = list(range(10))
 
@@ -155,7 +155,7 @@ def test_it_is_the_same_in_another_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import pandas as pd\n"
-        "from nbtasks.inputs import digest\n"
+        "from nbtasks.engine.fingerprint.arguments import digest\n"
         "class P: pass\n"
         "p = P(); p.names = {'a', 'b', 'c'}; p.fn = lambda x: x in {'a', 'b'}; p.df = None\n"
         "df = pd.DataFrame({'s': ['a', 'b'], 'n': [1.5, None]})\n"
@@ -210,10 +210,10 @@ def test_what_is_remembered_is_not_kept_alive():
     value = Plain()
     remember(value, "abc")
     key = id(value)
-    assert key in inputs._recorded._digests
+    assert key in arguments._recorded._digests
     del value
 
-    assert key not in inputs._recorded._digests
+    assert key not in arguments._recorded._digests
 
 
 def sort(df: pd.DataFrame) -> None:
@@ -263,5 +263,6 @@ def test_many_members_are_remembered_up_to_a_limit_and_the_rest_digest_by_their_
     assert len(digests) == 5000
     assert digest((values[-1],)) == digest((Plain(n=4999),))
     assert (
-        len(list(itertools.takewhile(lambda v: id(v) in inputs._recorded._digests, values))) < 2000
+        len(list(itertools.takewhile(lambda v: id(v) in arguments._recorded._digests, values)))
+        < 2000
     )

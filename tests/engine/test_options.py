@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.options import Policy, resolve
+from nbtasks.engine.options import Policy, resolve
 
 
 def _resolve(default: Policy, fn: Any, **given: Any) -> Policy:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.model import Status, TaskRow
-from nbtasks.replay import Action, decide, recorded
+from nbtasks.core.model import Status, TaskRow
+from nbtasks.engine.replay import Action, decide, recorded
 
 
 def row(status: Status, **fields: Any) -> TaskRow:

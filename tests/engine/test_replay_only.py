@@ -11,8 +11,8 @@ from typing import Any, Literal
 import pytest
 
 import nbtasks as nb
+from nbtasks.jobs.runtime import kit
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.kit import kit
 from nbtasks.testing import FakeClock, use_journal
 
 calls: list[Any] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbtasks.core.model import ReuseRow, RunRow, Status, TaskRow
+from nbtasks.engine.run_state import Ledger
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Claim
-from nbtasks.ledger import Ledger
-from nbtasks.model import ReuseRow, RunRow, Status, TaskRow
+from nbtasks.journal.protocol import Claim
 
 
 class Noting(MemoryJournal):

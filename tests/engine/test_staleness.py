@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import nbtasks as nb
-from nbtasks import loops
+from nbtasks.core import event_loop
+from nbtasks.core.model import TaskRow
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.model import TaskRow
 from nbtasks.testing import FakeClock, use_journal
 from tests.engine.cells import Notebook
 
@@ -703,7 +703,7 @@ def test_async_bodies_do_the_same():
     book.run()
     book(text.format(2))
 
-    assert loops.run(book.names["five"].arun()).output == 2
+    assert event_loop.run(book.names["five"].arun()).output == 2
 
 
 def test_a_method_of_a_generator_of_random_numbers_is_never_stale():

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import clock, sites
-from nbtasks.calls import Awaited
-from nbtasks.kit import kit
-from nbtasks.model import AnswerRow, Row, TaskRow, WakeRow
+from nbtasks.core import callsite, clock
+from nbtasks.core.model import AnswerRow, Row, TaskRow, WakeRow
+from nbtasks.engine.effects import Awaited
+from nbtasks.jobs.runtime import kit
 from nbtasks.testing import FakeClock
 from tests.waiting import once_they_wait
 
@@ -31,7 +31,7 @@ def look(row: TaskRow) -> tuple[str] | None:
 def ask(io: Any, key: str, seconds: float) -> Any:
     wait = Awaited(
         key,
-        sites.here(0),
+        callsite.here(0),
         round(seconds * 1e6),
         "{}",
         '{"ask":true}',

@@ -55,6 +55,6 @@ def test_the_wheel_carries_all_that_the_package_reads() -> None:
     data = {p.relative_to(ROOT).as_posix() for p in PACKAGE.rglob("*") if p.suffix != ".py"}
     data = {name for name in data if (ROOT / name).is_file() and "__pycache__" not in name}
 
-    assert {"nbtasks/py.typed", "nbtasks/journal/schema.sql"} <= data
+    assert {"nbtasks/py.typed", "nbtasks/journal/database/schema.sql"} <= data
     assert data <= wheel
     assert "nbtasks/_demo/00_first_job.ipynb" in wheel

@@ -25,12 +25,12 @@ import orjson
 import pytest
 
 import nbtasks as nb
-from nbtasks import signing
-from nbtasks.journal.home import HomeJournal
+from nbtasks.core.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
+from nbtasks.core.model import record as record_of
+from nbtasks.jobs.runtime import kit
+from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.wal import FORMAT, line
-from nbtasks.kit import kit
-from nbtasks.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
-from nbtasks.model import record as record_of
+from nbtasks.values import signing
 from nbtasks.values.content import Content
 
 TRAPS: list[str] = []

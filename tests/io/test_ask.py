@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 import nbtasks as nb
-from nbtasks import asking
 from nbtasks.cli import app
-from nbtasks.kit import kit
-from nbtasks.questions import Field, Question
+from nbtasks.io import ask
+from nbtasks.io.ask import Field, Question
+from nbtasks.jobs.runtime import kit
 from tests.waiting import once_they_wait
 
 
@@ -164,10 +164,10 @@ class Screen:
     """Somebody in front of one."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, asking.Submit]] = []
+        self.asked: list[tuple[str, ask.Submit]] = []
         self.problems: list[str | None] = []
 
-    def present(self, title: str, question: Question, submit: asking.Submit) -> bool:
+    def present(self, title: str, question: Question, submit: ask.Submit) -> bool:
         self.asked.append((title, submit))
         return True
 
@@ -177,10 +177,10 @@ class Screen:
 
 @pytest.fixture
 def screen() -> Iterator[Screen]:
-    was, made = asking._present, Screen()
-    asking.use(made.present)
+    was, made = ask._present, Screen()
+    ask.use(made.present)
     yield made
-    asking.use(was)
+    ask.use(was)
 
 
 def test_a_body_that_blocks_is_suspended_while_its_form_stands(screen: Screen):
@@ -222,7 +222,7 @@ def test_in_a_thread_a_body_that_blocks_is_answered_by_another_process(screen: S
         kit.journal.flush()
         answer(run, {"n": 1})
 
-    asking.use(lambda title, question, submit: False)
+    ask.use(lambda title, question, submit: False)
     once_they_wait(soon)
 
     assert make({"n": int}, timeout=30).run().output == {"n": 1}

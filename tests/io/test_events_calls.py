@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 import nbtasks as nb
-from nbtasks import background
+from nbtasks.jobs import active_runs
 from nbtasks.testing import FakeClock
 from tests.waiting import once_they_wait
 
@@ -56,7 +56,7 @@ def test_several_events_are_sent_in_one_task(heard: list[Any]):
         return [[event.name, bool(event.delivered_at), len(event.runs)] for event in events]
 
     assert sends.run().output == [["refund", True, 1], ["note", False, 0]]
-    background.stop()
+    active_runs.stop()
     assert nb.runs("sends").tasks.tolist() == [1]
 
     @nb.job("sends nonsense")

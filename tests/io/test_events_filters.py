@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import filters
 from nbtasks.errors import InvalidOptionError
+from nbtasks.io.events import filters
 
 JOHN: dict[str, Any] = {
     "name": "John", "age": 30, "score": 100, "isAdmin": False, "confirmedAt": None,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.ratelimit import ResetFormat, reset_us
+from nbtasks.io.http.rate_limit import ResetFormat, reset_us
 
 NOW = datetime(2023, 1, 1, tzinfo=UTC)
 

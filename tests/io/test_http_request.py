@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.fetching import Request, Strategies, fits
+from nbtasks.io.http.request import Request, Strategies, fits
 
 
 @pytest.mark.parametrize(

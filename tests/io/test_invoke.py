@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import background
+from nbtasks.jobs import active_runs
 
 
 @nb.job("child")
@@ -148,7 +148,7 @@ def test_a_run_whose_process_died_goes_on_with_its_parent(nb_home: Any):
     waits = True
     run = nb.get_run(parent.run().output)
     run.cancel()
-    assert background.stop() == []
+    assert active_runs.stop() == []
     run.reset("its time")
     waits = False
     assert run.status == "CANCELED"

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.core.model import TaskRow
+from nbtasks.io.map_task import Limits
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.maps import Limits
-from nbtasks.model import TaskRow
 from nbtasks.testing import use_journal
 
 calls: list[Any] = []

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 
 
 class Listening:

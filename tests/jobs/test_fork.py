@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.core.model import Status
+from nbtasks.jobs.runtime import kit
 from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.kit import kit
-from nbtasks.model import Status
 from nbtasks.testing import Crash, CrashingJournal, FakeClock, use_journal
 
 calls: list[Any] = []

@@ -16,10 +16,11 @@ import duckdb
 import pytest
 
 import nbtasks as nb
-from nbtasks import signing
-from nbtasks.journal import clearing, current
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
+from nbtasks.journal import current
+from nbtasks.journal.home import gc
 from nbtasks.testing import FakeClock
+from nbtasks.values import signing
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ class TestGc:
         job.run(1, new=True)
         before = files(nb.config.home)
 
-        assert clearing.unused_blobs(kit.journal) == []  # type: ignore[arg-type]  # a home
+        assert gc.unused_blobs(kit.journal) == []  # type: ignore[arg-type]  # a home
         nb.gc(older_than=0, keep=1, dry_run=False)
         assert files(nb.config.home) == before
 
@@ -177,7 +178,7 @@ class TestGc:
             with pytest.raises(nb.UnreadableValueError, match="its ttl had passed"):
                 run["goes"]
             assert len(run["stays"]) == 2_000_000
-            assert len(clearing.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home
+            assert len(gc.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home
             assert aging.run(1).output == 2_000_000
         assert calls == [1, 1]
 

@@ -19,7 +19,7 @@ import pydantic
 import pytest
 
 import nbtasks as nb
-from nbtasks import signing
+from nbtasks.values import signing
 from tests.kinds import figure, frame, same
 
 CALLS: list[str] = []
@@ -92,9 +92,9 @@ class TestASharedFile:
     def test_draws_its_trees_where_a_page_would_follow_those_of_the_home(
         self, shared, stranger, monkeypatch
     ):
-        from nbtasks import displays
+        from nbtasks.engine import capture
 
-        monkeypatch.setattr(displays, "_panels", lambda tree: {"living": tree.tree.run.run_id})
+        monkeypatch.setattr(capture, "_panels", lambda tree: {"living": tree.tree.run.run_id})
         mine = nb.last_run()
         assert mine.tree()._repr_mimebundle_() == {"living": mine.id}
         stranger()
@@ -321,11 +321,11 @@ class TestWhatIsHidden:
         assert nb.runs().payload.tolist() == ['{"user":"ada","password":"[REDACTED]"}']
 
     def test_is_not_in_the_details_of_a_task(self):
-        from nbtasks.notebook import pane
+        from nbtasks.notebook.widgets import details_pane
 
         run = self.run()
 
-        shown = "".join(pane._card(run.id, path) for path in run.tasks().path)
+        shown = "".join(details_pane._card(run.id, path) for path in run.tasks().path)
 
         assert self.SECRET not in shown
         assert shown.count("[REDACTED]") >= 5

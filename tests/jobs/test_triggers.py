@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtasks as nb
-from nbtasks.kit import kit
-from nbtasks.triggers import CronTrigger, IntervalTrigger
+from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
 
 S = 1_000_000
 

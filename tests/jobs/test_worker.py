@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks import background
-from nbtasks import clock as clocks
-from nbtasks.kit import kit
-from nbtasks.model import Status
-from nbtasks.schedules import Plan
+from nbtasks.core import clock as clocks
+from nbtasks.core.model import Status
+from nbtasks.jobs import active_runs
+from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
+from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.testing import FakeClock
-from nbtasks.triggers import CronTrigger, IntervalTrigger
-from nbtasks.working import Worker
 
 S = 1_000_000
 
@@ -135,7 +134,7 @@ def test_an_interval_begins_a_run_each_time_and_one_interval_after_it_is_known(w
 
         for _ in range(4):
             worker.turn()
-            until(lambda: not background.busy())
+            until(lambda: not active_runs.busy())
             worker.turn()
             clock.advance(60)
 
@@ -171,7 +170,7 @@ def test_a_cron_expression_is_meant_in_its_time_zone(worker: Worker):
         for _ in range(4 * 24):
             clock.advance(1800)
             worker.turn()
-            until(lambda: not background.busy())
+            until(lambda: not active_runs.busy())
 
         assert ticks("at nine") == [
             datetime(2026, 3, 29, 7, tzinfo=UTC),
@@ -190,7 +189,7 @@ def test_a_schedule_is_kept_while_it_is_known_and_no_longer(worker: Worker):
         kit.jobs.pop(made.id)
         clock.advance(600)
         worker.turn()
-        until(lambda: not background.busy())
+        until(lambda: not active_runs.busy())
 
         assert len(statuses("each minute")) == 1
 
@@ -279,7 +278,7 @@ def test_a_long_wait_gives_its_place_to_others_and_is_gone_on_with(worker: Worke
         nb.send_event("go")
         kit.jobs["patient"] = patient
         worker.turn()
-        until(lambda: statuses("patient") == ["WAITING"] and not background.busy())
+        until(lambda: statuses("patient") == ["WAITING"] and not active_runs.busy())
         began = clock.now()
 
         assert worker.turn() == clocks.micros() + 3600 * S
@@ -302,7 +301,7 @@ def test_runs_of_other_versions_and_of_unknown_jobs_are_left_alone(worker: Worke
     kit.jobs.pop("old")
     worker.turn()
 
-    assert background.busy() == []
+    assert active_runs.busy() == []
     assert run.status == "WAITING"
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from nbtasks import clock
-from nbtasks.journal import duck
-from nbtasks.journal import home as home_module
-from nbtasks.journal.home import HomeJournal
-from nbtasks.journal.port import Claim, Journal
-from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
+from nbtasks.core import clock
+from nbtasks.core.model import AttemptRow, LogRow, RunRow, TaskRow
+from nbtasks.journal.database import store
+from nbtasks.journal.home import home_journal as home_module
+from nbtasks.journal.home.home_journal import HomeJournal
+from nbtasks.journal.protocol import Claim, Journal
 
 # What each script of a test begins with.
 PRELUDE = """
@@ -26,9 +26,9 @@ import os, signal, sys
 from pathlib import Path
 from nbtasks import clock, frames
 from nbtasks.errors import *
-from nbtasks.journal.home import HomeJournal
-from nbtasks.journal.port import Claim
-from nbtasks.model import LogRow, RunRow, TaskRow
+from nbtasks.journal.home.home_journal import HomeJournal
+from nbtasks.journal.protocol import Claim
+from nbtasks.core.model import LogRow, RunRow, TaskRow
 
 HOME = Path(os.environ.get("NBTASKS_HOME", "."))
 
@@ -181,7 +181,7 @@ def open_home(home: Path) -> Iterator[Callable[..., HomeJournal]]:
 @pytest.fixture
 def tidy_at_once(monkeypatch) -> None:
     """The file itself is brought up to date whenever there is anything to gain by it."""
-    monkeypatch.setattr(duck, "_MANY_DEAD", 0)
+    monkeypatch.setattr(store, "_MANY_DEAD", 0)
     monkeypatch.setattr(home_module, "SETTLE_BYTES", 0)
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from nbtasks import frames
 from nbtasks.errors import JournalDamaged
-from nbtasks.journal import duck
-from nbtasks.journal.duck import DuckStore
-from nbtasks.journal.file import DatabaseFile
+from nbtasks.journal.database import store
+from nbtasks.journal.database.file import DatabaseFile
+from nbtasks.journal.database.store import DuckStore
+from nbtasks.views import frames
 
 RUN = """
-import nbtasks.journal.duck as duck
-import nbtasks.journal.home as home
-from nbtasks.journal.file import DatabaseFile
+import nbtasks.journal.database.store as duck
+import nbtasks.journal.home.home_journal as home
+from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.wal import Segment
 
 def finish(journal, key, tasks=2):
@@ -161,7 +161,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
 def test_a_segment_damaged_after_its_fold_costs_nothing_and_is_kept(
     home, open_home, ended, monkeypatch
 ):
-    monkeypatch.setattr(duck, "_MANY_DEAD", 0)
+    monkeypatch.setattr(store, "_MANY_DEAD", 0)
     flip(ended, ended.stat().st_size // 2)
     damaged = ended.read_bytes()
 

@@ -13,8 +13,8 @@ import duckdb
 import orjson
 import pytest
 
-from nbtasks import frames
 from nbtasks.errors import JournalDamaged, JournalError
+from nbtasks.views import frames
 
 # A process that is killed with five tasks in its segment, none of them folded.
 LEFT = """

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from nbtasks import frames
+from nbtasks.core.model import ReuseRow
 from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
-from nbtasks.journal import duck, fold, query
-from nbtasks.journal.port import ANSWER
-from nbtasks.model import ReuseRow
+from nbtasks.journal.database import merge, store, user_query
+from nbtasks.journal.protocol import ANSWER
+from nbtasks.views import frames
 
 
 def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
@@ -180,9 +180,9 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
         if threading.current_thread() is not threading.main_thread():
             begun.set()
             assert go_on.wait(60)
-        return query.table(*args)
+        return user_query.table(*args)
 
-    monkeypatch.setattr(duck, "table", slow)
+    monkeypatch.setattr(store, "table", slow)
     with ThreadPoolExecutor() as threads:
         looks = threads.submit(frames.sql, looking, "from runs")
         assert begun.wait(60)
@@ -207,7 +207,7 @@ def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fold, "reap", stop)
+        patch.setattr(merge, "reap", stop)
         with pytest.raises(KeyboardInterrupt) as kept:
             journal.runs()
 

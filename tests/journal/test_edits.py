@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import codec, edits, keys
+from nbtasks.core import keys
+from nbtasks.core.model import AttemptRow, EditRow, RunRow, Status, TaskRow
+from nbtasks.engine.replay import Action, decide
 from nbtasks.errors import NotFoundError
-from nbtasks.model import AttemptRow, EditRow, RunRow, Status, TaskRow
-from nbtasks.replay import Action, decide
+from nbtasks.journal import edits
+from nbtasks.values import codec
 
 RUN = RunRow("r", "job", "job", "1", "k", executions=1)
 

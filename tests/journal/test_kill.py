@@ -17,7 +17,7 @@ import asyncio, random, warnings
 import anyio, duckdb, filelock, pandas
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
-import nbtasks.notebook.magic
+import nbtasks.notebook.magics
 
 # A kill in the middle of a write may leave half a line, which each start reports until one has
 # the time to set it aside.

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtasks import frames
-from nbtasks.journal import fold, tables
-from nbtasks.journal import home as home_module
+from nbtasks.core.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
+from nbtasks.journal.database import merge, schema
+from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.wal import SegmentReader
-from nbtasks.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
+from nbtasks.views import frames
 
 TABLES = ("run", "task", "reuse", "attempt", "log")
 
@@ -67,7 +67,7 @@ def histories(draw) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def con():
-    with tables.in_memory() as con:
+    with schema.in_memory() as con:
         yield con
 
 
@@ -79,11 +79,11 @@ def folded(con):
         for table in TABLES:
             con.execute(f"delete from {table}")
         for group in groups:
-            batch = fold.Batch()
+            batch = merge.Batch()
             for row in group:
                 batch.add(row.kind, values(row))
             con.begin()
-            fold.write(con, batch)
+            merge.write(con, batch)
             con.commit()
         return {table: con.execute(f"from {table} order by all").fetchall() for table in TABLES}
 
@@ -112,7 +112,7 @@ def test_a_journal_in_memory_comes_to_the_same(folded, history):
 
 
 def test_of_two_segments_the_later_execution_wins_in_whatever_order_they_are_read():
-    first, second = fold.Batch(), fold.Batch()
+    first, second = merge.Batch(), merge.Batch()
     earlier: list[Row] = [
         RunRow("r", "job", "job", "1", "k", "FAILED", executions=1),
         TaskRow("r", "t", 1, status="FAILED", execution=1),
@@ -177,7 +177,7 @@ def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, folded, hi
     by_rows = con.execute(marked).fetchall()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fold, "LONG_RANGE", 1)
+        patch.setattr(merge, "LONG_RANGE", 1)
         folded(history[:cut], history[cut:])
         assert con.execute(marked).fetchall() == by_rows
 
@@ -254,9 +254,9 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 
 DIE_AT = """
-import nbtasks.journal.duck
+import nbtasks.journal.database.store
 import nbtasks.journal.{module} as module
-nbtasks.journal.duck._MANY_DEAD = 0
+nbtasks.journal.database.store._MANY_DEAD = 0
 real = module.{name}
 
 def dying(*args):

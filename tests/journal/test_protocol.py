@@ -1,4 +1,4 @@
-"""What every journal does: the docstrings of `nbtasks.journal.port`, sentence by sentence."""
+"""What every journal does: the docstrings of `nbtasks.journal.protocol`, sentence by sentence."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbtasks import frames
-from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
-from nbtasks.journal import fold, query
-from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import ANSWER, Journal
-from nbtasks.journal.wal import FORMAT
-from nbtasks.model import (
+from nbtasks.core.model import (
     AnswerRow,
     CodeRow,
     EditRow,
@@ -30,7 +24,13 @@ from nbtasks.model import (
     TaskRow,
     WakeRow,
 )
+from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
+from nbtasks.journal.database import merge, user_query
+from nbtasks.journal.memory import MemoryJournal
+from nbtasks.journal.protocol import ANSWER, Journal
+from nbtasks.journal.wal import FORMAT
 from nbtasks.values.content import Content
+from nbtasks.views import frames
 
 RUNS = [
     "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
@@ -500,7 +500,7 @@ class TestEveryJournal:
     def test_marks_the_tasks_that_were_answered_from_it(
         self, journal, rows, monkeypatch, long_range
     ):
-        monkeypatch.setattr(fold, "LONG_RANGE", long_range)
+        monkeypatch.setattr(merge, "LONG_RANGE", long_range)
         other = rows.finished(journal, "other", tasks=5)
         rows.finished(journal, tasks=5)
         run = journal.claim(rows.claim()).run
@@ -518,7 +518,7 @@ class TestEveryJournal:
 
     @pytest.mark.parametrize("long_range", [1, 1000])
     def test_shows_marks_of_the_latest_execution_only(self, journal, rows, monkeypatch, long_range):
-        monkeypatch.setattr(fold, "LONG_RANGE", long_range)
+        monkeypatch.setattr(merge, "LONG_RANGE", long_range)
         rows.finished(journal, tasks=2)
         run = journal.claim(rows.claim()).run
         journal.put(ReuseRow(run.run_id, 2, [(1, 2)]))
@@ -637,8 +637,8 @@ class TestEveryJournal:
             frames.sql(journal, "selekt 1")
 
     def test_names_the_views_where_a_query_names_none(self, journal):
-        assert sorted(query.VIEWS) == sorted(VIEWS)
-        with pytest.raises(JournalError, match=f"The views are {', '.join(query.VIEWS)}"):
+        assert sorted(user_query.VIEWS) == sorted(VIEWS)
+        with pytest.raises(JournalError, match=f"The views are {', '.join(user_query.VIEWS)}"):
             journal.query("from no_such_view")
 
     def test_takes_every_form_of_a_query(self, journal):

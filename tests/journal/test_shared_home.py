@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pytest
 
-from nbtasks import frames
 from nbtasks.errors import RunBusyError
+from nbtasks.views import frames
 
 WORKER = """
 import nbtasks as nb

@@ -17,12 +17,12 @@ import orjson
 import pytest
 
 import nbtasks as nb
-from nbtasks import frames
+from nbtasks.core.model import WakeRow
 from nbtasks.errors import JournalFormatError
 from nbtasks.journal import current
 from nbtasks.journal.wal import FORMAT
-from nbtasks.model import WakeRow
 from nbtasks.values import content
+from nbtasks.views import frames
 
 # A process that is killed with five tasks in its segment, none of them folded.
 LEFT = """

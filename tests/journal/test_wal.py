@@ -19,11 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtasks import frames
-from nbtasks.errors import JournalFormatError, JournalWriteError
-from nbtasks.journal import fold, wal
-from nbtasks.journal.wal import FORMAT, Segment, SegmentReader, is_alive
-from nbtasks.model import (
+from nbtasks.core.model import (
     AttemptRow,
     LogRow,
     ReuseRow,
@@ -34,6 +30,11 @@ from nbtasks.model import (
     columns,
     values,
 )
+from nbtasks.errors import JournalFormatError, JournalWriteError
+from nbtasks.journal import wal
+from nbtasks.journal.database import merge
+from nbtasks.journal.wal import FORMAT, Segment, SegmentReader, is_alive
+from nbtasks.views import frames
 
 RUN = RunRow("r", "job", "job", "1", "k")
 
@@ -408,7 +409,7 @@ def test_a_lost_newline_costs_the_two_lines_that_it_parted_and_is_noticed(tmp_pa
 def folded_tasks(path: Path) -> list[tuple[Any, ...]]:
     reader = SegmentReader(path)
     reader.read_header()
-    batch = fold.collect([reader])
+    batch = merge.collect([reader])
     return list(batch.tasks.values())
 
 

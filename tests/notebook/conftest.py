@@ -13,9 +13,9 @@ from IPython.core import async_helpers
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from nbtasks.jobs.runtime import kit
 from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.kit import kit
 from tests.notebook.shells import TASKS, Shell
 
 

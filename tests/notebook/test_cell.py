@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 from tests.notebook.shells import BOTH, Shell
 
 # -- an ordinary cell -----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
-from nbtasks.notebook.rewrite import ENTRY
+from nbtasks.jobs.runtime import kit
+from nbtasks.notebook.transform import ENTRY
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
 
 # -- errors ---------------------------------------------------------------------------------------

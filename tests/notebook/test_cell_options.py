@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.notebook.options import CellRefusedError, Options, parse
-from nbtasks.parking import Budget
+from nbtasks.engine.suspension import Budget
+from nbtasks.notebook.cell_options import CellRefusedError, Options, parse
 
 plain = st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x00"))
 values = st.recursive(

@@ -20,19 +20,19 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from nbtasks.drawing import RunTree
-from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.notebook import view
-from nbtasks.notebook.view import LiveTree
+from nbtasks.core.model import RunRow, Status, TaskRow
+from nbtasks.notebook import live_tree
+from nbtasks.notebook.live_tree import LiveTree
 from nbtasks.testing import FakeClock
-from nbtasks.tree import build
+from nbtasks.views.tree.nodes import build
+from nbtasks.views.tree.run_tree import RunTree
 
 # What stands in for an engine: rows, and a number that grows with each change.
 FAKE = '''
 import threading
 from nbtasks import clock
-from nbtasks.model import RunRow, TaskRow
-from nbtasks.notebook.view import display_tree, live
+from nbtasks.core.model import RunRow, TaskRow
+from nbtasks.notebook.live_tree import display_tree, live
 
 class Run:
     """A run that the test moves on by hand."""
@@ -83,8 +83,8 @@ CELLS = {
         three.tree.finish()
     """,
     "reopened": """
-        from nbtasks.drawing import RunTree
-        from nbtasks.tree import build
+        from nbtasks.views.tree.run_tree import RunTree
+        from nbtasks.views.tree.nodes import build
         display_tree(RunTree(build(one.row, one.rows[:2]), clock.micros()))
     """,
 }
@@ -289,7 +289,7 @@ def test_a_console_on_a_kernel_shows_the_final_tree_once(tmp_path: Path) -> None
 
 def test_without_ipython_there_is_no_live_tree_and_nothing_is_loaded_for_it() -> None:
     code = (
-        "import sys; from nbtasks.notebook.view import live; "
+        "import sys; from nbtasks.notebook.live_tree import live; "
         "print(live(None, None), 'IPython' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -300,9 +300,9 @@ def test_without_ipython_there_is_no_live_tree_and_nothing_is_loaded_for_it() ->
 def test_without_ipython_a_drawing_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view, "_shell", lambda: None)
+    monkeypatch.setattr(live_tree, "_shell", lambda: None)
     picture = RunTree(build(RunRow("r1", "one", "one", "1.0.0", "k"), []), 0)
-    view.display_tree(picture)
+    live_tree.display_tree(picture)
 
     assert capsys.readouterr().out == f"{picture}\n"
 
@@ -335,7 +335,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
         screen.update(bundle, raw=True)
         return screen
 
-    monkeypatch.setattr(view, "show", display)
+    monkeypatch.setattr(live_tree, "show", display)
     return screen
 
 

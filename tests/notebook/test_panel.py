@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.feed import JournalFeed
+from nbtasks.core.model import RunRow, Status
+from nbtasks.jobs.runtime import kit
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.kit import kit
-from nbtasks.model import RunRow, Status
-from nbtasks.notebook import panel as panels
-from nbtasks.notebook.bar import Bar
-from nbtasks.notebook.fallback import Fallback
-from nbtasks.notebook.panel import Panel
-from nbtasks.notebook.stream import Stream
-from nbtasks.notebook.widget import TreeWidget
-from nbtasks.picture import Picture
+from nbtasks.notebook.widgets import panel as panels
+from nbtasks.notebook.widgets.fallback import Fallback
+from nbtasks.notebook.widgets.panel import Panel
+from nbtasks.notebook.widgets.toolbar import Bar
+from nbtasks.notebook.widgets.tree_widget import TreeWidget
+from nbtasks.notebook.widgets.updates import Stream
 from nbtasks.testing import use_journal
+from nbtasks.views.tree.feed import JournalFeed
+from nbtasks.views.tree.snapshot import Picture
 
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", executions=1)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import matplotlib as mpl
 import pandas as pd
 
-from nbtasks.notebook.preview import preview
-from nbtasks.values.figures import Picture
+from nbtasks.notebook.widgets.preview import preview
+from nbtasks.values.libraries.matplotlib_figures import Picture
 
 EVIL = '<img src=x onerror="alert(1)">'
 

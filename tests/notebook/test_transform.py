@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.notebook.options import GIVEN
-from nbtasks.notebook.rewrite import ENTRY, awaits, rebindings, to_call
+from nbtasks.notebook.cell_options import GIVEN
+from nbtasks.notebook.transform import ENTRY, awaits, rebindings, to_call
 
 
 def lines(text: str) -> list[str]:

@@ -19,11 +19,14 @@ from types import ModuleType
 from typing import Any, Literal
 
 import nbtasks as nb
-from nbtasks import background, calls, frames, keys
-from nbtasks.journal.port import Journal
-from nbtasks.kit import kit
-from nbtasks.model import Row, Status, TaskRow, values
+from nbtasks.core import keys
+from nbtasks.core.model import Row, Status, TaskRow, values
+from nbtasks.engine import effects
+from nbtasks.jobs import active_runs
+from nbtasks.jobs.runtime import kit
+from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal, FakeClock, use_journal
+from nbtasks.views import frames
 
 MAX_EXECUTIONS = 400
 #: The payload of every scenario.
@@ -136,7 +139,7 @@ class Awaited:
         raise TypeError("as the io that it stands for")
 
     def run_task(self, key: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        scope = calls.current.get()
+        scope = effects.current.get()
         assert scope is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
@@ -146,7 +149,7 @@ class Awaited:
         return self._answer(place, self._io.run_task, key, fn, *args, **options)
 
     def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
-        scope = calls.current.get()
+        scope = effects.current.get()
         assert scope is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
@@ -360,7 +363,7 @@ def _die() -> None:
     One that sleeps in a wait is left asleep: when it wakes, its journal is gone.
     """
     nb.worker.stop()
-    assert not background.stop()
+    assert not active_runs.stop()
     for thread in threading.enumerate():
         if thread.name.startswith("nbtasks-map-") and thread not in _asleep:
             thread.join(0.2)

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nbtasks.journal.file import DatabaseFile
-from nbtasks.journal.home import HomeJournal
+from nbtasks.journal.database.file import DatabaseFile
+from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Journal
+from nbtasks.journal.protocol import Journal
 
 __all__ = ["NAMES", "Store", "store"]
 

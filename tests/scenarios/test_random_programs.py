@@ -21,11 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nbtasks as nb
-from nbtasks import calls, keys
+from nbtasks.core import keys
+from nbtasks.core.model import TaskRow
+from nbtasks.engine import effects
+from nbtasks.engine.run_state import Ledger
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import Journal
-from nbtasks.ledger import Ledger
-from nbtasks.model import TaskRow
+from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, play
 from tests.scenarios.stores import make_blank, store
@@ -268,7 +269,7 @@ async def once(what: Leaf | Group, world: World) -> Any:
 
 def look(leaf: Leaf, world: World) -> int:
     world.called()
-    scope = calls.current.get()
+    scope = effects.current.get()
     assert scope is not None
     assert scope.row is not None
     ledger = scope.execution.ledger

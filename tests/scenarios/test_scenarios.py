@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nbtasks import keys
+from nbtasks.core import keys
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import CrashingJournal, always_replay
 from tests.scenarios.harness import (

@@ -15,8 +15,8 @@ from warnings import simplefilter
 import pytest
 
 import nbtasks as nb
-from nbtasks import loops
-from nbtasks.journal.home import HomeJournal
+from nbtasks.core import event_loop
+from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import Crash, FakeClock, ReplayError, always_replay, run_job, use_journal
 
@@ -257,7 +257,7 @@ def test_it_decorates_tests() -> None:
 
     assert bare(5) == 5
     with use_journal(MemoryJournal()), FakeClock():
-        assert loops.run(awaited()) == 8
+        assert event_loop.run(awaited()) == 8
     assert run_job(report, 5, tasks={"load": []}).executions == 1
 
 

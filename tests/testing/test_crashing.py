@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nbtasks.core.model import EntryRow
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.model import EntryRow
 from nbtasks.testing import Crash, CrashingJournal
 
 

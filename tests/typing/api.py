@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 import nbtasks as nb
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.port import RunHandle
+from nbtasks.journal.protocol import RunHandle
 from nbtasks.testing import (
     Crash,
     CrashingJournal,

@@ -29,8 +29,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nbtasks import codec, signing
 from nbtasks.errors import UnreadableValueError, UntrustedValueError, ValueNotKeptError
+from nbtasks.values import codec, signing
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from nbtasks import codec
 from nbtasks.errors import UnreadableValueError
+from nbtasks.values import codec
 from nbtasks.values.content import Content, join, split
 from tests.kinds import frame
 

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtasks as nb
-from nbtasks import failures
+from nbtasks.core.model import Failure
 from nbtasks.errors import DuplicateKeyError, TaskFailed
-from nbtasks.model import Failure
+from nbtasks.values import failures
 
 RUN = "01run"
 

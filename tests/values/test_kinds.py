@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import nbtasks as nb
-from nbtasks import codec
+from nbtasks.values import codec
 from tests.kinds import DOCS, KINDS, Fit, flights, frame, in_docs, same
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 import nbtasks as nb
-from nbtasks import codec, signing
-from nbtasks.values import pickles
+from nbtasks.values import codec, pickles, signing
 from tests.kinds import figure, same
 
 

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 
 TOKEN = "s3cret"
 

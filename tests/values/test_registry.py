@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import nbtasks as nb
-from nbtasks import codec
 from nbtasks.errors import UnreadableValueError
+from nbtasks.values import codec
 
 
 class Point:

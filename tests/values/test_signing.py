@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbtasks import signing
+from nbtasks.values import signing
 
 SIGN = """
 import sys

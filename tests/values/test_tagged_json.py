@@ -17,7 +17,7 @@ import orjson
 import pydantic
 import pytest
 
-from nbtasks.tags import Untagged, tag, untag
+from nbtasks.values.tagged_json import Untagged, tag, untag
 
 
 def again(value: object) -> Any:

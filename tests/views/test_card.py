@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nbtasks.card import card, code_for
-from nbtasks.model import AttemptRow, LogRow, RunRow, TaskRow
-from nbtasks.tree import make_node
+from nbtasks.core.model import AttemptRow, LogRow, RunRow, TaskRow
+from nbtasks.views.tree.card import card, code_for
+from nbtasks.views.tree.nodes import make_node
 
 EVIL = '<img src=x onerror="alert(1)">'
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="FAILED", executions=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import nbtasks as nb
-from nbtasks.engine import Execution
+from nbtasks.engine.execution import Execution
 from nbtasks.errors import NotFoundError
-from nbtasks.feed import ExecutionFeed, JournalFeed, RunsFeed
+from nbtasks.jobs.runtime import kit
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.kit import kit
 from nbtasks.testing import use_journal
+from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed, RunsFeed
 
 
 class Watcher:

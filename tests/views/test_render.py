@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import keys, render, style
-from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.render import age
-from nbtasks.tree import build
+from nbtasks.core import keys
+from nbtasks.core.model import RunRow, Status, TaskRow
+from nbtasks.views.tree import render, style
+from nbtasks.views.tree.nodes import build
+from nbtasks.views.tree.render import age
 
 S = 1_000_000
 NOW = 1_700_000_000 * S  # 2023-11-14 22:13:20 UTC

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from nbtasks import style
-from nbtasks.drawing import RunTree
-from nbtasks.model import RunRow, Status, TaskRow
-from nbtasks.page import page
-from nbtasks.tree import build
+from nbtasks.core.model import RunRow, Status, TaskRow
+from nbtasks.views.tree import style
+from nbtasks.views.tree.nodes import build
+from nbtasks.views.tree.run_tree import RunTree, page
 
 S = 1_000_000
 NOW = 1_700_000_000 * S  # 2023-11-14 22:13:20 UTC

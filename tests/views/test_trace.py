@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.model import AttemptRow, RunRow, TaskRow
-from nbtasks.trace import trace
-from nbtasks.tree import build
+from nbtasks.core.model import AttemptRow, RunRow, TaskRow
+from nbtasks.views.tree.nodes import build
+from nbtasks.views.tree.trace import trace
 
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
 

@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import keys
-from nbtasks.model import Failure, RunRow, Status, TaskRow
-from nbtasks.tree import NOT_REACHED, REUSED, URGENT, TaskNode, Tree, build, outline
+from nbtasks.core import keys
+from nbtasks.core.model import Failure, RunRow, Status, TaskRow
+from nbtasks.views.tree.nodes import (
+    NOT_REACHED,
+    REUSED,
+    URGENT,
+    TaskNode,
+    Tree,
+    build,
+    outline,
+)
 
 SEGMENT = st.sampled_from(["a", "b", "c%2Fd", '["e",1]'])
 PATHS = st.lists(st.lists(SEGMENT, min_size=1, max_size=4).map("/".join), unique=True, max_size=40)

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks import keys
-from nbtasks.model import RunRow, TaskRow
-from nbtasks.picture import Picture
+from nbtasks.core import keys
+from nbtasks.core.model import RunRow, TaskRow
+from nbtasks.views.tree.snapshot import Picture
 
 S = 1_000_000
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", executions=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 from tests.scenarios.harness import PAYLOAD, Expect, World
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 from tests.scenarios.harness import Expect, World
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import background
+from nbtasks.jobs import active_runs
 from tests.scenarios.harness import Expect, World
 
 
@@ -33,7 +33,7 @@ async def body(io: Any, world: World) -> list[Any]:
     def cancel() -> None:
         for run in sent.runs:
             run.cancel()
-        assert not background.stop()
+        assert not active_runs.stop()
 
     await io.run_task("cancel", cancel)
     return sorted([run.job, run.status] for run in sent.runs)

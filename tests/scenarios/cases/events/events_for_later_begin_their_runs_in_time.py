@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.kit import kit
-from nbtasks.model import RunRow
+from nbtasks.core.model import RunRow
+from nbtasks.jobs.runtime import kit
 from tests.scenarios.harness import Expect, World
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.kit import kit
+from nbtasks.jobs.runtime import kit
 from tests.scenarios.harness import Expect, World
 
 _PATIENCE = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import background
+from nbtasks.jobs import active_runs
 from tests.scenarios.harness import Expect, World
 
 
@@ -20,7 +20,7 @@ async def body(io: Any, world: World) -> list[str]:
     def cancel() -> None:
         for run in runs:
             nb.cancel(run)
-        assert not background.stop()
+        assert not active_runs.stop()
 
     await io.run_task("cancel", cancel)
     assert len({run.id for run in runs}) == len(runs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import keys as nb_keys
+from nbtasks.core import keys as nb_keys
 from tests.scenarios.harness import Expect, World
 
 KEYS: list[Any] = [

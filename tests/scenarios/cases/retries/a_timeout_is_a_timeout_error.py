@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbtasks import clock
+from nbtasks.core import clock
 from tests.scenarios.harness import Expect, World
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import clock
+from nbtasks.core import clock
 from tests.scenarios.harness import Expect, World
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import nbtasks as nb
-from nbtasks import clock
+from nbtasks.core import clock
 from tests.scenarios.harness import Expect, World
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from nbtasks import clock
+from nbtasks.core import clock
 from tests.scenarios.harness import Expect, World
 
 

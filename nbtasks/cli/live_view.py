@@ -1,0 +1,74 @@
+"""A view of the runs that goes on in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from nbtasks.core import clock
+from nbtasks.core.settings import config
+from nbtasks.jobs.runtime import get_run, kit
+from nbtasks.views.history import tree
+
+__all__ = ["follow"]
+
+_REST = 0.5  # seconds between two looks
+_LINES_AROUND = 5
+_ID = 26  # letters of the id of a run
+_COLOURS = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "INVALID": "red",
+    "RUNNING": "blue",
+    "WAITING": "yellow",
+    "INTERRUPTED": "yellow",
+}
+
+
+def follow(run: str | None, *, once: bool = False) -> None:
+    """Shows all runs, the latest first, or the tree of one, until Ctrl-C."""
+    console = Console()
+    if run is not None:
+        get_run(run)  # there must be one
+
+    def shown() -> RenderableType:
+        room = max(3, console.height - _LINES_AROUND)
+        return _all(room) if run is None else _one(run, room)
+
+    if once:
+        console.print(shown())
+        return
+    rest = threading.Event()
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Live(console=console, get_renderable=shown, refresh_per_second=1 / _REST, screen=False),
+    ):
+        while True:
+            rest.wait(_REST)
+
+
+def _all(room: int) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("status", "job", "since", "seconds", "run"):
+        table.add_column(name, no_wrap=True, min_width=_ID if name == "run" else None)
+    for row in kit.journal.runs()[: -room - 1 : -1]:
+        end = clock.micros() if row.finished_us is None else row.finished_us
+        table.add_row(
+            Text(row.status, style=_COLOURS.get(row.status, "dim")),
+            Text(row.job),
+            f"{clock.at(row.started_us).astimezone():%d %H:%M:%S}",
+            f"{(end - row.started_us) / 1e6:.1f}",
+            row.run_id,
+        )
+    return Group(Text(f"{config.home}  (Ctrl-C ends this)", style="dim"), table)
+
+
+def _one(run: str, room: int) -> RenderableType:
+    lines = str(tree(run)).splitlines()
+    cut = [f"... {len(lines) - room} more lines"] if len(lines) > room else []
+    return Text("\n".join([*lines[:room], *cut]))

@@ -1,1 +1,0 @@
-"""Analysis of functions: their source, the names they read, the code they refer to."""

@@ -1,0 +1,116 @@
+"""Tracebacks that show the user's own frames and none of the engine's."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import linecache
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, TracebackType
+from typing import Any, TypeVar
+
+__all__ = ["Remote", "called", "located", "own_frames", "text"]
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+_HERE = f"{Path(__file__).parents[1]}{os.sep}"
+#: Packages between the engine and a user's function: worker threads and the event loop.
+_CARRIERS = ("anyio", "asyncio", "nest_asyncio2", "threading", "concurrent")
+
+
+#: Traceback line of code that cloudpickle has sent to another process: since version 3.1.3 such
+#: code does not know its file there.
+_SENT = re.compile(r'^( *)File "<dynamic-code>", line (\d+), in (.+)$', re.MULTILINE)
+
+
+class Remote(Exception):  # noqa: N818 - it is shown, never caught
+    """Traceback of another process, shown above that of this process."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}\n"""'
+
+
+def own_frames(tb: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without the engine's frames; None if no others are left.
+
+    Frames of worker threads and the event loop go, too, where the engine called them.
+    """
+    frames: list[TracebackType] = []
+    called_by_engine = False
+    while tb is not None:
+        name = str(tb.tb_frame.f_globals.get("__name__", ""))
+        if tb.tb_frame.f_code.co_filename.startswith(_HERE):
+            called_by_engine = True
+        elif not (called_by_engine and name.partition(".")[0] in _CARRIERS):
+            called_by_engine = False
+            frames.append(tb)
+        tb = tb.tb_next
+    result: TracebackType | None = None
+    for frame in reversed(frames):
+        result = TracebackType(result, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return result
+
+
+def called(fn: Callable[[Argument], Result], argument: Argument) -> Result:
+    """Call a function of the engine; its exceptions show only the user's own frames."""
+    try:
+        return fn(argument)
+    except BaseException as error:
+        error.__traceback__ = own_frames(error.__traceback__)
+        raise
+
+
+def text(error: BaseException) -> str:
+    """Return the error as Python prints it, without the engine's frames."""
+    lines = traceback.format_exception(type(error), error, own_frames(error.__traceback__))
+    return "".join(lines).rstrip()
+
+
+def located(text: str, fn: Callable[..., Any]) -> str:
+    """Return the traceback of a function sent to another process, with its files and source lines.
+
+    They are looked up by the names of `fn` and of the functions that it refers to; a line whose
+    function is not among them stays as it is.
+    """
+    codes = {code.co_name: code for code in _codes(fn)}
+
+    def locate(match: re.Match[str]) -> str:
+        indent, line, name = match.groups()
+        code = codes.get(name)
+        if code is None:
+            return match[0]
+        source = linecache.getline(code.co_filename, int(line)).strip()
+        entry = f'{indent}File "{code.co_filename}", line {line}, in {name}'
+        return f"{entry}\n{indent}  {source}" if source else entry
+
+    return _SENT.sub(locate, text)
+
+
+def _codes(fn: Any) -> Iterator[CodeType]:
+    """Yield the code of the functions that `fn` may call by name, and at last its own."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    fn = inspect.unwrap(getattr(fn, "__func__", fn))
+    if not isinstance(fn, FunctionType):
+        return
+    referenced = [fn.__globals__.get(name) for name in fn.__code__.co_names]
+    enclosed = [cell.cell_contents for cell in fn.__closure__ or () if _is_set(cell)]
+    codes = [
+        value.__code__ for value in (*referenced, *enclosed) if isinstance(value, FunctionType)
+    ]
+    codes.append(fn.__code__)
+    for code in codes:
+        yield from (inner for inner in code.co_consts if isinstance(inner, CodeType))
+        yield code
+
+
+def _is_set(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # its variable is not assigned yet
+        return False

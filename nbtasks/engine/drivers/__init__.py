@@ -1,0 +1,1 @@
+"""Drivers of effects: blocking, awaiting, in threads, in executors."""

@@ -1,0 +1,338 @@
+"""Drivers of the engine's effects: one that blocks, and one that awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+import types
+from collections.abc import Callable, Generator
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from nbtasks.core import clock, event_loop
+from nbtasks.core.model import Status
+from nbtasks.engine.drivers import executors, timeouts
+from nbtasks.engine.effects import Commit, Effects, Guard, Invoke, Scope, Sleep, Until, current
+from nbtasks.errors import WrongFaceError
+from nbtasks.values import failures
+
+if TYPE_CHECKING:
+    from nbtasks.journal.protocol import Journal
+
+__all__ = [
+    "GroupCommit",
+    "begin",
+    "busy_threads",
+    "carry_out",
+    "drive",
+    "drive_async",
+    "invoke",
+    "is_async",
+    "needs_loop",
+]
+
+#: The most worker threads for plain functions of asynchronous bodies. More than anybody would want:
+#: the real limit is the number of tasks that a body starts.
+_THREADS: Final = 1000
+#: The longest time for which a body that never waits keeps the loop from polling for outside
+#: events, such as a Stop.
+_TURN_SECONDS: Final = 0.005
+
+
+def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch for each effect
+    """Carry out the effects of a call by blocking, and return the call's result."""
+    error: BaseException | None = None
+    answer = None
+    while True:
+        try:
+            # Outside any `except`, so that errors of the engine do not get ours as their context.
+            effect = effects.send(answer) if error is None else effects.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        error = answer = None
+        try:
+            if isinstance(effect, Invoke):
+                begin(effect.scope)
+                answer = invoke(effect)
+            elif isinstance(effect, Commit):
+                journal.sync()
+            elif isinstance(effect, Guard):
+                if not effect.begun:
+                    begin(effect.scope)
+                answer = carry_out(effect)
+            elif isinstance(effect, Sleep):
+                effect.ending.sleep_until(effect.due_us)
+            elif isinstance(effect, Until):
+                answer = effect.parking.listen(effect)
+            else:
+                effect.parking.block(effect.path, effect.due_us)
+        except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
+            error = exc
+
+
+def begin(scope: Scope) -> None:
+    """Record the start of an attempt."""
+    assert scope.row is not None  # noqa: S101 - only tasks call functions
+    scope.execution.ledger.put(scope.row)
+    scope.execution.journal.flush()
+
+
+def invoke(effect: Invoke) -> Any:
+    """Call a function by blocking, and return its result."""
+    fn, args, scope, on = effect
+    if on is not None:
+        return executors.blocking(effect, invoke)
+    token = current.set(scope)
+    try:
+        answer = fn(*args)
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = event_loop.run(answer)
+        return answer
+    finally:
+        current.reset(token)
+
+
+def carry_out(effect: Invoke | Guard) -> Any:
+    """Call a function by blocking, with its options if it has any, and return its result."""
+    return invoke(effect) if isinstance(effect, Invoke) else _call_guarded(effect)
+
+
+def _call_guarded(guard: Guard) -> Any:
+    fn, args, scope = guard[:3]
+    if guard.timeout is None:
+        return invoke(Invoke(fn, args, scope, guard.on))  # in this thread, `inline` or not
+    call, due_us = _bind_call(guard), _due_us(guard.timeout)
+    token = current.set(scope)
+    try:
+        if guard.inline or (guard.on is None and is_async(fn)):
+            answer = timeouts.here(call, due_us)
+        else:
+            try:
+                answer = timeouts.in_thread(call, due_us)
+            except Exception as error:
+                failures.name_inline(error)
+                raise
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = event_loop.run(timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
+
+
+def _bind_call(guard: Guard) -> Callable[[], Any]:
+    fn, args, scope = guard[:3]
+    if guard.on is None:
+        return functools.partial(fn, *args)
+    return functools.partial(executors.blocking, Invoke(fn, args, scope, guard.on), invoke)
+
+
+def _due_us(timeout: float) -> int:
+    return clock.micros() + round(timeout * 1e6)
+
+
+class GroupCommit:
+    """Group commit: tasks that finish together share one sync, on the loop's next turn.
+
+    Syncing at once would mean one sync per task. Syncing in a thread would cost as much for the way
+    there and back as the sync itself. So each task waits for one loop turn, and the first to resume
+    syncs for all that have asked by then. If nothing else is ready to run, nobody could join in
+    that turn, and the sync happens at once.
+
+    Attributes:
+        asked: The number of commits asked for; its value at that moment is a commit's position.
+        done: The position up to which commits are durable.
+        turned: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.asked = 0
+        self.done = 0
+        self.turned = 0.0
+        self._unrecorded_starts: list[Scope] = []
+
+    def is_alone(self) -> bool:
+        """Return True if waiting one more loop turn could not add another task to this sync.
+
+        Always False once `_TURN_SECONDS` have passed since the last turn, so that the loop gets to
+        poll its sockets.
+        """
+        # No public API tells which callbacks are ready. Another loop without `_ready` counts as
+        # busy, and each commit waits for its turn.
+        ready = getattr(asyncio.get_running_loop(), "_ready", True)
+        return not ready and time.perf_counter() - self.turned < _TURN_SECONDS
+
+    def begin(self, scope: Scope) -> None:
+        """Record the start of an attempt: now, or with the sync at the end of this turn if one is
+        pending. In that case an attempt that has ended by then needs no record of its start."""
+        if self.asked > self.done:
+            self._unrecorded_starts.append(scope)
+        else:
+            begin(scope)
+
+    def sync(self) -> None:
+        """Sync for all commits asked for so far."""
+        asked = self.asked
+        if self._unrecorded_starts:
+            self._record_starts()
+        self.journal.sync()
+        self.done = asked
+
+    def _record_starts(self) -> None:
+        scopes, self._unrecorded_starts = self._unrecorded_starts, []
+        for scope in scopes:
+            if scope.row is not None and scope.row.status == Status.RUNNING:
+                scope.execution.ledger.put(scope.row)
+
+
+@types.coroutine
+def _wait_one_turn() -> Generator[None]:
+    """Wait for one turn of the loop."""
+    yield
+
+
+# This is the hottest code of asynchronous bodies, so all branches are in one frame: a coroutine for
+# each effect would make every task slower. Where it differs from `drive` with an `await`, and why:
+#
+# - The first effect is requested before asyncio is touched: a call that is answered from the
+#   journal has none, and a replay may make 100,000 such calls.
+# - `active` lets the end of the body cancel calls that it started and never awaited. A subtask's
+#   call may run in the asyncio task of its parent's call, so only the outermost call adds and
+#   discards the task; a subtask that discarded it would hide its parent, which is still in flight.
+# - A coroutine function is awaited right here, in the caller's asyncio task, so a cancellation
+#   reaches the user's code. Only plain functions need a thread.
+# - A commit takes its position before it waits. After the turn, the first call to resume syncs for
+#   all positions taken by then; the others find `done` past their own and continue.
+# - Every error, also a cancellation, goes into the engine, which records how the attempt ended
+#   before it raises. The error is thrown outside the `except`, or it would become the context of
+#   what the engine raises.
+async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
+    """Carry out the effects of a call by awaiting, and return the call's result.
+
+    `active` holds the asyncio tasks with calls in flight; the outermost call of a task adds it.
+    """
+    try:
+        effect = effects.send(None)
+    except StopIteration as stop:
+        return stop.value  # answered from the journal
+    task = asyncio.current_task()
+    outermost = task not in active  # a subtask is called within the call of its parent
+    if outermost:
+        active.add(task)
+    try:
+        while True:
+            error: BaseException | None = None
+            answer = None
+            try:
+                if isinstance(effect, Invoke):
+                    fn, args, scope, on = effect
+                    commits.begin(scope)
+                    token = current.set(scope)
+                    try:
+                        scope.asynchronous = on is None and is_async(fn)
+                        answer = await (fn(*args) if scope.asynchronous else _call_plain(effect))
+                    finally:
+                        current.reset(token)
+                elif isinstance(effect, Commit):
+                    commits.asked = position = commits.asked + 1
+                    if not commits.is_alone():
+                        await _wait_one_turn()
+                        commits.turned = time.perf_counter()
+                    if commits.done < position:
+                        commits.sync()
+                elif isinstance(effect, Guard):
+                    answer = await _call_guarded_async(effect, commits)
+                elif isinstance(effect, Sleep):
+                    await clock.current().wait_until(effect.due_us)
+                elif isinstance(effect, Until):
+                    answer = await effect.parking.hear(effect)
+                else:
+                    await effect.parking.wait(effect.path, effect.due_us)
+            except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
+                error = exc
+            effect = effects.send(answer) if error is None else effects.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        if outermost:
+            active.discard(task)
+
+
+async def _call_plain(effect: Invoke) -> Any:
+    """Call a function in its executor, or a plain one in a thread; await its result if needed."""
+    if effect.on is not None:
+        return await executors.waiting(effect, invoke)
+    answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
+    if inspect.isawaitable(answer):
+        effect.scope.asynchronous = True
+        answer = await answer
+    return answer
+
+
+async def _call_guarded_async(guard: Guard, commits: GroupCommit) -> Any:
+    fn, args, scope, timeout, inline, begun, on = guard
+    if not begun:
+        commits.begin(scope)
+    if on is not None and timeout is None:
+        return await executors.waiting(Invoke(fn, args, scope, on), invoke)
+    call, due_us = _bind_call(guard), None if timeout is None else _due_us(timeout)
+    token = current.set(scope)
+    try:
+        scope.asynchronous = on is None and is_async(fn)
+        if scope.asynchronous or inline:
+            answer = call() if due_us is None else timeouts.here(call, due_us)
+        else:
+            answer = await _in_thread(call, due_us)
+        if inspect.isawaitable(answer):
+            scope.asynchronous = True
+            answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
+        return answer
+    finally:
+        current.reset(token)
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Return True if calling `fn` returns a coroutine."""
+    if type(fn) is FunctionType:  # a shortcut: `inspect` takes ten times as long
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(fn)
+
+
+async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
+    import anyio.to_thread  # lazily: only bodies with plain functions need threads
+
+    # Stop cannot end a thread. It is abandoned: its task is CANCELED, and a late result is dropped.
+    try:
+        if due_us is not None:
+            return await timeouts.in_thread_async(call, due_us)
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
+    except Exception as error:
+        failures.name_inline(error)
+        raise
+
+
+def needs_loop(call: str) -> None:
+    """Raise WrongFaceError if the asynchronous io is called where no event loop runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise WrongFaceError(
+            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
+            "function in a worker thread: nothing could await it. Use nb.current_io() there."
+        ) from None
+
+
+def busy_threads() -> int:
+    """Return the number of plain functions of asynchronous bodies that are running now."""
+    return int(_limiter().borrowed_tokens) + timeouts.busy()
+
+
+@functools.cache
+def _limiter() -> Any:
+    import anyio
+
+    return anyio.CapacityLimiter(_THREADS)

@@ -1,0 +1,225 @@
+"""Calls in an executor: a pool of threads or processes, or a cluster.
+
+The journal stays in this process. A function goes to another process as bytes, pickled by
+cloudpickle so that functions of a notebook can go, too. Its value or error comes back as bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
+from typing import Any
+
+from nbtasks.core import tracebacks
+from nbtasks.engine.effects import Invoke
+from nbtasks.errors import ExecutorError, ValueNotKeptError
+
+__all__ = ["blocking", "carry_out", "waiting"]
+
+#: Function that carries out an `Invoke` without an executor, in the calling thread.
+Inline = Callable[[Invoke], Any]
+
+
+def blocking(invoke: Invoke, inline: Inline) -> Any:
+    """Call a function in its executor, and block until it is done.
+
+    Raises:
+        ExecutorError: The executor could not call the function.
+        ValueNotKeptError: The function's result cannot be sent back.
+        Exception: The function's own error.
+    """
+    with _explain_errors(invoke):
+        reply = _submit(invoke, inline).result()
+    return _unpack_reply(reply, invoke)
+
+
+async def waiting(invoke: Invoke, inline: Inline) -> Any:
+    """Call a function in its executor, and await its result; see `blocking`. A cancellation also
+    cancels the call in the executor if it has not begun."""
+    with _explain_errors(invoke):
+        future = _submit(invoke, inline)
+        try:
+            reply = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise CancelledError from None  # the executor was stopped, not the task
+            raise
+    return _unpack_reply(reply, invoke)
+
+
+def carry_out(payload: bytes) -> tuple[str, Any]:
+    """Call a pickled function, in a worker process.
+
+    Args:
+        payload: The function and its arguments, pickled.
+
+    Returns:
+        `("value", bytes)`; `("refused", reason)` if the value cannot be pickled; or `("error",
+        (bytes, traceback))`.
+    """
+    # In a new context: a forked process would inherit the current task and act as part of the run.
+    return contextvars.Context().run(_carry_out, payload)
+
+
+def _carry_out(payload: bytes) -> tuple[str, Any]:
+    import cloudpickle
+
+    try:
+        fn, args = cloudpickle.loads(payload)
+        value = fn(*args)
+        if inspect.isawaitable(value):
+            with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run leaves its loop open
+                value = runner.run(_await(value))
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises
+        return "error", (_pack_error(error), tracebacks.text(error))
+    try:
+        return "value", cloudpickle.dumps(value)
+    except Exception as error:  # noqa: BLE001 - whatever pickling it raises
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        return "refused", f"a {kind}: {type(error).__name__}: {error}"
+
+
+async def _await(value: Any) -> Any:
+    return await value
+
+
+# -- to the executor ------------------------------------------------------------------------------
+
+
+def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
+    if _has_ended(invoke):  # the run was stopped while this thread was on its way here
+        raise CancelledError
+    executor = invoke.on
+    if not isinstance(executor, Executor):  # a distributed.Client
+        executor = executor.get_executor(pure=False)  # equal calls are separate tasks
+    if _shares_memory(executor):
+        local_invoke = invoke._replace(on=None)
+        future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, local_invoke)
+    else:
+        future = executor.submit(carry_out, _pack(invoke))
+    pending = invoke.scope.execution.pending
+    pending.add(future)
+    future.add_done_callback(pending.discard)
+    if _has_ended(invoke):  # stopped just now, so the stop may have missed this future
+        future.cancel()
+    return future
+
+
+def _has_ended(invoke: Invoke) -> bool:
+    return not invoke.scope.execution.is_open
+
+
+def _shares_memory(executor: Executor) -> bool:
+    # Checked by module, since Python 3.14's interpreter pool is a ThreadPoolExecutor, too.
+    return isinstance(executor, ThreadPoolExecutor) and "interpreter" not in str(
+        type(executor).__module__
+    )
+
+
+def _pack(invoke: Invoke) -> bytes:
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps((invoke.fn, invoke.args)))
+    except Exception as error:
+        subject, value = f"function {_name(invoke.fn)}", None
+        for number, value in enumerate(invoke.args):
+            try:
+                cloudpickle.dumps(value)
+            except Exception:  # noqa: BLE001 - whatever pickling it raises
+                kind = f"{type(value).__module__}.{type(value).__qualname__}"
+                subject = f"argument {number} (a {kind}) of function {_name(invoke.fn)}"
+                break
+        raise ExecutorError(
+            f"Task {invoke.scope.path!r}: the {subject} cannot be sent to another process: "
+            f"{type(error).__name__}: {error}. Use a function that needs only its arguments, "
+            "and open files, connections and locks inside of it; or use a pool of threads, "
+            "which share memory."
+        ) from error
+
+
+def _name(fn: Callable[..., Any]) -> str:
+    return str(getattr(fn, "__qualname__", None) or repr(fn))
+
+
+@contextlib.contextmanager
+def _explain_errors(invoke: Invoke) -> Iterator[None]:
+    """Turn the executor's own errors into an ExecutorError that says what to do."""
+    task = f"Task {invoke.scope.path!r} of run {invoke.scope.execution.run.run_id}"
+    advice = (
+        "Nothing that was recorded is lost: make a new executor and execute the run again; it "
+        "resumes with the tasks that are missing."
+    )
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise ExecutorError(
+            f"{task}: the executor broke while it ran {_name(invoke.fn)} or another task. Usually "
+            "a worker process died: out of memory, killed, or by a crash in compiled code. "
+            f"{advice}"
+        ) from error
+    except CancelledError as error:
+        raise ExecutorError(
+            f"{task}: its executor was shut down before it finished. {advice}"
+        ) from error
+    except RuntimeError as error:
+        if "cannot schedule new futures" not in str(error):
+            raise  # the function's own
+        raise ExecutorError(f"{task}: its executor has been shut down. {advice}") from error
+
+
+# -- from the executor ----------------------------------------------------------------------------
+
+
+def _unpack_reply(reply: Any, invoke: Invoke) -> Any:
+    if not isinstance(invoke.on, Executor) or not _shares_memory(invoke.on):
+        kind, content = reply
+        if kind == "refused":
+            raise ValueNotKeptError(
+                f"What {_name(invoke.fn)} returned cannot be sent back from its process, {content}."
+                " Return plain data, or use a pool of threads."
+            )
+        import cloudpickle
+
+        if kind == "error":
+            error = _unpack_error(cloudpickle.loads(content[0]))
+            raise error from tracebacks.Remote(tracebacks.located(content[1], invoke.fn))
+        return cloudpickle.loads(content)
+    return reply
+
+
+def _pack_error(error: Exception) -> bytes:
+    """Return an exception as bytes, as complete as possible: many exceptions cannot be pickled, and
+    even more cannot be loaded again."""
+    import cloudpickle
+
+    kind = type(error)
+    for form in (error, (kind, error.args, vars(error)), (kind, (str(error),), {})):
+        try:
+            data = bytes(cloudpickle.dumps(form))
+            if type(_unpack_error(cloudpickle.loads(data))) is kind:
+                return data
+        except Exception:  # noqa: BLE001, S112 - the next form keeps less, and needs less
+            continue
+    return bytes(cloudpickle.dumps(RuntimeError(f"{kind.__qualname__}: {error}")))
+
+
+def _unpack_error(form: Any) -> Exception:
+    if isinstance(form, Exception):
+        return form
+    kind, args, state = form
+    error: Exception = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,370 @@
+"""Effects and call records: what an io call tells the engine, and what the engine tells its
+driver to do."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nbtasks.core import keys
+from nbtasks.values import preview
+from nbtasks.values.redaction import REDACTED, hide_named, hide_secrets, redacted_args, secrets_of
+
+if TYPE_CHECKING:
+    from nbtasks.core import callsite
+    from nbtasks.core.model import RunRow, TaskRow
+    from nbtasks.engine.cancellation import Ending
+    from nbtasks.engine.options import Policy
+    from nbtasks.journal.protocol import Journal
+
+__all__ = [
+    "Awaited",
+    "Call",
+    "Commit",
+    "Effect",
+    "Effects",
+    "Guard",
+    "Invoke",
+    "Late",
+    "Park",
+    "Running",
+    "Scope",
+    "Sleep",
+    "Suspender",
+    "TaskRecorder",
+    "TextSink",
+    "Until",
+    "Wait",
+    "current",
+    "describe",
+    "mapped",
+]
+
+
+class Invoke(NamedTuple):
+    """Effect: call a user's function inside the task of `scope`. The driver records the start of
+    the attempt first, so that other processes see it if this one dies during the call.
+
+    Attributes:
+        fn: The function.
+        args: Its arguments.
+        scope: The call context of the attempt.
+        on: The executor for the call; None for none.
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+    on: Any = None  # the executor to call it in
+
+
+class Guard(NamedTuple):
+    """Effect: like `Invoke`, for a call with options.
+
+    Attributes:
+        fn: The function.
+        args: Its arguments.
+        scope: The call context of the attempt.
+        timeout: The longest that the call may take, in seconds; after that the driver throws
+            `timeouts.Late` into the engine.
+        inline: Whether a plain function stays in this thread.
+        begun: Whether the start of the attempt is already recorded.
+        on: The executor for the call; None for none.
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    scope: Scope
+    timeout: float | None = None
+    inline: bool = False
+    begun: bool = False
+    on: Any = None
+
+
+class Sleep(NamedTuple):
+    """Effect: wait until an instant.
+
+    Attributes:
+        due_us: The instant.
+        execution: The execution that waits.
+    """
+
+    due_us: int
+    ending: Ending
+
+
+class Park(NamedTuple):
+    """Effect: wait until an instant, or suspend the run as soon as all its tasks wait.
+
+    Attributes:
+        due_us: The instant; None to suspend the run in any case.
+        execution: The execution that waits.
+        path: The path of the task that waits.
+    """
+
+    due_us: int | None
+    parking: Suspender
+    path: str
+
+
+class Until(NamedTuple):
+    """Effect: wait for an answer from outside the execution.
+
+    Attributes:
+        heard: Returns whether it is worthwhile to call `look` again. Cheap.
+        look: Returns the answer; None if there is none yet.
+        due_us: The end of the wait; the effect's result is None then.
+        path: The path of the task that waits.
+        parking: The suspension that carries out the wait.
+        parks: Whether the run may be suspended during the wait, once all its tasks wait.
+    """
+
+    heard: Callable[[], bool]
+    look: Callable[[], Any]
+    due_us: int
+    path: str
+    parking: Suspender
+    parks: bool
+
+
+class Commit:
+    """Effect: continue once all rows put so far are durable."""
+
+    __slots__ = ()
+
+
+class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
+    """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
+
+
+Effect = Invoke | Guard | Sleep | Until | Park | Commit
+Effects = Generator[Effect, Any, Any]
+
+
+def mapped(effects: Effects, fn: Callable[[Any], Any]) -> Effects:
+    """Return a call whose result is `fn` of the result of `effects`."""
+    return fn((yield from effects))
+
+
+@dataclass(slots=True)
+class Call:
+    """Record of an io call that runs a function as a task.
+
+    Attributes:
+        key: The task's key, as the caller wrote it.
+        fn: The function.
+        args: Its arguments.
+        site: The place of the call in the user's code.
+        policy: The task's options.
+        counted: Function and arguments for the staleness check, if they are not `fn` and `args`:
+            a map is checked by the user's function and the items.
+    """
+
+    key: keys.Key
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    site: callsite.Site
+    policy: Policy
+    counted: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+
+
+@dataclass(slots=True)
+class Wait:
+    """Record of an `io.wait` call.
+
+    Attributes:
+        key: The task's key.
+        due: Returns the instant at which the wait ends, in epoch microseconds.
+        params: The inputs to show, as JSON.
+        site: The place of the call in the user's code.
+    """
+
+    key: keys.Key
+    due: Callable[[], int]
+    params: str
+    site: callsite.Site
+
+
+@dataclass(slots=True)
+class Awaited:
+    """Record of an io call that waits for an answer from outside: an event, a request, an input.
+
+    Attributes:
+        key: The task's key.
+        site: The place of the call in the user's code.
+        timeout_us: The longest wait, in microseconds.
+        params: The inputs to show, as JSON.
+        awaits: The expected answer, described as JSON for whoever delivers it; or a function that
+            returns this JSON when the wait begins.
+        look: Takes the task's row and returns the answer in a tuple; None if there is none yet.
+        timed_out: The error message for a wait that gets no answer.
+        icon: The name of the icon to show.
+        ask: Takes the task's row and returns the call that requests the answer: a subtask, run
+            once in the task's life.
+        parks: Returns whether the run may be suspended meanwhile, however short the wait.
+    """
+
+    key: keys.Key
+    site: callsite.Site
+    timeout_us: int
+    params: str
+    awaits: str | Callable[[], str]
+    look: Callable[[TaskRow], tuple[Any] | None]
+    timed_out: str
+    icon: str | None = None
+    ask: Callable[[TaskRow], Effects] | None = None
+    parks: Callable[[], bool] = bool
+
+
+class TaskRecorder(Protocol):
+    """Part of a run's state that running tasks write to; `ledger.Ledger` is it."""
+
+    def put(self, row: TaskRow) -> None:
+        """Record a task as it stands."""
+
+    def note(self, row: TaskRow) -> None:
+        """Record the progress and metrics of a running task, at most every 0.1 s."""
+
+    def show(self, row: TaskRow, value: Any) -> None:
+        """Display a value, and record what was displayed."""
+
+    def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
+        """Record a line of the log of a task, or of the body."""
+
+
+class Suspender(Protocol):
+    """Calls that wait, and may suspend the run; `parking.Parking` is it."""
+
+    def add(self, path: str, due_us: int | None) -> None:
+        """Count a call as waiting."""
+
+    def remove(self, path: str) -> None:
+        """Stop counting it."""
+
+    def suspend_if_all_wait(self) -> None:
+        """Suspend the run if every task under way waits."""
+
+    def block(self, path: str, due_us: int | None) -> None:
+        """Block until an instant, or until the run is suspended."""
+
+    async def wait(self, path: str, due_us: int | None) -> None:
+        """Wait until an instant, or until the run is suspended."""
+
+    def listen(self, until: Until) -> Any:
+        """Block until something comes from outside."""
+
+    async def hear(self, until: Until) -> Any:
+        """Wait until something comes from outside."""
+
+
+class Running(Protocol):
+    """An execution, as drivers, executors, maps and the current task use it.
+
+    Attributes:
+        run: Row of the run.
+        journal: Journal that it is recorded in.
+        ending: Its cancellation.
+        is_open: Whether io calls are still accepted.
+        active: Asyncio tasks in which io calls are under way.
+        pending: Futures of executors that are not done.
+    """
+
+    run: RunRow
+    journal: Journal
+    ending: Ending
+    is_open: bool
+    active: set[Any]
+    pending: set[Any]
+
+    @property
+    def ledger(self) -> TaskRecorder:
+        """State of its tasks."""
+
+    @property
+    def parking(self) -> Suspender:
+        """Calls of it that wait."""
+
+    def scope(self) -> Scope:
+        """Return where the caller is: in one of its tasks, or else in its body."""
+
+    def task(self, call: Call, scope: Scope) -> Effects:
+        """Answer a call from the journal, or call its function and record the outcome."""
+
+
+class TextSink(Protocol):
+    """Destination of the text that one attempt prints."""
+
+    def write(self, text: str) -> None:
+        """Take text."""
+
+    def close(self) -> None:
+        """Record what is left."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """Context of an io call: the body of a run, or one attempt of a task.
+
+    Attributes:
+        execution: The execution of the run.
+        row: The task's row; None in the body.
+        asynchronous: Whether the caller awaits its io calls.
+        visited: The subtasks called so far, each with the place of the call; None before the first.
+        numbers: The numbers of the next uses, by numbered key; None before the first use.
+        printed: The lines that the attempt has printed; None before the first.
+    """
+
+    execution: Running
+    row: TaskRow | None = None
+    asynchronous: bool = False
+    visited: dict[str, callsite.Site] | None = None
+    numbers: dict[str, Iterator[int]] | None = None
+    printed: TextSink | None = None
+
+    def numbered(self, key: keys.Key) -> keys.Key:
+        """Return the key of this call: a numbered key with its next number, another unchanged."""
+        if type(key) is not keys.Numbered:
+            return key
+        if self.numbers is None:
+            self.numbers = {}
+        number = next(self.numbers.setdefault(key, itertools.count(1)))
+        return str(key) if number == 1 else f"{key}#{number}"
+
+    @property
+    def path(self) -> str:
+        """Path of the task; empty in the body."""
+        return self.row.path if self.row is not None else ""
+
+
+#: Call context of the running code. Set around the body and around each task's function.
+current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+
+
+_NO_SECRETS: frozenset[str] = frozenset()
+
+
+def describe(row: TaskRow, call: Call) -> frozenset[str]:
+    """Write the preview of a call into its row, and return the secret texts to keep out of logs
+    and errors."""
+    if call.policy.plain:
+        row.params = preview.describe(call.args, call.fn)
+    else:
+        _describe_with_options(row, call)
+    if REDACTED not in (row.params or ""):
+        return _NO_SECRETS
+    visible_args = hide_named(call.fn, redacted_args(call.args, call.policy.redact or ()))
+    return frozenset(secrets_of(hide_secrets(visible_args), call.args))
+
+
+def _describe_with_options(row: TaskRow, call: Call) -> None:
+    options, redact = call.policy.options, call.policy.redact
+    if options.params is not None:
+        row.params = preview.shown(options.params)
+    else:
+        row.params = preview.describe(redacted_args(call.args, redact or ()), call.fn)
+    if options.properties is not None:
+        row.properties = preview.shown(dict(options.properties))
+    row.icon = options.icon

@@ -1,0 +1,188 @@
+"""Inspection of values without running any of their own code."""
+
+from __future__ import annotations
+
+import functools
+import numbers
+from collections.abc import Callable
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, TypeGuard
+
+from nbtasks.engine.fingerprint import user_code
+from nbtasks.engine.fingerprint.watch import MISSING
+
+__all__ = [
+    "attributes",
+    "constant",
+    "home",
+    "is_data",
+    "is_users",
+    "label",
+    "member",
+    "method",
+    "methods",
+    "module",
+    "unwrapped",
+    "wrapped",
+]
+
+_NAMED = (type(len), type(str.upper), type(str.__len__))
+_CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
+#: Conversion of the numbers of libraries, such as NumPy's, to Python's own.
+_NUMBERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (numbers.Integral, int),
+    (numbers.Rational, lambda value: value),
+    (numbers.Real, float),
+    (numbers.Complex, complex),
+    (numbers.Number, lambda value: value),
+)
+
+
+def constant(value: Any) -> str | None:
+    """Return a number, string, boolean, None or tuple of these as text; None for other values.
+
+    >>> constant(("a", 1)), constant([1])
+    ("('a', 1)", None)
+    """
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return repr(value)
+    if kind is tuple:
+        items = [constant(item) for item in value]
+        if None in items:
+            return None
+        return f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
+    for plain in (int, float, str):  # members of an enum, for example, have a repr of their own
+        if issubclass(kind, plain):
+            return plain.__repr__(value)
+    for abstract, convert in _NUMBERS:
+        if issubclass(kind, abstract):
+            return repr(convert(value))
+    is_numpys = (kind.__module__, kind.__name__.rstrip("_")) == ("numpy", "bool")
+    return repr(bool(value)) if is_numpys else None
+
+
+def is_data(value: Any) -> bool:
+    """Return True if a value is neither a constant nor code, so that only its type counts."""
+    if issubclass(type(value), _CODE):
+        return False
+    return value is MISSING or (constant(value) is None and wrapped(value) is None)
+
+
+def is_users(value: Any) -> TypeGuard[FunctionType]:
+    """Return True if a value is a function that the user wrote."""
+    return type(value) is FunctionType and user_code.is_users_function(value)
+
+
+def wrapped(value: Any) -> Any:
+    """Return the function in a wrapper, such as a job or an `lru_cache`; None for others."""
+    if (fn := method(value)) is not None and fn is not value:
+        return fn
+    own = attributes(value)
+    inner = own.get("__wrapped__")
+    if inner is None and str(type(value).__module__).startswith("nbtasks."):
+        return own.get("fn")
+    return inner
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object itself, without those of its class."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return own if type(own) is dict else {}
+
+
+def member(cls: type, name: str) -> Any:
+    """Return the member of a class or its bases with a name; `MISSING` if there is none."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return MISSING
+
+
+def method(value: Any) -> FunctionType | None:
+    """Return the function that a member of a class is, or wraps; None for others."""
+    kind = type(value)
+    if kind is property:
+        value = value.fget
+    elif kind is functools.cached_property:
+        value = value.func
+    elif kind in (staticmethod, classmethod):
+        value = value.__func__
+    return value if type(value) is FunctionType else None
+
+
+def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
+    """Return the functions that the body of a class defines, and the other code that it has.
+
+    Functions that a decorator of the class generates, such as `dataclass`, are in neither list.
+    """
+    own: list[FunctionType] = []
+    others: list[Any] = []
+    members = list(vars(cls).items())
+    members += [(name, part) for name, value in members if type(value) is property
+             for part in (value.fset, value.fdel)]  # fmt: skip
+    for name, value in members:
+        if name.startswith("__annotate"):  # Python 3.14 generates this for annotations
+            continue
+        fn = method(value)
+        if fn is not None and fn.__code__.co_qualname.startswith(f"{cls.__qualname__}."):
+            own.append(fn)
+        elif not (name.startswith("__") or is_data(value)) and (
+            fn is None or fn.__code__.co_filename[:1] != "<"
+        ):
+            others.append(value)
+    return own, others
+
+
+def module(fn: FunctionType) -> str:
+    """Return the name of the module that defines a function."""
+    return str(fn.__globals__.get("__name__", "__main__"))
+
+
+def label(value: Any) -> str:
+    """Return the qualified name of a function or class; for other objects, of their class.
+
+    >>> label(len), label("".join), label(3)
+    ('builtins.len', 'builtins.str.join', 'builtins.int')
+    """
+    kind = type(value)
+    if kind is FunctionType:
+        return f"{module(value)}.{value.__code__.co_qualname}"
+    if kind is MethodType:
+        return label(value.__func__)
+    if issubclass(kind, functools.partial):
+        return label(value.func)
+    if kind is type(len) and not issubclass(type(value.__self__), ModuleType):
+        own = value.__self__
+        cls = own if issubclass(type(own), type) else type(own)
+        return f"{cls.__module__}.{cls.__qualname__}.{value.__name__}"
+    if kind in _NAMED:
+        module_name = value.__module__ if kind is type(len) else value.__objclass__.__module__
+        return f"{module_name}.{value.__qualname__}"
+    named_class = value if issubclass(kind, type) else kind
+    return f"{named_class.__module__}.{named_class.__qualname__}"
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the final callee of a value: a function, a class, or an object."""
+    seen: set[int] = set()
+    while id(value) not in seen:
+        seen.add(id(value))
+        if type(value) is MethodType:
+            value = value.__func__
+        elif issubclass(type(value), functools.partial):
+            value = value.func
+        elif (inner := wrapped(value)) is not None:
+            value = inner
+    return value
+
+
+def home(value: Any) -> str:
+    """Return the module of the final callee of a value."""
+    callee = unwrapped(value)
+    if type(callee) is FunctionType:
+        return module(callee)
+    return str((callee if issubclass(type(callee), type) else type(callee)).__module__)

@@ -1,0 +1,288 @@
+"""References of a function: the user's functions and classes, and the constants it reads."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import re
+import sys
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from nbtasks.engine.fingerprint import bytecode, introspection, source, user_code
+from nbtasks.engine.fingerprint.watch import MISSING, Watch, contents
+
+__all__ = ["References"]
+
+_MOST_CODES = 4000
+_MAIN = "__main__"
+#: Names of secrets: their values are compared by a digest, never recorded or shown.
+_SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
+
+Names = dict[str, Any]
+#: Identity of a variable: the id of its container, and its name in there.
+Place = tuple[int, str]
+
+
+class References:
+    """Collector of a function's references, direct and indirect.
+
+    Args:
+        home: The module whose names are written without their module's name.
+
+    Attributes:
+        source: The normalised sources by qualified name.
+        watch: The values that must stay the same for the collected references to hold.
+    """
+
+    def __init__(self, home: str) -> None:
+        self.source: dict[str, str] = {}
+        self.watch = Watch()
+        self._home = home
+        self._inputs: dict[str, tuple[Place, str]] = {}
+        self._stored: set[Place] = set()
+        self._seen: dict[int, Any] = {}  # by id; kept alive, so that no id is used twice
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Constants that are read and never assigned, as text by name."""
+        return {
+            name: text
+            for name, (place, text) in sorted(self._inputs.items())
+            if place not in self._stored
+        }
+
+    def add(self, value: Any) -> None:
+        """Collect the references of a function or another callable."""
+        if introspection.is_users(value):
+            self._add_function(value, is_watched=False)
+        else:
+            self._add_reference(value)
+
+    def name(self, value: Any) -> str:
+        """Return the qualified name of the final callee, without the module if it is home."""
+        name = self._shorten_name(introspection.label(introspection.unwrapped(value)))
+        return name if name in self.source else next(iter(self.source), introspection.label(value))
+
+    # -- functions ----------------------------------------------------------------------------
+
+    def _add_function(
+        self, fn: FunctionType, *, own: Any = MISSING, is_watched: bool = True
+    ) -> None:
+        """Collect a user's function; `own` is the first argument of a bound method."""
+        if id(fn) in self._seen:
+            return
+        self._seen[id(fn)] = fn
+        code = _analyse_code(fn)
+        name = _free_name(self._shorten_name(introspection.label(fn)), self.source)
+        prefix = f"{name}." if self.source else ""
+        self.source[name] = code.text
+        if is_watched:
+            self.watch.function(fn)
+        self._add_reads(fn, code.reads, prefix, is_watched=is_watched)
+        self._add_defaults(fn, prefix)
+        if own is not MISSING:
+            self._add_own(own, code.reads)
+        if (inner := introspection.wrapped(fn)) is not None:
+            self._add_reference(inner)
+
+    def _add_reads(
+        self, fn: FunctionType, reads: bytecode.Reads, prefix: str, *, is_watched: bool
+    ) -> None:
+        for chain in reads.names:
+            self._add_chain(fn.__globals__, chain, introspection.module(fn))
+        cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+        # closure variables without a load of their name: `super()` reads the class this way
+        implicit = cells.keys() - {name for name, *_ in reads.free}
+        for name, *attributes in (*reads.free, *((name,) for name in sorted(implicit))):
+            cell = cells[name]
+            value = contents(cell)
+            if is_watched:
+                self.watch.cell(cell, value, is_data=introspection.is_data(value))
+            self._add_value(value, tuple(attributes), f"{prefix}{name}", (id(cell), ""))
+        self._stored |= {
+            _find_place(kind, chain, fn.__globals__, cells)
+            for kind, chain in reads.stored
+            if kind != "own"
+        }
+
+    def _add_defaults(self, fn: FunctionType, prefix: str) -> None:
+        """Collect the defaults of its parameters."""
+        code = fn.__code__
+        defaults = fn.__defaults__ or ()
+        names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+        for name, value in (*zip(names, defaults, strict=True), *(fn.__kwdefaults__ or {}).items()):
+            self._add_value(value, (), f"{prefix}{name}", (id(fn), name))
+
+    def _add_own(self, own: Any, reads: bytecode.Reads) -> None:
+        """Collect the constants and other methods that a method reads from its object."""
+        cls = own if issubclass(type(own), type) else type(own)
+        attributes = {} if own is cls else introspection.attributes(own)
+        self._stored |= {(id(own), chain[0]) for kind, chain in reads.stored if kind == "own"}
+        for name in sorted({chain[0] for chain in reads.own if chain}):
+            value = attributes[name] if name in attributes else introspection.member(cls, name)
+            if name not in attributes and introspection.is_users(fn := introspection.method(value)):
+                self._add_function(fn, own=own)
+            else:
+                self._add_value(value, (), f"self.{name}", (id(own), name))
+
+    # -- values -------------------------------------------------------------------------------
+
+    def _add_chain(self, names: Names, chain: bytecode.Chain, module: str) -> None:
+        name, *attributes = chain
+        value = names.get(name, MISSING)
+        self.watch.name(
+            names, name, None if value is MISSING else value, is_data=introspection.is_data(value)
+        )
+        label = name if module in (self._home, _MAIN) else f"{module}.{name}"
+        self._add_value(value, tuple(attributes), label, (id(names), name))
+
+    def _add_value(self, value: Any, attributes: bytecode.Chain, label: str, place: Place) -> None:
+        if (text := introspection.constant(value)) is not None:
+            if _SECRET.search(label):
+                text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
+            while label in self._inputs and self._inputs[label][0] != place:
+                label += "'"  # another variable of the same name, as in two closures
+            self._inputs[label] = (place, text)
+        elif issubclass(type(value), ModuleType):
+            if attributes and user_code.is_users_module(value):
+                self._add_chain(vars(value), attributes, value.__name__)
+        else:
+            self._add_reference(value, attributes, label)
+
+    def _add_reference(self, value: Any, attributes: bytecode.Chain = (), label: str = "") -> None:
+        """Collect a value that is no constant: a function, a class, a wrapper, or data.
+
+        `attributes` are the attributes that are read from it in turn, and `label` is its name.
+        """
+        kind = type(value)
+        if kind is FunctionType:
+            if user_code.is_users_function(value):
+                self._add_function(value)
+            else:
+                self._add_object(value, attributes)
+        elif issubclass(kind, type):
+            self._add_class(value)
+        elif kind is MethodType:
+            self._add_method(value.__func__, value.__self__)
+        elif issubclass(kind, functools.partial):
+            self._add_reference(value.func)
+            for name, item in (*enumerate(value.args), *value.keywords.items()):
+                self._add_value(item, (), f"{label}({name})", (id(value), str(name)))
+        elif value is not MISSING:
+            self._add_object(value, attributes)
+
+    def _add_object(self, value: Any, attributes: bytecode.Chain) -> None:
+        """Collect an object: a job's function, the object in a wrapper, the methods of data."""
+        inner = introspection.wrapped(value)
+        if inner is not None:
+            self._add_reference(inner)
+        cls = type(value)
+        if not attributes:
+            self._add_class(cls)
+        elif user_code.is_users_class(cls):
+            self._add_method(introspection.method(introspection.member(cls, attributes[0])), cls)
+
+    def _add_method(self, fn: Any, own: Any) -> None:
+        if introspection.is_users(fn):
+            self._add_function(fn, own=own)
+
+    # -- classes ------------------------------------------------------------------------------
+
+    def _add_class(self, cls: type) -> None:
+        if id(cls) in self._seen or not user_code.is_users_class(cls):
+            return
+        self._seen[id(cls)] = cls
+        methods, others = introspection.methods(cls)
+        codes = [fn.__code__ for fn in methods]
+        names = methods[0].__globals__ if methods else vars(sys.modules.get(cls.__module__, cls))
+        text = source.of_class(cls, codes, functools.partial(_is_ours, dict(names)))
+        name = self._shorten_name(introspection.label(cls))
+        self.source[_free_name(name, self.source)] = text or _outline(cls, methods)
+        for fn in methods:
+            self._seen[id(fn)] = fn
+            self.watch.function(fn)
+            self._add_reads(fn, _analyse_code(fn).reads, f"{name}.", is_watched=True)
+        for other in (*others, *cls.__mro__[1:]):
+            self._add_reference(other)
+
+    def _shorten_name(self, full: str) -> str:
+        """Return a qualified name, without the module if that is home or the notebook."""
+        for module in (self._home, _MAIN):
+            if full.startswith(f"{module}."):
+                return full[len(module) + 1 :]
+        return full
+
+
+def _free_name(name: str, taken: Names) -> str:
+    """Return the name, with a number if it is taken: several lambdas have the same name."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}#{number}"
+    return free
+
+
+# -- code objects ---------------------------------------------------------------------------------
+
+
+class _Code(NamedTuple):
+    """Parts of a code object that never change, cached since parsing its source is slow."""
+
+    code: CodeType  # kept alive, so that its id is not used again
+    text: str
+    reads: bytecode.Reads
+
+
+_codes: dict[int, _Code] = {}
+
+
+def _analyse_code(fn: FunctionType) -> _Code:
+    code = fn.__code__
+    entry = _codes.get(id(code))
+    if entry is None:
+        if len(_codes) >= _MOST_CODES:
+            _codes.clear()
+        names = fn.__globals__
+        text = source.of_code(code, names, functools.partial(_is_ours, names))
+        entry = _Code(code, text or f"# bytecode {bytecode.digest(code)}", bytecode.reads(code))
+        _codes[id(code)] = entry
+    return entry
+
+
+def _is_ours(names: Names, decorator: ast.expr) -> bool:
+    """Return True for a decorator of nbtasks: `@nb.task(retry=3)` does not change the code."""
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    value = names.get(node.id) if isinstance(node, ast.Name) else None
+    name = vars(value).get("__name__") if isinstance(value, ModuleType) else None
+    module = name or getattr(value, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] == "nbtasks"
+
+
+def _outline(cls: type, methods: list[FunctionType]) -> str:
+    """Return an outline of a class whose source is not available."""
+    bases = ", ".join(base.__qualname__ for base in cls.__bases__)
+    lines = [f"class {cls.__qualname__}({bases}):"]
+    lines += [f"    {name}: {kind}" for name, kind in vars(cls).get("__annotations__", {}).items()]
+    for name, value in vars(cls).items():
+        if not name.startswith("__") and (text := introspection.constant(value)) is not None:
+            lines.append(f"    {name} = {text}")
+    lines += [f"    # {fn.__name__}: {_analyse_code(fn).text}" for fn in methods]
+    return "\n".join(lines)
+
+
+def _find_place(
+    kind: str, chain: bytecode.Chain, names: Names, cells: dict[str, CellType]
+) -> Place:
+    """Return the variable that an assignment changes: a name, or an attribute of a module."""
+    if kind == "free":
+        return id(cells.get(chain[0])), ""
+    for name in chain[:-1]:
+        module = names.get(name)
+        if not isinstance(module, ModuleType):
+            return 0, ""
+        names = vars(module)
+    return id(names), chain[-1]

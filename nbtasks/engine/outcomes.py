@@ -1,0 +1,191 @@
+"""Exceptions that the callers of failed tasks get, now and on every replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.core import clock, keys, tracebacks
+from nbtasks.core.model import Failure, RunRow, Status, TaskRow
+from nbtasks.engine.replay import Action, recorded
+from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
+from nbtasks.values import failures
+
+if TYPE_CHECKING:
+    from nbtasks.engine.effects import Call
+    from nbtasks.engine.run_state import Ledger
+    from nbtasks.engine.staleness import Changes
+
+__all__ = ["Raising", "Replayed"]
+
+_DONE = (Status.COMPLETED, Status.SKIPPED)
+
+
+class Raising:
+    """Source of the exceptions of one execution.
+
+    Args:
+        ledger: The state of the run.
+        run: The run's row.
+    """
+
+    def __init__(self, ledger: Ledger, run: RunRow) -> None:
+        self._ledger = ledger
+        self._run = run
+
+    def in_doubt(self, row: TaskRow) -> InDoubtError:
+        """Record that a task with `once=True` has lost its outcome, and return the error for it."""
+        if row.status != Status.CANCELED:
+            row.status = Status.INTERRUPTED
+        row.execution, row.reused = self._run.executions, False
+        self._ledger.put(row)
+        run = f'nb.get_run("{self._run.run_id}")'
+        path = json.dumps(row.path, ensure_ascii=False)
+        return InDoubtError(
+            f"Task {row.path!r} of run {self._run.run_id} began, and its outcome is unknown: its "
+            "process died, it was stopped, or it timed out. With once=True it is not called "
+            f"again. If it did its work, write {run}.set({path}, value) with the value it "
+            f"returned; if it did not, write {run}.reset({path}). Then run the cell or job again."
+        )
+
+    def not_recorded(self, path: str, why: str) -> NotRecordedError:
+        """Return the error for a task that would have to run in an execution that only replays."""
+        run = self._run
+        return NotRecordedError(
+            f"Task {path!r} of run {run.run_id} of job {run.job!r} has no outcome to replay: "
+            f'{why}. With replay="only" it did not run. Execute the cell or job without that to '
+            "record it."
+        )
+
+    def first(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
+        """Return the error for a task that has just failed for good."""
+        task_failed = failures.rebuild(failure, row.path, self._run.run_id)
+        task_failed.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
+        if task_failed.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
+            task_failed.__cause__ = error.__cause__
+        if isinstance(task_failed, MapFailed):
+            self._fill_map_results(task_failed, failure, row, error)
+        return task_failed.with_traceback(tracebacks.own_frames(error.__traceback__))
+
+    def recorded(self, row: TaskRow) -> TaskFailed:
+        """Return the error for a task that failed in an earlier execution."""
+        failure = failures.loads(row.error or "{}")
+        task_failed = failures.rebuild(failure, row.path, self._run.run_id)
+        cause = self._ledger.row(failure.cause) if failure.cause else None
+        if cause is not None and cause.error:
+            task_failed.__cause__ = self.recorded(cause)
+        if isinstance(task_failed, MapFailed):
+            self._fill_map_results(task_failed, failure, row, None)
+        return task_failed
+
+    def _fill_map_results(
+        self, raised: MapFailed, failure: Failure, row: TaskRow, first: Exception | None
+    ) -> None:
+        """Set `succeeded` and `failed` of a `MapFailed`, from this execution or from the journal.
+        A parent that re-raises it keeps the child's results."""
+        if failure.path != row.path:
+            child = raised.__cause__
+            if isinstance(child, MapFailed):
+                raised.succeeded, raised.failed = child.succeeded, child.failed
+            return
+        source = first if isinstance(first, MapFailed) else raised
+        failed, succeeded = dict(source.failed), dict(source.succeeded)
+        for index, item in self._iter_items(row, failure.segments):
+            if item.status == Status.FAILED and index not in failed:
+                failed[index] = self.recorded(item)
+            elif item.status in _DONE and index not in succeeded:
+                encoded = item.output_kind, item.output, item.blob
+                succeeded[index] = self._ledger.decode(*encoded, item.path)
+        raised.failed = dict(sorted(failed.items()))
+        raised.succeeded = dict(sorted(succeeded.items()))
+
+    def _iter_items(
+        self, row: TaskRow, segments: list[str] | None
+    ) -> Iterator[tuple[int, TaskRow]]:
+        """Yield index and row of each item of a map that was ever started."""
+        if segments is None:
+            segments = [keys.segment([index]) for index in range(row.total or 0)]
+        for index, segment in enumerate(segments):
+            item = self._ledger.row(f"{row.path}/{segment}")
+            if item is not None:
+                yield index, item
+
+
+class Replayed:
+    """Answers to the calls of one execution that only replays.
+
+    Args:
+        ledger: The state of the run.
+        changes: The staleness checker.
+        raising: The errors that callers of tasks get.
+
+    Attributes:
+        refused: The first error for a task without an outcome; None if there was none.
+    """
+
+    def __init__(self, ledger: Ledger, changes: Changes, raising: Raising) -> None:
+        self._ledger = ledger
+        self._changes = changes
+        self._raising = raising
+        self.refused: NotRecordedError | None = None
+
+    def task(self, call: Call, path: str) -> Any:
+        """Return the recorded output of a task.
+
+        Raises:
+            TaskFailed: The task failed.
+            NotRecordedError: The task has no outcome, or it has changed and would run again.
+        """
+        row = self._ledger.row(path)
+        if row is not None and recorded(row) is not None:
+            provenance = row.fingerprint, row.digest, row.stale
+            if self._changes.call_for_rerun(call, path, provenance):
+                raise self._refuse(
+                    path, 'it has changed since, and with on_change="rerun" it would run again'
+                )
+        return self.answer(path)
+
+    def answer(self, path: str) -> Any:
+        """Return the recorded output of a task without checking whether it is stale.
+
+        Raises:
+            TaskFailed: The task failed.
+            NotRecordedError: The task has no outcome.
+        """
+        row = self._ledger.row(path)
+        action = recorded(row)
+        if row is None or action is None:
+            raise self._refuse(path, _describe_missing(row))
+        self._ledger.reuse(row)
+        if action is Action.RAISE:
+            raise self._raising.recorded(row)
+        return self._ledger.decode(row.output_kind, row.output, row.blob, path)
+
+    def wait(self, path: str) -> None:
+        """Mark a wait as reused if it is over.
+
+        Raises:
+            NotRecordedError: The wait is not over, or was never recorded.
+        """
+        row = self._ledger.row(path)
+        is_due = row is not None and row.due_us is not None and row.due_us <= clock.micros()
+        if row is None or (recorded(row) is not Action.REUSE and not is_due):
+            raise self._refuse(path, _describe_missing(row))
+        self._ledger.reuse(row)
+
+    def _refuse(self, path: str, why: str) -> NotRecordedError:
+        error = self._raising.not_recorded(path, why)
+        self.refused = self.refused or error
+        return error
+
+
+def _describe_missing(row: TaskRow | None) -> str:
+    if row is None:
+        return "nothing is recorded for it"
+    if row.due_us is not None:
+        due = clock.at(row.due_us).astimezone()
+        return f"it waits until {due:%Y-%m-%d %H:%M:%S}"
+    if row.status == Status.CANCELED:
+        return "it was stopped or reset"
+    return f"it is {row.status}"

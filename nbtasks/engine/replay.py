@@ -1,0 +1,170 @@
+"""Replay table: the action an execution takes for a task, from its record alone.
+
+1. Nothing is recorded: the task starts.
+2. The task has an output: the output is the answer, and the function is not called. An output
+   whose `ttl` has passed is computed anew.
+3. The task failed and the body caught that: it fails again, so that the body takes the same path.
+4. The task waits, for an instant or between two attempts: it waits only the remaining time.
+5. The function may be called at most once, and the outcome of the call is unknown: in doubt.
+6. Anything else (a failure that ended the run, a stop, a dead process): the task starts again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from nbtasks.core import clock
+from nbtasks.core.model import Status, TaskRow
+
+__all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_over", "ranges", "recorded"]
+
+
+class Action(Enum):
+    """Possible results of `decide`."""
+
+    START = "first start"
+    REUSE = "answer with the recorded output"
+    RAISE = "raise the recorded failure"
+    WAIT = "wait the remaining time, keep counting attempts"
+    RESUME = "start again, keep counting attempts"
+    RENEW = "start again with a fresh retry budget"
+    DOUBT = "report that the outcome is unknown"
+
+
+#: Actions that answer a call without running anything.
+ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
+
+
+def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
+    """Return the action for a task, given its recorded row (DESIGN 4, the replay table).
+
+    Args:
+        row: The recorded row; None if there is none.
+        expired: Whether the `ttl` of a recorded output has passed.
+
+    >>> decide(None)
+    <Action.START: 'first start'>
+    >>> decide(TaskRow("r", "load", 1, status=Status.COMPLETED))
+    <Action.REUSE: 'answer with the recorded output'>
+    """
+    if row is None:
+        return Action.START
+    if row.status in (Status.COMPLETED, Status.SKIPPED):
+        return Action.RENEW if expired and row.status == Status.COMPLETED else Action.REUSE
+    if row.status == Status.FAILED:
+        return Action.RENEW if row.fatal else Action.RAISE
+    if row.due_us is not None:
+        return Action.WAIT
+    return Action.DOUBT if row.once else Action.RESUME
+
+
+def recorded(row: TaskRow | None) -> Action | None:
+    """Return the action for a task that must not run (`replay="only"`): REUSE or RAISE, even for
+    an output past its `ttl` and for a failure that ended the run. None if it has no outcome.
+
+    >>> recorded(TaskRow("r", "load", 1, status=Status.FAILED, fatal=True))
+    <Action.RAISE: 'raise the recorded failure'>
+    """
+    if row is None or row.status not in (Status.COMPLETED, Status.SKIPPED, Status.FAILED):
+        return None
+    return Action.RAISE if row.status == Status.FAILED else Action.REUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Retry policy: the number of attempts and the delays between them.
+
+    The delay after the n-th failure is `min_timeout * factor ** (n - 1)`, at most `max_timeout`,
+    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The default
+    numbers are those of Trigger.dev v2.
+
+    Args:
+        limit: Attempts in total; 1 means no retry.
+        factor: The growth of the delay from one failure to the next.
+        min_timeout: The first delay, in seconds.
+        max_timeout: The longest delay, in seconds.
+        randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
+
+    Raises:
+        ValueError: The limit is below 1, or a number cannot be a delay.
+
+    ```python
+    import nbtasks as nb
+
+    assert [nb.Retry(4, randomize=False).delay(n) for n in (1, 2, 3)] == [1.0, 1.8, 3.24]
+    ```
+    """
+
+    limit: int = 5
+    factor: float = 1.8
+    min_timeout: float = 1.0
+    max_timeout: float = 60.0
+    randomize: bool = True
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
+        if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
+            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
+
+    @classmethod
+    def standard(cls) -> Retry:
+        """Return a policy of 8 attempts, from half a second to 30 seconds apart."""
+        return cls(8, 1.8, 0.5, 30.0)
+
+    @classmethod
+    def exponential(cls) -> Retry:
+        """Return a policy of 8 attempts, from 1 to 30 seconds apart, with doubling delays."""
+        return cls(8, 2.0, 1.0, 30.0)
+
+    @classmethod
+    def of(cls, retry: Retry | int | None) -> Retry | None:
+        """Return `retry` as a `Retry`; an int becomes its limit."""
+        if isinstance(retry, bool):
+            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
+        return cls(limit=retry) if isinstance(retry, int) else retry
+
+    def delay(self, failures: int) -> float:
+        """Return the delay in seconds after the `failures`-th failed attempt.
+
+        >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
+        5.0
+        """
+        try:
+            uncapped = self.min_timeout * self.factor ** (failures - 1)
+        except OverflowError:
+            uncapped = self.max_timeout
+        seconds = min(self.max_timeout, uncapped)
+        if self.randomize:
+            import random  # lazily: most tasks do not fail
+
+            seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
+        return float(min(self.max_timeout, seconds))
+
+
+def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
+    """Return True if the `ttl` of a recorded output has passed."""
+    return ttl_us is not None and row is not None and is_over(row.finished_us, ttl_us)
+
+
+def is_over(finished_us: int | None, ttl_us: int) -> bool:
+    """Return True if more than `ttl_us` have passed since `finished_us`."""
+    return finished_us is not None and finished_us + ttl_us <= clock.micros()
+
+
+def ranges(seqs: list[int]) -> list[tuple[int, int]]:
+    """Return sorted numbers as closed ranges.
+
+    >>> ranges([1, 2, 3, 7])
+    [(1, 3), (7, 7)]
+    """
+    if seqs and seqs[-1] - seqs[0] == len(seqs) - 1:
+        return [(seqs[0], seqs[-1])]  # by far the most frequent case
+    pairs: list[tuple[int, int]] = []
+    for seq in seqs:
+        if pairs and pairs[-1][1] == seq - 1:
+            pairs[-1] = (pairs[-1][0], seq)
+        else:
+            pairs.append((seq, seq))
+    return pairs

@@ -1,0 +1,396 @@
+"""State of a run's tasks during an execution: recorded rows and new ones."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.core import clock, keys
+from nbtasks.core.model import (
+    UNDER_WAY,
+    AttemptRow,
+    CodeRow,
+    LogRow,
+    ReuseRow,
+    RunRow,
+    Status,
+    TaskRow,
+    columns,
+)  # fmt: skip
+from nbtasks.engine.capture import Displays
+from nbtasks.engine.fingerprint import arguments, function
+from nbtasks.engine.replay import is_over, ranges
+from nbtasks.errors import UnreadableValueError
+from nbtasks.journal import outputs  # fmt: skip
+from nbtasks.journal.protocol import ANSWER
+from nbtasks.values import codec, preview, redaction
+from nbtasks.values.content import content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbtasks.journal.protocol import Answer, Journal, Opened, TaskTuple
+
+__all__ = ["Ledger"]
+
+_PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
+_ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
+    ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob", "finished_us")
+)
+#: Values of these kinds are digested by their content.
+_BY_CONTENT = ("json", "tagged", None)
+#: The most functions to record in a run. One that reads a loop variable is new in each iteration.
+_MAX_CODES = 500
+#: The least time between two records of a task's progress and metrics.
+_NOTE_US = 100_000
+
+
+class Ledger:
+    """Rows of one execution, each written through to the journal.
+
+    A recorded task stays a tuple until its row is needed: a resumed run may have 100,000 tasks, and
+    most only need their answer. Their other fields are read once a view asks for them.
+
+    Args:
+        journal: The journal that takes the rows.
+        opened: The run as claimed from the journal.
+
+    Attributes:
+        displays: The displays of the tasks.
+        revision: Grows with each change; tells a view whether to draw again.
+        changed: Receives the path of each changed task, if a view has put a deque here.
+        orphans: Whether a row was taken from an abandoned attempt that may still be running.
+        secrets: The texts to hide in a task's logs and errors, by path.
+    """
+
+    def __init__(self, journal: Journal, opened: Opened) -> None:
+        self.displays = Displays(journal, opened.run, opened.displayed)
+        self.revision = 0
+        self.changed: collections.deque[str] | None = None
+        self._journal = journal
+        self._run: RunRow = opened.run
+        self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
+        self._answers = opened.answers
+        self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
+        last_seq = max(_last_seq(opened.tasks, _SEQ), _last_seq(opened.answers, _ANSWER_SEQ))
+        self._seq = itertools.count(last_seq + 1)
+        self._logged_counts = dict(opened.logs)
+        self._codes = dict(opened.codes)
+        self._reused_paths: set[str] = set()  # answered from the journal in this execution
+        # Those whose reuse is not yet recorded. Threads append while another one drains it.
+        self._pending_reuse: collections.deque[str] = collections.deque()
+        self._lock = threading.RLock()
+        self._children: dict[str, list[str]] | None = None
+        self._closed = self._stamped = False
+        self.orphans = False
+        self.secrets: dict[str, frozenset[str]] = {}
+        self._noted: dict[str, int] = {}  # last record of a task's progress, by path
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
+        """Return the rows at `paths`, or all rows of the run, in no particular order."""
+        # Rows built here are not stored: a view calls this from its own thread.
+        if paths is None:
+            paths = dict.fromkeys((*list(self._answers), *list(self._rows)))
+        rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
+        return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
+
+    def knows(self, path: str) -> bool:
+        """Return True if the task is recorded or has begun."""
+        return path in self._rows or path in self._answers
+
+    def row(self, path: str) -> TaskRow | None:
+        """Return the row of a task; None if it has none."""
+        row = self._rows.get(path)
+        if path in self._answers:
+            row = self._full_row(path)
+            del self._answers[path]
+        if type(row) is tuple:
+            row = self._rows[path] = self._to_row(path, row)
+        return row  # type: ignore[return-value]  # a TaskRow by now
+
+    def _full_row(self, path: str) -> TaskTuple:
+        """Return all recorded fields of a task that has an answer."""
+        if self._full_rows is None:
+            self._full_rows = {row[_PATH]: row for row in self._journal.tasks(self._run.run_id)}
+        return self._full_rows[path]
+
+    def _to_row(self, path: str, values: Any) -> TaskRow:
+        row = TaskRow(*values)
+        if path in self._reused_paths:
+            row.execution, row.reused = self._run.executions, True
+        return row
+
+    def completed(self, path: str, ttl_us: int | None = None) -> Answer | None:
+        """Return the `ANSWER` of a task that an earlier execution completed, at most `ttl_us` ago.
+        None, too, if its row has been read since."""
+        answer = self._answers.get(path)
+        if answer is None or (ttl_us is not None and is_over(answer[_FINISHED], ttl_us)):
+            return None
+        return answer
+
+    def answer(self, path: str, answer: Answer) -> Any:
+        """Return the output in an answer from `completed`, and mark the task as reused."""
+        if path in self._answers:  # else `mark_stale` has read its row and marked it
+            self._reused_paths.add(path)
+            self._pending_reuse.append(path)
+            self._mark_changed(path)
+            if path in self.displays.known:
+                self.displays.again(path)
+        return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
+
+    def code(self, digest: str) -> str | None:
+        """Return the record of the function with this fingerprint, as JSON; None if unknown."""
+        return self._codes.get(digest)
+
+    def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
+        """Return the value of an output.
+
+        Raises:
+            UnreadableValueError: The output cannot be read back in this process.
+        """
+        try:
+            value = outputs.value(self._journal, kind, text, blob)
+        except UnreadableValueError as error:
+            raise outputs.explained(self._journal, error, self._run.run_id, path) from None
+        if kind not in _BY_CONTENT:
+            _cache_digest(value, text, blob)
+        return value
+
+    def under_way(self) -> list[str]:
+        """Return the paths of the tasks that are running or waiting in this execution."""
+        latest = self._run.executions
+        return [
+            path
+            for path, row in list(self._rows.items())
+            if type(row) is TaskRow and row.execution == latest and row.status in UNDER_WAY
+        ]
+
+    def under(self, path: str) -> list[str]:
+        """Return the paths of all descendants, except those that an earlier execution completed."""
+        paths = list(self.children(path))
+        for descendant in paths:  # the list grows meanwhile
+            paths += self.children(descendant)
+        return [descendant for descendant in paths if descendant not in self._answers]
+
+    def children(self, path: str) -> list[str]:
+        """Return the paths of a task's direct subtasks."""
+        return self._child_index().get(path, [])
+
+    def _child_index(self) -> dict[str, list[str]]:
+        """Return the direct subtasks of each task, by path."""
+        with self._lock:
+            if self._children is None:
+                # Assigned before it is filled, so that tasks added meanwhile are not missed.
+                self._children = {}
+                for path in (*self._answers, *list(self._rows)):
+                    if "/" in path:
+                        self._children.setdefault(keys.parent(path), []).append(path)
+            return self._children
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def add(self, path: str, name: str | None) -> TaskRow:
+        """Return the row of a new task."""
+        run = self._run
+        row = TaskRow(run.run_id, path, next(self._seq), name, execution=run.executions)
+        row.started_us = clock.micros()
+        self._rows[path] = row
+        if self._children is not None and "/" in path:
+            self._children.setdefault(keys.parent(path), []).append(path)
+        return row
+
+    def put(self, row: TaskRow) -> None:
+        """Record a task's current row, unless it is late: from an abandoned attempt, or after the
+        end of the execution, when another process may own the run."""
+        if self._closed or (self.orphans and not self.owns(row)):
+            return
+        if self._pending_reuse:
+            self._put_reused()
+        self._journal.put(row)
+        self._mark_changed(row.path)
+
+    def archive(
+        self,
+        row: TaskRow,
+        status: str,
+        finished_us: int | None,
+        error: str | None,
+        retry_us: int | None,
+    ) -> None:
+        """Record the row's latest attempt on its own, before the next attempt overwrites it."""
+        if self.orphans and not self.owns(row):
+            return
+        attempt = AttemptRow(
+            row.run_id, row.path, row.attempts, row.attempt, status,
+            row.attempt_us, finished_us, error, retry_us,
+        )  # fmt: skip
+        self._journal.put(attempt)
+
+    def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
+        """Store an output in a row, or in a blob if it is large or partly hidden."""
+        encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
+        row.blob = outputs.keep(self._journal, encoded)
+        row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
+        if encoded.kind not in _BY_CONTENT and not self._stamped:
+            self._stamped = True
+            self._journal.put(outputs.stamp(row.run_id))
+
+    def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
+        """Store a value as a row's output, with the paths of `redact` hidden.
+
+        Raises:
+            ValueNotKeptError: The value cannot be recorded.
+        """
+        encoded = codec.encode(value)
+        if redact is not None:
+            is_plain = encoded.kind in _BY_CONTENT
+            visible = redaction.redacted(value, redact) if is_plain else redaction.REDACTED
+            encoded = encoded._replace(shown=preview.shown(visible))
+        self.keep(row, encoded)
+        if row.output_kind not in _BY_CONTENT:
+            _cache_digest(value, row.output, row.blob)
+
+    def keep_code(self, code: function.Fingerprint) -> None:
+        """Record a function and its source, once per run."""
+        if code.digest not in self._codes and len(self._codes) < _MAX_CODES and not self._closed:
+            text = self._codes[code.digest] = function.dumps(code)
+            self._journal.put(CodeRow(self._run.run_id, code.digest, text))
+
+    def note(self, row: TaskRow) -> None:
+        """Record a running task's progress and metrics, now and then. Its end records them, too."""
+        self._mark_changed(row.path)
+        now = clock.micros()
+        if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
+            self._noted[row.path] = now
+            self.put(row)
+            self._journal.flush()
+
+    def show(self, row: TaskRow, value: Any) -> None:
+        """Displays a value for a task that runs, and records it."""
+        self.displays.show(row, value)
+
+    def owns(self, row: TaskRow) -> bool:
+        """Return True if the row is its task's current one; else its attempt was abandoned."""
+        return self._rows.get(row.path) is row
+
+    def disown(self, row: TaskRow) -> TaskRow:
+        """Detach a task and its running subtasks from an abandoned attempt that may not have ended:
+        the attempt keeps the old rows, which are ignored. Return the new current row."""
+        self.orphans = True
+        current = self._rows[row.path] = dataclasses.replace(row)
+        todo = list(self.children(row.path))
+        while todo:
+            path = todo.pop()
+            todo += self.children(path)
+            subtask = self._rows.get(path)
+            if type(subtask) is TaskRow and subtask.status in UNDER_WAY:
+                end_us = None if subtask.status == Status.WAITING else clock.micros()
+                canceled = dataclasses.replace(subtask, status=Status.CANCELED, finished_us=end_us)
+                self._rows[path] = canceled
+                self.put(canceled)
+        return current
+
+    def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
+        """Record a log line, unless it is late, as in `put`. The body runs again from the top, so
+        its lines that are already recorded are skipped."""
+        if self._closed or (task is not None and self.orphans and not self.owns(task)):
+            return
+        text = preview.log_data(data)
+        if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
+            self._logged_counts[level, message, text] = remaining - 1
+            return
+        path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
+        secrets = self.secrets.get(path, ())
+        message, text = (
+            redaction.scrubbed(message, secrets),
+            text and redaction.scrubbed(text, secrets),
+        )
+        line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
+        self._journal.put(line)
+        self.revision += 1
+
+    def cancel_rest(self) -> None:
+        """Record as CANCELED the tasks that are still running, in threads for example."""
+        for row in list(self._rows.values()):
+            if type(row) is TaskRow and row.status == Status.RUNNING:
+                row.status, row.finished_us = Status.CANCELED, clock.micros()
+                self.put(row)
+
+    def close(self) -> None:
+        """Record the remaining reuse, and drop all rows from now on."""
+        if self._pending_reuse:
+            self._put_reused()
+        self._closed = True
+        self.revision += 1
+
+    def _mark_changed(self, path: str) -> None:
+        self.revision += 1
+        if self.changed is not None:
+            self.changed.append(path)
+
+    # -- reuse --------------------------------------------------------------------------------
+
+    # A replay may answer 100,000 tasks in seconds, so it does not write a row for each. Paths are
+    # queued, and the next `put` (or `close`) records all of them as one ReuseRow with ranges of
+    # `seq`. The journal applies it to rows of earlier executions only, so it cannot undo a newer
+    # row. Appending needs no lock (a deque's append is atomic); draining does, since worker threads
+    # call `put`, too. A crash may lose the queue: then the next execution reuses the same tasks.
+
+    def reuse(self, row: TaskRow) -> None:
+        """Mark a task as answered from the journal."""
+        if row.execution < self._run.executions:
+            row.execution, row.reused = self._run.executions, True
+            self._reused_paths.add(row.path)
+            self._pending_reuse.append(row.path)
+            self._mark_changed(row.path)
+            if row.path in self.displays.known:
+                self.displays.again(row.path)
+
+    def mark_stale(self, path: str, reason: str | None) -> None:
+        """Record why a reused task is stale; with None, that it is not stale any more."""
+        row = self.row(path)
+        assert row is not None  # noqa: S101 - a reused task is recorded
+        self.reuse(row)
+        row.stale = reason
+        self.put(row)
+
+    def _put_reused(self) -> None:
+        """Record the queued tasks as reused, with all descendants: views draw whole branches."""
+        seqs = []
+        with self._lock:
+            children = self._child_index()
+            while self._pending_reuse:
+                path = self._pending_reuse.popleft()
+                seqs.append(self._seq_of(path))
+                for subpath in children.get(path, ()):
+                    if subpath not in self._reused_paths:  # else queued by its own call
+                        self._reused_paths.add(subpath)
+                        child = self._rows.get(subpath)
+                        if type(child) is TaskRow:  # `_to_row` does it for a tuple
+                            child.execution, child.reused = self._run.executions, True
+                        self._pending_reuse.append(subpath)
+        if seqs:
+            run = self._run
+            self._journal.put(ReuseRow(run.run_id, run.executions, ranges(sorted(seqs))))
+
+    def _seq_of(self, path: str) -> int:
+        answer = self._answers.get(path)
+        if answer is not None:
+            return int(answer[_ANSWER_SEQ])
+        row = self._rows[path]
+        return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
+
+
+def _last_seq(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
+    """Return the last `seq` of tasks in the order of `seq`; 0 if there are none."""
+    return int(next(reversed(tasks.values()))[seq]) if tasks else 0
+
+
+def _cache_digest(value: Any, text: str | None, blob: str | None) -> None:
+    """Remember a value's digest, for when the value is an argument of another task."""
+    arguments.remember(value, blob or content_hash((text or "").encode()))

@@ -1,0 +1,280 @@
+"""Tasks that wait, and the time budget that may suspend their run.
+
+The part of `engine.Execution` that deals with time: durable waits, delays between two attempts,
+and the end of an execution whose time is up.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nbtasks.core import clock, keys
+from nbtasks.core.model import Status, TaskRow
+from nbtasks.engine.effects import (
+    Awaited,
+    Commit,
+    Effect,
+    Effects,
+    Park,
+    Scope,
+    Sleep,
+    Until,
+    Wait,
+)
+from nbtasks.engine.replay import ANSWERS, Action, decide
+from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
+from nbtasks.values import failures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbtasks.core import callsite
+    from nbtasks.core.model import RunRow
+    from nbtasks.engine.cancellation import Ending
+    from nbtasks.engine.outcomes import Raising, Replayed
+    from nbtasks.engine.run_state import Ledger
+    from nbtasks.engine.suspension import Budget, Parking
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["Waits"]
+
+#: Real seconds after which a waiting call looks for its answer in any case: not every answer
+#: changes the journal's counter, for example a run that is resumed by hand.
+LOOK_SECONDS = 5.0
+
+
+class Steps(Protocol):
+    """Steps of a task, and the parts of an execution, that waits share with other tasks;
+    `engine.Execution` has them."""
+
+    run: RunRow
+    journal: Journal
+    ledger: Ledger
+    ending: Ending
+    parking: Parking
+    raising: Raising
+    only: Replayed | None
+
+    def visit(self, key: keys.Key, site: callsite.Site, scope: Scope) -> str:
+        """Return the path of a call in a scope, if it may be made there."""
+
+    def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+        """Return the row of a task that is about to start."""
+
+    def answer(self, row: TaskRow, action: Action) -> Any:
+        """Return what is recorded of a task, or raise its error."""
+
+    def end(self, row: TaskRow, status: Status, error: str | None) -> None:
+        """Record how a task ended."""
+
+    def refuse_given_up(self, row: TaskRow) -> None:
+        """Raise if the attempt was given up."""
+
+
+class Waits:
+    """Waiting tasks of one execution.
+
+    Args:
+        execution: The execution.
+
+    Attributes:
+        budget: The time budget; None for no limit.
+        deadline_us: The instant after which no more tasks start; None for none.
+        progressed: Whether a task has completed in this execution. Until then the budget does not
+            end it, or the next execution would get no further.
+    """
+
+    def __init__(self, execution: Steps) -> None:
+        self._execution = execution
+        self.budget: Budget | None = None
+        self.deadline_us: int | None = None
+        self.progressed = False
+
+    def begin(self, budget: Budget | None) -> None:
+        """Start the clock of the execution's time budget."""
+        self.budget = budget
+        if budget is not None and budget.most_us is not None:
+            self.deadline_us = clock.micros() + budget.most_us
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the run is being suspended."""
+        return isinstance(self._execution.ending.cause, Suspended)
+
+    def wait(self, wait: Wait, scope: Scope) -> Effects:
+        """Run a task that only waits. Its due time is recorded: a restart waits only the rest."""
+        execution = self._execution
+        path = execution.visit(wait.key, wait.site, scope)
+        if self._is_over(path):
+            return
+        row = execution.ledger.row(path)
+        action = decide(row)
+        if action is not Action.WAIT:
+            yield from self.pause(path)
+        row = execution.enter(row, path, None, action)
+        if row.due_us is None:
+            row.due_us, row.params = wait.due(), wait.params
+        row.status = Status.WAITING
+        execution.ledger.put(row)
+        yield from self.rest(row)
+        row.due_us = None
+        execution.end(row, Status.COMPLETED, None)
+        self.progressed = True
+        yield Commit()
+
+    def until(self, wait: Awaited, scope: Scope) -> Effects:
+        """Run a task that waits for an answer from outside; the answer is its output.
+
+        Raises:
+            WaitTimeout: No answer came in time; wrapped like any failure of a task.
+        """
+        execution = self._execution
+        path = execution.visit(wait.key, wait.site, scope)
+        if (answer := self._recorded(path)) is not None:
+            return answer[0]
+        row = execution.ledger.row(path)
+        action = decide(row)
+        if action is not Action.WAIT:
+            yield from self.pause(path)
+        row = execution.enter(row, path, None, action)
+        if row.due_us is None:
+            row.due_us = clock.micros() + wait.timeout_us
+            row.params = wait.params
+            row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
+        row.status, row.icon = Status.WAITING, wait.icon
+        execution.ledger.put(row)
+        if wait.ask is not None:
+            yield from self._ask(row, wait.ask)
+        arrival = yield from self._listen(row, wait)
+        row.due_us = None
+        self.progressed = True
+        if arrival is None:
+            error = WaitTimeout(wait.timed_out)
+            failure = failures.of_task(error, path, 1, execution.run.run_id)
+            execution.end(row, Status.FAILED, failures.dumps(failure))
+            yield Commit()
+            raise execution.raising.first(row, failure, error)
+        execution.ledger.keep_value(row, arrival[0])
+        execution.end(row, Status.COMPLETED, None)
+        yield Commit()
+        return arrival[0]
+
+    def _ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
+        """Request the answer that a row waits for. If the request fails, so does the row."""
+        execution = self._execution
+        try:
+            yield from ask(row)
+        except TaskFailed as error:
+            failure = failures.of_task(error, row.path, 1, execution.run.run_id)
+            row.due_us = None
+            execution.end(row, Status.FAILED, failures.dumps(failure))
+            yield Commit()
+            raise execution.raising.first(row, failure, error) from error
+        except BaseException:  # like a stop during the wait
+            if not self.suspended:
+                row.status = Status.CANCELED
+                execution.ledger.put(row)
+            raise
+
+    def _recorded(self, path: str) -> tuple[Any] | None:
+        """Return the recorded answer to a call, in a tuple; None if there is none."""
+        execution = self._execution
+        if execution.only is not None:
+            return (execution.only.answer(path),)
+        if (answer := execution.ledger.completed(path)) is not None:
+            return (execution.ledger.answer(path, answer),)
+        row = execution.ledger.row(path)
+        action = decide(row)
+        return (execution.answer(row, action),) if row is not None and action in ANSWERS else None
+
+    def _listen(self, row: TaskRow, wait: Awaited) -> Effects:
+        """Wait for a row's answer and return it; None if none comes in time."""
+        execution, due_us = self._execution, row.due_us
+        assert due_us is not None  # noqa: S101 - a waiting row has one
+        news, looked_at = -1, 0.0
+
+        def heard() -> bool:
+            return execution.journal.news() != news or time.monotonic() - looked_at > LOOK_SECONDS
+
+        def look() -> tuple[Any] | None:
+            nonlocal news, looked_at
+            looked_at = time.monotonic()
+            news = execution.journal.news()  # first, so as not to miss an answer meanwhile
+            return wait.look(row)
+
+        parks = wait.parks() or self._is_too_long(due_us)
+        parks = parks and not self._in_once(row.path)
+        return self._resting(row, Until(heard, look, due_us, row.path, execution.parking, parks))
+
+    def yield_(self, key: keys.Key, site: callsite.Site, scope: Scope) -> Effects:
+        """Run a task at which the execution ends, once."""
+        execution = self._execution
+        path = execution.visit(key, site, scope)
+        if self._is_over(path):
+            return
+        row = execution.ledger.row(path)
+        action = decide(row)
+        row = execution.enter(row, path, None, action)
+        execution.end(row, Status.COMPLETED, None)
+        yield Commit()
+        if not self._in_once(path):
+            yield Park(None, execution.parking, path)
+
+    def _is_over(self, path: str) -> bool:
+        """Return True if the wait at a path is recorded as over, and mark it as reused."""
+        execution = self._execution
+        if execution.only is not None:
+            execution.only.wait(path)
+        elif (answer := execution.ledger.completed(path)) is not None:
+            execution.ledger.answer(path, answer)
+        elif (row := execution.ledger.row(path)) is not None and decide(row) is Action.REUSE:
+            execution.ledger.reuse(row)
+        else:
+            return False
+        return True
+
+    def rest(self, row: TaskRow) -> Effects:
+        """Wait until the row is due."""
+        execution, due_us = self._execution, row.due_us
+        assert due_us is not None  # noqa: S101 - a waiting row has one
+        parks = self._is_too_long(due_us) and not self._in_once(row.path)
+        return self._resting(
+            row,
+            Park(due_us, execution.parking, row.path) if parks else Sleep(due_us, execution.ending),
+        )
+
+    def _resting(self, row: TaskRow, effect: Effect) -> Effects:
+        """Wait by an effect and return its result. A row that is stopped keeps its due time."""
+        execution = self._execution
+        try:
+            yield Commit()
+            answer = yield effect
+        except BaseException:
+            if not self.suspended:
+                row.status = Status.CANCELED
+                execution.ledger.put(row)
+            execution.journal.sync()
+            raise
+        execution.refuse_given_up(row)
+        return answer
+
+    def pause(self, path: str) -> Effects:
+        """Suspend the run instead of starting a task, once the execution's time is up."""
+        is_over = self.deadline_us is not None and clock.micros() >= self.deadline_us
+        if is_over and self.progressed and not self._in_once(path):
+            yield Park(None, self._execution.parking, path)
+
+    def _is_too_long(self, due_us: int) -> bool:
+        """Return True if the execution should not wait until `due_us`."""
+        if self.budget is None:
+            return False
+        if self.deadline_us is not None and due_us > self.deadline_us:
+            return True
+        patience_us = self.budget.patience_us
+        return patience_us is not None and due_us - clock.micros() > patience_us
+
+    def _in_once(self, path: str) -> bool:
+        """Return True if the path is below a task with `once`, which suspending would cut off."""
+        rows = map(self._execution.ledger.row, keys.parents(path))
+        return any(row is not None and row.once for row in rows)

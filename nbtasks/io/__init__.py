@@ -1,0 +1,1 @@
+"""The io object of a body: one module for each group of calls."""

@@ -1,0 +1,220 @@
+"""Base classes of `SyncIO` and `AsyncIO`, which hand each call to the engine.
+
+The calls themselves are in `io`, and in the modules that add calls to both classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from nbtasks.core import callsite, clock, keys
+from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
+from nbtasks.engine.effects import Awaited, Call, Effects, Wait
+from nbtasks.engine.options import Duration, Policy, TaskOptions
+from nbtasks.io.dispatcher import Desk
+from nbtasks.io.integration import find
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+
+__all__ = ["LEVELS", "AsyncFace", "Face", "Logger"]
+
+LEVELS: Final = ("debug", "info", "warn", "error")
+
+
+class Logger:
+    """Logger of a run, `io.logger`.
+
+    Log lines are recorded with the run. They are not tasks, so a message may repeat.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("logger-example")
+    def body(io: nb.SyncIO) -> None:
+        io.logger.info("fitted", carrier="AA", r2=0.93)
+
+
+    assert body.run().logs().message.tolist() == ["fitted"]
+    ```
+    """
+
+    def __init__(self, execution: Execution, level: str) -> None:
+        self._execution = execution
+        self._least = LEVELS.index(level)
+
+    def debug(self, message: str, **data: Any) -> None:
+        """Log a line that only matters while you search for a fault."""
+        self._log("debug", message, data)
+
+    def info(self, message: str, **data: Any) -> None:
+        """Log a line."""
+        self._log("info", message, data)
+
+    def warn(self, message: str, **data: Any) -> None:
+        """Log a line about something unusual."""
+        self._log("warn", message, data)
+
+    def error(self, message: str, **data: Any) -> None:
+        """Log a line about something that went wrong."""
+        self._log("error", message, data)
+
+    def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
+        if LEVELS.index(level) >= self._least:
+            scope = self._execution.scope()
+            self._execution.ledger.log(level, str(message), data, scope.row)
+
+
+class Face:
+    """Base of `SyncIO` and `AsyncIO`.
+
+    Args:
+        execution: Execution that the calls belong to.
+        policy: Default policy of tasks that set none themselves.
+        level: Lowest level of the log lines to record.
+        desk: Dispatcher that starts other runs, and finds them.
+        integrations: Integrations by name; other objects may be among them.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        policy: Policy,
+        level: str,
+        desk: Desk | None = None,
+        integrations: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self._execution = execution
+        self._policy = policy
+        self._given_desk = desk
+        self._integrations = integrations
+        self.logger = Logger(execution, level)
+
+    if not TYPE_CHECKING:  # so that a type checker reports a misspelled call
+
+        def __getattr__(self, name: str) -> Any:
+            """Return the integration with this name."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return find(self, self._integrations, name)
+
+    def __repr__(self) -> str:
+        run = self._execution.run
+        return f"<{type(self).__name__} of run {run.run_id} of job {run.job!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
+
+    def _call(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        policy: Policy,
+        depth: int = 2,
+    ) -> Effects:
+        if not callable(fn):
+            raise TypeError(
+                f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
+                f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
+            )
+        scope = self._execution.scope()
+        call = Call(scope.numbered(key), fn, args, callsite.here(depth), policy)
+        return self._execution.task(call, scope)
+
+    def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
+        if (seconds is None) == (until is None):
+            raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
+        scope = self._execution.scope()
+        key = scope.numbered(key)
+        if until is not None:
+            if until.tzinfo is None:
+                raise ValueError(
+                    f"io.wait({key!r}, until={until!r}): an instant needs a time zone, as in "
+                    "datetime(2026, 1, 31, 9, tzinfo=UTC)."
+                )
+            instant = round(until.timestamp() * 1e6)
+            wait = Wait(
+                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.here(2)
+            )
+        else:
+            span = (
+                seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
+            )
+            wait = Wait(
+                key,
+                lambda: clock.micros() + round(span * 1e6),
+                f'{{"seconds":{span:g}}}',
+                callsite.here(2),
+            )
+        return self._execution.waits.wait(wait, scope)
+
+    def _yield(self, key: keys.Key) -> Effects:
+        scope = self._execution.scope()
+        return self._execution.waits.yield_(scope.numbered(key), callsite.here(2), scope)
+
+    def _own(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        icon: str,
+        params: Mapping[str, Any] | None = None,
+        depth: int = 3,
+    ) -> Effects:
+        """Build the task for a built-in io call.
+
+        Its recorded result is reused even if its arguments have changed.
+        """
+        options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
+        return self._call(key, fn, args, Policy(options=options), depth)
+
+    def _until(self, wait: Awaited) -> Effects:
+        """Build a wait for something from outside the run."""
+        scope = self._execution.scope()
+        wait.key = scope.numbered(wait.key)
+        return self._execution.waits.until(wait, scope)
+
+    @property
+    def _desk(self) -> Desk:
+        assert self._given_desk is not None  # noqa: S101 - a session gave it
+        return self._given_desk
+
+    def _path(self, key: keys.Key) -> str:
+        """Return the path of the task that a call with this key makes."""
+        return keys.join(self._execution.scope().path, key)
+
+    def _drive(self, effects: Effects) -> Any:
+        """Run the effects of a call, blocking."""
+        return drive(effects, self._execution.journal)
+
+
+class AsyncFace(Face):
+    """Base of `AsyncIO`, whose calls return coroutines.
+
+    Args:
+        execution: Execution that the calls belong to.
+        policy: Default policy of tasks that set none themselves.
+        level: Lowest level of the log lines to record.
+        desk: Dispatcher that starts other runs, and finds them.
+        integrations: Integrations by name; other objects may be among them.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        policy: Policy,
+        level: str,
+        desk: Desk | None = None,
+        integrations: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(execution, policy, level, desk, integrations)
+        self._commits: GroupCommit = GroupCommit(execution.journal)
+
+    def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine that runs the effects of a call."""
+        return drive_async(effects, self._commits, self._execution.active)

@@ -1,0 +1,1 @@
+"""Calls of io that send events and wait for them."""

@@ -1,0 +1,1 @@
+"""Calls of io that make HTTP requests."""

@@ -1,0 +1,116 @@
+"""The io part of `job.invoke`, `job.invoke_and_wait` and `job.batch_invoke_and_wait`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.core import callsite, keys
+from nbtasks.core.model import Status, TaskRow
+from nbtasks.engine.drivers.drive import needs_loop
+from nbtasks.engine.effects import Awaited, Effects, current, mapped
+from nbtasks.engine.options import Duration, seconds_of
+from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.dispatcher import Invocable
+from nbtasks.values import preview
+
+if TYPE_CHECKING:
+    from nbtasks.journal.protocol import RunHandle
+
+__all__ = ["AsyncInvokes", "SyncInvokes"]
+
+_S = 1_000_000
+_ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INVALID)
+
+
+class _Invokes(Face):
+    """The part of invocations that both io classes share."""
+
+    def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
+        def begin() -> str:
+            scope = current.get()
+            assert scope is not None  # noqa: S101 - called as a task
+            return self._ids(job, [payload], scope.path)[0]
+
+        def resume(run_id: str) -> RunHandle:
+            if self._execution.only is None:
+                self._desk.go_on(run_id)
+            return self._desk.hold(run_id)
+
+        inputs = {"job": job.id, "payload": payload}
+        return mapped(self._own(key, begin, (), "play", inputs, 4), resume)
+
+    def _ids(self, job: Invocable, given: Sequence[Any], path: str) -> list[str]:
+        run_id = self._execution.run.run_id
+        return self._desk.invoke(job, given, run_id, f"{run_id}/{path}")
+
+    def _ended(
+        self, key: keys.Key, job: Invocable, given: Sequence[Any], timeout: Duration
+    ) -> Effects:
+        seconds = seconds_of("timeout", timeout)
+        journal = self._execution.journal
+        ids: list[str] = []
+
+        def look(row: TaskRow) -> tuple[Any] | None:
+            first = not ids
+            if first:
+                ids.extend(self._ids(job, given, row.path))
+            statuses = [journal.runs(run_id=run_id)[0].status for run_id in ids]
+            for run_id, status in zip(ids, statuses, strict=True):
+                if status not in _ENDED and (first or status != Status.RUNNING):
+                    self._desk.go_on(run_id)
+            return (list(ids),) if all(status in _ENDED for status in statuses) else None
+
+        wait = Awaited(
+            key,
+            callsite.here(3),
+            round(seconds * _S),
+            preview.shown({"job": job.id, "payloads": list(given)}),
+            json.dumps({"job": job.id}),
+            look,
+            f"job {job.id!r} did not end within {seconds:g} seconds",
+            "play",
+        )
+        return mapped(self._until(wait), lambda ids: list(map(self._desk.hold, ids)))
+
+
+def _first(runs: list[RunHandle]) -> RunHandle:
+    return runs[0]
+
+
+class SyncInvokes(_Invokes):
+    """Invocations as blocking calls."""
+
+    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
+        return self._drive(self._begin(key, job, payload))
+
+    def _invoke_and_wait(
+        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
+    ) -> Any:
+        return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
+
+    def _batch_invoke(
+        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
+    ) -> Any:
+        return self._drive(self._ended(key, job, given, timeout))
+
+
+class AsyncInvokes(_Invokes, AsyncFace):
+    """Invocations as awaitable calls."""
+
+    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
+        needs_loop("invoke")
+        return self._drive(self._begin(key, job, payload))
+
+    def _invoke_and_wait(
+        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
+    ) -> Any:
+        needs_loop("invoke_and_wait")
+        return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
+
+    def _batch_invoke(
+        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
+    ) -> Any:
+        needs_loop("batch_invoke_and_wait")
+        return self._drive(self._ended(key, job, given, timeout))

@@ -1,0 +1,354 @@
+"""`SyncIO` and `AsyncIO`: the calls of a job's body, and how each class runs their effects.
+
+`SyncIO` is for `def` bodies and for cells without `await`: its calls block and return values.
+`AsyncIO` is for `async def` bodies and for cells with a top-level `await`: its calls are
+awaited. Both send the same effects to the engine, so each call is implemented once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+
+from nbtasks.core import keys
+from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
+from nbtasks.engine.effects import Running, Scope, current
+from nbtasks.engine.options import Duration, OnError, RetryOn, TaskOptions, resolve
+from nbtasks.engine.replay import Retry
+from nbtasks.errors import NoRunError, RunEndedError
+from nbtasks.io.ask import AsyncAsk, SyncAsk
+from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.events.calls import AsyncEvents, SyncEvents
+from nbtasks.io.http.calls import AsyncFetches, SyncFetches
+from nbtasks.io.invoke import AsyncInvokes, SyncInvokes
+from nbtasks.io.map import AsyncMap, SyncMap
+from nbtasks.io.side_effects import AsyncDraws, SyncDraws
+from nbtasks.io.statuses import AsyncStatuses, SyncStatuses
+from nbtasks.io.store import AsyncStores, SyncStores
+from nbtasks.io.webhooks.calls import AsyncRequests, SyncRequests
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+    from nbtasks.engine.options import Policy
+    from nbtasks.io.dispatcher import Desk
+
+__all__ = ["AsyncIO", "RunIO", "SyncIO", "close", "current_io", "current_task", "open_run"]
+
+T = TypeVar("T")
+
+
+class SyncIO(
+    SyncMap,
+    SyncDraws,
+    SyncStatuses,
+    SyncStores,
+    SyncEvents,
+    SyncInvokes,
+    SyncRequests,
+    SyncAsk,
+    SyncFetches,
+    Face,
+):
+    """The io of `def` bodies and of cells without `await`.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("sync-io-example")
+    def report(io: nb.SyncIO) -> int:
+        numbers = io.run_task("load", lambda: [1, 2, 3])
+        io.wait("cool down", 0.01)
+        return io.run_task("sum", sum, numbers)
+
+
+    assert report.run().output == 6
+    ```
+    """
+
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> T: ...
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., T],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> T: ...
+    def run_task(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> Any:
+        """Run `fn(*args)` once in a run; later executions return its recorded output.
+
+        Args:
+            key: Key of this step among its siblings: a string, or a list of strings and ints.
+            fn: Function to run. An `async def` function runs on the event loop of this thread.
+            args: Arguments of the function.
+            name: Name to show instead of the key.
+            retry: Retry policy; an int is the number of attempts.
+            retry_on: Failures to retry: classes, or a function of the error; by default all.
+            timeout: Longest time that one attempt may take, in seconds or as a timedelta.
+            on_error: Function called as `on_error(error, task)` with each failure.
+            options: Less common options.
+
+        Returns:
+            The output of the function.
+
+        Raises:
+            TaskFailed: The task gave up. The error is an instance of the original exception's
+                class, too.
+            DuplicateKeyError: The key is used twice among siblings.
+            InvalidKeyError: The key is not valid.
+        """
+        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
+        return drive(self._call(key, fn, args, policy), self._execution.journal)
+
+    def wait(
+        self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
+    ) -> None:
+        """Wait durably: after a restart, wait only for the remaining time.
+
+        Args:
+            key: Key of the task, as in `run_task`.
+            seconds: Length of the wait, in seconds or as a timedelta.
+            until: End of the wait, as an aware datetime; instead of `seconds`.
+        """
+        self._drive(self._wait(key, seconds, until))
+
+    def yield_(self, key: keys.Key) -> None:
+        """End the execution here, once.
+
+        The run is WAITING, and can be resumed at once. Tasks that run side by side with this call
+        finish first.
+
+        Args:
+            key: Key of the task, as in `run_task`.
+        """
+        self._drive(self._yield(key))
+
+
+class AsyncIO(
+    AsyncMap,
+    AsyncDraws,
+    AsyncStatuses,
+    AsyncStores,
+    AsyncEvents,
+    AsyncInvokes,
+    AsyncRequests,
+    AsyncAsk,
+    AsyncFetches,
+    AsyncFace,
+):
+    """The io of `async def` bodies and of cells with a top-level `await`.
+
+    ```python
+    import asyncio
+
+    import nbtasks as nb
+
+
+    @nb.job("async-io-example")
+    async def report(io: nb.AsyncIO) -> int:
+        parts = await asyncio.gather(*(io.run_task(["square", n], pow, n, 2) for n in range(3)))
+        return sum(parts)
+
+
+    assert report.run().output == 5
+    ```
+    """
+
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def run_task(
+        self,
+        key: keys.Key,
+        fn: Callable[..., T],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, T]: ...
+    def run_task(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        retry_on: RetryOn | None = None,
+        timeout: Duration | None = None,
+        on_error: OnError | None = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Run `fn(*args)` once in the life of the run. Awaitable form of `SyncIO.run_task`.
+
+        A plain function runs in a worker thread, so the loop stays free; an `async def` function
+        runs on the loop.
+        """
+        needs_loop("run_task")
+        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
+        return drive_async(self._call(key, fn, args, policy), self._commits, self._execution.active)
+
+    def wait(
+        self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Wait durably. Awaitable form of `SyncIO.wait`."""
+        needs_loop("wait")
+        return self._drive(self._wait(key, seconds, until))
+
+    def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
+        """End the execution here, once. Awaitable form of `SyncIO.yield_`."""
+        needs_loop("yield_")
+        return self._drive(self._yield(key))
+
+
+class RunIO(NamedTuple):
+    """Both io objects of one execution."""
+
+    blocking: SyncIO
+    awaiting: AsyncIO
+
+    def of(self, scope: Scope) -> SyncIO | AsyncIO:
+        """Return the io that fits a caller."""
+        return self.awaiting if scope.asynchronous else self.blocking
+
+
+#: The io of each execution of this process.
+_by_execution: dict[Running, RunIO] = {}
+
+
+def open_run(
+    execution: Execution,
+    policy: Policy,
+    level: str,
+    desk: Desk | None,
+    integrations: Mapping[str, Any],
+) -> RunIO:
+    """Make the io objects of an execution, which `current_io` finds until `close`."""
+    made = _by_execution[execution] = RunIO(
+        SyncIO(execution, policy, level, desk, integrations),
+        AsyncIO(execution, policy, level, desk, integrations),
+    )
+    return made
+
+
+def close(execution: Execution) -> None:
+    """Forget the io objects of an execution that has ended."""
+    _by_execution.pop(execution, None)
+
+
+def current_io() -> SyncIO | AsyncIO:
+    """Return the io of the caller's run: a `SyncIO` or an `AsyncIO`, whichever fits the caller.
+
+    Raises:
+        NoRunError: The caller is not in a run.
+        RunEndedError: The execution of the caller's run has ended.
+
+    ```python
+    import nbtasks as nb
+
+
+    def train(n: int) -> int:
+        io = nb.current_io()
+        return sum(run_task(["fold", i], pow, i, 2) for i in range(n))
+
+
+    @nb.job("current-io-example")
+    def body(io: nb.SyncIO) -> int:
+        return run_task("train", train, 3)
+
+
+    assert body.run().output == 5
+    ```
+    """
+    scope = current.get()
+    if scope is None:
+        raise NoRunError(
+            "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
+            "%%job cell, or in a function that one of its tasks runs. In another process, where "
+            "on= may send a function, there is no run: make its subtasks here."
+        )
+    ios = _by_execution.get(scope.execution)
+    if ios is None:
+        raise RunEndedError(
+            f"nb.current_io() was called after the execution of run {scope.execution.run.run_id} "
+            "had ended. Wait for threads and tasks of the body before its end."
+        )
+    return ios.of(scope)
+
+
+def current_task() -> CurrentTask:
+    """Return the task that the caller is in.
+
+    Raises:
+        NoRunError: The caller is not in a task.
+
+    ```python
+    import nbtasks as nb
+
+
+    def pay(amount: int) -> str:
+        task = nb.current_task()
+        task.log("paying", amount=amount)
+        return task.idempotency_key
+
+
+    @nb.job("current-task-example")
+    def body(io: nb.SyncIO) -> str:
+        return run_task("pay", pay, 10)
+
+
+    assert len(body.run().output) == 32
+    ```
+    """
+    scope = current.get()
+    if scope is None or scope.row is None:
+        raise NoRunError(
+            "nb.current_task() was called outside of a task. Call it in a function that "
+            "run_task runs. In another process, where on= may send it, there is no task: pass "
+            "what the function needs, such as its key or idempotency_key, as arguments."
+        )
+    return CurrentTask(scope)

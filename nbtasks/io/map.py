@@ -1,0 +1,213 @@
+"""`io.map` of `SyncIO` and of `AsyncIO`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from nbtasks.core import callsite, keys
+from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, needs_loop
+from nbtasks.engine.effects import Effects
+from nbtasks.engine.options import Policy, TaskOptions
+from nbtasks.io.map_task import Limits, plan
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+
+__all__ = ["AsyncMap", "SyncMap"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+KeyOf = Callable[[S], keys.Key]
+
+
+class _HasIO(Protocol):
+    _execution: Execution
+    _policy: Policy
+
+
+class SyncMap:
+    """`io.map` as a blocking call."""
+
+    _execution: Execution
+    _policy: Policy
+
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Awaitable[T]],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], T],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[T]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Any],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[Any]: ...
+    def map(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[Any] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> list[Any]:
+        """Run `fn(item)` as a task for each item, several at once, below one task for all.
+
+        Plain functions run in threads, `async def` functions on the loop. Retries and similar
+        options are those of `nb.task` on `fn`, and apply to each item. With neither `min_ok` nor
+        `max_failures`, no item may fail. After one failure too many, no further item starts, items
+        in flight finish, and the map fails. Executed again, the map keeps its completed items.
+
+        Args:
+            key: Key of the map among its siblings, as in `run_task`.
+            fn: Function to call with each item.
+            items: The items; listed once, before the first item starts.
+            concurrency: Number of items that run at once.
+            key_of: Function that returns the key of an item, below the map's own key. Without it
+                the n-th item, counted from 0, has the key `[n]`, so its path is `fit/[0]`: then
+                the order must not change.
+            min_ok: Number of items that must succeed. All items run, until this number cannot be
+                reached any more.
+            max_failures: Number of items that may fail.
+            on: Executor to call `fn` in: a pool of threads or processes, or a
+                `distributed.Client`. The journal stays here.
+            options: Less common options. `params`, `properties` and `icon` apply to the map;
+                `once`, `inline` and `on` to each item; all others to both.
+
+        Returns:
+            The outputs of `fn`, in the order of the items; None for an item that was allowed to
+            fail.
+
+        Raises:
+            MapFailed: Too many items failed.
+            DuplicateKeyError: Two items, or two tasks, have the same key.
+            InvalidKeyError: A key is not valid.
+            InvalidOptionError: The value of an option is not valid.
+            ExecutorError: The executor could not run an item.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("map-example")
+        def body(io: nb.SyncIO) -> list[int]:
+            return io.map("length", len, ["AA", "UAL"], key_of=str.lower, concurrency=2)
+
+
+        run = body.run()
+        assert run.output == [2, 3]
+        assert run["length/ual"] == 3
+        ```
+        """
+        limits = Limits(concurrency, min_ok, max_failures)
+        effects = _plan(self, key, fn, items, limits, key_of=key_of, on=on, options=options)
+        return list(drive(effects, self._execution.journal))
+
+
+class AsyncMap:
+    """`io.map` as an awaitable call."""
+
+    _execution: Execution
+    _policy: Policy
+    _commits: GroupCommit
+
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Awaitable[T]],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], T],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        key: keys.Key,
+        fn: Callable[[S], Any],
+        items: Iterable[S],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[S] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]: ...
+    def map(  # noqa: PLR0913 - the options of the contract
+        self,
+        key: keys.Key,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        concurrency: int = 8,
+        key_of: KeyOf[Any] | None = None,
+        min_ok: int | None = None,
+        max_failures: int | None = None,
+        on: Any = None,
+        options: TaskOptions | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
+        needs_loop("map")
+        limits = Limits(concurrency, min_ok, max_failures)
+        effects = _plan(
+            self, key, fn, items, limits, key_of=key_of, on=on, options=options, asynchronous=True
+        )
+        return drive_async(effects, self._commits, self._execution.active)
+
+
+def _plan(
+    io: _HasIO, key: keys.Key, fn: Callable[..., Any], items: Iterable[Any], limits: Limits,
+    *, asynchronous: bool = False, **options: Any,
+) -> Effects:  # fmt: skip
+    return plan(
+        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
+        site=callsite.here(2), asynchronous=asynchronous, **options,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Calls of io that wait for an HTTP request, and the server that receives it."""

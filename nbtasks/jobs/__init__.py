@@ -1,0 +1,1 @@
+"""Jobs and their runs, and what this process does with them."""

@@ -1,0 +1,91 @@
+"""Claims to rerun or fork a recorded run, and the payloads in rows of runs and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from nbtasks.core import clock
+from nbtasks.core.model import EventRow, RunRow, TaskRow
+from nbtasks.errors import UnreadableValueError
+from nbtasks.journal import edits
+from nbtasks.journal.protocol import Claim
+from nbtasks.values import codec, preview
+from nbtasks.values.redaction import SECRET, hide_secrets
+
+__all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
+
+
+def to_rerun(run: RunRow) -> Claim:
+    """Return the claim that executes this run again."""
+    return Claim(_row_like(run, run.run_id), run_id=run.run_id)
+
+
+def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
+    """Return the claim to a new run that starts with a copy of recorded tasks of `run`.
+
+    The copy holds the tasks that had started before the task at `path` first started; without a
+    path it is empty. The fork has a key of its own, so `job.run` with the original key still
+    continues the original run.
+
+    Raises:
+        NotFoundError: There is no task at `path`.
+        ValueNotKeptError: The payload cannot be recorded.
+    """
+    run_id = clock.new_id()
+    make = replace(
+        _row_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
+    )
+    keep_payload(make, payload)
+    rows = edits.kept(run, tasks, path)
+    return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
+
+
+def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
+    """Store a payload in the row of a run or an event, with secrets hidden from its preview.
+
+    Raises:
+        ValueNotKeptError: The payload cannot be recorded.
+    """
+    encoded = codec.encode(payload, inline=True)
+    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.shown
+    plain = encoded.kind in ("json", "tagged") and encoded.shown is None
+    if plain and SECRET.search(encoded.text or "") and (hidden := hide_secrets(payload)) != payload:
+        row.payload_shown = preview.shown(hidden)
+
+
+def payload_of(run: RunRow) -> Any:
+    """Return the payload that a run was started with.
+
+    Raises:
+        UnreadableValueError: The payload cannot be read back in this process.
+    """
+    try:
+        return _decode_payload(run)
+    except UnreadableValueError as error:
+        raise type(error)(
+            f"{error} It is the payload of run {run.run_id} of job {run.job!r}. Pass it again: "
+            f"execute the cell or job with key={run.key!r}, or fork the run with payload=..."
+        ) from None
+
+
+def _decode_payload(run: RunRow) -> Any:
+    if run.payload_kind == codec.HIDDEN:
+        raise UnreadableValueError("It was hidden when the run was exported: it holds a secret.")
+    return codec.decode(run.payload_kind or "json", run.payload)
+
+
+def _row_like(run: RunRow, run_id: str) -> RunRow:
+    return RunRow(
+        run_id,
+        run.job,
+        run.name,
+        run.version,
+        run.key,
+        started_us=clock.micros(),
+        payload=run.payload,
+        payload_kind=run.payload_kind,
+        payload_shown=run.payload_shown,
+        source=run.source,
+    )

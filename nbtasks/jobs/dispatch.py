@@ -1,0 +1,234 @@
+"""Dispatch of events and invocations to runs: exactly one run for each job and event.
+
+The transaction that delivers an event also inserts its runs, WAITING and due. They are executed
+afterwards: at once, in the background, or by a worker. The key of such a run is the event's id, so
+every process that delivers the event finds the run, and a process claims the run to execute it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from nbtasks.core import clock
+from nbtasks.core.model import EventRow, Row, RunRow, Status, WakeRow
+from nbtasks.errors import NotFoundError, UnreadableValueError
+from nbtasks.jobs import active_runs, claims
+from nbtasks.jobs.job import Job
+from nbtasks.jobs.triggers import EventTrigger
+from nbtasks.journal import events
+from nbtasks.journal.protocol import Claim
+from nbtasks.values import failures
+
+if TYPE_CHECKING:
+    from nbtasks.engine.suspension import Budget
+    from nbtasks.io.dispatcher import Draft, Invocable
+    from nbtasks.jobs.run import Run
+    from nbtasks.journal.events import Event
+    from nbtasks.journal.protocol import Find, Journal
+
+__all__ = ["HomeDesk", "Keeper"]
+
+#: States of runs that have not ended.
+_OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
+
+
+class Keeper(Protocol):
+    """Who knows the journal, and the jobs."""
+
+    jobs: dict[str, Job]
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the home in force."""
+
+    def hold(self, run_id: str) -> Run:
+        """The run with this id."""
+
+    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
+        """What executes a claim to a run in the background."""
+
+
+class HomeDesk:
+    """Dispatcher of a home; implements `desk.Desk`.
+
+    Args:
+        keeper: Runtime that provides the journal and the registered jobs.
+    """
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event[Run]]:
+        """Implement `Desk.send`."""
+        sent: list[Event[Run]] = []
+
+        def deal(find: Find) -> Iterator[Row]:
+            for draft in drafts:
+                row = _sent(find, draft)
+                if row is None:
+                    sent.append(self._event_of(find, find("event", event_id=draft.id)[0]))
+                    continue
+                rows = list(self.delivered(find, row, parent)) if row.delivered_us else [row]
+                run_ids = [new.run_id for new in rows if isinstance(new, RunRow)]
+                sent.append(events.of_row(row, list(map(self._keeper.hold, run_ids))))
+                yield from rows
+
+        self._keeper.journal.transact(deal)
+        return sent
+
+    def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
+        """Yield the rows of a delivery: the new runs, then the event, then the wakes."""
+        for job in self._keeper.jobs.values():
+            yield from self.begun(find, job, row, parent)
+        yield row
+        for run_id in _run_ids_awaiting(find, row.name):
+            yield WakeRow(run_id, clock.micros())
+
+    def begun(
+        self, find: Find, job: Job, row: EventRow, parent: str | None = None
+    ) -> Iterator[RunRow]:
+        """Yield the run of a job that an event triggers, unless that run exists already."""
+        trigger = job.trigger
+        if not isinstance(trigger, EventTrigger) or not job.enabled:
+            return
+        with contextlib.suppress(UnreadableValueError):  # a process that can read it delivers it
+            payload = events.payload_of(row)
+            matches = trigger.takes(row.name, row.source, payload)
+            if matches and not find("run", job=job.id, key=row.event_id):
+                yield made(job, payload, key=row.event_id, trigger="event", parent=parent)
+
+    def event(self, id_: str) -> Event[Run] | None:
+        """Implement `Desk.event`."""
+        find = self._keeper.journal.find
+        rows = find("event", event_id=id_)
+        return self._event_of(find, rows[0]) if rows else None
+
+    def _event_of(self, find: Find, row: EventRow) -> Event[Run]:
+        run_ids = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
+        return events.of_row(row, list(map(self._keeper.hold, run_ids)))
+
+    def cancel_event(self, id_: str) -> Event[Run]:
+        """Implement `Desk.cancel_event`."""
+
+        def deal(find: Find) -> Iterator[Row]:
+            for row in find("event", event_id=id_):
+                if row.delivered_us is None and row.cancelled_us is None:
+                    now = clock.micros()
+                    yield dataclasses.replace(row, changed_us=_later(row), cancelled_us=now)
+
+        self._keeper.journal.transact(deal)
+        cancelled = self.event(id_)
+        if cancelled is None:
+            raise NotFoundError(f"There is no event {id_!r} in this home. nb.events() lists them.")
+        return cancelled
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
+        """Implement `Desk.invoke`."""
+        assert isinstance(job, Job)  # noqa: S101 - its own method calls this
+        job.check_enabled()
+        ids: list[str] = []
+
+        def deal(find: Find) -> Iterator[Row]:
+            for number, payload in enumerate(payloads):
+                run_key = key if len(payloads) == 1 else f"{key}//{number}"  # no path contains "//"
+                for run in find("run", job=job.id, key=run_key)[-1:]:
+                    ids.append(run.run_id)
+                    break
+                else:
+                    run = made(job, payload, key=run_key, trigger="invoke", parent=parent)
+                    ids.append(run.run_id)
+                    yield run
+
+        self._keeper.journal.transact(deal)
+        return ids
+
+    def go_on(self, run_id: str) -> None:
+        """Implement `Desk.go_on`."""
+        if run_id not in active_runs.busy():
+            (run,) = self._keeper.journal.runs(run_id=run_id)
+            self.execute(run)
+
+    def execute(self, run: RunRow, budget: Budget | None = None) -> None:
+        """Execute a run in the background, unless it has ended or is executing already."""
+        if run.status in _OPEN:
+            execute = self._keeper.prepared(run, claims.to_rerun(run), budget)
+            active_runs.start(run.run_id, execute, partial(_wake_parent, self._keeper.journal, run))
+
+    def hold(self, run_id: str) -> Run:
+        """Implement `Desk.hold`."""
+        return self._keeper.hold(run_id)
+
+
+def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:
+    """Return the row of a new run: WAITING and due, or INVALID if the payload is invalid."""
+    now = clock.micros()
+    row = RunRow(
+        clock.new_id(), job.id, job.name, job.version, key, Status.WAITING, trigger, parent,
+        started_us=now, execution_us=now, resume_us=now,
+    )  # fmt: skip
+    claims.keep_payload(row, payload)
+    try:
+        job.check(payload)
+    except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
+        row.status, row.resume_us, row.finished_us = Status.INVALID, None, now
+        row.error = failures.dumps(failures.of_body(error))
+    return row
+
+
+def _sent(find: Find, draft: Draft) -> EventRow | None:
+    """Return the row of an event to send, or None if an event with its id is already final."""
+    now = _after_others(find)
+    row = EventRow(
+        draft.id, now, draft.name, draft.source, None, None, created_us=now,
+        at_us=draft.deliver_us or now, deliver_us=draft.deliver_us,
+        delivered_us=None if draft.deliver_us else now,
+    )  # fmt: skip
+    for previous in find("event", event_id=draft.id):
+        if previous.delivered_us is not None or previous.cancelled_us is not None:
+            return None
+        row.changed_us, row.created_us = _later(previous), previous.created_us
+    claims.keep_payload(row, draft.payload)
+    return row
+
+
+def _after_others(find: Find) -> int:
+    """Return the current time, but later than every recorded delivery, to order the events."""
+    now = clock.micros()
+    events = find("event", since=("at_us", now))
+    deliveries: list[int] = [row.delivered_us for row in events if row.delivered_us is not None]
+    return max([now, *(us + 1 for us in deliveries)])
+
+
+def _later(row: EventRow) -> int:
+    """Return the current time, but later than the last change of the row."""
+    return max(clock.micros(), row.changed_us + 1)
+
+
+def _run_ids_awaiting(find: Find, name: str) -> set[str]:
+    """Return the ids of the runs with a task that waits for an event with this name."""
+    return {
+        task.run_id
+        for task in find("task", status=Status.WAITING)
+        if task.awaits and name in _awaited_names(task.awaits)
+    }
+
+
+def _awaited_names(awaits: str) -> Sequence[str]:
+    source: Any = json.loads(awaits)
+    return source.get("event", ()) if isinstance(source, Mapping) else ()
+
+
+def _wake_parent(journal: Journal, run: RunRow) -> None:
+    """Wake the parent of a run that has ended, since the parent may be waiting for it."""
+    if run.parent_run is not None and journal.runs(run_id=run.run_id)[0].status not in _OPEN:
+        wake = WakeRow(run.parent_run, clock.micros())
+        journal.transact(lambda _: [wake])

@@ -1,0 +1,94 @@
+"""Methods by which other runs invoke a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nbtasks.core import keys
+from nbtasks.engine.options import Duration
+from nbtasks.io.io import current_io
+
+__all__ = ["Invoked"]
+
+
+class Invoked:
+    """Mixin of a job that other runs invoke."""
+
+    id: str
+
+    def invoke(self, key: keys.Key, payload: Any = None) -> Any:
+        """Start a new run of the job in the background, as a task of the calling run.
+
+        When the calling run is executed again, the task returns the same run, and resumes it if
+        it was interrupted.
+
+        Args:
+            key: The task's key, as in `io.run_task`.
+            payload: The payload of the new run. A run with an invalid payload is INVALID.
+
+        Returns:
+            The `Run`; an `async def` body awaits it, like any call of `io`.
+
+        Raises:
+            NoRunError: The caller is not inside a run: call `run` there.
+            NbtasksError: The job is not enabled.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("invoke-example-child")
+        def child(payload: int, io: nb.SyncIO) -> int:
+            return payload * 2
+
+
+        @nb.job("invoke-example")
+        def parent(io: nb.SyncIO) -> list[int]:
+            begun = child.invoke("in the background", 20)  # runs by itself
+            ended = child.invoke_and_wait("at once", 21)
+            ended_too = child.batch_invoke_and_wait("several", [1, 2])
+            return [ended.output, *(run.output for run in ended_too), begun.key.count("/")]
+
+
+        assert parent.run().output == [42, 2, 4, 1]
+        ```
+        """
+        return current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
+
+    def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
+        """Start a new run of the job like `invoke`, and wait until the run has ended.
+
+        Args:
+            key: The task's key, as in `io.run_task`.
+            payload: The payload of the new run. A run with an invalid payload is INVALID.
+            timeout: The longest time to wait, in seconds or as a timedelta.
+
+        Returns:
+            The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` holds the
+            failure. An `async def` body awaits it.
+
+        Raises:
+            WaitTimeout: The run has not ended in time; wrapped like any failure of a task.
+        """
+        io = current_io()
+        return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
+
+    def batch_invoke_and_wait(
+        self, key: keys.Key, payloads: Iterable[Any], timeout: Duration = 3600
+    ) -> Any:
+        """Start a run for each payload, and wait like `invoke_and_wait` until all have ended.
+
+        Args:
+            key: The task's key, as in `io.run_task`.
+            payloads: A payload for each run.
+            timeout: The longest time to wait for all runs together, in seconds or as a timedelta.
+
+        Returns:
+            A list of the `Run`s, in the order of the payloads. An `async def` body awaits it.
+
+        Raises:
+            WaitTimeout: A run has not ended in time.
+        """
+        io = current_io()
+        return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above

@@ -1,0 +1,349 @@
+"""Runtime of a process: settings, registered jobs, one open journal per home; `nb.job`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nbtasks.core.model import RunRow
+from nbtasks.core.settings import config
+from nbtasks.engine.options import OnChange, Policy
+from nbtasks.errors import NbtasksError, NotFoundError
+from nbtasks.jobs import claims
+from nbtasks.jobs.dispatch import HomeDesk
+from nbtasks.jobs.hooks import Hook, Hooks
+from nbtasks.jobs.job import Job
+from nbtasks.jobs.run import Run
+from nbtasks.jobs.session import Session, Watcher
+from nbtasks.journal import current
+from nbtasks.journal.protocol import Claim
+from nbtasks.journal.readonly import Reader
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+    from nbtasks.engine.replay import Retry
+    from nbtasks.engine.suspension import Budget
+    from nbtasks.io.integration import Integration
+    from nbtasks.jobs.triggers import Trigger
+    from nbtasks.journal.protocol import Journal
+
+__all__ = [
+    "Cells",
+    "Kit",
+    "Starter",
+    "by_cell",
+    "by_job",
+    "cancel",
+    "configure",
+    "get_run",
+    "job",
+    "kit",
+    "last_run",
+]
+
+_NO_POLICY = Policy()
+
+
+class Kit:
+    """State that a process shares: settings, registered jobs and open journals.
+
+    Attributes:
+        jobs: Registered jobs by id.
+        watch: Factory of the watcher that shows an execution; set by the notebook extension.
+        cells: Function that executes the recorded cell of a claim with a payload; set by the
+            notebook extension.
+        given: Journal that replaces the home's in tests.
+        desk: Dispatcher that starts runs for events and for other runs.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.watch: Callable[[Execution], Watcher | None] | None = None
+        self.cells: Cells | None = None
+        self.given: Journal | None = None  # a test's own journal
+        self.desk = HomeDesk(self)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the home in force, or this runtime's own."""
+        return self.given or current.journal()
+
+    def session(  # noqa: PLR0913 - what an execution is made of
+        self,
+        claim: Claim,
+        *,
+        policy: Policy = _NO_POLICY,
+        log_level: str = "info",
+        tree: bool = True,
+        keep_output: bool = True,
+        budget: Budget | None = None,
+        only: bool = False,
+    ) -> Session:
+        """Return the session that executes a claimed run or, with `only`, replays it."""
+        watch = self.watch if tree and config.tree else None
+        only = only or config.replay == "only"
+        if policy.options.on_change is None:
+            options = replace(policy.options, on_change=config.on_change)
+            policy = replace(policy, options=options)
+        return Session(
+            Reader(self.journal) if only else self.journal,
+            claim,
+            policy=policy,
+            log_level=log_level,
+            watch=watch,
+            keep_output=keep_output,
+            budget=budget,
+            desk=self.desk,
+        )
+
+    def hold(self, run_id: str) -> Run:
+        """Return the run with this id."""
+        return Run(run_id, self)
+
+    def held(self, session: Session) -> Run:
+        """Return the run that a session has executed. A replayed run reads the replay's journal."""
+        execution = session.execution
+        return Run(session.ctx.run.id, self, execution.journal if execution.only else None)
+
+    def starter(self, run: RunRow, payload: Any) -> Starter:
+        """Return a function that executes a claim to a run or its fork by the code of the run.
+
+        Raises:
+            NbtasksError: That code is not available here, or does not take the payload.
+        """
+        if run.source is not None:
+            return by_cell(self.cells, run, payload, self.hold)
+        return by_job(self.jobs.get(run.job), run, payload)
+
+    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
+        """Return a function that executes a claim in the background, by the job that made the run.
+
+        Raises:
+            NbtasksError: That job is not available here, or does not take the payload.
+        """
+        job, payload = self.jobs.get(run.job), claims.payload_of(run)
+        by_job(job, run, payload)  # raises if the job cannot execute the run
+        assert job is not None  # noqa: S101 - `by_job` has checked it
+        return job.prepared(claim, payload, budget=budget)
+
+
+#: The runtime of this process.
+kit = Kit()
+
+
+def configure(**settings: object) -> None:
+    """Change settings of this process; `None` restores the environment's value or the default.
+
+    Args:
+        **settings: `home`, the folder of the journal, or a shared file to replay; `durability`,
+            `"task"` or `"relaxed"`; `on_change`, the reaction to recorded tasks that have
+            changed; `replay`, `"only"` to run no task; `tree`, True to show the tree of a run.
+            Each setting can also come from the environment, as `NBTASKS_HOME` and so on.
+
+    Raises:
+        NbtasksError: A setting or its value is unknown.
+
+    ```python
+    import nbtasks as nb
+
+    nb.configure(durability="relaxed")
+    assert nb.config.durability == "relaxed"
+    nb.configure(durability=None)
+    ```
+    """
+    config.configure(**settings)
+
+
+def job(  # noqa: PLR0913 - the options of the contract
+    id: str,  # noqa: A002 - the name of the contract
+    *,
+    name: str | None = None,
+    version: str = "0.0.1",
+    trigger: Trigger | None = None,
+    integrations: Mapping[str, Integration] | None = None,
+    retry: Retry | int | None = None,
+    on_change: OnChange | None = None,
+    on_success: Hook | None = None,
+    on_failure: Hook | None = None,
+    on_cancel: Hook | None = None,
+    concurrency_limit: int | None = None,
+    enabled: bool = True,
+    log_level: str = "info",
+) -> Callable[[Callable[..., Any]], Job]:
+    """Make a job from a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
+
+    Decorating another function with the same id replaces the job, as running a cell again does.
+
+    Args:
+        id: Permanent id of the job.
+        name: Display name; by default the id.
+        version: Version of the job; under a new version every key starts a new run.
+        trigger: Source of the job's automatic runs: `nb.event_trigger`, `nb.cron_trigger`,
+            `nb.interval_trigger` or `nb.invoke_trigger`. Each occurrence starts a new run.
+        integrations: Clients by name, made by `nb.integration`; the body uses them as `io.NAME`.
+        retry: Retry policy of the tasks that set none themselves.
+        on_change: Reaction to changed code or inputs of a recorded task that sets none itself:
+            "warn", "rerun", "error" or "ignore".
+        on_success: Callback that gets the run once an execution has ended and is recorded, if the
+            run is COMPLETED. A plain or an `async def` function. An error in it is a
+            RuntimeWarning and leaves the run unchanged.
+        on_failure: The same, if the run is FAILED.
+        on_cancel: The same, if the run is CANCELED.
+        concurrency_limit: The largest number of the job's runs that execute at once, in all
+            processes of the home. Further runs wait until one of these ends.
+        enabled: False if the job must not run.
+        log_level: Lowest level of `io.logger` to record.
+
+    Raises:
+        InvalidJobError: The id, the version, an option or the function's parameters cannot be
+            used.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("greet", version="1.0.0")
+    def greet(payload: str, io: nb.SyncIO) -> str:
+        return io.run_task("shout", str.upper, payload)
+
+
+    assert greet.run("hello").output == "HELLO"
+    ```
+    """
+
+    def register(fn: Callable[..., Any]) -> Job:
+        new_job = Job(
+            fn, id, kit, name=name, version=version, trigger=trigger,
+            integrations=integrations, retry=retry, on_change=on_change,
+            hooks=Hooks(on_success, on_failure, on_cancel),
+            concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
+        )  # fmt: skip
+        kit.jobs[new_job.id] = new_job
+        return new_job
+
+    return register
+
+
+def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
+    """Return the run with this id.
+
+    Raises:
+        NotFoundError: This home has no such run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("get-run-example")
+    def body(io: nb.SyncIO) -> None: ...
+
+
+    run = body.run()
+    assert nb.get_run(run.id).status == "COMPLETED"
+    ```
+    """
+    if not kit.journal.runs(run_id=id):
+        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
+    return kit.hold(id)
+
+
+def last_run(job: Job | str | None = None) -> Run:
+    """Return the run that started last, of all jobs or of one.
+
+    Raises:
+        NotFoundError: There is no run yet.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("last-run-example")
+    def body(io: nb.SyncIO) -> None: ...
+
+
+    run = body.run()
+    assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
+    ```
+    """
+    name = job.id if isinstance(job, Job) else job
+    rows = kit.journal.runs(job=name)
+    if not rows:
+        scope = f" of job {name!r}" if name else ""
+        raise NotFoundError(f"There is no run{scope} in this home yet.")
+    return kit.hold(rows[-1].run_id)
+
+
+def cancel(run: Run | str) -> None:
+    """Cancel a run, as `run.cancel()` does.
+
+    Args:
+        run: The run, or its id.
+
+    Raises:
+        NotFoundError: There is no such run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("cancel-example")
+    def body(io: nb.SyncIO) -> None:
+        io.wait("until tomorrow", 24 * 3600)
+
+
+    run = body.run(suspend_after=60)
+    nb.cancel(run.id)
+    assert run.status == "CANCELED"
+    ```
+    """
+    get_run(run.id if isinstance(run, Run) else run).cancel()
+
+
+#: Function that executes a claim to a recorded run, or to a fork of it.
+Starter: TypeAlias = Callable[[Claim], Run]
+#: Function that executes the recorded cell of a claim, with a payload.
+Cells: TypeAlias = Callable[[Claim, Any], None]
+
+
+def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
+    """Return a starter that executes a run by the job that this process defines under its job id.
+
+    Raises:
+        NbtasksError: The job is not defined here, has another version, or is not enabled.
+        InvalidPayloadError: The payload is invalid for the job.
+    """
+    if job is None:
+        raise NbtasksError(
+            f"Job {run.job!r} of run {run.run_id} is not defined in this process, so it cannot be "
+            "executed here. Run the cell, or import the module, that defines it with "
+            f"@nb.job({run.job!r}, version={run.version!r}); then try again."
+        )
+    if job.version != run.version:
+        raise NbtasksError(
+            f"Run {run.run_id} was made by version {run.version} of job {run.job!r}, but this "
+            f"process defines version {job.version}. Define version {run.version} to execute the "
+            f"run again, or start a run of version {job.version} with job.run(payload)."
+        )
+    job.check(payload)
+    return lambda claim: job.execute(claim, payload)
+
+
+def by_cell(cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]) -> Starter:
+    """Return a starter that executes a run by the recorded source of its cell.
+
+    Raises:
+        NbtasksError: This process is not a notebook.
+    """
+    if cells is None:
+        raise NbtasksError(
+            f"Run {run.run_id} was made by a %%job cell, which only a notebook can execute again: "
+            "call this there, after `%load_ext nbtasks`. Or reset tasks with "
+            "run.reset(path), and then execute the cell."
+        )
+
+    def start(claim: Claim) -> Run:
+        cells(claim, payload)
+        return hold(claim.make.run_id)
+
+    return start

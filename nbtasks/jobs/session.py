@@ -1,0 +1,388 @@
+"""Execution of a run as a `with` block around the body of a job or a cell.
+
+Entering the block claims the run; leaving it records the end, however the block ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from contextvars import Token
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from nbtasks.core import clock, tracebacks
+from nbtasks.core.model import Status
+from nbtasks.engine import capture, effects
+from nbtasks.engine.cancellation import SIGNAL
+from nbtasks.errors import (
+    Interrupt,
+    NbtasksError,
+    NotRecordedError,
+    Suspended,
+    TaskFailed,
+    ValueNotKeptError,
+)
+from nbtasks.io import io
+from nbtasks.io.io import AsyncIO, SyncIO
+from nbtasks.jobs import active_runs
+from nbtasks.values import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nbtasks.engine.execution import Execution
+    from nbtasks.engine.options import Policy
+    from nbtasks.engine.suspension import Budget
+    from nbtasks.io.dispatcher import Desk
+    from nbtasks.journal.protocol import Claim, Journal, Opened
+
+__all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
+
+#: Seconds between two wake-ups of the event loop: ipykernel's Stop does not wake an idle loop.
+TICK_SECONDS = 0.1
+#: Seconds that the end of a run waits for tasks that ignore their cancellation.
+LINGER_SECONDS = 5.0
+#: Number of Stops that interrupt even a section that should not be interrupted.
+_TIMES_TO_INSIST = 3
+
+
+class Watcher(Protocol):
+    """Somebody who shows an execution while it goes on."""
+
+    def start(self) -> None:
+        """The execution has begun."""
+
+    def finish(self) -> None:
+        """It has ended, and its end is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """Identity of the job that is executing."""
+
+    id: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Identity of the run that is executing.
+
+    Attributes:
+        id: Id of the run.
+        key: Key of the run.
+        execution: Number of this execution, from 1.
+        started_at: Start of the first execution.
+        is_new: True in the first execution.
+    """
+
+    id: str
+    key: str
+    execution: int
+    started_at: datetime
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Description of the current job and run, passed to a body as `ctx`.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("context-example", version="1.2.0")
+    def body(payload: int, io: nb.SyncIO, ctx: nb.Context) -> str:
+        return f"{ctx.job.id} {ctx.job.version}, execution {ctx.run.execution}"
+
+
+    assert body.run(1, new=True).output == "context-example 1.2.0, execution 1"
+    ```
+    """
+
+    job: JobInfo
+    run: RunInfo
+
+
+class Session:
+    """Context manager that executes a run around the block of its body.
+
+    Args:
+        journal: Journal that records the run.
+        claim: Claim to the run.
+        policy: Defaults for tasks that set no option of their own.
+        log_level: Lowest level of the log lines to record.
+        watch: Factory of the watcher that shows the execution; it may return None.
+        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+            cell, whose last expression may have any value.
+        budget: Time budget of the execution.
+        desk: Dispatcher that starts other runs and finds them again.
+
+    Attributes:
+        value: Output of the body; the owner of the body sets it before the block ends.
+        ctx: Context of the execution.
+        ended: True once the end is recorded.
+        integrations: Integrations of the job, by name.
+        execute: Factory of the execution; tests may replace it.
+    """
+
+    ctx: Context
+    execution: Execution
+    _ios: io.RunIO
+
+    def __init__(  # noqa: PLR0913 - what an execution is made of
+        self,
+        journal: Journal,
+        claim: Claim,
+        *,
+        policy: Policy,
+        log_level: str = "info",
+        watch: Callable[[Execution], Watcher | None] | None = None,
+        keep_output: bool = True,
+        budget: Budget | None = None,
+        desk: Desk | None = None,
+    ) -> None:
+        self.value: Any = None
+        self.ended = False
+        self._recording = False  # the end is being recorded, and must not be recorded twice
+        self.integrations: Mapping[str, Any] = {}
+        self.execute: Callable[[Journal, Opened], Execution] = _new_execution
+        self._journal = journal
+        self._claim = claim
+        self._policy = policy
+        self._log_level = log_level
+        self._watch = watch
+        self._keep_output = keep_output
+        self._budget = budget
+        self._desk = desk
+        self._watcher: Watcher | None = None
+        self._token: Token[Any] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._reached = contextlib.ExitStack()
+        self._printing = contextlib.ExitStack()
+
+    @property
+    def job(self) -> str:
+        """The id of the job."""
+        return self._claim.make.job
+
+    def postpone(self) -> None:
+        """Move the start of the run to now, after a wait for the concurrency limit."""
+        self._claim.make.started_us = clock.micros()
+
+    @property
+    def io(self) -> SyncIO | AsyncIO:
+        """The io of the body: synchronous or asynchronous, like the body."""
+        return self._ios.of(self.execution.root)
+
+    # -- a body that blocks -------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._begin(asynchronous=False)
+        self._reached.enter_context(self.execution.ending.blocking())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    # -- a body that awaits -------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._begin(asynchronous=True)
+        self._reached.enter_context(self.execution.ending.awaiting())
+        self._ticker = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            await self._cancel_unawaited()
+        finally:
+            if self._ticker is not None:
+                self._ticker.cancel()
+            self._end(error)
+
+    async def _cancel_unawaited(self) -> None:
+        """Cancel the asyncio tasks that the body started and did not await."""
+        unawaited = self.execution.active - {asyncio.current_task()}
+        for task in unawaited:
+            task.cancel()
+        if unawaited:
+            await asyncio.wait(unawaited, timeout=LINGER_SECONDS)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            with contextlib.suppress(NbtasksError):  # the next task's commit raises it again
+                self._journal.flush()
+
+    # -- both ---------------------------------------------------------------------------------
+
+    def _begin(self, *, asynchronous: bool) -> None:
+        execution = None
+        self._printing.enter_context(capture.recorded())
+        try:
+            with _uninterrupted():
+                opened = self._journal.claim(self._claim)
+                execution = self.execution = self.execute(self._journal, opened)
+                execution.waits.begin(self._budget)
+                active_runs.add(execution)
+            self._prepare(opened, asynchronous=asynchronous)
+        except BaseException as error:  # for instance Stop, while the tree is drawn
+            if execution is not None:
+                self._end(error)
+            self._printing.close()
+            raise
+
+    def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
+        execution = self.execution
+        execution.root.asynchronous = asynchronous
+        self._ios = io.open_run(
+            execution, self._policy, self._log_level, self._desk, self.integrations
+        )
+        run = execution.run
+        self.ctx = Context(
+            JobInfo(run.job, run.name, run.version),
+            RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), opened.fresh),
+        )
+        self._token = effects.current.set(execution.root)
+        self._watcher = self._watch(execution) if self._watch else None
+        if self._watcher is not None:
+            self._watcher.start()
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            self._leave()
+            self._record_end(error)
+        except BaseException as stopped:
+            if isinstance(stopped, Exception) or self._recording:
+                raise
+            # A (further) Stop interrupted the lines above. Record the end anyway: a run that is
+            # not released stays claimed for as long as this process lives.
+            self._leave()
+            self._conclude(_status_for(stopped), stopped, None)
+            raise
+
+    def _leave(self) -> None:
+        self._reached.close()
+        self._printing.close()
+        active_runs.discard(self.execution)
+        io.close(self.execution)
+        if self._token is not None:
+            # Suppressed: a stopped cell leaves from another context, and a second `_leave` finds
+            # the token used.
+            with contextlib.suppress(ValueError, RuntimeError):
+                effects.current.reset(self._token)
+
+    def _record_end(self, error: BaseException | None) -> None:
+        cause = self._find_cause(error)
+        encoded = None
+        if error is None:
+            try:
+                encoded = codec.encode(self.value)
+            except Exception as encoding_error:
+                if self._keep_output or not isinstance(encoding_error, ValueNotKeptError):
+                    self._conclude(_status_for(encoding_error), encoding_error, None)
+                    raise
+        if error is not None:
+            _trim_traceback(error)
+        self._conclude(_status_for(cause or error), cause or error, encoded)
+        if cause is not None and cause is not error:
+            raise cause from None
+
+    def _find_cause(self, error: BaseException | None) -> Interrupt | NotRecordedError | None:
+        """Return the interrupt that ended the body, or the replay error that the body suppressed.
+
+        None if a cancelled body finished all the same, or failed in its `finally`. The replay
+        error is raised for a task without a recorded outcome.
+        """
+        if error is None and (only := self.execution.only) is not None and only.refused:
+            return only.refused  # the body has caught it
+        early = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
+        return self.execution.ending.cause if early and not isinstance(error, Exception) else None
+
+    def _conclude(
+        self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
+    ) -> None:
+        try:
+            with _uninterrupted(stopped=status == Status.CANCELED):
+                self._recording = True
+                self.execution.conclude(status, error, encoded)
+                self.ended = True
+        finally:
+            if self._watcher is not None and self._recording:
+                self._watcher.finish()
+        self.execution.changes.warn()
+
+
+@contextlib.contextmanager
+def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
+    """Defer Stop, Ctrl-C and the cancel signal of another run while a run is claimed or released.
+
+    An interrupt at that point would leave the run claimed for as long as this process lives. It is
+    raised afterwards, unless the run was `stopped` already. The third Stop is raised at once, in
+    case the block hangs.
+    """
+    stop_handler = signal.getsignal(signal.SIGINT)
+    if stop_handler is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stops: list[int] = []
+    cancels: list[int] = []
+
+    def hold_back(number: int, _: object) -> None:
+        stops.append(number)
+        if len(stops) >= _TIMES_TO_INSIST:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hold_back)
+    cancel_handler = signal.signal(SIGNAL, lambda number, _: cancels.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, stop_handler)
+        signal.signal(SIGNAL, cancel_handler or signal.SIG_DFL)  # None: not set by Python
+    if cancels:
+        signal.raise_signal(SIGNAL)
+    if stops and not stopped:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _status_for(error: BaseException | None) -> Status:
+    if error is None:
+        return Status.COMPLETED
+    if isinstance(error, Suspended):
+        return Status.WAITING
+    return Status.FAILED if isinstance(error, Exception) else Status.CANCELED
+
+
+def _trim_traceback(error: BaseException) -> None:
+    """Reduce the traceback to the user's own frames before the cell shows it."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = tracebacks.own_frames(link.__traceback__)
+        if isinstance(link, NbtasksError) and not isinstance(link, TaskFailed):
+            link.__context__ = None
+        link = link.__cause__
+
+
+def _new_execution(journal: Journal, opened: Opened) -> Execution:
+    """Return a new execution of the engine. The engine is imported here to keep `import` fast."""
+    from nbtasks.engine.execution import Execution
+
+    return Execution(journal, opened)

@@ -1,0 +1,310 @@
+"""Export of runs to a shared file, import from it, and trust in its pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from nbtasks.core.model import RunRow
+from nbtasks.core.settings import SHARED
+from nbtasks.errors import NotFoundError
+from nbtasks.jobs.run import Run
+from nbtasks.jobs.runtime import kit
+from nbtasks.journal.bundle import export
+from nbtasks.journal.bundle.trust import pickles_of, trust
+from nbtasks.views import frames
+from nbtasks.views.tree.run_tree import draw
+
+if TYPE_CHECKING:
+    from nbtasks.core.model import Row
+    from nbtasks.journal.protocol import Journal
+    from nbtasks.views.frames import DataFrame
+    from nbtasks.views.tree.run_tree import RunTree
+
+__all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run"]
+
+
+def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
+    """Write runs with everything that is recorded of them to a file for `nb.open`.
+
+    The file holds the rows of the runs and of their tasks, logs and attempts, large values,
+    displayed output, and the source of cells and functions. `nb.import_run` reads it, too. Hidden
+    values are left out: for the output of a task with `redact=`, for a `SecretStr`, and for a
+    payload with the names of secrets, the file holds only the visible preview. The runs of other
+    jobs that a run has started are written, too.
+
+    Args:
+        run: The run, its id, or a list of runs and ids.
+        file: The file to write; the suffix `.nbrun` is appended if it is missing.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        NotFoundError: There is no such run.
+        UnreadableValueError: A large value of the run is missing or damaged.
+        JournalWriteError: The file cannot be written.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("export-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    file = nb.export_run(body.run(), "answer.nbrun")
+    assert nb.open(file).tasks().output.tolist() == ["42"]
+    ```
+    """
+    from nbtasks.journal.bundle import file_format
+
+    selection = [run] if isinstance(run, Run | str) else list(run)
+    if not selection:
+        raise NotFoundError("nb.export_run takes a run or a list of runs, and the list is empty.")
+    path = Path(file)
+    if path.suffix != SHARED:
+        path = path.with_name(path.name + SHARED)
+    rows: list[Row] = []
+    blobs: dict[str, Journal] = {}
+    runs = [source for one in selection for source in _with_children(*_find_run(one))]
+    for journal, run_row in runs:
+        for row in export.rows(journal, run_row):
+            rows.append(row)
+            if (blob := getattr(row, "blob", None)) is not None:
+                blobs[blob] = journal
+    manifest = export.manifest([run_row for _, run_row in runs])
+    file_format.write(
+        path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data
+    )
+    return path
+
+
+def import_run(file: str | Path) -> list[Run]:
+    """Import the runs of a shared file into the home. Runs that exist there stay unchanged.
+
+    No content of the file is executed or unpickled; `nb.trust` lets pickled values be loaded.
+
+    Args:
+        file: A file that `nb.export_run` has written.
+
+    Returns:
+        The runs of the file, in the home.
+
+    Raises:
+        SharedFileError: The file is no shared file, or cannot be read safely. Nothing was
+            imported.
+        JournalWriteError: The home cannot be written.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("import-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    file = nb.export_run(body.run(), "answer.nbrun")
+    nb.configure(home="another-home")
+    (run,) = nb.import_run(file)
+    assert body.run(replay="only").output == run.output == 42
+    ```
+    """
+    from nbtasks.journal.bundle.bundle_journal import rows_of
+    from nbtasks.journal.bundle.file_format import Bundle
+    from nbtasks.values.content import Content
+
+    bundle = Bundle(Path(file))
+    rows = rows_of(bundle)
+    ids = [row.run_id for row in rows if isinstance(row, RunRow)]
+    existing = {run.run_id for run in kit.journal.runs()}
+    new_rows = [row for row in rows if row.run_id not in existing]
+    # Large values first: a row must not name a missing blob. A blob may get another name here than
+    # in the file, which may have an older format.
+    blob_rows = [row for row in new_rows if getattr(row, "blob", None) is not None]
+    names = {
+        name: kit.journal.put_blob(Content.of(bundle.blob(name).data))
+        for name in {row.blob for row in blob_rows}
+    }
+    for row in blob_rows:
+        row.blob = names[row.blob]
+    if new_rows:
+        kit.journal.adopt(new_rows)
+    return [kit.hold(run_id) for run_id in ids]
+
+
+class Shared:
+    """Shared file, open for reading; made by `nb.open`.
+
+    The file stays unchanged, and no content of it is executed or unpickled.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("shared-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    shared = nb.open(nb.export_run(body.run(), "answer.nbrun"))
+    assert shared.last_run()["answer"] == 42
+    print(shared.tree())
+    ```
+    """
+
+    def __init__(self, path: Path) -> None:
+        from nbtasks.journal.bundle.bundle_journal import SharedJournal
+
+        self.path = path
+        self._journal = SharedJournal(path)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the file: its runs, the time of the export, and the package versions."""
+        return self._journal.manifest
+
+    def get_run(self, id: str) -> Run:  # noqa: A002 - the name of the contract
+        """Return the run with this id, like `nb.get_run`."""
+        if not self._journal.runs(run_id=id):
+            raise NotFoundError(f"There is no run {id!r} in {self.path}.")
+        return Run(id, kit, self._journal)
+
+    def last_run(self, job: str | None = None) -> Run:
+        """Return the run that started last, like `nb.last_run`."""
+        rows = self._journal.runs(job=job)
+        if not rows:
+            raise NotFoundError(f"There is no such run in {self.path}.")
+        return Run(rows[-1].run_id, kit, self._journal)
+
+    def runs(self, job: str | None = None) -> DataFrame:
+        """Return the runs of the file, like `nb.runs`."""
+        return frames.runs(self._journal, job)
+
+    def tasks(self, run: Run | str | None = None) -> DataFrame:
+        """Return the tasks of a run, by default of all runs, like `nb.tasks`."""
+        return frames.tasks(self._journal, _id(run))
+
+    def attempts(self, run: Run | str | None = None) -> DataFrame:
+        """Return the attempts of a run, by default of all runs, like `nb.attempts`."""
+        return frames.attempts(self._journal, _id(run))
+
+    def logs(self, run: Run | str | None = None) -> DataFrame:
+        """Return the log of a run, by default of all runs, like `nb.logs`."""
+        return frames.logs(self._journal, _id(run))
+
+    def sql(self, query: str, params: Any = None) -> DataFrame:
+        """Run a query on the views of the file, like `nb.sql`."""
+        return frames.sql(self._journal, query, params)
+
+    def tree(self, run: Run | str | None = None) -> RunTree:
+        """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
+        selected = self.last_run() if run is None else self.get_run(_id(run) or "")
+        (row,) = self._journal.runs(run_id=selected.id)
+        return draw(self._journal, row, living=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the block; no file stays open."""
+
+    def __repr__(self) -> str:
+        runs = self._journal.runs()
+        return f"<Shared {self.path}: {', '.join(f'{run.job} {run.status}' for run in runs)}>"
+
+
+def open_shared(file: str | Path) -> Shared:
+    """Open a shared file for reading: it has the same frames and trees as a home.
+
+    To replay cells and jobs from the file without running tasks, choose it as the home:
+    `nb.configure(home="study.nbrun")`, or `nbtasks run notebook.ipynb --home study.nbrun`.
+
+    Args:
+        file: A file that `nb.export_run` has written.
+
+    Raises:
+        SharedFileError: The file is no shared file, or cannot be read safely.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("open-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    file = nb.export_run(body.run(), "answer.nbrun")
+    assert nb.open(file).runs().status.tolist() == ["COMPLETED"]
+    nb.configure(home=file)
+    assert body.run().output == 42  # replayed: a shared file runs no tasks
+    ```
+    """
+    return Shared(Path(file))
+
+
+def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
+    """Trust the pickles of a run: they are loaded as if you had made them.
+
+    Loading a pickle executes code of its author with your rights.
+
+    Args:
+        run: The run, or its id.
+        dry_run: Only show the pickles.
+
+    Returns:
+        A row for each pickle: the `path` of its task, its size in `bytes`, the names that it
+        `imports` when it is loaded, and `trusted`, True if it may now be loaded.
+
+    Raises:
+        NotFoundError: There is no such run.
+
+    ```python
+    import re
+
+    import nbtasks as nb
+
+
+    @nb.job("trust-example")
+    def body(io: nb.SyncIO) -> bool:
+        return bool(io.run_task("compile", re.compile, "[a-z]+").match("a"))
+
+
+    run = body.run()  # somebody else's, perhaps
+    print(nb.trust(run, dry_run=True))
+    assert nb.trust(run).trusted.all()
+    ```
+    """
+    pickles = pickles_of(*_find_run(run))
+    return frames.pickles(pickles if dry_run else trust(pickles))
+
+
+def _id(run: Run | str | None) -> str | None:
+    return run.id if isinstance(run, Run) else run
+
+
+def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]]:
+    """Return a run and the runs that it has started, which outputs of its tasks refer to."""
+    runs = {run.run_id: run}
+    todo = [run]
+    while todo:
+        for child in journal.find("run", parent_run=todo.pop().run_id):
+            if child.run_id not in runs and child.trigger != "fork":
+                runs[child.run_id] = child
+                todo.append(child)
+    return [(journal, row) for row in runs.values()]
+
+
+def _find_run(run: Run | str) -> tuple[Journal, RunRow]:
+    journal = run.journal if isinstance(run, Run) else kit.journal
+    rows = journal.runs(run_id=_id(run))
+    if not rows:
+        raise NotFoundError(
+            f"There is no run {_id(run)!r} in this home; nb.runs() lists its runs. For a run in "
+            "a shared file, pass the run itself, as in nb.open(file).last_run()."
+        )
+    return journal, rows[0]

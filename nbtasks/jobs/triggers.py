@@ -1,0 +1,270 @@
+"""Triggers that start runs of a job: events, schedules and other runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from nbtasks.core import clock
+from nbtasks.errors import InvalidOptionError
+from nbtasks.io.events import filters
+from nbtasks.io.events.tasks import named
+
+__all__ = [
+    "CronTrigger",
+    "EventTrigger",
+    "IntervalTrigger",
+    "InvokeTrigger",
+    "Schedule",
+    "Tick",
+    "Trigger",
+    "cron_trigger",
+    "event_trigger",
+    "interval_trigger",
+    "invoke_trigger",
+]
+
+_S: Final = 1_000_000
+#: Below this range a schedule is a busy loop, above it no schedule (v2: 20 seconds to 30 days).
+_LEAST_SECONDS, _MOST_SECONDS = 0.1, 366 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class EventTrigger:
+    """Trigger that starts a run for each matching event; made by `event_trigger`.
+
+    Attributes:
+        names: Names of the matching events.
+        schema: Type that validates the payload.
+        filter: Filter on the payload; None to match any.
+        source: Source of the matching events; None to match any.
+    """
+
+    names: tuple[str, ...]
+    schema: Any = None
+    filter: filters.Filter | None = None
+    source: str | None = None
+
+    def takes(self, name: str, source: str, payload: Any) -> bool:
+        """Return True if an event matches."""
+        return (
+            name in self.names
+            and self.source in (None, source)
+            and (self.filter is None or filters.matches(payload, self.filter))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CronTrigger:
+    """Trigger that starts a run at each instant of a cron expression; made by `cron_trigger`."""
+
+    cron: str
+    timezone: str = "UTC"
+
+    def after(self, us: int, since_us: int) -> int:
+        """Return the first instant of the expression after `us`; `since_us` is ignored."""
+        import zoneinfo  # lazily: most processes have no schedules
+
+        from cronsim import CronSim
+
+        del since_us
+        local = clock.at(us).astimezone(zoneinfo.ZoneInfo(self.timezone))
+        tick: datetime = next(CronSim(self.cron, local))
+        return round(tick.timestamp()) * _S
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalTrigger:
+    """Trigger that starts a run at a fixed interval; made by `interval_trigger`."""
+
+    seconds: float
+
+    def after(self, us: int, since_us: int) -> int:
+        """Return the first instant after `us` that lies whole intervals after `since_us`."""
+        period = round(self.seconds * _S)
+        return since_us + ((us - since_us) // period + 1) * period
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeTrigger:
+    """Trigger for runs started by `job.invoke` only, with a schema; made by `invoke_trigger`."""
+
+    schema: Any = None
+
+
+Schedule: TypeAlias = CronTrigger | IntervalTrigger
+Trigger: TypeAlias = EventTrigger | CronTrigger | IntervalTrigger | InvokeTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Payload of a run that a schedule has started.
+
+    Attributes:
+        ts: Instant at which the run was due.
+        last: Instant of the previous run; None for the first run.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("tick-example", trigger=nb.interval_trigger(60))
+    def every_minute(payload: nb.Tick, io: nb.SyncIO) -> float | None:
+        return None if payload.last is None else (payload.ts - payload.last).total_seconds()
+    ```
+    """
+
+    ts: datetime
+    last: datetime | None = None
+
+
+def event_trigger(
+    name: str | list[str],
+    schema: Any = None,
+    filter: filters.Filter | None = None,  # noqa: A002 - the name of the contract
+    source: str | None = None,
+) -> EventTrigger:
+    """Make a trigger that starts a run of a job for each event with this name.
+
+    The payload of the run is the event's payload.
+
+    Args:
+        name: The name of the events, or a list of names.
+        schema: Type of the payload: any type that pydantic can validate. The run of an invalid
+            payload is recorded as INVALID, with the validation error.
+        filter: Conditions on the payload by field name. Events that do not meet them are ignored.
+        source: The source of the events; by default events of every source match.
+
+    Raises:
+        InvalidOptionError: The name or the filter is not valid.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job(
+        "event-trigger-example",
+        trigger=nb.event_trigger("order", filter={"total": [{"$gt": 100}]}),
+    )
+    def large(payload: dict[str, float], io: nb.SyncIO) -> float:
+        return io.run_task("discount", lambda: payload["total"] * 0.1)
+
+
+    event = nb.send_event("order", {"total": 250})
+    assert [run.output for run in event.runs] == [25]
+    assert nb.send_event("order", {"total": 50}).runs == []
+    ```
+    """
+    names = named(name)
+    if not names:
+        raise InvalidOptionError(
+            f"event_trigger(name={name!r}): it is the name of an event, or a list of names."
+        )
+    if filter is not None:
+        filters.check(filter)
+    return EventTrigger(names, schema, filter, source)
+
+
+def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
+    """Make a trigger that starts a run of a job at each instant of a cron expression.
+
+    A running worker starts these runs, with a `Tick` as payload. Instants at which no worker was
+    running are skipped.
+
+    Args:
+        cron: Five fields: minute, hour, day of the month, month, day of the week.
+        timezone: Name of the time zone of these fields.
+
+    Raises:
+        InvalidOptionError: The expression is not valid, or the time zone is unknown.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("cron-trigger-example", trigger=nb.cron_trigger("0 9 * * MON-FRI", "Europe/Berlin"))
+    def each_morning(payload: nb.Tick, io: nb.SyncIO) -> None: ...
+    ```
+    """
+    import zoneinfo
+
+    from cronsim import CronSim, CronSimError
+
+    fields = str(cron).split()
+    if len(fields) != 5:  # noqa: PLR2004 - the five fields of cron
+        raise InvalidOptionError(
+            f"cron_trigger({cron!r}): a cron expression has five fields, like '0 9 * * MON-FRI': "
+            "minute, hour, day of the month, month, day of the week."
+        )
+    try:
+        zone = zoneinfo.ZoneInfo(timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError):
+        raise InvalidOptionError(
+            f"cron_trigger(timezone={timezone!r}): there is no such time zone. Use a name like "
+            "'Europe/Berlin'."
+        ) from None
+    try:
+        next(CronSim(cron, clock.at(0).astimezone(zone)))
+    except CronSimError as error:
+        raise InvalidOptionError(f"cron_trigger({cron!r}): {error}.") from None
+    except StopIteration:
+        raise InvalidOptionError(f"cron_trigger({cron!r}): there is no such day.") from None
+    return CronTrigger(cron, timezone)
+
+
+def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
+    """Make a trigger that starts a run of a job at a fixed interval.
+
+    A running worker starts these runs, with a `Tick` as payload; the first run starts one interval
+    after a worker first sees the job.
+
+    Args:
+        seconds: Interval from 0.1 seconds to 366 days, as a number of seconds or a timedelta.
+
+    Raises:
+        InvalidOptionError: The interval is not a number or a timedelta in this range.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("interval-trigger-example", trigger=nb.interval_trigger(60))
+    def each_minute(payload: nb.Tick, io: nb.SyncIO) -> None: ...
+    ```
+    """
+    span: Any = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    number = isinstance(span, int | float) and not isinstance(span, bool)
+    if not number or not _LEAST_SECONDS <= span <= _MOST_SECONDS:
+        raise InvalidOptionError(
+            f"interval_trigger({seconds!r}): it is a time from {_LEAST_SECONDS} seconds to "
+            f"{_MOST_SECONDS // (24 * 3600)} days."
+        )
+    return IntervalTrigger(float(span))
+
+
+def invoke_trigger(schema: Any = None) -> InvokeTrigger:
+    """Make a trigger for a job that other runs invoke, with a schema for the payload.
+
+    Args:
+        schema: Type of the payload: any type that pydantic can validate.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("invoke-trigger-example", trigger=nb.invoke_trigger(schema=list[int]))
+    def total(payload: list[int], io: nb.SyncIO) -> int:
+        return sum(payload)
+
+
+    @nb.job("invoke-trigger-parent")
+    def parent(io: nb.SyncIO) -> list[str]:
+        runs = total.batch_invoke_and_wait("totals", [[1, 2], ["one"]])
+        return [run.status for run in runs]
+
+
+    assert parent.run().output == ["COMPLETED", "INVALID"]
+    ```
+    """
+    return InvokeTrigger(schema)

@@ -1,0 +1,357 @@
+"""Worker that delivers events, runs schedules, and resumes the runs that are due."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from nbtasks.core import clock
+from nbtasks.core.model import EntryRow, EventRow, Row, RunRow, Status
+from nbtasks.engine.suspension import Budget
+from nbtasks.errors import Interrupt, NbtasksError
+from nbtasks.jobs import active_runs
+from nbtasks.jobs.dispatch import made
+from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.triggers import CronTrigger, EventTrigger, IntervalTrigger, Schedule
+
+if TYPE_CHECKING:
+    from nbtasks.jobs.job import Job
+    from nbtasks.jobs.runtime import Kit
+    from nbtasks.journal.protocol import Find
+
+__all__ = ["Plan", "Worker", "find_plan", "worker"]
+
+_SCOPE: Final = "schedule"
+#: Longest delay of a tick, in microseconds: a later tick is skipped. Shorter for short intervals.
+_LATEST_US: Final = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Plan of the ticks of a job.
+
+    Attributes:
+        schedule: The job's trigger as text; another trigger starts a new plan.
+        since_us: Instant of the first plan for this trigger.
+        next_us: Instant of the next tick.
+        last_us: Instant of the last tick that started a run; None before the first.
+        changed_us: Instant at which the plan was recorded.
+    """
+
+    schedule: str
+    since_us: int
+    next_us: int
+    last_us: int | None = None
+    changed_us: int = 0
+
+    @classmethod
+    def new(cls, schedule: Schedule, now: int) -> Plan:
+        """Return the plan of a job that has none."""
+        return cls(repr(schedule), now, schedule.after(now, now))
+
+    def due(self, schedule: Schedule, now: int) -> int | None:
+        """Return the tick to start a run for now, or None.
+
+        It is the latest tick that is due, unless it was due too long ago.
+        """
+        if self.next_us > now:
+            return None
+        tick = max(self.next_us, schedule.after(now - _tolerance(schedule), self.since_us))
+        while (after := schedule.after(tick, self.since_us)) <= now:
+            tick = after
+        return tick if tick <= now else None
+
+    def moved(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
+        """Return the plan after this turn, in which `tick` has started a run if it is not None."""
+        last = self.last_us if tick is None else tick
+        return replace(
+            self,
+            next_us=schedule.after(now, self.since_us),
+            last_us=last,
+            changed_us=self.changed_us + 1,
+        )
+
+    def row(self, job: str) -> EntryRow:
+        """Return the row that records the plan."""
+        plan = replace(self, changed_us=max(clock.micros(), self.changed_us))
+        return EntryRow(_SCOPE, job, plan.changed_us, json.dumps(asdict(plan)), "json")
+
+
+def _tolerance(schedule: Schedule) -> int:
+    if isinstance(schedule, CronTrigger):
+        return _LATEST_US
+    return min(_LATEST_US, round(schedule.seconds * 1e6))
+
+
+def find_plan(find: Find, job: str, schedule: Schedule) -> Plan | None:
+    """Return the recorded plan of a job for this schedule, if there is one."""
+    for row in find("entry", scope=_SCOPE, key=job):
+        plan = Plan(**json.loads(row.value))
+        if plan.schedule == repr(schedule):
+            return plan
+    return None
+
+
+_log = logging.getLogger("nbtasks.worker")
+#: Largest number of runs that execute at once. Further due runs wait.
+_MOST_RUNS: Final = 32
+#: A run that would wait longer than this is suspended, and resumed when it is due.
+_PATIENCE: Final = Budget(patience_us=5_000_000)
+#: Seconds of real time between two turns if nothing changes: the death of a process is no change.
+_TURN_SECONDS: Final = 2.0
+#: Seconds that a stopping worker waits for tasks in flight.
+_GRACE_SECONDS: Final = 10.0
+_DAY_US: Final = 24 * 3600 * 1_000_000
+_CURSOR: Final = "delivered"
+#: Triggers of runs without a user watching: these are resumed after their process has died.
+_UNATTENDED: Final = ("event", "schedule", "invoke")
+
+
+class Worker:
+    """Worker for the jobs registered in this process; `nb.worker` is the process's own.
+
+    Several workers may serve one home: each event and each tick starts one run of a job, by the
+    first worker that handles it. Another worker resumes the runs of a worker that has died.
+
+    Args:
+        kit: Runtime that provides the jobs and the journal.
+
+    ```python
+    import time
+
+    import nbtasks as nb
+
+
+    @nb.job("worker-example", trigger=nb.event_trigger("later"))
+    def body(payload: int, io: nb.SyncIO) -> int:
+        return io.run_task("double", lambda: payload * 2)
+
+
+    nb.worker.start()
+    nb.send_event("later", 21, id="later-1", deliver_after=0.2)
+    while nb.runs("worker-example").empty or nb.last_run("worker-example").status != "COMPLETED":
+        time.sleep(0.1)
+    nb.worker.stop()
+    assert nb.last_run("worker-example").output == 42
+    ```
+    """
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._resume = False
+        self._turned = 0.0
+        self._executing: set[str] = set()  # ids of the runs that this worker executes
+
+    def start(self, *, resume: bool = False) -> None:
+        """Start the worker in a thread of its own, unless it is running.
+
+        Args:
+            resume: Also resume interrupted runs that a user started by hand.
+        """
+        if self._thread is not None:
+            return
+        self._resume = resume
+        self._stopped.clear()
+        time = clock.current()
+        self._thread = threading.Thread(
+            target=self._work, args=(time,), name="nbtasks-worker", daemon=True
+        )
+        time.attend(self._thread)
+        self._thread.start()
+
+    def stop(self, seconds: float = _GRACE_SECONDS) -> None:
+        """Stop the worker: tasks in flight finish, then their runs are suspended.
+
+        Another worker resumes these runs, or this one when it starts again.
+
+        Args:
+            seconds: The longest time to wait for the tasks. Tasks that take longer continue while
+                this process lives.
+        """
+        thread, self._thread = self._thread, None
+        self._stopped.set()
+        if thread is not None:
+            thread.join()
+        self.rest(seconds)
+
+    def rest(self, seconds: float = _GRACE_SECONDS) -> None:
+        """Suspend the runs of this worker once their tasks in flight have finished."""
+        active_runs.stop(active_runs.rest_here, seconds, self._executing)
+
+    def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
+        """Work in the calling thread until `stopped` is set; `resume` is that of `start`."""
+        self._resume = resume
+        self._stopped = stopped
+        self._loop()
+        self.rest()
+
+    def _work(self, time: clock.Clock) -> None:
+        try:
+            with contextlib.suppress(Interrupt):  # a test has let the journal crash
+                self._loop()
+        finally:
+            time.leave(threading.current_thread())
+
+    def _loop(self) -> None:
+        while not self._stopped.is_set():
+            state = self._state()
+            self._turned = time.monotonic()
+            try:
+                next_us = self.turn()
+            except Exception as error:  # noqa: BLE001 - it may pass, like a full disk
+                _log.warning("%s: %s. The worker tries again.", type(error).__name__, error)
+                self._stopped.wait(1)
+                continue
+            clock.current().listen(partial(self._should_turn, state), next_us)
+
+    def _state(self) -> tuple[object, ...]:
+        """Return a value that changes whenever there may be something to do."""
+        job_ids = tuple(map(id, list(self._kit.jobs.values())))
+        return self._kit.journal.news(), active_runs.ended(), job_ids
+
+    def _should_turn(self, state: tuple[object, ...]) -> bool:
+        return (
+            self._stopped.is_set()
+            or self._state() != state
+            or time.monotonic() - self._turned > _TURN_SECONDS
+        )
+
+    # -- one turn -------------------------------------------------------------------------------
+
+    def turn(self) -> int:
+        """Do everything that is due. Return the instant of the next turn, in microseconds."""
+        soonest = [clock.micros() + _DAY_US]
+        due: list[RunRow] = []
+
+        def deal(find: Find) -> Iterator[Row]:
+            due.extend([*_due(find, soonest), *_maybe_interrupted(find)])
+            for row in self._new_rows(find, soonest):
+                if isinstance(row, RunRow):
+                    due.append(row)
+                yield row
+
+        self._kit.journal.transact(deal)
+        self._execute_due(due)
+        return min(soonest)
+
+    def _new_rows(self, find: Find, soonest: list[int]) -> Iterator[Row]:
+        """Yield the rows of everything that starts now by events and by schedules."""
+        yield from self._deferred(find, soonest)
+        for job in list(self._kit.jobs.values()):
+            if not job.enabled:
+                continue
+            if isinstance(job.trigger, EventTrigger):
+                yield from self._missed(find, job)
+            elif isinstance(job.trigger, CronTrigger | IntervalTrigger):
+                yield from _ticks(find, job, job.trigger, soonest)
+
+    def _deferred(self, find: Find, soonest: list[int]) -> Iterator[Row]:
+        """Yield the rows that deliver the deferred events that are due."""
+        now = clock.micros()
+        pending: list[EventRow] = find("event", delivered_us=None, cancelled_us=None)
+        for row in sorted(pending, key=lambda row: (row.at_us, row.event_id)):
+            if row.at_us > now:
+                soonest.append(row.at_us)
+                continue
+            now += 1  # a distinct time for each event keeps their order
+            changed_us = max(now, row.changed_us + 1)
+            event = dataclasses.replace(row, changed_us=changed_us, at_us=now, delivered_us=now)
+            yield from self._kit.desk.delivered(find, event)
+
+    def _missed(self, find: Find, job: Job) -> Iterator[Row]:
+        """Yield the runs that events start of a job unknown to the process that delivered them.
+
+        Only events delivered after a worker first saw the job count. A cursor per job records up
+        to which event this is done.
+        """
+        now = clock.micros()
+        cursors: list[EntryRow] = find("entry", scope=_CURSOR, key=job.id)
+        if not cursors:
+            yield EntryRow(_CURSOR, job.id, now, str(now), "json")
+            return
+        since = int(cursors[0].value or now)
+        events: list[EventRow] = find("event", since=("at_us", since))
+        rows = [row for row in events if row.delivered_us is not None and not row.cancelled_us]
+        for row in sorted(rows, key=lambda row: row.at_us):
+            yield from self._kit.desk.begun(find, job, row)
+        if rows:
+            last = max(row.at_us for row in rows)
+            changed_us = max(now, cursors[0].changed_us + 1)
+            yield EntryRow(_CURSOR, job.id, changed_us, str(last + 1), "json")
+
+    def _execute_due(self, due: list[RunRow]) -> None:
+        """Execute the runs that are due, and the runs whose process has died."""
+        self._executing.intersection_update(active_runs.busy())
+        for run in sorted(due, key=lambda run: run.run_id):
+            job = self._kit.jobs.get(run.job)
+            if job is None or not job.enabled or job.version != run.version:
+                continue
+            if run.status == Status.RUNNING:
+                (run,) = self._kit.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
+                if run.status != Status.INTERRUPTED:
+                    continue
+            attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
+            if (attended and not self._resume) or len(active_runs.busy()) >= _MOST_RUNS:
+                continue
+            try:
+                self._executing.add(run.run_id)
+                self._kit.desk.execute(run, _PATIENCE)
+            except NbtasksError as error:  # for instance an unreadable payload
+                _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
+
+
+def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
+    """Yield the suspended runs to resume: they are due, or an event or another run woke them."""
+    now, suspended = clock.micros(), find("run", status=Status.WAITING)
+    wakes: dict[str, int] = {}
+    if suspended:
+        since = min(run.execution_us for run in suspended)
+        for wake in find("wake", since=("woken_us", since)):
+            wakes[wake.run_id] = max(wake.woken_us, wakes.get(wake.run_id, 0))
+    for run in suspended:
+        resume_us = run.resume_us or 0
+        if wakes.get(run.run_id, 0) >= run.execution_us or resume_us <= now:
+            yield run
+        else:
+            soonest.append(resume_us)
+
+
+def _maybe_interrupted(find: Find) -> list[RunRow]:
+    """Return the runs that are executed elsewhere, or whose process has died."""
+    own = set(active_runs.busy())
+    runs = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
+    return [run for run in runs if run.run_id not in own]
+
+
+def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iterator[Row]:
+    """Yield the run of a schedule's tick, if a tick is due, and the plan of the next."""
+    now = clock.micros()
+    plan = find_plan(find, job.id, schedule)
+    if plan is None:
+        plan = Plan.new(schedule, now)
+        yield plan.row(job.id)
+    elif plan.next_us <= now:
+        tick = plan.due(schedule, now)
+        if tick is not None:
+            last = None if plan.last_us is None else clock.at(plan.last_us)
+            payload: Any = {"ts": clock.at(tick), "last": last}
+            key = clock.at(tick).isoformat()
+            if not find("run", job=job.id, key=key):
+                yield made(job, payload, key=key, trigger="schedule")
+        plan = plan.moved(schedule, now, tick)
+        yield plan.row(job.id)
+    soonest.append(plan.next_us)
+
+
+#: The worker of this process.
+worker = Worker(kit)

@@ -1,0 +1,1 @@
+"""Shared files: runs exported with all that belongs to them."""

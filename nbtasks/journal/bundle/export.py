@@ -1,0 +1,103 @@
+"""Rows and manifest of an exported run: all its records, without hidden values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.core import clock
+from nbtasks.core.model import RunRow, TaskRow
+from nbtasks.journal import outputs
+from nbtasks.values import codec, pickles
+from nbtasks.values.redaction import REDACTED_JSON
+
+if TYPE_CHECKING:
+    from nbtasks.core.model import Row
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["manifest", "rows"]
+
+_SECRETS = ("pydantic.types.Secret", "pydantic.SecretStr", "pydantic.SecretBytes")
+#: Kinds whose rows are exported completely, and the field that orders them.
+_WHOLE = (
+    ("attempt", "number"), ("log", "logged_us"), ("edit", "edited_us"), ("status", "changed_us"),
+    ("environment", "recorded_us"), ("display", "shown_us"),
+)  # fmt: skip
+
+
+def manifest(runs: Sequence[RunRow]) -> dict[str, Any]:
+    """Return the manifest of a shared file."""
+    from nbtasks.journal.wal import FORMAT
+
+    modules = outputs.versions()
+    return {
+        "format": FORMAT,
+        "nbtasks": modules.get("nbtasks"),
+        "exported_at": clock.at(clock.micros()).isoformat(),
+        "python": outputs.python(),
+        "modules": modules,
+        "runs": [
+            {"run_id": row.run_id, "job": row.job, "version": row.version, "key": row.key,
+             "status": row.status, "notebook": row.notebook}
+            for row in runs
+        ],
+    }  # fmt: skip
+
+
+def rows(journal: Journal, run: RunRow) -> Iterator[Row]:
+    """Yield all rows of a run as they are exported."""
+    run_id = run.run_id
+    yield _redact_run(journal, run)
+    tasks = [TaskRow(*values) for values in journal.tasks(run_id)]
+    hidden = {task.path for task in tasks if task.hidden}
+    yield from (_redact_output(journal, task) for task in tasks)
+    yield from _export_codes(journal, run)
+    for kind, order in _WHOLE:
+        kind_rows = journal.find(kind, run_id=run_id)
+        if kind == "display":
+            kind_rows = [row for row in kind_rows if row.path not in hidden]
+        yield from sorted(kind_rows, key=lambda row: getattr(row, order))
+
+
+def _export_codes(journal: Journal, run: RunRow) -> Iterator[Row]:
+    """Yield the sources of a run's functions; of a fork also those recorded in its ancestors."""
+    fingerprints: set[str] = set()
+    ancestor: str | None = run.run_id
+    while ancestor is not None:
+        for code in journal.find("code", run_id=ancestor):
+            if code.fingerprint not in fingerprints:
+                fingerprints.add(code.fingerprint)
+                yield replace(code, run_id=run.run_id)
+        ancestor = next((row.parent_run for row in journal.runs(run_id=ancestor)), None)
+
+
+def _redact_run(journal: Journal, run: RunRow) -> RunRow:
+    row: RunRow = _redact_output(journal, run)
+    if run.payload_shown is None and not _holds_secret(
+        journal, run.payload_kind, run.payload, None
+    ):
+        return row
+    preview = run.payload_shown or REDACTED_JSON
+    return replace(row, payload=preview, payload_kind=codec.HIDDEN)
+
+
+def _redact_output(journal: Journal, row: Any) -> Any:
+    """Return a row with the preview in place of its output, if the output must not be exported."""
+    if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
+        return row if row.hidden is not None else replace(row, hidden=False)  # from an older format
+    preview = outputs.seen(row.output_kind, row.output)
+    return replace(row, output=preview, output_kind=codec.HIDDEN, blob=None, hidden=True)
+
+
+def _holds_secret(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> bool:
+    """Return True if a record is a pickle that contains a pydantic secret."""
+    if kind != "pickle":
+        return False
+    data = None if blob is None else journal.get_blob(blob).data
+    return any(
+        name.startswith(_SECRETS)
+        for pickle, _ in codec.pickles_in(kind, text, data)
+        if b"pydantic" in bytes(pickle)  # a cheap test first: reading the names takes a while
+        for name in pickles.names(pickle)
+    )

@@ -1,0 +1,70 @@
+"""The pickles of a run, and trust in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nbtasks.core.model import TaskRow
+from nbtasks.values import codec, pickles, signing
+from nbtasks.values.content import content_hash
+
+if TYPE_CHECKING:
+    from nbtasks.core.model import RunRow
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["Pickled", "pickles_of", "trust"]
+
+
+class Pickled(NamedTuple):
+    """A pickle in the records of a run.
+
+    Attributes:
+        path: Path of the task with the pickle in its output; None for the payload and the output of
+            the run.
+        bytes: Size of the pickle in bytes.
+        imports: Names that it would import, as far as they are known without loading it.
+        trusted: True if it is loaded when its value is read.
+        hash: Hash of its bytes.
+    """
+
+    path: str | None
+    bytes: int
+    imports: str
+    trusted: bool
+    hash: str
+
+
+def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
+    """Return the pickles of a run, without loading any.
+
+    Raises:
+        UnreadableValueError: A record is damaged.
+    """
+    result = []
+    for path, kind, text, blob in _records(journal, run):
+        data = None if blob is None else journal.get_blob(blob).data
+        for pickle, signature in codec.pickles_in(kind, text, data):
+            name = content_hash(pickle)
+            trusted = signing.verify(name, signature)
+            imports = ", ".join(pickles.names(pickle))
+            result.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
+    return result
+
+
+def trust(entries: list[Pickled]) -> list[Pickled]:
+    """Allow these pickles to be loaded from now on, and return them as trusted."""
+    signing.trust(entry.hash for entry in entries if not entry.trusted)
+    return [entry._replace(trusted=True) for entry in entries]
+
+
+def _records(
+    journal: Journal, run: RunRow
+) -> Iterator[tuple[str | None, str, str | None, str | None]]:
+    if run.payload_kind is not None:
+        yield None, run.payload_kind, run.payload, None
+    outputs: list[Any] = [run, *(TaskRow(*values) for values in journal.tasks(run.run_id))]
+    for row in outputs:
+        if row.output_kind is not None:
+            path = row.path if isinstance(row, TaskRow) else None
+            yield path, row.output_kind, row.output, row.blob

@@ -1,0 +1,1 @@
+"""DuckDB: the only package that opens the journal's database."""

@@ -1,0 +1,360 @@
+"""Creation, opening and safe checkpoints of the DuckDB file of a home.
+
+DuckDB appends commits to a log, `journal.duckdb.wal`, and moves them into the file by a checkpoint.
+A checkpoint rewrites blocks in place that the last one still needs, so a process that is killed in
+the middle of one can leave a file that nobody can open again (seen with DuckDB 2.0.0, about once in
+a thousand such kills). Therefore no checkpoint is ever made in the file itself: `checkpoint` makes
+it in a copy, which then replaces the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
+from nbtasks.journal.database import connection
+from nbtasks.journal.database.connection import Connection, attach, connect
+from nbtasks.journal.database.schema import (
+    TABLES,
+    check_format,
+    in_memory,
+    make_schema,
+    migrate,
+    offsets,
+)
+from nbtasks.journal.wal import FORMAT, sync_folder
+
+if TYPE_CHECKING:
+    from _duckdb import DuckDBPyConnection
+
+__all__ = ["Change", "DatabaseFile"]
+
+_SNAPSHOTS = 5
+#: Function that makes a new file from a copy of the file, and returns the path of the new one.
+Change = Callable[[Path], Path]
+
+
+class DatabaseFile:
+    """The DuckDB file, to be used by one process at a time.
+
+    Args:
+        path: Path of the file.
+        durable: Sync the file to the disk.
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self._wal = _wal_of(path)
+        self._checked = -1  # inode of the file that is known to hold real tables
+
+    def exists(self) -> bool:
+        """Return True if the file exists."""
+        return self.path.exists()
+
+    @property
+    def unsettled(self) -> int:
+        """Size of DuckDB's log in bytes: commits that are not yet in the file itself."""
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def open_to_write(self) -> Connection | None:
+        """Open the file for writing, with its schema; return None if it is unavailable now.
+
+        Raises:
+            JournalError: The file is damaged, or not a DuckDB file.
+            JournalFormatError: The file was written by a newer nbtasks.
+        """
+        import _duckdb as duckdb
+
+        if not self.exists():
+            self._create()
+        try:
+            con = self._open()
+        except duckdb.Error as error:
+            if _is_passing(error):
+                return None
+            self._set_wal_aside(error)
+            con = self._open()
+        self._check(con)
+        try:
+            if check_format(con) < FORMAT:
+                migrate(con)
+        except duckdb.CatalogException:
+            make_schema(con)  # another program has created the file, and left it empty
+        return con
+
+    def open_to_read(self, *, apart: bool = False, older: bool = False) -> Connection | None:
+        """Open the file for reading, or a copy in memory while another program is writing it.
+
+        Args:
+            apart: Use an instance of its own: for long queries, and for SQL of the user.
+            older: Accept a file of an older format, too.
+
+        Returns:
+            The connection. None if the file is empty, or of an older format that is not accepted.
+
+        Raises:
+            JournalError: The file is damaged, or not a DuckDB file.
+            JournalLockedError: Another program is writing the file, and a copy of it cannot be
+                read.
+        """
+        import _duckdb as duckdb
+
+        open_it = _choose_opener(apart=apart, open_here=self._is_open_here())
+        try:
+            con: Connection = open_it(self.path)
+        except duckdb.ConnectionException:
+            con = connect(self.path)  # the user has it open for writing in this process
+        except duckdb.ResourceInUseException:
+            raise JournalLockedError(
+                f"{self.path} is attached to another DuckDB database in this process. Detach it, "
+                f"or use duckdb.connect({str(self.path)!r}) instead of ATTACH."
+            ) from None
+        except duckdb.Error as error:
+            if "Could not set lock" in str(error):
+                return self._snapshot()
+            if not self._wal.exists() or _is_passing(error):
+                raise self.unreadable(error) from None
+            self._set_wal_aside(error)
+            con = open_it(self.path)
+        self._check(con)
+        return con if _is_readable(con, older=older) else None
+
+    def _check(self, con: Connection) -> None:
+        """Refuse a possibly malicious file with views in place of tables. Checked once per file."""
+        inode = self.path.stat().st_ino
+        if self._checked == inode:
+            return
+        if views := connection.impostors(con, TABLES):
+            con.close()
+            raise JournalError(
+                f"{self.path} has views in place of tables ({', '.join(views)}): nbtasks did not "
+                "create them, and does not query them. nb.doctor() says more."
+            )
+        self._checked = inode
+
+    def _create(self) -> None:
+        """Create the file under a temporary name first: half a file cannot be opened."""
+        draft = self._draft()
+        self._wal.unlink(missing_ok=True)  # the log of a lost file; the segments hold its rows
+        with attach(draft) as con:
+            make_schema(con)
+            con.execute("checkpoint")
+        self._sync(draft)
+        self._replace_by(draft)
+
+    def _open(self, *, read_only: bool = False) -> Connection:
+        # If the file is open already, no second instance may open it: closing the second one would
+        # release the lock of the first.
+        open_it = connect if self._is_open_here() else attach
+        return open_it(self.path, read_only=read_only)
+
+    def _set_wal_aside(self, error: Exception) -> None:
+        """Rename a damaged log, so that the file opens without it.
+
+        The segments still hold the rows of the log: a segment is removed only after a checkpoint,
+        and the offsets in the file go back together with the rows.
+        """
+        import _duckdb as duckdb
+
+        if not self._wal.exists():
+            raise self.unreadable(error) from None
+        damaged = self._wal.with_name(f"{self._wal.name}.damaged")
+        self._wal.replace(damaged)
+        try:
+            self._open().close()
+        except duckdb.Error as second_error:
+            damaged.replace(self._wal)
+            raise self.unreadable(second_error) from None
+        warnings.warn(
+            f"DuckDB could not read its log, which is now {damaged.name}. Its rows are taken from "
+            "the segments again.",
+            JournalDamaged,
+            stacklevel=2,
+        )
+
+    def _snapshot(self) -> DuckDBPyConnection:
+        """Return a copy in memory of a file that another process may be writing."""
+        import shutil
+        import tempfile
+
+        import _duckdb as duckdb
+
+        last_error: Exception | None = None
+        for _ in range(_SNAPSHOTS):
+            with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
+                copy = Path(folder) / self.path.name
+                for source, target in ((self.path, copy), (self._wal, _wal_of(copy))):
+                    if source.exists():
+                        shutil.copyfile(source, target)
+                try:
+                    with attach(copy) as con:
+                        check_format(con)
+                        return in_memory(con)
+                except duckdb.Error as error:
+                    last_error = error  # perhaps it was copied in the middle of a checkpoint
+        raise JournalLockedError(
+            f"Another program has {self.path} open for writing, and what it has written so far "
+            f"cannot be read. Close it there. ({last_error})"
+        )
+
+    def unreadable(self, error: Exception) -> JournalError:
+        """Return the error for a file that DuckDB cannot read."""
+        return JournalError(
+            f"DuckDB cannot read {self.path}: {error} Move the file away to start a new one: the "
+            "rows in the segments in wal/ are merged into it."
+        )
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def checkpoint(self, change: Change | None = None) -> dict[str, int] | None:
+        """Move the log into the file, by way of a copy.
+
+        Nothing is done while anybody has the file open. A process that dies here leaves the file as
+        it was, or without its log. The segments still hold the rows of the log then, since they are
+        removed only afterwards. So the offsets in the file must decide which segments can be
+        removed.
+
+        Args:
+            change: Function that makes a new file from the copy, to replace the file.
+
+        Returns:
+            How many bytes of each segment are in the file now; None if the checkpoint was not
+            possible.
+        """
+        import shutil  # lazily, here and above: most processes copy nothing and create nothing
+
+        import _duckdb as duckdb
+
+        draft = replacement = self._draft()
+        try:
+            if change is None and not self._wal.exists():
+                with self._open(read_only=True) as con:
+                    return offsets(con)
+            if self._is_open_here():
+                return None  # the user has it open, and reading it here would release that lock
+            with self.path.open("r+b") as file:
+                # DuckDB's own lock, so that no other program opens the file meanwhile. Closing any
+                # descriptor of the file in this process releases it, so this one does the reading.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with draft.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+                if self._wal.exists():
+                    shutil.copyfile(self._wal, _wal_of(draft))
+                with attach(draft) as con:
+                    con.execute("checkpoint")
+                    merged = offsets(con)
+                if change is not None:
+                    replacement = change(draft)
+                self._sync(replacement)
+                # In this order: DuckDB would refuse an older log beside the newer file.
+                self._wal.unlink(missing_ok=True)
+                self._replace_by(replacement)
+        except (duckdb.Error, OSError):
+            return None
+        finally:
+            for path in (draft, replacement):
+                path.unlink(missing_ok=True)
+        return merged
+
+    def _is_open_here(self) -> bool:
+        """Return True if this process has the file open."""
+        import _duckdb as duckdb
+
+        open_files = Path("/proc/self/fd")
+        if not self.exists():
+            return False
+        if open_files.is_dir():
+            stat = self.path.stat()
+            return any(_is_same(file, stat) for file in open_files.iterdir())
+        try:  # on systems without /proc DuckDB tells, more slowly
+            connect(self.path, read_only=True).close()
+        except duckdb.ConnectionException:
+            return True
+        return False
+
+    def _draft(self) -> Path:
+        draft = self.path.with_suffix(".new")
+        for path in (draft, _wal_of(draft)):
+            path.unlink(missing_ok=True)
+        return draft
+
+    def _sync(self, draft: Path) -> None:
+        if self._durable:
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _replace_by(self, draft: Path) -> None:
+        draft.replace(self.path)
+        if self._durable:
+            sync_folder(self.path.parent)
+
+
+def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
+    """Return the function that opens the file for reading.
+
+    A file that this process has open already must be opened in the same instance.
+    """
+    if open_here:
+        return functools.partial(connect, read_only=True)
+    return connection.apart if apart else functools.partial(attach, read_only=True)
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _is_same(file: Path, stat: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(file.stat(), stat)
+    except OSError:
+        return False
+
+
+def _is_passing(error: Exception) -> bool:
+    """Return True if the file is only unavailable now: held by others, or not writable."""
+    import _duckdb as duckdb
+
+    if isinstance(
+        error,
+        duckdb.ConnectionException | duckdb.PermissionException | duckdb.ResourceInUseException,
+    ):
+        return True
+    message = str(error)
+    return any(
+        phrase in message for phrase in ("set lock", "Permission denied", "Read-only", "No space")
+    )
+
+
+def _is_readable(con: Connection, *, older: bool) -> bool:
+    """Return True if a file has tables of this format or, with `older`, of an older one.
+
+    Else the connection is closed.
+    """
+    import _duckdb as duckdb
+
+    readable = False
+    try:
+        readable = check_format(con) >= FORMAT or older
+    except duckdb.CatalogException:
+        pass
+    finally:
+        if not readable:
+            con.close()
+    return readable

@@ -1,0 +1,106 @@
+"""Queries for the rows of a journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtasks.core.model import RunRow, columns, row_type
+from nbtasks.journal.protocol import Claim, TaskTuple
+
+__all__ = ["claimed", "codes", "displayed", "found", "running", "runs", "tasks"]
+
+_RUN_COLUMNS = ", ".join(columns("run"))
+_TASK_COLUMNS = ", ".join(columns("task"))
+#: The view `task_now`. Views and functions of a file that came from somebody else may do anything,
+#: so the queries here, which serve to execute runs, use none of them by name.
+_TASK_NOW = """
+    select task.* replace (
+        case when reuse.execution is null then task.execution else reuse.execution end as execution,
+        reuse.execution is not null or task.reused as reused
+    )
+    from task
+    left join reuse
+        on reuse.run_id = task.run_id
+        and reuse.execution > task.execution
+        and task.seq between reuse.first and reuse.last
+"""
+
+
+def running(con: Any, job: str) -> list[str]:
+    """Return the runs of a job that are being executed. Those of dead processes are not RUNNING
+    now."""
+    rows = con.execute(
+        "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def claimed(con: Any, claim: Claim) -> tuple[Any, ...] | None:
+    """Return the values of the run that a claim refers to; None if there is no such run."""
+    make = claim.make
+    condition = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
+    params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
+    row: tuple[Any, ...] | None = con.execute(
+        f"select {_RUN_COLUMNS} from run where {condition} "  # noqa: S608 - fixed names
+        "order by started_us desc, run_id desc limit 1",
+        params,
+    ).fetchone()
+    return row
+
+
+def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+    """Return the runs, oldest first: all, one by id, or those of a job."""
+    rows = con.execute(
+        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
+        "and ($2 is null or job = $2) order by started_us, run_id",
+        [run_id, job],
+    ).fetchall()
+    return [RunRow(*row) for row in rows]
+
+
+def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
+    """Return the tasks of a run, or `which` of them, in the order in which they first started."""
+    rows: list[TaskTuple] = con.execute(
+        f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
+        [run_id],
+    ).fetchall()
+    return rows
+
+
+def displayed(con: Any, run_id: str) -> list[str]:
+    """Return the paths of the tasks of a run that displayed something."""
+    query = "select distinct path from display where run_id = $1"
+    return [row[0] for row in con.execute(query, [run_id]).fetchall()]
+
+
+def codes(con: Any, run: RunRow) -> dict[str, str]:
+    """Return the sources of the functions of a run's tasks, by fingerprint."""
+    # The tasks of a fork were recorded in the run that it was made from, which may be a fork, too.
+    run_ids, parent = [run.run_id], run.parent_run
+    while parent is not None:
+        run_ids.append(parent)
+        row = con.execute("select parent_run from run where run_id = $1", [parent]).fetchone()
+        parent = row[0] if row else None
+    places = ", ".join("?" * len(run_ids))
+    query = f"select fingerprint, source from code where run_id in ({places})"  # noqa: S608 - places
+    return dict(con.execute(query, run_ids).fetchall())
+
+
+def found(
+    con: Any, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+) -> list[Any]:
+    """Return the rows of a kind whose fields have these values; see `Journal.find`."""
+    names = columns(kind)
+    unknown = {*equal, *([since[0]] if since else [])}.difference(names)
+    if unknown:
+        raise ValueError(f"a {kind} has no {sorted(unknown)}")
+    conditions = [f"{name} is not distinct from ?" for name in equal]
+    params = list(equal.values())
+    if since is not None:
+        conditions.append(f"{since[0]} >= ?")
+        params.append(since[1])
+    rows = con.execute(
+        f"select {', '.join(names)} from {kind} where {' and '.join(conditions) or 'true'}",  # noqa: S608 - names of columns, as just seen
+        params,
+    ).fetchall()
+    return [row_type(kind)(*row) for row in rows]

@@ -1,0 +1,378 @@
+"""Store of a home: segments for writing, and a DuckDB file for reading.
+
+DuckDB is opened only to merge or to query, under a lock file, and closed again, so that many
+kernels can share a home. While another program holds the file open, merging is postponed, and
+readers get a copy in memory with the segments merged into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.errors import (
+    JournalDamaged,
+    JournalLockedError,
+)
+from nbtasks.journal.database import merge
+from nbtasks.journal.database.connection import lock
+from nbtasks.journal.database.file import Change, DatabaseFile
+from nbtasks.journal.database.schema import in_memory, offsets
+from nbtasks.journal.database.user_query import table
+from nbtasks.journal.wal import SegmentReader
+
+if TYPE_CHECKING:
+    from _duckdb import DuckDBPyConnection
+
+    from nbtasks.journal.database.connection import Connection
+
+__all__ = ["SETTLE_BYTES", "DuckStore"]
+
+_LOCK_SECONDS = 60.0
+_POLL_SECONDS = 0.005
+#: A checkpoint is due once DuckDB's log is larger than this and than an eighth of the file ...
+SETTLE_BYTES = 1 << 20
+#: ... or dead processes have left more segments than this, since every start has to read them ...
+_MANY_DEAD = 8
+#: ... or after this many commits: each open of the file replays them, half a millisecond each;
+_MANY_COMMITS = 16
+#: both numbers are eight times as high for files larger than this, where a checkpoint takes long.
+_CHEAP_BYTES = 64 << 20
+
+
+class DuckStore:
+    """The DuckDB side of a home, used by one thread of one process at a time.
+
+    Args:
+        home: The folder of the journal.
+        durable: Sync the file to the disk.
+        segments: Function that returns the readers of all segments, and the names of the segments
+            with living owners.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        durable: bool,
+        segments: Callable[[], tuple[list[SegmentReader], list[str]]],
+    ) -> None:
+        self._home = home
+        self._file = DatabaseFile(home / "journal.duckdb", durable=durable)
+        self._lock_path = home / "journal.lock"
+        self._segments = segments
+        self._threads = threading.RLock()
+        self._folded: dict[str, int] = {}  # by segment, the bytes known to be merged
+        self._settled: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
+        self._commits = 0  # since the last checkpoint by this process
+        self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
+        self._warned: set[tuple[str, int]] = set()
+
+    @contextlib.contextmanager
+    def exclusive(self, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
+        """Hold the home against other threads and processes.
+
+        Args:
+            seconds: Time to wait for the lock, in seconds.
+
+        Raises:
+            JournalLockedError: Another process held the lock for longer than `seconds`.
+        """
+        with self._threads:
+            file_lock = self._acquire(seconds)
+            try:
+                yield
+            finally:
+                if file_lock is not None:
+                    file_lock.release()
+
+    def _acquire(self, seconds: float) -> Any:
+        """Return the acquired lock; None if there is nothing to lock: no home, or a read-only
+        one."""
+        import filelock  # lazily: it takes 10 ms, and processes without a home do not need it
+
+        if not self._home.is_dir():
+            return None
+        file_lock = filelock.FileLock(self._lock_path)
+        try:
+            file_lock.acquire(timeout=seconds, poll_interval=_POLL_SECONDS)
+        except filelock.Timeout:
+            raise JournalLockedError(
+                f"{self._lock_path} was held for more than {seconds:.0f} s. Is another process "
+                "of this home stopped or stuck?"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
+                raise
+            return None
+        return file_lock
+
+    def make(self) -> None:
+        """Create the file if it is missing, so that other tools find it while runs are active."""
+        if not self._file.exists() and (con := self._fold()):
+            con.close()
+
+    @contextlib.contextmanager
+    def reading(self, *, tidy: bool = True) -> Iterator[Connection]:
+        """Yield a connection that sees everything flushed so far. The caller holds `exclusive`.
+
+        Args:
+            tidy: Checkpoint afterwards if that is due.
+        """
+        import _duckdb as duckdb
+
+        con = self._open_current()
+        if con is None:
+            con = self._fold()
+        if con is None:
+            con = self._open_copy()
+        try:
+            yield con
+        except duckdb.Error as error:
+            raise self._file.unreadable(error) from None  # a bad block may show only here
+        finally:
+            con.close()
+        if tidy:
+            self._settle()
+
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """Return the result of one query by the user; see `Journal.query`.
+
+        Raises:
+            JournalError: `sql` is not a single query, or DuckDB refuses it.
+        """
+        con: Any  # never an `Attached`, since `apart` is set
+        with self.exclusive():
+            con = self._open_current(apart=True)
+            if con is None and (merged := self._fold()):
+                merged.close()  # the user's own SQL gets a connection that cannot write
+                self._settle()
+                con = self._file.open_to_read(apart=True)
+            if con is None:
+                con = self._open_copy()
+                lock(con)
+        with con:  # without holding the home: a long query must not block other processes
+            return table(con, sql, params, frames)
+
+    def fold_now(self, seconds: float, *, settle_above: int | None = None) -> bool:
+        """Merge all segments if that is possible within `seconds`, and return True if it was done.
+
+        Args:
+            seconds: Time to wait for other processes, in seconds.
+            settle_above: Checkpoint, too, if DuckDB's log is larger than this, in bytes. By default
+                the limit is the size at which a checkpoint pays off while a process lives.
+        """
+        try:
+            with self.exclusive(seconds):
+                if not self._file.exists() or self._has_grown(*self._segments()):
+                    con = self._fold()
+                    if con is None:
+                        return False
+                    con.close()
+                self._settle(settle_above)
+                return True
+        except JournalLockedError:
+            return False
+
+    def holds(self, segment: str, size: int) -> bool:
+        """Return True if `size` bytes of a segment are known to be in the file itself."""
+        return self._settled.get(segment, 0) >= size
+
+    def forget(self) -> None:
+        """Drop all knowledge of merged segments, because the home is a different one now."""
+        self._folded, self._settled = {}, {}
+
+    def rewrite(self, change: Change) -> bool:
+        """Replace the file after merging all segments. The caller holds `exclusive`.
+
+        Args:
+            change: Function that makes the new file from a copy of the old one.
+
+        Returns:
+            True if the file was replaced.
+        """
+        con = self._fold()
+        if con is None:
+            return False
+        con.close()
+        settled = self._file.checkpoint(change)
+        if settled is not None:
+            self._settled, self._commits = settled, 0
+        return settled is not None
+
+    @property
+    def path(self) -> Path:
+        """Path of the file."""
+        return self._file.path
+
+    # -- merging ------------------------------------------------------------------------------
+
+    def _has_grown(self, readers: list[SegmentReader], alive: list[str]) -> bool:
+        """Return True if a segment has grown or lost its owner since this process last looked."""
+        return any(
+            reader.has_more(self._folded.get(name := reader.path.stem, 0))
+            or (name not in alive and name not in self._dead)
+            for reader in readers
+        )
+
+    def _fold(self) -> Connection | None:
+        """Merge all segments. Return the connection, or None if the merge must be postponed."""
+        import _duckdb as duckdb
+
+        con = None
+        if not self._file.exists():
+            self.forget()
+        try:
+            con = self._file.open_to_write()
+            if con is not None:
+                self._fold_into(con)
+                self._commits += 1
+        except duckdb.Error:
+            # A full disk, in most cases. Nothing is lost: the segments still hold everything, and
+            # the offsets tell how much of each has been merged.
+            if con is not None:
+                con.close()
+            return None
+        except BaseException:  # a Stop, say: its traceback would keep the file open
+            if con is not None:
+                con.close()
+            raise
+        return con
+
+    def _settle(self, above: int | None = None) -> None:
+        """Checkpoint if that is due, and remove the segments of dead processes that it covers."""
+        log_bytes, size = self._file.unsettled, self._file.size
+        is_large = log_bytes > (max(SETTLE_BYTES, size // 8) if above is None else above)
+        factor = 1 if size < _CHEAP_BYTES else 8
+        is_crowded = len(self._dead) > factor * _MANY_DEAD or self._commits > factor * _MANY_COMMITS
+        is_damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
+        if not (is_large or is_crowded or is_damaged):
+            return
+        settled = self._file.checkpoint()
+        if settled is not None:
+            self._settled, self._commits = settled, 0
+            for name, reader in list(self._dead.items()):
+                if settled.get(name, -1) >= reader.end:
+                    del self._dead[name]
+                    _remove(reader)
+
+    def _fold_into(self, con: Connection) -> None:
+        """Merge all segments in one transaction."""
+        import _duckdb as duckdb
+
+        readers, alive = self._segments()
+        merged = offsets(con)
+        for reader in readers:
+            reader.start = merged.get(reader.path.stem, 0)
+        try:
+            self._write(con, merge.collect(readers), alive)
+        except duckdb.OperationalError:  # a full disk, say
+            raise
+        except (duckdb.Error, TypeError, LookupError, OverflowError):
+            # A row that no table accepts would block all other rows for ever: check each row now.
+            with contextlib.suppress(duckdb.Error):
+                con.rollback()
+            self._write(con, merge.collect(readers, checked=True), alive)
+        self._folded = {reader.path.stem: reader.end for reader in readers}
+        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
+        self._report(readers, alive)
+
+    @staticmethod
+    def _write(con: Connection, batch: merge.Batch, alive: list[str]) -> None:
+        con.begin()
+        merge.write(con, batch)
+        merge.reap(con, alive)
+        con.commit()
+
+    def _report(self, readers: list[SegmentReader], alive: list[str]) -> None:
+        for reader in readers:
+            if reader.torn and reader.path.stem not in alive:
+                reader.damaged.append((reader.end, reader.torn))
+            for offset, length in reader.damaged:
+                if (reader.path.stem, offset) not in self._warned:
+                    self._warned.add((reader.path.stem, offset))
+                    warnings.warn(
+                        _describe_damage(reader, offset, length), JournalDamaged, stacklevel=2
+                    )
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _open_current(self, *, apart: bool = False) -> Connection | None:
+        """Open the file for reading if it holds everything the segments do; else return None.
+
+        The offsets in the file decide, not what this process remembers: another process may have
+        died in a checkpoint and lost rows that only DuckDB's log held.
+        """
+        import _duckdb as duckdb
+
+        readers, alive = self._segments()
+        if not self._file.exists():
+            self.forget()
+            return None if any(reader.has_more(0) for reader in readers) else _open_empty(apart)
+        if self._folded and self._has_grown(readers, alive):
+            return None
+        con = self._file.open_to_read(apart=apart)
+        if con is None:
+            return None
+        with contextlib.ExitStack() as closing:
+            closing.enter_context(con)
+            try:
+                merged = self._folded = offsets(con)
+                for reader in readers:
+                    reader.end = merged.get(reader.path.stem, 0)
+                if any(r.has_more(r.end) for r in readers) or merge.orphans(con, alive):
+                    return None
+            except duckdb.Error as error:
+                raise self._file.unreadable(error) from None
+            closing.pop_all()
+        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
+        return con
+
+    def _open_copy(self) -> DuckDBPyConnection:
+        """Return a copy in memory that holds everything, for a file that cannot be written."""
+        import _duckdb as duckdb
+
+        source = self._file.open_to_read(older=True) if self._file.exists() else None
+        try:
+            con = in_memory(source)
+        except duckdb.Error as error:
+            raise self._file.unreadable(error) from None
+        finally:
+            if source is not None:
+                source.close()
+        folded, dead = self._folded, self._dead
+        self._fold_into(con)
+        self._folded, self._dead = folded, dead  # the copy holds more than the file
+        return con
+
+
+def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
+    """Return a connection to an empty journal, for a home that does not exist yet."""
+    con = in_memory()
+    if apart:
+        lock(con)
+    return con
+
+
+def _remove(reader: SegmentReader) -> None:
+    whole = SegmentReader(reader.path)  # from its beginning: an earlier merge may have met damage
+    for _ in whole.records():
+        pass
+    if reader.damaged or whole.damaged or whole.torn:
+        reader.path.replace(reader.path.with_suffix(".damaged"))
+    else:
+        reader.path.unlink(missing_ok=True)
+
+
+def _describe_damage(reader: SegmentReader, offset: int, length: int) -> str:
+    is_torn = offset == reader.end
+    place = "at its end, of a write that was never acknowledged" if is_torn else "in the middle"
+    return (
+        f"The segment {reader.path.name} has {length} unreadable bytes at byte {offset}, {place}. "
+        f"Everything else was saved, and the file will be kept as {reader.path.stem}.damaged."
+    )

@@ -1,0 +1,1 @@
+"""The journal of a home folder: segments of a write-ahead log, merged into DuckDB."""

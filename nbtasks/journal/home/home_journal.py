@@ -1,0 +1,382 @@
+"""Journal of a home folder: segments, the DuckDB file and blobs behind one protocol."""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import contextlib
+import functools
+import os
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbtasks.core.model import EditRow, Row, RunRow, Status, columns, values
+from nbtasks.errors import (
+    JournalLockedError,
+    JournalWriteError,
+    NotFoundError,
+)
+from nbtasks.journal import conflicts
+from nbtasks.journal.blobs import Blobs
+from nbtasks.journal.database import queries as stored
+from nbtasks.journal.database.store import SETTLE_BYTES, DuckStore
+from nbtasks.journal.home.signals import CancelRequests, News
+from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
+from nbtasks.journal.wal import Segment, SegmentReader, is_alive
+from nbtasks.values.content import Blob, Content
+
+__all__ = ["HomeJournal"]
+
+#: Rows after which a merge starts in mid-run, so that the end of a long run stays short.
+FOLD_ROWS = 50_000
+#: Segments above this size, in bytes, are replaced once they are completely merged.
+ROTATE_BYTES = 4 << 20
+#: Time to wait, at the end of a run, for other processes that merge. They merge our rows, too.
+PATIENCE_SECONDS = 2.0
+
+_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
+
+
+class HomeJournal:
+    """Implementation of `nbtasks.journal.protocol.Journal` for a home folder.
+
+    There is one instance per home and process. It is thread-safe.
+
+    Args:
+        home: The folder; it is created when the first run starts.
+        durable: Wait for the disk in `sync`.
+        notebook: The notebook of this kernel, for error messages in other processes.
+
+    Attributes:
+        blobs: The files of large values.
+        duck: The DuckDB side.
+    """
+
+    def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
+        self.home = home
+        self._wal = home / "wal"
+        self.blobs = Blobs(home / "blobs", durable=durable)
+        self._requests = CancelRequests(home / "cancel")
+        self._news = News(home / "news")
+        self._durable = durable
+        self._notebook = notebook
+        self._segment: Segment | None = None
+        self._starting = threading.Lock()
+        self._claimed: set[str] = set()  # the runs that this process executes now
+        self._folded_rows = 0
+        self._folding: threading.Thread | None = None
+        self.duck = DuckStore(home, durable=durable, segments=self._readers)
+        atexit.register(self.close)
+
+    # -- executing ----------------------------------------------------------------------------
+
+    def claim(self, claim: Claim) -> Opened:
+        """Implement `Journal.claim`."""
+        self._require_segment()  # first, so that there is a home to lock
+        with self.duck.exclusive():
+            segment = self._current_segment()
+            self.duck.make()
+            with self.duck.reading(tidy=False) as con:
+                row = None if claim.new else self._find_run(con, claim)
+                opened = self._open_run(con, row) if row else self._create_run(claim)
+                if claim.limit is not None:
+                    conflicts.check_room(
+                        claim.make.job, claim.limit, stored.running(con, claim.make.job)
+                    )
+                if row or claim.rows:
+                    opened.codes = stored.codes(con, opened.run)
+            run = opened.run
+            run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
+            run.executions += 1
+            run.execution_us = claim.make.started_us
+            run.segment, run.host, run.pid = segment.name, os.uname().nodename, os.getpid()
+            run.notebook, run.source = claim.make.notebook or self._notebook, claim.make.source
+            run.output = run.output_kind = run.output_bytes = run.blob = run.error = None
+            self.put(run)
+            self.sync()
+            self._claimed.add(run.run_id)
+            self._requests.remove(run.run_id)
+        return opened
+
+    def look(self, claim: Claim) -> Opened | None:
+        """Implement `Journal.look`."""
+        with self.reading() as con:
+            if (row := self._find_run(con, claim)) is None:
+                return None
+            opened = self._open_run(con, row)
+            opened.codes = stored.codes(con, opened.run)
+            return opened
+
+    def _current_segment(self) -> Segment:
+        """Return our segment, or a new one if somebody has removed the home meanwhile."""
+        segment = self._require_segment()
+        if segment.gone and not self._claimed:
+            segment.close()
+            self._segment = None
+            self.duck.forget()
+            segment = self._require_segment()
+        return segment
+
+    def _find_run(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
+        row = stored.claimed(con, claim)
+        if claim.run_id and row is None:
+            raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
+        return row
+
+    def _create_run(self, claim: Claim) -> Opened:
+        for row in claim.rows:  # before the row of the run: until that is written, they are hidden
+            self.put(row)
+        return Opened(claim.make, {row.path: values(row) for row in claim.rows})
+
+    def _check_free(self, run: RunRow) -> None:
+        if run.run_id in self._claimed:
+            raise conflicts.error(run, own=True)
+        if run.status == Status.RUNNING and run.segment != self._segment_name():
+            raise conflicts.error(run, own=False)  # runs of dead processes are INTERRUPTED by now
+
+    def _open_run(self, con: Any, row: tuple[Any, ...]) -> Opened:
+        run = RunRow(*row)
+        self._check_free(run)
+        logs = con.execute(
+            "select level, message, data from log where run_id = $1 and path = ''", [run.run_id]
+        ).fetchall()
+        tasks = stored.tasks(con, run.run_id, "status <> 'COMPLETED'")
+        answers = con.execute(
+            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
+            "order by seq",
+            [run.run_id],
+        ).fetchall()
+        return Opened(
+            run,
+            {row[_PATH]: row for row in tasks},
+            {row[_ANSWER_PATH]: row for row in answers},
+            dict(collections.Counter(logs)),
+            fresh=run.executions == 0,
+            displayed=stored.displayed(con, run.run_id),
+        )
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Implement `Journal.amend`."""
+        with self.duck.exclusive():
+            with self.duck.reading() as con:
+                runs = stored.runs(con, run_id=run_id)
+                tasks = stored.tasks(con, run_id)
+            if not runs:
+                raise NotFoundError(f"There is no run {run_id!r} in {self.home}.")
+            self._check_free(runs[0])
+            changed = list(change(runs[0], tasks))
+            for row in changed:
+                if isinstance(row, EditRow):
+                    row.host, row.pid = os.uname().nodename, os.getpid()
+                    row.notebook = self._notebook
+            self._write_segment(changed)
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Implement `Journal.adopt`."""
+        self._require_segment()  # first, so that there is a home to lock
+        with self.duck.exclusive():
+            self._current_segment()
+            with self.duck.reading() as con:
+                for run_id in conflicts.run_ids(rows):
+                    if stored.runs(con, run_id=run_id):
+                        raise conflicts.known(run_id)
+            self._write_segment(rows)
+
+    def _write_segment(self, rows: Sequence[Row]) -> None:
+        # A segment for these rows alone. It appears once it is complete, and its name sorts after
+        # all others, so that of two segments with the same task the edit is in the later one.
+        Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
+
+    def transact(self, deal: Deal) -> None:
+        """Implement `Journal.transact`."""
+        self._require_segment()  # first, so that there is a home to lock
+        with self.duck.exclusive():
+            self._current_segment()
+            self.duck.make()
+            with self.duck.reading(tidy=False) as con:
+                rows = list(deal(functools.partial(stored.found, con)))
+            for row in rows:
+                self.put(row)
+            if rows:
+                self.sync()
+                self._news.add()
+
+    def release(self, run: RunRow) -> None:
+        """Implement `Journal.release`."""
+        try:
+            self.put(run)
+            self.sync()
+        except JournalWriteError:
+            self._claimed.discard(run.run_id)
+            if not self._claimed and self._segment is not None:
+                self._segment.abandon()  # without its lock, others see that the run has ended
+                self._segment = None
+            raise
+        finally:
+            self._claimed.discard(run.run_id)
+            self._requests.remove(run.run_id)
+        segment = self._require_segment()
+        is_long = segment.size > ROTATE_BYTES
+        if self.duck.fold_now(PATIENCE_SECONDS, settle_above=0 if is_long else None):
+            self._folded_rows = segment.records
+            if is_long:
+                self._drop_segment(ROTATE_BYTES)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Implement `Journal.ask_to_cancel`."""
+        self._requests.add(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """Implement `Journal.asked_to_cancel`."""
+        return self._requests.all()
+
+    def news(self) -> int:
+        """Implement `Journal.news`."""
+        return self._news.count()
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def put(self, row: Row) -> None:
+        """Implement `Journal.put`."""
+        segment = self._segment
+        if segment is None or segment.foreign:
+            segment = self._require_segment()
+        segment.put(row)
+
+    def flush(self) -> None:
+        """Implement `Journal.flush`."""
+        segment = self._segment
+        if segment is not None and not segment.foreign:
+            segment.flush()
+
+    def sync(self) -> None:
+        """Implement `Journal.sync`."""
+        segment = self._segment
+        if segment is not None and not segment.foreign:
+            segment.sync()
+            if segment.records - self._folded_rows > FOLD_ROWS:
+                self._fold_aside(segment)
+
+    def put_blob(self, content: Content) -> str:
+        """Implement `Journal.put_blob`."""
+        return self.blobs.put(content)
+
+    def get_blob(self, name: str) -> Blob:
+        """Implement `Journal.get_blob`."""
+        return self.blobs.get(name)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """Implement `Journal.runs`."""
+        with self.reading() as con:
+            return stored.runs(con, run_id=run_id, job=job)
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """Implement `Journal.tasks`."""
+        with self.reading() as con:
+            return stored.tasks(con, run_id)
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """Implement `Journal.find`."""
+        with self.reading() as con:
+            return stored.found(con, kind, since=since, **equal)
+
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """Implement `Journal.query`."""
+        with contextlib.suppress(JournalWriteError):
+            self.flush()  # a full disk must not hide the rows that are on it
+        return self.duck.query(sql, params, frames)
+
+    @contextlib.contextmanager
+    def reading(self) -> Any:
+        """Yield a connection that sees everything put so far."""
+        with contextlib.suppress(JournalWriteError):
+            self.flush()  # a full disk must not hide the rows that are on it
+        with self.duck.exclusive(), self.duck.reading() as con:
+            yield con
+
+    # -- housekeeping -------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release the lock, and remove our segment if the file itself holds all of it.
+
+        Else the segment stays until the next checkpoint, which would take longer than an exit
+        should.
+        """
+        atexit.unregister(self.close)
+        segment = self._segment
+        if segment is None or segment.foreign:
+            return
+        with contextlib.suppress(Exception):  # nobody can react at exit, and nothing is lost
+            segment.sync()
+            self.duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
+            self._claimed.clear()
+            self._drop_segment(0)
+        if self._segment is not None:
+            segment.close()
+            self._segment = None
+
+    def _drop_segment(self, above: int) -> None:
+        """Remove our segment if it is longer than `above` bytes and all of it is in the file
+        itself."""
+        segment = self._segment
+        if segment is None or not self.duck.holds(segment.name, segment.size):
+            return
+        with contextlib.suppress(JournalLockedError), self.duck.exclusive(PATIENCE_SECONDS):
+            segment = self._segment
+            if segment is None or self._claimed:
+                return
+            if segment.size > above and self.duck.holds(segment.name, segment.size):
+                self._segment = None
+                segment.close(remove=True)
+
+    def _require_segment(self) -> Segment:
+        segment = self._segment
+        if segment is None or segment.foreign:
+            with self._starting:
+                if self._segment is None or self._segment.foreign:
+                    self._claimed.clear()
+                    self._folded_rows = 0
+                    self._segment = self._create_segment()
+                segment = self._segment
+        return segment
+
+    def _create_segment(self) -> Segment:
+        try:
+            self._wal.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalWriteError(
+                f"The home {self.home} cannot be created: {error.strerror}. Choose another with "
+                "nb.configure(home=...) or NBTASKS_HOME."
+            ) from error
+        return Segment(self._wal, durable=self._durable, notebook=self._notebook)
+
+    def _segment_name(self) -> str | None:
+        segment = self._segment
+        return segment.name if segment is not None and not segment.foreign else None
+
+    def _readers(self) -> tuple[list[SegmentReader], list[str]]:
+        """Return readers of all segments, oldest first, and the names of those with living
+        owners."""
+        readers, alive = [], []
+        for path in sorted(self._wal.glob("*.log")):
+            reader = SegmentReader(path)
+            reader.read_header()
+            if path.stem == self._segment_name() or is_alive(path, reader.header):
+                alive.append(path.stem)
+            readers.append(reader)
+        return readers, alive
+
+    def _fold_aside(self, segment: Segment) -> None:
+        if self._folding is not None and self._folding.is_alive():
+            return
+        self._folded_rows = segment.records
+        self._folding = threading.Thread(
+            target=self.duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
+        )
+        self._folding.start()

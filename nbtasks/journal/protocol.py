@@ -1,0 +1,299 @@
+"""The journal protocol: eighteen methods, in the words of the domain, that the engine needs.
+
+Two implementations follow this protocol, and one test holds both to it: `memory.MemoryJournal` and
+`home.HomeJournal`. `reader.Reader` wraps either of them for read-only use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nbtasks.core.model import Failure, Row, RunRow, TaskRow
+from nbtasks.values.content import Blob, Content
+
+__all__ = [
+    "ANSWER",
+    "Answer",
+    "Change",
+    "Claim",
+    "Deal",
+    "Find",
+    "Journal",
+    "Opened",
+    "TaskTuple",
+]
+
+#: The fields of a `TaskRow` that a replay needs of a COMPLETED task. Reading all fields would take
+#: three times as long.
+ANSWER = (
+    "seq", "path", "output_kind", "output", "blob", "finished_us", "fingerprint", "digest", "stale",
+)  # fmt: skip
+#: The values of the `ANSWER` fields of a task.
+Answer = tuple[Any, ...]
+
+#: The values of a `TaskRow`, in its order. A resumed run may have 100,000 of them and look at a
+#: few, so each one becomes a row only when it is needed.
+TaskTuple = tuple[Any, ...]
+
+#: Function that returns the rows to write for a run, given its row and its tasks; see
+#: `Journal.amend`.
+Change = Callable[[RunRow, list[TaskTuple]], Iterable[Row]]
+
+
+class Find(Protocol):
+    """Query by kind and values of fields; see `Journal.find`."""
+
+    def __call__(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """Return the rows."""
+
+
+#: Function that returns the rows to write, given a query of the recorded rows; see
+#: `Journal.transact`.
+Deal = Callable[[Find], Iterable[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Request to execute a run.
+
+    Attributes:
+        make: The row of the run to create if none exists.
+        run_id: Execute this very run; by default the latest one of the job, version and key in
+            `make`.
+        new: Create a new run even if one exists.
+        rows: Tasks to record in a run that is created, as if they had happened in it.
+        limit: Maximum number of runs of the job executed at the same time, this one included.
+    """
+
+    make: RunRow
+    run_id: str | None = None
+    new: bool = False
+    rows: Sequence[TaskRow] = ()
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class Opened:
+    """A run that this process has claimed for execution.
+
+    Attributes:
+        run: The run; `executions` already counts this one, `status` is RUNNING.
+        tasks: The recorded tasks that are not COMPLETED, by path, in the order of `seq`.
+        answers: The `ANSWER` fields of the COMPLETED tasks, by path, in the order of `seq`.
+            `Journal.tasks` returns all fields of a task.
+        logs: Number of times the body has already logged each (level, message, data).
+        fresh: True if the run is new.
+        codes: The recorded sources of its tasks' functions, by fingerprint.
+        displayed: Paths of the tasks with recorded displays.
+        only: True if tasks are only answered from the journal, and none runs.
+    """
+
+    run: RunRow
+    tasks: dict[str, TaskTuple] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
+    fresh: bool = True
+    codes: dict[str, str] = field(default_factory=dict)
+    displayed: Collection[str] = ()
+    only: bool = False
+
+
+class JobHandle(Protocol):
+    """A job, as the views need it."""
+
+    id: str
+
+
+class RunHandle(Protocol):
+    """A run, as `io`, events and the views need it: `Run` is one."""
+
+    id: str
+
+    @property
+    def journal(self) -> Journal:
+        """Journal that the run is read from."""
+
+    @property
+    def job(self) -> str:
+        """Id of its job."""
+
+    @property
+    def key(self) -> str:
+        """Key that continues it, together with the job's id and version."""
+
+    @property
+    def status(self) -> str:
+        """Status now."""
+
+    @property
+    def output(self) -> Any:
+        """Value that the body returned."""
+
+    @property
+    def error(self) -> Failure | None:
+        """Error that ended the run, if it failed."""
+
+    @property
+    def executions(self) -> int:
+        """Number of executions of its body."""
+
+
+class Journal(Protocol):
+    """Protocol for the store of one home."""
+
+    def claim(self, claim: Claim) -> Opened:
+        """Find or create a run and claim it, atomically among all processes of the home.
+
+        The start of the execution is durable when this method returns. A task that a dead process
+        left RUNNING is returned as INTERRUPTED.
+
+        Raises:
+            RunBusyError: The run is being executed, in this process or another one.
+            JobBusyError: The concurrency limit of its job is reached.
+            NotFoundError: There is no run `claim.run_id`.
+            JournalWriteError: The home cannot be written.
+        """
+
+    def look(self, claim: Claim) -> Opened | None:
+        """Return what `claim` would return, without claiming the run.
+
+        Nothing is written, and the run is returned as it is recorded.
+
+        Returns:
+            The run. None if there is no such run, or no home.
+
+        Raises:
+            RunBusyError: The run is being executed, in this process or another one.
+            NotFoundError: There is no run `claim.run_id`.
+        """
+
+    def release(self, run: RunRow) -> None:
+        """Record the end of an execution durably, and release the run for others.
+
+        The run is released even if the record cannot be written; it then counts as INTERRUPTED.
+        """
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Write rows of a run that nobody executes: all of them or none, durably.
+
+        `change` is called while the run is held, so that nobody claims it in between. If `change`
+        raises, the error is raised here, and nothing is written. An `EditRow` gets the host, the
+        process and the notebook of this journal.
+
+        Raises:
+            RunBusyError: The run is being executed, in this process or another one.
+            NotFoundError: There is no run `run_id`.
+            JournalWriteError: The home cannot be written.
+        """
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Import runs that were recorded elsewhere, with all their rows: all or none, durably.
+
+        Raises:
+            JournalError: One of the runs is already in this journal.
+            JournalWriteError: The home cannot be written.
+        """
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Request the cancellation of a run from the process of the home that executes it.
+
+        The request expires when the execution ends, and when another one starts.
+
+        Raises:
+            JournalWriteError: The home cannot be written.
+        """
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """Return the runs with a request to cancel.
+
+        This method is cheap: it is called ten times a second.
+        """
+
+    def transact(self, deal: Deal) -> None:
+        """Read recorded rows and write new ones in one transaction.
+
+        No other process of the home runs a transaction or claims a run meanwhile. The new rows are
+        durable, in their order, when this method returns, and `news` has changed if there were any.
+        `deal` is called with `find`; an error that it raises is raised here.
+
+        Rows of a run that somebody executes, and rows of a task, must be written by `amend`
+        instead. A row that replaces another must have a greater `changed_us`.
+
+        Raises:
+            JournalWriteError: The home cannot be written.
+        """
+
+    def news(self) -> int:
+        """Return a number that changes with each `transact` that wrote rows, in any process of the
+        home.
+
+        This method is cheap: it is called twenty times a second.
+        """
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """Return the rows of a kind whose fields equal the given values, in no particular order.
+
+        Args:
+            kind: The kind of row.
+            since: A field and an instant, in epoch microseconds: only rows from that instant on.
+            **equal: The value of each field.
+        """
+
+    def put(self, row: Row) -> None:
+        """Add a row. It is not yet durable, but never overtakes a row that was put before it.
+
+        The values of the row are copied now: changing it afterwards does not change the record.
+        """
+
+    def flush(self) -> None:
+        """Hand all rows put so far to the system: they survive the death of this process."""
+
+    def sync(self) -> None:
+        """Make all rows put so far durable: they survive a power cut, too.
+
+        With durability `relaxed` this is `flush`.
+
+        Raises:
+            JournalWriteError: The disk refused the write. The rows are kept, and written by the
+                next call that succeeds.
+        """
+
+    def put_blob(self, content: Content) -> str:
+        """Store bytes under the hash of their content, and return that name. Durable at once."""
+
+    def get_blob(self, name: str) -> Blob:
+        """Return the bytes stored by `put_blob`.
+
+        Raises:
+            UnreadableValueError: The bytes are missing. `Blob.check` raises the same error if they
+                have changed.
+        """
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """Return the runs of the home, oldest first: all, one by id, or those of one job.
+
+        A RUNNING run whose owner is dead is returned as INTERRUPTED, and so are its RUNNING tasks.
+        """
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """Return the tasks of a run in the order in which they first started."""
+
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """Return the result of one SQL query over the views of `schema.sql`, as a pyarrow Table.
+
+        The query sees all rows that any process of the home has put and flushed, live runs
+        included, and cannot change anything. It may also name `frames`, except those named like a
+        view.
+
+        Raises:
+            JournalError: `sql` is not a single query, or DuckDB refuses it.
+        """
+
+    def close(self) -> None:
+        """Release all resources. Rows that were put are kept."""

@@ -1,0 +1,141 @@
+"""Read-only journal for an execution with `replay="only"`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nbtasks.core.model import Row, RunRow, Status
+from nbtasks.errors import NotRecordedError
+from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
+from nbtasks.values.content import Blob, Content
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Read-only implementation of `nbtasks.journal.protocol.Journal` over another journal.
+
+    There is one instance per execution. A claim writes nothing, and rows that are put are dropped:
+    the run stays as it is recorded, and a read-only home is enough. The output of an execution that
+    completes is known to this object only.
+
+    Args:
+        inner: The journal to read.
+    """
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+        self._recorded: RunRow | None = None
+        self._ended: RunRow | None = None
+        self._blobs: dict[str, bytes] = {}
+
+    def claim(self, claim: Claim) -> Opened:
+        """Find a run, as it is recorded.
+
+        Raises:
+            NotRecordedError: There is no such run.
+            RunBusyError: The run is being executed, in this process or another one.
+        """
+        opened = self._inner.look(claim)
+        if opened is None:
+            make = claim.make
+            raise NotRecordedError(
+                f"Job {make.job!r}, version {make.version}, has no run with the key {make.key!r} "
+                'in this home, and replay="only" starts no new run. Execute it once without '
+                'replay="only"; or choose the home that has the run, with nb.configure(home=...) '
+                f"or NBTASKS_HOME. nb.runs({make.job!r}) lists the runs of this home."
+            )
+        self._recorded = replace(opened.run)
+        opened.only = True
+        opened.run.executions += 1  # the replay's own number, distinct from the recorded ones
+        return opened
+
+    def look(self, claim: Claim) -> Opened | None:
+        """Delegate to the inner journal."""
+        return self._inner.look(claim)
+
+    def release(self, run: RunRow) -> None:
+        """Keep the output of an execution that completed."""
+        if run.status == Status.COMPLETED and self._recorded is not None:
+            self._ended = replace(
+                self._recorded,
+                status=run.status,
+                output=run.output,
+                output_kind=run.output_kind,
+                output_bytes=run.output_bytes,
+                blob=run.blob,
+                error=None,
+            )
+
+    def amend(self, run_id: str, change: Change) -> None:
+        """Delegate to the inner journal: a person requests an edit, not the execution."""
+        self._inner.amend(run_id, change)
+        self._ended = None
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Delegate to the inner journal: a person requests an import, not the execution."""
+        self._inner.adopt(rows)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Delegate to the inner journal: a person requests this, not the execution."""
+        self._inner.ask_to_cancel(run_id)
+
+    def asked_to_cancel(self) -> Collection[str]:
+        """Return no runs: nobody can cancel an execution that other processes do not see."""
+        return ()
+
+    def transact(self, deal: Deal) -> None:
+        """Do nothing: without writing there is no reason to read."""
+
+    def news(self) -> int:
+        """Delegate to the inner journal."""
+        return self._inner.news()
+
+    def find(
+        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
+    ) -> list[Any]:
+        """Delegate to the inner journal."""
+        return self._inner.find(kind, since=since, **equal)
+
+    def put(self, row: Row) -> None:
+        """Drop the row."""
+
+    def flush(self) -> None:
+        """Do nothing: all rows were dropped."""
+
+    def sync(self) -> None:
+        """Do nothing: all rows were dropped."""
+
+    def put_blob(self, content: Content) -> str:
+        """Keep bytes in memory for as long as this object lives."""
+        data = bytes(content)
+        name = Content.of(data).hash()
+        self._blobs[name] = data
+        return name
+
+    def get_blob(self, name: str) -> Blob:
+        """Return bytes that were kept here, or are recorded."""
+        if name in self._blobs:
+            return Blob(name, memoryview(self._blobs[name]), AssertionError)
+        return self._inner.get_blob(name)
+
+    def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
+        """Return the recorded runs; the run of this execution with its new output."""
+        ended = self._ended
+        return [
+            ended if ended is not None and row.run_id == ended.run_id else row
+            for row in self._inner.runs(run_id=run_id, job=job)
+        ]
+
+    def tasks(self, run_id: str) -> list[TaskTuple]:
+        """Delegate to the inner journal."""
+        return self._inner.tasks(run_id)
+
+    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
+        """Delegate to the inner journal."""
+        return self._inner.query(sql, params, frames)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""

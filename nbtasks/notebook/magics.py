@@ -1,0 +1,268 @@
+"""Magics that `%load_ext nbtasks` adds to a shell: `%%job`, `%%runs_sql`, `%runs` and others."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
+
+from nbtasks.core import clock, event_loop, tracebacks
+from nbtasks.core.model import UNDER_WAY, RunRow
+from nbtasks.core.settings import config
+from nbtasks.engine import capture
+from nbtasks.jobs import runtime
+from nbtasks.jobs.run import Run
+from nbtasks.notebook import sql_magic
+from nbtasks.notebook.cell import Entry
+from nbtasks.notebook.display import NotebookScreen
+from nbtasks.notebook.transform import ENTRY, Wrapper, to_call
+from nbtasks.views import frames, history
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbtasks.journal.protocol import Claim
+    from nbtasks.views.frames import DataFrame
+    from nbtasks.views.tree.run_tree import RunTree
+
+__all__ = ["JobMagics", "load", "unload"]
+
+#: Extension loaded into each shell.
+_loaded: WeakKeyDictionary[InteractiveShell, _Extension] = WeakKeyDictionary()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Load the extension into a shell; further calls change nothing."""
+    if shell not in _loaded:
+        _loaded[shell] = _Extension(shell)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Remove the extension from a shell."""
+    if extension := _loaded.pop(shell, None):
+        extension.close()
+
+
+class _Extension:
+    """Everything the extension adds to one shell, and the magics that it replaces."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.entry = Entry(shell)
+        self._magics = JobMagics(shell)
+        tables = shell.magics_manager.magics
+        self._covered = {
+            kind: {name: tables[kind][name] for name in ours if name in tables[kind]}
+            for kind, ours in self._magics.magics.items()
+        }
+        shell.register_magics(self._magics)
+        self._wrapper = Wrapper(shell)
+        shell.input_transformers_cleanup.append(to_call)
+        shell.ast_transformers.append(self._wrapper)
+        self._add_entry()
+        runtime.kit.cells = self.execute_again
+        capture.use_screen(NotebookScreen())
+
+    def execute_again(self, claim: Claim, payload: Any) -> None:
+        """Execute the recorded cell of a run for this claim, with this payload."""
+        # No cell may be running: a button's callback calls this, too.
+        with self._shell.builtin_trap, self.entry.given(claim, payload):
+            _execute(self._shell, self.entry, claim.make.source or "")
+
+    def _add_entry(self) -> None:
+        # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
+        # namespace, and the name is not the user's.
+        trap = self._shell.builtin_trap
+        trap.auto_builtins[ENTRY] = self.entry
+        if vars(builtins).get("get_ipython") == self._shell.get_ipython:  # a cell is running now
+            trap.add_builtin(ENTRY, self.entry)
+
+    def close(self) -> None:
+        """Remove everything from the shell, and restore the replaced magics."""
+        shell = self._shell
+        if runtime.kit.cells == self.execute_again:
+            runtime.kit.cells = None
+            capture.use_screen(None)
+        shell.builtin_trap.auto_builtins.pop(ENTRY, None)
+        if to_call in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.remove(to_call)
+        if self._wrapper in shell.ast_transformers:
+            shell.ast_transformers.remove(self._wrapper)
+        for kind, ours in self._magics.magics.items():
+            table = shell.magics_manager.magics[kind]
+            for name in ours:
+                if getattr(table.get(name), "__self__", None) is self._magics:
+                    del table[name]  # otherwise another extension has replaced it
+                    table.update({n: f for n, f in self._covered[kind].items() if n == name})
+        shell.magics_manager.registry.pop(type(self._magics).__name__, None)
+
+
+@magics_class
+class JobMagics(Magics):
+    """Magics of the extension."""
+
+    @no_var_expand
+    @output_can_be_silenced
+    @cell_magic
+    def job(self, line: str, cell: str) -> Any:
+        """Make the cell durable: executing it again resumes its run where it stopped.
+
+        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
+            [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
+
+        The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
+        once, `payload`, and `ctx`, which describes the run. With a top-level `await`, io is
+        asynchronous and its calls are awaited; without one they block.
+
+            %%job delays --version 1.0.0
+            flights = await io.run_task("load", load_flights)
+            models = [await io.run_task(["fit", c], fit_carrier, flights, c) for c in carriers]
+            len(models)
+
+        ID
+            The job's id. Together with the version and the key it identifies the run to
+            continue. Quote it if it contains blanks.
+        --name N
+            Display this name instead of the id.
+        --version V
+            Raise it to start afresh. By default 0.0.1.
+        --payload EXPR
+            A Python expression; its value is `payload`. It may contain blanks, quotes and
+            brackets: --payload {"year": 2013}
+        --key K
+            The key of the run, taken literally. By default it is a digest of the payload.
+        --new
+            Start a new run even if there is one to continue.
+        --max-time T
+            After this time, start no further task, and suspend the run: 90s, 50m, 2h.
+        --suspend-after T
+            Suspend the run instead of waiting longer than this.
+        --on-change warn|rerun|error|ignore
+            How to treat a recorded task whose code or inputs have changed. By default it is
+            answered from the journal, with a warning.
+        --replay only
+            Answer tasks from the journal. A task that would have to run fails the cell, no run
+            is started, and nothing is written.
+        --as VAR
+            Bind the run to a variable, even if the cell fails.
+        --no-tree
+            Do not show the tasks.
+        """
+        # Cells are rewritten before IPython looks up their magic, so they never get here. Only
+        # `get_ipython().run_cell_magic("job", line, cell)` does.
+        __tracebackhide__ = True  # IPython omits such frames
+        return _execute(self._shell, _loaded[self._shell].entry, f"%%job {line}\n{cell}")
+
+    @line_magic
+    def runs(self, line: str) -> DataFrame:
+        """Return the runs of this home, or of one job, like `nb.runs()`, and print the home's size:
+        %runs [JOB]."""
+        from nbtasks.jobs import maintenance  # lazily: it is seldom needed
+
+        home = config.home
+        print(f"{home}: {maintenance.size_of(home):,} bytes")  # noqa: T201 - as asked
+        return history.runs(line.strip() or None)
+
+    @line_magic
+    def tasks(self, line: str) -> DataFrame:
+        """Return the tasks of this home, or of one run, like `nb.tasks()`: %tasks [RUN].
+
+        RUN is the id of a run, or a variable that holds a run, such as one made by `--as VAR`.
+        """
+        return history.tasks(self._run(line))
+
+    @line_magic
+    def tree(self, line: str) -> RunTree:
+        """Return the task tree of a run, by default the latest, like `nb.tree()`: %tree [RUN].
+
+        RUN is as for %tasks.
+        """
+        return history.tree(self._run(line))
+
+    @no_var_expand
+    @output_can_be_silenced
+    @cell_magic
+    def runs_sql(self, line: str, cell: str) -> DataFrame:
+        """Query the journal with the SQL of the cell, like `nb.sql`: %%runs_sql [--as VAR].
+
+        The query may use the views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`,
+        `edits` and `due`, and DataFrames of the notebook. A placeholder such as `$month` takes the
+        value of the variable `month`.
+
+            %%runs_sql --as slow
+            select path, seconds from tasks where seconds > $least order by seconds desc
+
+        --as VAR
+            Also bind the DataFrame to a variable.
+        """
+        name = sql_magic.bound_name(line)
+        names = self._shell.user_ns
+        frame = frames.sql(runtime.kit.journal, cell, sql_magic.values(cell, names), names)
+        if name is not None:
+            names[name] = frame
+        return frame
+
+    @line_magic
+    def job_status(self, line: str) -> None:
+        """Print the running and waiting runs of this home, one per line."""
+        del line
+        rows = [row for row in runtime.kit.journal.runs() if row.status in UNDER_WAY]
+        for row in rows:
+            print(_status_line(row))  # noqa: T201 - as asked
+        if not rows:
+            print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
+
+    @property
+    def _shell(self) -> InteractiveShell:
+        assert self.shell is not None  # noqa: S101 - it was made with one
+        return self.shell
+
+    def _run(self, line: str) -> Run | str | None:
+        value = self._shell.user_ns.get(line.strip())
+        return value if isinstance(value, Run | str) else line.strip() or None
+
+
+def _status_line(row: RunRow) -> str:
+    since = clock.at(row.execution_us or row.started_us).astimezone()
+    where = f"process {row.pid} on {row.host}" + (f", {row.notebook}" if row.notebook else "")
+    return (
+        f"{row.status:<8} {row.job} {row.version}  since {since:%d %b %H:%M:%S}  "
+        f"run {row.run_id}  key {row.key}  ({where})"
+    )
+
+
+def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
+    """Run the text of a `%%job` cell outside a cell; return the value of its last expression.
+
+    A body that awaits runs on this thread's event loop, even if the loop is already running.
+    """
+    text = shell.transform_cell(source)
+    name = shell.compile.cache(text, shell.execution_count - 1, raw_code=source)
+    block, *_ = shell.transform_ast(shell.compile.ast_parse(text, filename=name)).body
+    flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(ast.Module([block], []), name, "exec", flags=flags, dont_inherit=True)
+
+    async def wait() -> Any:
+        await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
+        return entry.value  # read here, in the context of the cell
+
+    try:
+        if code.co_flags & inspect.CO_COROUTINE:
+            return event_loop.run(wait())
+        exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
+    except BaseException as error:
+        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
+        raise
+    else:
+        return entry.value

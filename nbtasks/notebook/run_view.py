@@ -1,0 +1,109 @@
+"""View of an execution: the panel in a browser, a redrawn tree elsewhere."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.engine.execution import Execution
+from nbtasks.notebook import live_tree
+from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from IPython.display import DisplayHandle
+
+    from nbtasks.jobs.session import Watcher
+    from nbtasks.notebook.widgets.panel import Panel
+    from nbtasks.views.tree.run_tree import RunTree
+
+__all__ = ["bundle", "view_of"]
+
+
+def view_of(execution: Execution) -> Watcher | None:
+    """Return the view of an execution in the running cell; None without an IPython shell."""
+    if not live_tree.in_browser():
+        ledger = execution.ledger
+        return live_tree.live(lambda: (execution.run, ledger.rows()), lambda: ledger.revision)
+    from nbtasks.notebook.widgets import panel  # lazily: only a browser needs widgets
+
+    feed = ExecutionFeed(execution)
+    run_id = execution.run.run_id
+    asking = panel.panel_of(run_id)
+    return Living(feed, run_id) if asking is None else Again(asking, feed)
+
+
+class Living(live_tree.Careful):
+    """View that displays a panel of its own.
+
+    Args:
+        feed: Source of the run's rows.
+        run_id: Id of the run.
+    """
+
+    def __init__(self, feed: ExecutionFeed, run_id: str) -> None:
+        self._feed = feed
+        self._run_id = run_id
+        self._context: Context | None = None
+        self._panel: Panel | None = None
+        self._handle: DisplayHandle | None = None
+
+    def start(self) -> None:
+        """Show the panel in the running cell, and keep it current from then on."""
+        if self._context is None:
+            # Output goes to the cell whose context it is written in, whichever cell runs by then.
+            self._context = copy_context()
+            self.guarded(self._begin)
+
+    def finish(self) -> None:
+        """Show the final state, and leave the static tree in the notebook."""
+        context, self._context = self._context, None
+        if context is not None:
+            context.run(self.guarded, self._end)
+
+    def _begin(self) -> None:
+        from nbtasks.notebook.widgets.panel import Panel
+
+        self._panel = Panel(self._feed, self._run_id)
+        self._handle = live_tree.show(self._panel.bundle(), updatable=True)
+        self._panel.start()
+
+    def _end(self) -> None:
+        if self._panel is not None and self._handle is not None:
+            self._panel.finish()
+            self._handle.update(self._panel.twin(), raw=True)
+
+
+class Again(live_tree.Careful):
+    """View that shows another execution of a run in the panel whose button started it.
+
+    Args:
+        panel: Panel whose button was pressed.
+        feed: Source of the run's rows.
+    """
+
+    def __init__(self, panel: Panel, feed: ExecutionFeed) -> None:
+        self._panel = panel
+        self._feed = feed
+
+    def start(self) -> None:
+        """Show this execution in the panel, and keep it current from then on."""
+        self.guarded(lambda: self._panel.go_on(self._feed))
+
+    def finish(self) -> None:
+        """Show the final state."""
+        self.guarded(self._panel.finish)
+
+
+def bundle(tree: RunTree) -> dict[str, Any] | None:
+    """Return the tree of a recorded run with its panel over it; None outside a browser."""
+    if not live_tree.in_browser():
+        return None
+    from nbtasks.jobs.runtime import kit
+    from nbtasks.notebook.widgets.panel import Panel
+
+    run_id = tree.tree.run.run_id
+    panel = Panel(JournalFeed(kit.journal, run_id), run_id)
+    panel.start()
+    return panel.twin()

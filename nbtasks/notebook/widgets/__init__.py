@@ -1,0 +1,1 @@
+"""Widgets of the notebook: the panel of a run and its parts."""

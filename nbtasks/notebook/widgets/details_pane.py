@@ -1,0 +1,139 @@
+"""Details of the task that a person has chosen, and actions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import ipywidgets
+
+from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.jobs.runtime import kit
+from nbtasks.journal import outputs
+from nbtasks.notebook.widgets.preview import preview
+from nbtasks.notebook.widgets.tree_widget import TreeWidget
+from nbtasks.views.tree.card import card, code_for
+from nbtasks.views.tree.nodes import make_node
+
+__all__ = ["Pane"]
+
+_REST = 1.0  # minimum seconds between two reads of a task that may still change
+_SHARE = 20  # pause after a read, at least this many times the time it took
+_LARGE = 50_000_000  # bytes; larger outputs are not read for a preview
+
+
+class Pane:
+    """Details of one task; hidden until a task is chosen.
+
+    Args:
+        tree: Widget in which tasks are chosen.
+        run_id: Id of the run.
+        rerun: Callable that executes the run again from a task, given its path.
+        reset: Callable that lets a task run again, given its path.
+
+    Attributes:
+        box: Box that holds the details and the buttons.
+    """
+
+    def __init__(
+        self,
+        tree: TreeWidget,
+        run_id: str,
+        rerun: Callable[[str], None],
+        reset: Callable[[str], None],
+    ) -> None:
+        self._tree = tree
+        self._run_id = run_id
+        self._path: str | None = None
+        self._next = 0.0
+        self._html = ipywidgets.HTML()
+        self._html.add_class("nbtasks-tree")
+        buttons = [
+            self._button("Run from here", "repeat", rerun, "Run this task and all after it again"),
+            self._button("Reset", "undo", reset, "Run this task again at the next execution"),
+            self._button("Copy path", "copy", self._copy_path, "Copy the task's path"),
+            self._button("Copy code", "code", self._copy_code, "Copy the code for its value"),
+            self._button("Close", "times", self._close, "Close the details"),
+        ]
+        row = ipywidgets.HBox(buttons)
+        row.add_class("nbtasks-bar")
+        self.box = ipywidgets.VBox([self._html, row], layout={"display": "none"})
+        self.widgets = [self._html, *buttons, row, self.box]
+
+    def choose(self, path: str) -> None:
+        """Show the details of a task."""
+        self._path = path
+        self.refresh()
+        self.box.layout.display = ""
+
+    def follow(self) -> None:
+        """Refresh the details, if the last read is old enough."""
+        if self._path is not None and monotonic() >= self._next:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the current state of the task."""
+        path = self._path
+        if path is None:
+            return
+        start = monotonic()
+        card_html = _card(self._run_id, path)
+        self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
+        if path == self._path:
+            self._html.value = card_html
+
+    def _button(
+        self, word: str, icon: str, act: Callable[[str], None], tooltip: str
+    ) -> ipywidgets.Button:
+        button = ipywidgets.Button(
+            description=word, icon=icon, tooltip=tooltip, layout={"width": "auto"}
+        )
+
+        def click(_: object) -> None:
+            if self._path is not None:
+                act(self._path)
+                self.refresh()
+
+        button.on_click(click)
+        return button
+
+    def _copy_path(self, path: str) -> None:
+        self._tree.send({"type": "copy", "text": path})
+
+    def _copy_code(self, path: str) -> None:
+        (run,) = kit.journal.runs(run_id=self._run_id)
+        self._tree.send({"type": "copy", "text": code_for(run, path)})
+
+    def _close(self, _: str) -> None:
+        self._path = None
+        self.box.layout.display = "none"
+
+
+def _card(run_id: str, path: str) -> str:
+    journal = kit.journal
+    (run,) = journal.runs(run_id=run_id)
+    rows = journal.find("task", run_id=run_id, path=path)
+    if not rows:
+        return "<em>It is not recorded yet.</em>"
+    row = rows[0]
+    attempts = sorted(
+        journal.find("attempt", run_id=run_id, path=path), key=lambda attempt: attempt.number
+    )
+    logs = sorted(journal.find("log", run_id=run_id, path=path), key=lambda log: log.logged_us)
+    node = make_node(row, run, under_way=run.status in UNDER_WAY)
+    return card(run, row, node, attempts, logs, _preview(run, row))
+
+
+def _preview(run: RunRow, row: TaskRow) -> str:
+    if row.status != Status.COMPLETED or row.output_kind is None:
+        return ""
+    if row.hidden:
+        return preview(outputs.seen(row.output_kind, row.output))
+    if (row.output_bytes or 0) > _LARGE:
+        return "<em>It is too large to show here; the code below loads it.</em>"
+    try:
+        value: Any = kit.hold(run.run_id)[row.path]
+    except Exception as error:  # noqa: BLE001 - for example, the value's class is gone
+        return preview(f"{type(error).__name__}: {error}")
+    return preview(value)

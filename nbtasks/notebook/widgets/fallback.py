@@ -1,0 +1,56 @@
+"""Tree as plain HTML, for pages that cannot load the widget's module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import ClassVar
+
+import ipywidgets
+
+from nbtasks.views.tree.run_tree import RunTree
+
+__all__ = ["Fallback"]
+
+_REST = 1.0  # minimum seconds between two drawings
+_SHARE = 50  # pause after a drawing, at least this many times the time it took
+
+
+class Fallback:
+    """HTML tree that is drawn until a page reports that it has loaded the module.
+
+    The module then hides it.
+
+    Args:
+        draw: Callable that returns the current tree.
+
+    Attributes:
+        needed: True until a page of this kernel has loaded the module.
+        html: Widget that shows the tree.
+    """
+
+    needed: ClassVar[bool] = True
+
+    def __init__(self, draw: Callable[[], RunTree]) -> None:
+        self._draw = draw
+        self._next = 0.0
+        self.html = ipywidgets.HTML()
+        self.html.add_class("nbt-fallback")
+        self.look()
+
+    def look(self) -> None:
+        """Draw the tree, if it is needed and the last drawing is old enough."""
+        start = monotonic()
+        if Fallback.needed and start >= self._next:
+            self.html.value = self._draw()._repr_html_()
+            self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
+
+    def end(self) -> None:
+        """Draw the final state, if it is needed."""
+        self._next = 0.0
+        self.look()
+
+    def hide(self) -> None:
+        """Stop drawing and clear the HTML: a page has loaded the module."""
+        Fallback.needed = False
+        self.html.value = ""

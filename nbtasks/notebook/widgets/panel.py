@@ -1,0 +1,205 @@
+"""Live view of a run: its tree, and the actions on it.
+
+A running cell displays the panel. At the end the display becomes the static tree, which needs no
+kernel; while the kernel lives, the panel draws itself in the static tree's place.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from nbtasks.core import clock
+from nbtasks.core.model import RunRow
+from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
+from nbtasks.jobs import active_runs, claims
+from nbtasks.jobs.runtime import kit
+from nbtasks.notebook.widgets.details_pane import Pane
+from nbtasks.notebook.widgets.fallback import Fallback
+from nbtasks.notebook.widgets.toolbar import Bar
+from nbtasks.notebook.widgets.tree_widget import TreeWidget
+from nbtasks.notebook.widgets.updates import Stream
+from nbtasks.views.tree.feed import Feed
+from nbtasks.views.tree.nodes import build
+from nbtasks.views.tree.run_tree import RunTree
+from nbtasks.views.tree.snapshot import Picture
+
+__all__ = ["Panel", "panel_of", "place"]
+
+_ROWS = 100  # tasks in the static tree while the run is under way
+_MOST = 20  # live panels at once; of older ones the static trees remain
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+#: The panel whose button action is running: executions that it starts are shown there.
+_asking: ContextVar[Panel | None] = ContextVar("nbtasks_panel", default=None)
+_panels: collections.deque[Panel] = collections.deque()
+#: View state (opened and chosen rows) by run id, which the run's next panel takes over.
+_kept: dict[str, dict[str, Any]] = {}
+
+
+def panel_of(run_id: str) -> Panel | None:
+    """Return the panel whose button started this execution of the run; None if none did."""
+    panel = _asking.get()
+    return panel if panel is not None and panel.run_id == run_id else None
+
+
+def place(model_id: str, html: str) -> str:
+    """Wrap HTML so that a widget draws itself over it as long as the widget lives."""
+    return f'<div data-nbtasks-panel="{escape(model_id)}">{html}</div>'
+
+
+class Panel:
+    """View of a run from `start` to `finish`, and of later executions that its buttons start.
+
+    Args:
+        feed: Source of the run's rows.
+        run_id: Id of the run.
+    """
+
+    def __init__(self, feed: Feed, run_id: str) -> None:
+        self.run_id = run_id
+        self.box = ipywidgets.VBox()
+        self.box.add_class("nbtasks-panel")
+        run, rows = feed.all()
+        self.tree = TreeWidget(
+            Picture(run, rows), self._hear, kept=_kept.get(run_id, {}), panel=self.box.model_id
+        )
+        self.tree.observe(self._keep, "kept")
+        self.bar = Bar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
+        self.pane = Pane(self.tree, run_id, self._rerun_from, self._reset)
+        self.output = ipywidgets.Output()
+        self._stream = Stream(feed, self.tree, run, self._looked)
+        self.fallback = Fallback(lambda: self._static(_ROWS))
+        self.box.children = [
+            self.bar.box, self.tree, self.fallback.html, self.pane.box, self.output,
+        ]  # fmt: skip
+        self._looked(run)
+        _panels.append(self)
+        while len(_panels) > _MOST:
+            _panels.popleft().close()
+
+    # -- display --------------------------------------------------------------------------------
+
+    def bundle(self) -> dict[str, Any]:
+        """Return the display of a run under way: the live view, and the current static tree."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return {_VIEW: view, **self._static(_ROWS)._repr_mimebundle_()}
+
+    def twin(self) -> dict[str, str]:
+        """Return the static tree, which the live panel draws itself over."""
+        bundle = self._static()._repr_mimebundle_()
+        return {**bundle, "text/html": place(self.box.model_id, bundle["text/html"])}
+
+    def start(self) -> None:
+        """Keep the page current, if the run may still change."""
+        self._stream.start()
+
+    def finish(self) -> None:
+        """Show the final state in the page."""
+        self._stream.stop()
+        self._stream.send()
+        self.bar.show(self._stream.run.status, blocking=False)
+        self.pane.refresh()
+        self.fallback.end()
+
+    def go_on(self, feed: Feed) -> None:
+        """Show the next execution of the run in this panel."""
+        self._stream.stop()
+        self._stream = Stream(feed, self.tree, self._stream.run, self._looked)
+        self._stream.send()
+        self._stream.start()
+
+    def close(self) -> None:
+        """Remove the panel from the page; the static tree stays."""
+        self._stream.stop()
+        own = (self.fallback.html, self.output, self.tree, self.box)
+        for widget in (*self.bar.widgets, *self.pane.widgets, *own):
+            widget.close()
+
+    def _static(self, limit: int = 500) -> RunTree:
+        return RunTree(build(*self._stream.feed.all()), clock.micros(), limit=limit)
+
+    def _looked(self, run: RunRow) -> None:
+        self.bar.show(run.status, blocking=self._stream.feed.blocking)
+        self.pane.follow()
+        self.fallback.look()
+
+    # -- actions of a person --------------------------------------------------------------------
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        task = message.get("task")
+        if message.get("type") == "hello":
+            self.fallback.hide()
+        elif message.get("type") == "attempts":
+            self.tree.send({"type": "attempts", "attempts": self._attempts()})
+        elif isinstance(task, int) and 0 <= task < len(self.tree.picture.paths):
+            self.pane.choose(self.tree.picture.paths[task])
+
+    def _keep(self, change: dict[str, Any]) -> None:
+        _kept[self.run_id] = change["new"]
+
+    def _attempts(self) -> list[Any]:
+        """Return the earlier attempts (all but the latest) of each task that has any."""
+        bars: dict[int, list[Any]] = {}
+        ms = self.tree.picture.ms
+        rows = kit.journal.find("attempt", run_id=self.run_id)
+        for row in sorted(rows, key=lambda row: row.number):
+            task = self.tree.picture.index(row.path)
+            if task is not None and row.started_us is not None:
+                ended = row.started_us if row.finished_us is None else row.finished_us
+                bar = [ms(row.started_us), ms(ended), row.status.lower(), ms(row.retry_us)]
+                bars.setdefault(task, []).append(bar)
+        return list(bars.items())
+
+    @contextlib.contextmanager
+    def _act(self) -> Iterator[None]:
+        """Disable the buttons during an action, and show its errors.
+
+        An error in the user's code shows its traceback in the output; a refused action shows one
+        line."""
+        token = _asking.set(self)
+        self.bar.tell("")
+        self.bar.show(self._stream.run.status, blocking=True)
+        try:
+            with self.output:
+                try:
+                    yield
+                except NbtasksError as error:
+                    if isinstance(error, TaskFailed | MapFailed):
+                        raise
+                    self.bar.tell(f"{type(error).__name__}: {error}")
+        finally:
+            _asking.reset(token)
+            self.bar.show(self._stream.run.status, blocking=False)
+
+    def _cancel(self, _: object) -> None:
+        try:
+            active_runs.cancel(kit.journal, self.run_id)
+        except Exception as error:  # noqa: BLE001 - the person who clicked must see any error
+            self.bar.tell(f"{type(error).__name__}: {error}")
+
+    def _resume(self, _: object) -> None:
+        (row,) = kit.journal.runs(run_id=self.run_id)
+        self._execute(lambda: kit.starter(row, claims.payload_of(row))(claims.to_rerun(row)))
+
+    def _again(self, _: object) -> None:
+        self._execute(kit.hold(self.run_id).rerun)
+
+    def _rerun_from(self, path: str) -> None:
+        self._execute(lambda: kit.hold(self.run_id).rerun(from_=path))
+
+    def _execute(self, start: Callable[[], Any]) -> None:
+        self.output.clear_output()
+        with self._act():
+            start()
+
+    def _reset(self, path: str) -> None:
+        with self._act():
+            kit.hold(self.run_id).reset(path)
+            self.bar.tell(f"{path} runs again at the next execution.")

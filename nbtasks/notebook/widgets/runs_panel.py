@@ -1,0 +1,65 @@
+"""Live list of all runs of a home, whichever kernel executes them; opening a run shows its tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from nbtasks.jobs.runtime import kit
+from nbtasks.notebook import live_tree
+from nbtasks.notebook.widgets.panel import Panel, place
+from nbtasks.notebook.widgets.tree_widget import TreeWidget
+from nbtasks.notebook.widgets.updates import Stream
+from nbtasks.views import history
+from nbtasks.views.tree.feed import JournalFeed, RunsFeed
+from nbtasks.views.tree.snapshot import Picture
+
+__all__ = ["Watch", "watch"]
+
+_ROWS = 20  # rows of the table in the saved notebook
+
+
+def watch(job: str | None) -> None:
+    """Display the runs of a home or of one job; as a table outside a browser."""
+    table = history.runs(job).tail(_ROWS)
+    bundle = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
+    if not live_tree.in_browser():
+        live_tree.show(bundle)
+        return
+    living = Watch(job)
+    live_tree.show({**bundle, "text/html": place(living.box.model_id, bundle["text/html"])})
+
+
+class Watch:
+    """List of the runs in the page, with the tree of the chosen run below it.
+
+    Args:
+        job: Job to list the runs of; None for all jobs.
+
+    Attributes:
+        box: Box that holds the list and the tree.
+    """
+
+    def __init__(self, job: str | None) -> None:
+        self._feed = RunsFeed(kit.journal, job)
+        self.box = ipywidgets.VBox()
+        self.box.add_class("nbtasks-panel")
+        head, rows = self._feed.all()
+        self.tree = TreeWidget(Picture(head, rows, noun="run"), self._hear, panel=self.box.model_id)
+        self.box.children = [self.tree]
+        self._opened: Panel | None = None
+        Stream(self._feed, self.tree, head, lambda _: None).start()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        paths, task = self.tree.picture.paths, message.get("task")
+        if not (isinstance(task, int) and 0 <= task < len(paths)):
+            return
+        run_id = self._feed.runs.get(paths[task])
+        if run_id is None or (self._opened is not None and self._opened.run_id == run_id):
+            return
+        before, self._opened = self._opened, Panel(JournalFeed(kit.journal, run_id), run_id)
+        self.box.children = [self.tree, self._opened.box]
+        self._opened.start()
+        if before is not None:
+            before.close()

@@ -1,0 +1,85 @@
+"""Thread that keeps a page current by polling for changed rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from time import perf_counter
+
+from nbtasks.core.model import UNDER_WAY, RunRow
+from nbtasks.notebook.live_tree import Careful
+from nbtasks.notebook.widgets.tree_widget import TreeWidget
+from nbtasks.views.tree.feed import Feed
+
+__all__ = ["Stream"]
+
+_SHARE = 20  # pause after a poll, at least this many times the time it took
+_PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
+
+
+class Stream(Careful):
+    """Stream of row changes to a tree in the page.
+
+    Args:
+        feed: Source of the rows.
+        tree: Tree that already shows the current rows.
+        run: Current row of the run.
+        looked: Callback after each poll, called with the run even if nothing has changed.
+
+    Attributes:
+        feed: Source of the rows.
+        run: Row of the run, as last read.
+    """
+
+    def __init__(
+        self, feed: Feed, tree: TreeWidget, run: RunRow, looked: Callable[[RunRow], None]
+    ) -> None:
+        self.feed = feed
+        self._tree = tree
+        self._looked = looked
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.run = run
+
+    def send(self) -> None:
+        """Read all rows and send them."""
+        self.run, rows = self.feed.all()
+        with self._tree.lock:
+            self._tree.picture.load(self.run, rows)
+            self._tree.send_state("snap")
+        self._looked(self.run)
+
+    def start(self) -> None:
+        """Keep the tree current from now on, if the rows may still change."""
+        if self.feed.ends and self.run.status not in UNDER_WAY:
+            return
+        self._thread = threading.Thread(
+            target=copy_context().run,
+            args=(self.guarded, self._follow),
+            name="nbtasks-stream",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread, and wait for a poll in progress so that nothing more is sent."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
+
+    def _follow(self) -> None:
+        pause = self.feed.rest
+        while not self._stop.wait(pause):
+            start = perf_counter()
+            changed = self.feed.changed()
+            if changed is not None:
+                self.run, rows = changed
+                with self._tree.lock:
+                    patch = self._tree.picture.change(self.run, rows)
+                    if patch is not None:
+                        self._tree.send(patch)
+            pause = max(self.feed.rest, _SHARE * (perf_counter() - start))
+            self._looked(self.run)
+            if self.feed.ends and self.run.status not in UNDER_WAY:
+                return

@@ -1,0 +1,290 @@
+"""Executions that end after each task, and go on from the journal, to show that they can."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import dataclasses
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
+
+from nbtasks.core import clock, tracebacks
+from nbtasks.core.model import ReuseRow, Row, RunRow, Status, TaskRow
+from nbtasks.errors import StaleTaskWarning
+from nbtasks.jobs.job import Job
+from nbtasks.jobs.run import Run
+from nbtasks.jobs.runtime import Kit
+from nbtasks.journal.protocol import Claim, Journal, Opened
+from nbtasks.testing.journals import Mortal
+from nbtasks.testing.replay_history import History, ReplayError
+
+__all__ = ["always_replay"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LIMIT = 1000
+_ENDED = (Status.COMPLETED, Status.FAILED)
+
+
+@overload
+def always_replay(test: F, /) -> F: ...
+@overload
+def always_replay(*, limit: int = ...) -> _AlwaysReplay: ...
+def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
+    """Inside the block, each execution of a job ends when a task has newly ended, as if its
+    process had died there, and the run is started again from the journal, until it comes to its
+    end. A test that passes in it shows that the job replays.
+
+    `job.run` and `job.arun` give the run, or raise, only at that end. What is in flight beside
+    the task that has ended is called again, as it would be after a real death. It is also a
+    decorator of tests, `def` and `async def` ones.
+
+    Args:
+        test: A test to decorate.
+        limit: How many restarts a run may take. Each task is one.
+
+    Raises:
+        ReplayError: Raised by `job.run`: an execution did not come to a task that an earlier one
+            had ended, or gave it something else; or the run does not come to its end.
+
+    ```python
+    import nbtasks as nb
+    from nbtasks.testing import always_replay
+
+    calls = []
+
+
+    def load() -> list[int]:
+        calls.append("load")
+        return [1, 2, 3]
+
+
+    @nb.job("always-replay-example")
+    def body(io: nb.SyncIO) -> int:
+        rows = io.run_task("load", load)
+        return io.run_task("sum", sum, rows)
+
+
+    with always_replay():
+        run = body.run()
+    assert (run.output, run.executions) == (6, 3)
+    assert calls == ["load"]
+    ```
+    """
+    block = _AlwaysReplay(limit)
+    return block if test is None else block(test)
+
+
+class _AlwaysReplay:
+    """The block of `always_replay`. Blocks may nest, and threads may share one: what the outermost
+    one says holds."""
+
+    _lock = threading.Lock()
+    _depth = 0
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            if _AlwaysReplay._depth == 0:
+                _put_in_force(self._limit)
+            _AlwaysReplay._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            _AlwaysReplay._depth -= 1
+            if _AlwaysReplay._depth == 0:
+                Job.run, Job.arun = _run, _arun  # type: ignore[method-assign]  # as they were
+
+    def __call__(self, test: F) -> F:
+        if inspect.iscoroutinefunction(test):
+
+            @functools.wraps(test)
+            async def awaited(*args: Any, **named: Any) -> Any:
+                with self:
+                    return await test(*args, **named)
+
+            return cast("F", awaited)
+
+        @functools.wraps(test)
+        def blocking(*args: Any, **named: Any) -> Any:
+            with self:
+                return test(*args, **named)
+
+        return cast("F", blocking)
+
+
+_run, _arun = Job.run, Job.arun
+
+
+def _put_in_force(limit: int) -> None:
+    """Lets all jobs restart. A class is patched, so that jobs need to know nothing of it."""
+
+    @functools.wraps(_run)
+    def run(self: Job, payload: Any = None, **how: Any) -> Run:
+        if _lives(self):
+            return _run(self, payload, **how)
+        lives = _Lives(self, payload, how, limit)
+        try:
+            while True:
+                with lives:
+                    return lives.last(_run(lives.job(), lives.payload(), **lives.how))
+        except BaseException as error:
+            error.__traceback__ = tracebacks.own_frames(error.__traceback__)
+            raise
+
+    @functools.wraps(_arun)
+    async def arun(self: Job, payload: Any = None, **how: Any) -> Run:
+        if _lives(self):
+            return await _arun(self, payload, **how)
+        lives = _Lives(self, payload, how, limit)
+        while True:
+            with lives:
+                return lives.last(await _arun(lives.job(), lives.payload(), **lives.how))
+
+    Job.run, Job.arun = run, arun  # type: ignore[method-assign]  # until the block ends
+
+
+def _lives(job: Job) -> bool:
+    """Whether a job has been given one of its lives already: `run` and `arun` call each other."""
+    return isinstance(_kit(job).given, _Life)
+
+
+def _kit(job: Job) -> Kit:
+    return cast("Kit", job._host)  # noqa: SLF001 - what job.run is called on
+
+
+class _Lives:
+    """The executions of one call of `job.run`, each around a `with` block that ends well unless
+    the call is over.
+
+    Args:
+        job: The job.
+        payload: Its payload.
+        how: The other arguments of the call.
+        limit: How many restarts there may be.
+    """
+
+    def __init__(self, job: Job, payload: Any, how: dict[str, Any], limit: int) -> None:
+        self._job = job
+        self._payload = payload
+        self.how = how
+        self._history = History(limit)
+        self._life: _Life | None = None
+
+    def job(self) -> Job:
+        """The job for its next life."""
+        place = copy.copy(_kit(self._job))
+        place.given = self._life = _Life(place.journal, self._history)
+        return self._job.at(place)
+
+    def payload(self) -> Any:
+        """The payload, as a new process would have it."""
+        try:
+            return copy.deepcopy(self._payload)
+        except Exception:  # noqa: BLE001 - whatever its classes raise
+            return self._payload
+
+    def last(self, run: Run) -> Run:
+        """Takes the run that has come to its end, and gives it as the job would."""
+        self._check_end(run.id)
+        return _kit(self._job).hold(run.id)
+
+    def _check_end(self, run_id: str) -> None:
+        assert self._life is not None  # noqa: S101 - it has been lived
+        (row,) = self._life.runs(run_id=run_id)
+        if row.status == Status.COMPLETED:
+            tasks = {values[1]: TaskRow(*values) for values in self._life.tasks(run_id)}
+            self._history.check_end(row, tasks)
+
+    def __enter__(self) -> None:
+        self._life = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool:
+        if error is None:
+            return False
+        if self._life is None or not self._life.crashed or _stops(error):
+            if isinstance(error, StaleTaskWarning):
+                self._check_end(self._history.run_id)  # where warnings are errors, it was first
+            if not isinstance(error, ReplayError):
+                self._history.note(error)
+            return False
+        self._history.check()
+        return True
+
+
+def _stops(error: BaseException) -> bool:
+    """Whether somebody wants all of it to end."""
+    if isinstance(error, asyncio.CancelledError):
+        with contextlib.suppress(RuntimeError):  # no loop runs here
+            task = asyncio.current_task()
+            return task is not None and task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt)
+
+
+class _Life(Mortal):
+    """The journal of one execution, which dies when a task has newly ended.
+
+    Unlike a dead process it lets the run go, so that the others that this process executes may
+    live on.
+    """
+
+    def __init__(self, inner: Journal, history: History) -> None:
+        super().__init__(inner)
+        self._history = history
+        self._run: RunRow | None = None
+
+    def _epitaph(self) -> str:
+        return f"always_replay: the run starts again, since task {self._history.after!r} has ended."
+
+    def claim(self, claim: Claim) -> Opened:
+        """As the port says; but for the first one, it is the run of the earlier executions."""
+        if run_id := self._history.run_id:
+            claim = dataclasses.replace(claim, run_id=run_id, new=False)
+        opened = super().claim(claim)
+        self._run = dataclasses.replace(opened.run)
+        self._history.begin(self._run)
+        return opened
+
+    def put(self, row: Row) -> None:
+        """As the port says; that a task was stopped by the death is not told to anybody."""
+        with self._lock:
+            if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:
+                return
+            super().put(row)
+            if isinstance(row, ReuseRow):
+                self._history.reused(row)
+            elif isinstance(row, TaskRow):
+                self._history.reached(row)
+                if row.status in _ENDED and not row.reused and not row.fatal:
+                    self._history.end(row)
+                    self._die()
+
+    def sync(self) -> None:
+        """As the port says; after the death there is nothing."""
+        if not self.crashed:
+            super().sync()
+
+    def _die(self) -> None:
+        assert self._run is not None  # noqa: S101 - it was claimed
+        self.crashed = True
+        self._run.status, self._run.finished_us = Status.INTERRUPTED, clock.micros()
+        self._inner.release(self._run)
+        self._check()

@@ -1,0 +1,1 @@
+"""Values of other libraries as records: one module for each library."""

@@ -1,0 +1,66 @@
+"""Previews of a call's arguments and of a log line's data, as text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from nbtasks.values.redaction import SECRET, hide_named, hide_secrets
+
+__all__ = ["describe", "log_data", "shown"]
+
+_SHOWN_BYTES = 2000
+_SHOWN_ITEMS = 1000
+_SAFE_INT = 1 << 53
+_PLAIN = frozenset({int, float, bool, str, type(None)})
+
+
+def describe(args: tuple[Any, ...], fn: Any = None) -> str | None:
+    """Return a preview of a function's arguments as JSON.
+
+    Small plain data is shown completely, any other value by its type; a value whose name says that
+    it is a secret is hidden.
+    """
+    if not args:
+        return None
+    args = hide_named(fn, args)
+    if _PLAIN.issuperset(map(type, args)):  # a shortcut: most arguments are plain
+        try:
+            data = orjson.dumps(args, option=orjson.OPT_STRICT_INTEGER)
+        except TypeError:
+            data = None  # an int above 53 bits, a lone surrogate
+        if data is not None and len(data) <= _SHOWN_ITEMS:
+            return data.decode()
+    return orjson.dumps([_describe_one(arg) for arg in args]).decode()
+
+
+def _describe_one(arg: object) -> object:
+    if type(arg) in (int, bool, float, type(None)):
+        return arg if type(arg) is not int or -_SAFE_INT < arg < _SAFE_INT else str(arg)
+    if type(arg) in (str, list, dict) and len(arg) <= _SHOWN_ITEMS:  # type: ignore[arg-type]  # sized, as just checked
+        try:
+            if len(data := orjson.dumps(arg)) <= _SHOWN_BYTES:
+                hidden = SECRET.search(data.decode()) is not None
+                return hide_secrets(arg) if hidden else orjson.Fragment(data)
+        except (orjson.JSONEncodeError, RecursionError):
+            pass
+    return f"<{type(arg).__qualname__}>"
+
+
+def log_data(data: dict[str, Any]) -> str | None:
+    """Return the data of a log line as JSON, without values whose names say they are secrets.
+
+    Values that JSON lacks are represented by their `repr`.
+    """
+    return shown(hide_secrets(data)) if data else None
+
+
+def shown(value: object) -> str:
+    """Return a value for display as JSON; values that JSON lacks as their `repr`."""
+    try:
+        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # an int above 64 bits, a lone surrogate, a structure that contains itself
+        if not isinstance(value, dict):
+            return orjson.dumps(ascii(value)).decode()
+        return orjson.dumps({str(key): ascii(item) for key, item in value.items()}).decode()

@@ -1,0 +1,1 @@
+"""Views of the journal: trees, frames and plots."""

@@ -1,0 +1,25 @@
+"""Recorded runs and maintenance reports as pandas DataFrames."""
+
+from __future__ import annotations
+
+from nbtasks.views.frames.comparison import compare, history, summary
+from nbtasks.views.frames.dataframe import DataFrame
+from nbtasks.views.frames.queries import attempts, due, events, logs, runs, sql, tasks
+from nbtasks.views.frames.reports import ended, findings, pickles
+
+__all__ = [
+    "DataFrame",
+    "attempts",
+    "compare",
+    "due",
+    "ended",
+    "events",
+    "findings",
+    "history",
+    "logs",
+    "pickles",
+    "runs",
+    "sql",
+    "summary",
+    "tasks",
+]

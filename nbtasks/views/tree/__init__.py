@@ -1,0 +1,1 @@
+"""The tree of a run: nodes, and what draws them."""

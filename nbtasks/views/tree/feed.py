@@ -1,0 +1,187 @@
+"""Sources of the rows that a view shows, and of their changes."""
+
+from __future__ import annotations
+
+import collections
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol
+
+from nbtasks.core import clock, keys
+from nbtasks.core.model import UNDER_WAY, RunRow, TaskRow
+from nbtasks.errors import NotFoundError
+from nbtasks.views.tree.labels import is_chosen
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["ExecutionFeed", "Feed", "JournalFeed", "RunsFeed"]
+
+_MOST = 1_000  # latest runs
+
+#: A run and some of its tasks.
+Rows = tuple[RunRow, list[TaskRow]]
+
+
+class Feed(Protocol):
+    """Source of the rows of one run.
+
+    Attributes:
+        rest: Least number of seconds between two calls of `changed`.
+        blocking: Whether the kernel handles no click until the execution ends.
+        ends: Whether a final status of the run means that nothing more will change.
+    """
+
+    rest: float
+    blocking: bool
+    ends: bool
+
+    def all(self) -> Rows:
+        """Return the run and all its tasks as they are now."""
+
+    def changed(self) -> Rows | None:
+        """Return the run and all tasks that may have changed since the last call.
+
+        None if nothing has changed.
+        """
+
+
+class ExecutionFeed:
+    """Rows of a run that is executed in this process.
+
+    Args:
+        execution: Execution of the run.
+    """
+
+    rest = 0.05
+    ends = False  # the status is not reliable until the end is recorded; `finish` reports that
+
+    def __init__(self, execution: Execution) -> None:
+        self.blocking = not execution.root.asynchronous
+        self._run = execution.run
+        self._ledger = execution.ledger
+        self._revision = -1
+        self._news: collections.deque[str] = collections.deque()
+        self._ledger.changed = self._news
+
+    def all(self) -> Rows:
+        """Implement `Feed.all`."""
+        return self._run, self._ledger.rows()
+
+    def changed(self) -> Rows | None:
+        """Implement `Feed.changed`."""
+        revision = self._ledger.revision
+        if revision == self._revision:
+            return None
+        self._revision = revision
+        paths: dict[str, None] = {}
+        while self._news:
+            paths[self._news.popleft()] = None
+        return self._run, self._ledger.rows(paths)
+
+
+class JournalFeed:
+    """Rows of a run as recorded, whichever process executes it.
+
+    Args:
+        journal: Journal that holds the run.
+        run_id: Id of the run.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+
+    rest = 0.5
+    blocking = False
+    ends = True
+
+    def __init__(self, journal: Journal, run_id: str) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self._seen: Rows | None = None
+
+    def all(self) -> Rows:
+        """Implement `Feed.all`."""
+        rows = self._journal.runs(run_id=self._run_id)
+        if not rows:
+            raise NotFoundError(
+                f"There is no run {self._run_id!r} in this home. nb.runs() lists them."
+            )
+        tasks = [TaskRow(*values) for values in self._journal.tasks(self._run_id)]
+        self._seen = rows[0], tasks
+        return self._seen
+
+    def changed(self) -> Rows | None:
+        """Implement `Feed.changed`."""
+        before = self._seen
+        if before is not None and before[0].status not in UNDER_WAY:
+            (row,) = self._journal.runs(run_id=self._run_id)
+            if row == before[0]:
+                return None
+        return self.all()
+
+
+class RunsFeed:
+    """Runs of a home as the rows of one tree: below each job its runs.
+
+    Args:
+        journal: Journal that holds the runs.
+        job: Id of the only job to show; None for all.
+    """
+
+    rest = 1.0
+    blocking = False
+    ends = False
+
+    def __init__(self, journal: Journal, job: str | None) -> None:
+        self._journal = journal
+        self._job = job
+        self._seen: Rows | None = None
+        #: Ids of the runs, by the paths of their rows.
+        self.runs: dict[str, str] = {}
+
+    def all(self) -> Rows:
+        """Implement `Feed.all`."""
+        runs = sorted(self._journal.runs(job=self._job), key=attrgetter("started_us", "run_id"))
+        rows: dict[str, TaskRow] = {}
+        for run in runs[-_MOST:]:
+            job_row = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
+            row = _run_row(run, 2 * len(rows) + 1)
+            rows[row.path] = row
+            self.runs[row.path] = run.run_id
+            job_row.status, job_row.attempt_us, job_row.finished_us = (
+                row.status, row.attempt_us, row.finished_us,
+            )  # fmt: skip
+        first = runs[0].started_us if runs else 0
+        head = RunRow("", self._job or "all jobs", "", "", "", started_us=first)
+        self._seen = head, list(rows.values())
+        return self._seen
+
+    def changed(self) -> Rows | None:
+        """Implement `Feed.changed`."""
+        before = self._seen
+        return None if self.all() == before else self._seen
+
+
+def _job_row(run: RunRow, seq: int) -> TaskRow:
+    """Return the row of a job, which starts with its first run."""
+    return TaskRow(run.run_id, keys.join("", run.job), seq, started_us=run.started_us)
+
+
+def _run_row(run: RunRow, seq: int) -> TaskRow:
+    return TaskRow(
+        run.run_id,
+        keys.join(
+            keys.join("", run.job),
+            f"{clock.at(run.started_us):%Y-%m-%d %H:%M:%S} {run.run_id[-6:]}",
+        ),
+        seq,
+        name=f"key {run.key}" if is_chosen(run.key) else None,
+        status=run.status,
+        attempts=run.executions,
+        started_us=run.started_us,
+        attempt_us=run.execution_us or run.started_us,
+        finished_us=run.finished_us,
+        due_us=run.resume_us,
+        error=run.error,
+    )

@@ -1,0 +1,155 @@
+"""Display object for a run's tree: in a cell, in a terminal, on a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.core import clock
+from nbtasks.core.clock import at
+from nbtasks.core.model import AttemptRow, RunRow, TaskRow
+from nbtasks.engine import capture
+from nbtasks.views.tree.labels import clean
+from nbtasks.views.tree.nodes import Tree
+from nbtasks.views.tree.render import html, text
+from nbtasks.views.tree.style import DARK, variables
+
+if TYPE_CHECKING:
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["RunTree", "draw", "page"]
+
+
+class RunTree:
+    """Snapshot of a tree at `now_us`, for `display`, `print` and the last line of a cell.
+
+    Args:
+        tree: The tree to draw.
+        now_us: Instant that ages and countdowns refer to.
+        limit: Most tasks to draw, failed ones first; the rest are counted.
+        living: Returns the live view a notebook shows instead; None where there is none.
+        attempts: Returns the attempts that were followed by another.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        now_us: int,
+        *,
+        limit: int = 500,
+        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
+        attempts: Callable[[], Iterable[AttemptRow]] = tuple,
+    ) -> None:
+        self._living = living
+        self._attempts = attempts
+        self.tree = tree
+        self.now_us = now_us
+        self.limit = limit
+
+    def to_html(self, file: str | Path) -> None:
+        """Write the tree as a page of its own: one self-contained file without scripts.
+
+        All tasks are drawn, up to 10,000.
+
+        ```python
+        import nbtasks as nb
+
+
+        @nb.job("page-example")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("load", list)
+
+
+        body.run().tree().to_html("delays.html")
+        ```
+        """
+        from nbtasks.views.tree.run_tree import page
+
+        Path(file).write_text(page(self.tree, self.now_us), "utf-8")
+
+    def to_trace(self, file: str | Path) -> None:
+        """Write the timing of tasks and attempts as JSON in the Trace Event Format.
+
+        Perfetto and Chrome's `about:tracing` open it.
+
+        ```python
+        import json
+        from pathlib import Path
+
+        import nbtasks as nb
+
+
+        @nb.job("trace-example")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("load", list)
+
+
+        body.run().tree().to_trace("delays.json")
+        events = json.loads(Path("delays.json").read_text())["traceEvents"]
+        assert [event["name"] for event in events if event["ph"] == "X"] == ["load"]
+        ```
+        """
+        import json
+
+        from nbtasks.views.tree.trace import trace
+
+        events = trace(self.tree, self._attempts(), self.now_us)
+        Path(file).write_text(json.dumps(events), "utf-8")
+
+    def __str__(self) -> str:
+        return text(self.tree, self.now_us, limit=min(200, self.limit))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html(self.tree, self.now_us, limit=self.limit)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Return text and HTML, always: a saved notebook does not know where it will be shown."""
+        del include, exclude  # the protocol lets an object ignore them
+        living = self._living(self) if self._living is not None else None
+        return living or {"text/plain": str(self), "text/html": self._repr_html_()}
+
+
+_MOST = 10_000  # tasks
+_LABEL = 80  # characters
+#: Outside a notebook, the page follows the theme of the browser.
+_STYLE = (
+    "body{margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328;background:#fff}"
+    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#111418}"
+    f"body .nbtasks-tree{{{variables(DARK)}}}}}"
+)
+
+
+def page(tree: Tree, now_us: int) -> str:
+    """Return one HTML document without scripts that refers to nothing outside itself."""
+    name = escape(clean(f"{tree.run.job} {tree.run.version}", _LABEL))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{name}</title><style>{_STYLE}</style></head><body>"
+        f"{html(tree, now_us, limit=_MOST)}"
+        f"<p><small>nbtasks, {at(now_us):%Y-%m-%d %H:%M:%S} UTC</small></p></body></html>"
+    )
+
+
+def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
+    """Return the tree of a run as recorded by now.
+
+    Args:
+        journal: Journal that holds the run.
+        row: Row of the run.
+        living: Whether a notebook may show a live view, which always reads the home in force.
+    """
+    from nbtasks.views.tree.nodes import build
+    from nbtasks.views.tree.run_tree import RunTree  # lazily: most runs are never drawn by hand
+
+    tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
+    return RunTree(
+        build(row, tasks),
+        clock.micros(),
+        living=capture.living if living else None,
+        attempts=lambda: journal.find("attempt", run_id=row.run_id),
+    )
