@@ -183,8 +183,7 @@ class Segment:
             os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
-        """Release the lock; with `remove`, delete the file, too, since all of it is kept
-        elsewhere."""
+        """Release the lock; `remove` the file, too, if all of it is kept elsewhere."""
         with self._lock:
             if self._fd >= 0:
                 if remove:
@@ -196,8 +195,7 @@ class Segment:
                 self._fd = -1
 
     def abandon(self) -> None:
-        """Release the lock and cut off bytes that the disk refused: they were never
-        acknowledged."""
+        """Release the lock and cut off bytes that the disk refused, which nobody relies on."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
         self.close()
