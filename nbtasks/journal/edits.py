@@ -170,7 +170,7 @@ def missing(run: RunRow, path: str, paths: Iterable[str]) -> NotFoundError:
     """Return the error for a path without a task."""
     candidates = nearest(path, paths)
     hint = (
-        f"The nearest paths: {', '.join(map(repr, candidates))}. run.tasks().path lists them all."
+        f"The nearest: {', '.join(map(repr, candidates))}. run.tasks().path lists them all."
         if candidates
         else "It has none yet."
     )

@@ -67,10 +67,7 @@ def line(values: Any) -> bytes:
 
 
 def valid(value: Any) -> Any:
-    """Return text as valid Unicode, with invalid characters escaped; other values unchanged.
-
-    File names, for example, may be invalid.
-    """
+    """Return text with invalid Unicode, as in some file names, escaped; other values unchanged."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
@@ -186,8 +183,7 @@ class Segment:
             os.pwrite(self._fd, _RESERVE, self._end + more)
 
     def close(self, *, remove: bool = False) -> None:
-        """Release the lock; with `remove`, delete the file, too, since all of it is kept
-        elsewhere."""
+        """Release the lock; `remove` the file, too, if all of it is kept elsewhere."""
         with self._lock:
             if self._fd >= 0:
                 if remove:
@@ -199,10 +195,7 @@ class Segment:
                 self._fd = -1
 
     def abandon(self) -> None:
-        """Release the lock and keep the bytes that were written.
-
-        Bytes that the disk refused were never acknowledged, and are cut off.
-        """
+        """Release the lock and cut off bytes that the disk refused, which nobody relies on."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._end)
         self.close()
@@ -257,10 +250,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def process_start(pid: int) -> str | None:
-    """Return the start time of a process, in the system's own unit.
+    """Return the start time of a process, in the system's own unit, or None if it is not known.
 
-    It distinguishes the process from a later one with the same number. The result is None if there
-    is no such process, or the system does not tell.
+    The start time distinguishes the process from a later one with the same number.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

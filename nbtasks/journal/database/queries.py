@@ -27,8 +27,7 @@ _TASK_NOW = """
 
 
 def running(con: Any, job: str) -> list[str]:
-    """Return the runs of a job that are being executed. Those of dead processes are not RUNNING
-    now."""
+    """Return the runs of a job that are being executed, without those of dead processes."""
     rows = con.execute(
         "select run_id from run where job = $1 and status = 'RUNNING' order by run_id", [job]
     ).fetchall()

@@ -69,8 +69,7 @@ def migrate(con: Connection) -> None:
 
 
 def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
-    """Return a database in memory with the schema, and with the rows of `source` if there is
-    one."""
+    """Return a database in memory with the schema, and with the rows of `source` if given."""
     import _duckdb as duckdb
 
     con = duckdb.connect()

@@ -92,8 +92,7 @@ class DuckStore:
                     file_lock.release()
 
     def _acquire(self, seconds: float) -> Any:
-        """Return the acquired lock; None if there is nothing to lock: no home, or a read-only
-        one."""
+        """Return the acquired lock; None if there is nothing to lock, or the home is read-only."""
         import filelock  # lazily: it takes 10 ms, and processes without a home do not need it
 
         if not self._home.is_dir():

@@ -322,8 +322,7 @@ class HomeJournal:
             self._segment = None
 
     def _drop_segment(self, above: int) -> None:
-        """Remove our segment if it is longer than `above` bytes and all of it is in the file
-        itself."""
+        """Remove our segment if it exceeds `above` bytes and all of it is in the file itself."""
         segment = self._segment
         if segment is None or not self.duck.holds(segment.name, segment.size):
             return
@@ -361,8 +360,7 @@ class HomeJournal:
         return segment.name if segment is not None and not segment.foreign else None
 
     def _readers(self) -> tuple[list[SegmentReader], list[str]]:
-        """Return readers of all segments, oldest first, and the names of those with living
-        owners."""
+        """Return readers of all segments, oldest first, and the names of those in use."""
         readers, alive = [], []
         for path in sorted(self._wal.glob("*.log")):
             reader = SegmentReader(path)
