@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.journal import current
 from tests.engine.failing import caught
 
 
@@ -58,7 +59,7 @@ def test_progress_is_seen_while_the_task_runs_and_costs_no_write_each() -> None:
             task.progress(n, 5000)
         row = nb.sql("select progress from tasks where path = 'load'")
         seen.append(row.progress[0])
-        seen.append(nb.kit.kit.journal._segment.records)  # type: ignore[attr-defined]  # as it is
+        seen.append(current.journal()._segment.records)  # type: ignore[attr-defined]  # as it is
         seen.append("%" in str(nb.tree()))
 
     @nb.job("load")

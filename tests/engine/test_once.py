@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.journal import current
 from nbtasks.testing import FakeClock
 from tests.engine.failing import caught
 
@@ -75,7 +76,7 @@ def test_the_start_is_durable_before_the_call(kind: str) -> None:
     seen = []
 
     def pay() -> None:
-        segment = nb.kit.kit.journal._segment  # type: ignore[attr-defined]  # the composition root
+        segment = current.journal()._segment  # type: ignore[attr-defined]  # the home's
         durable = segment.path.read_bytes()[: segment._synced].decode()
         path = json.dumps(nb.current_task().path)
         seen.append(any(path in line and "RUNNING" in line for line in durable.splitlines()))
