@@ -24,7 +24,7 @@ _PEAK = """
 import resource, sys
 from pathlib import Path
 from benchmarks.frames import FRAMES
-from nbtasks import codec
+from nbtasks.values import codec
 from nbtasks.journal.blobs import Blobs
 
 def peak():  # bytes

@@ -233,7 +233,8 @@ input()
 CLEAR = """
 import os, sys
 import nbtasks as nb
-from nbtasks.journal import clearing, file
+from nbtasks.journal.home import gc as clearing
+from nbtasks.journal.database import file
 nb.configure(home=sys.argv[1])
 where = sys.argv[2]
 targets = {"copied": (clearing, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),

@@ -24,7 +24,8 @@ from nbtasks.journal.protocol import Claim, Journal
 PRELUDE = """
 import os, signal, sys
 from pathlib import Path
-from nbtasks import clock, frames
+from nbtasks.views import frames
+from nbtasks.core import clock
 from nbtasks.errors import *
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.protocol import Claim

@@ -30,7 +30,7 @@ from nbtasks.views.tree.run_tree import RunTree
 # What stands in for an engine: rows, and a number that grows with each change.
 FAKE = '''
 import threading
-from nbtasks import clock
+from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
 from nbtasks.notebook.live_tree import display_tree, live
 
