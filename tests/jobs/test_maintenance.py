@@ -233,12 +233,12 @@ input()
 CLEAR = """
 import os, sys
 import nbtasks as nb
-from nbtasks.journal.home import gc as clearing
+from nbtasks.journal.home import gc
 from nbtasks.journal.database import file
 nb.configure(home=sys.argv[1])
 where = sys.argv[2]
-targets = {"copied": (clearing, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),
-           "replaced": (file.DatabaseFile, "_replace_by"), "files": (clearing, "unused_blobs")}
+targets = {"copied": (gc, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),
+           "replaced": (file.DatabaseFile, "_replace_by"), "files": (gc, "unused_blobs")}
 place, name = targets[where]
 real = getattr(place, name)
 def deadly(*args, **options):

@@ -14,7 +14,7 @@ import pytest
 # A job that notes each call of a task, and each task that was acknowledged, on another disk.
 JOB = """
 import resource, warnings
-from nbtasks import frames
+from nbtasks.views import frames
 import nbtasks as nb
 
 # a write that was cut short leaves a torn tail behind if its process ends there
