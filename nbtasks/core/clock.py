@@ -44,17 +44,17 @@ class Clock(Protocol):
     async def wait_until(self, due_us: int) -> None:
         """Wait until `due_us` without blocking the event loop."""
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = ...) -> None:
+    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = ...) -> None:
         """Wait until `due_us` as a timeout: the work it limits is likely to end first.
 
-        `heard` tells a fake clock that the caller has something to handle before `due_us`.
+        `has_changed` tells a fake clock that the caller has something to handle before `due_us`.
         """
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Block until another thread sets `done`, at most until `due_us`."""
 
-    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Block until `heard` returns True, whatever causes it, at most until `due_us`."""
+    def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
+        """Block until `has_changed` returns True, whatever causes it, at most until `due_us`."""
 
     def attend(self, thread: threading.Thread) -> None:
         """Register a thread that lives by this clock beside the main one."""
@@ -87,9 +87,9 @@ class SystemClock:
         while (left_us := due_us - self.micros()) > 0:
             await asyncio.sleep(min(1.0, left_us / 1e6))
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = lambda: False) -> None:
+    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = lambda: False) -> None:
         """Wait until `due_us`."""
-        del heard  # in real time, the caller checks it by itself
+        del has_changed  # in real time, the caller checks it by itself
         await self.wait_until(due_us)
 
     def attend(self, thread: threading.Thread) -> None:
@@ -104,10 +104,10 @@ class SystemClock:
             if done.wait(min(SLICE, left_us / 1e6)):
                 return
 
-    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Block until `heard` returns True, at most until `due_us`; check each `LISTEN` seconds."""
+    def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
+        """Block until `has_changed` returns True, checked each `LISTEN` seconds, or `due_us`."""
         pause = threading.Event()  # never set: only for its timeout
-        while not heard() and (left_us := due_us - self.micros()) > 0:
+        while not has_changed() and (left_us := due_us - self.micros()) > 0:
             pause.wait(min(LISTEN, left_us / 1e6))
 
 

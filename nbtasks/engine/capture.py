@@ -29,11 +29,11 @@ __all__ = [
     "LEVEL",
     "Displays",
     "Output",
-    "Printed",
+    "PrintedLines",
     "Screen",
+    "capture_prints",
     "displaying",
     "living",
-    "recorded",
     "use_panels",
     "use_screen",
 ]
@@ -104,14 +104,14 @@ class Displays:
         paths: The tasks with recorded displays.
 
     Attributes:
-        known: These tasks and their ancestors: `again` has something to show for each.
+        replayable_paths: These tasks and their ancestors: `again` has something to show for each.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
         self._journal = journal
         self._run = run
         self._rows: list[DisplayRow] | None = None
-        self.known = {above for path in paths for above in (path, *keys.parents(path))}
+        self.replayable_paths = {above for path in paths for above in (path, *keys.parents(path))}
 
     def show(self, row: TaskRow, value: Any) -> None:
         """Display a value for a running task, and record it."""
@@ -126,18 +126,18 @@ class Displays:
         now = clock.micros()
         self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, inline, blob))
 
-    def again(self, path: str) -> None:
+    def replay(self, path: str) -> None:
         """Repeat the displays of a task and its descendants, from their latest attempts."""
         token = displaying.set(True)
         try:
-            for row in self._latest():
+            for row in self._latest_rows():
                 if row.path == path or row.path.startswith(f"{path}/"):
                     _screen.publish(_caption(row))
                     _screen.publish(self._output(row))
         finally:
             displaying.reset(token)
 
-    def _latest(self) -> list[DisplayRow]:
+    def _latest_rows(self) -> list[DisplayRow]:
         """Return the displays that the latest attempts recorded before this execution, in the
         order of time."""
         if self._rows is None:
@@ -173,7 +173,7 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[None]:
+def capture_prints() -> Iterator[None]:
     """Record what tasks print while the context is open."""
     if sys.stdout is None:
         yield
@@ -193,8 +193,8 @@ def recorded() -> Iterator[None]:
                 sys.stdout = stream.inner
 
 
-class Printed:
-    """Printed lines of one attempt.
+class PrintedLines:
+    """PrintedLines lines of one attempt.
 
     Args:
         scope: The attempt's call context.
@@ -237,7 +237,7 @@ class Printed:
 
     def _log(self, message: str) -> None:
         scope = self._scope
-        scope.execution.ledger.log(LEVEL, message, {}, scope.row)
+        scope.execution.run_state.log(LEVEL, message, {}, scope.row)
 
 
 class _Stream:
@@ -257,7 +257,7 @@ class _Stream:
         scope = current.get()
         if scope is not None and scope.row is not None and not displaying.get():
             if scope.printed is None:
-                scope.printed = Printed(scope)
+                scope.printed = PrintedLines(scope)
             scope.printed.write(text)
         return count
 

@@ -42,7 +42,7 @@ class CurrentTask:
 
     def log(self, message: str, level: str = "info", **data: Any) -> None:
         """Write a line to the task's log."""
-        self._scope.execution.ledger.log(level, str(message), data, self._scope.row)
+        self._scope.execution.run_state.log(level, str(message), data, self._scope.row)
 
     def progress(self, done: float, total: float) -> None:
         """Report the task's progress: `done` of `total`.
@@ -64,7 +64,7 @@ class CurrentTask:
             row.done, row.total = int(done), int(total)
         else:
             row.done, row.total = round(done / total * _FRACTION_PARTS), _FRACTION_PARTS
-        self._scope.execution.ledger.note(row)
+        self._scope.execution.run_state.record_progress(row)
 
     def metric(self, **numbers: float) -> None:
         """Record metrics of the task by name. The last value of a name counts.
@@ -82,7 +82,7 @@ class CurrentTask:
         metrics = json.loads(row.metrics) if row.metrics else {}
         metrics |= {name: _to_json_number(value) for name, value in numbers.items()}
         row.metrics = json.dumps(metrics, ensure_ascii=False)
-        self._scope.execution.ledger.note(row)
+        self._scope.execution.run_state.record_progress(row)
 
     def display(self, value: Any) -> None:
         """Display a value as a notebook does (a DataFrame as a table, a figure as a picture), or
@@ -93,7 +93,7 @@ class CurrentTask:
         """
         row = self._scope.row
         assert row is not None  # noqa: S101 - __init__ has checked it
-        self._scope.execution.ledger.show(row, value)
+        self._scope.execution.run_state.show(row, value)
 
     def __repr__(self) -> str:
         return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"

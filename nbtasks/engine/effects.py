@@ -16,35 +16,35 @@ from nbtasks.values.redaction import REDACTED, hide_named, hide_secrets, redacte
 if TYPE_CHECKING:
     from nbtasks.core import callsite
     from nbtasks.core.model import RunRow, TaskRow
-    from nbtasks.engine.cancellation import Ending
+    from nbtasks.engine.cancellation import CancelScope
     from nbtasks.engine.options import Policy
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
-    "Awaited",
+    "AttemptTimedOut",
     "Call",
+    "CallFunction",
+    "CallGuarded",
     "Commit",
     "Effect",
     "Effects",
-    "Guard",
-    "Invoke",
-    "Late",
-    "Park",
+    "ExternalWait",
     "Running",
     "Scope",
     "Sleep",
+    "Suspend",
     "Suspender",
     "TaskRecorder",
     "TextSink",
-    "Until",
     "Wait",
+    "WaitFor",
     "current",
-    "describe",
     "mapped",
+    "write_preview",
 ]
 
 
-class Invoke(NamedTuple):
+class CallFunction(NamedTuple):
     """Effect: call a user's function inside the task of `scope`. The driver records the start of
     the attempt first, so that other processes see it if this one dies during the call.
 
@@ -61,15 +61,15 @@ class Invoke(NamedTuple):
     on: Any = None  # the executor to call it in
 
 
-class Guard(NamedTuple):
-    """Effect: like `Invoke`, for a call with options.
+class CallGuarded(NamedTuple):
+    """Effect: like `CallFunction`, for a call with options.
 
     Attributes:
         fn: The function.
         args: Its arguments.
         scope: The call context of the attempt.
         timeout: The longest that the call may take, in seconds; after that the driver throws
-            `timeouts.Late` into the engine.
+            `timeouts.AttemptTimedOut` into the engine.
         inline: Whether a plain function stays in this thread.
         begun: Whether the start of the attempt is already recorded.
         on: The executor for the call; None for none.
@@ -93,10 +93,10 @@ class Sleep(NamedTuple):
     """
 
     due_us: int
-    ending: Ending
+    cancellation: CancelScope
 
 
-class Park(NamedTuple):
+class Suspend(NamedTuple):
     """Effect: wait until an instant, or suspend the run as soon as all its tasks wait.
 
     Attributes:
@@ -106,11 +106,11 @@ class Park(NamedTuple):
     """
 
     due_us: int | None
-    parking: Suspender
+    suspension: Suspender
     path: str
 
 
-class Until(NamedTuple):
+class WaitFor(NamedTuple):
     """Effect: wait for an answer from outside the execution.
 
     Attributes:
@@ -122,12 +122,12 @@ class Until(NamedTuple):
         parks: Whether the run may be suspended during the wait, once all its tasks wait.
     """
 
-    heard: Callable[[], bool]
+    has_changed: Callable[[], bool]
     look: Callable[[], Any]
     due_us: int
     path: str
-    parking: Suspender
-    parks: bool
+    suspension: Suspender
+    may_suspend: bool
 
 
 class Commit:
@@ -136,11 +136,11 @@ class Commit:
     __slots__ = ()
 
 
-class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
+class AttemptTimedOut(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
     """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 
-Effect = Invoke | Guard | Sleep | Until | Park | Commit
+Effect = CallFunction | CallGuarded | Sleep | WaitFor | Suspend | Commit
 Effects = Generator[Effect, Any, Any]
 
 
@@ -168,7 +168,7 @@ class Call:
     args: tuple[Any, ...]
     site: callsite.Site
     policy: Policy
-    counted: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+    checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class Wait:
 
 
 @dataclass(slots=True)
-class Awaited:
+class ExternalWait:
     """Record of an io call that waits for an answer from outside: an event, a request, an input.
 
     Attributes:
@@ -216,16 +216,16 @@ class Awaited:
     timed_out: str
     icon: str | None = None
     ask: Callable[[TaskRow], Effects] | None = None
-    parks: Callable[[], bool] = bool
+    may_suspend: Callable[[], bool] = bool
 
 
 class TaskRecorder(Protocol):
-    """Part of a run's state that running tasks write to; `ledger.Ledger` is it."""
+    """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
 
     def put(self, row: TaskRow) -> None:
         """Record a task as it stands."""
 
-    def note(self, row: TaskRow) -> None:
+    def record_progress(self, row: TaskRow) -> None:
         """Record the progress and metrics of a running task, at most every 0.1 s."""
 
     def show(self, row: TaskRow, value: Any) -> None:
@@ -236,7 +236,7 @@ class TaskRecorder(Protocol):
 
 
 class Suspender(Protocol):
-    """Calls that wait, and may suspend the run; `parking.Parking` is it."""
+    """Calls that wait, and may suspend the run; `suspension.Suspension` is it."""
 
     def add(self, path: str, due_us: int | None) -> None:
         """Count a call as waiting."""
@@ -253,10 +253,10 @@ class Suspender(Protocol):
     async def wait(self, path: str, due_us: int | None) -> None:
         """Wait until an instant, or until the run is suspended."""
 
-    def listen(self, until: Until) -> Any:
+    def listen(self, until: WaitFor) -> Any:
         """Block until something comes from outside."""
 
-    async def hear(self, until: Until) -> Any:
+    async def hear(self, until: WaitFor) -> Any:
         """Wait until something comes from outside."""
 
 
@@ -274,17 +274,17 @@ class Running(Protocol):
 
     run: RunRow
     journal: Journal
-    ending: Ending
+    cancellation: CancelScope
     is_open: bool
     active: set[Any]
     pending: set[Any]
 
     @property
-    def ledger(self) -> TaskRecorder:
+    def run_state(self) -> TaskRecorder:
         """State of its tasks."""
 
     @property
-    def parking(self) -> Suspender:
+    def suspension(self) -> Suspender:
         """Calls of it that wait."""
 
     def scope(self) -> Scope:
@@ -346,7 +346,7 @@ current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
 _NO_SECRETS: frozenset[str] = frozenset()
 
 
-def describe(row: TaskRow, call: Call) -> frozenset[str]:
+def write_preview(row: TaskRow, call: Call) -> frozenset[str]:
     """Write the preview of a call into its row, and return the secret texts to keep out of logs
     and errors."""
     if call.policy.plain:

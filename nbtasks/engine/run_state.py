@@ -22,7 +22,7 @@ from nbtasks.core.model import (
 )  # fmt: skip
 from nbtasks.engine.capture import Displays
 from nbtasks.engine.fingerprint import arguments, function
-from nbtasks.engine.replay import is_over, ranges
+from nbtasks.engine.replay import is_expired, ranges
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal import outputs  # fmt: skip
 from nbtasks.journal.protocol import ANSWER
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nbtasks.journal.protocol import Answer, Journal, Opened, TaskTuple
 
-__all__ = ["Ledger"]
+__all__ = ["RunState"]
 
 _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
 _ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
@@ -48,7 +48,7 @@ _MAX_CODES = 500
 _NOTE_US = 100_000
 
 
-class Ledger:
+class RunState:
     """Rows of one execution, each written through to the journal.
 
     A recorded task stays a tuple until its row is needed: a resumed run may have 100,000 tasks, and
@@ -85,7 +85,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = self._stamped = False
-        self.orphans = False
+        self.has_detached = False
         self.secrets: dict[str, frozenset[str]] = {}
         self._noted: dict[str, int] = {}  # last record of a task's progress, by path
 
@@ -99,7 +99,7 @@ class Ledger:
         rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
         return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
 
-    def knows(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
         """Return True if the task is recorded or has begun."""
         return path in self._rows or path in self._answers
 
@@ -129,7 +129,7 @@ class Ledger:
         """Return the `ANSWER` of a task that an earlier execution completed, at most `ttl_us` ago.
         None, too, if its row has been read since."""
         answer = self._answers.get(path)
-        if answer is None or (ttl_us is not None and is_over(answer[_FINISHED], ttl_us)):
+        if answer is None or (ttl_us is not None and is_expired(answer[_FINISHED], ttl_us)):
             return None
         return answer
 
@@ -139,8 +139,8 @@ class Ledger:
             self._reused_paths.add(path)
             self._pending_reuse.append(path)
             self._mark_changed(path)
-            if path in self.displays.known:
-                self.displays.again(path)
+            if path in self.displays.replayable_paths:
+                self.displays.replay(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
 
     def code(self, digest: str) -> str | None:
@@ -161,7 +161,7 @@ class Ledger:
             _cache_digest(value, text, blob)
         return value
 
-    def under_way(self) -> list[str]:
+    def paths_in_flight(self) -> list[str]:
         """Return the paths of the tasks that are running or waiting in this execution."""
         latest = self._run.executions
         return [
@@ -170,7 +170,7 @@ class Ledger:
             if type(row) is TaskRow and row.execution == latest and row.status in UNDER_WAY
         ]
 
-    def under(self, path: str) -> list[str]:
+    def open_descendants(self, path: str) -> list[str]:
         """Return the paths of all descendants, except those that an earlier execution completed."""
         paths = list(self.children(path))
         for descendant in paths:  # the list grows meanwhile
@@ -207,7 +207,7 @@ class Ledger:
     def put(self, row: TaskRow) -> None:
         """Record a task's current row, unless it is late: from an abandoned attempt, or after the
         end of the execution, when another process may own the run."""
-        if self._closed or (self.orphans and not self.owns(row)):
+        if self._closed or (self.has_detached and not self.is_current(row)):
             return
         if self._pending_reuse:
             self._put_reused()
@@ -223,7 +223,7 @@ class Ledger:
         retry_us: int | None,
     ) -> None:
         """Record the row's latest attempt on its own, before the next attempt overwrites it."""
-        if self.orphans and not self.owns(row):
+        if self.has_detached and not self.is_current(row):
             return
         attempt = AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
@@ -261,7 +261,7 @@ class Ledger:
             text = self._codes[code.digest] = function.dumps(code)
             self._journal.put(CodeRow(self._run.run_id, code.digest, text))
 
-    def note(self, row: TaskRow) -> None:
+    def record_progress(self, row: TaskRow) -> None:
         """Record a running task's progress and metrics, now and then. Its end records them, too."""
         self._mark_changed(row.path)
         now = clock.micros()
@@ -274,14 +274,14 @@ class Ledger:
         """Displays a value for a task that runs, and records it."""
         self.displays.show(row, value)
 
-    def owns(self, row: TaskRow) -> bool:
+    def is_current(self, row: TaskRow) -> bool:
         """Return True if the row is its task's current one; else its attempt was abandoned."""
         return self._rows.get(row.path) is row
 
-    def disown(self, row: TaskRow) -> TaskRow:
+    def detach(self, row: TaskRow) -> TaskRow:
         """Detach a task and its running subtasks from an abandoned attempt that may not have ended:
         the attempt keeps the old rows, which are ignored. Return the new current row."""
-        self.orphans = True
+        self.has_detached = True
         current = self._rows[row.path] = dataclasses.replace(row)
         todo = list(self.children(row.path))
         while todo:
@@ -298,7 +298,7 @@ class Ledger:
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Record a log line, unless it is late, as in `put`. The body runs again from the top, so
         its lines that are already recorded are skipped."""
-        if self._closed or (task is not None and self.orphans and not self.owns(task)):
+        if self._closed or (task is not None and self.has_detached and not self.is_current(task)):
             return
         text = preview.log_data(data)
         if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
@@ -348,8 +348,8 @@ class Ledger:
             self._reused_paths.add(row.path)
             self._pending_reuse.append(row.path)
             self._mark_changed(row.path)
-            if row.path in self.displays.known:
-                self.displays.again(row.path)
+            if row.path in self.displays.replayable_paths:
+                self.displays.replay(row.path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Record why a reused task is stale; with None, that it is not stale any more."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, get_args, get_o
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Effects, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
@@ -251,7 +251,7 @@ class _Ask(Face):
             answers.give(journal, row.run_id, row.path, plain, "form")
             return None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
             callsite.here(2),
             round(seconds * 1e6),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
-from nbtasks.engine.effects import Awaited, Call, Effects, Wait
+from nbtasks.engine.effects import Call, Effects, ExternalWait, Wait
 from nbtasks.engine.options import Duration, Policy, TaskOptions
 from nbtasks.io.dispatcher import Desk
 from nbtasks.io.integration import find
@@ -66,7 +66,7 @@ class Logger:
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
         if LEVELS.index(level) >= self._least:
             scope = self._execution.scope()
-            self._execution.ledger.log(level, str(message), data, scope.row)
+            self._execution.run_state.log(level, str(message), data, scope.row)
 
 
 class Face:
@@ -173,7 +173,7 @@ class Face:
         options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
         return self._call(key, fn, args, Policy(options=options), depth)
 
-    def _until(self, wait: Awaited) -> Effects:
+    def _until(self, wait: ExternalWait) -> Effects:
         """Build a wait for something from outside the run."""
         scope = self._execution.scope()
         wait.key = scope.numbered(wait.key)

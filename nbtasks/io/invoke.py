@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import Status, TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Effects, current, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.io.base import AsyncFace, Face
 from nbtasks.io.dispatcher import Invocable
@@ -34,7 +34,7 @@ class _Invokes(Face):
             return self._ids(job, [payload], scope.path)[0]
 
         def resume(run_id: str) -> RunHandle:
-            if self._execution.only is None:
+            if self._execution.replay_only is None:
                 self._desk.go_on(run_id)
             return self._desk.hold(run_id)
 
@@ -62,7 +62,7 @@ class _Invokes(Face):
                     self._desk.go_on(run_id)
             return (list(ids),) if all(status in _ENDED for status in statuses) else None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
             callsite.here(3),
             round(seconds * _S),

@@ -109,7 +109,7 @@ def plan(  # noqa: PLR0913 - the parts of a map
         map_options = dataclasses.replace(map_options, redact=("$",))
     whole = Policy(name=policy.name, options=map_options)
     scope = execution.scope()
-    call = Call(scope.numbered(key), step, (fn, listed), site, whole, counted=(fn, (listed,)))
+    call = Call(scope.numbered(key), step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
     return execution.task(call, scope)
 
 
@@ -224,7 +224,7 @@ class _Tally:
         self._put()
 
     def _put(self) -> None:
-        self.execution.ledger.put(self._row)
+        self.execution.run_state.put(self._row)
         self._put_us = clock.micros()
 
     def todo(self) -> Iterator[int]:

@@ -71,7 +71,7 @@ def cancel_here(run_id: str) -> bool:
     if execution is None:
         return False
     run = execution.run
-    execution.ending.begin(
+    execution.cancellation.cancel(
         Cancelled(
             f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to continue "
             "where it stopped.",

@@ -25,7 +25,7 @@ from nbtasks.journal.protocol import Claim
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
-    from nbtasks.engine.suspension import Budget
+    from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.dispatcher import Draft, Invocable
     from nbtasks.jobs.run import Run
     from nbtasks.journal.events import Event
@@ -49,7 +49,7 @@ class Keeper(Protocol):
     def hold(self, run_id: str) -> Run:
         """The run with this id."""
 
-    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
+    def prepared(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """What executes a claim to a run in the background."""
 
 
@@ -157,7 +157,7 @@ class HomeDesk:
             (run,) = self._keeper.journal.runs(run_id=run_id)
             self.execute(run)
 
-    def execute(self, run: RunRow, budget: Budget | None = None) -> None:
+    def execute(self, run: RunRow, budget: TimeBudget | None = None) -> None:
         """Execute a run in the background, unless it has ended or is executing already."""
         if run.status in _OPEN:
             execute = self._keeper.prepared(run, claims.to_rerun(run), budget)

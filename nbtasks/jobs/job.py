@@ -14,7 +14,7 @@ from nbtasks.core import clock, event_loop, tracebacks
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import Duration, OnChange, Policy, TaskOptions
 from nbtasks.engine.replay import Retry
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import (
     InvalidJobError,
     InvalidOptionError,
@@ -54,7 +54,7 @@ class Host(Protocol):
         log_level: str,
         tree: bool,
         only: bool,
-        budget: Budget | None,
+        budget: TimeBudget | None,
     ) -> Session:
         """The session that executes a claimed run, or `only` replays it."""
 
@@ -168,7 +168,7 @@ class Job(Invoked):
         """
         try:
             only = _check_replay(self.id, replay, new=new)
-            budget = Budget.of(max_time, suspend_after)
+            budget = TimeBudget.of(max_time, suspend_after)
             claim = self._claim(payload, key, new=new)
             return self.execute(claim, payload, only=only, budget=budget, tree=tree)
         except BaseException as error:
@@ -191,7 +191,7 @@ class Job(Invoked):
         If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
         only = _check_replay(self.id, replay, new=new)
-        budget = Budget.of(max_time, suspend_after)
+        budget = TimeBudget.of(max_time, suspend_after)
         claim = self._claim(payload, key, new=new)
         value = self.check(payload)
         admitted = self._session(claim, only=only, budget=budget, tree=tree)
@@ -219,7 +219,7 @@ class Job(Invoked):
         payload: Any,
         *,
         only: bool = False,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         tree: bool = True,
     ) -> Run:
         """Execute the run of an existing claim, like `run`."""
@@ -231,7 +231,7 @@ class Job(Invoked):
         payload: Any,
         *,
         only: bool = False,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         tree: bool = False,
     ) -> Callable[[], Run]:
         """Return a function that executes a claim in any thread, on the journal in force now."""
@@ -260,7 +260,9 @@ class Job(Invoked):
     def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
         return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
 
-    def _session(self, claim: Claim, *, only: bool, budget: Budget | None, tree: bool) -> Admitted:
+    def _session(
+        self, claim: Claim, *, only: bool, budget: TimeBudget | None, tree: bool
+    ) -> Admitted:
         session = self._host.session(
             dataclasses.replace(claim, limit=self._limit),
             policy=self._policy,

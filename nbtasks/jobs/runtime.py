@@ -23,7 +23,7 @@ from nbtasks.journal.readonly import Reader
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.replay import Retry
-    from nbtasks.engine.suspension import Budget
+    from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.triggers import Trigger
     from nbtasks.journal.protocol import Journal
@@ -77,7 +77,7 @@ class Kit:
         log_level: str = "info",
         tree: bool = True,
         keep_output: bool = True,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         only: bool = False,
     ) -> Session:
         """Return the session that executes a claimed run or, with `only`, replays it."""
@@ -104,7 +104,7 @@ class Kit:
     def held(self, session: Session) -> Run:
         """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
-        return Run(session.ctx.run.id, self, execution.journal if execution.only else None)
+        return Run(session.ctx.run.id, self, execution.journal if execution.replay_only else None)
 
     def starter(self, run: RunRow, payload: Any) -> Starter:
         """Return a function that executes a claim to a run or its fork by the code of the run.
@@ -116,7 +116,7 @@ class Kit:
             return by_cell(self.cells, run, payload, self.hold)
         return by_job(self.jobs.get(run.job), run, payload)
 
-    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
+    def prepared(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """Return a function that executes a claim in the background, by the job that made the run.
 
         Raises:

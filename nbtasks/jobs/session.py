@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
-    from nbtasks.engine.suspension import Budget
+    from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.dispatcher import Desk
     from nbtasks.journal.protocol import Claim, Journal, Opened
 
@@ -145,7 +145,7 @@ class Session:
         log_level: str = "info",
         watch: Callable[[Execution], Watcher | None] | None = None,
         keep_output: bool = True,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         desk: Desk | None = None,
     ) -> None:
         self.value: Any = None
@@ -185,7 +185,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._begin(asynchronous=False)
-        self._reached.enter_context(self.execution.ending.blocking())
+        self._reached.enter_context(self.execution.cancellation.blocking())
         return self
 
     def __exit__(
@@ -200,7 +200,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._begin(asynchronous=True)
-        self._reached.enter_context(self.execution.ending.awaiting())
+        self._reached.enter_context(self.execution.cancellation.awaiting())
         self._ticker = asyncio.create_task(self._tick())
         return self
 
@@ -235,7 +235,7 @@ class Session:
 
     def _begin(self, *, asynchronous: bool) -> None:
         execution = None
-        self._printing.enter_context(capture.recorded())
+        self._printing.enter_context(capture.capture_prints())
         try:
             with _uninterrupted():
                 opened = self._journal.claim(self._claim)
@@ -311,10 +311,14 @@ class Session:
         None if a cancelled body finished all the same, or failed in its `finally`. The replay
         error is raised for a task without a recorded outcome.
         """
-        if error is None and (only := self.execution.only) is not None and only.refused:
+        if error is None and (only := self.execution.replay_only) is not None and only.refused:
             return only.refused  # the body has caught it
         early = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
-        return self.execution.ending.cause if early and not isinstance(error, Exception) else None
+        return (
+            self.execution.cancellation.cause
+            if early and not isinstance(error, Exception)
+            else None
+        )
 
     def _conclude(
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
@@ -327,7 +331,7 @@ class Session:
         finally:
             if self._watcher is not None and self._recording:
                 self._watcher.finish()
-        self.execution.changes.warn()
+        self.execution.staleness.warn()
 
 
 @contextlib.contextmanager

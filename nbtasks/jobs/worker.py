@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.model import EntryRow, EventRow, Row, RunRow, Status
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import Interrupt, NbtasksError
 from nbtasks.jobs import active_runs
 from nbtasks.jobs.dispatch import made
@@ -104,7 +104,7 @@ _log = logging.getLogger("nbtasks.worker")
 #: Largest number of runs that execute at once. Further due runs wait.
 _MOST_RUNS: Final = 32
 #: A run that would wait longer than this is suspended, and resumed when it is due.
-_PATIENCE: Final = Budget(patience_us=5_000_000)
+_PATIENCE: Final = TimeBudget(patience_us=5_000_000)
 #: Seconds of real time between two turns if nothing changes: the death of a process is no change.
 _TURN_SECONDS: Final = 2.0
 #: Seconds that a stopping worker waits for tasks in flight.

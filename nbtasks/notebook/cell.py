@@ -208,7 +208,7 @@ class Cell:
             execution = self.session.execution
             run = execution.run
             if (
-                run.status == Status.CANCELED and not execution.only
+                run.status == Status.CANCELED and not execution.replay_only
             ):  # otherwise the run had just ended
                 error.add_note(
                     f"Run {run.run_id} is CANCELED. Execute the cell again to resume it."

@@ -23,7 +23,7 @@ from IPython.core.error import InputRejected
 
 from nbtasks.core.durations import seconds
 from nbtasks.core.settings import ON_CHANGE, OnChange
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import NbtasksError
 
 __all__ = ["GIVEN", "CellRefusedError", "Options", "parse"]
@@ -82,7 +82,7 @@ class Options:
     key: str | None = None
     new: bool = False
     on_change: OnChange | None = None
-    budget: Budget | None = None
+    budget: TimeBudget | None = None
     replay: str | None = None
     variable: str | None = None
     tree: bool = True
@@ -113,7 +113,7 @@ def parse(line: str) -> Options:
         key=given.get("--key"),
         new="--new" in given,
         on_change=_on_change(given.get("--on-change")),
-        budget=Budget.of(
+        budget=TimeBudget.of(
             _seconds("--max-time", given.get("--max-time")),
             _seconds("--suspend-after", given.get("--suspend-after")),
         ),

@@ -24,8 +24,8 @@ __all__ = ["bundle", "view_of"]
 def view_of(execution: Execution) -> Watcher | None:
     """Return the view of an execution in the running cell; None without an IPython shell."""
     if not live_tree.in_browser():
-        ledger = execution.ledger
-        return live_tree.live(lambda: (execution.run, ledger.rows()), lambda: ledger.revision)
+        run_state = execution.run_state
+        return live_tree.live(lambda: (execution.run, run_state.rows()), lambda: run_state.revision)
     from nbtasks.notebook.widgets import panel  # lazily: only a browser needs widgets
 
     feed = ExecutionFeed(execution)

@@ -187,7 +187,7 @@ class _Rehearsal(Execution):
         path = keys.join(scope.path, call.key)
         if path in self._given:
             self._reached.add(path)
-            call.counted = call.counted or (call.fn, call.args)
+            call.checked_as = call.checked_as or (call.fn, call.args)
             call.fn = _stand_in(self._given[path], asynchronous=scope.asynchronous)
             options = dataclasses.replace(call.policy.options, on=None)  # it is here, not there
             call.policy = dataclasses.replace(call.policy, options=options)

@@ -16,7 +16,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.core import callsite, clock
 from nbtasks.core.model import AnswerRow, Row, TaskRow, WakeRow
-from nbtasks.engine.effects import Awaited
+from nbtasks.engine.effects import ExternalWait
 from nbtasks.jobs.runtime import kit
 from nbtasks.testing import FakeClock
 from tests.waiting import once_they_wait
@@ -29,7 +29,7 @@ def look(row: TaskRow) -> tuple[str] | None:
 
 
 def ask(io: Any, key: str, seconds: float) -> Any:
-    wait = Awaited(
+    wait = ExternalWait(
         key,
         callsite.here(0),
         round(seconds * 1e6),

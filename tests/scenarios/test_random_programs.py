@@ -24,7 +24,7 @@ import nbtasks as nb
 from nbtasks.core import keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine import effects
-from nbtasks.engine.run_state import Ledger
+from nbtasks.engine.run_state import RunState
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
@@ -272,9 +272,9 @@ def look(leaf: Leaf, world: World) -> int:
     scope = effects.current.get()
     assert scope is not None
     assert scope.row is not None
-    ledger = scope.execution.ledger
-    assert isinstance(ledger, Ledger)
-    parent = ledger.row(keys.parent(scope.path))
+    run_state = scope.execution.run_state
+    assert isinstance(run_state, RunState)
+    parent = run_state.row(keys.parent(scope.path))
     above = world.failures if parent is None else parent.failures
     # Not by the attempt, since one that a death has interrupted is one, too.
     if scope.row.failures < leaf.fails or above < leaf.needs:

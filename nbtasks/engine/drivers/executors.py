@@ -21,16 +21,16 @@ from concurrent.futures import (
 from typing import Any
 
 from nbtasks.core import tracebacks
-from nbtasks.engine.effects import Invoke
+from nbtasks.engine.effects import CallFunction
 from nbtasks.errors import ExecutorError, ValueNotKeptError
 
-__all__ = ["blocking", "carry_out", "waiting"]
+__all__ = ["blocking", "run_pickled", "waiting"]
 
-#: Function that carries out an `Invoke` without an executor, in the calling thread.
-Inline = Callable[[Invoke], Any]
+#: Function that carries out an `CallFunction` without an executor, in the calling thread.
+Inline = Callable[[CallFunction], Any]
 
 
-def blocking(invoke: Invoke, inline: Inline) -> Any:
+def blocking(invoke: CallFunction, inline: Inline) -> Any:
     """Call a function in its executor, and block until it is done.
 
     Raises:
@@ -43,7 +43,7 @@ def blocking(invoke: Invoke, inline: Inline) -> Any:
     return _unpack_reply(reply, invoke)
 
 
-async def waiting(invoke: Invoke, inline: Inline) -> Any:
+async def waiting(invoke: CallFunction, inline: Inline) -> Any:
     """Call a function in its executor, and await its result; see `blocking`. A cancellation also
     cancels the call in the executor if it has not begun."""
     with _explain_errors(invoke):
@@ -58,7 +58,7 @@ async def waiting(invoke: Invoke, inline: Inline) -> Any:
     return _unpack_reply(reply, invoke)
 
 
-def carry_out(payload: bytes) -> tuple[str, Any]:
+def run_pickled(payload: bytes) -> tuple[str, Any]:
     """Call a pickled function, in a worker process.
 
     Args:
@@ -97,7 +97,7 @@ async def _await(value: Any) -> Any:
 # -- to the executor ------------------------------------------------------------------------------
 
 
-def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
+def _submit(invoke: CallFunction, inline: Inline) -> Future[Any]:
     if _has_ended(invoke):  # the run was stopped while this thread was on its way here
         raise CancelledError
     executor = invoke.on
@@ -107,7 +107,7 @@ def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
         local_invoke = invoke._replace(on=None)
         future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, local_invoke)
     else:
-        future = executor.submit(carry_out, _pack(invoke))
+        future = executor.submit(run_pickled, _pack(invoke))
     pending = invoke.scope.execution.pending
     pending.add(future)
     future.add_done_callback(pending.discard)
@@ -116,7 +116,7 @@ def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
     return future
 
 
-def _has_ended(invoke: Invoke) -> bool:
+def _has_ended(invoke: CallFunction) -> bool:
     return not invoke.scope.execution.is_open
 
 
@@ -127,7 +127,7 @@ def _shares_memory(executor: Executor) -> bool:
     )
 
 
-def _pack(invoke: Invoke) -> bytes:
+def _pack(invoke: CallFunction) -> bytes:
     import cloudpickle
 
     try:
@@ -154,7 +154,7 @@ def _name(fn: Callable[..., Any]) -> str:
 
 
 @contextlib.contextmanager
-def _explain_errors(invoke: Invoke) -> Iterator[None]:
+def _explain_errors(invoke: CallFunction) -> Iterator[None]:
     """Turn the executor's own errors into an ExecutorError that says what to do."""
     task = f"Task {invoke.scope.path!r} of run {invoke.scope.execution.run.run_id}"
     advice = (
@@ -182,7 +182,7 @@ def _explain_errors(invoke: Invoke) -> Iterator[None]:
 # -- from the executor ----------------------------------------------------------------------------
 
 
-def _unpack_reply(reply: Any, invoke: Invoke) -> Any:
+def _unpack_reply(reply: Any, invoke: CallFunction) -> Any:
     if not isinstance(invoke.on, Executor) or not _shares_memory(invoke.on):
         kind, content = reply
         if kind == "refused":

@@ -10,7 +10,7 @@ from typing import Any
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.model import EventRow, TaskRow
 from nbtasks.engine.current_task import CurrentTask
-from nbtasks.engine.effects import Awaited, Effects, current, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError, InvalidPayloadError, UnreadableValueError
 from nbtasks.io.base import Face
@@ -86,7 +86,7 @@ class Events(Face):
     def _event(self, record: dict[str, Any], *, go_on: bool = False) -> Event:
         fields = {name: value for name, value in record.items() if name != "runs"}
         runs = record["runs"]
-        if go_on and self._execution.only is None:
+        if go_on and self._execution.replay_only is None:
             for run_id in runs:
                 self._desk.go_on(run_id)
         return Event(**fields, runs=list(map(self._desk.hold, runs)))
@@ -137,7 +137,7 @@ class Events(Face):
                     return (_plain(item),)
             return None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
             callsite.here(2),
             round(seconds * _S),

@@ -10,7 +10,7 @@ from typing import Any, Self
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Call, Effects, Scope
+from nbtasks.engine.effects import Call, Effects, ExternalWait, Scope
 from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
 from nbtasks.io import answers
 from nbtasks.io.base import AsyncFace, Face
@@ -89,7 +89,7 @@ class _Requests(Face):
             return (values[0],) if values else None
 
         return self._until(
-            Awaited(
+            ExternalWait(
                 key,
                 site,
                 round(seconds * 1e6),

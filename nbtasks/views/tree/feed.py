@@ -59,25 +59,25 @@ class ExecutionFeed:
     def __init__(self, execution: Execution) -> None:
         self.blocking = not execution.root.asynchronous
         self._run = execution.run
-        self._ledger = execution.ledger
+        self._run_state = execution.run_state
         self._revision = -1
         self._news: collections.deque[str] = collections.deque()
-        self._ledger.changed = self._news
+        self._run_state.changed = self._news
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
-        return self._run, self._ledger.rows()
+        return self._run, self._run_state.rows()
 
     def changed(self) -> Rows | None:
         """Implement `Feed.changed`."""
-        revision = self._ledger.revision
+        revision = self._run_state.revision
         if revision == self._revision:
             return None
         self._revision = revision
         paths: dict[str, None] = {}
         while self._news:
             paths[self._news.popleft()] = None
-        return self._run, self._ledger.rows(paths)
+        return self._run, self._run_state.rows(paths)
 
 
 class JournalFeed:
