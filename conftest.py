@@ -43,7 +43,7 @@ def _own_home(
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)
-    given = dict(config._given)
+    given = dict(config._overrides)
     yield
-    config._given.clear()  # no test's settings are those of the next
-    config._given.update(given)
+    config._overrides.clear()  # no test's settings are those of the next
+    config._overrides.update(given)

@@ -35,8 +35,8 @@ class Clock(Protocol):
     def micros(self) -> int:
         """Return the current instant."""
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Block until `due_us`, or until another thread sets `told`.
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Block until `due_us`, or until another thread sets `wake`.
 
         Return at once if `due_us` is past.
         """
@@ -56,10 +56,10 @@ class Clock(Protocol):
     def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
         """Block until `has_changed` returns True, whatever causes it, at most until `due_us`."""
 
-    def attend(self, thread: threading.Thread) -> None:
+    def register_thread(self, thread: threading.Thread) -> None:
         """Register a thread that lives by this clock beside the main one."""
 
-    def leave(self, thread: threading.Thread) -> None:
+    def unregister_thread(self, thread: threading.Thread) -> None:
         """Unregister a thread."""
 
 
@@ -70,16 +70,16 @@ class SystemClock:
         """Return the current instant."""
         return time.time_ns() // 1000
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Block until `due_us`, or until `told` is set.
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Block until `due_us`, or until `wake` is set.
 
         The wall clock is read again after each slice, so a laptop that slept past the due time
         resumes
         as soon as it wakes.
         """
-        told = told or threading.Event()
+        wake = wake or threading.Event()
         while (left_us := due_us - self.micros()) > 0:
-            if told.wait(min(SLICE, left_us / 1e6)):
+            if wake.wait(min(SLICE, left_us / 1e6)):
                 return
 
     async def wait_until(self, due_us: int) -> None:
@@ -92,11 +92,11 @@ class SystemClock:
         del has_changed  # in real time, the caller checks it by itself
         await self.wait_until(due_us)
 
-    def attend(self, thread: threading.Thread) -> None:
+    def register_thread(self, thread: threading.Thread) -> None:
         """Do nothing: real time passes for every thread."""
 
-    def leave(self, thread: threading.Thread) -> None:
-        """Do nothing, as in `attend`."""
+    def unregister_thread(self, thread: threading.Thread) -> None:
+        """Do nothing, as in `register_thread`."""
 
     def outlast(self, done: threading.Event, due_us: int) -> None:
         """Block until `done` is set, at most until `due_us`, in slices as `sleep_until` does."""

@@ -19,10 +19,10 @@ from nbtasks.core import clock, keys
 from nbtasks.core.model import DisplayRow, RunRow, TaskRow
 from nbtasks.engine.effects import current
 from nbtasks.values import codec
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import Scope
+    from nbtasks.engine.effects import CallContext
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
@@ -121,7 +121,9 @@ class Displays:
         finally:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
-        blob = self._journal.put_blob(Content.of(text)) if len(text) > codec.INLINE_BYTES else None
+        blob = (
+            self._journal.put_blob(LazyBytes.of(text)) if len(text) > codec.INLINE_BYTES else None
+        )
         inline = None if blob else text.decode()
         now = clock.micros()
         self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, inline, blob))
@@ -200,8 +202,8 @@ class PrintedLines:
         scope: The attempt's call context.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._lines_left = _MAX_LINES
         self._dropped_lines = 0
@@ -236,8 +238,8 @@ class PrintedLines:
         self._log(line if len(line) <= _MAX_CHARS else f"{line[:_MAX_CHARS]}...")
 
     def _log(self, message: str) -> None:
-        scope = self._scope
-        scope.execution.run_state.log(LEVEL, message, {}, scope.row)
+        context = self._context
+        context.execution.run_state.log(LEVEL, message, {}, context.row)
 
 
 class _Stream:
@@ -254,11 +256,11 @@ class _Stream:
 
     def write(self, text: str) -> int:
         count: int = self.inner.write(text)
-        scope = current.get()
-        if scope is not None and scope.row is not None and not displaying.get():
-            if scope.printed is None:
-                scope.printed = PrintedLines(scope)
-            scope.printed.write(text)
+        context = current.get()
+        if context is not None and context.row is not None and not displaying.get():
+            if context.printed is None:
+                context.printed = PrintedLines(context)
+            context.printed.write(text)
         return count
 
     def writelines(self, lines: Any) -> None:

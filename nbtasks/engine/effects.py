@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks.core import keys
 from nbtasks.values import preview
-from nbtasks.values.redaction import REDACTED, hide_named, hide_secrets, redacted_args, secrets_of
+from nbtasks.values.redaction import REDACTED, find_secrets, hide_named, hide_secrets, redact_args
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AttemptTimedOut",
     "Call",
+    "CallContext",
     "CallFunction",
     "CallGuarded",
     "Commit",
@@ -30,7 +31,6 @@ __all__ = [
     "Effects",
     "ExternalWait",
     "Running",
-    "Scope",
     "Sleep",
     "Suspend",
     "Suspender",
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class CallFunction(NamedTuple):
-    """Effect: call a user's function inside the task of `scope`. The driver records the start of
+    """Effect: call a user's function inside the task of `context`. The driver records the start of
     the attempt first, so that other processes see it if this one dies during the call.
 
     Attributes:
@@ -57,7 +57,7 @@ class CallFunction(NamedTuple):
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
-    scope: Scope
+    context: CallContext
     on: Any = None  # the executor to call it in
 
 
@@ -77,7 +77,7 @@ class CallGuarded(NamedTuple):
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
-    scope: Scope
+    context: CallContext
     timeout: float | None = None
     inline: bool = False
     begun: bool = False
@@ -287,10 +287,10 @@ class Running(Protocol):
     def suspension(self) -> Suspender:
         """Calls of it that wait."""
 
-    def scope(self) -> Scope:
+    def context(self) -> CallContext:
         """Return where the caller is: in one of its tasks, or else in its body."""
 
-    def task(self, call: Call, scope: Scope) -> Effects:
+    def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or call its function and record the outcome."""
 
 
@@ -305,7 +305,7 @@ class TextSink(Protocol):
 
 
 @dataclass(slots=True)
-class Scope:
+class CallContext:
     """Context of an io call: the body of a run, or one attempt of a task.
 
     Attributes:
@@ -340,7 +340,7 @@ class Scope:
 
 
 #: Call context of the running code. Set around the body and around each task's function.
-current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+current: ContextVar[CallContext | None] = ContextVar("nbtasks_scope", default=None)
 
 
 _NO_SECRETS: frozenset[str] = frozenset()
@@ -355,16 +355,16 @@ def write_preview(row: TaskRow, call: Call) -> frozenset[str]:
         _describe_with_options(row, call)
     if REDACTED not in (row.params or ""):
         return _NO_SECRETS
-    visible_args = hide_named(call.fn, redacted_args(call.args, call.policy.redact or ()))
-    return frozenset(secrets_of(hide_secrets(visible_args), call.args))
+    visible_args = hide_named(call.fn, redact_args(call.args, call.policy.redact or ()))
+    return frozenset(find_secrets(hide_secrets(visible_args), call.args))
 
 
 def _describe_with_options(row: TaskRow, call: Call) -> None:
     options, redact = call.policy.options, call.policy.redact
     if options.params is not None:
-        row.params = preview.shown(options.params)
+        row.params = preview.to_display_json(options.params)
     else:
-        row.params = preview.describe(redacted_args(call.args, redact or ()), call.fn)
+        row.params = preview.describe(redact_args(call.args, redact or ()), call.fn)
     if options.properties is not None:
-        row.properties = preview.shown(dict(options.properties))
+        row.properties = preview.to_display_json(dict(options.properties))
     row.icon = options.icon

@@ -16,11 +16,11 @@ from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.effects import (
     AttemptTimedOut,
     Call,
+    CallContext,
     CallFunction,
     CallGuarded,
     Commit,
     Effects,
-    Scope,
     current,
 )
 from nbtasks.engine.outcomes import Outcomes, ReplayOnly
@@ -79,7 +79,7 @@ class Execution:
         self.run_state = RunState(journal, opened)
         self.staleness = StalenessChecker(self.run, self.run_state)
         self.is_open = True
-        self.root: Scope = Scope(self)
+        self.root: CallContext = CallContext(self)
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
         self.cancellation = CancelScope()
@@ -90,16 +90,16 @@ class Execution:
             ReplayOnly(self.run_state, self.staleness, self.outcomes) if opened.only else None
         )
 
-    def scope(self) -> Scope:
+    def context(self) -> CallContext:
         """Return the caller's call context in this execution; the body's if it is in no task."""
-        scope = current.get()
-        return scope if scope is not None and scope.execution is self else self.root
+        context = current.get()
+        return context if context is not None and context.execution is self else self.root
 
     # -- a task -------------------------------------------------------------------------------
 
-    def task(self, call: Call, scope: Scope) -> Effects:
+    def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or run its function and record the outcome."""
-        path = self.claim_path(call.key, call.site, scope)
+        path = self.claim_path(call.key, call.site, context)
         if self.replay_only is not None:
             return self.replay_only.task(call, path)
         run_state, staleness, policy = self.run_state, self.staleness, call.policy
@@ -162,16 +162,16 @@ class Execution:
             self._begin(row)
             error: Exception | None = None
             value, late = None, False
-            scope = Scope(self, row)
+            context = CallContext(self, row)
             try:
                 try:
                     if policy.plain:
-                        value = yield CallFunction(call.fn, call.args, scope, policy.options.on)
+                        value = yield CallFunction(call.fn, call.args, context, policy.options.on)
                     else:
-                        value = yield from self._call_with_options(scope, row, call)
+                        value = yield from self._call_with_options(context, row, call)
                 finally:
-                    if scope.printed is not None:
-                        scope.printed.close()
+                    if context.printed is not None:
+                        context.printed.close()
                 self._complete(row, value, policy)
             except (JournalError, ExecutorError):
                 self._cancel(row)  # not the fault of the user's function
@@ -191,7 +191,7 @@ class Execution:
                 return value
             yield from self._failed(row, call, error, late=late)
 
-    def _call_with_options(self, scope: Scope, row: TaskRow, call: Call) -> Effects:
+    def _call_with_options(self, context: CallContext, row: TaskRow, call: Call) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""
         options, timeout = call.policy.options, call.policy.timeout
         once, inline = bool(options.once), bool(options.inline)
@@ -203,7 +203,7 @@ class Execution:
             except BaseException:
                 row.once = False  # not called, so its outcome is not in doubt
                 raise
-        return (yield CallGuarded(call.fn, call.args, scope, timeout, inline, once, options.on))
+        return (yield CallGuarded(call.fn, call.args, context, timeout, inline, once, options.on))
 
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
         """Raise the task's failure, or schedule the next attempt in the row."""
@@ -219,8 +219,8 @@ class Execution:
             due_us = due_after(policy, row.failures, error, answer)
         except InvalidOptionError as exc:
             error = exc
-        failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
-        failure = failures.scrubbed(failure, self.run_state.secrets.get(row.path))
+        failure = failures.from_task_error(error, row.path, row.attempt, self.run.run_id)
+        failure = failures.scrub(failure, self.run_state.secrets.get(row.path))
         if due_us is not None:
             self._back_off(row, failure, due_us)
             return
@@ -230,10 +230,10 @@ class Execution:
 
     def _ask_on_error(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
         """Return the answer of `on_error` to a failure, and the failure that counts then."""
-        scope = Scope(self, row)
+        context = CallContext(self, row)
         try:
-            arguments = (error, CurrentTask(scope))
-            answer = yield CallGuarded(on_error, arguments, scope, inline=True, begun=True)
+            arguments = (error, CurrentTask(context))
+            answer = yield CallGuarded(on_error, arguments, context, inline=True, begun=True)
             return answer, effective_error(answer, error)
         except JournalError:
             self._cancel(row)
@@ -258,7 +258,7 @@ class Execution:
 
     # -- the steps of a task --------------------------------------------------------------------
 
-    def claim_path(self, key: keys.Key, site: callsite.Site, scope: Scope) -> str:
+    def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
         """Return the path of a call, and reserve it among its siblings.
 
         Raises:
@@ -272,18 +272,18 @@ class Execution:
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        if scope.row is not None:
-            self.raise_if_abandoned(scope.row)
-        path = keys.join(scope.path, key)
-        if scope.visited is None:
-            scope.visited = {}
-        first = scope.visited.setdefault(path, site)
+        if context.row is not None:
+            self.raise_if_abandoned(context.row)
+        path = keys.join(context.path, key)
+        if context.visited is None:
+            context.visited = {}
+        first = context.visited.setdefault(path, site)
         if first is not site:
-            place = f" below {scope.path!r}" if scope.path else ""
+            place = f" below {context.path!r}" if context.path else ""
             raise DuplicateKeyError(
                 f"Task key {key!r} is used twice{place}:\n"
-                f"  first at {callsite.show(first)}\n"
-                f"  again at {callsite.show(site)}\n"
+                f"  first at {callsite.describe(first)}\n"
+                f"  again at {callsite.describe(site)}\n"
                 "Each task needs its own key. In a loop, make the loop variable part of it: "
                 '["fit", name].'
             )
@@ -382,7 +382,7 @@ class Execution:
         self.is_open = False
         run = self.run
         if status == Status.FAILED and error is not None:
-            for task_failed in list(failures.chain(error)):
+            for task_failed in list(failures.iter_task_failures(error)):
                 if task_failed.run_id == run.run_id:
                     self._make_fatal(failures.task_path(task_failed))
         for future in list(self.pending):
@@ -391,7 +391,7 @@ class Execution:
         run.status, run.finished_us = status, clock.micros()
         if status == Status.WAITING:
             run.finished_us = error = None
-        run.error = failures.dumps(failures.of_body(error)) if error is not None else None
+        run.error = failures.dumps(failures.from_body_error(error)) if error is not None else None
         run.output = run.output_kind = run.output_bytes = run.blob = None
         if output is not None:
             self.run_state.keep(run, output)

@@ -61,7 +61,9 @@ class Outcomes:
     def failure_now(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         """Return the error for a task that has just failed for good."""
         task_failed = failures.rebuild(failure, row.path, self._run.run_id)
-        task_failed.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
+        task_failed.__cause__ = next(
+            (e for e in failures.iter_task_failures(error) if e.run_id), None
+        )
         if task_failed.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
             task_failed.__cause__ = error.__cause__
         if isinstance(task_failed, MapFailed):

@@ -233,7 +233,7 @@ class RunState:
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Store an output in a row, or in a blob if it is large or partly hidden."""
-        encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
+        encoded, row.hidden = codec.hide(encoded), encoded.preview is not None
         row.blob = outputs.keep(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
         if encoded.kind not in _BY_CONTENT and not self._stamped:
@@ -249,8 +249,8 @@ class RunState:
         encoded = codec.encode(value)
         if redact is not None:
             is_plain = encoded.kind in _BY_CONTENT
-            visible = redaction.redacted(value, redact) if is_plain else redaction.REDACTED
-            encoded = encoded._replace(shown=preview.shown(visible))
+            visible = redaction.redact(value, redact) if is_plain else redaction.REDACTED
+            encoded = encoded._replace(preview=preview.to_display_json(visible))
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
             _cache_digest(value, row.output, row.blob)
@@ -307,8 +307,8 @@ class RunState:
         path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
         secrets = self.secrets.get(path, ())
         message, text = (
-            redaction.scrubbed(message, secrets),
-            text and redaction.scrubbed(text, secrets),
+            redaction.scrub(message, secrets),
+            text and redaction.scrub(text, secrets),
         )
         line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
         self._journal.put(line)

@@ -122,7 +122,7 @@ class StalenessChecker:
         if not self._stale_tasks:
             return
         tasks, self._stale_tasks = list(self._stale_tasks.values()), {}
-        filename, line = callsite.place(tasks[0].site)
+        filename, line = callsite.location(tasks[0].site)
         warnings.warn_explicit(
             "\n".join(_warning_lines(tasks, self._run)),
             StaleTaskWarning,

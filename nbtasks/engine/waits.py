@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nbtasks.core import clock, keys
 from nbtasks.core.model import Status, TaskRow
 from nbtasks.engine.effects import (
+    CallContext,
     Commit,
     Effect,
     Effects,
     ExternalWait,
-    Scope,
     Sleep,
     Suspend,
     Wait,
@@ -56,7 +56,7 @@ class Steps(Protocol):
     outcomes: Outcomes
     replay_only: ReplayOnly | None
 
-    def claim_path(self, key: keys.Key, site: callsite.Site, scope: Scope) -> str:
+    def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
         """Return the path of a call in a scope, if it may be made there."""
 
     def start_row(
@@ -104,10 +104,10 @@ class Waits:
         """Whether the run is being suspended."""
         return isinstance(self._execution.cancellation.cause, Suspended)
 
-    def wait(self, wait: Wait, scope: Scope) -> Effects:
+    def wait(self, wait: Wait, context: CallContext) -> Effects:
         """Run a task that only waits. Its due time is recorded: a restart waits only the rest."""
         execution = self._execution
-        path = execution.claim_path(wait.key, wait.site, scope)
+        path = execution.claim_path(wait.key, wait.site, context)
         if self._is_answered(path):
             return
         row = execution.run_state.row(path)
@@ -125,14 +125,14 @@ class Waits:
         self.has_progressed = True
         yield Commit()
 
-    def until(self, wait: ExternalWait, scope: Scope) -> Effects:
+    def until(self, wait: ExternalWait, context: CallContext) -> Effects:
         """Run a task that waits for an answer from outside; the answer is its output.
 
         Raises:
             WaitTimeout: No answer came in time; wrapped like any failure of a task.
         """
         execution = self._execution
-        path = execution.claim_path(wait.key, wait.site, scope)
+        path = execution.claim_path(wait.key, wait.site, context)
         if (answer := self._recorded_answer(path)) is not None:
             return answer[0]
         row = execution.run_state.row(path)
@@ -153,7 +153,7 @@ class Waits:
         self.has_progressed = True
         if arrival is None:
             error = WaitTimeout(wait.timed_out)
-            failure = failures.of_task(error, path, 1, execution.run.run_id)
+            failure = failures.from_task_error(error, path, 1, execution.run.run_id)
             execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
             raise execution.outcomes.failure_now(row, failure, error)
@@ -168,7 +168,7 @@ class Waits:
         try:
             yield from ask(row)
         except TaskFailed as error:
-            failure = failures.of_task(error, row.path, 1, execution.run.run_id)
+            failure = failures.from_task_error(error, row.path, 1, execution.run.run_id)
             row.due_us = None
             execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
@@ -211,10 +211,10 @@ class Waits:
             row, WaitFor(has_changed, look, due_us, row.path, execution.suspension, may_suspend)
         )
 
-    def yield_(self, key: keys.Key, site: callsite.Site, scope: Scope) -> Effects:
+    def yield_(self, key: keys.Key, site: callsite.Site, context: CallContext) -> Effects:
         """Run a task at which the execution ends, once."""
         execution = self._execution
-        path = execution.claim_path(key, site, scope)
+        path = execution.claim_path(key, site, context)
         if self._is_answered(path):
             return
         row = execution.run_state.row(path)

@@ -226,7 +226,7 @@ class _Ask(Face):
         seconds = seconds_of("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
-        awaiting, blocks = self._execution.scope().asynchronous, False
+        awaiting, blocks = self._execution.context().asynchronous, False
 
         def look(row: TaskRow) -> tuple[Any] | None:
             for raw in answers.find_answers(journal.find, row.run_id, row.path):
@@ -253,9 +253,9 @@ class _Ask(Face):
 
         wait = ExternalWait(
             key,
-            callsite.here(2),
+            callsite.capture(2),
             round(seconds * 1e6),
-            preview.shown({"fields": [field.name for field in question.fields]}),
+            preview.to_display_json({"fields": [field.name for field in question.fields]}),
             json.dumps({"ask": question.shown()}),
             look,
             f"nobody answered within {seconds:g} seconds",

@@ -65,8 +65,8 @@ class Logger:
 
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
         if LEVELS.index(level) >= self._least:
-            scope = self._execution.scope()
-            self._execution.run_state.log(level, str(message), data, scope.row)
+            context = self._execution.context()
+            self._execution.run_state.log(level, str(message), data, context.row)
 
 
 class Face:
@@ -122,15 +122,15 @@ class Face:
                 f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
-        scope = self._execution.scope()
-        call = Call(scope.numbered(key), fn, args, callsite.here(depth), policy)
-        return self._execution.task(call, scope)
+        context = self._execution.context()
+        call = Call(context.numbered(key), fn, args, callsite.capture(depth), policy)
+        return self._execution.task(call, context)
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
-        scope = self._execution.scope()
-        key = scope.numbered(key)
+        context = self._execution.context()
+        key = context.numbered(key)
         if until is not None:
             if until.tzinfo is None:
                 raise ValueError(
@@ -139,7 +139,7 @@ class Face:
                 )
             instant = round(until.timestamp() * 1e6)
             wait = Wait(
-                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.here(2)
+                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.capture(2)
             )
         else:
             span = (
@@ -149,13 +149,13 @@ class Face:
                 key,
                 lambda: clock.micros() + round(span * 1e6),
                 f'{{"seconds":{span:g}}}',
-                callsite.here(2),
+                callsite.capture(2),
             )
-        return self._execution.waits.wait(wait, scope)
+        return self._execution.waits.wait(wait, context)
 
     def _yield(self, key: keys.Key) -> Effects:
-        scope = self._execution.scope()
-        return self._execution.waits.yield_(scope.numbered(key), callsite.here(2), scope)
+        context = self._execution.context()
+        return self._execution.waits.yield_(context.numbered(key), callsite.capture(2), context)
 
     def _own(
         self,
@@ -175,9 +175,9 @@ class Face:
 
     def _until(self, wait: ExternalWait) -> Effects:
         """Build a wait for something from outside the run."""
-        scope = self._execution.scope()
-        wait.key = scope.numbered(wait.key)
-        return self._execution.waits.until(wait, scope)
+        context = self._execution.context()
+        wait.key = context.numbered(wait.key)
+        return self._execution.waits.until(wait, context)
 
     @property
     def _desk(self) -> Desk:
@@ -186,7 +186,7 @@ class Face:
 
     def _path(self, key: keys.Key) -> str:
         """Return the path of the task that a call with this key makes."""
-        return keys.join(self._execution.scope().path, key)
+        return keys.join(self._execution.context().path, key)
 
     def _drive(self, effects: Effects) -> Any:
         """Run the effects of a call, blocking."""

@@ -11,7 +11,7 @@ from nbtasks.engine.effects import Call
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.engine.replay import Retry
 from nbtasks.errors import InvalidOptionError
-from nbtasks.values.redaction import hide_secrets, parse, redacted
+from nbtasks.values.redaction import hide_secrets, parse, redact
 
 __all__ = ["Calls", "Integration", "check", "find", "integration"]
 
@@ -98,7 +98,7 @@ class Calls:
         if not callable(target):
             raise TypeError(f"io.{self._path} is a {type(target).__name__} and cannot be called.")
         inputs = {"args": list(args), **named} if args else dict(named)
-        inputs = redacted(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
+        inputs = redact(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
         policy = Policy(
             name=self._path,
             retry=integration._retry,  # noqa: SLF001 - as above
@@ -110,9 +110,9 @@ class Calls:
         )
         fn = _caller(target)
         execution = io._execution  # noqa: SLF001 - as above
-        scope = execution.scope()
-        call = Call(scope.numbered(key), fn, (args, named), callsite.here(1), policy)
-        return io._drive(execution.task(call, scope))  # noqa: SLF001 - as above
+        context = execution.context()
+        call = Call(context.numbered(key), fn, (args, named), callsite.capture(1), policy)
+        return io._drive(execution.task(call, context))  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:
         return f"<io.{self._path}>"

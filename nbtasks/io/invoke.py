@@ -29,9 +29,9 @@ class _Invokes(Face):
 
     def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
-            scope = current.get()
-            assert scope is not None  # noqa: S101 - called as a task
-            return self._ids(job, [payload], scope.path)[0]
+            context = current.get()
+            assert context is not None  # noqa: S101 - called as a task
+            return self._ids(job, [payload], context.path)[0]
 
         def resume(run_id: str) -> RunHandle:
             if self._execution.replay_only is None:
@@ -64,9 +64,9 @@ class _Invokes(Face):
 
         wait = ExternalWait(
             key,
-            callsite.here(3),
+            callsite.capture(3),
             round(seconds * _S),
-            preview.shown({"job": job.id, "payloads": list(given)}),
+            preview.to_display_json({"job": job.id, "payloads": list(given)}),
             json.dumps({"job": job.id}),
             look,
             f"job {job.id!r} did not end within {seconds:g} seconds",

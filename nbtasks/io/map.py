@@ -209,5 +209,5 @@ def _plan(
 ) -> Effects:  # fmt: skip
     return plan(
         io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
-        site=callsite.here(2), asynchronous=asynchronous, **options,
+        site=callsite.capture(2), asynchronous=asynchronous, **options,
     )  # fmt: skip

@@ -35,9 +35,9 @@ def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a
 
 
 def _warn(message: str) -> None:
-    scope = current.get()
-    assert scope is not None  # noqa: S101 - called as a task
-    CurrentTask(scope).log(message, level="warn")
+    context = current.get()
+    assert context is not None  # noqa: S101 - called as a task
+    CurrentTask(context).log(message, level="warn")
 
 
 def _now() -> datetime:

@@ -59,7 +59,7 @@ class _Status:
 
     def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
         execution = self._io._execution  # noqa: SLF001 - as above
-        data = None if snapshot.data is None else preview.shown(snapshot.data)
+        data = None if snapshot.data is None else preview.to_display_json(snapshot.data)
         now, run_id = clock.micros(), execution.run.run_id
         execution.journal.put(
             StatusRow(run_id, self._id, number, now, snapshot.label, snapshot.state, data)

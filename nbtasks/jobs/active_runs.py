@@ -148,7 +148,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
             with contextlib.suppress(BaseException):  # whoever waits for the run also polls
                 then()
         finally:
-            time.leave(thread)
+            time.unregister_thread(thread)
 
     time = clock.current()
     thread = threading.Thread(target=target, name=f"nbtasks-run-{run_id}", daemon=True)
@@ -156,7 +156,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
         if run_id in _threads:
             return
         _threads[run_id] = thread
-        time.attend(thread)
+        time.register_thread(thread)
     thread.start()
 
 

@@ -49,10 +49,10 @@ def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
         ValueNotKeptError: The payload cannot be recorded.
     """
     encoded = codec.encode(payload, inline=True)
-    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.shown
-    plain = encoded.kind in ("json", "tagged") and encoded.shown is None
+    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.preview
+    plain = encoded.kind in ("json", "tagged") and encoded.preview is None
     if plain and SECRET.search(encoded.text or "") and (hidden := hide_secrets(payload)) != payload:
-        row.payload_shown = preview.shown(hidden)
+        row.payload_shown = preview.to_display_json(hidden)
 
 
 def payload_of(run: RunRow) -> Any:

@@ -180,7 +180,7 @@ def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None =
         job.check(payload)
     except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
         row.status, row.resume_us, row.finished_us = Status.INVALID, None, now
-        row.error = failures.dumps(failures.of_body(error))
+        row.error = failures.dumps(failures.from_body_error(error))
     return row
 
 

@@ -122,7 +122,7 @@ class Admitted:
         finally:
             pending = self._call_hook()
             if pending is not None:
-                event_loop.run(pending)
+                event_loop.run_awaitable(pending)
 
     async def __aenter__(self) -> Session:
         while True:

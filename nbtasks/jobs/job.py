@@ -240,7 +240,7 @@ class Job(Invoked):
 
         def execute() -> Run:
             if inspect.iscoroutinefunction(self.fn):
-                run: Run = event_loop.run(self._await(admitted, value))
+                run: Run = event_loop.run_awaitable(self._await(admitted, value))
                 return run
             return self._block(admitted, value)
 
@@ -303,7 +303,7 @@ class Job(Invoked):
 
     def _validate(self, payload: Any) -> Any:
         if isinstance(self.trigger, EventTrigger | InvokeTrigger):
-            payload = validation.validated(self.trigger.schema, payload, f"job {self.id!r}")
+            payload = validation.validate(self.trigger.schema, payload, f"job {self.id!r}")
         if len(self._parameters) == 1:
             if payload is not None:
                 raise InvalidPayloadError(
@@ -311,7 +311,7 @@ class Job(Invoked):
                     "f(payload, io)."
                 )
             return None
-        return validation.validated(self._parameters[0], payload, f"job {self.id!r}")
+        return validation.validate(self._parameters[0], payload, f"job {self.id!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the decorated function directly, without a run."""

@@ -260,7 +260,7 @@ class Run:
             self.id,
             lambda row, tasks: edits.from_on(row, edits.by_path(tasks), path, clock.micros()),
         )
-        return tracebacks.called(start, claims.to_rerun(run))
+        return tracebacks.call_hiding_engine(start, claims.to_rerun(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Fork this run at a task, and execute the fork now. This run stays unchanged.
@@ -310,7 +310,7 @@ class Run:
         path = None if from_ is None else keys.path_of(from_)
         self.journal.look(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
-        return tracebacks.called(start, claims.to_fork(run, tasks, path, fork_payload))
+        return tracebacks.call_hiding_engine(start, claims.to_fork(run, tasks, path, fork_payload))
 
     # -- manual edits ----------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ def import_run(file: str | Path) -> list[Run]:
     """
     from nbtasks.journal.bundle.bundle_journal import rows_of
     from nbtasks.journal.bundle.file_format import Bundle
-    from nbtasks.values.content import Content
+    from nbtasks.values.content import LazyBytes
 
     bundle = Bundle(Path(file))
     rows = rows_of(bundle)
@@ -126,7 +126,7 @@ def import_run(file: str | Path) -> list[Run]:
     # in the file, which may have an older format.
     blob_rows = [row for row in new_rows if getattr(row, "blob", None) is not None]
     names = {
-        name: kit.journal.put_blob(Content.of(bundle.blob(name).data))
+        name: kit.journal.put_blob(LazyBytes.of(bundle.blob(name).data))
         for name in {row.blob for row in blob_rows}
     }
     for row in blob_rows:

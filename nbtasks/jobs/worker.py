@@ -166,7 +166,7 @@ class Worker:
         self._thread = threading.Thread(
             target=self._work, args=(time,), name="nbtasks-worker", daemon=True
         )
-        time.attend(self._thread)
+        time.register_thread(self._thread)
         self._thread.start()
 
     def stop(self, seconds: float = _GRACE_SECONDS) -> None:
@@ -200,7 +200,7 @@ class Worker:
             with contextlib.suppress(Interrupt):  # a test has let the journal crash
                 self._loop()
         finally:
-            time.leave(threading.current_thread())
+            time.unregister_thread(threading.current_thread())
 
     def _loop(self) -> None:
         while not self._stopped.is_set():

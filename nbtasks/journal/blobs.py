@@ -12,7 +12,7 @@ from pathlib import Path
 from nbtasks.core import clock
 from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
-from nbtasks.values.content import Blob, Content, Hashing
+from nbtasks.values.content import Hashing, LazyBytes, VerifiedBytes
 
 __all__ = ["NAME", "Blobs"]
 
@@ -46,7 +46,7 @@ class Blobs:
             raise UnreadableValueError(f"A recorded value names an impossible file: {name!r}.")
         return self._folder / name[:2] / name
 
-    def put(self, content: Content) -> str:
+    def put(self, content: LazyBytes) -> str:
         """Write a blob durably and return its name.
 
         Raises:
@@ -82,12 +82,12 @@ class Blobs:
             raise
         return name
 
-    def get(self, name: str) -> Blob:
+    def get(self, name: str) -> VerifiedBytes:
         """Return the bytes of a blob.
 
         Raises:
-            UnreadableValueError: The file is missing. `Blob.check` raises the same error if the
-                bytes have changed since they were put.
+            UnreadableValueError: The file is missing. `VerifiedBytes.check` raises the same
+                error if the bytes have changed since they were put.
         """
         try:
             data = _read(self.path(name))
@@ -95,7 +95,7 @@ class Blobs:
             raise UnreadableValueError(
                 f"The file of a recorded value is missing: blobs/{name} ({error.strerror})."
             ) from None
-        return Blob(
+        return VerifiedBytes(
             name,
             data,
             lambda: UnreadableValueError(

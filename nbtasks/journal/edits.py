@@ -128,7 +128,7 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
         output_kind=output.kind,
         output_bytes=output.size,
         blob=blob,
-        hidden=output.shown is not None,
+        hidden=output.preview is not None,
     )
 
 

@@ -25,7 +25,7 @@ from nbtasks.journal import conflicts
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.wal import valid
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["MemoryJournal"]
 
@@ -204,17 +204,17 @@ class MemoryJournal:
     def sync(self) -> None:
         """Do nothing: no row outlives the process."""
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Implement `Journal.put_blob`."""
         data = bytes(content)
-        name = Content.of(data).hash()
+        name = LazyBytes.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         try:
-            return Blob(name, memoryview(self._blobs[name]), AssertionError)
+            return VerifiedBytes(name, memoryview(self._blobs[name]), AssertionError)
         except KeyError:
             raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbtasks.core.model import Failure, Row, RunRow, TaskRow
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = [
     "ANSWER",
@@ -264,15 +264,15 @@ class Journal(Protocol):
                 next call that succeeds.
         """
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Store bytes under the hash of their content, and return that name. Durable at once."""
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Return the bytes stored by `put_blob`.
 
         Raises:
-            UnreadableValueError: The bytes are missing. `Blob.check` raises the same error if they
-                have changed.
+            UnreadableValueError: The bytes are missing. `VerifiedBytes.check` raises the same
+                error if they have changed.
         """
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

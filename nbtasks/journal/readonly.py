@@ -9,7 +9,7 @@ from typing import Any
 from nbtasks.core.model import Row, RunRow, Status
 from nbtasks.errors import NotRecordedError
 from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["Reader"]
 
@@ -108,17 +108,17 @@ class Reader:
     def sync(self) -> None:
         """Do nothing: all rows were dropped."""
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Keep bytes in memory for as long as this object lives."""
         data = bytes(content)
-        name = Content.of(data).hash()
+        name = LazyBytes.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Return bytes that were kept here, or are recorded."""
         if name in self._blobs:
-            return Blob(name, memoryview(self._blobs[name]), AssertionError)
+            return VerifiedBytes(name, memoryview(self._blobs[name]), AssertionError)
         return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

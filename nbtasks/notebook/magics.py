@@ -259,7 +259,7 @@ def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
 
     try:
         if code.co_flags & inspect.CO_COROUTINE:
-            return event_loop.run(wait())
+            return event_loop.run_awaitable(wait())
         exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
     except BaseException as error:
         error.__traceback__ = tracebacks.own_frames(error.__traceback__)

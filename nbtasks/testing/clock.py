@@ -151,24 +151,24 @@ class FakeClock:
         """The time now in epoch microseconds."""
         return self._us
 
-    def attend(self, thread: threading.Thread) -> None:
+    def register_thread(self, thread: threading.Thread) -> None:
         """From now on time jumps only when this thread waits, too."""
         with self._changed:
             self._beside.add(thread)
 
-    def leave(self, thread: threading.Thread) -> None:
+    def unregister_thread(self, thread: threading.Thread) -> None:
         """It does not count any more."""
         with self._changed:
             self._beside.discard(thread)
             self._changed.notify_all()
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Jumps there: what blocks waits for nothing else, unless it was `told` already, or other
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Jumps there: what blocks waits for nothing else, unless it was `wake` already, or other
         threads live by this clock."""
-        if told is not None and told.is_set():
+        if wake is not None and wake.is_set():
             return
         if self._beside:
-            self._hold(due_us, told.is_set if told is not None else _never)
+            self._hold(due_us, wake.is_set if wake is not None else _never)
         else:
             self._us = max(self._us, due_us)
 

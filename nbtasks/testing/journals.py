@@ -13,7 +13,7 @@ from nbtasks.core.settings import config
 from nbtasks.errors import Interrupt
 from nbtasks.journal import current
 from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["Crash", "Mortal", "use_home", "use_journal"]
 
@@ -117,12 +117,12 @@ class Mortal:
         self._check()
         self._inner.sync()
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """As the port says."""
         self._check()
         return self._inner.put_blob(content)
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """As the port says."""
         return self._inner.get_blob(name)
 
@@ -164,7 +164,7 @@ def use_journal(journal: Journal) -> Iterator[Journal]:
 def use_home(folder: Path) -> Iterator[Path]:
     """Records everything in `folder` inside the block. Settings that were changed in it are put
     back after it."""
-    with config.moved(home=folder):
+    with config.overridden(home=folder):
         try:
             yield folder
         finally:

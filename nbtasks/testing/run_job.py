@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from nbtasks.core import clock as clocks
 from nbtasks.core import keys
-from nbtasks.engine.effects import Call, Effects, Scope, Wait
+from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
 from nbtasks.engine.waits import Waits
 from nbtasks.errors import NbtasksError, NotFoundError, ValueNotKeptError
@@ -181,17 +181,17 @@ class _Rehearsal(Execution):
         self._reached = reached
         self.waits = _RehearsedWaits(self, given, reached)
 
-    def task(self, call: Call, scope: Scope) -> Effects:
+    def task(self, call: Call, context: CallContext) -> Effects:
         """As of an execution."""
-        call.key = scope.numbered(call.key)
-        path = keys.join(scope.path, call.key)
+        call.key = context.numbered(call.key)
+        path = keys.join(context.path, call.key)
         if path in self._given:
             self._reached.add(path)
             call.checked_as = call.checked_as or (call.fn, call.args)
-            call.fn = _stand_in(self._given[path], asynchronous=scope.asynchronous)
+            call.fn = _stand_in(self._given[path], asynchronous=context.asynchronous)
             options = dataclasses.replace(call.policy.options, on=None)  # it is here, not there
             call.policy = dataclasses.replace(call.policy, options=options)
-        return (yield from super().task(call, scope))
+        return (yield from super().task(call, context))
 
 
 class _RehearsedWaits(Waits):
@@ -210,9 +210,9 @@ class _RehearsedWaits(Waits):
         self._given = given
         self._reached = reached
 
-    def wait(self, wait: Wait, scope: Scope) -> Effects:
+    def wait(self, wait: Wait, context: CallContext) -> Effects:
         """As of the waits of an execution."""
-        path = keys.join(scope.path, wait.key)
+        path = keys.join(context.path, wait.key)
         if path in self._given:
             self._reached.add(path)
             if self._given[path]() is not None:
@@ -220,7 +220,7 @@ class _RehearsedWaits(Waits):
                     f"tasks={{{path!r}: ...}}: that is a wait, which gives nothing. Give it None."
                 )
             wait.due = clocks.micros
-        return (yield from super().wait(wait, scope))
+        return (yield from super().wait(wait, context))
 
 
 def _stand_in(give: Callable[[], Any], *, asynchronous: bool) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ import orjson
 
 from nbtasks.values.redaction import SECRET, hide_named, hide_secrets
 
-__all__ = ["describe", "log_data", "shown"]
+__all__ = ["describe", "log_data", "to_display_json"]
 
 _SHOWN_BYTES = 2000
 _SHOWN_ITEMS = 1000
@@ -53,10 +53,10 @@ def log_data(data: dict[str, Any]) -> str | None:
 
     Values that JSON lacks are represented by their `repr`.
     """
-    return shown(hide_secrets(data)) if data else None
+    return to_display_json(hide_secrets(data)) if data else None
 
 
-def shown(value: object) -> str:
+def to_display_json(value: object) -> str:
     """Return a value for display as JSON; values that JSON lacks as their `repr`."""
     try:
         return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()

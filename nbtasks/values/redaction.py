@@ -21,13 +21,13 @@ __all__ = [
     "SECRET",
     "Paths",
     "Steps",
+    "find_secrets",
     "hide_named",
     "hide_secrets",
     "parse",
-    "redacted",
-    "redacted_args",
-    "scrubbed",
-    "secrets_of",
+    "redact",
+    "redact_args",
+    "scrub",
 ]
 
 #: Text that replaces a hidden value.
@@ -86,7 +86,7 @@ def _parse(path: str) -> Steps:
     return tuple(steps)
 
 
-def redacted(value: Any, paths: Sequence[Steps]) -> Any:
+def redact(value: Any, paths: Sequence[Steps]) -> Any:
     """Return a copy of a value with the parts at the paths hidden; ignore paths without a part.
 
     >>> redacted({"user": {"email": "a@b.c", "id": 1}}, parse(["user.email", "nothing"]))
@@ -97,7 +97,7 @@ def redacted(value: Any, paths: Sequence[Steps]) -> Any:
     return value
 
 
-def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
+def redact_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
     """Return a copy of arguments with parts hidden: of the list of arguments, and of each one.
 
     >>> redacted_args(({"key": 1}, 2), parse(["key"]))
@@ -105,8 +105,8 @@ def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, .
     >>> redacted_args(({"key": 1}, 2), parse(["$"]))
     ('[REDACTED]', '[REDACTED]')
     """
-    whole = redacted(list(args), [steps for steps in paths if steps])
-    return tuple(redacted(arg, paths) for arg in whole)
+    whole = redact(list(args), [steps for steps in paths if steps])
+    return tuple(redact(arg, paths) for arg in whole)
 
 
 def hide_secrets(value: Any) -> Any:
@@ -151,7 +151,7 @@ def _find_secret_places(code: CodeType) -> tuple[int, ...]:
     return places
 
 
-def secrets_of(shown: Any, value: Any) -> set[str]:
+def find_secrets(shown: Any, value: Any) -> set[str]:
     """Return the texts in a value at the places that are hidden in its redacted copy.
 
     >>> sorted(secrets_of({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
@@ -163,14 +163,14 @@ def secrets_of(shown: Any, value: Any) -> set[str]:
     shown, value = _unwrap(shown), _unwrap(value)
     if isinstance(shown, Mapping) and isinstance(value, Mapping):
         for key in shown.keys() & value.keys():
-            texts |= secrets_of(shown[key], value[key])
+            texts |= find_secrets(shown[key], value[key])
     elif isinstance(shown, list | tuple) and isinstance(value, list | tuple):
         for shown_part, part in zip(shown, value, strict=False):
-            texts |= secrets_of(shown_part, part)
+            texts |= find_secrets(shown_part, part)
     return texts
 
 
-def scrubbed(text: str, secrets: Collection[str]) -> str:
+def scrub(text: str, secrets: Collection[str]) -> str:
     """Return a text with every secret replaced.
 
     >>> scrubbed("token enigma refused", {"enigma"})

@@ -31,7 +31,7 @@ def look(row: TaskRow) -> tuple[str] | None:
 def ask(io: Any, key: str, seconds: float) -> Any:
     wait = ExternalWait(
         key,
-        callsite.here(0),
+        callsite.capture(0),
         round(seconds * 1e6),
         "{}",
         '{"ask":true}',
@@ -39,7 +39,7 @@ def ask(io: Any, key: str, seconds: float) -> Any:
         f"nobody answered {key}",
     )
     execution = io._execution
-    return io._drive(execution.waits.until(wait, execution.scope()))
+    return io._drive(execution.waits.until(wait, execution.context()))
 
 
 def answer(run_id: str, path: str, value: str) -> None:

@@ -31,7 +31,7 @@ from nbtasks.jobs.runtime import kit
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.wal import FORMAT, line
 from nbtasks.values import signing
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 
 TRAPS: list[str] = []
 CANARY = "the canary sings"
@@ -313,7 +313,7 @@ def test_a_value_that_names_another_file_is_refused(home, canary, name):
 
 
 def test_a_value_that_links_elsewhere_is_not_read(home, canary):
-    name = Content.of(b'"mine"').hash()
+    name = LazyBytes.of(b'"mine"').hash()
     folder = home / "blobs" / name[:2]
     folder.mkdir(parents=True)
     (folder / name).symlink_to(canary)
@@ -518,7 +518,7 @@ def test_rows_of_runs_that_are_not_there_are_refused(tmp_path):
 
 
 def test_a_link_in_a_shared_file_is_no_link(tmp_path, canary):
-    name = Content.of(b'"mine"').hash()
+    name = LazyBytes.of(b'"mine"').hash()
     file = tmp_path / "hostile.nbrun"
     done = nasty_rows()[2]
     done.run_id, done.output, done.output_kind, done.blob = "01good", None, "json", name
@@ -614,7 +614,7 @@ def test_a_signature_by_another_key_is_none(tmp_path, key, monkeypatch):
     import hashlib
 
     data = base64.b64decode(pickled().partition(":")[2])
-    name = Content.of(data).hash()
+    name = LazyBytes.of(data).hash()
     forged = hashlib.blake2b(name.encode(), key=key, digest_size=32).hexdigest()
     row = nasty_rows()[2]
     row.output = f"{forged}:{base64.b64encode(data).decode()}"
@@ -651,7 +651,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 @pytest.mark.parametrize("seed", range(2))
 def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
-    blob = Content.of(b'"large"')
+    blob = LazyBytes.of(b'"large"')
     done = nasty_rows()[2]
     done.output, done.output_kind, done.blob = None, "json", blob.hash()
     whole = shared(

@@ -29,7 +29,7 @@ from nbtasks.journal.database import merge, user_query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 from nbtasks.views import frames
 
 RUNS = [
@@ -558,13 +558,13 @@ class TestEveryJournal:
 
     def test_gives_back_the_bytes_of_a_blob(self, journal):
         for data in (b"", b"\x00\xff\n", os.urandom(2 << 20)):
-            assert journal.get_blob(journal.put_blob(Content.of(data))).data == data
+            assert journal.get_blob(journal.put_blob(LazyBytes.of(data))).data == data
 
     def test_names_a_blob_by_its_content(self, journal):
         assert (
-            journal.put_blob(Content.of(b"one"))
-            == journal.put_blob(Content.of(b"one"))
-            != journal.put_blob(Content.of(b"two"))
+            journal.put_blob(LazyBytes.of(b"one"))
+            == journal.put_blob(LazyBytes.of(b"one"))
+            != journal.put_blob(LazyBytes.of(b"two"))
         )
 
     def test_says_which_blob_is_missing(self, journal):

@@ -52,7 +52,7 @@ def test_the_form_of_a_cell_that_blocks_is_filled_in_after_it(
     assert kernel.ask("inputs['Send'].disabled") == "True"
 
     assert kernel.run(ASK.strip()).value == "(5, 'b', 2026, 1)"
-    with nb.config.moved(home=tmp_path / "home"):
+    with nb.config.overridden(home=tmp_path / "home"):
         assert nb.last_run().executions == 2
 
 

@@ -269,15 +269,15 @@ async def once(what: Leaf | Group, world: World) -> Any:
 
 def look(leaf: Leaf, world: World) -> int:
     world.called()
-    scope = effects.current.get()
-    assert scope is not None
-    assert scope.row is not None
-    run_state = scope.execution.run_state
+    context = effects.current.get()
+    assert context is not None
+    assert context.row is not None
+    run_state = context.execution.run_state
     assert isinstance(run_state, RunState)
-    parent = run_state.row(keys.parent(scope.path))
+    parent = run_state.row(keys.parent(context.path))
     above = world.failures if parent is None else parent.failures
     # Not by the attempt, since one that a death has interrupted is one, too.
-    if scope.row.failures < leaf.fails or above < leaf.needs:
+    if context.row.failures < leaf.fails or above < leaf.needs:
         raise ERRORS[leaf.error](f"no {leaf.value}")
     return leaf.value
 

@@ -257,7 +257,7 @@ def test_it_decorates_tests() -> None:
 
     assert bare(5) == 5
     with use_journal(MemoryJournal()), FakeClock():
-        assert event_loop.run(awaited()) == 8
+        assert event_loop.run_awaitable(awaited()) == 8
     assert run_job(report, 5, tasks={"load": []}).executions == 1
 
 

@@ -15,11 +15,11 @@ from nbtasks.core import clock, event_loop
 from nbtasks.core.model import Status
 from nbtasks.engine.drivers import executors, timeouts
 from nbtasks.engine.effects import (
+    CallContext,
     CallFunction,
     CallGuarded,
     Commit,
     Effects,
-    Scope,
     Sleep,
     WaitFor,
     current,
@@ -63,13 +63,13 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
         error = answer = None
         try:
             if isinstance(effect, CallFunction):
-                mark_started(effect.scope)
+                mark_started(effect.context)
                 answer = call_function(effect)
             elif isinstance(effect, Commit):
                 journal.sync()
             elif isinstance(effect, CallGuarded):
                 if not effect.begun:
-                    mark_started(effect.scope)
+                    mark_started(effect.context)
                 answer = run_effect(effect)
             elif isinstance(effect, Sleep):
                 effect.cancellation.sleep_until(effect.due_us)
@@ -81,24 +81,24 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
             error = exc
 
 
-def mark_started(scope: Scope) -> None:
+def mark_started(context: CallContext) -> None:
     """Record the start of an attempt."""
-    assert scope.row is not None  # noqa: S101 - only tasks call functions
-    scope.execution.run_state.put(scope.row)
-    scope.execution.journal.flush()
+    assert context.row is not None  # noqa: S101 - only tasks call functions
+    context.execution.run_state.put(context.row)
+    context.execution.journal.flush()
 
 
 def call_function(effect: CallFunction) -> Any:
     """Call a function by blocking, and return its result."""
-    fn, args, scope, on = effect
+    fn, args, context, on = effect
     if on is not None:
         return executors.blocking(effect, call_function)
-    token = current.set(scope)
+    token = current.set(context)
     try:
         answer = fn(*args)
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
-            answer = event_loop.run(answer)
+            context.asynchronous = True
+            answer = event_loop.run_awaitable(answer)
         return answer
     finally:
         current.reset(token)
@@ -110,13 +110,13 @@ def run_effect(effect: CallFunction | CallGuarded) -> Any:
 
 
 def _call_guarded(guard: CallGuarded) -> Any:
-    fn, args, scope = guard[:3]
+    fn, args, context = guard[:3]
     if guard.timeout is None:
         return call_function(
-            CallFunction(fn, args, scope, guard.on)
+            CallFunction(fn, args, context, guard.on)
         )  # in this thread, `inline` or not
     call, due_us = _bind_call(guard), _due_us(guard.timeout)
-    token = current.set(scope)
+    token = current.set(context)
     try:
         if guard.inline or (guard.on is None and is_async(fn)):
             answer = timeouts.here(call, due_us)
@@ -124,21 +124,23 @@ def _call_guarded(guard: CallGuarded) -> Any:
             try:
                 answer = timeouts.in_thread(call, due_us)
             except Exception as error:
-                failures.name_inline(error)
+                failures.add_inline_hint(error)
                 raise
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
-            answer = event_loop.run(timeouts.limited(answer, due_us))
+            context.asynchronous = True
+            answer = event_loop.run_awaitable(timeouts.limited(answer, due_us))
         return answer
     finally:
         current.reset(token)
 
 
 def _bind_call(guard: CallGuarded) -> Callable[[], Any]:
-    fn, args, scope = guard[:3]
+    fn, args, context = guard[:3]
     if guard.on is None:
         return functools.partial(fn, *args)
-    return functools.partial(executors.blocking, CallFunction(fn, args, scope, guard.on), call_function)
+    return functools.partial(
+        executors.blocking, CallFunction(fn, args, context, guard.on), call_function
+    )
 
 
 def _due_us(timeout: float) -> int:
@@ -164,7 +166,7 @@ class GroupCommit:
         self.asked = 0
         self.done = 0
         self.last_turn = 0.0
-        self._unrecorded_starts: list[Scope] = []
+        self._unrecorded_starts: list[CallContext] = []
 
     def is_alone(self) -> bool:
         """Return True if waiting one more loop turn could not add another task to this sync.
@@ -177,13 +179,13 @@ class GroupCommit:
         ready = getattr(asyncio.get_running_loop(), "_ready", True)
         return not ready and time.perf_counter() - self.last_turn < _TURN_SECONDS
 
-    def mark_started(self, scope: Scope) -> None:
+    def mark_started(self, context: CallContext) -> None:
         """Record the start of an attempt: now, or with the sync at the end of this turn if one is
         pending. In that case an attempt that has ended by then needs no record of its start."""
         if self.asked > self.done:
-            self._unrecorded_starts.append(scope)
+            self._unrecorded_starts.append(context)
         else:
-            mark_started(scope)
+            mark_started(context)
 
     def sync(self) -> None:
         """Sync for all commits asked for so far."""
@@ -195,9 +197,9 @@ class GroupCommit:
 
     def _record_starts(self) -> None:
         scopes, self._unrecorded_starts = self._unrecorded_starts, []
-        for scope in scopes:
-            if scope.row is not None and scope.row.status == Status.RUNNING:
-                scope.execution.run_state.put(scope.row)
+        for context in scopes:
+            if context.row is not None and context.row.status == Status.RUNNING:
+                context.execution.run_state.put(context.row)
 
 
 @types.coroutine
@@ -240,12 +242,12 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             answer = None
             try:
                 if isinstance(effect, CallFunction):
-                    fn, args, scope, on = effect
-                    commits.mark_started(scope)
-                    token = current.set(scope)
+                    fn, args, context, on = effect
+                    commits.mark_started(context)
+                    token = current.set(context)
                     try:
-                        scope.asynchronous = on is None and is_async(fn)
-                        answer = await (fn(*args) if scope.asynchronous else _call_plain(effect))
+                        context.asynchronous = on is None and is_async(fn)
+                        answer = await (fn(*args) if context.asynchronous else _call_plain(effect))
                     finally:
                         current.reset(token)
                 elif isinstance(effect, Commit):
@@ -279,27 +281,27 @@ async def _call_plain(effect: CallFunction) -> Any:
         return await executors.waiting(effect, call_function)
     answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
     if inspect.isawaitable(answer):
-        effect.scope.asynchronous = True
+        effect.context.asynchronous = True
         answer = await answer
     return answer
 
 
 async def _call_guarded_async(guard: CallGuarded, commits: GroupCommit) -> Any:
-    fn, args, scope, timeout, inline, begun, on = guard
+    fn, args, context, timeout, inline, begun, on = guard
     if not begun:
-        commits.mark_started(scope)
+        commits.mark_started(context)
     if on is not None and timeout is None:
-        return await executors.waiting(CallFunction(fn, args, scope, on), call_function)
+        return await executors.waiting(CallFunction(fn, args, context, on), call_function)
     call, due_us = _bind_call(guard), None if timeout is None else _due_us(timeout)
-    token = current.set(scope)
+    token = current.set(context)
     try:
-        scope.asynchronous = on is None and is_async(fn)
-        if scope.asynchronous or inline:
+        context.asynchronous = on is None and is_async(fn)
+        if context.asynchronous or inline:
             answer = call() if due_us is None else timeouts.here(call, due_us)
         else:
             answer = await _in_thread(call, due_us)
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
+            context.asynchronous = True
             answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
         return answer
     finally:
@@ -322,7 +324,7 @@ async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
             return await timeouts.in_thread_async(call, due_us)
         return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
     except Exception as error:
-        failures.name_inline(error)
+        failures.add_inline_hint(error)
         raise
 
 

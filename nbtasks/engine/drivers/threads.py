@@ -110,7 +110,7 @@ class _Calls:
         elif isinstance(effect, CallFunction | CallGuarded):
             try:
                 if not (isinstance(effect, CallGuarded) and effect.begun):
-                    drive.mark_started(effect.scope)
+                    drive.mark_started(effect.context)
             except Exception as exc:  # noqa: BLE001 - the call decides, as after a commit
                 self._resume(running, None, exc)
             else:

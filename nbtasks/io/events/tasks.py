@@ -139,9 +139,11 @@ class Events(Face):
 
         wait = ExternalWait(
             key,
-            callsite.here(2),
+            callsite.capture(2),
             round(seconds * _S),
-            preview.shown({name: value for name, value in inputs.items() if value is not None}),
+            preview.to_display_json(
+                {name: value for name, value in inputs.items() if value is not None}
+            ),
             begin,
             look,
             f"no matching event {' or '.join(map(repr, names))} came within {seconds:g} seconds",
@@ -161,7 +163,7 @@ def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str
         return False
     try:
         payload = events.payload_of(row)
-        validation.validated(schema, payload, "the event")
+        validation.validate(schema, payload, "the event")
     except (InvalidPayloadError, UnreadableValueError):
         return False
     return wanted is None or filters.matches(payload, wanted)
@@ -175,7 +177,7 @@ def _plain(row: EventRow) -> dict[str, Any]:
 
 
 def _validated(record: dict[str, Any], schema: Any) -> Event:
-    payload = validation.validated(schema, record["payload"], "the event")
+    payload = validation.validate(schema, record["payload"], "the event")
     return Event(**{**record, "payload": payload})
 
 
@@ -187,9 +189,9 @@ def _record(found: Event) -> dict[str, Any]:
 
 
 def _task() -> CurrentTask:
-    scope = current.get()
-    assert scope is not None  # noqa: S101 - called as a task
-    return CurrentTask(scope)
+    context = current.get()
+    assert context is not None  # noqa: S101 - called as a task
+    return CurrentTask(context)
 
 
 def drafts(events: Iterable[Any]) -> list[Draft]:

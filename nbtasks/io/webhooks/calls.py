@@ -10,7 +10,7 @@ from typing import Any, Self
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Call, Effects, ExternalWait, Scope
+from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait
 from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
 from nbtasks.io import answers
 from nbtasks.io.base import AsyncFace, Face
@@ -70,8 +70,8 @@ class _Requests(Face):
         from nbtasks.io.webhooks import server  # lazily: most runs wait for no request
 
         seconds = seconds_of("timeout", timeout)
-        journal, site = self._execution.journal, callsite.here(2)
-        asynchronous = self._execution.scope().asynchronous
+        journal, site = self._execution.journal, callsite.capture(2)
+        asynchronous = self._execution.context().asynchronous
 
         def begin() -> str:
             return json.dumps({"request": server.new_address()})
@@ -82,7 +82,7 @@ class _Requests(Face):
             server.listen(address, journal, row.run_id, row.path)
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
             call = Call("callback", callback, (_url(*address),), site, Policy(options=options))
-            return self._execution.task(call, Scope(self._execution, row, asynchronous))
+            return self._execution.task(call, CallContext(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:
             values = answers.find_answers(journal.find, row.run_id, row.path)
@@ -93,7 +93,7 @@ class _Requests(Face):
                 key,
                 site,
                 round(seconds * 1e6),
-                preview.shown({"timeout": seconds}),
+                preview.to_display_json({"timeout": seconds}),
                 begin,
                 look,
                 f"no request came within {seconds:g} seconds",

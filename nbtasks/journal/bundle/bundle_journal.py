@@ -12,7 +12,7 @@ from nbtasks.journal.bundle.file_format import Bundle
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Claim, Deal, Opened
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
@@ -107,10 +107,10 @@ class SharedJournal(MemoryJournal):
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def put_blob(self, _: Content) -> str:
+    def put_blob(self, _: LazyBytes) -> str:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         return self._bundle.blob(name)

@@ -27,7 +27,7 @@ from nbtasks.journal import validation
 from nbtasks.journal.blobs import NAME
 from nbtasks.journal.database import merge
 from nbtasks.journal.wal import FORMAT, SegmentReader, line, newer
-from nbtasks.values.content import Blob
+from nbtasks.values.content import VerifiedBytes
 
 __all__ = ["Bundle", "write"]
 
@@ -152,17 +152,17 @@ class Bundle:
         """Names of the blobs in the file."""
         return [name.removeprefix(_BLOBS) for name in self._members if name.startswith(_BLOBS)]
 
-    def blob(self, name: str) -> Blob:
+    def blob(self, name: str) -> VerifiedBytes:
         """Return the bytes of a blob.
 
         Raises:
-            UnreadableValueError: The blob is missing. `Blob.check` raises the same error if the
-                bytes do not match the name.
+            UnreadableValueError: The blob is missing. `VerifiedBytes.check` raises the same
+                error if the bytes do not match the name.
         """
         member = _BLOBS + name
         if member not in self._members:
             raise UnreadableValueError(f"A recorded value is missing in {self.path.name}: {name}.")
-        return Blob(
+        return VerifiedBytes(
             name,
             memoryview(self._bytes(member)),
             lambda: UnreadableValueError(

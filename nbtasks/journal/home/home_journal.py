@@ -25,7 +25,7 @@ from nbtasks.journal.database.store import SETTLE_BYTES, DuckStore
 from nbtasks.journal.home.signals import CancelRequests, News
 from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["HomeJournal"]
 
@@ -259,11 +259,11 @@ class HomeJournal:
             if segment.records - self._folded_rows > FOLD_ROWS:
                 self._fold_aside(segment)
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Implement `Journal.put_blob`."""
         return self.blobs.put(content)
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         return self.blobs.get(name)
 
