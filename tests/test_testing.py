@@ -235,7 +235,7 @@ def test_a_value_that_no_task_could_have_is_refused() -> None:
 
 
 def test_a_path_that_the_run_never_came_to_is_an_error() -> None:
-    with pytest.raises(nb.NotFoundError, match=r"never came to 'loads'.*nearest.*'load'"):
+    with pytest.raises(nb.NotFoundError, match=r"never reached 'loads'.*nearest.*'load'"):
         run_job(report, 5, tasks={"load": [], "loads": []})
 
 
@@ -540,7 +540,7 @@ def test_a_path_that_changed_once_is_told() -> None:
             io.run_task("greet", note, 1)
         io.run_task("work", note, 2)
 
-    with pytest.raises(ReplayError, match="did not come to 'greet'"):
+    with pytest.raises(ReplayError, match="did not reach 'greet'"):
         replay(body)
 
 

@@ -1,4 +1,4 @@
-"""A home of its own for a test."""
+"""Home of its own for a test."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["use_home"]
 
 @contextlib.contextmanager
 def use_home(folder: Path) -> Iterator[Path]:
-    """Records everything in `folder` inside the block. Settings that were changed in it are put
-    back after it."""
+    """Record everything in `folder` inside the block. Settings changed in the block are restored
+    after it."""
     with kit.settings.moved(home=folder):
         try:
             yield folder

@@ -191,7 +191,7 @@ def test_no_select_and_no_such_file_are_one_line(
     assert "JournalError" in refused(monkeypatch, capsys, "sql", "drop table run")
     assert "There is no file nope.py" in refused(monkeypatch, capsys, "worker", "nope.py")
     assert "There is no notebook nope" in refused(monkeypatch, capsys, "run", "nope.ipynb")
-    assert "is no JSON" in refused(monkeypatch, capsys, "send", "go", "{")
+    assert "is not JSON" in refused(monkeypatch, capsys, "send", "go", "{")
 
 
 # -- what they do ---------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
 
 
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
-    assert "1 runs, 0 outputs whose ttl is over and 0 bytes of files would go" in said(
+    assert "1 runs, 0 outputs whose ttl has expired and 0 bytes of files would be removed" in said(
         "gc", "--older-than", "0s"
     )
     assert said("gc", "--older-than", "1d").startswith("(none)")
@@ -460,5 +460,5 @@ def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> Non
 
     with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
         CliRunner().invoke(app, ["explain", "RunBusy"], catch_exceptions=False)
-    with pytest.raises(nb.NotFoundError, match=r"There are .*TaskFailed"):
+    with pytest.raises(nb.NotFoundError, match=r"Its errors are .*TaskFailed"):
         CliRunner().invoke(app, ["explain", "xyz"], catch_exceptions=False)
