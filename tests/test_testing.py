@@ -570,7 +570,7 @@ def test_a_loop_without_end_is_told() -> None:
         while True:
             io.run_task(nb.numbered("poll"), note, 1)
 
-    with pytest.raises(ReplayError, match=r"started again 30 times.*'poll#30'.*limit="):
+    with pytest.raises(ReplayError, match=r"restarted 30 times.*'poll#30'.*limit="):
         replay(body, limit=30)
 
 

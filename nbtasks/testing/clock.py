@@ -128,7 +128,7 @@ class FakeClock:
     def __init__(self, start: datetime = _START) -> None:
         self._us = round(start.timestamp() * 1e6)
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
-        self._was: clocks.Clock | None = None
+        self._previous: clocks.Clock | None = None
         # Threads that use this clock beside the test's own, and the waiting threads: with the
         # instant each waits for, and a callable that is True if it has something to receive.
         self._beside: set[threading.Thread] = set()
@@ -136,7 +136,7 @@ class FakeClock:
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._was = clocks.use(self)
+        self._previous = clocks.use(self)
         return self
 
     def __exit__(
@@ -145,8 +145,8 @@ class FakeClock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._was is not None:
-            clocks.use(self._was)
+        if self._previous is not None:
+            clocks.use(self._previous)
 
     def now(self) -> datetime:
         """Return the current time, in UTC."""
