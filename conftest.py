@@ -1,4 +1,4 @@
-"""What holds for every test: those in tests/, and the examples in the docs and docstrings."""
+"""Set-up shared by all tests: those in tests/, and the examples in the docs and docstrings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import kit
 from nbtasks.values import signing
 
-# The same examples each time, and no verdict from a busy machine's clock. To look for new
-# ones: pytest --hypothesis-profile=explore
+# The same examples each time, and no failures because a machine is busy. To search for new
+# examples: pytest --hypothesis-profile=explore
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
@@ -25,7 +25,7 @@ PACKAGE = Path(__file__).parent / "nbtasks"
 def pytest_collect_file(
     file_path: Path,
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Looks for examples in the docstrings of nbtasks only. In a test they would be data."""
+    """Collect examples from docstrings of nbtasks only. In a test they would be data."""
     collectors = yield
     if file_path.suffix != ".py" or file_path.is_relative_to(PACKAGE):
         return collectors
@@ -36,14 +36,14 @@ def pytest_collect_file(
 def _own_home(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Gives each test a home and jobs of its own, and each example a folder as well."""
+    """Give each test a home and jobs of its own, and each example a folder as well."""
     monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is made
-    monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # of one id the job defined last counts
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is created
+    monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # the last job defined for an id wins
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)
-    given = dict(config._overrides)
+    settings_before = dict(config._overrides)
     yield
-    config._overrides.clear()  # no test's settings are those of the next
-    config._overrides.update(given)
+    config._overrides.clear()  # no test inherits the settings of another
+    config._overrides.update(settings_before)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests. What examples in the docs need too is in ../conftest.py."""
+"""Hooks of the tests. Fixtures that the examples in the docs need, too, are in ../conftest.py."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import pytest
 
 from tests.scenarios.table import table
 
-# So that a scenario that fails shows what it came to, not only that it did.
+# So that a failing scenario shows its values, not only that it failed.
 pytest.register_assert_rewrite("tests.scenarios.harness")
 
 collect_ignore = ["typing"]  # read by mypy, never run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every scenario in every mode. Here, since with several processes the one that reports loads
-    no conftest of a folder below."""
+    """Print the table of every scenario in every mode.
+
+    The hook is in this file because, with several processes, the one that reports loads no conftest
+    of a subfolder.
+    """
     stats = terminalreporter.stats
     ends = [(report, True) for report in stats.get("passed", []) if report.when == "call"]
     ends += [(report, False) for kind in ("failed", "error") for report in stats.get(kind, [])]

@@ -1,4 +1,4 @@
-"""Executions that end after each task, and go on from the journal, to show that they can."""
+"""Executions that end after each task and resume from the journal, to show that a job replays."""
 
 from __future__ import annotations
 
@@ -36,21 +36,23 @@ def always_replay(test: F, /) -> F: ...
 @overload
 def always_replay(*, limit: int = ...) -> _AlwaysReplay: ...
 def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
-    """Inside the block, each execution of a job ends when a task has newly ended, as if its
-    process had died there, and the run is started again from the journal, until it comes to its
-    end. A test that passes in it shows that the job replays.
+    """Restart each run from the journal after every task that newly ends in it, inside the block.
 
-    `job.run` and `job.arun` give the run, or raise, only at that end. What is in flight beside
-    the task that has ended is called again, as it would be after a real death. It is also a
-    decorator of tests, `def` and `async def` ones.
+    Each execution of a job ends when a task has newly ended, as if its process had died there, and
+    the run is resumed from the journal, until it comes to its end. A test that passes in the block
+    shows that the job replays.
+
+    `job.run` and `job.arun` return the run, or raise, only at that end. Tasks in flight beside the
+    task that ended are called again, as after a real crash. `always_replay` is also a decorator of
+    tests, both `def` and `async def`.
 
     Args:
         test: A test to decorate.
-        limit: How many restarts a run may take. Each task is one.
+        limit: Maximum number of restarts of a run. Each task takes one.
 
     Raises:
-        ReplayError: Raised by `job.run`: an execution did not come to a task that an earlier one
-            had ended, or gave it something else; or the run does not come to its end.
+        ReplayError: Raised by `job.run`: an execution did not reach a task that had ended in an
+            earlier one, or gave it other arguments; or the run does not come to its end.
 
     ```python
     import nbtasks as nb
@@ -81,8 +83,8 @@ def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
 
 
 class _AlwaysReplay:
-    """The block of `always_replay`. Blocks may nest, and threads may share one: what the outermost
-    one says holds."""
+    """Context manager of `always_replay`. Blocks may nest, and threads may share one: the outermost
+    block's limit applies."""
 
     _lock = threading.Lock()
     _depth = 0
@@ -130,7 +132,7 @@ _run, _arun = Job.run, Job.arun
 
 
 def _put_in_force(limit: int) -> None:
-    """Lets all jobs restart. A class is patched, so that jobs need to know nothing of it."""
+    """Make all jobs restart, by patching `Job`, so that jobs need no code for it."""
 
     @functools.wraps(_run)
     def run(self: Job, payload: Any = None, **how: Any) -> Run:
@@ -158,23 +160,25 @@ def _put_in_force(limit: int) -> None:
 
 
 def _lives(job: Job) -> bool:
-    """Whether a job has been given one of its lives already: `run` and `arun` call each other."""
+    """Return True if the job is already in an attempt: `run` and `arun` call each other."""
     return isinstance(_kit(job).given, _Life)
 
 
 def _kit(job: Job) -> Kit:
-    return cast("Kit", job._host)  # noqa: SLF001 - what job.run is called on
+    return cast("Kit", job._host)  # noqa: SLF001 - the runtime that job.run uses
 
 
 class _Lives:
-    """The executions of one call of `job.run`, each around a `with` block that ends well unless
-    the call is over.
+    """Executions of one call of `job.run`, each in a `with` block.
+
+    The block swallows the crash that ends an execution; it passes on any other error, which ends
+    the call.
 
     Args:
         job: The job.
-        payload: Its payload.
-        how: The other arguments of the call.
-        limit: How many restarts there may be.
+        payload: Payload of the call.
+        how: Other arguments of the call.
+        limit: Maximum number of restarts.
     """
 
     def __init__(self, job: Job, payload: Any, how: dict[str, Any], limit: int) -> None:
@@ -185,25 +189,26 @@ class _Lives:
         self._life: _Life | None = None
 
     def job(self) -> Job:
-        """The job for its next life."""
-        place = copy.copy(_kit(self._job))
-        place.given = self._life = _Life(place.journal, self._history)
-        return self._job.at(place)
+        """Return the job, set up for its next attempt."""
+        runtime = copy.copy(_kit(self._job))
+        runtime.given = self._life = _Life(runtime.journal, self._history)
+        return self._job.at(runtime)
 
     def payload(self) -> Any:
-        """The payload, as a new process would have it."""
+        """Return a copy of the payload, as a new process would have; the original if it cannot be
+        copied."""
         try:
             return copy.deepcopy(self._payload)
-        except Exception:  # noqa: BLE001 - whatever its classes raise
+        except Exception:  # noqa: BLE001 - its classes may raise anything
             return self._payload
 
     def last(self, run: Run) -> Run:
-        """Takes the run that has come to its end, and gives it as the job would."""
+        """Check a run that came to its end, and return it as the job would."""
         self._check_end(run.id)
         return _kit(self._job).hold(run.id)
 
     def _check_end(self, run_id: str) -> None:
-        assert self._life is not None  # noqa: S101 - it has been lived
+        assert self._life is not None  # noqa: S101 - an attempt has ended
         (row,) = self._life.runs(run_id=run_id)
         if row.status == Status.COMPLETED:
             tasks = {values[1]: TaskRow(*values) for values in self._life.tasks(run_id)}
@@ -222,7 +227,9 @@ class _Lives:
             return False
         if self._life is None or not self._life.crashed or _stops(error):
             if isinstance(error, StaleTaskWarning):
-                self._check_end(self._history.run_id)  # where warnings are errors, it was first
+                self._check_end(
+                    self._history.run_id
+                )  # with warnings as errors, it preempts this check
             if not isinstance(error, ReplayError):
                 self._history.note(error)
             return False
@@ -231,7 +238,7 @@ class _Lives:
 
 
 def _stops(error: BaseException) -> bool:
-    """Whether somebody wants all of it to end."""
+    """Return True if the error is a Stop or a cancellation from outside, which ends the call."""
     if isinstance(error, asyncio.CancelledError):
         with contextlib.suppress(RuntimeError):  # no loop runs here
             task = asyncio.current_task()
@@ -240,10 +247,9 @@ def _stops(error: BaseException) -> bool:
 
 
 class _Life(Mortal):
-    """The journal of one execution, which dies when a task has newly ended.
+    """Journal of one execution, which crashes when a task has newly ended.
 
-    Unlike a dead process it lets the run go, so that the others that this process executes may
-    live on.
+    Unlike a dead process, it releases the run, so that this process's other runs can continue.
     """
 
     def __init__(self, inner: Journal, history: History) -> None:
@@ -252,10 +258,10 @@ class _Life(Mortal):
         self._run: RunRow | None = None
 
     def _epitaph(self) -> str:
-        return f"always_replay: the run starts again, since task {self._history.after!r} has ended."
+        return f"always_replay: the run restarts, since task {self._history.after!r} has ended."
 
     def claim(self, claim: Claim) -> Opened:
-        """As the port says; but for the first one, it is the run of the earlier executions."""
+        """Implement `Journal.claim`; after the first execution, claim the same run again."""
         if run_id := self._history.run_id:
             claim = dataclasses.replace(claim, run_id=run_id, new=False)
         opened = super().claim(claim)
@@ -264,7 +270,10 @@ class _Life(Mortal):
         return opened
 
     def put(self, row: Row) -> None:
-        """As the port says; that a task was stopped by the death is not told to anybody."""
+        """Implement `Journal.put`, and crash if the row newly ends a task.
+
+        After the crash, ignore rows of tasks that the crash itself cancelled.
+        """
         with self._lock:
             if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:
                 return
@@ -278,12 +287,12 @@ class _Life(Mortal):
                     self._die()
 
     def sync(self) -> None:
-        """As the port says; after the death there is nothing."""
+        """Implement `Journal.sync`; do nothing after the crash."""
         if not self.crashed:
             super().sync()
 
     def _die(self) -> None:
-        assert self._run is not None  # noqa: S101 - it was claimed
+        assert self._run is not None  # noqa: S101 - claimed before any task ends
         self.crashed = True
         self._run.status, self._run.finished_us = Status.INTERRUPTED, clock.micros()
         self._inner.release(self._run)

@@ -40,7 +40,7 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
 
 
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
-    assert "1 runs, 0 outputs whose ttl is over and 0 bytes of files would go" in said(
+    assert "1 runs, 0 outputs whose ttl has expired and 0 bytes of files would be removed" in said(
         "gc", "--older-than", "0s"
     )
     assert said("gc", "--older-than", "1d").startswith("(none)")

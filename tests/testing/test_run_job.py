@@ -212,7 +212,7 @@ def test_a_value_that_no_task_could_have_is_refused() -> None:
 
 
 def test_a_path_that_the_run_never_came_to_is_an_error() -> None:
-    with pytest.raises(nb.NotFoundError, match=r"never came to 'loads'.*nearest.*'load'"):
+    with pytest.raises(nb.NotFoundError, match=r"never reached 'loads'.*nearest.*'load'"):
         run_job(report, 5, tasks={"load": [], "loads": []})
 
 
