@@ -43,7 +43,7 @@ from nbtasks.values import codec, failures
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
     from nbtasks.engine.options import OnError, Policy
-    from nbtasks.journal.protocol import Journal, Opened
+    from nbtasks.journal.protocol import ClaimedRun, Journal
 
 __all__ = ["Execution"]
 
@@ -73,7 +73,7 @@ class Execution:
         replay_only: The answers to calls, if the execution only replays; else None.
     """
 
-    def __init__(self, journal: Journal, opened: Opened) -> None:
+    def __init__(self, journal: Journal, opened: ClaimedRun) -> None:
         self.journal = journal
         self.run: RunRow = opened.run
         self.run_state = RunState(journal, opened)

@@ -32,7 +32,7 @@ from nbtasks.values.content import content_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nbtasks.journal.protocol import Answer, Journal, Opened, TaskTuple
+    from nbtasks.journal.protocol import Answer, ClaimedRun, Journal, TaskTuple
 
 __all__ = ["RunState"]
 
@@ -66,7 +66,7 @@ class RunState:
         secrets: The texts to hide in a task's logs and errors, by path.
     """
 
-    def __init__(self, journal: Journal, opened: Opened) -> None:
+    def __init__(self, journal: Journal, opened: ClaimedRun) -> None:
         self.displays = Displays(journal, opened.run, opened.displayed)
         self.revision = 0
         self.changed: collections.deque[str] | None = None
@@ -154,9 +154,9 @@ class RunState:
             UnreadableValueError: The output cannot be read back in this process.
         """
         try:
-            value = outputs.value(self._journal, kind, text, blob)
+            value = outputs.load(self._journal, kind, text, blob)
         except UnreadableValueError as error:
-            raise outputs.explained(self._journal, error, self._run.run_id, path) from None
+            raise outputs.explain(self._journal, error, self._run.run_id, path) from None
         if kind not in _BY_CONTENT:
             _cache_digest(value, text, blob)
         return value
@@ -234,11 +234,11 @@ class RunState:
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Store an output in a row, or in a blob if it is large or partly hidden."""
         encoded, row.hidden = codec.hide(encoded), encoded.preview is not None
-        row.blob = outputs.keep(self._journal, encoded)
+        row.blob = outputs.store(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
         if encoded.kind not in _BY_CONTENT and not self._stamped:
             self._stamped = True
-            self._journal.put(outputs.stamp(row.run_id))
+            self._journal.put(outputs.environment_row(row.run_id))
 
     def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
         """Store a value as a row's output, with the paths of `redact` hidden.

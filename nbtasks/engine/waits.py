@@ -197,12 +197,15 @@ class Waits:
         news, looked_at = -1, 0.0
 
         def has_changed() -> bool:
-            return execution.journal.news() != news or time.monotonic() - looked_at > LOOK_SECONDS
+            return (
+                execution.journal.change_count() != news
+                or time.monotonic() - looked_at > LOOK_SECONDS
+            )
 
         def look() -> tuple[Any] | None:
             nonlocal news, looked_at
             looked_at = time.monotonic()
-            news = execution.journal.news()  # first, so as not to miss an answer meanwhile
+            news = execution.journal.change_count()  # first, so as not to miss an answer meanwhile
             return wait.look(row)
 
         may_suspend = wait.may_suspend() or self._is_too_long(due_us)

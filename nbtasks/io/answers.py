@@ -51,7 +51,7 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
     encoded = codec.encode(value, inline=True)
     first = False
 
-    def deal(find: Find) -> Iterator[Row]:
+    def transaction(find: Find) -> Iterator[Row]:
         nonlocal first
         tasks: list[TaskRow] = find("task", run_id=run_id, path=path)
         if not tasks or tasks[0].awaits is None:
@@ -63,5 +63,5 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
             yield AnswerRow(run_id, path, now, encoded.text, encoded.kind, origin)
             yield WakeRow(run_id, now)
 
-    journal.transact(deal)
+    journal.transact(transaction)
     return first

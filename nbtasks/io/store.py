@@ -33,7 +33,7 @@ class _Entries:
         entry = self._find(self._journal.find, name)
         if entry is None or entry.value_kind is None:
             return None
-        return outputs.value(self._journal, entry.value_kind, entry.value, entry.blob)
+        return outputs.load(self._journal, entry.value_kind, entry.value, entry.blob)
 
     def has(self, name: str) -> bool:
         entry = self._find(self._journal.find, name)
@@ -41,7 +41,7 @@ class _Entries:
 
     def set(self, name: str, value: Any) -> None:
         encoded = codec.encode(value)
-        self._put(name, encoded.text, encoded.kind, outputs.keep(self._journal, encoded))
+        self._put(name, encoded.text, encoded.kind, outputs.store(self._journal, encoded))
 
     def delete(self, name: str) -> bool:
         return self._put(name, None, None, None)
@@ -50,7 +50,7 @@ class _Entries:
         """Replace the value of a name, or delete it; return True if there was a value."""
         existed = False
 
-        def deal(find: Find) -> Iterable[Row]:
+        def transaction(find: Find) -> Iterable[Row]:
             nonlocal existed
             entry = self._find(find, name)
             existed = entry is not None and entry.value_kind is not None
@@ -60,7 +60,7 @@ class _Entries:
                 now = max(clock.micros(), earliest)
                 yield EntryRow(self._scope, name, now, text, kind, blob)
 
-        self._journal.transact(deal)
+        self._journal.transact(transaction)
         return existed
 
     def _find(self, find: Find, name: str) -> EntryRow | None:

@@ -57,7 +57,7 @@ def cancel(journal: Journal, run_id: str) -> None:
         if cancel_here(run_id):
             return
         if row.status == Status.RUNNING:
-            journal.ask_to_cancel(run_id)
+            journal.request_cancel(run_id)
             return
         with contextlib.suppress(RunBusyError):  # it has just been claimed: read it again
             journal.amend(run_id, edits.cancel)
@@ -106,7 +106,7 @@ def _poll_cancel_requests() -> None:
             run_ids = set(_executions)
         for journal in journals.values():
             with contextlib.suppress(Exception):  # the thread survives: the next poll may succeed
-                for run_id in run_ids.intersection(journal.asked_to_cancel()):
+                for run_id in run_ids.intersection(journal.cancel_requests()):
                     cancel_here(run_id)
 
 

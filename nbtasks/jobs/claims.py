@@ -38,7 +38,7 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
         _row_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
     )
     keep_payload(make, payload)
-    rows = edits.kept(run, tasks, path)
+    rows = edits.rows_before(run, tasks, path)
     return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
 
 

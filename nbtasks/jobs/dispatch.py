@@ -69,7 +69,7 @@ class HomeDesk:
         """Implement `Desk.send`."""
         sent: list[Event[Run]] = []
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             for draft in drafts:
                 row = _sent(find, draft)
                 if row is None:
@@ -80,7 +80,7 @@ class HomeDesk:
                 sent.append(events.of_row(row, list(map(self._keeper.hold, run_ids))))
                 yield from rows
 
-        self._keeper.journal.transact(deal)
+        self._keeper.journal.transact(transaction)
         return sent
 
     def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
@@ -117,13 +117,13 @@ class HomeDesk:
     def cancel_event(self, id_: str) -> Event[Run]:
         """Implement `Desk.cancel_event`."""
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             for row in find("event", event_id=id_):
                 if row.delivered_us is None and row.cancelled_us is None:
                     now = clock.micros()
                     yield dataclasses.replace(row, changed_us=_later(row), cancelled_us=now)
 
-        self._keeper.journal.transact(deal)
+        self._keeper.journal.transact(transaction)
         cancelled = self.event(id_)
         if cancelled is None:
             raise NotFoundError(f"There is no event {id_!r} in this home. nb.events() lists them.")
@@ -137,7 +137,7 @@ class HomeDesk:
         job.check_enabled()
         ids: list[str] = []
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             for number, payload in enumerate(payloads):
                 run_key = key if len(payloads) == 1 else f"{key}//{number}"  # no path contains "//"
                 for run in find("run", job=job.id, key=run_key)[-1:]:
@@ -148,7 +148,7 @@ class HomeDesk:
                     ids.append(run.run_id)
                     yield run
 
-        self._keeper.journal.transact(deal)
+        self._keeper.journal.transact(transaction)
         return ids
 
     def go_on(self, run_id: str) -> None:

@@ -132,7 +132,7 @@ def doctor(*, repair: bool = False) -> DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", JournalDamaged)  # the findings report the damage
         findings = list(doctor.repair(journal)) if repair else []
-        findings += doctor.look(journal)
+        findings += doctor.check_home(journal)
         if all(finding.state != "problem" for finding in findings):
             findings += _check_signatures(journal)
     findings.append(Finding("versions", "ok", _versions()))

@@ -171,7 +171,7 @@ class Run:
         text = keys.path_of(path)
         tasks = {values[1]: values for values in self.journal.tasks(self.id)}
         if text not in tasks:
-            raise edits.missing(self._row(), text, tasks)
+            raise edits.missing_task_error(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
         if row.status not in (Status.COMPLETED, Status.SKIPPED):
             raise NotFoundError(
@@ -258,7 +258,7 @@ class Run:
         path = None if from_ is None else keys.path_of(from_)
         self.journal.amend(
             self.id,
-            lambda row, tasks: edits.from_on(row, edits.by_path(tasks), path, clock.micros()),
+            lambda row, tasks: edits.reset_from(row, edits.by_path(tasks), path, clock.micros()),
         )
         return tracebacks.call_hiding_engine(start, claims.to_rerun(run))
 
@@ -308,7 +308,7 @@ class Run:
         fork_payload = claims.payload_of(run) if payload is None else payload
         start = self._keeper.starter(run, fork_payload)
         path = None if from_ is None else keys.path_of(from_)
-        self.journal.look(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
+        self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
         return tracebacks.call_hiding_engine(start, claims.to_fork(run, tasks, path, fork_payload))
 
@@ -377,7 +377,7 @@ class Run:
         encoded = codec.hide(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = outputs.keep(self.journal, encoded)
+            blob = outputs.store(self.journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)

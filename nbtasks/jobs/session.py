@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.options import Policy
     from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.dispatcher import Desk
-    from nbtasks.journal.protocol import Claim, Journal, Opened
+    from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 
@@ -152,7 +152,7 @@ class Session:
         self.ended = False
         self._recording = False  # the end is being recorded, and must not be recorded twice
         self.integrations: Mapping[str, Any] = {}
-        self.execute: Callable[[Journal, Opened], Execution] = _new_execution
+        self.execute: Callable[[Journal, ClaimedRun], Execution] = _new_execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -249,7 +249,7 @@ class Session:
             self._printing.close()
             raise
 
-    def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
+    def _prepare(self, opened: ClaimedRun, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
         self._ios = io.open_run(
@@ -385,7 +385,7 @@ def _trim_traceback(error: BaseException) -> None:
         link = link.__cause__
 
 
-def _new_execution(journal: Journal, opened: Opened) -> Execution:
+def _new_execution(journal: Journal, opened: ClaimedRun) -> Execution:
     """Return a new execution of the engine. The engine is imported here to keep `import` fast."""
     from nbtasks.engine.execution import Execution
 

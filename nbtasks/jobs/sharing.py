@@ -132,7 +132,7 @@ def import_run(file: str | Path) -> list[Run]:
     for row in blob_rows:
         row.blob = names[row.blob]
     if new_rows:
-        kit.journal.adopt(new_rows)
+        kit.journal.import_rows(new_rows)
     return [kit.hold(run_id) for run_id in ids]
 
 

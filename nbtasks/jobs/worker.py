@@ -217,7 +217,7 @@ class Worker:
     def _state(self) -> tuple[object, ...]:
         """Return a value that changes whenever there may be something to do."""
         job_ids = tuple(map(id, list(self._kit.jobs.values())))
-        return self._kit.journal.news(), active_runs.ended(), job_ids
+        return self._kit.journal.change_count(), active_runs.ended(), job_ids
 
     def _should_turn(self, state: tuple[object, ...]) -> bool:
         return (
@@ -233,14 +233,14 @@ class Worker:
         soonest = [clock.micros() + _DAY_US]
         due: list[RunRow] = []
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             due.extend([*_due(find, soonest), *_maybe_interrupted(find)])
             for row in self._new_rows(find, soonest):
                 if isinstance(row, RunRow):
                     due.append(row)
                 yield row
 
-        self._kit.journal.transact(deal)
+        self._kit.journal.transact(transaction)
         self._execute_due(due)
         return min(soonest)
 

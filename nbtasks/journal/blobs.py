@@ -14,10 +14,10 @@ from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
 from nbtasks.values.content import Hashing, LazyBytes, VerifiedBytes
 
-__all__ = ["NAME", "Blobs"]
+__all__ = ["BLOB_NAME", "Blobs"]
 
 #: Names of blobs: the hash of their bytes, 20 bytes as hex.
-NAME = re.compile(r"[0-9a-f]{40}")
+BLOB_NAME = re.compile(r"[0-9a-f]{40}")
 #: Files above this many bytes are mapped, not read. A mapped file costs a descriptor for as long
 #: as its value lives, and a process has about a thousand.
 _MAP_BYTES = 64 << 20
@@ -42,7 +42,7 @@ class Blobs:
             UnreadableValueError: `name` is not a blob name. A journal that came from somebody else
                 may hold any text there.
         """
-        if not NAME.fullmatch(name):
+        if not BLOB_NAME.fullmatch(name):
             raise UnreadableValueError(f"A recorded value names an impossible file: {name!r}.")
         return self._folder / name[:2] / name
 
@@ -106,7 +106,7 @@ class Blobs:
     def sizes(self) -> Iterator[tuple[str, os.stat_result]]:
         """Yield the name and the `stat` result of each blob."""
         for path in self._folder.glob("*/*"):
-            if NAME.fullmatch(path.name) and not path.is_symlink():
+            if BLOB_NAME.fullmatch(path.name) and not path.is_symlink():
                 with contextlib.suppress(FileNotFoundError):
                     yield path.name, path.stat()
 

@@ -19,7 +19,7 @@ from nbtasks.errors import StaleTaskWarning
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import Kit
-from nbtasks.journal.protocol import Claim, Journal, Opened
+from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 from nbtasks.testing.journals import Mortal
 from nbtasks.testing.replay_history import History, ReplayError
 
@@ -260,7 +260,7 @@ class _Life(Mortal):
     def _epitaph(self) -> str:
         return f"always_replay: the run restarts, since task {self._history.after!r} has ended."
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`; after the first execution, claim the same run again."""
         if run_id := self._history.run_id:
             claim = dataclasses.replace(claim, run_id=run_id, new=False)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nbtasks.core.model import Row, RunRow, values
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, Transaction
 from nbtasks.testing.journals import Mortal
 
 __all__ = ["CrashingJournal"]
@@ -88,7 +88,7 @@ class CrashingJournal(Mortal):
             for row, snapshot in buffer:
                 self._inner.put(type(row)(*snapshot))
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`; raise `Crash` if another thread has crashed meanwhile."""
         opened = super().claim(claim)
         with self._lock:
@@ -101,10 +101,10 @@ class CrashingJournal(Mortal):
         """Implement `Journal.amend`; all that it writes counts as one write."""
         self._write(lambda: self._inner.amend(run_id, change))
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`; all that it writes counts as one write."""
         self._hand_over()  # the transaction may read the buffered rows
-        self._write(lambda: self._inner.transact(deal))
+        self._write(lambda: self._inner.transact(transaction))
 
     def _write(self, write: Callable[[], None]) -> None:
         with self._lock:

@@ -12,7 +12,7 @@ from nbtasks.core.model import Row, RunRow
 from nbtasks.core.settings import config
 from nbtasks.errors import Interrupt
 from nbtasks.journal import current
-from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, TaskTuple, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["Crash", "Mortal", "use_home", "use_journal"]
@@ -53,20 +53,20 @@ class Mortal:
     def _epitaph(self) -> str:
         return "The journal crashed, as the test asked for."
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`."""
         self._check()
         return self._inner.claim(claim)
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
         self._check()
-        self._inner.transact(deal)
+        self._inner.transact(transaction)
 
-    def news(self) -> int:
+    def change_count(self) -> int:
         """Implement `Journal.news`."""
         self._check()  # otherwise a listener would not notice the crash
-        return self._inner.news()
+        return self._inner.change_count()
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
@@ -79,28 +79,28 @@ class Mortal:
         self._check()
         self._inner.amend(run_id, change)
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.adopt`."""
         self._check()
-        self._inner.adopt(rows)
+        self._inner.import_rows(rows)
 
     def release(self, run: RunRow) -> None:
         """Implement `Journal.release`."""
         self._check()
         self._inner.release(run)
 
-    def ask_to_cancel(self, run_id: str) -> None:
-        """Implement `Journal.ask_to_cancel`."""
+    def request_cancel(self, run_id: str) -> None:
+        """Implement `Journal.request_cancel`."""
         self._check()
-        self._inner.ask_to_cancel(run_id)
+        self._inner.request_cancel(run_id)
 
-    def asked_to_cancel(self) -> Collection[str]:
-        """Implement `Journal.asked_to_cancel`."""
-        return self._inner.asked_to_cancel()
+    def cancel_requests(self) -> Collection[str]:
+        """Implement `Journal.cancel_requests`."""
+        return self._inner.cancel_requests()
 
-    def look(self, claim: Claim) -> Opened | None:
+    def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.look`."""
-        return self._inner.look(claim)
+        return self._inner.peek(claim)
 
     def put(self, row: Row) -> None:
         """Implement `Journal.put`."""

@@ -23,7 +23,7 @@ from nbtasks.jobs.runtime import Kit, kit
 from nbtasks.jobs.session import Session
 from nbtasks.journal import edits
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Claim, Journal, Opened
+from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 from nbtasks.testing.clock import FakeClock
 from nbtasks.testing.journals import use_journal
 from nbtasks.values import codec
@@ -175,7 +175,7 @@ class _Rehearsal(Execution):
         values: dict[str, Callable[[], Any]],
         reached: set[str],
         journal: Journal,
-        opened: Opened,
+        opened: ClaimedRun,
     ) -> None:
         super().__init__(journal, opened)
         self._values = values
@@ -239,7 +239,7 @@ def _stand_in(value: Callable[[], Any], *, asynchronous: bool) -> Callable[..., 
 
 def _never_reached(run: Run, missed: list[str]) -> str:
     paths = run.tasks().path.tolist()
-    near = edits.nearest(missed[0], paths)
+    near = edits.nearest_paths(missed[0], paths)
     hint = f"The nearest to {missed[0]!r}: {_format(near)}." if near else "It has no tasks at all."
     return (
         f"The run of job {run.job!r} never reached {_format(missed)}, for which tasks= has a "

@@ -29,7 +29,7 @@ from nbtasks.core.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
 from nbtasks.core.model import record as record_of
 from nbtasks.jobs.runtime import kit
 from nbtasks.journal.home.home_journal import HomeJournal
-from nbtasks.journal.wal import FORMAT, line
+from nbtasks.journal.wal import FORMAT, encode_line
 from nbtasks.values import signing
 from nbtasks.values.content import LazyBytes
 
@@ -374,11 +374,20 @@ def test_an_error_of_a_home_imports_nothing(home, monkeypatch):
 
 def test_segments_of_a_home_may_hold_anything(home):
     header = {"format": FORMAT, "host": "x", "pid": 1, "columns": {}}
-    rows = [line(record_of(row)) for row in nasty_rows()]
-    garbage = [b"\x00\xff" * 50 + b"\n", b"deadbeef []\n", line(["task", 1]), line(["macro", HTML])]
+    rows = [encode_line(record_of(row)) for row in nasty_rows()]
+    garbage = [
+        b"\x00\xff" * 50 + b"\n",
+        b"deadbeef []\n",
+        encode_line(["task", 1]),
+        encode_line(["macro", HTML]),
+    ]
     (home / "wal").mkdir()
-    (home / "wal" / "01evil.log").write_bytes(b"".join([line(["segment", header]), *rows[:2]]))
-    (home / "wal" / "02evil.log").write_bytes(b"".join([line(["segment", header]), *garbage]))
+    (home / "wal" / "01evil.log").write_bytes(
+        b"".join([encode_line(["segment", header]), *rows[:2]])
+    )
+    (home / "wal" / "02evil.log").write_bytes(
+        b"".join([encode_line(["segment", header]), *garbage])
+    )
 
     with pytest.warns(nb.JournalDamaged) as told:
         frame = nb.runs()
@@ -403,8 +412,8 @@ def test_segments_of_a_home_may_hold_anything(home):
     ids=str,
 )
 def test_a_record_that_is_no_row_is_damage_and_the_others_are_taken(home, record):
-    rows = [line(record_of(row)) for row in nasty_rows()]
-    lines = [line(["segment", {"format": FORMAT}]), *rows[:2], line(record), rows[3]]
+    rows = [encode_line(record_of(row)) for row in nasty_rows()]
+    lines = [encode_line(["segment", {"format": FORMAT}]), *rows[:2], encode_line(record), rows[3]]
     (home / "wal").mkdir()
     (home / "wal" / "01evil.log").write_bytes(b"".join(lines))
 
@@ -427,7 +436,7 @@ def shared(
 ) -> Path:
     """A shared file, as somebody may have made it."""
     header = {"format": FORMAT, "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}
-    lines = [line(["segment", header]), *(line(record_of(row)) for row in rows or [])]
+    lines = [encode_line(["segment", header]), *(encode_line(record_of(row)) for row in rows or [])]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("manifest.json", orjson.dumps(manifest or {"format": FORMAT, "runs": []}))
         file.writestr("journal.log", b"".join(lines) if journal is None else journal)
@@ -475,7 +484,7 @@ def test_a_shared_file_is_refused_as_a_whole(tmp_path, what):
     given, why = REFUSED[what]
     given = dict(given)
     if (odd := given.pop("kinds", None)) is not None:
-        given["journal"] = line(["segment", {"format": FORMAT}]) + line(odd)
+        given["journal"] = encode_line(["segment", {"format": FORMAT}]) + encode_line(odd)
     file = shared(tmp_path / "hostile.nbrun", [good()], **given)
 
     for read in (nb.open, nb.import_run):
@@ -677,7 +686,9 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
     header = {"format": FORMAT, "host": "x", "pid": 1, "process_start": None,
               "columns": {row.kind: columns(row.kind) for row in nasty_rows()}}  # fmt: skip
-    whole = b"".join([line(["segment", header]), *(line(record_of(row)) for row in nasty_rows())])
+    whole = b"".join(
+        [encode_line(["segment", header]), *(encode_line(record_of(row)) for row in nasty_rows())]
+    )
     for number in range(12):
         home = tmp_path / str(number)
         (home / "wal").mkdir(parents=True)

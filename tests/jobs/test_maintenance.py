@@ -410,9 +410,9 @@ class TestTheDoctor:
         home = nb.config.home
         shutil.rmtree(home / "wal")
         (home / "wal").mkdir()
-        from nbtasks.journal.wal import FORMAT, line
+        from nbtasks.journal.wal import FORMAT, encode_line
 
-        lines = [line(["segment", {"format": FORMAT}]), b"garbage\n", line(["task"])]
+        lines = [encode_line(["segment", {"format": FORMAT}]), b"garbage\n", encode_line(["task"])]
         (home / "wal" / "01dead.log").write_bytes(b"".join(lines))
 
         problem = nb.doctor().query("state == 'problem'").iloc[0]

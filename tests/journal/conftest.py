@@ -183,7 +183,7 @@ def open_home(home: Path) -> Iterator[Callable[..., HomeJournal]]:
 def tidy_at_once(monkeypatch) -> None:
     """The file itself is brought up to date whenever there is anything to gain by it."""
     monkeypatch.setattr(store, "_MANY_DEAD", 0)
-    monkeypatch.setattr(home_module, "SETTLE_BYTES", 0)
+    monkeypatch.setattr(home_module, "CHECKPOINT_BYTES", 0)
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     """What was in the lost file is no reason to remove the segment."""
     journal = open_home()
     rows.finished(journal, tasks=3)
-    assert journal.duck.fold_now(1.0, settle_above=0)
+    assert journal.duck.merge_now(1.0, checkpoint_above=0)
     assert not (home / "journal.duckdb.wal").exists()
     (home / "journal.duckdb").unlink()
     journal.close()
@@ -200,10 +200,10 @@ LEAVING = (
     RUN
     + """
 finish(journal, "mine")
-journal.duck.fold_now = lambda *_, **__: False  # others have the file open
+journal.duck.merge_now = lambda *_, **__: False  # others have the file open
 finish(journal, "late")
-del journal.duck.fold_now
-duck._MANY_DEAD = home.SETTLE_BYTES = 0
+del journal.duck.merge_now
+duck._MANY_DEAD = home.CHECKPOINT_BYTES = 0
 
 owner, _, name = "{step}".rpartition(".")
 owner = eval(owner)
@@ -246,9 +246,9 @@ def test_processes_that_end_at_once_leave_everything(home, open_home, python):
         python(
             RUN
             + f"""
-journal.duck.fold_now = lambda *_, **__: False
+journal.duck.merge_now = lambda *_, **__: False
 finish(journal, "p{number}")
-del journal.duck.fold_now
+del journal.duck.merge_now
 say("ready")
 heard()
 """

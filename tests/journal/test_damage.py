@@ -293,7 +293,7 @@ def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
     journal = open_home()
     for key in "abc":
         rows.finished(journal, key, tasks=20)
-    assert journal.duck.fold_now(5.0, settle_above=0)  # else DuckDB's log holds most of it
+    assert journal.duck.merge_now(5.0, checkpoint_above=0)  # else DuckDB's log holds most of it
     journal.close()
     if ours == "something to fold":
         python(

@@ -180,7 +180,7 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
         if threading.current_thread() is not threading.main_thread():
             begun.set()
             assert go_on.wait(60)
-        return user_query.table(*args)
+        return user_query.run_query(*args)
 
     monkeypatch.setattr(store, "table", slow)
     with ThreadPoolExecutor() as threads:
@@ -207,7 +207,7 @@ def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(merge, "reap", stop)
+        patch.setattr(merge, "mark_interrupted", stop)
         with pytest.raises(KeyboardInterrupt) as kept:
             journal.runs()
 

@@ -337,27 +337,27 @@ class TestEveryJournal:
 
     def test_knows_of_which_run_it_was_asked_that_it_be_cancelled(self, journal, rows):
         run = journal.claim(rows.claim()).run
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
-        journal.ask_to_cancel(run.run_id)
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
-        assert list(journal.asked_to_cancel()) == [run.run_id]
+        assert list(journal.cancel_requests()) == [run.run_id]
 
     def test_forgets_a_request_to_cancel_with_the_execution(self, journal, rows):
         run = journal.claim(rows.claim()).run
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
         journal.release(run)
 
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
     def test_forgets_a_request_that_came_too_late_with_the_next_execution(self, journal, rows):
         run = rows.finished(journal)
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
         assert journal.claim(rows.claim()).run.run_id == run.run_id
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
     def test_says_which_run_it_cannot_amend(self, journal):
         with pytest.raises(NotFoundError, match="'no-such-run'"):

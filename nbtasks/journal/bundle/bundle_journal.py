@@ -11,7 +11,7 @@ from nbtasks.errors import JournalWriteError, SharedFileError
 from nbtasks.journal.bundle.file_format import Bundle
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Claim, Deal, Opened
+from nbtasks.journal.protocol import Claim, ClaimedRun, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ class SharedJournal(MemoryJournal):
             if self._con is None:
                 self._con = schema.in_memory()
                 merge.write(self._con, self._batch)
-                connection.lock(self._con)
+                connection.lock_down(self._con)
             con = self._con.cursor()
         with con:
-            return user_query.table(con, sql, params, frames)
+            return user_query.run_query(con, sql, params, frames)
 
     def close(self) -> None:
         """Release the memory of the database."""
@@ -88,7 +88,7 @@ class SharedJournal(MemoryJournal):
                 self._con.close()
                 self._con = None
 
-    def claim(self, _: Claim) -> Opened:
+    def claim(self, _: Claim) -> ClaimedRun:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
@@ -96,11 +96,11 @@ class SharedJournal(MemoryJournal):
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def transact(self, _: Deal) -> None:
+    def transact(self, _: Transaction) -> None:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def ask_to_cancel(self, run_id: str) -> None:
+    def request_cancel(self, run_id: str) -> None:
         """Do nothing: nobody executes a run of a shared file."""
 
     def put(self, _: Row) -> None:

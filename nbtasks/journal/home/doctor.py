@@ -15,7 +15,7 @@ from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive
 if TYPE_CHECKING:
     from nbtasks.journal.home.home_journal import HomeJournal
 
-__all__ = ["Finding", "look", "pickled_runs", "repair"]
+__all__ = ["Finding", "check_home", "pickled_runs", "repair"]
 
 #: A file younger than this may still be in the middle of being written.
 _OLD_SECONDS = 3600
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 _REPAIR = "nb.doctor(repair=True) does that"
 
 
-def look(journal: HomeJournal) -> Iterator[Finding]:
+def check_home(journal: HomeJournal) -> Iterator[Finding]:
     """Yield the findings of a complete check of a home.
 
     The check changes nothing, except that it merges the segments into the DuckDB file.
@@ -145,7 +145,7 @@ def _check_database(journal: HomeJournal) -> Iterator[Finding]:
 
 def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
     with journal.reading() as con:
-        names = sorted(gc.named(con))
+        names = sorted(gc.used_blobs(con))
     for name in names:
         try:
             journal.blobs.get(name).check()

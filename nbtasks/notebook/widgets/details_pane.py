@@ -129,7 +129,7 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
     if row.hidden:
-        return preview(outputs.seen(row.output_kind, row.output))
+        return preview(outputs.preview(row.output_kind, row.output))
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to show here; the code below loads it.</em>"
     try:
