@@ -11,7 +11,7 @@ from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Files, Home, RunId, chosen, needs_home, use
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
-from nbtasks.io.ask import check_names
+from nbtasks.io.ask import check_fields
 from nbtasks.jobs import claims, events
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import get_run, kit
@@ -85,8 +85,8 @@ def _answer(
     value = _loads(answer)
     target = get_run(run)
     for row in kit.journal.find("task", run_id=target.id, path=path):
-        check_names(row.awaits, value)
-    is_first = answers.give(kit.journal, target.id, path, value, "command")
+        check_fields(row.awaits, value)
+    is_first = answers.record_answer(kit.journal, target.id, path, value, "command")
     print(f"task {path} of run {target.id}: {'answered' if is_first else 'already answered'}")
 
 

@@ -16,13 +16,13 @@ from nbtasks.engine.effects import Effects, ExternalWait, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
     import pydantic
 
-__all__ = ["AsyncAsk", "Field", "Present", "Question", "SyncAsk", "check_names", "use"]
+__all__ = ["AsyncAsk", "Field", "Present", "Question", "SyncAsk", "check_fields", "use"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Question:
         self._model: type[pydantic.BaseModel] = fields if self._is_model else _model_of(fields)
         self.fields = [_field(name, info) for name, info in self._model.model_fields.items()]
 
-    def shown(self) -> list[dict[str, Any]]:
+    def describe_fields(self) -> list[dict[str, Any]]:
         """Return the fields in the form that the journal records."""
         return [asdict(field) for field in self.fields]
 
-    def plain(self, raw: Any) -> dict[str, Any]:
+    def to_json(self, raw: Any) -> dict[str, Any]:
         """Return an answer in the JSON form that the journal records.
 
         Raises:
@@ -78,7 +78,7 @@ class Question:
         plain: dict[str, Any] = self._validate(raw).model_dump(mode="json")
         return plain
 
-    def answer(self, plain: Any) -> Any:
+    def from_json(self, plain: Any) -> Any:
         """Return an answer as the caller receives it: an instance of the model, or a dict.
 
         Raises:
@@ -101,7 +101,7 @@ class Question:
             raise ValueError("; ".join(lines)) from None
 
 
-def check_names(awaits: str | None, answer: Any) -> None:
+def check_fields(awaits: str | None, answer: Any) -> None:
     """Refuse an answer that has unknown fields or lacks required ones.
 
     Raises:
@@ -217,7 +217,7 @@ def use(present: Present) -> None:
     _present = present
 
 
-class _Ask(Face):
+class _Ask(BaseIO):
     """The part of `ask` that both io classes share."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
@@ -231,7 +231,7 @@ class _Ask(Face):
         def look(row: TaskRow) -> tuple[Any] | None:
             for raw in answers.find_answers(journal.find, row.run_id, row.path):
                 try:
-                    return (question.plain(raw),)
+                    return (question.to_json(raw),)
                 except ValueError:  # from a command, which does not know the model
                     continue
             return None
@@ -245,10 +245,10 @@ class _Ask(Face):
 
         def submit(row: TaskRow, raw: dict[str, Any]) -> str | None:
             try:
-                plain = question.plain(raw)
+                plain = question.to_json(raw)
             except ValueError as error:
                 return str(error)
-            answers.give(journal, row.run_id, row.path, plain, "form")
+            answers.record_answer(journal, row.run_id, row.path, plain, "form")
             return None
 
         wait = ExternalWait(
@@ -256,14 +256,14 @@ class _Ask(Face):
             callsite.capture(2),
             round(seconds * 1e6),
             preview.to_display_json({"fields": [field.name for field in question.fields]}),
-            json.dumps({"ask": question.shown()}),
+            json.dumps({"ask": question.describe_fields()}),
             look,
             f"nobody answered within {seconds:g} seconds",
             "question",
             put,
             lambda: blocks and not awaiting,
         )
-        return mapped(self._until(wait), question.answer)
+        return mapped(self._wait_for(wait), question.from_json)
 
 
 class SyncAsk(_Ask):
@@ -309,7 +309,7 @@ class SyncAsk(_Ask):
         return self._drive(self._ask(key, fields, timeout))
 
 
-class AsyncAsk(_Ask, AsyncFace):
+class AsyncAsk(_Ask, AsyncBaseIO):
     """Questions as awaitable calls."""
 
     def ask(

@@ -14,13 +14,13 @@ from nbtasks.core import callsite, clock, keys
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
 from nbtasks.engine.effects import Call, Effects, ExternalWait, Wait
 from nbtasks.engine.options import Duration, Policy, TaskOptions
-from nbtasks.io.dispatcher import Desk
+from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
 
-__all__ = ["LEVELS", "AsyncFace", "Face", "Logger"]
+__all__ = ["LEVELS", "AsyncBaseIO", "BaseIO", "Logger"]
 
 LEVELS: Final = ("debug", "info", "warn", "error")
 
@@ -69,7 +69,7 @@ class Logger:
             self._execution.run_state.log(level, str(message), data, context.row)
 
 
-class Face:
+class BaseIO:
     """Base of `SyncIO` and `AsyncIO`.
 
     Args:
@@ -85,12 +85,12 @@ class Face:
         execution: Execution,
         policy: Policy,
         level: str,
-        desk: Desk | None = None,
+        dispatcher: Dispatcher | None = None,
         integrations: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._execution = execution
         self._policy = policy
-        self._given_desk = desk
+        self._given_dispatcher = dispatcher
         self._integrations = integrations
         self.logger = Logger(execution, level)
 
@@ -157,7 +157,7 @@ class Face:
         context = self._execution.context()
         return self._execution.waits.yield_(context.numbered(key), callsite.capture(2), context)
 
-    def _own(
+    def _builtin_task(
         self,
         key: keys.Key,
         fn: Callable[..., Any],
@@ -173,16 +173,16 @@ class Face:
         options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
         return self._call(key, fn, args, Policy(options=options), depth)
 
-    def _until(self, wait: ExternalWait) -> Effects:
+    def _wait_for(self, wait: ExternalWait) -> Effects:
         """Build a wait for something from outside the run."""
         context = self._execution.context()
         wait.key = context.numbered(wait.key)
         return self._execution.waits.until(wait, context)
 
     @property
-    def _desk(self) -> Desk:
-        assert self._given_desk is not None  # noqa: S101 - a session gave it
-        return self._given_desk
+    def _dispatcher(self) -> Dispatcher:
+        assert self._given_dispatcher is not None  # noqa: S101 - a session gave it
+        return self._given_dispatcher
 
     def _path(self, key: keys.Key) -> str:
         """Return the path of the task that a call with this key makes."""
@@ -193,7 +193,7 @@ class Face:
         return drive(effects, self._execution.journal)
 
 
-class AsyncFace(Face):
+class AsyncBaseIO(BaseIO):
     """Base of `AsyncIO`, whose calls return coroutines.
 
     Args:
@@ -209,10 +209,10 @@ class AsyncFace(Face):
         execution: Execution,
         policy: Policy,
         level: str,
-        desk: Desk | None = None,
+        dispatcher: Dispatcher | None = None,
         integrations: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        super().__init__(execution, policy, level, desk, integrations)
+        super().__init__(execution, policy, level, dispatcher, integrations)
         self._commits: GroupCommit = GroupCommit(execution.journal)
 
     def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:

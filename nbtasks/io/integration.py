@@ -147,7 +147,7 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
     raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")
 
 
-def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integration]:
+def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, Integration]:
     """Return the integrations of a job, validated.
 
     Raises:
@@ -159,7 +159,7 @@ def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integ
             raise InvalidOptionError(
                 f"integrations={{{name!r}: ...}}: wrap the client: nb.integration({value!r})."
             )
-        if hasattr(face, name) or not name.isidentifier() or name.startswith("_"):
+        if hasattr(io_class, name) or not name.isidentifier() or name.startswith("_"):
             raise InvalidOptionError(f"integrations: {name!r} cannot name an integration in io.")
     return dict(integrations or {})
 

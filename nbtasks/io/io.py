@@ -19,7 +19,7 @@ from nbtasks.engine.options import Duration, OnError, RetryOn, TaskOptions, reso
 from nbtasks.engine.replay import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.events.calls import AsyncEvents, SyncEvents
 from nbtasks.io.http.calls import AsyncFetches, SyncFetches
 from nbtasks.io.invoke import AsyncInvokes, SyncInvokes
@@ -32,7 +32,7 @@ from nbtasks.io.webhooks.calls import AsyncRequests, SyncRequests
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
-    from nbtasks.io.dispatcher import Desk
+    from nbtasks.io.dispatcher import Dispatcher
 
 __all__ = ["AsyncIO", "RunIO", "SyncIO", "close", "current_io", "current_task", "open_run"]
 
@@ -49,7 +49,7 @@ class SyncIO(
     SyncRequests,
     SyncAsk,
     SyncFetches,
-    Face,
+    BaseIO,
 ):
     """The io of `def` bodies and of cells without `await`.
 
@@ -165,7 +165,7 @@ class AsyncIO(
     AsyncRequests,
     AsyncAsk,
     AsyncFetches,
-    AsyncFace,
+    AsyncBaseIO,
 ):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
@@ -264,13 +264,13 @@ def open_run(
     execution: Execution,
     policy: Policy,
     level: str,
-    desk: Desk | None,
+    dispatcher: Dispatcher | None,
     integrations: Mapping[str, Any],
 ) -> RunIO:
     """Make the io objects of an execution, which `current_io` finds until `close`."""
     made = _by_execution[execution] = RunIO(
-        SyncIO(execution, policy, level, desk, integrations),
-        AsyncIO(execution, policy, level, desk, integrations),
+        SyncIO(execution, policy, level, dispatcher, integrations),
+        AsyncIO(execution, policy, level, dispatcher, integrations),
     )
     return made
 

@@ -9,7 +9,7 @@ from nbtasks.core import callsite, keys
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, needs_loop
 from nbtasks.engine.effects import Effects
 from nbtasks.engine.options import Policy, TaskOptions
-from nbtasks.io.map_task import Limits, plan
+from nbtasks.io.map_task import Limits, map_effects
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
@@ -207,7 +207,7 @@ def _plan(
     io: _HasIO, key: keys.Key, fn: Callable[..., Any], items: Iterable[Any], limits: Limits,
     *, asynchronous: bool = False, **options: Any,
 ) -> Effects:  # fmt: skip
-    return plan(
+    return map_effects(
         io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
         site=callsite.capture(2), asynchronous=asynchronous, **options,
     )  # fmt: skip

@@ -26,7 +26,7 @@ from nbtasks.errors import (
     TaskFailed,
 )
 
-__all__ = ["Limits", "plan"]
+__all__ = ["Limits", "map_effects"]
 
 #: Shortest time between two records of a map's progress, in microseconds. The next commit of any
 #: task writes them.
@@ -69,7 +69,7 @@ class Limits:
         return spare if self.max_failures is None else min(spare, self.max_failures)
 
 
-def plan(  # noqa: PLR0913 - the parts of a map
+def map_effects(  # noqa: PLR0913 - the parts of a map
     execution: Running,
     default: Policy,
     key: keys.Key,

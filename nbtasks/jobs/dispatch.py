@@ -26,12 +26,12 @@ from nbtasks.values import failures
 
 if TYPE_CHECKING:
     from nbtasks.engine.suspension import TimeBudget
-    from nbtasks.io.dispatcher import Draft, Invocable
+    from nbtasks.io.dispatcher import Invocable, NewEvent
     from nbtasks.jobs.run import Run
     from nbtasks.journal.events import Event
     from nbtasks.journal.protocol import Find, Journal
 
-__all__ = ["HomeDesk", "Keeper"]
+__all__ = ["HomeDispatcher", "Keeper"]
 
 #: States of runs that have not ended.
 _OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
@@ -46,15 +46,15 @@ class Keeper(Protocol):
     def journal(self) -> Journal:
         """The journal of the home in force."""
 
-    def hold(self, run_id: str) -> Run:
+    def get_run(self, run_id: str) -> Run:
         """The run with this id."""
 
     def prepared(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """What executes a claim to a run in the background."""
 
 
-class HomeDesk:
-    """Dispatcher of a home; implements `desk.Desk`.
+class HomeDispatcher:
+    """Dispatcher of a home; implements `dispatcher.Dispatcher`.
 
     Args:
         keeper: Runtime that provides the journal and the registered jobs.
@@ -65,19 +65,19 @@ class HomeDesk:
 
     # -- events ---------------------------------------------------------------------------------
 
-    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event[Run]]:
-        """Implement `Desk.send`."""
+    def send(self, new_events: Sequence[NewEvent], parent: str | None = None) -> list[Event[Run]]:
+        """Implement `Dispatcher.send`."""
         sent: list[Event[Run]] = []
 
         def transaction(find: Find) -> Iterator[Row]:
-            for draft in drafts:
-                row = _sent(find, draft)
+            for new_event in new_events:
+                row = _sent(find, new_event)
                 if row is None:
-                    sent.append(self._event_of(find, find("event", event_id=draft.id)[0]))
+                    sent.append(self._event_of(find, find("event", event_id=new_event.id)[0]))
                     continue
                 rows = list(self.delivered(find, row, parent)) if row.delivered_us else [row]
                 run_ids = [new.run_id for new in rows if isinstance(new, RunRow)]
-                sent.append(events.of_row(row, list(map(self._keeper.hold, run_ids))))
+                sent.append(events.of_row(row, list(map(self._keeper.get_run, run_ids))))
                 yield from rows
 
         self._keeper.journal.transact(transaction)
@@ -105,17 +105,17 @@ class HomeDesk:
                 yield made(job, payload, key=row.event_id, trigger="event", parent=parent)
 
     def event(self, id_: str) -> Event[Run] | None:
-        """Implement `Desk.event`."""
+        """Implement `Dispatcher.event`."""
         find = self._keeper.journal.find
         rows = find("event", event_id=id_)
         return self._event_of(find, rows[0]) if rows else None
 
     def _event_of(self, find: Find, row: EventRow) -> Event[Run]:
         run_ids = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
-        return events.of_row(row, list(map(self._keeper.hold, run_ids)))
+        return events.of_row(row, list(map(self._keeper.get_run, run_ids)))
 
     def cancel_event(self, id_: str) -> Event[Run]:
-        """Implement `Desk.cancel_event`."""
+        """Implement `Dispatcher.cancel_event`."""
 
         def transaction(find: Find) -> Iterator[Row]:
             for row in find("event", event_id=id_):
@@ -132,7 +132,7 @@ class HomeDesk:
     # -- runs -----------------------------------------------------------------------------------
 
     def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
-        """Implement `Desk.invoke`."""
+        """Implement `Dispatcher.invoke`."""
         assert isinstance(job, Job)  # noqa: S101 - its own method calls this
         job.check_enabled()
         ids: list[str] = []
@@ -151,8 +151,8 @@ class HomeDesk:
         self._keeper.journal.transact(transaction)
         return ids
 
-    def go_on(self, run_id: str) -> None:
-        """Implement `Desk.go_on`."""
+    def resume(self, run_id: str) -> None:
+        """Implement `Dispatcher.resume`."""
         if run_id not in active_runs.busy():
             (run,) = self._keeper.journal.runs(run_id=run_id)
             self.execute(run)
@@ -163,9 +163,9 @@ class HomeDesk:
             execute = self._keeper.prepared(run, claims.to_rerun(run), budget)
             active_runs.start(run.run_id, execute, partial(_wake_parent, self._keeper.journal, run))
 
-    def hold(self, run_id: str) -> Run:
-        """Implement `Desk.hold`."""
-        return self._keeper.hold(run_id)
+    def get_run(self, run_id: str) -> Run:
+        """Implement `Dispatcher.hold`."""
+        return self._keeper.get_run(run_id)
 
 
 def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:
@@ -184,19 +184,19 @@ def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None =
     return row
 
 
-def _sent(find: Find, draft: Draft) -> EventRow | None:
+def _sent(find: Find, new_event: NewEvent) -> EventRow | None:
     """Return the row of an event to send, or None if an event with its id is already final."""
     now = _after_others(find)
     row = EventRow(
-        draft.id, now, draft.name, draft.source, None, None, created_us=now,
-        at_us=draft.deliver_us or now, deliver_us=draft.deliver_us,
-        delivered_us=None if draft.deliver_us else now,
+        new_event.id, now, new_event.name, new_event.source, None, None, created_us=now,
+        at_us=new_event.deliver_us or now, deliver_us=new_event.deliver_us,
+        delivered_us=None if new_event.deliver_us else now,
     )  # fmt: skip
-    for previous in find("event", event_id=draft.id):
+    for previous in find("event", event_id=new_event.id):
         if previous.delivered_us is not None or previous.cancelled_us is not None:
             return None
         row.changed_us, row.created_us = _later(previous), previous.created_us
-    claims.keep_payload(row, draft.payload)
+    claims.keep_payload(row, new_event.payload)
     return row
 
 

@@ -10,7 +10,7 @@ from nbtasks.core import clock
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Duration
 from nbtasks.errors import Cancelled, RunBusyError
-from nbtasks.io.events.tasks import draft
+from nbtasks.io.events.tasks import new_event
 from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import kit
 from nbtasks.journal.events import SOURCE, Event
@@ -75,9 +75,9 @@ def send_event(
     ```
     """
     args = (name, payload, id, source, deliver_at, deliver_after)
-    new = draft("nb.send_event", *args)
+    new = new_event("nb.send_event", *args)
     new = new._replace(id=new.id or clock.new_id())
-    (event,) = kit.desk.send([new])
+    (event,) = kit.dispatcher.send([new])
     for run in event.runs:
         _execute(run.id)
     return event

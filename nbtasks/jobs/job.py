@@ -58,7 +58,7 @@ class Host(Protocol):
     ) -> Session:
         """The session that executes a claimed run, or `only` replays it."""
 
-    def hold(self, run_id: str) -> Run:
+    def get_run(self, run_id: str) -> Run:
         """The run with this id."""
 
     def held(self, session: Session) -> Run:
@@ -272,7 +272,7 @@ class Job(Invoked):
             budget=budget,
         )
         session.integrations = self._integrations
-        return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
+        return Admitted(session, Hooks() if only else self._hooks, self._host.get_run)
 
     def check(self, payload: Any) -> Any:
         """Return the payload validated for the body.

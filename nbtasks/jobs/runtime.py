@@ -11,7 +11,7 @@ from nbtasks.core.settings import config
 from nbtasks.engine.options import OnChange, Policy
 from nbtasks.errors import NbtasksError, NotFoundError
 from nbtasks.jobs import claims
-from nbtasks.jobs.dispatch import HomeDesk
+from nbtasks.jobs.dispatch import HomeDispatcher
 from nbtasks.jobs.hooks import Hook, Hooks
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
@@ -62,7 +62,7 @@ class Kit:
         self.watch: Callable[[Execution], Watcher | None] | None = None
         self.cells: Cells | None = None
         self.given: Journal | None = None  # a test's own journal
-        self.desk = HomeDesk(self)
+        self.dispatcher = HomeDispatcher(self)
 
     @property
     def journal(self) -> Journal:
@@ -94,10 +94,10 @@ class Kit:
             watch=watch,
             keep_output=keep_output,
             budget=budget,
-            desk=self.desk,
+            dispatcher=self.dispatcher,
         )
 
-    def hold(self, run_id: str) -> Run:
+    def get_run(self, run_id: str) -> Run:
         """Return the run with this id."""
         return Run(run_id, self)
 
@@ -113,7 +113,7 @@ class Kit:
             NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
-            return by_cell(self.cells, run, payload, self.hold)
+            return by_cell(self.cells, run, payload, self.get_run)
         return by_job(self.jobs.get(run.job), run, payload)
 
     def prepared(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
@@ -245,7 +245,7 @@ def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     """
     if not kit.journal.runs(run_id=id):
         raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
-    return kit.hold(id)
+    return kit.get_run(id)
 
 
 def last_run(job: Job | str | None = None) -> Run:
@@ -271,7 +271,7 @@ def last_run(job: Job | str | None = None) -> Run:
     if not rows:
         scope = f" of job {name!r}" if name else ""
         raise NotFoundError(f"There is no run{scope} in this home yet.")
-    return kit.hold(rows[-1].run_id)
+    return kit.get_run(rows[-1].run_id)
 
 
 def cancel(run: Run | str) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
     from nbtasks.engine.suspension import TimeBudget
-    from nbtasks.io.dispatcher import Desk
+    from nbtasks.io.dispatcher import Dispatcher
     from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
@@ -146,7 +146,7 @@ class Session:
         watch: Callable[[Execution], Watcher | None] | None = None,
         keep_output: bool = True,
         budget: TimeBudget | None = None,
-        desk: Desk | None = None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self.value: Any = None
         self.ended = False
@@ -160,7 +160,7 @@ class Session:
         self._watch = watch
         self._keep_output = keep_output
         self._budget = budget
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -253,7 +253,7 @@ class Session:
         execution = self.execution
         execution.root.asynchronous = asynchronous
         self._ios = io.open_run(
-            execution, self._policy, self._log_level, self._desk, self.integrations
+            execution, self._policy, self._log_level, self._dispatcher, self.integrations
         )
         run = execution.run
         self.ctx = Context(

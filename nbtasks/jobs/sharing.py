@@ -133,7 +133,7 @@ def import_run(file: str | Path) -> list[Run]:
         row.blob = names[row.blob]
     if new_rows:
         kit.journal.import_rows(new_rows)
-    return [kit.hold(run_id) for run_id in ids]
+    return [kit.get_run(run_id) for run_id in ids]
 
 
 class Shared:

@@ -266,7 +266,7 @@ class Worker:
             now += 1  # a distinct time for each event keeps their order
             changed_us = max(now, row.changed_us + 1)
             event = dataclasses.replace(row, changed_us=changed_us, at_us=now, delivered_us=now)
-            yield from self._kit.desk.delivered(find, event)
+            yield from self._kit.dispatcher.delivered(find, event)
 
     def _missed(self, find: Find, job: Job) -> Iterator[Row]:
         """Yield the runs that events start of a job unknown to the process that delivered them.
@@ -283,7 +283,7 @@ class Worker:
         events: list[EventRow] = find("event", since=("at_us", since))
         rows = [row for row in events if row.delivered_us is not None and not row.cancelled_us]
         for row in sorted(rows, key=lambda row: row.at_us):
-            yield from self._kit.desk.begun(find, job, row)
+            yield from self._kit.dispatcher.begun(find, job, row)
         if rows:
             last = max(row.at_us for row in rows)
             changed_us = max(now, cursors[0].changed_us + 1)
@@ -305,7 +305,7 @@ class Worker:
                 continue
             try:
                 self._executing.add(run.run_id)
-                self._kit.desk.execute(run, _PATIENCE)
+                self._kit.dispatcher.execute(run, _PATIENCE)
             except NbtasksError as error:  # for instance an unreadable payload
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 

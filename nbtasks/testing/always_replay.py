@@ -205,7 +205,7 @@ class _Lives:
     def last(self, run: Run) -> Run:
         """Check a run that came to its end, and return it as the job would."""
         self._check_end(run.id)
-        return _kit(self._job).hold(run.id)
+        return _kit(self._job).get_run(run.id)
 
     def _check_end(self, run_id: str) -> None:
         assert self._life is not None  # noqa: S101 - an attempt has ended

@@ -76,7 +76,7 @@ def test_so_has_a_dict():
         ("depth", "whole number", False),
         ("names", "JSON", True),
     ]
-    assert question.answer({"n": "7", "model": "a", "names": []}) == {
+    assert question.from_json({"n": "7", "model": "a", "names": []}) == {
         "n": 7,
         "model": "a",
         "depth": 3,

@@ -255,7 +255,7 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 DIE_AT = """
 import nbtasks.journal.database.store
-import nbtasks.journal.{module} as module
+import nbtasks.journal.database.{module} as module
 nbtasks.journal.database.store._MANY_DEAD = 0
 real = module.{name}
 
@@ -269,10 +269,10 @@ say("it lived")
 """
 
 MOMENTS = {
-    "the rows are in, not yet committed": ("fold", "reap", "real(*args)"),
-    "it is committed, not yet checkpointed": ("duck", "DuckStore._report", "pass"),
-    "it is checkpointed, nothing removed": ("duck", "_remove", "pass"),
-    "the segment was removed": ("duck", "_remove", "real(*args)"),
+    "the rows are in, not yet committed": ("merge", "mark_interrupted", "real(*args)"),
+    "it is committed, not yet checkpointed": ("store", "DuckStore._report", "pass"),
+    "it is checkpointed, nothing removed": ("store", "_remove", "pass"),
+    "the segment was removed": ("store", "_remove", "real(*args)"),
 }
 
 
@@ -326,14 +326,14 @@ def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, 
 
 
 def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatch):
-    monkeypatch.setattr(home_module, "FOLD_ROWS", 50)
+    monkeypatch.setattr(home_module, "MERGE_ROWS", 50)
     journal = open_home()
     run = journal.claim(rows.claim()).run
     for number in range(1, 301):
         journal.put(rows.log(run, f"{number}"))
         journal.sync()
-    assert journal._folding is not None
-    journal._folding.join()
+    assert journal._merging is not None
+    journal._merging.join()
 
     assert len(plain_read(home, "from log")) >= 50
     journal.release(run)

@@ -13,7 +13,7 @@ from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait
 from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
 from nbtasks.io import answers
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
 
 __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
@@ -56,7 +56,7 @@ def _url(port: int, token: str) -> RequestUrl:
     return RequestUrl(f"http://127.0.0.1:{path}", f"{base}proxy/{path}")
 
 
-class _Requests(Face):
+class _Requests(BaseIO):
     """The part of `wait_for_request` that both io classes share."""
 
     def _wait_for_request(
@@ -88,7 +88,7 @@ class _Requests(Face):
             values = answers.find_answers(journal.find, row.run_id, row.path)
             return (values[0],) if values else None
 
-        return self._until(
+        return self._wait_for(
             ExternalWait(
                 key,
                 site,
@@ -150,7 +150,7 @@ class SyncRequests(_Requests):
         return self._drive(self._wait_for_request(key, callback, timeout))
 
 
-class AsyncRequests(_Requests, AsyncFace):
+class AsyncRequests(_Requests, AsyncBaseIO):
     """Waiting for requests, as an awaitable call."""
 
     def wait_for_request(

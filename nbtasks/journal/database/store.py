@@ -113,7 +113,7 @@ class DuckStore:
 
     def make(self) -> None:
         """Create the file if it is missing, so that other tools find it while runs are active."""
-        if not self._file.exists() and (con := self._fold()):
+        if not self._file.exists() and (con := self._merge_segments()):
             con.close()
 
     @contextlib.contextmanager
@@ -127,7 +127,7 @@ class DuckStore:
 
         con = self._open_current()
         if con is None:
-            con = self._fold()
+            con = self._merge_segments()
         if con is None:
             con = self._open_copy()
         try:
@@ -148,7 +148,7 @@ class DuckStore:
         con: Any  # never an `Attached`, since `apart` is set
         with self.exclusive():
             con = self._open_current(apart=True)
-            if con is None and (merged := self._fold()):
+            if con is None and (merged := self._merge_segments()):
                 merged.close()  # the user's own SQL gets a connection that cannot write
                 self._checkpoint_if_due()
                 con = self._file.open_to_read(apart=True)
@@ -169,7 +169,7 @@ class DuckStore:
         try:
             with self.exclusive(seconds):
                 if not self._file.exists() or self._has_grown(*self._segments()):
-                    con = self._fold()
+                    con = self._merge_segments()
                     if con is None:
                         return False
                     con.close()
@@ -195,7 +195,7 @@ class DuckStore:
         Returns:
             True if the file was replaced.
         """
-        con = self._fold()
+        con = self._merge_segments()
         if con is None:
             return False
         con.close()
@@ -219,7 +219,7 @@ class DuckStore:
             for reader in readers
         )
 
-    def _fold(self) -> Connection | None:
+    def _merge_segments(self) -> Connection | None:
         """Merge all segments. Return the connection, or None if the merge must be postponed."""
         import _duckdb as duckdb
 

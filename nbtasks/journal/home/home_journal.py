@@ -30,7 +30,7 @@ from nbtasks.values.content import LazyBytes, VerifiedBytes
 __all__ = ["HomeJournal"]
 
 #: Rows after which a merge starts in mid-run, so that the end of a long run stays short.
-FOLD_ROWS = 50_000
+MERGE_ROWS = 50_000
 #: Segments above this size, in bytes, are replaced once they are completely merged.
 ROTATE_BYTES = 4 << 20
 #: Time to wait, at the end of a run, for other processes that merge. They merge our rows, too.
@@ -65,8 +65,8 @@ class HomeJournal:
         self._segment: Segment | None = None
         self._starting = threading.Lock()
         self._claimed: set[str] = set()  # the runs that this process executes now
-        self._folded_rows = 0
-        self._folding: threading.Thread | None = None
+        self._merged_rows = 0
+        self._merging: threading.Thread | None = None
         self.duck = DuckStore(home, durable=durable, segments=self._readers)
         atexit.register(self.close)
 
@@ -222,7 +222,7 @@ class HomeJournal:
         segment = self._require_segment()
         is_long = segment.size > ROTATE_BYTES
         if self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
-            self._folded_rows = segment.records
+            self._merged_rows = segment.records
             if is_long:
                 self._drop_segment(ROTATE_BYTES)
 
@@ -258,7 +258,7 @@ class HomeJournal:
         segment = self._segment
         if segment is not None and not segment.is_forked:
             segment.sync()
-            if segment.records - self._folded_rows > FOLD_ROWS:
+            if segment.records - self._merged_rows > MERGE_ROWS:
                 self._merge_in_background(segment)
 
     def put_blob(self, content: LazyBytes) -> str:
@@ -342,7 +342,7 @@ class HomeJournal:
             with self._starting:
                 if self._segment is None or self._segment.is_forked:
                     self._claimed.clear()
-                    self._folded_rows = 0
+                    self._merged_rows = 0
                     self._segment = self._create_segment()
                 segment = self._segment
         return segment
@@ -373,10 +373,10 @@ class HomeJournal:
         return readers, alive
 
     def _merge_in_background(self, segment: Segment) -> None:
-        if self._folding is not None and self._folding.is_alive():
+        if self._merging is not None and self._merging.is_alive():
             return
-        self._folded_rows = segment.records
-        self._folding = threading.Thread(
+        self._merged_rows = segment.records
+        self._merging = threading.Thread(
             target=self.duck.merge_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
-        self._folding.start()
+        self._merging.start()

@@ -133,7 +133,7 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to show here; the code below loads it.</em>"
     try:
-        value: Any = kit.hold(run.run_id)[row.path]
+        value: Any = kit.get_run(run.run_id)[row.path]
     except Exception as error:  # noqa: BLE001 - for example, the value's class is gone
         return preview(f"{type(error).__name__}: {error}")
     return preview(value)

@@ -189,10 +189,10 @@ class Panel:
         self._execute(lambda: kit.starter(row, claims.payload_of(row))(claims.to_rerun(row)))
 
     def _again(self, _: object) -> None:
-        self._execute(kit.hold(self.run_id).rerun)
+        self._execute(kit.get_run(self.run_id).rerun)
 
     def _rerun_from(self, path: str) -> None:
-        self._execute(lambda: kit.hold(self.run_id).rerun(from_=path))
+        self._execute(lambda: kit.get_run(self.run_id).rerun(from_=path))
 
     def _execute(self, start: Callable[[], Any]) -> None:
         self.output.clear_output()
@@ -201,5 +201,5 @@ class Panel:
 
     def _reset(self, path: str) -> None:
         with self._act():
-            kit.hold(self.run_id).reset(path)
+            kit.get_run(self.run_id).reset(path)
             self.bar.tell(f"{path} runs again at the next execution.")
