@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from nbtasks.core.settings import config
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.values import signing
 
 # The same examples each time, and no failures because a machine is busy. To search for new
@@ -39,7 +39,7 @@ def _own_home(
     """Give each test a home and jobs of its own, and each example a folder as well."""
     monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is created
-    monkeypatch.setattr(kit, "jobs", dict(kit.jobs))  # the last job defined for an id wins
+    monkeypatch.setattr(runtime, "jobs", dict(runtime.jobs))  # the last job defined for an id wins
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)

@@ -55,7 +55,7 @@ from nbtasks.jobs.events import events, send_event
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import cancel, configure, get_run, job, last_run
-from nbtasks.jobs.runtime import kit as _kit
+from nbtasks.jobs.runtime import runtime as _runtime
 from nbtasks.jobs.session import Context
 from nbtasks.jobs.triggers import (
     Tick,
@@ -274,6 +274,6 @@ def _present(title: str, question: Question, submit: Submit) -> bool:
     return ask_form.present(title, question, submit)
 
 
-_kit.watch = _view
+_runtime.watch = _view
 _asking.use(_present)
 _displays.use_panels(_panel)

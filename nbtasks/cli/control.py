@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from nbtasks.cli.job_loader import load
-from nbtasks.cli.options import Files, Home, RunId, chosen, needs_home, use
+from nbtasks.cli.options import Files, Home, RunId, needs_home, resolve_run_id, use
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
 from nbtasks.io.ask import check_fields
 from nbtasks.jobs import claims, events
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import get_run, kit
+from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.journal.events import SOURCE
 
 __all__ = ["register"]
@@ -33,9 +33,9 @@ def _resume(run: RunId = None, files: Files = None, home: Home = None) -> None:
     """Resume a run where it stopped. Its job must be defined in one of the files."""
     needs_home(home)
     load(files or [])
-    (row,) = kit.journal.runs(run_id=get_run(chosen(run)).id)
-    start = kit.starter(row, claims.payload_of(row))
-    _execute(lambda: start(claims.to_rerun(row)), row.run_id)
+    (row,) = runtime.journal.runs(run_id=get_run(resolve_run_id(run)).id)
+    start = runtime.starter(row, claims.load_payload(row))
+    _execute(lambda: start(claims.rerun_claim(row)), row.run_id)
 
 
 def _rerun(
@@ -49,7 +49,7 @@ def _rerun(
     """Run a run again, or one of its tasks and every task that first started after it."""
     needs_home(home)
     load(files or [])
-    target = get_run(chosen(run))
+    target = get_run(resolve_run_id(run))
     _execute(lambda: target.rerun(path), target.id)
 
 
@@ -69,7 +69,7 @@ def _execute(start: Any, run_id: str) -> None:
 def _cancel(run: RunId = None, home: Home = None) -> None:
     """Cancel a run, whichever process executes it."""
     needs_home(home)
-    target = get_run(chosen(run))
+    target = get_run(resolve_run_id(run))
     target.cancel()
     print(f"run {target.id}: asked to end, if it is still running")
 
@@ -84,9 +84,9 @@ def _answer(
     needs_home(home)
     value = _loads(answer)
     target = get_run(run)
-    for row in kit.journal.find("task", run_id=target.id, path=path):
+    for row in runtime.journal.find("task", run_id=target.id, path=path):
         check_fields(row.awaits, value)
-    is_first = answers.record_answer(kit.journal, target.id, path, value, "command")
+    is_first = answers.record_answer(runtime.journal, target.id, path, value, "command")
     print(f"task {path} of run {target.id}: {'answered' if is_first else 'already answered'}")
 
 

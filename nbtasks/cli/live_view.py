@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nbtasks.core import clock
 from nbtasks.core.settings import config
-from nbtasks.jobs.runtime import get_run, kit
+from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.views.history import tree
 
 __all__ = ["follow"]
@@ -56,7 +56,7 @@ def _all(room: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("status", "job", "since", "seconds", "run"):
         table.add_column(name, no_wrap=True, min_width=_ID if name == "run" else None)
-    for row in kit.journal.runs()[: -room - 1 : -1]:
+    for row in runtime.journal.runs()[: -room - 1 : -1]:
         end = clock.micros() if row.finished_us is None else row.finished_us
         table.add_row(
             Text(row.status, style=_COLOURS.get(row.status, "dim")),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbtasks.cli.options import AsJson, Home, chosen, needs_home, use
+from nbtasks.cli.options import AsJson, Home, needs_home, resolve_run_id, use
 from nbtasks.cli.output import print_table
 from nbtasks.jobs import maintenance, sharing
 from nbtasks.jobs.runtime import get_run
@@ -34,7 +34,7 @@ def _export(
 ) -> None:
     """Write runs to one file, to share with others. Hidden values are not included."""
     needs_home(home)
-    targets = [get_run(run) for run in runs or [chosen(None)]]
+    targets = [get_run(run) for run in runs or [resolve_run_id(None)]]
     path = sharing.export_run(targets, file)
     names = ", ".join(f"{run.id} of job {run.job}" for run in targets)
     print(f"{path}: run {names}, {path.stat().st_size:,} bytes")

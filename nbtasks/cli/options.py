@@ -12,7 +12,7 @@ from nbtasks.errors import NotFoundError
 from nbtasks.jobs.runtime import configure, last_run
 from nbtasks.views.history import runs
 
-__all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]
+__all__ = ["AsJson", "Files", "Home", "Job", "RunId", "needs_home", "resolve_run_id", "use"]
 
 
 def _complete_runs(incomplete: str) -> list[tuple[str, str]]:
@@ -74,6 +74,6 @@ def needs_home(home: Path | None = None) -> None:
         )
 
 
-def chosen(run: str | None) -> str:
+def resolve_run_id(run: str | None) -> str:
     """Return the id of the named run, or of the latest run if none is named."""
     return run or last_run().id

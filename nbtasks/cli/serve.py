@@ -15,7 +15,7 @@ from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Home, use
 from nbtasks.core.settings import config
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.jobs.runtime import configure, kit
+from nbtasks.jobs.runtime import configure, runtime
 from nbtasks.jobs.worker import worker
 
 __all__ = ["register"]
@@ -46,13 +46,13 @@ def _worker(
     Ctrl-C or SIGTERM lets running tasks finish, then ends the worker."""
     use(home)
     load(files or [])
-    if not kit.jobs:
+    if not runtime.jobs:
         raise NotFoundError(
             "There is no job to work for. Name the Python files or notebooks that define some with "
             "@nb.job, as in: nbtasks worker jobs.py"
         )
     logging.basicConfig(format="%(message)s")
-    print(f"working for {', '.join(sorted(kit.jobs))} in {config.home}", flush=True)
+    print(f"working for {', '.join(sorted(runtime.jobs))} in {config.home}", flush=True)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

@@ -11,7 +11,7 @@ import typer
 
 from nbtasks import errors
 from nbtasks.cli.live_view import follow
-from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
+from nbtasks.cli.options import AsJson, Home, Job, RunId, needs_home, resolve_run_id
 from nbtasks.cli.output import print_table, print_tree
 from nbtasks.jobs import events
 from nbtasks.jobs.runtime import get_run
@@ -43,7 +43,7 @@ def _runs(job: Job = None, as_json: AsJson = False, home: Home = None) -> None:
 def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """Show everything recorded about a run."""
     needs_home(home)
-    target = get_run(chosen(run))
+    target = get_run(resolve_run_id(run))
     record = history.runs().query("run_id == @target.id").drop(columns="duration")
     if as_json:
         print_table(record, None, as_json=True)
@@ -57,13 +57,13 @@ def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None
 def _tasks(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """List the tasks of a run."""
     needs_home(home)
-    print_table(history.tasks(chosen(run)), _TASKS, as_json=as_json)
+    print_table(history.tasks(resolve_run_id(run)), _TASKS, as_json=as_json)
 
 
 def _logs(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
     """List what a run and its tasks logged and printed."""
     needs_home(home)
-    print_table(history.logs(chosen(run)), _LOGS, as_json=as_json)
+    print_table(history.logs(resolve_run_id(run)), _LOGS, as_json=as_json)
 
 
 def _tree(
@@ -80,7 +80,7 @@ def _tree(
     """Draw the tasks of a run as a tree."""
     needs_home(home)
     if as_json:
-        print_table(history.tasks(chosen(run)), None, as_json=True)
+        print_table(history.tasks(resolve_run_id(run)), None, as_json=True)
         return
     tree = history.tree(run)
     if html is not None:

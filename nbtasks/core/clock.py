@@ -50,7 +50,7 @@ class Clock(Protocol):
         `has_changed` tells a fake clock that the caller has something to handle before `due_us`.
         """
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Block until another thread sets `done`, at most until `due_us`."""
 
     def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
@@ -98,7 +98,7 @@ class SystemClock:
     def unregister_thread(self, thread: threading.Thread) -> None:
         """Do nothing, as in `register_thread`."""
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Block until `done` is set, at most until `due_us`, in slices as `sleep_until` does."""
         while (left_us := due_us - self.micros()) > 0:
             if done.wait(min(SLICE, left_us / 1e6)):

@@ -109,13 +109,13 @@ class CancelScope:
         clock.current().sleep_until(due_us, self._stop_event)
         self.check()
 
-    def outlast(self, due_us: int) -> None:
+    def wait_for_thread(self, due_us: int) -> None:
         """Block until `due_us`, like `sleep_until`, while other threads are working.
 
         Raises:
             Interrupt: The execution has been cancelled.
         """
-        clock.current().outlast(self._stop_event, due_us)
+        clock.current().wait_for_thread(self._stop_event, due_us)
         self.check()
 
     def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:

@@ -33,7 +33,7 @@ __all__ = [
     "Screen",
     "capture_prints",
     "displaying",
-    "living",
+    "live_view",
     "use_panels",
     "use_screen",
 ]
@@ -82,7 +82,7 @@ def use_panels(panels: Callable[[Any], dict[str, Any] | None]) -> None:
     _panels = panels
 
 
-def living(tree: Any) -> dict[str, Any] | None:
+def live_view(tree: Any) -> dict[str, Any] | None:
     """Return a run tree's live view as MIME data; None outside a notebook."""
     return _panels(tree)
 

@@ -73,10 +73,10 @@ class Execution:
         replay_only: The answers to calls, if the execution only replays; else None.
     """
 
-    def __init__(self, journal: Journal, opened: ClaimedRun) -> None:
+    def __init__(self, journal: Journal, claimed: ClaimedRun) -> None:
         self.journal = journal
-        self.run: RunRow = opened.run
-        self.run_state = RunState(journal, opened)
+        self.run: RunRow = claimed.run
+        self.run_state = RunState(journal, claimed)
         self.staleness = StalenessChecker(self.run, self.run_state)
         self.is_open = True
         self.root: CallContext = CallContext(self)
@@ -87,7 +87,7 @@ class Execution:
         self.waits = Waits(self)
         self.outcomes = Outcomes(self.run_state, self.run)
         self.replay_only = (
-            ReplayOnly(self.run_state, self.staleness, self.outcomes) if opened.only else None
+            ReplayOnly(self.run_state, self.staleness, self.outcomes) if claimed.only else None
         )
 
     def context(self) -> CallContext:

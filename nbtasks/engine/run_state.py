@@ -66,19 +66,19 @@ class RunState:
         secrets: The texts to hide in a task's logs and errors, by path.
     """
 
-    def __init__(self, journal: Journal, opened: ClaimedRun) -> None:
-        self.displays = Displays(journal, opened.run, opened.displayed)
+    def __init__(self, journal: Journal, claimed: ClaimedRun) -> None:
+        self.displays = Displays(journal, claimed.run, claimed.displayed)
         self.revision = 0
         self.changed: collections.deque[str] | None = None
         self._journal = journal
-        self._run: RunRow = opened.run
-        self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
-        self._answers = opened.answers
+        self._run: RunRow = claimed.run
+        self._rows: dict[str, TaskRow | TaskTuple] = dict(claimed.tasks)
+        self._answers = claimed.answers
         self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
-        last_seq = max(_last_seq(opened.tasks, _SEQ), _last_seq(opened.answers, _ANSWER_SEQ))
+        last_seq = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
         self._seq = itertools.count(last_seq + 1)
-        self._logged_counts = dict(opened.logs)
-        self._codes = dict(opened.codes)
+        self._logged_counts = dict(claimed.logs)
+        self._codes = dict(claimed.codes)
         self._reused_paths: set[str] = set()  # answered from the journal in this execution
         # Those whose reuse is not yet recorded. Threads append while another one drains it.
         self._pending_reuse: collections.deque[str] = collections.deque()

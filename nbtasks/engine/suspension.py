@@ -145,7 +145,9 @@ class Suspension:
             while due_us is None or clock.micros() < due_us:
                 self.suspend_if_all_wait()
                 poll_us = clock.micros() + _POLL_US
-                self._cancellation.outlast(poll_us if due_us is None else min(poll_us, due_us))
+                self._cancellation.wait_for_thread(
+                    poll_us if due_us is None else min(poll_us, due_us)
+                )
         finally:
             self.remove(path)
 

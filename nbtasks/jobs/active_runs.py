@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["add", "busy", "cancel", "cancel_here", "discard", "ended", "rest_here", "start", "stop"]
+__all__ = [
+    "add",
+    "cancel",
+    "cancel_here",
+    "discard",
+    "ended_count",
+    "running_ids",
+    "start",
+    "stop",
+    "suspend_here",
+]
 
 #: Seconds between two polls for cancel requests.
 _POLL_SECONDS: Final = 0.1
@@ -81,7 +91,7 @@ def cancel_here(run_id: str) -> bool:
     return True
 
 
-def rest_here(run_id: str) -> None:
+def suspend_here(run_id: str) -> None:
     """Suspend a run of this process once its tasks in flight have finished.
 
     No further task starts. The execution must have a time budget.
@@ -160,13 +170,13 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
     thread.start()
 
 
-def busy() -> list[str]:
+def running_ids() -> list[str]:
     """Return the ids of the runs that background threads are executing."""
     with _threads_lock:
         return list(_threads)
 
 
-def ended() -> int:
+def ended_count() -> int:
     """Return the number of background executions that have ended in this process."""
     return _ended
 
@@ -196,7 +206,7 @@ def stop(
 
 
 def _busy_among(only: Collection[str] | None) -> list[str]:
-    return [run_id for run_id in busy() if only is None or run_id in only]
+    return [run_id for run_id in running_ids() if only is None or run_id in only]
 
 
 #: Seconds between two checks that the executions have ended.

@@ -14,15 +14,15 @@ from nbtasks.journal.protocol import Claim
 from nbtasks.values import codec, preview
 from nbtasks.values.redaction import SECRET, hide_secrets
 
-__all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
+__all__ = ["fork_claim", "load_payload", "rerun_claim", "store_payload"]
 
 
-def to_rerun(run: RunRow) -> Claim:
+def rerun_claim(run: RunRow) -> Claim:
     """Return the claim that executes this run again."""
     return Claim(_row_like(run, run.run_id), run_id=run.run_id)
 
 
-def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
+def fork_claim(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
     """Return the claim to a new run that starts with a copy of recorded tasks of `run`.
 
     The copy holds the tasks that had started before the task at `path` first started; without a
@@ -37,12 +37,12 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
     make = replace(
         _row_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
     )
-    keep_payload(make, payload)
+    store_payload(make, payload)
     rows = edits.rows_before(run, tasks, path)
     return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
 
 
-def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
+def store_payload(row: RunRow | EventRow, payload: Any) -> None:
     """Store a payload in the row of a run or an event, with secrets hidden from its preview.
 
     Raises:
@@ -55,7 +55,7 @@ def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
         row.payload_shown = preview.to_display_json(hidden)
 
 
-def payload_of(run: RunRow) -> Any:
+def load_payload(run: RunRow) -> Any:
     """Return the payload that a run was started with.
 
     Raises:

@@ -26,7 +26,7 @@ from nbtasks.io.base import LEVELS
 from nbtasks.io.integration import check as check_integrations
 from nbtasks.io.io import AsyncIO
 from nbtasks.jobs import claims
-from nbtasks.jobs.hooks import Admitted, Hooks, check_limit
+from nbtasks.jobs.hooks import Hooks, LimitedSession, check_limit
 from nbtasks.jobs.invocation import Invoked
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.triggers import EventTrigger, InvokeTrigger, Trigger
@@ -61,7 +61,7 @@ class Host(Protocol):
     def get_run(self, run_id: str) -> Run:
         """The run with this id."""
 
-    def held(self, session: Session) -> Run:
+    def run_of(self, session: Session) -> Run:
         """The run that a session has executed."""
 
 
@@ -94,7 +94,7 @@ class Job(Invoked):
         self,
         fn: Callable[..., Any],
         id: str,  # noqa: A002 - the name of the contract
-        host: Host,
+        runtime: Host,
         *,
         name: str | None = None,
         version: str = "0.0.1",
@@ -113,7 +113,7 @@ class Job(Invoked):
         self.name = name or id
         self.version = version
         self.fn = fn
-        self._host = host
+        self._runtime = runtime
         self._policy = Policy(retry=Retry.of(retry), options=TaskOptions(on_change=on_change))
         self._log_level = log_level
         self._limit = concurrency_limit
@@ -193,24 +193,24 @@ class Job(Invoked):
         only = _check_replay(self.id, replay, new=new)
         budget = TimeBudget.of(max_time, suspend_after)
         claim = self._claim(payload, key, new=new)
-        value = self.check(payload)
-        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        value = self.validate_payload(payload)
+        limited = self._session(claim, only=only, budget=budget, tree=tree)
         if inspect.iscoroutinefunction(self.fn):
-            return await self._await(admitted, value)
+            return await self._await(limited, value)
         import anyio.to_thread
 
         try:
             return await anyio.to_thread.run_sync(
-                lambda: self._block(admitted, value), abandon_on_cancel=True
+                lambda: self._block(limited, value), abandon_on_cancel=True
             )
         except asyncio.CancelledError:
-            admitted.cancel()
+            limited.cancel()
             raise
 
-    def at(self, host: Host) -> Job:
+    def with_runtime(self, runtime: Host) -> Job:
         """Return a copy of this job that runs in another host."""
         job = copy.copy(self)
-        job._host = host  # noqa: SLF001 - an instance of this very class
+        job._runtime = runtime  # noqa: SLF001 - an instance of this very class
         return job
 
     def execute(
@@ -223,9 +223,9 @@ class Job(Invoked):
         tree: bool = True,
     ) -> Run:
         """Execute the run of an existing claim, like `run`."""
-        return self.prepared(claim, payload, only=only, budget=budget, tree=tree)()
+        return self.prepare(claim, payload, only=only, budget=budget, tree=tree)()
 
-    def prepared(
+    def prepare(
         self,
         claim: Claim,
         payload: Any,
@@ -235,35 +235,35 @@ class Job(Invoked):
         tree: bool = False,
     ) -> Callable[[], Run]:
         """Return a function that executes a claim in any thread, on the journal in force now."""
-        value = self.check(payload)
-        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        value = self.validate_payload(payload)
+        limited = self._session(claim, only=only, budget=budget, tree=tree)
 
         def execute() -> Run:
             if inspect.iscoroutinefunction(self.fn):
-                run: Run = event_loop.run_awaitable(self._await(admitted, value))
+                run: Run = event_loop.run_awaitable(self._await(limited, value))
                 return run
-            return self._block(admitted, value)
+            return self._block(limited, value)
 
         return execute
 
-    def _block(self, admitted: Admitted, value: Any) -> Run:
-        with _until_suspended(admitted), admitted as session:
+    def _block(self, limited: LimitedSession, value: Any) -> Run:
+        with _until_suspended(limited), limited as session:
             session.value = self.fn(*self._arguments(value, session))
-        return self._host.held(admitted.session)
+        return self._runtime.run_of(limited.session)
 
-    async def _await(self, admitted: Admitted, value: Any) -> Run:
-        with _until_suspended(admitted):
-            async with admitted as session:
+    async def _await(self, limited: LimitedSession, value: Any) -> Run:
+        with _until_suspended(limited):
+            async with limited as session:
                 session.value = await self.fn(*self._arguments(value, session))
-        return self._host.held(admitted.session)
+        return self._runtime.run_of(limited.session)
 
     def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
         return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
 
     def _session(
         self, claim: Claim, *, only: bool, budget: TimeBudget | None, tree: bool
-    ) -> Admitted:
-        session = self._host.session(
+    ) -> LimitedSession:
+        session = self._runtime.session(
             dataclasses.replace(claim, limit=self._limit),
             policy=self._policy,
             log_level=self._log_level,
@@ -272,9 +272,9 @@ class Job(Invoked):
             budget=budget,
         )
         session.integrations = self._integrations
-        return Admitted(session, Hooks() if only else self._hooks, self._host.get_run)
+        return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.get_run)
 
-    def check(self, payload: Any) -> Any:
+    def validate_payload(self, payload: Any) -> Any:
         """Return the payload validated for the body.
 
         Raises:
@@ -322,12 +322,12 @@ class Job(Invoked):
 
 
 @contextlib.contextmanager
-def _until_suspended(admitted: Admitted) -> Iterator[None]:
+def _until_suspended(limited: LimitedSession) -> Iterator[None]:
     """Suppress the `Suspended` of this very run: the returned run is WAITING instead."""
     try:
         yield
     except Suspended as suspended:
-        if suspended.run_id != admitted.run_id:
+        if suspended.run_id != limited.run_id:
             raise
 
 
@@ -347,7 +347,7 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
         started_us=clock.micros(),
         source=source,
     )
-    claims.keep_payload(row, payload)
+    claims.store_payload(row, payload)
     return Claim(row, new=new)
 
 

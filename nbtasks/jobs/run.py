@@ -53,15 +53,15 @@ class Run:
     ```
     """
 
-    def __init__(self, run_id: str, keeper: Keeper, journal: Journal | None = None) -> None:
+    def __init__(self, run_id: str, runtime: Keeper, journal: Journal | None = None) -> None:
         self.id = run_id
-        self._keeper = keeper
+        self._runtime = runtime
         self._fixed_journal = journal  # replaces the keeper's journal
 
     @property
     def journal(self) -> Journal:
         """The journal that records the run: the home's, or that of a shared file."""
-        return self._fixed_journal or self._keeper.journal
+        return self._fixed_journal or self._runtime.journal
 
     def _row(self) -> RunRow:
         rows = self.journal.runs(run_id=self.id)
@@ -159,8 +159,8 @@ class Run:
 
     def tree(self) -> RunTree:
         """Return the run's tasks as a tree that a notebook and `print` can show."""
-        in_home = self._fixed_journal is None or bool(self._keeper.journal.runs(run_id=self.id))
-        return run_tree.draw(self.journal, self._row(), living=in_home)
+        in_home = self._fixed_journal is None or bool(self._runtime.journal.runs(run_id=self.id))
+        return run_tree.draw_run(self.journal, self._row(), live_view=in_home)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """Return the recorded output of the task at a path.
@@ -254,13 +254,13 @@ class Run:
         ```
         """
         run = self._row()
-        start = self._keeper.starter(run, claims.payload_of(run))
+        start = self._runtime.starter(run, claims.load_payload(run))
         path = None if from_ is None else keys.path_of(from_)
         self.journal.amend(
             self.id,
             lambda row, tasks: edits.reset_from(row, edits.by_path(tasks), path, clock.micros()),
         )
-        return tracebacks.call_hiding_engine(start, claims.to_rerun(run))
+        return tracebacks.call_hiding_engine(start, claims.rerun_claim(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Fork this run at a task, and execute the fork now. This run stays unchanged.
@@ -305,12 +305,14 @@ class Run:
         ```
         """
         run = self._row()
-        fork_payload = claims.payload_of(run) if payload is None else payload
-        start = self._keeper.starter(run, fork_payload)
+        fork_payload = claims.load_payload(run) if payload is None else payload
+        start = self._runtime.starter(run, fork_payload)
         path = None if from_ is None else keys.path_of(from_)
         self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
-        return tracebacks.call_hiding_engine(start, claims.to_fork(run, tasks, path, fork_payload))
+        return tracebacks.call_hiding_engine(
+            start, claims.fork_claim(run, tasks, path, fork_payload)
+        )
 
     # -- manual edits ----------------------------------------------------------------------------
 

@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cells",
-    "Kit",
+    "Runtime",
     "Starter",
-    "by_cell",
-    "by_job",
     "cancel",
+    "cell_starter",
     "configure",
     "get_run",
     "job",
-    "kit",
+    "job_starter",
     "last_run",
+    "runtime",
 ]
 
 _NO_POLICY = Policy()
 
 
-class Kit:
+class Runtime:
     """State that a process shares: settings, registered jobs and open journals.
 
     Attributes:
@@ -53,7 +53,7 @@ class Kit:
         watch: Factory of the watcher that shows an execution; set by the notebook extension.
         cells: Function that executes the recorded cell of a claim with a payload; set by the
             notebook extension.
-        given: Journal that replaces the home's in tests.
+        own_journal: Journal that replaces the home's in tests.
         desk: Dispatcher that starts runs for events and for other runs.
     """
 
@@ -61,13 +61,13 @@ class Kit:
         self.jobs: dict[str, Job] = {}
         self.watch: Callable[[Execution], Watcher | None] | None = None
         self.cells: Cells | None = None
-        self.given: Journal | None = None  # a test's own journal
+        self.own_journal: Journal | None = None  # a test's own journal
         self.dispatcher = HomeDispatcher(self)
 
     @property
     def journal(self) -> Journal:
         """The journal of the home in force, or this runtime's own."""
-        return self.given or current.journal()
+        return self.own_journal or current.journal()
 
     def session(  # noqa: PLR0913 - what an execution is made of
         self,
@@ -101,7 +101,7 @@ class Kit:
         """Return the run with this id."""
         return Run(run_id, self)
 
-    def held(self, session: Session) -> Run:
+    def run_of(self, session: Session) -> Run:
         """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
         return Run(session.ctx.run.id, self, execution.journal if execution.replay_only else None)
@@ -113,23 +113,23 @@ class Kit:
             NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
-            return by_cell(self.cells, run, payload, self.get_run)
-        return by_job(self.jobs.get(run.job), run, payload)
+            return cell_starter(self.cells, run, payload, self.get_run)
+        return job_starter(self.jobs.get(run.job), run, payload)
 
-    def prepared(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
+    def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """Return a function that executes a claim in the background, by the job that made the run.
 
         Raises:
             NbtasksError: That job is not available here, or does not take the payload.
         """
-        job, payload = self.jobs.get(run.job), claims.payload_of(run)
-        by_job(job, run, payload)  # raises if the job cannot execute the run
+        job, payload = self.jobs.get(run.job), claims.load_payload(run)
+        job_starter(job, run, payload)  # raises if the job cannot execute the run
         assert job is not None  # noqa: S101 - `by_job` has checked it
-        return job.prepared(claim, payload, budget=budget)
+        return job.prepare(claim, payload, budget=budget)
 
 
 #: The runtime of this process.
-kit = Kit()
+runtime = Runtime()
 
 
 def configure(**settings: object) -> None:
@@ -214,12 +214,12 @@ def job(  # noqa: PLR0913 - the options of the contract
 
     def register(fn: Callable[..., Any]) -> Job:
         new_job = Job(
-            fn, id, kit, name=name, version=version, trigger=trigger,
+            fn, id, runtime, name=name, version=version, trigger=trigger,
             integrations=integrations, retry=retry, on_change=on_change,
             hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
-        kit.jobs[new_job.id] = new_job
+        runtime.jobs[new_job.id] = new_job
         return new_job
 
     return register
@@ -243,9 +243,9 @@ def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     assert nb.get_run(run.id).status == "COMPLETED"
     ```
     """
-    if not kit.journal.runs(run_id=id):
+    if not runtime.journal.runs(run_id=id):
         raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
-    return kit.get_run(id)
+    return runtime.get_run(id)
 
 
 def last_run(job: Job | str | None = None) -> Run:
@@ -267,11 +267,11 @@ def last_run(job: Job | str | None = None) -> Run:
     ```
     """
     name = job.id if isinstance(job, Job) else job
-    rows = kit.journal.runs(job=name)
+    rows = runtime.journal.runs(job=name)
     if not rows:
         scope = f" of job {name!r}" if name else ""
         raise NotFoundError(f"There is no run{scope} in this home yet.")
-    return kit.get_run(rows[-1].run_id)
+    return runtime.get_run(rows[-1].run_id)
 
 
 def cancel(run: Run | str) -> None:
@@ -306,7 +306,7 @@ Starter: TypeAlias = Callable[[Claim], Run]
 Cells: TypeAlias = Callable[[Claim, Any], None]
 
 
-def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
+def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
     """Return a starter that executes a run by the job that this process defines under its job id.
 
     Raises:
@@ -325,11 +325,13 @@ def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
             f"process defines version {job.version}. Define version {run.version} to execute the "
             f"run again, or start a run of version {job.version} with job.run(payload)."
         )
-    job.check(payload)
+    job.validate_payload(payload)
     return lambda claim: job.execute(claim, payload)
 
 
-def by_cell(cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]) -> Starter:
+def cell_starter(
+    cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]
+) -> Starter:
     """Return a starter that executes a run by the recorded source of its cell.
 
     Raises:

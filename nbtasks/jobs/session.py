@@ -119,7 +119,7 @@ class Session:
         policy: Defaults for tasks that set no option of their own.
         log_level: Lowest level of the log lines to record.
         watch: Factory of the watcher that shows the execution; it may return None.
-        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+        require_output: If True, an output that cannot be recorded ends the run FAILED. False for a
             cell, whose last expression may have any value.
         budget: Time budget of the execution.
         desk: Dispatcher that starts other runs and finds them again.
@@ -164,8 +164,8 @@ class Session:
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._reached = contextlib.ExitStack()
-        self._printing = contextlib.ExitStack()
+        self._cancel_stack = contextlib.ExitStack()
+        self._capture_stack = contextlib.ExitStack()
 
     @property
     def job(self) -> str:
@@ -185,7 +185,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._begin(asynchronous=False)
-        self._reached.enter_context(self.execution.cancellation.blocking())
+        self._cancel_stack.enter_context(self.execution.cancellation.blocking())
         return self
 
     def __exit__(
@@ -200,7 +200,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._begin(asynchronous=True)
-        self._reached.enter_context(self.execution.cancellation.awaiting())
+        self._cancel_stack.enter_context(self.execution.cancellation.awaiting())
         self._ticker = asyncio.create_task(self._tick())
         return self
 
@@ -235,21 +235,21 @@ class Session:
 
     def _begin(self, *, asynchronous: bool) -> None:
         execution = None
-        self._printing.enter_context(capture.capture_prints())
+        self._capture_stack.enter_context(capture.capture_prints())
         try:
             with _uninterrupted():
-                opened = self._journal.claim(self._claim)
-                execution = self.execution = self.execute(self._journal, opened)
+                claimed = self._journal.claim(self._claim)
+                execution = self.execution = self.execute(self._journal, claimed)
                 execution.waits.begin(self._budget)
                 active_runs.add(execution)
-            self._prepare(opened, asynchronous=asynchronous)
+            self._prepare(claimed, asynchronous=asynchronous)
         except BaseException as error:  # for instance Stop, while the tree is drawn
             if execution is not None:
                 self._end(error)
-            self._printing.close()
+            self._capture_stack.close()
             raise
 
-    def _prepare(self, opened: ClaimedRun, *, asynchronous: bool) -> None:
+    def _prepare(self, claimed: ClaimedRun, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
         self._ios = io.open_run(
@@ -258,7 +258,7 @@ class Session:
         run = execution.run
         self.ctx = Context(
             JobInfo(run.job, run.name, run.version),
-            RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), opened.fresh),
+            RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), claimed.fresh),
         )
         self._token = effects.current.set(execution.root)
         self._watcher = self._watch(execution) if self._watch else None
@@ -279,8 +279,8 @@ class Session:
             raise
 
     def _leave(self) -> None:
-        self._reached.close()
-        self._printing.close()
+        self._cancel_stack.close()
+        self._capture_stack.close()
         active_runs.discard(self.execution)
         io.close(self.execution)
         if self._token is not None:
@@ -385,8 +385,8 @@ def _trim_traceback(error: BaseException) -> None:
         link = link.__cause__
 
 
-def _new_execution(journal: Journal, opened: ClaimedRun) -> Execution:
+def _new_execution(journal: Journal, claimed: ClaimedRun) -> Execution:
     """Return a new execution of the engine. The engine is imported here to keep `import` fast."""
     from nbtasks.engine.execution import Execution
 
-    return Execution(journal, opened)
+    return Execution(journal, claimed)

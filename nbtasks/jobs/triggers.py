@@ -46,7 +46,7 @@ class EventTrigger:
     filter: filters.Filter | None = None
     source: str | None = None
 
-    def takes(self, name: str, source: str, payload: Any) -> bool:
+    def matches(self, name: str, source: str, payload: Any) -> bool:
         """Return True if an event matches."""
         return (
             name in self.names

@@ -49,8 +49,8 @@ class MemoryJournal:
         """Implement `Journal.claim`."""
         with self._lock:
             existing = None if claim.new else self._find_run(claim)
-            opened = self._open_run(existing) if existing else self._create_run(claim)
-            run = opened.run
+            claimed = self._open_run(existing) if existing else self._create_run(claim)
+            run = claimed.run
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
                 conflicts.check_limit(run.job, claim.limit, sorted(others))
@@ -63,7 +63,7 @@ class MemoryJournal:
             self.put(run)
             self._claimed.add(run.run_id)
             self._asked.discard(run.run_id)
-            return opened
+            return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.look`."""
@@ -99,17 +99,17 @@ class MemoryJournal:
 
     def _open_run(self, run: RunRow) -> ClaimedRun:
         self._check_free(run)
-        opened = ClaimedRun(run, fresh=run.executions == 0, codes=self._codes(run))
-        opened.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
+        claimed = ClaimedRun(run, fresh=run.executions == 0, codes=self._codes(run))
+        claimed.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
         for row in self.tasks(run.run_id):
             if row[_STATUS] == Status.COMPLETED:
-                opened.answers[row[_PATH]] = _answer(row)
+                claimed.answers[row[_PATH]] = _answer(row)
             else:
-                opened.tasks[row[_PATH]] = row
+                claimed.tasks[row[_PATH]] = row
         for row in self._batch.added["log"]:
             if row[0] == run.run_id and row[1] == "":
-                opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1
-        return opened
+                claimed.logs[row[_LOG_KEY]] = claimed.logs.get(row[_LOG_KEY], 0) + 1
+        return claimed
 
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:

@@ -38,8 +38,8 @@ class Reader:
             NotRecordedError: There is no such run.
             RunBusyError: The run is being executed, in this process or another one.
         """
-        opened = self._inner.peek(claim)
-        if opened is None:
+        claimed = self._inner.peek(claim)
+        if claimed is None:
             make = claim.make
             raise NotRecordedError(
                 f"Job {make.job!r}, version {make.version}, has no run with the key {make.key!r} "
@@ -47,10 +47,10 @@ class Reader:
                 'replay="only"; or choose the home that has the run, with nb.configure(home=...) '
                 f"or NBTASKS_HOME. nb.runs({make.job!r}) lists the runs of this home."
             )
-        self._recorded = replace(opened.run)
-        opened.only = True
-        opened.run.executions += 1  # the replay's own number, distinct from the recorded ones
-        return opened
+        self._recorded = replace(claimed.run)
+        claimed.only = True
+        claimed.run.executions += 1  # the replay's own number, distinct from the recorded ones
+        return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
         """Delegate to the inner journal."""

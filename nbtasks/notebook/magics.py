@@ -71,13 +71,13 @@ class _Extension:
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
         self._add_entry()
-        runtime.kit.cells = self.execute_again
+        runtime.runtime.cells = self.execute_again
         capture.use_screen(NotebookScreen())
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
         """Execute the recorded cell of a run for this claim, with this payload."""
         # No cell may be running: a button's callback calls this, too.
-        with self._shell.builtin_trap, self.entry.given(claim, payload):
+        with self._shell.builtin_trap, self.entry.executing(claim, payload):
             _execute(self._shell, self.entry, claim.make.source or "")
 
     def _add_entry(self) -> None:
@@ -91,8 +91,8 @@ class _Extension:
     def close(self) -> None:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
-        if runtime.kit.cells == self.execute_again:
-            runtime.kit.cells = None
+        if runtime.runtime.cells == self.execute_again:
+            runtime.runtime.cells = None
             capture.use_screen(None)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
@@ -208,7 +208,7 @@ class JobMagics(Magics):
         """
         name = sql_magic.bound_name(line)
         names = self._shell.user_ns
-        frame = frames.sql(runtime.kit.journal, cell, sql_magic.values(cell, names), names)
+        frame = frames.sql(runtime.runtime.journal, cell, sql_magic.values(cell, names), names)
         if name is not None:
             names[name] = frame
         return frame
@@ -217,7 +217,7 @@ class JobMagics(Magics):
     def job_status(self, line: str) -> None:
         """Print the running and waiting runs of this home, one per line."""
         del line
-        rows = [row for row in runtime.kit.journal.runs() if row.status in UNDER_WAY]
+        rows = [row for row in runtime.runtime.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
             print(_status_line(row))  # noqa: T201 - as asked
         if not rows:

@@ -18,9 +18,9 @@ from nbtasks.core.model import ReuseRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import StaleTaskWarning
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import Kit
+from nbtasks.jobs.runtime import Runtime
 from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
-from nbtasks.testing.journals import Mortal
+from nbtasks.testing.journals import JournalWrapper
 from nbtasks.testing.replay_history import History, ReplayError
 
 __all__ = ["always_replay"]
@@ -136,39 +136,41 @@ def _put_in_force(limit: int) -> None:
 
     @functools.wraps(_run)
     def run(self: Job, payload: Any = None, **how: Any) -> Run:
-        if _lives(self):
+        if _is_attempt(self):
             return _run(self, payload, **how)
-        lives = _Lives(self, payload, how, limit)
+        attempts = _Attempts(self, payload, how, limit)
         try:
             while True:
-                with lives:
-                    return lives.last(_run(lives.job(), lives.payload(), **lives.how))
+                with attempts:
+                    return attempts.last(_run(attempts.job(), attempts.payload(), **attempts.how))
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
     @functools.wraps(_arun)
     async def arun(self: Job, payload: Any = None, **how: Any) -> Run:
-        if _lives(self):
+        if _is_attempt(self):
             return await _arun(self, payload, **how)
-        lives = _Lives(self, payload, how, limit)
+        attempts = _Attempts(self, payload, how, limit)
         while True:
-            with lives:
-                return lives.last(await _arun(lives.job(), lives.payload(), **lives.how))
+            with attempts:
+                return attempts.last(
+                    await _arun(attempts.job(), attempts.payload(), **attempts.how)
+                )
 
     Job.run, Job.arun = run, arun  # type: ignore[method-assign]  # until the block ends
 
 
-def _lives(job: Job) -> bool:
+def _is_attempt(job: Job) -> bool:
     """Return True if the job is already in an attempt: `run` and `arun` call each other."""
-    return isinstance(_kit(job).given, _Life)
+    return isinstance(_runtime(job).own_journal, _Attempt)
 
 
-def _kit(job: Job) -> Kit:
-    return cast("Kit", job._host)  # noqa: SLF001 - the runtime that job.run uses
+def _runtime(job: Job) -> Runtime:
+    return cast("Runtime", job._runtime)  # noqa: SLF001 - the runtime that job.run uses
 
 
-class _Lives:
+class _Attempts:
     """Executions of one call of `job.run`, each in a `with` block.
 
     The block swallows the crash that ends an execution; it passes on any other error, which ends
@@ -186,13 +188,13 @@ class _Lives:
         self._payload = payload
         self.how = how
         self._history = History(limit)
-        self._life: _Life | None = None
+        self._attempt: _Attempt | None = None
 
     def job(self) -> Job:
         """Return the job, set up for its next attempt."""
-        runtime = copy.copy(_kit(self._job))
-        runtime.given = self._life = _Life(runtime.journal, self._history)
-        return self._job.at(runtime)
+        runtime = copy.copy(_runtime(self._job))
+        runtime.own_journal = self._attempt = _Attempt(runtime.journal, self._history)
+        return self._job.with_runtime(runtime)
 
     def payload(self) -> Any:
         """Return a copy of the payload, as a new process would have; the original if it cannot be
@@ -205,17 +207,17 @@ class _Lives:
     def last(self, run: Run) -> Run:
         """Check a run that came to its end, and return it as the job would."""
         self._check_end(run.id)
-        return _kit(self._job).get_run(run.id)
+        return _runtime(self._job).get_run(run.id)
 
     def _check_end(self, run_id: str) -> None:
-        assert self._life is not None  # noqa: S101 - an attempt has ended
-        (row,) = self._life.runs(run_id=run_id)
+        assert self._attempt is not None  # noqa: S101 - an attempt has ended
+        (row,) = self._attempt.runs(run_id=run_id)
         if row.status == Status.COMPLETED:
-            tasks = {values[1]: TaskRow(*values) for values in self._life.tasks(run_id)}
+            tasks = {values[1]: TaskRow(*values) for values in self._attempt.tasks(run_id)}
             self._history.check_end(row, tasks)
 
     def __enter__(self) -> None:
-        self._life = None
+        self._attempt = None
 
     def __exit__(
         self,
@@ -225,7 +227,7 @@ class _Lives:
     ) -> bool:
         if error is None:
             return False
-        if self._life is None or not self._life.crashed or _stops(error):
+        if self._attempt is None or not self._attempt.crashed or _stops(error):
             if isinstance(error, StaleTaskWarning):
                 self._check_end(
                     self._history.run_id
@@ -246,7 +248,7 @@ def _stops(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
-class _Life(Mortal):
+class _Attempt(JournalWrapper):
     """Journal of one execution, which crashes when a task has newly ended.
 
     Unlike a dead process, it releases the run, so that this process's other runs can continue.
@@ -257,17 +259,17 @@ class _Life(Mortal):
         self._history = history
         self._run: RunRow | None = None
 
-    def _epitaph(self) -> str:
+    def _crash_message(self) -> str:
         return f"always_replay: the run restarts, since task {self._history.after!r} has ended."
 
     def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`; after the first execution, claim the same run again."""
         if run_id := self._history.run_id:
             claim = dataclasses.replace(claim, run_id=run_id, new=False)
-        opened = super().claim(claim)
-        self._run = dataclasses.replace(opened.run)
+        claimed = super().claim(claim)
+        self._run = dataclasses.replace(claimed.run)
         self._history.begin(self._run)
-        return opened
+        return claimed
 
     def put(self, row: Row) -> None:
         """Implement `Journal.put`, and crash if the row newly ends a task.
@@ -279,9 +281,9 @@ class _Life(Mortal):
                 return
             super().put(row)
             if isinstance(row, ReuseRow):
-                self._history.reused(row)
+                self._history.mark_reused(row)
             elif isinstance(row, TaskRow):
-                self._history.reached(row)
+                self._history.mark_reached(row)
                 if row.status in _ENDED and not row.reused and not row.fatal:
                     self._history.end(row)
                     self._die()

@@ -196,7 +196,7 @@ class FakeClock:
         """
         await self._wait(due_us, time.monotonic(), heard)
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Wait briefly in real time for a thread, then jump to `due_us`."""
         if self._beside and threading.current_thread() in self._beside:
             self._hold(due_us, done.is_set)

@@ -11,12 +11,12 @@ from nbtasks.core.model import Row, RunRow, values
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, Transaction
-from nbtasks.testing.journals import Mortal
+from nbtasks.testing.journals import JournalWrapper
 
 __all__ = ["CrashingJournal"]
 
 
-class CrashingJournal(Mortal):
+class CrashingJournal(JournalWrapper):
     """Journal whose process dies at the n-th write.
 
     Rows that were put but not yet flushed are lost, as in a real crash. From then on the journal
@@ -78,7 +78,7 @@ class CrashingJournal(Mortal):
                 _abandon(self._inner)
         self._check()
 
-    def _epitaph(self) -> str:
+    def _crash_message(self) -> str:
         return f"The journal crashed at write {self._at}, as the test asked for."
 
     def _hand_over(self) -> None:
@@ -90,12 +90,12 @@ class CrashingJournal(Mortal):
 
     def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`; raise `Crash` if another thread has crashed meanwhile."""
-        opened = super().claim(claim)
+        claimed = super().claim(claim)
         with self._lock:
             if self.crashed:  # in another thread: this process is dead, too
                 _abandon(self._inner)
                 self._check()
-        return opened
+        return claimed
 
     def amend(self, run_id: str, change: Change) -> None:
         """Implement `Journal.amend`; all that it writes counts as one write."""

@@ -15,7 +15,7 @@ from nbtasks.journal import current
 from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, TaskTuple, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
-__all__ = ["Crash", "Mortal", "use_home", "use_journal"]
+__all__ = ["Crash", "JournalWrapper", "use_home", "use_journal"]
 
 
 class Crash(Interrupt):
@@ -31,7 +31,7 @@ class Crash(Interrupt):
     """
 
 
-class Mortal:
+class JournalWrapper:
     """Journal that forwards every call to another journal until it has crashed.
 
     Args:
@@ -48,9 +48,9 @@ class Mortal:
 
     def _check(self) -> None:
         if self.crashed:
-            raise Crash(self._epitaph())
+            raise Crash(self._crash_message())
 
-    def _epitaph(self) -> str:
+    def _crash_message(self) -> str:
         return "The journal crashed, as the test asked for."
 
     def claim(self, claim: Claim) -> ClaimedRun:

@@ -81,12 +81,12 @@ class History:
         self._run = run
         self._reached = set()
 
-    def reused(self, row: ReuseRow) -> None:
+    def mark_reused(self, row: ReuseRow) -> None:
         """Record that the execution reached tasks that the journal answered."""
         for first, last in row.ranges:
             self._reached.update(range(first, last + 1))
 
-    def reached(self, row: TaskRow) -> None:
+    def mark_reached(self, row: TaskRow) -> None:
         """Record that the execution reached a task."""
         self._reached.add(row.seq)
 

@@ -19,7 +19,7 @@ from nbtasks.engine.waits import Waits
 from nbtasks.errors import NbtasksError, NotFoundError, ValueNotKeptError
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import Kit, kit
+from nbtasks.jobs.runtime import Runtime, runtime
 from nbtasks.jobs.session import Session
 from nbtasks.journal import edits
 from nbtasks.journal.memory import MemoryJournal
@@ -82,7 +82,7 @@ def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = No
             stack.enter_context(FakeClock())
         stack.enter_context(use_journal(stage.journal))  # for other runs and queries of its body
         try:
-            run = _outside_loop(lambda: job.at(stage).run(payload, tree=False))
+            run = _outside_loop(lambda: job.with_runtime(stage).run(payload, tree=False))
         except BaseException as error:
             if missed := stage.missed():
                 error.add_note(f"The run had not reached these of tasks=: {_format(missed)}.")
@@ -131,7 +131,7 @@ def _decode(encoded: codec.Encoded) -> Any:
     return codec.decode_blob(encoded.kind, encoded.text, bytes(encoded.blob))
 
 
-class _Stage(Kit):
+class _Stage(Runtime):
     """Runtime of one run, with its own journal and predefined tasks.
 
     Args:
@@ -141,8 +141,8 @@ class _Stage(Kit):
 
     def __init__(self, journal: Journal, values: dict[str, Callable[[], Any]]) -> None:
         super().__init__()
-        self.jobs = kit.jobs
-        self.given = journal
+        self.jobs = runtime.jobs
+        self.own_journal = journal
         self._values = values
         self._reached: set[str] = set()
 
@@ -175,9 +175,9 @@ class _Rehearsal(Execution):
         values: dict[str, Callable[[], Any]],
         reached: set[str],
         journal: Journal,
-        opened: ClaimedRun,
+        claimed: ClaimedRun,
     ) -> None:
-        super().__init__(journal, opened)
+        super().__init__(journal, claimed)
         self._values = values
         self._reached = reached
         self.waits = _RehearsedWaits(self, values, reached)

@@ -56,7 +56,7 @@ def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
     (nb.config.home / "journal.duckdb").write_bytes(b"no database")
 
     assert "problem" in said("doctor", status=1)
-    assert "mended" in said("doctor", "--repair")
+    assert "repaired" in said("doctor", "--repair")
     assert said("doctor")
 
 

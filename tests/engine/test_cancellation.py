@@ -19,7 +19,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.jobs import session
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.testing import FakeClock
 
 calls: list[Any] = []
@@ -46,7 +46,7 @@ def cancel_later(*, after: str | None = None) -> threading.Thread:
 
     def work() -> None:
         while True:
-            rows = kit.journal.runs()
+            rows = runtime.journal.runs()
             begun = rows and (after is None or after in nb.tasks().path.tolist())
             if begun:
                 break

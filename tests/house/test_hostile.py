@@ -27,7 +27,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.core.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
 from nbtasks.core.model import record as record_of
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.wal import FORMAT, encode_line
 from nbtasks.values import signing
@@ -208,10 +208,10 @@ def test_macros_in_the_place_of_functions_read_nothing(home, canary):
         return io.run_task("answer", int, "42")
 
     assert body.run().output == 42
-    assert CANARY not in "".join(str(row) for row in kit.journal.tasks(nb.last_run().id))
+    assert CANARY not in "".join(str(row) for row in runtime.journal.tasks(nb.last_run().id))
     assert "macro" in nb.doctor().query("state == 'problem'").detail.iloc[0]
     mended = nb.doctor(repair=True)
-    assert "mended" in set(mended.state)
+    assert "repaired" in set(mended.state)
     assert set(nb.doctor().state) == {"ok"}
     assert len(nb.runs()) == 2
     assert list(home.glob("*.bak"))
@@ -275,7 +275,7 @@ def test_views_in_the_place_of_tables_are_asked_nothing(home, canary, table):
         con.execute(f"alter table {table} rename to hidden")
         con.execute(f"create view {table} as select content from read_text('{canary}')")
 
-    for ask in (nb.runs, kit.journal.runs, nb.last_run):
+    for ask in (nb.runs, runtime.journal.runs, nb.last_run):
         with pytest.raises(nb.JournalError) as caught:
             ask()
         assert CANARY not in str(caught.value)

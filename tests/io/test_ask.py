@@ -17,7 +17,7 @@ import nbtasks as nb
 from nbtasks.cli import app
 from nbtasks.io import ask
 from nbtasks.io.ask import Field, Question
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.waiting import once_they_wait
 
 
@@ -219,7 +219,7 @@ async def test_one_that_awaits_goes_on_at_once(screen: Screen):
 def test_in_a_thread_a_body_that_blocks_is_answered_by_another_process(screen: Screen):
     def soon() -> None:
         run = nb.last_run("asks")
-        kit.journal.flush()
+        runtime.journal.flush()
         answer(run, {"n": 1})
 
     ask.use(lambda title, question, submit: False)

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
 from nbtasks.journal.home import gc
 from nbtasks.testing import FakeClock
@@ -90,7 +90,7 @@ class TestGc:
         job.run(1, new=True)
         before = files(nb.config.home)
 
-        assert gc.unused_blobs(kit.journal) == []  # type: ignore[arg-type]  # a home
+        assert gc.unused_blobs(runtime.journal) == []  # type: ignore[arg-type]  # a home
         nb.gc(older_than=0, keep=1, dry_run=False)
         assert files(nb.config.home) == before
 
@@ -178,7 +178,7 @@ class TestGc:
             with pytest.raises(nb.UnreadableValueError, match="its ttl had passed"):
                 run["goes"]
             assert len(run["stays"]) == 2_000_000
-            assert len(gc.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home
+            assert len(gc.unused_blobs(runtime.journal)) <= 1  # type: ignore[arg-type]  # a home
             assert aging.run(1).output == 2_000_000
         assert calls == [1, 1]
 
@@ -370,7 +370,7 @@ class TestTheDoctor:
             os.utime(path, (1, 1))
 
         assert "problem" in self.state().values()
-        assert list(self.state(repair=True).values()).count("mended") == 3
+        assert list(self.state(repair=True).values()).count("repaired") == 3
         assert set(self.state().values()) == {"ok"}
         assert not any(path.exists() for path in left)
 
@@ -384,7 +384,7 @@ class TestTheDoctor:
         assert problem.what == "journal.duckdb"
         assert "repair=True" in problem.remedy
 
-        mended = nb.doctor(repair=True).query("state == 'mended'").iloc[0]
+        mended = nb.doctor(repair=True).query("state == 'repaired'").iloc[0]
         assert "rebuilt from the segments" in mended.detail
         (kept,) = nb.config.home.glob("journal.duckdb.*.bak")
         assert kept.read_bytes() == b"\0" * 5000

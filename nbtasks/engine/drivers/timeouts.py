@@ -119,7 +119,7 @@ def in_thread(call: Callable[[], Any], due_us: int) -> Any:
     """
     done = threading.Event()
     thread_call = _ThreadCall(call, done.set)
-    clock.current().outlast(done, due_us)
+    clock.current().wait_for_thread(done, due_us)
     return thread_call.result(due_us)
 
 

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
     Attributes:
         what: The file or folder, relative to the home.
-        state: `ok`, `problem`, or `mended`.
+        state: `ok`, `problem`, or `repaired`.
         detail: Description of its condition.
         remedy: Advice; empty where nothing needs to be done.
     """
@@ -200,7 +200,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     with journal.duck.exclusive():
         for path in _find_leftovers(home):
             path.unlink(missing_ok=True)
-            yield Finding(str(path.relative_to(home)), "mended", "removed")
+            yield Finding(str(path.relative_to(home)), "repaired", "removed")
     problems = [finding for finding in _check_database(journal) if finding.state == "problem"]
     if not problems:
         return
@@ -221,7 +221,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     else:
         gc.remove_runs(journal, ())
         action = "rebuilt with its rows alone"
-    yield Finding("journal.duckdb", "mended", f"{action}; the old one is {backup.name}")
+    yield Finding("journal.duckdb", "repaired", f"{action}; the old one is {backup.name}")
 
 
 def _back_up(journal: HomeJournal) -> Path:

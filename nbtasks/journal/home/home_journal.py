@@ -80,14 +80,14 @@ class HomeJournal:
             self.duck.make()
             with self.duck.reading(tidy=False) as con:
                 row = None if claim.new else self._find_run(con, claim)
-                opened = self._open_run(con, row) if row else self._create_run(claim)
+                claimed = self._open_run(con, row) if row else self._create_run(claim)
                 if claim.limit is not None:
                     conflicts.check_limit(
                         claim.make.job, claim.limit, stored.running(con, claim.make.job)
                     )
                 if row or claim.rows:
-                    opened.codes = stored.codes(con, opened.run)
-            run = opened.run
+                    claimed.codes = stored.codes(con, claimed.run)
+            run = claimed.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
@@ -98,16 +98,16 @@ class HomeJournal:
             self.sync()
             self._claimed.add(run.run_id)
             self._requests.remove(run.run_id)
-        return opened
+        return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.look`."""
         with self.reading() as con:
             if (row := self._find_run(con, claim)) is None:
                 return None
-            opened = self._open_run(con, row)
-            opened.codes = stored.codes(con, opened.run)
-            return opened
+            claimed = self._open_run(con, row)
+            claimed.codes = stored.codes(con, claimed.run)
+            return claimed
 
     def _current_segment(self) -> Segment:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""

@@ -19,7 +19,7 @@ from nbtasks.views.tree.style import DARK, variables
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["RunTree", "draw", "page"]
+__all__ = ["RunTree", "draw_run", "page"]
 
 
 class RunTree:
@@ -39,10 +39,10 @@ class RunTree:
         now_us: int,
         *,
         limit: int = 500,
-        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
+        live_view: Callable[[RunTree], dict[str, Any] | None] | None = None,
         attempts: Callable[[], Iterable[AttemptRow]] = tuple,
     ) -> None:
-        self._living = living
+        self._live_view = live_view
         self._attempts = attempts
         self.tree = tree
         self.now_us = now_us
@@ -109,8 +109,8 @@ class RunTree:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return text and HTML, always: a saved notebook does not know where it will be shown."""
         del include, exclude  # the protocol lets an object ignore them
-        living = self._living(self) if self._living is not None else None
-        return living or {"text/plain": str(self), "text/html": self._repr_html_()}
+        live_view = self._live_view(self) if self._live_view is not None else None
+        return live_view or {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 _MOST = 10_000  # tasks
@@ -135,21 +135,20 @@ def page(tree: Tree, now_us: int) -> str:
     )
 
 
-def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
+def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTree:
     """Return the tree of a run as recorded by now.
 
     Args:
         journal: Journal that holds the run.
         row: Row of the run.
-        living: Whether a notebook may show a live view, which always reads the home in force.
+        live_view: Whether a notebook may show a live view, which always reads the home in force.
     """
-    from nbtasks.views.tree.nodes import build
-    from nbtasks.views.tree.run_tree import RunTree  # lazily: most runs are never drawn by hand
+    from nbtasks.views.tree.nodes import build  # lazily: most runs are never drawn by hand
 
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(
         build(row, tasks),
         clock.micros(),
-        living=capture.living if living else None,
+        live_view=capture.live_view if live_view else None,
         attempts=lambda: journal.find("attempt", run_id=row.run_id),
     )
