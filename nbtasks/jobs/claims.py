@@ -8,13 +8,33 @@ from typing import Any
 
 from nbtasks.core import clock
 from nbtasks.core.model import EventRow, RunRow, TaskRow
-from nbtasks.errors import UnreadableValueError
+from nbtasks.errors import InvalidJobError, UnreadableValueError
 from nbtasks.journal import edits
 from nbtasks.journal.protocol import Claim
 from nbtasks.values import codec, preview
 from nbtasks.values.redaction import SECRET, hide_secrets
 
-__all__ = ["fork_claim", "load_payload", "rerun_claim", "store_payload"]
+__all__ = ["fork_claim", "load_payload", "make_claim", "rerun_claim", "store_payload"]
+
+
+def make_claim(  # noqa: PLR0913 - what identifies a run
+    job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
+    source: str | None = None,
+) -> Claim:  # fmt: skip
+    """Return the claim to the latest run of a job, version and key."""
+    if key == "" or not isinstance(key, str | None):
+        raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
+    row = RunRow(
+        run_id=clock.new_id(),
+        job=job,
+        name=name,
+        version=version,
+        key=key or codec.digest(payload),
+        started_us=clock.micros(),
+        source=source,
+    )
+    store_payload(row, payload)
+    return Claim(row, new=new)
 
 
 def rerun_claim(run: RunRow) -> Claim:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.model import EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
-from nbtasks.jobs.job import Job
+from nbtasks.jobs.job import Job, RuntimeProtocol
 from nbtasks.jobs.triggers import EventTrigger
 from nbtasks.journal import events
-from nbtasks.journal.protocol import Claim
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
@@ -31,26 +30,10 @@ if TYPE_CHECKING:
     from nbtasks.journal.events import Event
     from nbtasks.journal.protocol import Find, Journal
 
-__all__ = ["HomeDispatcher", "Keeper"]
+__all__ = ["HomeDispatcher"]
 
 #: States of runs that have not ended.
 _OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
-
-
-class Keeper(Protocol):
-    """Who knows the journal, and the jobs."""
-
-    jobs: dict[str, Job]
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of the home in force."""
-
-    def get_run(self, run_id: str) -> Run:
-        """The run with this id."""
-
-    def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
-        """What executes a claim to a run in the background."""
 
 
 class HomeDispatcher:
@@ -60,7 +43,7 @@ class HomeDispatcher:
         keeper: Runtime that provides the journal and the registered jobs.
     """
 
-    def __init__(self, runtime: Keeper) -> None:
+    def __init__(self, runtime: RuntimeProtocol) -> None:
         self._runtime = runtime
 
     # -- events ---------------------------------------------------------------------------------

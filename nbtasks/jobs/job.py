@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks.core import clock, event_loop, tracebacks
+from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import Duration, OnChange, Policy, TaskOptions
 from nbtasks.engine.replay import Retry
@@ -31,20 +31,31 @@ from nbtasks.jobs.invocation import Invoked
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.triggers import EventTrigger, InvokeTrigger, Trigger
 from nbtasks.journal.protocol import Claim
-from nbtasks.values import codec, validation
+from nbtasks.values import validation
 
 if TYPE_CHECKING:
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.session import Session
+    from nbtasks.journal.protocol import Journal
 
-__all__ = ["Host", "Job", "make_claim"]
+__all__ = ["Job", "RuntimeProtocol"]
 
 Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
 
 
-class Host(Protocol):
-    """What a job needs of the place it runs in."""
+class RuntimeProtocol(Protocol):
+    """Runtime as jobs and the dispatcher use it; `jobs.runtime.Runtime` is one.
+
+    Attributes:
+        jobs: Registered jobs by id.
+    """
+
+    jobs: dict[str, Job]
+
+    @property
+    def journal(self) -> Journal:
+        """Journal of the home in force."""
 
     def session(
         self,
@@ -56,13 +67,16 @@ class Host(Protocol):
         only: bool,
         budget: TimeBudget | None,
     ) -> Session:
-        """The session that executes a claimed run, or `only` replays it."""
+        """Return the session that executes a claimed run or, with `only`, replays it."""
 
     def get_run(self, run_id: str) -> Run:
-        """The run with this id."""
+        """Return the run with this id."""
 
     def run_of(self, session: Session) -> Run:
-        """The run that a session has executed."""
+        """Return the run that a session has executed."""
+
+    def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
+        """Return a function that executes a claim to a run in the background."""
 
 
 class Job(Invoked):
@@ -94,7 +108,7 @@ class Job(Invoked):
         self,
         fn: Callable[..., Any],
         id: str,  # noqa: A002 - the name of the contract
-        runtime: Host,
+        runtime: RuntimeProtocol,
         *,
         name: str | None = None,
         version: str = "0.0.1",
@@ -207,7 +221,7 @@ class Job(Invoked):
             limited.cancel()
             raise
 
-    def with_runtime(self, runtime: Host) -> Job:
+    def with_runtime(self, runtime: RuntimeProtocol) -> Job:
         """Return a copy of this job that runs in another host."""
         job = copy.copy(self)
         job._runtime = runtime  # noqa: SLF001 - an instance of this very class
@@ -258,7 +272,9 @@ class Job(Invoked):
         return self._runtime.run_of(limited.session)
 
     def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
-        return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
+        return claims.make_claim(
+            self.id, self.name, self.version, key=key, payload=payload, new=new
+        )
 
     def _session(
         self, claim: Claim, *, only: bool, budget: TimeBudget | None, tree: bool
@@ -329,26 +345,6 @@ def _until_suspended(limited: LimitedSession) -> Iterator[None]:
     except Suspended as suspended:
         if suspended.run_id != limited.run_id:
             raise
-
-
-def make_claim(  # noqa: PLR0913 - what identifies a run
-    job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
-    source: str | None = None,
-) -> Claim:  # fmt: skip
-    """Return the claim to the latest run of a job, version and key."""
-    if key == "" or not isinstance(key, str | None):
-        raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
-    row = RunRow(
-        run_id=clock.new_id(),
-        job=job,
-        name=name,
-        version=version,
-        key=key or codec.digest(payload),
-        started_us=clock.micros(),
-        source=source,
-    )
-    claims.store_payload(row, payload)
-    return Claim(row, new=new)
 
 
 def _check_replay(job: str, replay: object, *, new: bool) -> bool:

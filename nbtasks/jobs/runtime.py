@@ -14,7 +14,7 @@ from nbtasks.jobs import claims
 from nbtasks.jobs.dispatch import HomeDispatcher
 from nbtasks.jobs.hooks import Hook, Hooks
 from nbtasks.jobs.job import Job
-from nbtasks.jobs.run import Run
+from nbtasks.jobs.run import Run, Starter
 from nbtasks.jobs.session import Session, Watcher
 from nbtasks.journal import current
 from nbtasks.journal.protocol import Claim
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Cells",
     "Runtime",
-    "Starter",
     "cancel",
     "cell_starter",
     "configure",
@@ -99,12 +98,13 @@ class Runtime:
 
     def get_run(self, run_id: str) -> Run:
         """Return the run with this id."""
-        return Run(run_id, self)
+        return Run(run_id, self.starter, self.own_journal)
 
     def run_of(self, session: Session) -> Run:
         """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
-        return Run(session.ctx.run.id, self, execution.journal if execution.replay_only else None)
+        journal = execution.journal if execution.replay_only else self.own_journal
+        return Run(session.ctx.run.id, self.starter, journal)
 
     def starter(self, run: RunRow, payload: Any) -> Starter:
         """Return a function that executes a claim to a run or its fork by the code of the run.
@@ -300,8 +300,6 @@ def cancel(run: Run | str) -> None:
     get_run(run.id if isinstance(run, Run) else run).cancel()
 
 
-#: Function that executes a claim to a recorded run, or to a fork of it.
-Starter: TypeAlias = Callable[[Claim], Run]
 #: Function that executes the recorded cell of a claim, with a payload.
 Cells: TypeAlias = Callable[[Claim, Any], None]
 

@@ -171,14 +171,14 @@ class Shared:
         """Return the run with this id, like `nb.get_run`."""
         if not self._journal.runs(run_id=id):
             raise NotFoundError(f"There is no run {id!r} in {self.path}.")
-        return Run(id, runtime, self._journal)
+        return Run(id, runtime.starter, self._journal)
 
     def last_run(self, job: str | None = None) -> Run:
         """Return the run that started last, like `nb.last_run`."""
         rows = self._journal.runs(job=job)
         if not rows:
             raise NotFoundError(f"There is no such run in {self.path}.")
-        return Run(rows[-1].run_id, runtime, self._journal)
+        return Run(rows[-1].run_id, runtime.starter, self._journal)
 
     def runs(self, job: str | None = None) -> DataFrame:
         """Return the runs of the file, like `nb.runs`."""

@@ -15,7 +15,7 @@ from nbtasks.core import tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
-from nbtasks.jobs.job import make_claim
+from nbtasks.jobs.claims import make_claim
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import interrupt
 from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, parse
