@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from nbtasks.core import clock, keys
+from nbtasks.core import clock, front_end, keys
+from nbtasks.core.front_end import Output
 from nbtasks.core.model import DisplayRow, RunRow, TaskRow
 from nbtasks.engine.effects import current
 from nbtasks.values import codec
@@ -28,71 +29,24 @@ if TYPE_CHECKING:
 __all__ = [
     "LEVEL",
     "Displays",
-    "Output",
     "PrintedLines",
     "Screen",
     "capture_prints",
     "displaying",
-    "live_view",
-    "use_panels",
-    "use_screen",
 ]
 
 #: True while a display writes to stdout: that text must not be recorded as printed by the task.
 displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
 
-#: Data by MIME type, and metadata.
-Output = tuple[dict[str, Any], dict[str, Any]]
-
 
 class Screen(Protocol):
-    """Display device: a notebook's front end or a terminal."""
+    """Part of the front end that shows what tasks display."""
 
     def draw(self, value: Any) -> Output:
         """Display a value and return its recordable output."""
 
     def publish(self, output: Output) -> None:
         """Display a recorded output."""
-
-
-class _Terminal:
-    """Display device that shows everything as text."""
-
-    def draw(self, value: Any) -> Output:
-        output: Output = {"text/plain": repr(value)}, {}
-        self.publish(output)
-        return output
-
-    def publish(self, output: Output) -> None:
-        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
-
-
-_screen: Screen = _Terminal()
-
-
-def use_screen(screen: Screen | None) -> None:
-    """Display on `screen` from now on; None means as text."""
-    global _screen  # noqa: PLW0603 - a process has one
-    _screen = screen or _Terminal()
-
-
-def use_panels(panels: Callable[[Any], dict[str, Any] | None]) -> None:
-    """Display run trees through `panels` from now on, unless it returns None for one."""
-    global _panels  # noqa: PLW0603 - a process has one
-    _panels = panels
-
-
-def live_view(tree: Any) -> dict[str, Any] | None:
-    """Return a run tree's live view as MIME data; None outside a notebook."""
-    return _panels(tree)
-
-
-def _no_panels(tree: Any) -> dict[str, Any] | None:
-    del tree
-    return None
-
-
-_panels: Callable[[Any], dict[str, Any] | None] = _no_panels
 
 
 class Displays:
@@ -117,7 +71,8 @@ class Displays:
         """Display a value for a running task, and record it."""
         token = displaying.set(True)
         try:
-            output = _screen.draw(value)
+            screen: Screen = front_end.current()
+            output = screen.draw(value)
         finally:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
@@ -132,10 +87,11 @@ class Displays:
         """Repeat the displays of a task and its descendants, from their latest attempts."""
         token = displaying.set(True)
         try:
+            screen: Screen = front_end.current()
             for row in self._latest_rows():
                 if row.path == path or row.path.startswith(f"{path}/"):
-                    _screen.publish(_caption(row))
-                    _screen.publish(self._output(row))
+                    screen.publish(_caption(row))
+                    screen.publish(self._output(row))
         finally:
             displaying.reset(token)
 

@@ -136,7 +136,7 @@ class Commit:
     __slots__ = ()
 
 
-class AttemptTimedOut(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
+class AttemptTimedOut(Exception):
     """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 

@@ -50,7 +50,7 @@ class PortTakenError(NbtasksError, OSError):
     """
 
 
-class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the contract
+class WaitTimeout(NbtasksError, TimeoutError):
     """Error for a wait that timed out before the awaited event, request or answer arrived.
 
     The caller catches a `TaskFailed` that is an instance of this class, too.
@@ -63,7 +63,7 @@ class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the c
     """
 
 
-class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
+class TaskFailed(NbtasksError):
     """Failure of a task after its last attempt.
 
     If the original exception's class is a builtin or can be imported, the raised object is an
@@ -98,7 +98,7 @@ class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
         self,
         path: str,
         *,
-        type: str,  # noqa: A002 - the names of the contract
+        type: str,
         message: str,
         traceback: str = "",
         attempts: int = 1,

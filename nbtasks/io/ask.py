@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, get_args, get_origin
 
-from nbtasks.core import callsite, keys
+from nbtasks.core import callsite, front_end, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Effects, ExternalWait, mapped
@@ -22,7 +22,7 @@ from nbtasks.values import preview
 if TYPE_CHECKING:
     import pydantic
 
-__all__ = ["AsyncAsk", "Field", "Present", "Question", "SyncAsk", "check_fields", "use"]
+__all__ = ["AsyncAsk", "Field", "Prompter", "Question", "SyncAsk", "check_fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,37 +192,21 @@ def _plain(value: Any) -> Any:
 Submit = Callable[[dict[str, Any]], str | None]
 
 
-class Present(Protocol):
-    """Front end that shows a question to the person at the screen."""
+class Prompter(Protocol):
+    """Part of the front end that asks the person at the screen."""
 
-    def __call__(self, title: str, question: Question, submit: Submit) -> bool:
-        """Show the question, if there is a screen.
+    def ask(self, title: str, question: Question, submit: Submit) -> bool:
+        """Show a question, if there is a screen.
 
         Returns:
             True if an answer given there can only be received while the caller does not block.
         """
 
 
-def _show_nothing(title: str, question: Question, submit: Submit) -> bool:
-    del title, question, submit
-    return False
-
-
-_present: Present = _show_nothing
-
-
-def use(present: Present) -> None:
-    """Show questions through this front end from now on."""
-    global _present  # noqa: PLW0603 - a process has one screen
-    _present = present
-
-
 class _Ask(BaseIO):
     """The part of `ask` that both io classes share."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
-        from nbtasks.io.ask import Question  # lazily: most runs ask nothing
-
         seconds = seconds_of("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
@@ -240,7 +224,8 @@ class _Ask(BaseIO):
             """Show the question, unless it has been answered already."""
             nonlocal blocks
             if look(row) is None:
-                blocks = _present(title, question, lambda raw: submit(row, raw))
+                prompter: Prompter = front_end.current()
+                blocks = prompter.ask(title, question, lambda raw: submit(row, raw))
             yield from ()
 
         def submit(row: TaskRow, raw: dict[str, Any]) -> str | None:

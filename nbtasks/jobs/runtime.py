@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from nbtasks.core import front_end
 from nbtasks.core.model import RunRow
 from nbtasks.core.settings import config
+from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
 from nbtasks.errors import NbtasksError, NotFoundError
+from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
 from nbtasks.jobs.dispatch import HomeDispatcher
 from nbtasks.jobs.hooks import Hook, Hooks
@@ -19,6 +22,7 @@ from nbtasks.jobs.session import Session, Watcher
 from nbtasks.journal import current
 from nbtasks.journal.protocol import Claim
 from nbtasks.journal.readonly import Reader
+from nbtasks.views.tree.run_tree import TreeDisplay
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
-    "Cells",
+    "CellExecutor",
+    "FrontEnd",
     "Runtime",
     "cancel",
     "cell_starter",
@@ -44,22 +49,41 @@ __all__ = [
 _NO_POLICY = Policy()
 
 
+#: Function that executes the recorded cell of a claim, with a payload.
+CellExecutor: TypeAlias = Callable[[Claim, Any], None]
+
+
+class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
+    """The whole front end; `%load_ext nbtasks` installs one.
+
+    Attributes:
+        execute_cell: Function that executes the recorded cell of a claim, with a payload; None
+            where no notebook can.
+    """
+
+    execute_cell: CellExecutor | None
+
+    def watch(self, execution: Execution) -> Watcher | None:
+        """Return what shows an execution while it runs; None if nothing does."""
+
+
+def current_front_end() -> FrontEnd:
+    """Return the front end in force."""
+    in_force: FrontEnd = front_end.current()
+    return in_force
+
+
 class Runtime:
     """State that a process shares: settings, registered jobs and open journals.
 
     Attributes:
         jobs: Registered jobs by id.
-        watch: Factory of the watcher that shows an execution; set by the notebook extension.
-        cells: Function that executes the recorded cell of a claim with a payload; set by the
-            notebook extension.
         own_journal: Journal that replaces the home's in tests.
-        desk: Dispatcher that starts runs for events and for other runs.
+        dispatcher: Dispatcher that starts runs for events and for other runs.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self.watch: Callable[[Execution], Watcher | None] | None = None
-        self.cells: Cells | None = None
         self.own_journal: Journal | None = None  # a test's own journal
         self.dispatcher = HomeDispatcher(self)
 
@@ -68,7 +92,7 @@ class Runtime:
         """The journal of the home in force, or this runtime's own."""
         return self.own_journal or current.journal()
 
-    def session(  # noqa: PLR0913 - what an execution is made of
+    def session(
         self,
         claim: Claim,
         *,
@@ -80,7 +104,8 @@ class Runtime:
         only: bool = False,
     ) -> Session:
         """Return the session that executes a claimed run or, with `only`, replays it."""
-        watch = self.watch if tree and config.tree else None
+        front_end = current_front_end()
+        watch = front_end.watch if tree and config.tree else None
         only = only or config.replay == "only"
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=config.on_change)
@@ -113,7 +138,7 @@ class Runtime:
             NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
-            return cell_starter(self.cells, run, payload, self.get_run)
+            return cell_starter(current_front_end().execute_cell, run, payload, self.get_run)
         return job_starter(self.jobs.get(run.job), run, payload)
 
     def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
@@ -124,7 +149,7 @@ class Runtime:
         """
         job, payload = self.jobs.get(run.job), claims.load_payload(run)
         job_starter(job, run, payload)  # raises if the job cannot execute the run
-        assert job is not None  # noqa: S101 - `by_job` has checked it
+        assert job is not None
         return job.prepare(claim, payload, budget=budget)
 
 
@@ -155,8 +180,8 @@ def configure(**settings: object) -> None:
     config.configure(**settings)
 
 
-def job(  # noqa: PLR0913 - the options of the contract
-    id: str,  # noqa: A002 - the name of the contract
+def job(
+    id: str,
     *,
     name: str | None = None,
     version: str = "0.0.1",
@@ -225,7 +250,7 @@ def job(  # noqa: PLR0913 - the options of the contract
     return register
 
 
-def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
+def get_run(id: str) -> Run:
     """Return the run with this id.
 
     Raises:
@@ -300,10 +325,6 @@ def cancel(run: Run | str) -> None:
     get_run(run.id if isinstance(run, Run) else run).cancel()
 
 
-#: Function that executes the recorded cell of a claim, with a payload.
-Cells: TypeAlias = Callable[[Claim, Any], None]
-
-
 def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
     """Return a starter that executes a run by the job that this process defines under its job id.
 
@@ -328,14 +349,14 @@ def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
 
 
 def cell_starter(
-    cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]
+    execute_cell: CellExecutor | None, run: RunRow, payload: Any, hold: Callable[[str], Run]
 ) -> Starter:
     """Return a starter that executes a run by the recorded source of its cell.
 
     Raises:
         NbtasksError: This process is not a notebook.
     """
-    if cells is None:
+    if execute_cell is None:
         raise NbtasksError(
             f"Run {run.run_id} was made by a %%job cell, which only a notebook can execute again: "
             "call this there, after `%load_ext nbtasks`. Or reset tasks with "
@@ -343,7 +364,7 @@ def cell_starter(
         )
 
     def start(claim: Claim) -> Run:
-        cells(claim, payload)
+        execute_cell(claim, payload)
         return hold(claim.make.run_id)
 
     return start

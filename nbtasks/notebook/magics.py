@@ -17,15 +17,14 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks.core import clock, event_loop, tracebacks
+from nbtasks.core import clock, event_loop, front_end, tracebacks
 from nbtasks.core.model import UNDER_WAY, RunRow
 from nbtasks.core.settings import config
-from nbtasks.engine import capture
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
 from nbtasks.notebook import sql_magic
 from nbtasks.notebook.cell import Entry
-from nbtasks.notebook.display import NotebookScreen
+from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.transform import ENTRY, Wrapper, to_call
 from nbtasks.views import frames, history
 
@@ -71,8 +70,8 @@ class _Extension:
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
         self._add_entry()
-        runtime.runtime.cells = self.execute_again
-        capture.use_screen(NotebookScreen())
+        self._front_end = ShellFrontEnd(self.execute_again)
+        self._front_end_before = front_end.install(self._front_end)
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
         """Execute the recorded cell of a run for this claim, with this payload."""
@@ -91,9 +90,8 @@ class _Extension:
     def close(self) -> None:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
-        if runtime.runtime.cells == self.execute_again:
-            runtime.runtime.cells = None
-            capture.use_screen(None)
+        if front_end.current() is self._front_end:  # else another shell's is in force
+            front_end.install(self._front_end_before)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
             shell.input_transformers_cleanup.remove(to_call)
@@ -171,7 +169,7 @@ class JobMagics(Magics):
         from nbtasks.jobs import maintenance  # lazily: it is seldom needed
 
         home = config.home
-        print(f"{home}: {maintenance.size_of(home):,} bytes")  # noqa: T201 - as asked
+        print(f"{home}: {maintenance.size_of(home):,} bytes")
         return history.runs(line.strip() or None)
 
     @line_magic
@@ -219,13 +217,13 @@ class JobMagics(Magics):
         del line
         rows = [row for row in runtime.runtime.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
-            print(_status_line(row))  # noqa: T201 - as asked
+            print(_status_line(row))
         if not rows:
-            print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
+            print(f"Nothing is running or waiting in {config.home}.")
 
     @property
     def _shell(self) -> InteractiveShell:
-        assert self.shell is not None  # noqa: S101 - it was made with one
+        assert self.shell is not None
         return self.shell
 
     def _run(self, line: str) -> Run | str | None:
@@ -254,13 +252,13 @@ def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
     code = compile(ast.Module([block], []), name, "exec", flags=flags, dont_inherit=True)
 
     async def wait() -> Any:
-        await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
+        await eval(code, shell.user_global_ns, shell.user_ns)
         return entry.value  # read here, in the context of the cell
 
     try:
         if code.co_flags & inspect.CO_COROUTINE:
             return event_loop.run_awaitable(wait())
-        exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
+        exec(code, shell.user_global_ns, shell.user_ns)
     except BaseException as error:
         error.__traceback__ = tracebacks.own_frames(error.__traceback__)
         raise

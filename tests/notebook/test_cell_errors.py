@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from nbtasks.core import front_end
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook.transform import ENTRY
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
@@ -149,7 +150,7 @@ def test_stopped_while_the_tree_is_drawn_the_run_is_let_go(
 
     monkeypatch.setenv("NBTASKS_TREE", "1")
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "watch", lambda execution: Stopped())
+        patch.setattr(front_end.current(), "watch", lambda execution: Stopped(), raising=False)
         assert isinstance(shell.run("%%job j\nx = 1").error, KeyboardInterrupt)
     assert nb.last_run("j").status == "CANCELED"
     assert "x" not in shell.names

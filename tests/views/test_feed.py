@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import nbtasks as nb
+from nbtasks.core import front_end
+from nbtasks.core.front_end import Terminal
 from nbtasks.engine.execution import Execution
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs.runtime import runtime
@@ -28,11 +30,12 @@ class Watcher:
 def watched(monkeypatch: pytest.MonkeyPatch):
     made: list[Watcher] = []
 
-    def watch(execution: Execution) -> Watcher:
-        made.append(Watcher(execution))
-        return made[-1]
+    class Watching(Terminal):
+        def watch(self, execution: Execution) -> Watcher:  # type: ignore[override]  # a terminal has none
+            made.append(Watcher(execution))
+            return made[-1]
 
-    monkeypatch.setattr(runtime, "watch", watch)
+    monkeypatch.setattr(front_end, "_current", Watching())
     with use_journal(MemoryJournal()):
         yield made
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks.core import clock
+from nbtasks.core import clock, front_end
 from nbtasks.core.clock import at
 from nbtasks.core.model import AttemptRow, RunRow, TaskRow
-from nbtasks.engine import capture
 from nbtasks.views.tree.labels import clean
 from nbtasks.views.tree.nodes import Tree
 from nbtasks.views.tree.render import html, text
@@ -20,6 +19,13 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
 __all__ = ["RunTree", "draw_run", "page"]
+
+
+class TreeDisplay(Protocol):
+    """Part of the front end that shows recorded trees."""
+
+    def live_view(self, tree: RunTree) -> dict[str, Any] | None:
+        """Return the live view of a recorded run as MIME data; None where no page can show it."""
 
 
 class RunTree:
@@ -65,8 +71,6 @@ class RunTree:
         body.run().tree().to_html("delays.html")
         ```
         """
-        from nbtasks.views.tree.run_tree import page
-
         Path(file).write_text(page(self.tree, self.now_us), "utf-8")
 
     def to_trace(self, file: str | Path) -> None:
@@ -145,10 +149,11 @@ def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTre
     """
     from nbtasks.views.tree.nodes import build  # lazily: most runs are never drawn by hand
 
+    display: TreeDisplay = front_end.current()
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(
         build(row, tasks),
         clock.micros(),
-        live_view=capture.live_view if live_view else None,
+        live_view=display.live_view if live_view else None,
         attempts=lambda: journal.find("attempt", run_id=row.run_id),
     )
