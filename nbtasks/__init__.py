@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from nbtasks.io.http.request import Response
     from nbtasks.jobs.maintenance import doctor, gc
     from nbtasks.jobs.sharing import Shared, export_run, import_run
-    from nbtasks.jobs.sharing import open_shared as open
+    from nbtasks.jobs.sharing import open_shared as open  # noqa: A004 - the name of the contract
     from nbtasks.jobs.sharing import trust_run as trust
     from nbtasks.jobs.worker import worker
     from nbtasks.values.libraries.matplotlib_figures import Picture
@@ -222,7 +222,7 @@ def watch(job: Job | str | None = None) -> None:
     """
     name = job.id if isinstance(job, Job) else job
     if "IPython" not in sys.modules:
-        print(runs(name).tail(20))
+        print(runs(name).tail(20))  # noqa: T201 - the purpose of the call
         return
     from nbtasks.notebook.widgets import runs_panel as _watching
 

@@ -99,7 +99,7 @@ def _loads(text: str) -> Any:
         ) from None
 
 
-def _send(
+def _send(  # noqa: PLR0913, PLR0917 - the options of the command
     name: Annotated[str, typer.Argument(help="Name of the event.")],
     payload: Annotated[str, typer.Argument(help="Payload of the event, as JSON.")] = "null",
     id_: Annotated[

@@ -74,7 +74,7 @@ def _load_notebook(path: Path) -> None:
     for statement in _needed(statements):
         file = statement.file
         code = compile(ast.Module([statement.node], []), file, "exec", dont_inherit=True)
-        exec(code, namespace)
+        exec(code, namespace)  # noqa: S102 - the user's own code
         if statement.cell is not None:
             _register(statement.cell, namespace.pop(_BODY))
 
@@ -143,7 +143,7 @@ def _as_function(cell: ast.Module) -> ast.stmt:
     )
     kind = "async def" if awaits else "def"
     (function,) = ast.parse(f"{kind} {_BODY}(payload, io, ctx): pass").body
-    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 - as written
     function.body = body
     return function
 

@@ -15,7 +15,7 @@ Site = tuple[CodeType, int]
 
 def capture(depth: int) -> Site:
     """Return the site `depth` calls above the calling function."""
-    frame = sys._getframe(depth + 1)
+    frame = sys._getframe(depth + 1)  # noqa: SLF001 - documented, and the only fast way
     return frame.f_code, frame.f_lasti
 
 

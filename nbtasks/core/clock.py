@@ -123,7 +123,7 @@ def current() -> Clock:
 
 def use(clock: Clock) -> Clock:
     """Put `clock` in force and return the previous one."""
-    global _clock, micros
+    global _clock, micros  # noqa: PLW0603 - one clock per process; tests replace it here
     previous, _clock = _clock, clock
     micros = clock.micros
     return previous
@@ -157,7 +157,7 @@ def new_id() -> str:
 
     Ids that one process makes within a millisecond sort in order, too.
     """
-    global _last_id
+    global _last_id  # noqa: PLW0603 - ids are unique per process
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     if value <= _last_id:  # a random step, since threads and forks may count on from the same id
         value = _last_id + 1 + int.from_bytes(os.urandom(8))

@@ -18,10 +18,10 @@ Output = tuple[dict[str, Any], dict[str, Any]]
 class Terminal:
     """Front end that shows displays as text, and nothing else."""
 
-    #: Terminals cannot execute recorded cells.
-    execute_cell = None
+    #: No recorded cell can be executed here.
+    execute_cell: Any = None
 
-    def draw(self, value: object) -> Output:
+    def draw(self, value: Any) -> Output:
         """Print a value, and return its text."""
         output: Output = {"text/plain": repr(value)}, {}
         self.publish(output)
@@ -29,20 +29,22 @@ class Terminal:
 
     def publish(self, output: Output) -> None:
         """Print the text of a recorded output."""
-        print(output[0].get("text/plain", ""))
+        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
 
-    def ask(self, title: str, question: object, submit: object) -> bool:
+    def ask(self, title: str, question: Any, submit: Any) -> bool:
         """Return False: nobody is asked."""
         del title, question, submit
         return False
 
-    def live_view(self, tree: object) -> None:
+    def live_view(self, tree: Any) -> Any:
         """Return None: a recorded tree has no live view."""
         del tree
+        return None
 
-    def watch(self, execution: object) -> None:
+    def watch(self, execution: Any) -> Any:
         """Return None: executions are not shown."""
         del execution
+        return None
 
 
 _current: Any = Terminal()

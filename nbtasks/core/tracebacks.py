@@ -28,7 +28,7 @@ _CARRIERS = ("anyio", "asyncio", "nest_asyncio2", "threading", "concurrent")
 _SENT = re.compile(r'^( *)File "<dynamic-code>", line (\d+), in (.+)$', re.MULTILINE)
 
 
-class Remote(Exception):
+class Remote(Exception):  # noqa: N818 - it is shown, never caught
     """Traceback of another process, shown above that of this process."""
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ class CurrentTask:
     """
 
     def __init__(self, context: CallContext) -> None:
-        assert context.row is not None
+        assert context.row is not None  # noqa: S101 - current_task has checked it
         self._context = context
         self.path = context.row.path
         self.key = keys.display(self.path)
@@ -54,7 +54,7 @@ class CurrentTask:
             InvalidOptionError: `done` or `total` is not a number, or is negative or too large.
         """
         row = self._context.row
-        assert row is not None
+        assert row is not None  # noqa: S101 - __init__ has checked it
         if not all(_is_number(number) and 0 <= number < _MAX_NUMBER for number in (done, total)):
             raise InvalidOptionError(
                 f"progress({done!r}, {total!r}) takes the amount done and the total: two numbers "
@@ -75,7 +75,7 @@ class CurrentTask:
             InvalidOptionError: A value is not a number.
         """
         row = self._context.row
-        assert row is not None
+        assert row is not None  # noqa: S101 - __init__ has checked it
         for name, value in numbers.items():
             if not _is_number(value):
                 raise InvalidOptionError(f"metric({name}={value!r}): a metric is a number.")
@@ -92,7 +92,7 @@ class CurrentTask:
         again, with the date of their recording.
         """
         row = self._context.row
-        assert row is not None
+        assert row is not None  # noqa: S101 - __init__ has checked it
         self._context.execution.run_state.show(row, value)
 
     def __repr__(self) -> str:

@@ -136,7 +136,7 @@ class Commit:
     __slots__ = ()
 
 
-class AttemptTimedOut(Exception):
+class AttemptTimedOut(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
     """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 

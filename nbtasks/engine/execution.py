@@ -153,7 +153,7 @@ class Execution:
     # `_complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
     # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
     # sync must not count as a failure of the task.
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
         """Run attempts of a task until it succeeds or fails for good."""
         policy = call.policy
         while True:
@@ -180,7 +180,7 @@ class Execution:
                 row, late = self.run_state.detach(row), True
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
                 error = exc
             except BaseException:
                 self.abandon(row)
@@ -238,7 +238,7 @@ class Execution:
         except JournalError:
             self._cancel(row)
             raise
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - counts instead of `error`
             if exc is not error and exc.__cause__ is None:
                 exc.__cause__ = error
             return None, exc

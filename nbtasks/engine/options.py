@@ -148,7 +148,7 @@ class Policy:
         object.__setattr__(self, "plain", plain and not (options.once or options.inline))
 
 
-def resolve(
+def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every call comes here
     default: Policy,
     fn: Callable[..., Any],
     name: str | None,
@@ -245,7 +245,7 @@ def seconds_of(option: str, value: Any) -> float:
     return float(seconds)
 
 
-def task(
+def task(  # noqa: PLR0913 - one per option
     *,
     name: str | None = None,
     retry: Retry | int | None = None,

@@ -122,7 +122,7 @@ class Retry:
     def of(cls, retry: Retry | int | None) -> Retry | None:
         """Return `retry` as a `Retry`; an int becomes its limit."""
         if isinstance(retry, bool):
-            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")
+            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
         return cls(limit=retry) if isinstance(retry, int) else retry
 
     def delay(self, failures: int) -> float:
@@ -139,7 +139,7 @@ class Retry:
         if self.randomize:
             import random  # lazily: most tasks do not fail
 
-            seconds *= 1 + random.random()
+            seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
         return float(min(self.max_timeout, seconds))
 
 

@@ -160,7 +160,7 @@ def _is_retryable(retry_on: Any, error: Exception) -> bool:
         answer = retry_on(error)
         if not inspect.isawaitable(answer):
             return bool(answer)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
         problem = exc
     if inspect.iscoroutine(answer):
         answer.close()

@@ -354,7 +354,7 @@ class RunState:
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Record why a reused task is stale; with None, that it is not stale any more."""
         row = self.row(path)
-        assert row is not None
+        assert row is not None  # noqa: S101 - a reused task is recorded
         self.reuse(row)
         row.stale = reason
         self.put(row)

@@ -193,7 +193,7 @@ class Waits:
     def _wait_for_answer(self, row: TaskRow, wait: ExternalWait) -> Effects:
         """Wait for a row's answer and return it; None if none comes in time."""
         execution, due_us = self._execution, row.due_us
-        assert due_us is not None
+        assert due_us is not None  # noqa: S101 - a waiting row has one
         news, looked_at = -1, 0.0
 
         def has_changed() -> bool:
@@ -244,7 +244,7 @@ class Waits:
     def wait_until_due(self, row: TaskRow) -> Effects:
         """Wait until the row is due."""
         execution, due_us = self._execution, row.due_us
-        assert due_us is not None
+        assert due_us is not None  # noqa: S101 - a waiting row has one
         may_suspend = self._is_too_long(due_us) and not self._is_inside_once(row.path)
         return self._wait_with(
             row,

@@ -50,7 +50,7 @@ class PortTakenError(NbtasksError, OSError):
     """
 
 
-class WaitTimeout(NbtasksError, TimeoutError):
+class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the contract
     """Error for a wait that timed out before the awaited event, request or answer arrived.
 
     The caller catches a `TaskFailed` that is an instance of this class, too.
@@ -63,7 +63,7 @@ class WaitTimeout(NbtasksError, TimeoutError):
     """
 
 
-class TaskFailed(NbtasksError):
+class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
     """Failure of a task after its last attempt.
 
     If the original exception's class is a builtin or can be imported, the raised object is an
@@ -98,7 +98,7 @@ class TaskFailed(NbtasksError):
         self,
         path: str,
         *,
-        type: str,
+        type: str,  # noqa: A002 - the names of the contract
         message: str,
         traceback: str = "",
         attempts: int = 1,

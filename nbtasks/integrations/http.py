@@ -98,6 +98,6 @@ class Http(Integration):
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 120,
-        retry: Retry | int | None = Retry.standard(),
+        retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
         super().__init__(_Client(base_url, headers or {}, timeout), retry=retry)

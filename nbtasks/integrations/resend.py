@@ -84,7 +84,7 @@ class Resend(Integration):
         api_key: str,
         *,
         api_url: str | None = None,
-        retry: Retry | int | None = Retry.standard(),
+        retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
         try:
             import resend

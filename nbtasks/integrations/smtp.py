@@ -85,7 +85,7 @@ class Smtp(Integration):
     ```
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a mail server
         self,
         host: str,
         port: int | None = None,
@@ -96,7 +96,7 @@ class Smtp(Integration):
         start_tls: bool | None = None,
         use_tls: bool = False,
         timeout: float = 60,
-        retry: Retry | int | None = Retry.standard(),
+        retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
         if importlib.util.find_spec("aiosmtplib") is None:
             raise NbtasksError("Smtp needs the aiosmtplib package: pip install 'nbtasks[smtp]'")

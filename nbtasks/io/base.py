@@ -181,7 +181,7 @@ class BaseIO:
 
     @property
     def _dispatcher(self) -> Dispatcher:
-        assert self._given_dispatcher is not None
+        assert self._given_dispatcher is not None  # noqa: S101 - a session gave it
         return self._given_dispatcher
 
     def _path(self, key: keys.Key) -> str:

@@ -98,21 +98,21 @@ class Calls:
         if not callable(target):
             raise TypeError(f"io.{self._path} is a {type(target).__name__} and cannot be called.")
         inputs = {"args": list(args), **named} if args else dict(named)
-        inputs = redact(hide_secrets(inputs), integration._steps)
+        inputs = redact(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
         policy = Policy(
             name=self._path,
-            retry=integration._retry,
+            retry=integration._retry,  # noqa: SLF001 - as above
             options=TaskOptions(
                 params=inputs,
-                redact=integration._redact or None,
+                redact=integration._redact or None,  # noqa: SLF001 - as above
                 icon="plug",
             ),
         )
         fn = _caller(target)
-        execution = io._execution
+        execution = io._execution  # noqa: SLF001 - as above
         context = execution.context()
         call = Call(context.numbered(key), fn, (args, named), callsite.capture(1), policy)
-        return io._drive(execution.task(call, context))
+        return io._drive(execution.task(call, context))  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:
         return f"<io.{self._path}>"
@@ -141,7 +141,7 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
     """
     match = integrations.get(name)
     if isinstance(match, Integration):
-        return Calls(io, match, name, match._client)
+        return Calls(io, match, name, match._client)  # noqa: SLF001 - its own half
     names = sorted(key for key, value in integrations.items() if isinstance(value, Integration))
     hint = f"Its integrations: {', '.join(names)}." if names else "It has no integrations."
     raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")
@@ -167,7 +167,7 @@ def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, I
 def integration(
     client: object,
     *,
-    retry: Retry | int | None = Retry.standard(),
+    retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     redact: Sequence[str] = (),
 ) -> Integration:
     """Wrap any client, so that its methods are tasks: `io.name.method.sub(key, ...)`.

@@ -30,7 +30,7 @@ class _Invokes(BaseIO):
     def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
             context = current.get()
-            assert context is not None
+            assert context is not None  # noqa: S101 - called as a task
             return self._ids(job, [payload], context.path)[0]
 
         def resume(run_id: str) -> RunHandle:

@@ -94,7 +94,7 @@ class SyncIO(
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
     ) -> T: ...
-    def run_task(
+    def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],
@@ -211,7 +211,7 @@ class AsyncIO(
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, T]: ...
-    def run_task(
+    def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],

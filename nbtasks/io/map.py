@@ -70,7 +70,7 @@ class SyncMap:
         on: Any = None,
         options: TaskOptions | None = None,
     ) -> list[Any]: ...
-    def map(
+    def map(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[[Any], Any],
@@ -181,7 +181,7 @@ class AsyncMap:
         on: Any = None,
         options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, list[Any]]: ...
-    def map(
+    def map(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[[Any], Any],
@@ -208,6 +208,6 @@ def _plan(
     *, asynchronous: bool = False, **options: Any,
 ) -> Effects:  # fmt: skip
     return map_effects(
-        io._execution, io._policy, key, fn, items, limits,
+        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
         site=callsite.capture(2), asynchronous=asynchronous, **options,
     )  # fmt: skip

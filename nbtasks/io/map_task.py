@@ -69,7 +69,7 @@ class Limits:
         return spare if self.max_failures is None else min(spare, self.max_failures)
 
 
-def map_effects(
+def map_effects(  # noqa: PLR0913 - the parts of a map
     execution: Running,
     default: Policy,
     key: keys.Key,
@@ -169,7 +169,7 @@ class _Map:
         for index in todo:
             try:
                 value = await drive_async(tally.effects(index), commits, active)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - recorded, of whatever class
                 tally.tell(index, None, error)
             else:
                 tally.tell(index, value, None)
@@ -184,7 +184,7 @@ class _Map:
             for index in tally.todo():
                 try:
                     tally.tell(index, drive(tally.effects(index), journal), None)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - recorded, of whatever class
                     tally.tell(index, None, error)
         else:
             tasks = (
@@ -210,8 +210,8 @@ class _Tally:
 
     def __init__(self, of: _Map, fn: Callable[..., Any], items: list[Any]) -> None:
         context = current.get()
-        assert context is not None
-        assert context.row is not None
+        assert context is not None  # noqa: S101 - made in the map's own task
+        assert context.row is not None  # noqa: S101 - as above
         self.execution: Running = context.execution
         self._of, self._fn, self._items = of, fn, items
         self._context: CallContext = context

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDraws", "SyncDraws"]
 
 
-def _draw(low: float, high: float, whole: bool) -> float:
+def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a task is called
     import random  # lazily: most runs draw nothing
 
     least, most = (math.ceil(low), math.floor(high)) if whole else (low, high)
@@ -31,12 +31,12 @@ def _draw(low: float, high: float, whole: bool) -> float:
     elif (least, most) != (low, high):
         _warn(f"io.random: with round=True it is a whole number from {least} to {most}.")
     # for programs, not for secrets
-    return random.randint(least, most) if whole else random.uniform(low, high)  # type: ignore[arg-type]
+    return random.randint(least, most) if whole else random.uniform(low, high)  # type: ignore[arg-type]  # noqa: S311 - whole bounds, as just made
 
 
 def _warn(message: str) -> None:
     context = current.get()
-    assert context is not None
+    assert context is not None  # noqa: S101 - called as a task
     CurrentTask(context).log(message, level="warn")
 
 
@@ -51,9 +51,9 @@ class SyncDraws(BaseIO):
         self,
         key: keys.Key,
         *,
-        min: float = 0.0,
-        max: float = 1.0,
-        round: bool = False,
+        min: float = 0.0,  # noqa: A002 - the names of Trigger.dev v2, here and below
+        max: float = 1.0,  # noqa: A002 - as above
+        round: bool = False,  # noqa: A002 - as above
     ) -> float:
         """Return a random number, drawn once in the life of the run.
 
@@ -136,9 +136,9 @@ class AsyncDraws(AsyncBaseIO):
         self,
         key: keys.Key,
         *,
-        min: float = 0.0,
-        max: float = 1.0,
-        round: bool = False,
+        min: float = 0.0,  # noqa: A002 - as in `SyncDraws`
+        max: float = 1.0,  # noqa: A002 - as above
+        round: bool = False,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, float]:
         """Return a random number, drawn once. Awaitable form of `SyncIO.random`."""
         needs_loop("random")

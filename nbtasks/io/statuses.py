@@ -55,10 +55,10 @@ class _Status:
         """Record the next snapshot in a task, and return it; an awaitable with `AsyncIO`."""
         _check(snapshot)
         args, io = (snapshot, len(self._snapshots) + 1), self._io
-        return io._drive(io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4))
+        return io._drive(io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4))  # noqa: SLF001 - a part of that io
 
     def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
-        execution = self._io._execution
+        execution = self._io._execution  # noqa: SLF001 - as above
         data = None if snapshot.data is None else preview.to_display_json(snapshot.data)
         now, run_id = clock.micros(), execution.run.run_id
         execution.journal.put(
@@ -182,8 +182,8 @@ class SyncStatuses(BaseIO):
         ```
         """
         status = RunStatus(self, self._path(key))
-        first = status._task(key, Snapshot(label, state, data))
-        status._snapshots.append(first)
+        first = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
+        status._snapshots.append(first)  # noqa: SLF001 - as above
         return status
 
 
@@ -200,10 +200,10 @@ class AsyncStatuses(AsyncBaseIO):
         """Report progress of the run. Awaitable form of `SyncIO.create_status`."""
         needs_loop("create_status")
         status = AsyncRunStatus(self, self._path(key))
-        pending = status._task(key, Snapshot(label, state, data))
+        pending = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
         return _create(status, pending)
 
 
 async def _create(status: AsyncRunStatus, pending: Coroutine[Any, Any, Snapshot]) -> AsyncRunStatus:
-    await status._append(pending)
+    await status._append(pending)  # noqa: SLF001 - made here
     return status

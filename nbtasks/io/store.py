@@ -74,7 +74,7 @@ class _Shelf:
     def __init__(self, io: BaseIO, scope: str) -> None:
         self._io = io
         self._scope = scope
-        self._entries = _Entries(io._execution.journal, scope)
+        self._entries = _Entries(io._execution.journal, scope)  # noqa: SLF001 - a part of that io
 
     def _task(self, verb: str, key: keys.Key, name: object, *value: Any) -> Any:
         if not isinstance(name, str) or not name:
@@ -86,7 +86,7 @@ class _Shelf:
         fn, io = getattr(self._entries, verb), self._io
         if isinstance(io, AsyncBaseIO):
             needs_loop("store")
-        return io._drive(io._builtin_task(key, fn, (name, *value), "database", params, depth=4))
+        return io._drive(io._builtin_task(key, fn, (name, *value), "database", params, depth=4))  # noqa: SLF001 - a part of that io
 
     def __repr__(self) -> str:
         return f"<io.store of {self._scope}>"
@@ -187,7 +187,7 @@ class AsyncStore:
 
 
 def _scopes(io: BaseIO) -> tuple[str, str, str]:
-    run = io._execution.run
+    run = io._execution.run  # noqa: SLF001 - a part of that io
     return f"run:{run.run_id}", f"job:{run.job}", "env"
 
 

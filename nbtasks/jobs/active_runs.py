@@ -44,7 +44,7 @@ _poller: threading.Thread | None = None
 
 def add(execution: Execution) -> None:
     """Register an execution that has started."""
-    global _poller
+    global _poller  # noqa: PLW0603 - one thread for the process
     with _lock:
         _executions[execution.run.run_id] = execution
         if _poller is None:
@@ -103,7 +103,7 @@ def suspend_here(run_id: str) -> None:
 
 
 def _poll_cancel_requests() -> None:
-    global _poller
+    global _poller  # noqa: PLW0603 - as `add`
     # Nothing sets this event: waiting on it sleeps in real time, even under a test's fake clock.
     never_set = threading.Event()
     while True:
@@ -122,7 +122,7 @@ def _poll_cancel_requests() -> None:
 
 def _reset_after_fork() -> None:
     """Forget all executions in a forked child, which has none of its parent's threads."""
-    global _poller, _lock
+    global _poller, _lock  # noqa: PLW0603 - as `add`
     _lock = threading.Lock()
     _executions.clear()
     _poller = None
@@ -148,7 +148,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
     """
 
     def target() -> None:
-        global _ended
+        global _ended  # noqa: PLW0603 - one counter for the process
         try:
             with contextlib.suppress(BaseException):  # the run records the error
                 execute()
@@ -215,7 +215,7 @@ _JOIN_SECONDS = 0.02
 
 def _reset_threads_after_fork() -> None:
     """Forget all threads in a forked child, which has none of its parent's threads."""
-    global _threads_lock
+    global _threads_lock  # noqa: PLW0603 - one lock for the process
     _threads_lock = threading.Lock()
     _threads.clear()
 

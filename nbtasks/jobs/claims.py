@@ -17,7 +17,7 @@ from nbtasks.values.redaction import SECRET, hide_secrets
 __all__ = ["fork_claim", "load_payload", "make_claim", "rerun_claim", "store_payload"]
 
 
-def make_claim(
+def make_claim(  # noqa: PLR0913 - what identifies a run
     job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
     source: str | None = None,
 ) -> Claim:  # fmt: skip

@@ -29,7 +29,7 @@ def send_event(
     name: str,
     payload: Any = None,
     *,
-    id: str | None = None,
+    id: str | None = None,  # noqa: A002 - the name of the contract
     source: str = SOURCE,
     deliver_at: datetime | None = None,
     deliver_after: Duration | None = None,
@@ -116,7 +116,7 @@ def _execute(run_id: str) -> None:
             if error.run_id != run_id:
                 raise
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - the run records it
             return
         else:
             return

@@ -164,7 +164,7 @@ class LimitedSession:
         label = f"{name} of job {session.job!r}"
         try:
             result = hook(self._hold(session.ctx.run.id))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
             _warn(label, error)
             return None
         return _await_hook(result, label) if inspect.isawaitable(result) else None
@@ -173,7 +173,7 @@ class LimitedSession:
 async def _await_hook(result: Awaitable[Any], label: str) -> None:
     try:
         await result
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
         _warn(label, error)
 
 

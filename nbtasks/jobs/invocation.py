@@ -54,7 +54,7 @@ class Invoked:
         assert parent.run().output == [42, 2, 4, 1]
         ```
         """
-        return current_io()._invoke(self, key, payload)
+        return current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
 
     def invoke_and_wait(self, key: keys.Key, payload: Any = None, timeout: Duration = 3600) -> Any:
         """Start a new run of the job like `invoke`, and wait until the run has ended.
@@ -72,7 +72,7 @@ class Invoked:
             WaitTimeout: The run has not ended in time; wrapped like any failure of a task.
         """
         io = current_io()
-        return io._invoke_and_wait(self, key, payload, timeout)
+        return io._invoke_and_wait(self, key, payload, timeout)  # noqa: SLF001 - as above
 
     def batch_invoke_and_wait(
         self, key: keys.Key, payloads: Iterable[Any], timeout: Duration = 3600
@@ -91,4 +91,4 @@ class Invoked:
             WaitTimeout: A run has not ended in time.
         """
         io = current_io()
-        return io._batch_invoke(self, key, list(payloads), timeout)
+        return io._batch_invoke(self, key, list(payloads), timeout)  # noqa: SLF001 - as above

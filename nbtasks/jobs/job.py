@@ -104,10 +104,10 @@ class Job(Invoked):
     ```
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of the contract
         self,
         fn: Callable[..., Any],
-        id: str,
+        id: str,  # noqa: A002 - the name of the contract
         runtime: RuntimeProtocol,
         *,
         name: str | None = None,
@@ -139,7 +139,7 @@ class Job(Invoked):
         self._parameters = _parameters(fn, id)
         self.__doc__ = fn.__doc__
 
-    def run(
+    def run(  # noqa: PLR0913 - the options of the contract
         self,
         payload: Any = None,
         *,
@@ -189,7 +189,7 @@ class Job(Invoked):
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
-    async def arun(
+    async def arun(  # noqa: PLR0913 - as `run`
         self,
         payload: Any = None,
         *,
@@ -224,7 +224,7 @@ class Job(Invoked):
     def with_runtime(self, runtime: RuntimeProtocol) -> Job:
         """Return a copy of this job that runs in another host."""
         job = copy.copy(self)
-        job._runtime = runtime
+        job._runtime = runtime  # noqa: SLF001 - an instance of this very class
         return job
 
     def execute(
@@ -392,7 +392,7 @@ def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
         for p in signature.parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is _MISSING
     ]
-    if not 1 <= len(positional) <= 3:
+    if not 1 <= len(positional) <= 3:  # noqa: PLR2004 - payload, io, ctx
         raise InvalidJobError(
             f"Job {job!r}: the function takes (io), (payload, io) or (payload, io, ctx), not "
             f"{signature}."

@@ -92,7 +92,7 @@ class Runtime:
         """The journal of the home in force, or this runtime's own."""
         return self.own_journal or current.journal()
 
-    def session(
+    def session(  # noqa: PLR0913 - what an execution is made of
         self,
         claim: Claim,
         *,
@@ -149,7 +149,7 @@ class Runtime:
         """
         job, payload = self.jobs.get(run.job), claims.load_payload(run)
         job_starter(job, run, payload)  # raises if the job cannot execute the run
-        assert job is not None
+        assert job is not None  # noqa: S101 - `by_job` has checked it
         return job.prepare(claim, payload, budget=budget)
 
 
@@ -180,8 +180,8 @@ def configure(**settings: object) -> None:
     config.configure(**settings)
 
 
-def job(
-    id: str,
+def job(  # noqa: PLR0913 - the options of the contract
+    id: str,  # noqa: A002 - the name of the contract
     *,
     name: str | None = None,
     version: str = "0.0.1",
@@ -250,7 +250,7 @@ def job(
     return register
 
 
-def get_run(id: str) -> Run:
+def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     """Return the run with this id.
 
     Raises:

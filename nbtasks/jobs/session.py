@@ -136,7 +136,7 @@ class Session:
     execution: Execution
     _ios: io.RunIO
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an execution is made of
         self,
         journal: Journal,
         claim: Claim,

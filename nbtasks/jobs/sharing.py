@@ -167,7 +167,7 @@ class Shared:
         """The manifest of the file: its runs, the time of the export, and the package versions."""
         return self._journal.manifest
 
-    def get_run(self, id: str) -> Run:
+    def get_run(self, id: str) -> Run:  # noqa: A002 - the name of the contract
         """Return the run with this id, like `nb.get_run`."""
         if not self._journal.runs(run_id=id):
             raise NotFoundError(f"There is no run {id!r} in {self.path}.")

@@ -122,7 +122,7 @@ class Tick:
 def event_trigger(
     name: str | list[str],
     schema: Any = None,
-    filter: filters.Filter | None = None,
+    filter: filters.Filter | None = None,  # noqa: A002 - the name of the contract
     source: str | None = None,
 ) -> EventTrigger:
     """Make a trigger that starts a run of a job for each event with this name.
@@ -192,7 +192,7 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     from cronsim import CronSim, CronSimError
 
     fields = str(cron).split()
-    if len(fields) != 5:
+    if len(fields) != 5:  # noqa: PLR2004 - the five fields of cron
         raise InvalidOptionError(
             f"cron_trigger({cron!r}): a cron expression has five fields, like '0 9 * * MON-FRI': "
             "minute, hour, day of the month, month, day of the week."

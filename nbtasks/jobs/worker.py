@@ -208,7 +208,7 @@ class Worker:
             self._turned = time.monotonic()
             try:
                 next_us = self.turn()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it may pass, like a full disk
                 _log.warning("%s: %s. The worker tries again.", type(error).__name__, error)
                 self._stopped.wait(1)
                 continue
@@ -297,7 +297,7 @@ class Worker:
             if job is None or not job.enabled or job.version != run.version:
                 continue
             if run.status == Status.RUNNING:
-                (run,) = self._runtime.journal.runs(run_id=run.run_id)
+                (run,) = self._runtime.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
                 if run.status != Status.INTERRUPTED:
                     continue
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED

@@ -33,7 +33,7 @@ def journal() -> Journal:
 @contextlib.contextmanager
 def override(journal: Journal) -> Iterator[Journal]:
     """Use `journal` instead of the home's, in this process, until the block ends."""
-    global _override
+    global _override  # noqa: PLW0603 - one journal is in force in a process
     before, _override = _override, journal
     try:
         yield journal

@@ -101,7 +101,7 @@ def rows_before(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> 
             yield replace(row, execution=0, reused=False)
 
 
-def put_value(
+def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
     run: RunRow,
     tasks: Mapping[str, TaskRow],
     path: str,

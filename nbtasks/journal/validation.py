@@ -81,7 +81,7 @@ def _is_none(value: Any) -> bool:
 def _is_pairs(value: Any) -> bool:
     """Return True if a value is a list of ranges."""
     return isinstance(value, list) and all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(map(_is_integer, pair))
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(map(_is_integer, pair))  # noqa: PLR2004 - a pair
         for pair in value
     )
 

@@ -324,7 +324,7 @@ class SegmentReader:
     def take_header(self, first: bytes) -> dict[str, Any] | None:
         """Parse the first line, and return the header; None if it is not a header."""
         record = _parse(first)
-        if isinstance(record, list) and len(record) == 2 and record[0] == "segment":
+        if isinstance(record, list) and len(record) == 2 and record[0] == "segment":  # noqa: PLR2004 - a pair
             header: dict[str, Any] = record[1]
             if header.get("format", FORMAT) > FORMAT:
                 raise newer_format_error(header["format"])

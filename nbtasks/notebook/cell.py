@@ -66,7 +66,7 @@ class Entry:
         options = parse(line)
         claim, self._given = self._given, None  # it does not apply to cells nested in this one
         cell = Cell(self._shell, options, source, claim)
-        caller = sys._getframe(1)
+        caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
         _restore_first_line(caller, line)
         return cell
 
@@ -80,7 +80,7 @@ class Entry:
     @value.setter
     def value(self, value: Any) -> None:
         cell = _running.get()
-        assert cell is not None
+        assert cell is not None  # noqa: S101 - only the rewritten body of a cell assigns it
         cell.session.value = value
 
 
@@ -232,8 +232,8 @@ def _make_claim_and_payload(
 def _evaluate(expression: str, shell: InteractiveShell) -> Any:
     try:
         code = compile(expression, "<%%job --payload>", "eval", dont_inherit=True)
-        return eval(code, shell.user_global_ns, shell.user_ns)
-    except Exception as error:
+        return eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the user's own code
+    except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = error.msg if isinstance(error, SyntaxError) else error
         refused = CellRefusedError(
             f"%%job --payload {expression}: {type(error).__name__}: {reason}"

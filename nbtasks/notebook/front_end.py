@@ -31,7 +31,7 @@ class NotebookFrontEnd(Terminal):
     In force from `import nbtasks` on: a job shows its tree in a notebook without the extension.
     """
 
-    def watch(self, execution: Execution) -> Watcher | None:  # type: ignore[override]  # a terminal has none
+    def watch(self, execution: Execution) -> Watcher | None:
         """Return the view of an execution in the running cell; None where there is no notebook."""
         if "IPython" not in sys.modules:
             return None
@@ -39,7 +39,7 @@ class NotebookFrontEnd(Terminal):
 
         return run_view.view_of(execution)
 
-    def live_view(self, tree: RunTree) -> dict[str, Any] | None:  # type: ignore[override]  # as above
+    def live_view(self, tree: RunTree) -> dict[str, Any] | None:
         """Return the live view of a recorded run as MIME data; None where no page can show it."""
         if "ipykernel" not in sys.modules:
             return None
@@ -47,7 +47,7 @@ class NotebookFrontEnd(Terminal):
 
         return run_view.bundle(tree)
 
-    def ask(self, title: str, question: Question, submit: Submit) -> bool:  # type: ignore[override]  # as above
+    def ask(self, title: str, question: Question, submit: Submit) -> bool:
         """Show a form for a question; return False where there is no notebook."""
         if "IPython" not in sys.modules:
             return False
@@ -64,7 +64,7 @@ class ShellFrontEnd(NotebookFrontEnd):
     """
 
     def __init__(self, execute_cell: Callable[[Claim, Any], None]) -> None:
-        self.execute_cell = execute_cell  # type: ignore[assignment]  # a terminal has none
+        self.execute_cell = execute_cell
 
     def draw(self, value: object) -> Output:
         """Display a value, and return its recordable output."""

@@ -169,7 +169,7 @@ class JobMagics(Magics):
         from nbtasks.jobs import maintenance  # lazily: it is seldom needed
 
         home = config.home
-        print(f"{home}: {maintenance.size_of(home):,} bytes")
+        print(f"{home}: {maintenance.size_of(home):,} bytes")  # noqa: T201 - as asked
         return history.runs(line.strip() or None)
 
     @line_magic
@@ -217,13 +217,13 @@ class JobMagics(Magics):
         del line
         rows = [row for row in runtime.runtime.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
-            print(_status_line(row))
+            print(_status_line(row))  # noqa: T201 - as asked
         if not rows:
-            print(f"Nothing is running or waiting in {config.home}.")
+            print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
 
     @property
     def _shell(self) -> InteractiveShell:
-        assert self.shell is not None
+        assert self.shell is not None  # noqa: S101 - it was made with one
         return self.shell
 
     def _run(self, line: str) -> Run | str | None:
@@ -252,13 +252,13 @@ def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
     code = compile(ast.Module([block], []), name, "exec", flags=flags, dont_inherit=True)
 
     async def wait() -> Any:
-        await eval(code, shell.user_global_ns, shell.user_ns)
+        await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
         return entry.value  # read here, in the context of the cell
 
     try:
         if code.co_flags & inspect.CO_COROUTINE:
             return event_loop.run_awaitable(wait())
-        exec(code, shell.user_global_ns, shell.user_ns)
+        exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
     except BaseException as error:
         error.__traceback__ = tracebacks.own_frames(error.__traceback__)
         raise

@@ -24,7 +24,7 @@ def bound_name(line: str) -> str | None:
     words = shlex.split(line)
     if not words:
         return None
-    if len(words) != 2 or words[0] != "--as" or not words[1].isidentifier():
+    if len(words) != 2 or words[0] != "--as" or not words[1].isidentifier():  # noqa: PLR2004 - --as and VAR
         raise InvalidOptionError(
             f"%%runs_sql takes --as VAR and nothing else, not {line.strip()!r}. Write the "
             "query in the lines below."

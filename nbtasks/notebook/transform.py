@@ -76,7 +76,7 @@ class Wrapper(ast.NodeTransformer):
                         return self._wrap(first, call, body)
         except CellRefusedError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see Raises
             refused = CellRefusedError(
                 f"%%job cannot read this cell ({type(error).__name__}: {error})."
             )

@@ -167,7 +167,7 @@ def _is_attempt(job: Job) -> bool:
 
 
 def _runtime(job: Job) -> Runtime:
-    return cast("Runtime", job._runtime)
+    return cast("Runtime", job._runtime)  # noqa: SLF001 - the runtime that job.run uses
 
 
 class _Attempts:
@@ -201,7 +201,7 @@ class _Attempts:
         copied."""
         try:
             return copy.deepcopy(self._payload)
-        except Exception:
+        except Exception:  # noqa: BLE001 - its classes may raise anything
             return self._payload
 
     def last(self, run: Run) -> Run:
@@ -210,7 +210,7 @@ class _Attempts:
         return _runtime(self._job).get_run(run.id)
 
     def _check_end(self, run_id: str) -> None:
-        assert self._attempt is not None
+        assert self._attempt is not None  # noqa: S101 - an attempt has ended
         (row,) = self._attempt.runs(run_id=run_id)
         if row.status == Status.COMPLETED:
             tasks = {values[1]: TaskRow(*values) for values in self._attempt.tasks(run_id)}
@@ -294,7 +294,7 @@ class _Attempt(JournalWrapper):
             super().sync()
 
     def _die(self) -> None:
-        assert self._run is not None
+        assert self._run is not None  # noqa: S101 - claimed before any task ends
         self.crashed = True
         self._run.status, self._run.finished_us = Status.INTERRUPTED, clock.micros()
         self._inner.release(self._run)

@@ -150,8 +150,8 @@ class CrashingJournal(JournalWrapper):
 def _abandon(journal: Journal) -> None:
     """Leave a journal in the state in which the death of its process would."""
     if isinstance(journal, MemoryJournal):
-        journal._claimed.clear()
-    elif isinstance(journal, HomeJournal) and journal._segment is not None:
-        journal._segment.close()
-        journal._segment = None
-        journal._claimed.clear()
+        journal._claimed.clear()  # noqa: SLF001 - no user of a journal may do this
+    elif isinstance(journal, HomeJournal) and journal._segment is not None:  # noqa: SLF001 - as above
+        journal._segment.close()  # noqa: SLF001 - as above
+        journal._segment = None  # noqa: SLF001 - as above
+        journal._claimed.clear()  # noqa: SLF001 - as above

@@ -154,7 +154,7 @@ class History:
             )
 
     def _name_run(self) -> str:
-        assert self._run is not None
+        assert self._run is not None  # noqa: S101 - a task of it has ended
         return f"Run {self._run.run_id} of job {self._run.job!r}"
 
 

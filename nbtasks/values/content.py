@@ -47,7 +47,7 @@ Untag = Callable[[Any], Any]
 Find = Callable[[Any], memoryview]
 
 
-class NotTaggable(Exception):
+class NotTaggable(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
     """Signal that only a pickle can represent a value exactly."""
 
 

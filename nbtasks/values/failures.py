@@ -83,7 +83,7 @@ def from_body_error(error: BaseException) -> Failure:
     kind = type(error)
     try:
         message = str(error)
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001 - a user-defined __str__ may raise anything
         message = f"(its __str__ failed: {broken!r})"
     if _INLINE in getattr(error, "__notes__", ()):
         message = f"{message}\n{_INLINE}"
@@ -103,7 +103,7 @@ def rebuild(failure: Failure, path: str, run_id: str) -> TaskFailed:
     }
     where = failure.path or path
     error: TaskFailed = _choose_class(failure)(where, **arguments)
-    error._task, error._module = path, failure.module  # type: ignore[attr-defined]
+    error._task, error._module = path, failure.module  # type: ignore[attr-defined]  # noqa: SLF001 - this module's own attributes
     return error
 
 
@@ -180,7 +180,7 @@ def _mix(original: type[Exception]) -> Any:
         try:
             combined: Any = type("TaskFailed", (TaskFailed, base), names)
             combined("", type="", message="")
-        except Exception:
+        except Exception:  # noqa: BLE001, S112 - a final class, or one with its own __new__/layout
             continue
         return combined
     return TaskFailed

@@ -76,7 +76,7 @@ def names(data: bytes | memoryview) -> list[str]:
     unpickler = _NameCollector(bytes(data))
     try:
         unpickler.load()
-    except Exception:
+    except Exception:  # noqa: BLE001 - a stranger's bytes may raise anything
         unpickler.collected["(and names that only loading it would show)"] = None
     return list(unpickler.collected)
 
@@ -95,7 +95,7 @@ class _Dummy:
     append = extend = add = __setitem__ = __setstate__ = __call__
 
 
-class _NameCollector(pickle._Unpickler):
+class _NameCollector(pickle._Unpickler):  # noqa: SLF001 - the one in C allocates as much as a stranger asks
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
         self.collected: dict[str, None] = {}
@@ -131,7 +131,7 @@ def _locate(value: object) -> str:
                 continue  # a structure that contains itself
             try:
                 cloudpickle.dumps(part)
-            except Exception:
+            except Exception:  # noqa: BLE001 - pickling may raise anything
                 place, value = f"{place}{name}", part
                 break
         else:

@@ -98,7 +98,7 @@ def runs(
     )
 
 
-def tasks(
+def tasks(  # noqa: PLR0913 - the filters of the contract
     run: RunHandle | str | None = None,
     *,
     job: JobHandle | str | None = None,
@@ -203,7 +203,7 @@ def sql(query: str, params: Any = None) -> DataFrame:
     """
     from nbtasks.views import frames
 
-    caller = sys._getframe(1)
+    caller = sys._getframe(1)  # noqa: SLF001 - the only way to read the caller's variables by name
     return frames.sql(current.journal(), query, params, ChainMap(caller.f_locals, caller.f_globals))
 
 

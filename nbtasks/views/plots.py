@@ -147,7 +147,7 @@ def _stack(ax: Axes, history: Any, xs: range) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 40 else f"{name[:39]}…"
+    return name if len(name) <= 40 else f"{name[:39]}…"  # noqa: PLR2004 - what fits
 
 
 def _remove_frame(ax: Axes) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import nbtasks as nb
 from nbtasks.cli import app
 from nbtasks.core import front_end
+from nbtasks.core.front_end import Terminal
 from nbtasks.io.ask import Field, Question, Submit
 from nbtasks.jobs.runtime import runtime
 from tests.waiting import once_they_wait

@@ -81,11 +81,11 @@ def _carry_out(payload: bytes) -> tuple[str, Any]:
         if inspect.isawaitable(value):
             with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run leaves its loop open
                 value = runner.run(_await(value))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises
         return "error", (_pack_error(error), tracebacks.text(error))
     try:
         return "value", cloudpickle.dumps(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever pickling it raises
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         return "refused", f"a {kind}: {type(error).__name__}: {error}"
 
@@ -137,7 +137,7 @@ def _pack(call: CallFunction) -> bytes:
         for number, value in enumerate(call.args):
             try:
                 cloudpickle.dumps(value)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever pickling it raises
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
                 subject = f"argument {number} (a {kind}) of function {_name(call.fn)}"
                 break
@@ -210,7 +210,7 @@ def _pack_error(error: Exception) -> bytes:
             data = bytes(cloudpickle.dumps(form))
             if type(_unpack_error(cloudpickle.loads(data))) is kind:
                 return data
-        except Exception:
+        except Exception:  # noqa: BLE001, S112 - the next form keeps less, and needs less
             continue
     return bytes(cloudpickle.dumps(RuntimeError(f"{kind.__qualname__}: {error}")))
 

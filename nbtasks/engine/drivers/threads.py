@@ -98,7 +98,7 @@ class _Calls:
         except StopIteration as stop:
             self._running.discard(running)
             running.tell(stop.value, None)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever the call raises
             self._running.discard(running)
             running.tell(None, exc)
         else:
@@ -111,7 +111,7 @@ class _Calls:
             try:
                 if not (isinstance(effect, CallGuarded) and effect.begun):
                     drive.mark_started(effect.context)
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - the call decides, as after a commit
                 self._resume(running, None, exc)
             else:
                 self._threads.call(running, effect)
@@ -158,7 +158,7 @@ class _Calls:
         error = None
         try:
             self._journal.sync()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - each call decides what to do with it
             error = exc
         for running in calls:
             yield running, None, error
@@ -191,7 +191,7 @@ class _Threads:
         def work() -> None:
             try:
                 self._done.put((running, context.run(drive.run_effect, effect), None))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the engine decides what to do with it
                 self._done.put((running, None, error))
 
         self.busy += 1

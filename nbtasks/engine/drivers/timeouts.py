@@ -28,7 +28,7 @@ async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
         Late: The awaitable took longer. It was cancelled, and has ended.
     """
     task = asyncio.current_task()
-    assert task is not None
+    assert task is not None  # noqa: S101 - all our coroutines run in tasks
     outer_cancels = task.cancelling()
     is_due = False
 
@@ -43,7 +43,7 @@ async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
     value = None
     try:
         value = await awaitable
-    except BaseException as exc:
+    except BaseException as exc:  # noqa: BLE001 - raised again below
         error = exc
     finally:
         alarm.cancel()
@@ -73,7 +73,7 @@ def here(call: Callable[[], Any], due_us: int) -> Any:
     value = None
     try:
         value = call()
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - `_return_in_time` raises it
         error = exc
     return _return_in_time(value, error, late=clock.micros() > due_us)
 
@@ -96,7 +96,7 @@ class _ThreadCall:
     def _run(self) -> None:
         try:
             self._value = self._call()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - raised by `result`
             self._error = exc
         self.ended_us = clock.micros()
         self._ended()

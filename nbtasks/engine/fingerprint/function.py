@@ -205,7 +205,7 @@ def _compute(value: Any) -> tuple[Fingerprint, Watch | None]:
     references = References(introspection.callee_module(value))
     try:
         references.add(value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - an odd object of the user's must not stop a task
         return Fingerprint(introspection.label(value), {}, {}), None
     computed = Fingerprint(references.name(value), references.source, references.inputs)
     return computed, references.watch

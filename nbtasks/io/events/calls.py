@@ -21,13 +21,13 @@ __all__ = ["AsyncEvents", "SyncEvents"]
 class SyncEvents(Events):
     """Event calls that block."""
 
-    def send_event(
+    def send_event(  # noqa: PLR0913 - the parts of an event
         self,
         key: keys.Key,
         name: str,
         payload: Any = None,
         *,
-        id: str | None = None,
+        id: str | None = None,  # noqa: A002 - the name of the contract, here and below
         source: str = SOURCE,
         deliver_at: datetime | None = None,
         deliver_after: Duration | None = None,
@@ -108,7 +108,7 @@ class SyncEvents(Events):
         results: list[Event] = self._drive(self._send(key, lambda: batch, names))
         return results
 
-    def get_event(self, key: keys.Key, id: str) -> Event | None:
+    def get_event(self, key: keys.Key, id: str) -> Event | None:  # noqa: A002 - as above
         """Return the current state of the event with this id, or None.
 
         Args:
@@ -135,7 +135,7 @@ class SyncEvents(Events):
         )
         return event
 
-    def cancel_event(self, key: keys.Key, id: str) -> Event:
+    def cancel_event(self, key: keys.Key, id: str) -> Event:  # noqa: A002 - as above
         """Cancel an event that is not delivered yet; a delivered event stays as it is.
 
         Args:
@@ -159,7 +159,7 @@ class SyncEvents(Events):
         name: str | list[str],
         *,
         schema: Any = None,
-        filter: filters.Filter | None = None,
+        filter: filters.Filter | None = None,  # noqa: A002 - the name of the contract
         source: str | None = None,
         timeout: Duration = 3600,
     ) -> Event:
@@ -205,13 +205,13 @@ class SyncEvents(Events):
 class AsyncEvents(Events, AsyncBaseIO):
     """Event calls that are awaited."""
 
-    def send_event(
+    def send_event(  # noqa: PLR0913 - the parts of an event
         self,
         key: keys.Key,
         name: str,
         payload: Any = None,
         *,
-        id: str | None = None,
+        id: str | None = None,  # noqa: A002 - the name of the contract, here and below
         source: str = SOURCE,
         deliver_at: datetime | None = None,
         deliver_after: Duration | None = None,
@@ -231,7 +231,7 @@ class AsyncEvents(Events, AsyncBaseIO):
     def get_event(
         self,
         key: keys.Key,
-        id: str,
+        id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event | None]:
         """Return the event with this id, or None. Awaitable form of `SyncIO.get_event`."""
         needs_loop("get_event")
@@ -240,7 +240,7 @@ class AsyncEvents(Events, AsyncBaseIO):
     def cancel_event(
         self,
         key: keys.Key,
-        id: str,
+        id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event]:
         """Cancel an event that is not delivered yet. Awaitable form of `SyncIO.cancel_event`."""
         needs_loop("cancel_event")
@@ -252,7 +252,7 @@ class AsyncEvents(Events, AsyncBaseIO):
         name: str | list[str],
         *,
         schema: Any = None,
-        filter: filters.Filter | None = None,
+        filter: filters.Filter | None = None,  # noqa: A002 - the name of the contract
         source: str | None = None,
         timeout: Duration = 3600,
     ) -> Coroutine[Any, Any, Event]:

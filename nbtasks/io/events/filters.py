@@ -91,7 +91,7 @@ _OPERANDS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
         "two numbers, as [low, high]",
         lambda operand: (
             isinstance(operand, list)
-            and len(operand) == 2
+            and len(operand) == 2  # noqa: PLR2004 - the two
             and all(map(_is_number, operand))
         ),
     ),

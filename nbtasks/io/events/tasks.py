@@ -25,7 +25,7 @@ __all__ = ["Events", "event_names", "new_event", "new_events", "only"]
 _S = 1_000_000
 
 
-def new_event(
+def new_event(  # noqa: PLR0913, PLR0917 - the parts of an event
     call: str,
     name: str,
     payload: Any,
@@ -192,7 +192,7 @@ def _record(found: Event) -> dict[str, Any]:
 
 def _task() -> CurrentTask:
     context = current.get()
-    assert context is not None
+    assert context is not None  # noqa: S101 - called as a task
     return CurrentTask(context)
 
 

@@ -26,7 +26,7 @@ class _Fetches(BaseIO):
     The modules that make requests import httpx, so they are loaded with the first request.
     """
 
-    def _fetch(
+    def _fetch(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         key: keys.Key,
         method: str,
@@ -53,7 +53,7 @@ class _Fetches(BaseIO):
         )
         return self._call(key, self._of(blocking, awaiting), (), policy, 2)
 
-    def _poll(
+    def _poll(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         key: keys.Key,
         method: str,
@@ -86,7 +86,7 @@ class _Fetches(BaseIO):
 class SyncFetches(_Fetches):
     """HTTP requests as blocking calls."""
 
-    def background_fetch(
+    def background_fetch(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -140,7 +140,7 @@ class SyncFetches(_Fetches):
         """
         return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
-    def background_poll(
+    def background_poll(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -199,7 +199,7 @@ class SyncFetches(_Fetches):
 class AsyncFetches(_Fetches, AsyncBaseIO):
     """HTTP requests as awaitable calls."""
 
-    def background_fetch(
+    def background_fetch(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,
@@ -214,7 +214,7 @@ class AsyncFetches(_Fetches, AsyncBaseIO):
         needs_loop("background_fetch")
         return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
-    def background_poll(
+    def background_poll(  # noqa: PLR0913 - the parts of a request
         self,
         key: keys.Key,
         url: str,

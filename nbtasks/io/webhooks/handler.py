@@ -119,6 +119,6 @@ def _fields(kind: str, body: bytes) -> dict[str, Any]:
     try:
         httputil.parse_body_arguments(kind, body, raw, {})
         fields = {name: [value.decode() for value in values] for name, values in raw.items()}
-    except Exception:
+    except Exception:  # noqa: BLE001 - tornado raises errors of several classes
         raise ValueError("The body is not a valid form.") from None
     return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}

@@ -150,7 +150,7 @@ class Attached:
 
 
 def _shared() -> DuckDBPyConnection:
-    global _instance
+    global _instance  # noqa: PLW0603 - one process, one instance
     if _instance is None:
         import _duckdb as duckdb
 

@@ -163,9 +163,9 @@ def _replace(con: Any, table: str, key: list[str], rows: dict[Any, tuple[Any, ..
 
 def _replace_one(con: Any, table: str, key: list[str], row: tuple[Any, ...]) -> None:
     condition = " and ".join(f"{name} = ${number}" for number, name in enumerate(key, 1))
-    con.execute(f"delete from {table} where {condition}", row[: len(key)])
+    con.execute(f"delete from {table} where {condition}", row[: len(key)])  # noqa: S608 - fixed names
     places = ", ".join("?" * len(row))
-    con.execute(f"insert into {table} values ({places})", row)
+    con.execute(f"insert into {table} values ({places})", row)  # noqa: S608 - as above
 
 
 def _append(con: Any, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -187,7 +187,7 @@ def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]])
     if short := [pair for pair in ranges if pair not in long]:
         pairs = ", ".join(f"({int(first)}, {int(last)})" for first, last in short)
         con.execute(
-            "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "
+            "update task set execution = $2, reused = true where run_id = $1 and execution < $2 "  # noqa: S608 - numbers
             f"and exists (from (values {pairs}) one(first, last) "
             "where seq between one.first and one.last)",
             [run_id, execution],
@@ -217,7 +217,7 @@ def mark_interrupted(con: Any, alive: list[str]) -> None:
         places = ", ".join("?" * len(run_ids))
         for table in ("run", "task"):
             con.execute(
-                f"update {table} set status = 'INTERRUPTED' "
+                f"update {table} set status = 'INTERRUPTED' "  # noqa: S608 - fixed names
                 f"where status = 'RUNNING' and run_id in ({places})",
                 run_ids,
             )

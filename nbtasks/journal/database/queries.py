@@ -40,7 +40,7 @@ def find_claimed_run(con: Any, claim: Claim) -> tuple[Any, ...] | None:
     condition = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
     params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
     row: tuple[Any, ...] | None = con.execute(
-        f"select {_RUN_COLUMNS} from run where {condition} "
+        f"select {_RUN_COLUMNS} from run where {condition} "  # noqa: S608 - fixed names
         "order by started_us desc, run_id desc limit 1",
         params,
     ).fetchone()
@@ -50,7 +50,7 @@ def find_claimed_run(con: Any, claim: Claim) -> tuple[Any, ...] | None:
 def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
     """Return the runs, oldest first: all, one by id, or those of a job."""
     rows = con.execute(
-        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "
+        f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
         "and ($2 is null or job = $2) order by started_us, run_id",
         [run_id, job],
     ).fetchall()
@@ -60,7 +60,7 @@ def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list
 def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     """Return the tasks of a run, or `which` of them, in the order in which they first started."""
     rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",
+        f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
         [run_id],
     ).fetchall()
     return rows
@@ -81,7 +81,7 @@ def codes(con: Any, run: RunRow) -> dict[str, str]:
         row = con.execute("select parent_run from run where run_id = $1", [parent]).fetchone()
         parent = row[0] if row else None
     places = ", ".join("?" * len(run_ids))
-    query = f"select fingerprint, source from code where run_id in ({places})"
+    query = f"select fingerprint, source from code where run_id in ({places})"  # noqa: S608 - places
     return dict(con.execute(query, run_ids).fetchall())
 
 
@@ -99,7 +99,7 @@ def find_rows(
         conditions.append(f"{since[0]} >= ?")
         params.append(since[1])
     rows = con.execute(
-        f"select {', '.join(names)} from {kind} where {' and '.join(conditions) or 'true'}",
+        f"select {', '.join(names)} from {kind} where {' and '.join(conditions) or 'true'}",  # noqa: S608 - names of columns, as just seen
         params,
     ).fetchall()
     return [row_type(kind)(*row) for row in rows]

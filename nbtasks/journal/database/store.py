@@ -350,7 +350,7 @@ class DuckStore:
         return con
 
 
-def _open_empty(apart: bool) -> DuckDBPyConnection:
+def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
     """Return a connection to an empty journal, for a home that does not exist yet."""
     con = in_memory()
     if apart:

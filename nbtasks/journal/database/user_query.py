@@ -71,7 +71,7 @@ def _run_query(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
     # A second guard, for a file that the user has opened for writing in this process.
     con.execute("begin transaction read only")
     relation = con.sql(sql, params=_convert_params(params))
-    assert relation is not None
+    assert relation is not None  # noqa: S101 - a SELECT has a result
     return _with_enums(relation.to_arrow_table(), relation.types)
 
 

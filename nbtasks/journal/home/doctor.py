@@ -171,7 +171,7 @@ def pickled_runs(journal: HomeJournal) -> set[str]:
     kinds = "('pickle', 'figure', 'parts')"
     with journal.reading() as con:
         rows = con.execute(
-            f"select run_id from task where output_kind in {kinds} "
+            f"select run_id from task where output_kind in {kinds} "  # noqa: S608 - fixed names
             f"union select run_id from run where output_kind in {kinds} or payload_kind in {kinds}"
         ).fetchall()
     return {run_id for (run_id,) in rows}

@@ -89,7 +89,7 @@ def expired(journal: HomeJournal) -> int:
     """Count the outputs past their time to live in finished runs."""
     with journal.reading() as con:
         rows = con.execute(
-            f"select run.status from task join run on run.run_id = task.run_id where {_EXPIRED}",
+            f"select run.status from task join run on run.run_id = task.run_id where {_EXPIRED}",  # noqa: S608 - a fixed text
             [clock.micros()],
         ).fetchall()
     return sum(status not in UNDER_WAY for (status,) in rows)
@@ -135,18 +135,18 @@ def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
         with new.appender("gone") as appender:
             appender.append_rows([(run_id,) for run_id in removed])
     new.begin()
-    new.execute(f"insert into segment select name, folded from {old}.segment")
+    new.execute(f"insert into segment select name, folded from {old}.segment")  # noqa: S608 - our own name
     for kind in KINDS:
         names = ", ".join(_COLUMNS.get(kind) or columns(kind))
         in_scope = "'run:' || gone.run_id = one.scope" if kind == "entry" else "false"
         condition = in_scope if kind in _OF_NO_RUN else "gone.run_id = one.run_id"
         new.execute(
-            f"insert into {kind} ({names}) select {names} from {old}.{kind} one "
+            f"insert into {kind} ({names}) select {names} from {old}.{kind} one "  # noqa: S608 - fixed names
             f"where not exists (from temp.gone gone where {condition})"
         )
     under_way = ", ".join(f"'{status}'" for status in UNDER_WAY)
     new.execute(
-        "update task set output = null, blob = null, output_kind = 'expired' "
+        "update task set output = null, blob = null, output_kind = 'expired' "  # noqa: S608 - as above
         f"where {_EXPIRED} and exists (from run where run.run_id = task.run_id "
         f"and run.status not in ({under_way}))",
         [clock.micros()],
@@ -172,7 +172,7 @@ def used_blobs(con: Connection) -> set[str]:
     """Return the names of all files that rows refer to."""
     names: set[str] = set()
     for table in _NAMED:
-        rows = con.execute(f"select distinct blob from {table} where blob is not null").fetchall()
+        rows = con.execute(f"select distinct blob from {table} where blob is not null").fetchall()  # noqa: S608 - fixed names
         names.update(row[0] for row in rows)
     return names
 

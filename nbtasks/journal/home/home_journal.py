@@ -146,7 +146,7 @@ class HomeJournal:
         ).fetchall()
         tasks = stored.tasks(con, run.run_id, "status <> 'COMPLETED'")
         answers = con.execute(
-            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "
+            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
             "order by seq",
             [run.run_id],
         ).fetchall()

@@ -40,7 +40,7 @@ class CancelRequests:
     def all(self) -> Collection[str]:
         """Return the runs with a request."""
         try:
-            return os.listdir(self._folder)
+            return os.listdir(self._folder)  # noqa: PTH208 - ten times a second, and only names
         except OSError:
             return ()  # no request yet
 
@@ -71,6 +71,6 @@ class ChangeCounter:
     def count(self) -> int:
         """Return the number of changes."""
         try:
-            return os.stat(self._path).st_size
+            return os.stat(self._path).st_size  # noqa: PTH116 - twenty times a second
         except OSError:
             return 0  # no change yet

@@ -43,7 +43,7 @@ def _form(title: str, question: Question, submit: Submit) -> Any:
         try:
             answers = {name: _read_input(field, inputs[name]) for name, field in fields.items()}
             problem = submit({name: value for name, value in answers.items() if value is not None})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the person who sends must see any error
             problem = f"{type(error).__name__}: {error}"
         if problem is None:
             for widget in (*inputs.values(), send):

@@ -134,6 +134,6 @@ def _preview(run: RunRow, row: TaskRow) -> str:
         return "<em>It is too large to show here; the code below loads it.</em>"
     try:
         value: Any = runtime.get_run(run.run_id)[row.path]
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - for example, the value's class is gone
         return preview(f"{type(error).__name__}: {error}")
     return preview(value)

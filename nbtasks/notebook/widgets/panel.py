@@ -181,7 +181,7 @@ class Panel:
     def _cancel(self, _: object) -> None:
         try:
             active_runs.cancel(runtime.journal, self.run_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the person who clicked must see any error
             self.bar.show_message(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:

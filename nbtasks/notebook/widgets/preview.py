@@ -29,7 +29,7 @@ def preview(value: Any) -> str:
         return f'<img alt="the output" src="data:image/png;base64,{data}">'
     try:
         text = value if isinstance(value, str) else pprint.pformat(value, width=100, compact=True)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the user's `__repr__` may raise anything
         text = f"it cannot be shown: {type(error).__name__}: {error}"
     return f"<pre>{escape(text if len(text) <= _LONG else text[:_LONG] + '…')}</pre>"
 

@@ -160,7 +160,7 @@ def _describe_dtype(dtype: Any) -> dict[str, Any]:
 def _write_plain(values: Any, dtype: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
     import pyarrow as pa
 
-    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:  # noqa: PLR2004 - a long double has no type
         return {"numpy": dtype.str}, pa.array(values, from_pandas=False)
     if dtype.kind in "mM":
         return {"time": dtype.str}, pa.array(values.view("i8"))

@@ -108,7 +108,7 @@ def _by_task(tasks: DataFrame) -> DataFrame:
     by_column: dict[tuple[str, str], Any] = {}
     for name in map(str, measures.columns):
         values = tasks[["run_id", "path"]].assign(value=measures[name]).dropna(subset="value")
-        wide = values.pivot(index="run_id", columns="path", values="value")
+        wide = values.pivot(index="run_id", columns="path", values="value")  # noqa: PD010 - one each
         by_column |= {(path, name): wide[path] for path in wide.columns}
     columns = sorted(by_column, key=lambda column: order[column[0]])
     return pd.DataFrame({f"{path}.{name}": by_column[path, name] for path, name in columns})

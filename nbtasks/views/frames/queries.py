@@ -63,7 +63,7 @@ def runs(
     return _select(journal, f"select * from runs where {where} {order}", where.params)
 
 
-def tasks(
+def tasks(  # noqa: PLR0913 - the filters of the contract
     journal: Journal,
     run_id: str | None = None,
     *,
