@@ -6,12 +6,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks.core import keys
 from nbtasks.values import preview
-from nbtasks.values.redaction import REDACTED, find_secrets, hide_named, hide_secrets, redact_args
+from nbtasks.values.redaction import find_secrets, hide_secrets, redact_args
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
@@ -40,6 +40,7 @@ __all__ = [
     "WaitFor",
     "current",
     "mapped",
+    "secrets_of",
     "write_preview",
 ]
 
@@ -287,9 +288,6 @@ class Running(Protocol):
     def suspension(self) -> Suspender:
         """Calls of it that wait."""
 
-    def context(self) -> CallContext:
-        """Return where the caller is: in one of its tasks, or else in its body."""
-
     def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or call its function and record the outcome."""
 
@@ -315,6 +313,7 @@ class CallContext:
         visited: The subtasks called so far, each with the place of the call; None before the first.
         numbers: The numbers of the next uses, by numbered key; None before the first use.
         printed: The lines that the attempt has printed; None before the first.
+        path: The task's path; empty in the body.
     """
 
     execution: Running
@@ -323,48 +322,37 @@ class CallContext:
     visited: dict[str, callsite.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
     printed: TextSink | None = None
+    path: str = field(init=False, default="")
 
-    def numbered(self, key: keys.Key) -> keys.Key:
-        """Return the key of this call: a numbered key with its next number, another unchanged."""
-        if type(key) is not keys.Numbered:
-            return key
+    def __post_init__(self) -> None:
+        if self.row is not None:
+            self.path = self.row.path
+
+    def number(self, key: keys.Numbered) -> str:
+        """Return a numbered key with the number of this use: `poll`, then `poll#2`."""
         if self.numbers is None:
             self.numbers = {}
         number = next(self.numbers.setdefault(key, itertools.count(1)))
         return str(key) if number == 1 else f"{key}#{number}"
 
-    @property
-    def path(self) -> str:
-        """Path of the task; empty in the body."""
-        return self.row.path if self.row is not None else ""
-
 
 #: Call context of the running code. Set around the body and around each task's function.
-current: ContextVar[CallContext | None] = ContextVar("nbtasks_scope", default=None)
+current: ContextVar[CallContext | None] = ContextVar("nbtasks_call_context", default=None)
 
 
-_NO_SECRETS: frozenset[str] = frozenset()
-
-
-def write_preview(row: TaskRow, call: Call) -> frozenset[str]:
-    """Write the preview of a call into its row, and return the secret texts to keep out of logs
-    and errors."""
-    if call.policy.plain:
-        row.params = preview.describe(call.args, call.fn)
-    else:
-        _describe_with_options(row, call)
-    if REDACTED not in (row.params or ""):
-        return _NO_SECRETS
-    visible_args = hide_named(call.fn, redact_args(call.args, call.policy.redact or ()))
-    return frozenset(find_secrets(hide_secrets(visible_args), call.args))
-
-
-def _describe_with_options(row: TaskRow, call: Call) -> None:
-    options, redact = call.policy.options, call.policy.redact
+def write_preview(row: TaskRow, call: Call) -> None:
+    """Write the preview of a call with options into its row."""
+    options, redact = call.policy.options, call.policy.redact or ()
     if options.params is not None:
         row.params = preview.to_display_json(options.params)
     else:
-        row.params = preview.describe(redact_args(call.args, redact or ()), call.fn)
+        row.params = preview.describe(redact_args(call.args, redact), call.fn)
     if options.properties is not None:
         row.properties = preview.to_display_json(dict(options.properties))
     row.icon = options.icon
+
+
+def secrets_of(call: Call) -> frozenset[str]:
+    """Return the texts that the preview of a call hides, to keep them out of logs and errors."""
+    visible_args = preview.hide_named(call.fn, redact_args(call.args, call.policy.redact or ()))
+    return frozenset(find_secrets(hide_secrets(visible_args), call.args))

@@ -21,7 +21,6 @@ from nbtasks.engine.effects import (
     CallGuarded,
     Commit,
     Effects,
-    current,
 )
 from nbtasks.engine.outcomes import Outcomes, ReplayOnly
 from nbtasks.engine.replay import ANSWERS, Action, decide, expired
@@ -38,11 +37,12 @@ from nbtasks.errors import (
     RunEndedError,
 )
 from nbtasks.journal.protocol import ANSWER
-from nbtasks.values import codec, failures
+from nbtasks.values import codec, failures, preview
+from nbtasks.values.redaction import REDACTED
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
-    from nbtasks.engine.options import OnError, Policy
+    from nbtasks.engine.options import OnError
     from nbtasks.journal.protocol import ClaimedRun, Journal
 
 __all__ = ["Execution"]
@@ -90,11 +90,6 @@ class Execution:
             ReplayOnly(self.run_state, self.staleness, self.outcomes) if claimed.only else None
         )
 
-    def context(self) -> CallContext:
-        """Return the caller's call context in this execution; the body's if it is in no task."""
-        context = current.get()
-        return context if context is not None and context.execution is self else self.root
-
     # -- a task -------------------------------------------------------------------------------
 
     def task(self, call: Call, context: CallContext) -> Effects:
@@ -103,11 +98,10 @@ class Execution:
         if self.replay_only is not None:
             return self.replay_only.task(call, path)
         run_state, staleness, policy = self.run_state, self.staleness, call.policy
-        if not run_state.has(path):  # a new task: the most frequent case
-            if self.waits.budget is not None:
-                yield from self.waits.suspend_if_out_of_time(path)
-            row = run_state.add(path, policy.name)
-        else:
+        if self.waits.budget is not None and not run_state.has(path):
+            yield from self.waits.suspend_if_out_of_time(path)
+        row = run_state.add_new(path, policy.name)  # a new task is the most frequent case
+        if row is None:
             answer = run_state.completed(path, policy.ttl_us)
             if answer is not None and not staleness.must_rerun(call, path, answer[_PROVENANCE]):
                 return run_state.answer(path, answer)  # the most frequent case in a replay
@@ -118,8 +112,7 @@ class Execution:
             if action is not Action.WAIT:
                 yield from self.waits.suspend_if_out_of_time(path)
             row = self.start_row(old_row, path, policy.name, action)
-        if secrets := effects.write_preview(row, call):
-            run_state.secrets[path] = secrets
+        self._write_preview(row, call)
         staleness.stamp(row, call)
         return (yield from self._attempts(row, call))
 
@@ -150,7 +143,7 @@ class Execution:
     # - After a timeout the function may still be running in its thread. `detach` puts a copy of the
     #   row in its place; the thread keeps the old row, and all it writes is dropped from then on.
     # - A BaseException is a stop or a suspension: record it and let it pass, without `on_error`.
-    # `_complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
+    # `complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
     # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
     # sync must not count as a failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
@@ -172,7 +165,8 @@ class Execution:
                 finally:
                     if context.printed is not None:
                         context.printed.close()
-                self._complete(row, value, policy)
+                self.run_state.complete(row, value, policy)
+                self.waits.has_progressed = True
             except (JournalError, ExecutorError):
                 self._cancel(row)  # not the fault of the user's function
                 raise
@@ -266,7 +260,8 @@ class Execution:
             RunEndedError: The execution has ended, or the calling attempt was abandoned.
             DuplicateKeyError: A sibling has the same key.
         """
-        self.cancellation.check()
+        if self.cancellation.cause is not None:
+            raise self.cancellation.cause
         if not self.is_open:
             raise RunEndedError(
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
@@ -302,9 +297,9 @@ class Execution:
             # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
             # the attempt, which is archived already.
             if row.attempt and row.status != Status.WAITING:
-                self.run_state.archive(
-                    row, _end_status(row.status), row.finished_us, row.error, None
-                )
+                died = row.status == Status.RUNNING
+                status = Status.INTERRUPTED if died else row.status
+                self.run_state.archive(row, status, row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
             row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
         row.once, row.properties, row.icon = False, None, None
@@ -313,6 +308,14 @@ class Execution:
         row.name, row.finished_us = name, None
         row.execution, row.reused = self.run.executions, False
         return row
+
+    def _write_preview(self, row: TaskRow, call: Call) -> None:
+        if call.policy.plain:
+            row.params = preview.describe(call.args, call.fn)
+        else:
+            effects.write_preview(row, call)
+        if row.params and REDACTED in row.params:
+            self.run_state.secrets[row.path] = effects.secrets_of(call)
 
     def _begin(self, row: TaskRow) -> None:
         row.attempts += 1
@@ -324,13 +327,6 @@ class Execution:
             row.done = row.total = row.metrics = None
         row.status, row.due_us, row.error = Status.RUNNING, None, None
         # Not put here: the driver records the start together with the call.
-
-    def _complete(self, row: TaskRow, value: object, policy: Policy) -> None:
-        self.run_state.keep_value(row, value, policy.redact)
-        self.waits.has_progressed = True
-        if policy.ttl_us is not None:
-            row.expires_us = clock.micros() + policy.ttl_us
-        self.finish(row, Status.COMPLETED, None)
 
     def abandon(self, row: TaskRow) -> None:
         """End an attempt without an outcome: the execution was stopped, or the run suspended."""
@@ -397,7 +393,3 @@ class Execution:
             self.run_state.keep(run, output)
         self.run_state.close()
         self.journal.release(run)
-
-
-def _end_status(status: str) -> str:
-    return Status.INTERRUPTED if status == Status.RUNNING else status

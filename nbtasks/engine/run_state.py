@@ -22,6 +22,7 @@ from nbtasks.core.model import (
 )  # fmt: skip
 from nbtasks.engine.capture import Displays
 from nbtasks.engine.fingerprint import arguments, function
+from nbtasks.engine.options import Policy
 from nbtasks.engine.replay import is_expired, ranges
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal import outputs  # fmt: skip
@@ -78,7 +79,7 @@ class RunState:
         last_seq = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
         self._seq = itertools.count(last_seq + 1)
         self._logged_counts = dict(claimed.logs)
-        self._codes = dict(claimed.codes)
+        self.codes: dict[str, str] = dict(claimed.codes)
         self._reused_paths: set[str] = set()  # answered from the journal in this execution
         # Those whose reuse is not yet recorded. Threads append while another one drains it.
         self._pending_reuse: collections.deque[str] = collections.deque()
@@ -136,16 +137,8 @@ class RunState:
     def answer(self, path: str, answer: Answer) -> Any:
         """Return the output in an answer from `completed`, and mark the task as reused."""
         if path in self._answers:  # else `mark_stale` has read its row and marked it
-            self._reused_paths.add(path)
-            self._pending_reuse.append(path)
-            self._mark_changed(path)
-            if path in self.displays.replayable_paths:
-                self.displays.replay(path)
+            self._mark_reused(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
-
-    def code(self, digest: str) -> str | None:
-        """Return the record of the function with this fingerprint, as JSON; None if unknown."""
-        return self._codes.get(digest)
 
     def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
         """Return the value of an output.
@@ -194,6 +187,12 @@ class RunState:
 
     # -- writing ------------------------------------------------------------------------------
 
+    def add_new(self, path: str, name: str | None) -> TaskRow | None:
+        """Return the row of a new task; None if the path has a row or an answer already."""
+        if path in self._rows or path in self._answers:
+            return None
+        return self.add(path, name)
+
     def add(self, path: str, name: str | None) -> TaskRow:
         """Return the row of a new task."""
         run = self._run
@@ -233,32 +232,34 @@ class RunState:
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Store an output in a row, or in a blob if it is large or partly hidden."""
-        encoded, row.hidden = codec.hide(encoded), encoded.preview is not None
-        row.blob = outputs.store(self._journal, encoded)
+        row.hidden = encoded.preview is not None
+        if row.hidden:
+            encoded = codec.hide(encoded)
+        row.blob = None if encoded.blob is None else outputs.store(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
         if encoded.kind not in _BY_CONTENT and not self._stamped:
             self._stamped = True
             self._journal.put(outputs.environment_row(row.run_id))
 
-    def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
-        """Store a value as a row's output, with the paths of `redact` hidden.
+    def complete(self, row: TaskRow, value: Any, policy: Policy = Policy()) -> None:  # noqa: B008 - it never changes
+        """Record a task's output, with the paths of `redact` hidden, and that it completed.
 
         Raises:
             ValueNotKeptError: The value cannot be recorded.
         """
-        encoded = codec.encode(value)
-        if redact is not None:
-            is_plain = encoded.kind in _BY_CONTENT
-            visible = redaction.redact(value, redact) if is_plain else redaction.REDACTED
-            encoded = encoded._replace(preview=preview.to_display_json(visible))
+        redact, ttl_us = policy.redact, policy.ttl_us
+        encoded = codec.encode(value) if redact is None else codec.encode_redacted(value, redact)
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
             _cache_digest(value, row.output, row.blob)
+        row.status, row.error, row.finished_us = Status.COMPLETED, None, clock.micros()
+        row.expires_us = None if ttl_us is None else row.finished_us + ttl_us
+        self.put(row)
 
     def keep_code(self, code: function.Fingerprint) -> None:
         """Record a function and its source, once per run."""
-        if code.digest not in self._codes and len(self._codes) < _MAX_CODES and not self._closed:
-            text = self._codes[code.digest] = function.dumps(code)
+        if code.digest not in self.codes and len(self.codes) < _MAX_CODES and not self._closed:
+            text = self.codes[code.digest] = function.dumps(code)
             self._journal.put(CodeRow(self._run.run_id, code.digest, text))
 
     def record_progress(self, row: TaskRow) -> None:
@@ -345,11 +346,14 @@ class RunState:
         """Mark a task as answered from the journal."""
         if row.execution < self._run.executions:
             row.execution, row.reused = self._run.executions, True
-            self._reused_paths.add(row.path)
-            self._pending_reuse.append(row.path)
-            self._mark_changed(row.path)
-            if row.path in self.displays.replayable_paths:
-                self.displays.replay(row.path)
+            self._mark_reused(row.path)
+
+    def _mark_reused(self, path: str) -> None:
+        self._reused_paths.add(path)
+        self._pending_reuse.append(path)
+        self._mark_changed(path)
+        if path in self.displays.replayable_paths:
+            self.displays.replay(path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Record why a reused task is stale; with None, that it is not stale any more."""

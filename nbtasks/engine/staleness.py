@@ -70,7 +70,8 @@ class StalenessChecker:
         """Record the code and the inputs of a task that is about to run."""
         code, row.digest = _fingerprint_call(call)
         row.fingerprint, row.stale = code.digest, None
-        self._run_state.keep_code(code)
+        if code.digest not in self._run_state.codes:
+            self._run_state.keep_code(code)
 
     def must_rerun(self, call: Call, path: str, recorded: Provenance) -> bool:
         """Return True if a task must run again instead of being answered.
@@ -100,7 +101,7 @@ class StalenessChecker:
             return True
         row = self._run_state.row(path)
         assert row is not None  # noqa: S101 - the task is recorded
-        text = self._run_state.code(row.fingerprint or "")
+        text = self._run_state.codes.get(row.fingerprint or "")
         before = None if text is None else fingerprints.loads(text)
         reason = "; ".join(_reasons(call, row, before, code, digest))
         diff = "" if before is None else fingerprints.diff(before, code)

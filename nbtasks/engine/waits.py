@@ -157,8 +157,7 @@ class Waits:
             execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
             raise execution.outcomes.failure_now(row, failure, error)
-        execution.run_state.keep_value(row, arrival[0])
-        execution.finish(row, Status.COMPLETED, None)
+        execution.run_state.complete(row, arrival[0])
         yield Commit()
         return arrival[0]
 

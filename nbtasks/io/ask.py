@@ -210,7 +210,7 @@ class _Ask(BaseIO):
         seconds = seconds_of("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
-        awaiting, blocks = self._execution.context().asynchronous, False
+        awaiting, blocks = self._context().asynchronous, False
 
         def look(row: TaskRow) -> tuple[Any] | None:
             for raw in answers.find_answers(journal.find, row.run_id, row.path):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
-from nbtasks.engine.effects import Call, Effects, ExternalWait, Wait
+from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
 from nbtasks.engine.options import Duration, Policy, TaskOptions
 from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
@@ -43,8 +43,8 @@ class Logger:
     ```
     """
 
-    def __init__(self, execution: Execution, level: str) -> None:
-        self._execution = execution
+    def __init__(self, io: BaseIO, level: str) -> None:
+        self._io = io
         self._least = LEVELS.index(level)
 
     def debug(self, message: str, **data: Any) -> None:
@@ -65,8 +65,8 @@ class Logger:
 
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
         if LEVELS.index(level) >= self._least:
-            context = self._execution.context()
-            self._execution.run_state.log(level, str(message), data, context.row)
+            context = self._io._context()  # noqa: SLF001 - its own half
+            context.execution.run_state.log(level, str(message), data, context.row)
 
 
 class BaseIO:
@@ -92,7 +92,7 @@ class BaseIO:
         self._policy = policy
         self._given_dispatcher = dispatcher
         self._integrations = integrations
-        self.logger = Logger(execution, level)
+        self.logger = Logger(self, level)
 
     if not TYPE_CHECKING:  # so that a type checker reports a misspelled call
 
@@ -122,15 +122,25 @@ class BaseIO:
                 f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
-        context = self._execution.context()
-        call = Call(context.numbered(key), fn, args, callsite.capture(depth), policy)
-        return self._execution.task(call, context)
+        context, key = self._enter(key)
+        return self._execution.task(Call(key, fn, args, callsite.capture(depth), policy), context)
+
+    def _context(self) -> CallContext:
+        """Return the caller's context in this run: the body's, unless it is in one of its tasks."""
+        context = current.get()
+        if context is None or context.execution is not self._execution:
+            return self._execution.root
+        return context
+
+    def _enter(self, key: keys.Key) -> tuple[CallContext, keys.Key]:
+        """Return the caller's context, and the key of its call: a numbered one with its number."""
+        context = self._context()
+        return context, context.number(key) if type(key) is keys.Numbered else key
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
-        context = self._execution.context()
-        key = context.numbered(key)
+        context, key = self._enter(key)
         if until is not None:
             if until.tzinfo is None:
                 raise ValueError(
@@ -154,8 +164,8 @@ class BaseIO:
         return self._execution.waits.wait(wait, context)
 
     def _yield(self, key: keys.Key) -> Effects:
-        context = self._execution.context()
-        return self._execution.waits.yield_(context.numbered(key), callsite.capture(2), context)
+        context, key = self._enter(key)
+        return self._execution.waits.yield_(key, callsite.capture(2), context)
 
     def _builtin_task(
         self,
@@ -175,8 +185,7 @@ class BaseIO:
 
     def _wait_for(self, wait: ExternalWait) -> Effects:
         """Build a wait for something from outside the run."""
-        context = self._execution.context()
-        wait.key = context.numbered(wait.key)
+        context, wait.key = self._enter(wait.key)
         return self._execution.waits.until(wait, context)
 
     @property
@@ -186,7 +195,7 @@ class BaseIO:
 
     def _path(self, key: keys.Key) -> str:
         """Return the path of the task that a call with this key makes."""
-        return keys.join(self._execution.context().path, key)
+        return keys.join(self._context().path, key)
 
     def _drive(self, effects: Effects) -> Any:
         """Run the effects of a call, blocking."""

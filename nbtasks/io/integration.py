@@ -110,8 +110,8 @@ class Calls:
         )
         fn = _caller(target)
         execution = io._execution  # noqa: SLF001 - as above
-        context = execution.context()
-        call = Call(context.numbered(key), fn, (args, named), callsite.capture(1), policy)
+        context, key = io._enter(key)  # noqa: SLF001 - as above
+        call = Call(key, fn, (args, named), callsite.capture(1), policy)
         return io._drive(execution.task(call, context))  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:

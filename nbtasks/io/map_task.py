@@ -70,7 +70,7 @@ class Limits:
 
 
 def map_effects(  # noqa: PLR0913 - the parts of a map
-    execution: Running,
+    context: CallContext,
     default: Policy,
     key: keys.Key,
     fn: Callable[..., Any],
@@ -108,9 +108,8 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         # The paths are those of an item. The map holds all items, so all of its data is hidden.
         map_options = dataclasses.replace(map_options, redact=("$",))
     whole = Policy(name=policy.name, options=map_options)
-    context = execution.context()
-    call = Call(context.numbered(key), step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
-    return execution.task(call, context)
+    call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
+    return context.execution.task(call, context)
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:

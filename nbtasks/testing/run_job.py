@@ -184,7 +184,6 @@ class _Rehearsal(Execution):
 
     def task(self, call: Call, context: CallContext) -> Effects:
         """Yield the effects of a task; a predefined task calls a stand-in for its function."""
-        call.key = context.numbered(call.key)
         path = keys.join(context.path, call.key)
         if path in self._values:
             self._reached.add(path)

@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from nbtasks.errors import UnreadableValueError
+from nbtasks.values import preview
 from nbtasks.values.content import Find, LazyBytes, Secret, join, split
-from nbtasks.values.redaction import REDACTED, REDACTED_JSON
+from nbtasks.values.redaction import REDACTED, REDACTED_JSON, Paths, redact
 
 __all__ = [
     "EXPIRED",
@@ -38,6 +39,7 @@ __all__ = [
     "decode_blob",
     "digest",
     "encode",
+    "encode_redacted",
     "hide",
     "pickles_in",
 ]
@@ -126,6 +128,18 @@ def _encode_json(as_json: _Json, *, inline: bool) -> Encoded:
     elif size > INLINE_BYTES and not inline:
         return Encoded(as_json.kind, None, size, LazyBytes.of(data))
     return Encoded(as_json.kind, data.decode(), size)
+
+
+def encode_redacted(value: Any, paths: Paths) -> Encoded:
+    """Encode a value, with a preview that hides the paths; all of it, if only a pickle keeps it.
+
+    Raises:
+        ValueNotKeptError: The value cannot be recorded.
+    """
+    encoded = encode(value)
+    is_plain = encoded.kind in ("json", "tagged")
+    visible = redact(value, paths) if is_plain else REDACTED
+    return encoded._replace(preview=preview.to_display_json(visible))
 
 
 def hide(encoded: Encoded) -> Encoded:

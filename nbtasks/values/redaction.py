@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import CodeType
 from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError
@@ -22,7 +21,6 @@ __all__ = [
     "Paths",
     "Steps",
     "find_secrets",
-    "hide_named",
     "hide_secrets",
     "parse",
     "redact",
@@ -46,11 +44,6 @@ SECRET: Final = re.compile(
 )
 #: Shorter strings are not scrubbed from texts, where they occur by chance.
 _LEAST_SECRET = 4
-_MOST_KNOWN = 1000
-#: Positions of the parameters named like secrets, by the id of the function's code. The code is
-#: kept alive in the entry, so that its id stays unique. It is no key itself, since hashing a code
-#: object hashes everything in it.
-_places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
@@ -123,32 +116,6 @@ def hide_secrets(value: Any) -> Any:
             for key, part in value.items()
         }
     return [hide_secrets(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments of a call, hiding those whose parameters are named like secrets.
-
-    >>> hide_named(lambda user, api_key: None, ("ada", "1"))
-    ('ada', '[REDACTED]')
-    """
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return args
-    entry = _places.get(id(code))
-    places = entry[1] if entry is not None and entry[0] is code else _find_secret_places(code)
-    if not places:
-        return args
-    skipped = hasattr(fn, "__self__")
-    return tuple(REDACTED if place + skipped in places else arg for place, arg in enumerate(args))
-
-
-def _find_secret_places(code: CodeType) -> tuple[int, ...]:
-    names = code.co_varnames[: code.co_argcount]
-    places = tuple(place for place, name in enumerate(names) if SECRET.search(name))
-    if len(_places) >= _MOST_KNOWN:
-        _places.clear()
-    _places[id(code)] = code, places
-    return places
 
 
 def find_secrets(shown: Any, value: Any) -> set[str]:

@@ -41,7 +41,7 @@ def test_a_line_is_shown_with_its_source():
     site = callsite.capture(0)
     filename, line = callsite.location(site)
 
-    assert callsite.describe(site) == f"{filename}, line {line}: site = sites.here(0)"
+    assert callsite.describe(site) == f"{filename}, line {line}: site = callsite.capture(0)"
 
 
 def test_a_line_without_source_is_shown_all_the_same():

@@ -122,11 +122,8 @@ class Events(BaseIO):
         find = self._execution.journal.find
 
         def begin() -> str:
-            """Record the start of the wait.
-
-            Events of the same microsecond count if they are sent after it, so record the ids of
-            those sent before it.
-            """
+            """Record the start of the wait."""
+            # Events of the same microsecond count if they are sent after it.
             now = clock.micros()
             before = [row.event_id for each in names for row in _since(find, each, now)]
             return json.dumps({"event": names, "since_us": now, "before": before})

@@ -71,7 +71,7 @@ class _Requests(BaseIO):
 
         seconds = seconds_of("timeout", timeout)
         journal, site = self._execution.journal, callsite.capture(2)
-        asynchronous = self._execution.context().asynchronous
+        asynchronous = self._context().asynchronous
 
         def begin() -> str:
             return json.dumps({"request": server.new_address()})
