@@ -272,7 +272,7 @@ class RunState:
             self._journal.flush()
 
     def show(self, row: TaskRow, value: Any) -> None:
-        """Displays a value for a task that runs, and records it."""
+        """Display a value for a running task, and record it."""
         self.displays.show(row, value)
 
     def is_current(self, row: TaskRow) -> bool:

@@ -101,7 +101,7 @@ class Waits:
 
     @property
     def suspended(self) -> bool:
-        """Whether the run is being suspended."""
+        """True while the run is being suspended."""
         return isinstance(self._execution.cancellation.cause, Suspended)
 
     def wait(self, wait: Wait, context: CallContext) -> Effects:

@@ -52,13 +52,13 @@ _TIMES_TO_INSIST = 3
 
 
 class Watcher(Protocol):
-    """Somebody who shows an execution while it goes on."""
+    """View of an execution while it runs."""
 
     def start(self) -> None:
-        """The execution has begun."""
+        """Show that the execution has begun."""
 
     def finish(self) -> None:
-        """It has ended, and its end is recorded."""
+        """Show that it has ended; its end is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

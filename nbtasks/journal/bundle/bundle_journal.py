@@ -15,7 +15,7 @@ from nbtasks.journal.protocol import Claim, ClaimedRun, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 if TYPE_CHECKING:
-    from _duckdb import DuckDBPyConnection
+    from nbtasks.journal.database.connection import Connection
 
 __all__ = ["SharedJournal", "rows_of"]
 
@@ -54,7 +54,7 @@ class SharedJournal(MemoryJournal):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._con: DuckDBPyConnection | None = None  # one for all queries, since nothing changes
+        self._con: Connection | None = None  # one for all queries, since nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):
             super().put(row)
