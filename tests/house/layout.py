@@ -47,7 +47,7 @@ def entries(graph: Graph, package: str) -> Graph:
     grouped: Graph = defaultdict(set)
     for module, targets in graph.items():
         if source := entry(module):
-            grouped[source] |= {name for name in map(entry, targets) if name not in (None, source)}  # type: ignore[arg-type]  # no None among them
+            grouped[source] |= {name for name in map(entry, targets) if name not in (None, source)}
     return dict(grouped)
 
 

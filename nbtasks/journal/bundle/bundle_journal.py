@@ -15,7 +15,6 @@ from nbtasks.journal.protocol import Claim, ClaimedRun, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 if TYPE_CHECKING:
-    from nbtasks.journal.database.connection import Connection
 
 __all__ = ["SharedJournal", "rows_of"]
 
@@ -54,7 +53,7 @@ class SharedJournal(MemoryJournal):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._con: Connection | None = None  # one for all queries, since nothing changes
+        self._con: Any = None  # one for all queries, since nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):
             super().put(row)
