@@ -11,15 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
-import nbformat
 import pexpect
 import pytest
-from nbformat import NotebookNode
-from nbformat import v4 as new
 
 import nbtasks as nb
 from nbtasks.kit import kit
+
+if TYPE_CHECKING:  # takes seconds to load
+    from nbformat import NotebookNode
 
 LOAD = "%load_ext nbtasks"
 CELL = """%%job delays --version 1.0.0 --payload {"month": month} --as run
@@ -46,6 +47,8 @@ def _closed() -> Iterator[None]:
 
 
 def notebook(*cells: str) -> NotebookNode:
+    from nbformat import v4 as new
+
     book = new.new_notebook(cells=[new.new_code_cell(cell) for cell in cells])
     book.metadata["kernelspec"] = {
         "name": "python3",
@@ -65,6 +68,7 @@ def text(cell: NotebookNode) -> str:
 
 @needs("nbclient")
 def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None:
+    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
@@ -92,6 +96,8 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
 @pytest.mark.slow
 @needs("papermill")
 def test_papermill_runs_a_notebook_for_each_of_its_parameters(tmp_path: Path) -> None:
+    import nbformat
+
     book = notebook("month = 1", LOAD, CELL, "sum(parts), run.id")
     book.cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(book, tmp_path / "in.ipynb")

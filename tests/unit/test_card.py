@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import matplotlib as mpl
-import pandas as pd
 import pytest
 
 from nbtasks.card import card, code_for
@@ -64,6 +62,8 @@ class Runs:
 
 
 def test_a_frame_shows_as_a_table_with_its_text_escaped():
+    import pandas as pd
+
     shown = preview(pd.DataFrame({"carrier": ["AA", EVIL]}))
 
     assert "<td>AA</td>" in shown
@@ -71,6 +71,8 @@ def test_a_frame_shows_as_a_table_with_its_text_escaped():
 
 
 def test_a_figure_shows_as_an_image_and_text_as_text():
+    import matplotlib as mpl
+
     mpl.use("agg")
     from matplotlib.figure import Figure
 
