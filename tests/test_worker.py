@@ -25,6 +25,7 @@ from nbtasks.schedules import Plan
 from nbtasks.testing import FakeClock
 from nbtasks.triggers import CronTrigger, IntervalTrigger
 from nbtasks.working import Worker
+from tests.thorough import THOROUGH
 
 S = 1_000_000
 
@@ -457,10 +458,11 @@ def test_a_worker_that_is_asked_to_end_leaves_runs_that_the_next_one_goes_on_wit
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,
 ):
-    seconds, most = (60, 200) if os.environ.get("NBTASKS_CRASH_EVERYWHERE") else (8, 40)
+    seconds, most = (60, 200) if THOROUGH else (8, 40)
     workers = [processes.worker(), processes.worker()]
     until(lambda: known("hears"))
     began = time.monotonic()
