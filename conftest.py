@@ -22,8 +22,8 @@ PACKAGE = Path(__file__).parent / "nbtasks"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """For all tests one more than there are processors, since many of them wait for another process.
-    For tests in files that are named none, as those would only begin later."""
+    """For all tests one more than there are processors, since many of them wait for a process. For
+    tests in files that are named none, as those would only begin later."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     if config.args_source != pytest.Config.ArgsSource.ARGS:

@@ -161,6 +161,7 @@ def test_ticks_that_nobody_was_there_for_are_left_out(worker: Worker):
         assert ticks("each second") == [clock.now().replace(microsecond=0)]
 
 
+@pytest.mark.slow
 def test_a_cron_expression_is_meant_in_its_time_zone(worker: Worker):
     with FakeClock(datetime(2026, 3, 28, 20, tzinfo=UTC)) as clock:  # the night to summer time
 

@@ -17,6 +17,8 @@ from nbtasks.journal import duck
 from nbtasks.journal.duck import DuckStore
 from nbtasks.journal.file import DatabaseFile
 
+pytestmark = pytest.mark.slow  # each has processes of its own
+
 RUN = """
 import nbtasks.journal.duck as duck
 import nbtasks.journal.home as home

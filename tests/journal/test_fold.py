@@ -156,6 +156,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
 
 
+@pytest.mark.slow
 def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, open_home, rows):
     """Whoever opens the file makes each commit of DuckDB's log again."""
     journal = open_home()
@@ -281,6 +282,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
@@ -502,6 +504,7 @@ def is_all_folded(home: Path, open_home) -> None:
     assert plain_read(home, "select count(*) from log") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder

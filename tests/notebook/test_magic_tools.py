@@ -66,6 +66,7 @@ def text(cell: NotebookNode) -> str:
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
+@pytest.mark.slow
 @needs("nbclient")
 def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None:
     import nbformat
@@ -223,6 +224,7 @@ def test_in_plain_ipython_ctrl_c_stops_an_awaiting_cell(
     }
 
 
+@pytest.mark.slow
 @needs("IPython")
 def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., Terminal]) -> None:
     one = terminal(*PLAIN)
@@ -244,6 +246,7 @@ def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., T
     assert nb.tasks().status.tolist() == ["CANCELED"]
 
 
+@pytest.mark.slow
 def test_in_plain_ipython_a_cell_that_ignores_its_cancellation_is_ended_by_a_second_ctrl_c(
     terminal: Callable[..., Terminal],
 ) -> None:
