@@ -16,7 +16,7 @@ from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
 from nbtasks.engine.effects import CallContext, Running, current
 from nbtasks.engine.options import Duration, OnError, RetryOn, TaskOptions, resolve
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
 from nbtasks.io.base import AsyncBaseIO, BaseIO

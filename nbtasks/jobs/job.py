@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import Duration, OnChange, Policy, TaskOptions
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import (
     InvalidJobError,
