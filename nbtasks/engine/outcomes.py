@@ -1,4 +1,4 @@
-"""Exceptions that the callers of failed tasks get, now and on every replay."""
+"""Outcomes of recorded tasks for their callers: errors now and on replay, answers in replay only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`SyncIO` and `AsyncIO`: the calls of a job's body, and how each class runs their effects.
+"""`SyncIO` and `AsyncIO`: the calls of a job's body; `current_io` and `current_task`.
 
 `SyncIO` is for `def` bodies and for cells without `await`: its calls block and return values.
 `AsyncIO` is for `async def` bodies and for cells with a top-level `await`: its calls are

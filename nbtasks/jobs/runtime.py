@@ -1,4 +1,4 @@
-"""Runtime of a process: settings, registered jobs, one open journal per home; `nb.job`."""
+"""Runtime of a process: registered jobs, the sessions that execute runs; `nb.job`, `nb.get_run`."""
 
 from __future__ import annotations
 
