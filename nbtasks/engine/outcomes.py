@@ -1,4 +1,4 @@
-"""Outcomes of recorded tasks for their callers: errors now and on replay, answers in replay only."""
+"""Outcomes of recorded tasks: errors for their callers, and answers in a run that only replays."""
 
 from __future__ import annotations
 
