@@ -1,7 +1,7 @@
-"""The fixtures that nbtasks adds to pytest.
+"""Fixtures that nbtasks adds to pytest.
 
-pytest imports this module whenever it starts, for whatever tests. So it stands beside the package:
-nbtasks itself is imported when a test asks for a fixture, after coverage has begun to look.
+pytest imports this module at every start, whatever the tests. It therefore lies beside the package:
+nbtasks itself is imported only when a test uses a fixture, after coverage has started to measure.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["fake_clock", "nb_home"]
 
 @pytest.fixture
 def nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home that is new for this test; gives its folder. Settings that the test changes are put
-    back."""
+    """Provide a new home for this test, as its folder. Settings that the test changes are
+    restored."""
     from nbtasks.testing.journals import use_home
 
     with use_home(tmp_path_factory.mktemp("nb_home")) as home:
@@ -31,7 +31,7 @@ def nb_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def fake_clock() -> Iterator[FakeClock]:
-    """An `nbtasks.testing.FakeClock` that is in force for this test."""
+    """Provide an `nbtasks.testing.FakeClock` that is in force for this test."""
     from nbtasks.testing import FakeClock
 
     with FakeClock() as clock:

@@ -1,1 +1,1 @@
-"""Measures nbtasks against the bare disk, side by side: `python -m benchmarks [--quick]`."""
+"""Benchmarks of nbtasks against the bare disk, side by side: `python -m benchmarks [--quick]`."""

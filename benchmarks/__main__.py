@@ -1,8 +1,9 @@
-"""`python -m benchmarks [--quick] [--check] [--folder FOLDER]`: measures and prints the table.
+"""Command that measures and prints the table of benchmarks.
 
-All times are wall time. What is compared is measured in one run and in turns, on one disk.
-`--quick` leaves out the two that take longest; `--check` ends with status 1 where a target is
-missed.
+`python -m benchmarks [--quick] [--check] [--folder FOLDER]`
+
+All times are wall time. Compared measurements are taken in one run, in turns and on one disk.
+`--quick` skips the two slowest benchmarks; `--check` exits with status 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from nbtasks.journal import current
 def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     rounds = 3 if quick else 7
     yield from tasks.sequential(folder, rounds)
-    yield from tasks.mapped(rounds)  # first of the large ones, whose peaks would hide its own
+    yield from tasks.mapped(
+        rounds
+    )  # before the other large ones, whose memory peaks would hide its own
     yield from tasks.concurrent(rounds)
     yield from starts.replay(folder, rounds)
     yield from starts.imports(max(rounds, 7))
@@ -48,8 +51,10 @@ def _disk(folder: Path) -> str:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="leave out what takes longest")
-    parser.add_argument("--check", action="store_true", help="end with 1 if a target is missed")
+    parser.add_argument("--quick", action="store_true", help="skip the slowest benchmarks")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with status 1 if a target is missed"
+    )
     parser.add_argument(
         "--folder", type=Path, default=Path.cwd(), help="where to write (default: here)"
     )
@@ -57,7 +62,7 @@ def _parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Runs all of it. Gives the exit status."""
+    """Run all benchmarks and return the exit status."""
     options = _parse()
     with tempfile.TemporaryDirectory(prefix=".benchmarks-", dir=options.folder) as name:
         folder = Path(name)
@@ -70,7 +75,7 @@ def main() -> int:
         try:
             met = show(_figures(folder, quick=options.quick), lambda line: print(line, flush=True))
         finally:
-            current.close()  # before its folder goes
+            current.close()  # before its folder is removed
     return 1 if options.check and not met else 0
 
 

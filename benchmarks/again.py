@@ -1,8 +1,8 @@
-"""A run that is executed again, as a user's script would: `again.py HOME TASKS [stop|visit|skip]`.
+"""Script that executes a run again, as a user's would: `again.py HOME TASKS [stop|visit|skip]`.
 
-Without a last word it makes the run, or executes the finished one again. With `stop` it dies
-before the end. With `visit` or `skip` it resumes that run, by way of all of its tasks or by
-none, and prints the instant at which the first new task began.
+Without a last word it makes the run, or executes the finished run again. With `stop` it dies
+before the end. With `visit` or `skip` it resumes that run, visiting all of its tasks or none, and
+prints the instant at which the first new task began.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ AT_ONCE = 64
 
 
 async def step(number: int) -> int:
-    """The least that a task can be."""
+    """Return the number: the smallest possible task."""
     return number
 
 
 async def first_new() -> None:
-    """What was not done yet."""
+    """Print the instant: the first task that is new."""
     print(time.monotonic(), flush=True)  # on Linux the same clock in all processes
 
 
 async def one_by_one(io: nb.AsyncIO, count: int) -> None:
-    """All tasks, one after the other."""
+    """Run all tasks, one after the other."""
     for number in range(count):
         await io.run_task(["step", number], step, number)
 
 
 async def many_at_once(io: nb.AsyncIO, count: int) -> None:
-    """All tasks, many at once: the quick way to make a run."""
+    """Run all tasks, many at once: the quick way to make a run."""
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -46,7 +46,7 @@ async def many_at_once(io: nb.AsyncIO, count: int) -> None:
 
 
 def main(home: str, tasks: str, *how: str) -> Callable[[], nb.Run]:
-    """Makes the job and executes it once; gives what executes it again."""
+    """Make the job and execute it once; return a function that executes it again."""
     nb.configure(home=home)
     job_id = "benchmark-resume" if how else "benchmark-replay"
 
@@ -57,7 +57,7 @@ def main(home: str, tasks: str, *how: str) -> Callable[[], nb.Run]:
         elif how != ("skip",):
             await one_by_one(io, int(tasks))
         if how == ("stop",):
-            os._exit(1)  # as a kernel that dies
+            os._exit(1)  # like a dying kernel
         elif how:
             await io.run_task("first new", first_new)
 

@@ -1,4 +1,4 @@
-"""What everything is compared with: append a record to a file, and wait for the disk."""
+"""Baseline of the benchmarks: append a record to a file, and wait for the disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RECORD = b"x" * 299 + b"\n"
 
 
 class BareLog:
-    """An append-only file of 300-byte records, each on the disk before the next."""
+    """Append-only file of 300-byte records, each on the disk before the next."""
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder / "bare.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
 
     def append(self, count: int) -> None:
-        """Appends so many records, one `fdatasync` each."""
+        """Append `count` records, with one `fdatasync` each."""
         fd, write, sync = self._fd, os.write, os.fdatasync
         for _ in range(count):
             write(fd, RECORD)
@@ -44,8 +44,8 @@ class BareLog:
 
 @contextlib.contextmanager
 def slower_disk(seconds: float) -> Iterator[None]:
-    """A journal whose syncs take so much longer, as those of many a laptop do."""
-    real = wal._sync_data  # noqa: SLF001 - there is no disk to be had otherwise
+    """Make each sync of the journal take this much longer, as it does on many laptops."""
+    real = wal._sync_data  # noqa: SLF001 - the only way to simulate a slow disk
 
     def sync(fd: int) -> None:
         real(fd)

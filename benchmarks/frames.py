@@ -1,7 +1,7 @@
-"""Frames in the journal beside Parquet files: the flights of 2013, and 100 MB of numbers.
+"""Benchmarks of frames in the journal against Parquet files: flights of 2013, 100 MB of numbers.
 
-What is compared writes to the same disk, is synced likewise, and is done in turns. Memory is that
-of a process of its own, above what it has when the frame is there.
+Both sides write to the same disk, are synced likewise, and take turns. Memory is measured in a
+separate process, above its level once the frame is loaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PEAK = """
 import resource, sys
 from pathlib import Path
 from benchmarks.frames import FRAMES
-from nbtasks import codec
+from nbtasks.values import codec
 from nbtasks.journal.blobs import Blobs
 
 def peak():  # bytes
@@ -37,7 +37,7 @@ def reset():
 blobs = Blobs(Path(sys.argv[1]), durable=True)
 frame = FRAMES[sys.argv[2]]()
 size = frame.memory_usage(deep=True).sum()
-codec.encode(frame.head(10))  # loads what it takes
+codec.encode(frame.head(10))  # imports everything it needs
 reset()
 before = peak()
 encoded = codec.encode(frame)
@@ -54,19 +54,19 @@ print(wrote / size, (peak() - before) / size)
 
 
 def numbers() -> Any:
-    """100 MB that nothing makes smaller."""
+    """Return a frame of 100 MB that cannot be compressed."""
     import numpy as np
     import pandas as pd
 
-    chance = np.random.default_rng(20130101)
-    return pd.DataFrame(chance.random((1_250_000, 10))).rename(columns=str)
+    rng = np.random.default_rng(20130101)
+    return pd.DataFrame(rng.random((1_250_000, 10))).rename(columns=str)
 
 
 FRAMES = {"flights": flights, "numbers": numbers}
 
 
 def frames(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Writing and reading, in time and memory."""
+    """Yield the times and the memory of writing and reading."""
     for name, what in (("flights", "the NYC flights"), ("numbers", "100 MB of random numbers")):
         yield from _times(folder / name, FRAMES[name](), what, rounds)
         if Path("/proc/self/clear_refs").exists():
@@ -130,7 +130,7 @@ def _in_turns(
             before()
             start = perf_counter()
             call()
-            if turn:  # the first is for caches
+            if turn:  # the first warms the caches
                 spent.append(perf_counter() - start)
     return median(times[0]), median(times[1])
 

@@ -1,4 +1,4 @@
-"""What is asked of a home with 1,000,000 tasks: each time from nothing, as a cell does."""
+"""Benchmarks of queries on a home with 1,000,000 tasks: each starts afresh, as in a cell."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _TASKS = f"""
 
 
 def fill() -> None:
-    """Puts the runs into the home in force, as if they had been executed and folded."""
+    """Put the runs into the home in force, as if they had been executed and merged."""
 
     @nb.job("first")
     def body(io: nb.SyncIO) -> None:
@@ -70,8 +70,9 @@ def fill() -> None:
 
 
 def queries(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Each of the questions, and what a process that makes the frame of all tasks needs."""
-    was = nb.config.home
+    """Yield the time of each query, and the memory of a process that makes the frame of all
+    tasks."""
+    previous_home = nb.config.home
     nb.configure(home=folder / "million")
     fill()
     try:
@@ -86,7 +87,7 @@ def queries(folder: Path, rounds: int) -> Iterator[Figure]:
         yield _memory(folder / "million")
     finally:
         current.close()
-        nb.configure(home=was)
+        nb.configure(home=previous_home)
 
 
 def _filtered() -> object:
@@ -125,10 +126,10 @@ def _seconds(what: str, ask: Callable[[], object], target: float | None, rounds:
 
 
 def _memory(home: Path) -> Figure:
-    """The peak of a process that makes the frame, above one that has made a small one."""
+    """Return the memory peak of a process while it makes the frame, after it made a small one."""
     code = f"""
 import nbtasks as nb
-def peak():  # MB; unlike ru_maxrss it is not that of the process which started this one
+def peak():  # MB; unlike ru_maxrss, not inherited from the parent process
     with open("/proc/self/status") as lines:
         return int(next(l.split()[1] for l in lines if l.startswith("VmHWM"))) / 1024
 nb.configure(home={str(home)!r})

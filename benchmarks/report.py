@@ -13,11 +13,11 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        what: What was measured.
-        reached: The figure.
-        target: What it should be, as text; empty where nothing is promised.
-        met: Whether it is; True where nothing is promised.
-        detail: The times behind it.
+        what: Name of the measurement.
+        reached: The figure, as text.
+        target: Target of the figure, as text; empty without a target.
+        met: True if the target is met, or there is none.
+        detail: Times from which the figure was computed.
     """
 
     what: str
@@ -28,17 +28,17 @@ class Figure:
 
 
 def at_least(what: str, value: float, target: float, show: str, detail: str = "") -> Figure:
-    """A figure that should not be below its target; `show` is its format, as `"{:.2f} x"`."""
+    """Return a figure that should not be below its target; `show` is its format: `"{:.2f} x"`."""
     return Figure(what, show.format(value), f">= {show.format(target)}", value >= target, detail)
 
 
 def at_most(what: str, value: float, target: float, show: str, detail: str = "") -> Figure:
-    """A figure that should not be above its target."""
+    """Return a figure that should not be above its target."""
     return Figure(what, show.format(value), f"<= {show.format(target)}", value <= target, detail)
 
 
 def show(figures: Iterable[Figure], write: Callable[[str], object]) -> bool:
-    """Writes the table line by line, as the figures come. Says whether all targets are met."""
+    """Write the table line by line, as the figures come. Return True if all targets are met."""
     row = "{:<66} {:>11} {:>11}  {:<7} {}"
     write(row.format("work", "target", "reached", "", "medians behind it").rstrip())
     write("-" * 132)

@@ -1,4 +1,4 @@
-"""Fresh processes: a finished run executed again, a long one resumed, and the bare import."""
+"""Benchmarks of fresh processes: a finished run executed again, a long run resumed, the import."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["imports", "replay", "resume", "yardstick"]
 SCRIPT = Path(again.__file__)
 REPLAYED = 10_000
 RESUMED = 100_000
-#: What tells how fast a machine is, with its time in ms where the absolute targets were set.
+#: Statement that measures a machine's speed; its time in ms where the absolute targets were set.
 YARDSTICK, THERE = "from pydantic import BaseModel", 63
-#: Children write byte code, as everybody's Python does unless it is told not to.
+#: Children write byte code, as Python does by default.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -32,7 +32,8 @@ def _script(home: Path, *arguments: object) -> str:
 
 
 def replay(folder: Path, rounds: int) -> Iterator[Figure]:
-    """A finished run of 10,000 tasks, executed again: by a new process, and in this one."""
+    """Yield the times of executing a finished run of 10,000 tasks again: in a new process, and in
+    this one."""
     home = folder / "replay"
     _script(home, REPLAYED)
     whole: list[float] = []
@@ -70,7 +71,8 @@ def _children_seconds() -> float:
 
 
 def resume(folder: Path, rounds: int) -> Iterator[Figure]:
-    """A run of 100,000 tasks whose process died; seconds to the first task that is new."""
+    """Yield the seconds from a process start to the first new task, in a run of 100,000 tasks whose
+    process died."""
     home = folder / "resume"
     command = [sys.executable, str(SCRIPT), str(home), str(RESUMED), "stop"]
     subprocess.run(command, check=False, env=ENVIRONMENT)  # it dies
@@ -89,28 +91,28 @@ def resume(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def yardstick() -> str:
-    """How fast this machine is, against that of the absolute targets."""
+    """Return the speed of this machine, against the machine of the absolute targets."""
     _import(YARDSTICK)  # the first one writes the byte code
-    here = median(_import(YARDSTICK) for _ in range(5)) * 1e3
-    return f"`{YARDSTICK}` takes {here:.0f} ms (where the targets were set: {THERE} ms)"
+    ms = median(_import(YARDSTICK) for _ in range(5)) * 1e3
+    return f"`{YARDSTICK}` takes {ms:.0f} ms (where the targets were set: {THERE} ms)"
 
 
 def imports(rounds: int) -> Iterator[Figure]:
-    """`import nbtasks` against pydantic's, each in processes of its own, in turns."""
+    """Yield the time of `import nbtasks` against pydantic's, each in fresh processes, in turns."""
     statements = ("import nbtasks", YARDSTICK)
     seconds: dict[str, list[float]] = {statement: [] for statement in statements}
     for turn in range(rounds + 1):
         for statement in statements:
-            took = _import(statement)
+            elapsed = _import(statement)
             if turn:  # the first one writes the byte code
-                seconds[statement].append(took)
-    mine, theirs = (median(seconds[statement]) for statement in statements)
+                seconds[statement].append(elapsed)
+    ours, theirs = (median(seconds[statement]) for statement in statements)
     yield at_most(
         f"`import nbtasks` against `{YARDSTICK}`",
-        mine / theirs,
+        ours / theirs,
         1.5,
         "{:.2f} x",
-        f"{mine * 1e3:.0f} ms, {theirs * 1e3:.0f} ms",
+        f"{ours * 1e3:.0f} ms, {theirs * 1e3:.0f} ms",
     )
 
 

@@ -1,4 +1,4 @@
-"""Durable tasks while they run: one after the other, many at once, nested."""
+"""Benchmarks of durable tasks while they run: one after the other, many at once, nested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.report import Figure, at_least, at_most
 
 __all__ = ["concurrent", "mapped", "nested", "sequential"]
 
-BLOCK = 50  # tasks, then as many bare records, in turns
+BLOCK = 50  # tasks, then the same number of bare records, in turns
 TASKS = 2_000
 MANY = 10_000
 AT_ONCE = 64
@@ -25,17 +25,17 @@ PARENTS, CHILDREN = 1_000, 10
 
 
 async def step(number: int) -> int:
-    """The least that a task can be."""
+    """Return the number: the smallest possible task."""
     return number
 
 
 def plain_step(number: int) -> int:
-    """The same without a loop."""
+    """Return the number: the smallest possible task without an event loop."""
     return number
 
 
 async def family(parent: int) -> int:
-    """A task with subtasks."""
+    """Run subtasks: a parent task."""
     io = nb.current_io()
     assert isinstance(io, nb.AsyncIO)
     for child in range(CHILDREN):
@@ -44,27 +44,28 @@ async def family(parent: int) -> int:
 
 
 def sequential(folder: Path, rounds: int) -> Iterator[Figure]:
-    """2,000 tasks one after the other against the bare loop, without and with start and fold."""
+    """Yield the rate of 2,000 sequential tasks against the bare loop, without and with the run's
+    start and merge."""
     with BareLog(folder) as log:
-        bare, mine = _in_turns(log)
-        yield _ratio("2,000 sequential tasks, awaited: share of the bare loop", bare, mine, 0.7)
-        bare, mine = _in_turns_blocking(log)
-        yield _ratio("  the same in a body that blocks", bare, mine, None)
-        bare, mine = _whole_runs(log, rounds)
-        yield _ratio("  awaited, with the job's start and the fold at its end", bare, mine, 0.6)
+        bare, ours = _in_turns(log)
+        yield _ratio("2,000 sequential tasks, awaited: share of the bare loop", bare, ours, 0.7)
+        bare, ours = _in_turns_blocking(log)
+        yield _ratio("  the same in a body that blocks", bare, ours, None)
+        bare, ours = _whole_runs(log, rounds)
+        yield _ratio("  awaited, with the job's start and the merge at its end", bare, ours, 0.6)
 
 
-def _ratio(what: str, bare: float, mine: float, target: float | None) -> Figure:
-    detail = f"{mine * 1e6:.0f} us a task, {bare * 1e6:.0f} us a bare record"
+def _ratio(what: str, bare: float, ours: float, target: float | None) -> Figure:
+    detail = f"{ours * 1e6:.0f} us a task, {bare * 1e6:.0f} us a bare record"
     if target is None:
-        return Figure(what, f"{bare / mine:.2f}", detail=detail)
-    return at_least(what, bare / mine, target, "{:.2f}", detail)
+        return Figure(what, f"{bare / ours:.2f}", detail=detail)
+    return at_least(what, bare / ours, target, "{:.2f}", detail)
 
 
 def _in_turns(log: BareLog) -> tuple[float, float]:
-    """Seconds for one bare record and for one task: medians over the blocks."""
+    """Return the seconds for one bare record and for one task: medians over the blocks."""
     bare: list[float] = []
-    mine: list[float] = []
+    ours: list[float] = []
 
     @nb.job("benchmark-sequential")
     async def body(io: nb.AsyncIO) -> None:
@@ -74,16 +75,16 @@ def _in_turns(log: BareLog) -> tuple[float, float]:
                 await io.run_task(["step", number], step, number)
             between = perf_counter()
             log.append(BLOCK)
-            mine.append(between - start)
+            ours.append(between - start)
             bare.append(perf_counter() - between)
 
     body.run(new=True, tree=False)
-    return median(bare) / BLOCK, median(mine) / BLOCK
+    return median(bare) / BLOCK, median(ours) / BLOCK
 
 
 def _in_turns_blocking(log: BareLog) -> tuple[float, float]:
     bare: list[float] = []
-    mine: list[float] = []
+    ours: list[float] = []
 
     @nb.job("benchmark-sequential-blocking")
     def body(io: nb.SyncIO) -> None:
@@ -93,17 +94,18 @@ def _in_turns_blocking(log: BareLog) -> tuple[float, float]:
                 io.run_task(["step", number], plain_step, number)
             between = perf_counter()
             log.append(BLOCK)
-            mine.append(between - start)
+            ours.append(between - start)
             bare.append(perf_counter() - between)
 
     body.run(new=True, tree=False)
-    return median(bare) / BLOCK, median(mine) / BLOCK
+    return median(bare) / BLOCK, median(ours) / BLOCK
 
 
 def _whole_runs(log: BareLog, rounds: int) -> tuple[float, float]:
-    """Whole runs and 2,000 bare records, in turns."""
+    """Return the seconds for one bare record and for one task: whole runs, in turns with 2,000
+    records."""
     bare: list[float] = []
-    mine: list[float] = []
+    ours: list[float] = []
 
     @nb.job("benchmark-whole")
     async def body(io: nb.AsyncIO) -> None:
@@ -115,14 +117,14 @@ def _whole_runs(log: BareLog, rounds: int) -> tuple[float, float]:
         body.run(new=True, tree=False)
         between = perf_counter()
         log.append(TASKS)
-        mine.append(between - start)
+        ours.append(between - start)
         bare.append(perf_counter() - between)
-    return median(bare) / TASKS, median(mine) / TASKS
+    return median(bare) / TASKS, median(ours) / TASKS
 
 
 def concurrent(rounds: int) -> Iterator[Figure]:
-    """10,000 tasks, 64 at once, against the same kind of task one after the other; on this disk,
-    and on one that takes its time."""
+    """Yield the rate of 10,000 tasks, 64 at once, against sequential tasks; on this disk and on a
+    slow one."""
     what = "10,000 tasks, 64 at once: rate against one after the other"
     yield _at_once(what, rounds)
     with slower_disk(SLOWER):
@@ -162,7 +164,7 @@ def _at_once(what: str, rounds: int) -> Figure:
 
 
 def mapped(rounds: int) -> Iterator[Figure]:
-    """`io.map` of 10,000 items, 64 at once: its time, and the memory that it takes."""
+    """Yield the time and the memory of `io.map` over 10,000 items, 64 at once."""
     seconds: list[float] = []
 
     @nb.job("benchmark-map")
@@ -186,9 +188,10 @@ def _peak_megabytes() -> float:
 
 
 def nested(folder: Path) -> Iterator[Figure]:
-    """1,000 parents with 10 children each; 5 families, then as many bare records, in turns."""
+    """Yield the rate of 1,000 parents with 10 children each: 5 families, then the same number of
+    bare records, in turns."""
     bare: list[float] = []
-    mine: list[float] = []
+    ours: list[float] = []
     block = 5
     records = block * (CHILDREN + 1)
 
@@ -202,9 +205,9 @@ def nested(folder: Path) -> Iterator[Figure]:
                     await io.run_task(["family", parent], family, parent)
                 between = perf_counter()
                 log.append(records)
-                mine.append(between - start)
+                ours.append(between - start)
                 bare.append(perf_counter() - between)
 
         body.run(new=True, tree=False)
     what = "1,000 parents with 10 children each: share of the bare loop"
-    yield _ratio(what, median(bare) / records, median(mine) / records, 0.7)
+    yield _ratio(what, median(bare) / records, median(ours) / records, 0.7)

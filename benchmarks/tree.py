@@ -1,7 +1,7 @@
-"""The living tree in a real page: how soon it is there, and what an update costs.
+"""Benchmarks of the live tree in a real page: time to its first rows, and cost of an update.
 
-A job of 10,000 tasks is executed in JupyterLab. Executed again, they are reused, and twenty more
-tasks a second go on to change the tree for ten seconds.
+A job of 10,000 tasks is executed in JupyterLab. When it is executed again, they are reused, and
+twenty more tasks a second keep changing the tree for ten seconds.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if more:
     for n in range({_UPDATES}):
         await io.run_task([more, n], asyncio.sleep, 0.05)
     NAME = (time.process_time() - cpu) / (time.perf_counter() - began)"""
-#: Milliseconds from the arrival of the output to the frame that shows its first rows, and the
-#: moments of all frames from then on.
+#: Script that records when the output arrived, when its first rows were painted, and the times of
+#: all frames from then on, in milliseconds.
 _METER = """
 const area = nb.content.widgets[arg].node.querySelector('.jp-Cell-outputArea');
 globalThis.meter = { frames: [] };
@@ -47,12 +47,12 @@ new MutationObserver(() => {
 
 
 def living(folder: Path) -> Iterator[Figure]:
-    """The figures; none where there is no browser."""
+    """Yield the figures; none without a browser."""
     if chromium() is None:
         return
-    place = folder / "jupyter"
-    place.mkdir()
-    server = Server(place)
+    jupyter_folder = folder / "jupyter"
+    jupyter_folder.mkdir()
+    server = Server(jupyter_folder)
     try:
         with browser() as running:
             yield from _measure(running, server, folder / "tree-home")
@@ -77,7 +77,7 @@ def _measure(running: Any, server: Server, home: Path) -> Iterator[Figure]:
     notebook.js(_METER, 1)
     sizes.clear()
     notebook.run(1, wait=False)
-    # Frames are handed over while the page is asked something.
+    # Playwright delivers the frames only while the page evaluates something.
     wait_for("updates", lambda: notebook.js("return true") and len(sizes) > _UPDATES // 2)
     seen = notebook.js("return meter")
     notebook.wait(60)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nbtasks.core import front_end as _front_end
 from nbtasks.core.keys import numbered
 from nbtasks.core.settings import config
-from nbtasks.engine import capture as _displays
 from nbtasks.engine.options import TaskOptions, task
 from nbtasks.engine.replay import Retry
 from nbtasks.engine.retries import retry_at, skip_retrying
@@ -47,7 +47,6 @@ from nbtasks.errors import (
     WaitTimeout,
     WrongFaceError,
 )
-from nbtasks.io import ask as _asking
 from nbtasks.io.integration import Integration, integration
 from nbtasks.io.io import AsyncIO, SyncIO, current_io, current_task
 from nbtasks.io.webhooks.calls import RequestUrl
@@ -55,7 +54,6 @@ from nbtasks.jobs.events import events, send_event
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import cancel, configure, get_run, job, last_run
-from nbtasks.jobs.runtime import kit as _kit
 from nbtasks.jobs.session import Context
 from nbtasks.jobs.triggers import (
     Tick,
@@ -65,15 +63,13 @@ from nbtasks.jobs.triggers import (
     invoke_trigger,
 )
 from nbtasks.journal.events import Event
+from nbtasks.notebook.front_end import NotebookFrontEnd as _NotebookFrontEnd
 from nbtasks.views.history import attempts, due, logs, runs, sql, tasks, tree
 
 if TYPE_CHECKING:
-    from nbtasks.engine.execution import Execution
-    from nbtasks.io.ask import Question, Submit
     from nbtasks.io.http.rate_limit import RateLimit
     from nbtasks.io.http.request import Response
     from nbtasks.jobs.maintenance import doctor, gc
-    from nbtasks.jobs.session import Watcher
     from nbtasks.jobs.sharing import Shared, export_run, import_run
     from nbtasks.jobs.sharing import open_shared as open  # noqa: A004 - the name of the contract
     from nbtasks.jobs.sharing import trust_run as trust
@@ -247,33 +243,4 @@ def unload_ipython_extension(shell: Any) -> None:
     magics.unload(shell)
 
 
-def _view(execution: Execution) -> Watcher | None:
-    """Return a view of an execution; None without IPython."""
-    if "IPython" not in sys.modules:
-        return None
-    from nbtasks.notebook import run_view
-
-    return run_view.view_of(execution)
-
-
-def _panel(tree: Any) -> dict[str, Any] | None:
-    """Return the live view of a recorded run; None without a page to show it on."""
-    if "ipykernel" not in sys.modules:
-        return None
-    from nbtasks.notebook import run_view
-
-    return run_view.bundle(tree)
-
-
-def _present(title: str, question: Question, submit: Submit) -> bool:
-    """Show a question in the notebook; return False if there is none."""
-    if "IPython" not in sys.modules:
-        return False
-    from nbtasks.notebook.widgets import ask_form
-
-    return ask_form.present(title, question, submit)
-
-
-_kit.watch = _view
-_asking.use(_present)
-_displays.use_panels(_panel)
+_front_end.install(_NotebookFrontEnd())

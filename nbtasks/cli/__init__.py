@@ -1,4 +1,4 @@
-"""The commands: `nbtasks`, or `python -m nbtasks`."""
+"""Command line: `nbtasks`, or `python -m nbtasks`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nbtasks.errors import NbtasksError
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Durable notebook cells: what their journal knows, what is done about it, and a demo.",
+    help="Durable notebook cells: inspect their runs, control them, maintain the home, see a demo.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
 def main() -> None:
-    """Runs the command line. What the user can mend is one line on stderr, without a traceback,
-    and exit status 2."""
+    """Run the command line. An error that the user can fix is one line on stderr, without a
+    traceback, and exit status 2."""
     try:
         app()
     except NbtasksError as error:

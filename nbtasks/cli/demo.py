@@ -1,7 +1,7 @@
-"""The demo: a kernel is killed in the middle of a notebook, and a new one goes on.
+"""Demo: a kernel is killed in the middle of a notebook, and a new kernel resumes it.
 
-What it claims it proves from two sources: the journal, and a file to which each function in
-the notebook writes a line whenever it is really called.
+The demo proves its claims from two sources: the journal, and a file to which each function in the
+notebook writes a line whenever it is really called.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ __all__ = ["demonstrate"]
 NOTEBOOK = "00_first_job.ipynb"
 CALLS = "calls.tsv"
 CARRIERS = 16
-KILL_AFTER = 5  # carriers: some are finished, two are being worked on, many are to come
+KILL_AFTER = 5  # carriers: some are finished, two are in flight, many have not begun
 _LOOK_SECONDS = 0.1
 _CELL_SECONDS = 100
-_WIDTH = 100  # columns, where the output is no terminal
+_WIDTH = 100  # columns, if the output is not a terminal
 _COLOURS = {
     "completed": "green",
     "reused": "cyan",
@@ -51,30 +51,30 @@ _COLOURS = {
 
 
 class DemoError(NbtasksError):
-    """The demo cannot go on."""
+    """A condition under which the demo cannot continue."""
 
 
 def demonstrate(folder: Path | None = None) -> int:
-    """Runs the demo.
+    """Run the demo.
 
     Args:
-        folder: Where to work; by default a new folder among the temporary ones.
+        folder: Folder to work in; by default a new temporary folder.
 
     Returns:
-        The exit status: 0 if everything that is claimed was seen.
+        Exit status: 0 if every claim was confirmed.
     """
     wide = None if Console().is_terminal else _WIDTH
     console = Console(width=wide, highlight=False, soft_wrap=True)
     place = _Place.prepare(folder)
-    began = clock.micros()
+    start_us = clock.micros()
     configure(home=place.home)
     try:
         proof = asyncio.run(_Show(console, place).play())
     finally:
         configure(home=None)
-    seconds = (clock.micros() - began) / 1e6
+    seconds = (clock.micros() - start_us) / 1e6
     if proof.holds:
-        console.print(f"\n[bold green]The demo is done[/], in {seconds:.0f} s. Look yourself:\n")
+        console.print(f"\n[bold green]The demo is done[/], in {seconds:.0f} s. See for yourself:\n")
     else:
         console.print(f"\n[bold red]The demo failed[/] after {seconds:.0f} s. What it left:\n")
     console.print(f"  the notebook    {escape(str(place.notebook))}")
@@ -88,7 +88,7 @@ def demonstrate(folder: Path | None = None) -> int:
 
 @dataclass(frozen=True)
 class _Place:
-    """The folder that the demo works in."""
+    """Folder that the demo works in."""
 
     folder: Path
     home: Path
@@ -97,7 +97,8 @@ class _Place:
 
     @classmethod
     def prepare(cls, folder: Path | None) -> _Place:
-        """Makes it, with the notebook and an empty home, which the kernels find by themselves."""
+        """Make the folder, with the notebook and an empty home, which the kernels find by
+        themselves."""
         source = _shipped_notebook()
         folder = (folder or Path(tempfile.mkdtemp(prefix="nbtasks-demo-"))).resolve()
         if folder.exists() and any(folder.iterdir()):
@@ -109,7 +110,7 @@ class _Place:
 
 
 def _shipped_notebook() -> Path:
-    """In the package; in a checkout, beside it."""
+    """Return the notebook's path: in the package or, in a checkout, beside it."""
     package = Path(__file__).parents[1]
     for folder in (package / "_demo", package.parent / "notebooks"):
         if (folder / NOTEBOOK).is_file():
@@ -121,7 +122,7 @@ def _shipped_notebook() -> Path:
 
 
 class _Kernel:
-    """A real kernel of this Python, and the notebook that it executes."""
+    """Real kernel of this Python, and the notebook that it executes."""
 
     def __init__(self, place: _Place) -> None:
         try:
@@ -134,13 +135,13 @@ class _Kernel:
                 f"The demo needs {error.name}: install nbtasks with its extra, nbtasks[demo]."
             ) from error
         self._place = place
-        # No folders to search: a kernel that someone installed may belong to another Python.
+        # No folders to search: an installed kernel may belong to another Python.
         specs = KernelSpecManager(kernel_dirs=[])
         self._manager: Any = AsyncKernelManager(kernel_spec_manager=specs)
         self._format: Any = nbformat  # its functions carry no types
         self._notebook: Any = self._format.read(place.notebook, as_version=4)
         self._client = NotebookClient(self._notebook, km=self._manager, timeout=_CELL_SECONDS)
-        self._client.log.disabled = True  # that the kernel died is no news here
+        self._client.log.disabled = True  # here a dead kernel is expected
         self._client.on_notebook_start = _give_back_signals
         self.pid = 0
         self.executing: asyncio.Task[bool] | None = None
@@ -165,7 +166,7 @@ class _Kernel:
             await self._manager.shutdown_kernel(now=True)
 
     def execute(self) -> asyncio.Task[bool]:
-        """Begins to execute the notebook, and writes it back if the kernel lives to its end."""
+        """Start to execute the notebook, and write it back if the kernel survives to its end."""
         self.executing = asyncio.create_task(self._execute())
         return self.executing
 
@@ -182,7 +183,7 @@ class _Kernel:
         return True
 
     async def kill(self) -> None:
-        """Kills the kernel and waits until it is gone and its client knows."""
+        """Kill the kernel, and wait until it is gone and its client has noticed."""
         os.kill(self.pid, signal.SIGKILL)
         await self._manager.provisioner.wait()
         if self.executing is not None:
@@ -190,16 +191,16 @@ class _Kernel:
 
 
 def _give_back_signals(**_: object) -> None:
-    """The client takes Ctrl-C for itself, and then ignores it."""
+    """Remove the client's signal handlers: it would handle Ctrl-C itself, and then ignore it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().remove_signal_handler(number)
 
 
-# -- what happens ---------------------------------------------------------------------------------
+# -- the steps ------------------------------------------------------------------------------------
 
 
 class _Show:
-    """The demo, step by step, as it is told."""
+    """Demo, step by step, with its output."""
 
     def __init__(self, console: Console, place: _Place) -> None:
         self._say = console.print
@@ -207,7 +208,7 @@ class _Show:
         self._told: set[str] = set()
 
     async def play(self) -> Proof:
-        """All of it."""
+        """Run all steps, and return the proof."""
         self._say(
             f"\n[bold]{NOTEBOOK}[/] fits a model for each of {CARRIERS} carriers, on 336,776 "
             "flights.\nIts kernel will be killed in the middle of that.\n"
@@ -215,7 +216,7 @@ class _Show:
         killed, at_kill = await self._first_half()
         successor = await self._second_half()
         final = tasks()
-        self._say("[bold]3.[/] The tree of the run, as it stands in the notebook now:\n")
+        self._say("[bold]3.[/] The tree of the run, as the notebook shows it now:\n")
         self._say(_coloured(str(tree())), no_wrap=True, overflow="ellipsis", soft_wrap=False)
         self._say("\n[bold]4.[/] nb.tasks(), a pandas DataFrame:\n")
         self._say(_compact(final))
@@ -235,17 +236,17 @@ class _Show:
             f"   [bold red]kernel {kernel.pid} killed with SIGKILL after "
             f"{_carriers(_finished(at_kill))} of {CARRIERS} carriers[/]"
         )
-        for warning in damage:  # of a write that the kill cut short
+        for warning in damage:  # about a write that the kill cut short
             self._say(f"   [yellow]{escape(str(warning.message))}[/]")
         counts = Counter(at_kill.status)
-        left = ", ".join(f"{count} {status}" for status, count in counts.items())
-        self._say(f"   What it leaves in the journal: {left} tasks\n")
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+        self._say(f"   It leaves in the journal: {summary} tasks\n")
         return kernel.pid, at_kill
 
     async def _second_half(self) -> int:
         async with _Kernel(self._place) as kernel:
             self._say(f"[bold]2.[/] Kernel {kernel.pid} is new. It executes the same notebook:")
-            self._say("   [cyan]↺[/] what was finished comes from the journal, and then:")
+            self._say("   [cyan]↺[/] finished tasks come from the journal, and then:")
             executing = kernel.execute()
             if not (await self._follow(executing) and executing.result()):
                 raise DemoError("The new kernel died as well.")
@@ -253,20 +254,23 @@ class _Show:
         return kernel.pid
 
     async def _follow(self, executing: asyncio.Task[bool], until: int = CARRIERS + 1) -> bool:
-        """Tells what gets finished, until so many carriers or all cells are; whether all are."""
+        """Report tasks as they finish, until `until` carriers or all cells are finished.
+
+        Return True if all cells are.
+        """
         while True:
-            over = executing.done()  # asked first: the last look must come after the end
-            if over and executing.cancelled():
+            done = executing.done()  # asked first: the last poll must come after the end
+            if done and executing.cancelled():
                 raise DemoError("The demo was interrupted.")
-            if over:
+            if done:
                 executing.result()
             finished = _finished(await asyncio.to_thread(tasks))
             for path, seconds in finished.items():
                 if path not in self._told:
                     self._say(f"   [green]✔[/] {path:<10} {seconds:5.2f} s")
             self._told |= finished.keys()
-            if over or _carriers(finished) >= until:
-                return over
+            if done or _carriers(finished) >= until:
+                return done
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _tell(self, proof: Proof, killed: int, successor: int) -> None:
@@ -292,7 +296,7 @@ class _Show:
 
 
 def _finished(frame: DataFrame) -> dict[str, float]:
-    """The finished tasks down to the carriers, and how long each took."""
+    """Return the finished tasks down to the carriers, with the seconds that each took."""
     done = frame[(frame.status == "COMPLETED") & (frame.depth <= 1)]
     done = done.sort_values("finished_at")
     return dict(zip(done.path, done.seconds, strict=True))
@@ -308,8 +312,8 @@ def _statuses(frame: DataFrame) -> dict[str, str]:
 
 def _compact(frame: DataFrame) -> str:
     columns = ["path", "status", "attempts", "reused", "seconds"]
-    shown = frame[columns].round({"seconds": 3})
-    return f"{shown.to_string(max_rows=20)}\n[{len(frame)} rows x {len(frame.columns)} columns]"
+    table = frame[columns].round({"seconds": 3})
+    return f"{table.to_string(max_rows=20)}\n[{len(frame)} rows x {len(frame.columns)} columns]"
 
 
 def _coloured(picture: str) -> Text:

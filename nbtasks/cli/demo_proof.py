@@ -1,4 +1,4 @@
-"""What the demo claims, checked: the journal and the calls of the functions, side by side."""
+"""Check of the demo's claims: the journal and the functions' calls, side by side."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WAITS = {"cool down"}  # waits call no function
 
 @dataclass(frozen=True)
 class Proof:
-    """What the journal and the calls say together.
+    """Result of comparing the journal with the calls.
 
     Attributes:
-        counts: By what the functions were when the kernel was killed: how many they are, and
-            how often they were called by the killed kernel and by its successor.
-        objections: What speaks against the claim, a line each.
+        counts: For each state of a function when the kernel was killed: the number of functions,
+            of their calls in the killed kernel, and of their calls in its successor.
+        objections: Facts that contradict the claim, one line each.
     """
 
     counts: Mapping[str, tuple[int, int, int]]
@@ -27,7 +27,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against it."""
+        """True if nothing contradicts the claim."""
         return not self.objections
 
 
@@ -37,13 +37,13 @@ def prove(
     calls: Iterable[tuple[str, int]],
     killed: int,
 ) -> Proof:
-    """Compares the journal with the calls.
+    """Compare the journal with the calls.
 
     Args:
-        at_kill: The status of each task, by its path, when the kernel was dead.
-        final: The same at the end.
-        calls: The path of the task and the pid of the kernel, for each call of a function.
-        killed: The pid of the kernel that was killed.
+        at_kill: Status of each task, by path, once the kernel was dead.
+        final: Status of each task, by path, at the end.
+        calls: Path of the task and pid of the kernel, for each call of a function.
+        killed: Pid of the killed kernel.
     """
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
@@ -81,7 +81,10 @@ def _miscounted(path: str, state: str, first: int, second: int) -> list[str]:
 
 
 def _state(status: str | None, calls: int) -> str:
-    """A start need not be in the journal yet when its kernel dies; its call tells."""
+    """Return the state of a function when the kernel was killed.
+
+    The journal may lack a task that had just started; then its call shows that it was in flight.
+    """
     if status == "COMPLETED":
         return FINISHED
     return NOT_BEGUN if status is None and not calls else IN_FLIGHT

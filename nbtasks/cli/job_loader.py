@@ -1,8 +1,8 @@
-"""The jobs of Python files and of notebooks, for commands that run them.
+"""Loader of the jobs in Python files and notebooks, for commands that run jobs.
 
-Of a notebook only what its jobs need is executed: each function under `@nb.job`, each `%%job` cell
-(as the body of a job), and of the other statements those that bind a name that one of these uses,
-in their order. So a cell that trains for an hour, or one that calls a job, is left out.
+Only the code that its jobs need is executed in a notebook: each function under `@nb.job`, each
+`%%job` cell (as the body of a job), and every other statement that binds a name which executed code
+uses, in their order. A cell that trains for an hour, or one that calls a job, is skipped.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from nbtasks.jobs.runtime import job
 
 __all__ = ["load"]
 
-#: Comments and blank lines may stand above its first line.
+#: A `%%job` cell; comments and blank lines may precede its first line.
 _CELL = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*%%job[ \t]+([^\n]*)\n(.*)", re.DOTALL)
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 _BODY = "__cell__"
 
 
 class LoadError(NbtasksError):
-    """A file whose jobs cannot be had."""
+    """A file whose jobs cannot be loaded."""
 
 
 def load(files: Iterable[Path]) -> None:
-    """Registers the jobs of Python files and of notebooks.
+    """Register the jobs of Python files and notebooks.
 
     Raises:
         NotFoundError: There is no such file.
-        LoadError: It cannot be read, or what it executes failed.
+        LoadError: A file cannot be read, or its code failed.
     """
     for path in files:
         if not path.is_file():
@@ -74,40 +74,40 @@ def _load_notebook(path: Path) -> None:
     for statement in _needed(statements):
         file = statement.file
         code = compile(ast.Module([statement.node], []), file, "exec", dont_inherit=True)
-        exec(code, namespace)  # noqa: S102 - what the user asked for
+        exec(code, namespace)  # noqa: S102 - the user's own code
         if statement.cell is not None:
             _register(statement.cell, namespace.pop(_BODY))
 
 
 class _Statement:
-    """A statement at the top of a cell.
+    """Top-level statement of a cell.
 
     Attributes:
-        node: It.
-        file: The name of its cell as a file.
-        cell: Of a `%%job` cell: what stands in its first line.
-        uses: The names that it reads.
-        binds: The names that it binds.
+        node: Syntax tree of the statement.
+        file: File name that stands for the cell.
+        cell: Options in the first line of a `%%job` cell; None for other statements.
+        uses: Names that the statement reads or binds.
+        binds: Names that the statement binds.
     """
 
     def __init__(self, node: ast.stmt, file: str, cell: str | None = None) -> None:
         self.node, self.file, self.cell = node, file, cell
-        names = [found for found in ast.walk(node) if isinstance(found, ast.Name)]
+        names = [child for child in ast.walk(node) if isinstance(child, ast.Name)]
         self.uses = {name.id for name in names}
         self.binds = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
-        for found in ast.walk(node):
-            if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self.binds.add(found.name)
-            elif isinstance(found, ast.alias):
-                self.binds.add((found.asname or found.name).split(".")[0])
+        for child in ast.walk(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.binds.add(child.name)
+            elif isinstance(child, ast.alias):
+                self.binds.add((child.asname or child.name).split(".")[0])
 
     @property
     def is_job(self) -> bool:
-        """Whether it defines a job."""
+        """True if the statement defines a job."""
         if self.cell is not None:
             return True
         decorators = getattr(self.node, "decorator_list", [])
-        calls = [found.func for found in decorators if isinstance(found, ast.Call)]
+        calls = [call.func for call in decorators if isinstance(call, ast.Call)]
         return any(getattr(func, "attr", getattr(func, "id", None)) == "job" for func in calls)
 
 
@@ -134,12 +134,12 @@ def _tree(text: str, path: Path, number: int) -> ast.Module:
 
 
 def _as_function(cell: ast.Module) -> ast.stmt:
-    """The body of a `%%job` cell as a function, that returns its last expression."""
+    """Return the body of a `%%job` cell as a function that returns its last expression."""
     body = cell.body or [ast.Pass()]
     if isinstance(last := body[-1], ast.Expr):
         body = [*body[:-1], ast.copy_location(ast.Return(last.value), last)]
     awaits = any(
-        isinstance(found, ast.Await | ast.AsyncFor | ast.AsyncWith) for found in _own(cell)
+        isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) for node in _own_nodes(cell)
     )
     kind = "async def" if awaits else "def"
     (function,) = ast.parse(f"{kind} {_BODY}(payload, io, ctx): pass").body
@@ -148,25 +148,25 @@ def _as_function(cell: ast.Module) -> ast.stmt:
     return function
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that are not within a function."""
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes below `node` that are not inside a function."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child
-            yield from _own(child)
+            yield from _own_nodes(child)
 
 
 def _needed(statements: list[_Statement]) -> list[_Statement]:
-    """The jobs, and what they need, in their order."""
-    chosen = {number for number, statement in enumerate(statements) if statement.is_job}
-    todo = list(chosen)
+    """Return the jobs and the statements that they need, in their order."""
+    selected = {number for number, statement in enumerate(statements) if statement.is_job}
+    todo = list(selected)
     while todo:
         uses = statements[todo.pop()].uses
         for number, statement in enumerate(statements):
-            if number not in chosen and uses & statement.binds:
-                chosen.add(number)
+            if number not in selected and uses & statement.binds:
+                selected.add(number)
                 todo.append(number)
-    return [statements[number] for number in sorted(chosen)]
+    return [statements[number] for number in sorted(selected)]
 
 
 def _register(line: str, body: Any) -> None:

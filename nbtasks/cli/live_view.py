@@ -1,4 +1,4 @@
-"""A view of the runs that goes on in the terminal."""
+"""Live view of the runs in the terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.text import Text
 
 from nbtasks.core import clock
 from nbtasks.core.settings import config
-from nbtasks.jobs.runtime import get_run, kit
+from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.views.history import tree
 
 __all__ = ["follow"]
 
-_REST = 0.5  # seconds between two looks
+_REST = 0.5  # seconds between two refreshes
 _LINES_AROUND = 5
-_ID = 26  # letters of the id of a run
+_ID = 26  # characters of a run id
 _COLOURS = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -31,32 +31,32 @@ _COLOURS = {
 
 
 def follow(run: str | None, *, once: bool = False) -> None:
-    """Shows all runs, the latest first, or the tree of one, until Ctrl-C."""
+    """Show all runs, latest first, or the tree of one run, until Ctrl-C."""
     console = Console()
     if run is not None:
-        get_run(run)  # there must be one
+        get_run(run)  # raises if there is no such run
 
-    def shown() -> RenderableType:
+    def render() -> RenderableType:
         room = max(3, console.height - _LINES_AROUND)
         return _all(room) if run is None else _one(run, room)
 
     if once:
-        console.print(shown())
+        console.print(render())
         return
-    rest = threading.Event()
+    pause = threading.Event()
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Live(console=console, get_renderable=shown, refresh_per_second=1 / _REST, screen=False),
+        Live(console=console, get_renderable=render, refresh_per_second=1 / _REST, screen=False),
     ):
         while True:
-            rest.wait(_REST)
+            pause.wait(_REST)
 
 
 def _all(room: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("status", "job", "since", "seconds", "run"):
         table.add_column(name, no_wrap=True, min_width=_ID if name == "run" else None)
-    for row in kit.journal.runs()[: -room - 1 : -1]:
+    for row in runtime.journal.runs()[: -room - 1 : -1]:
         end = clock.micros() if row.finished_us is None else row.finished_us
         table.add_row(
             Text(row.status, style=_COLOURS.get(row.status, "dim")),

@@ -1,4 +1,4 @@
-"""The commands that give runs to others, and keep the home in order."""
+"""Commands that share runs and maintain the home."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nbtasks.cli.options import AsJson, Home, chosen, needs_home, use
+from nbtasks.cli.options import AsJson, Home, needs_home, resolve_run_id, use
 from nbtasks.cli.output import print_table
 from nbtasks.jobs import maintenance, sharing
 from nbtasks.jobs.runtime import get_run
@@ -16,7 +16,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds these commands."""
+    """Add these commands to the app."""
     for name, command in (
         ("export", _export), ("import", _import), ("trust", _trust), ("gc", _gc),
         ("doctor", _doctor),
@@ -25,38 +25,40 @@ def register(app: typer.Typer) -> None:
 
 
 def _export(
-    file: Annotated[Path, typer.Argument(help="Where to; its name ends with .nbrun.")],
+    file: Annotated[Path, typer.Argument(help="File to write; its name ends with .nbrun.")],
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Their ids; the latest one else.")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Ids of the runs; by default the latest run."),
     ] = None,
     home: Home = None,
 ) -> None:
-    """Writes runs to one file, to give to others. What is hidden does not go along."""
+    """Write runs to one file, to share with others. Hidden values are not included."""
     needs_home(home)
-    held = [get_run(run) for run in runs or [chosen(None)]]
-    written = sharing.export_run(held, file)
-    names = ", ".join(f"{run.id} of job {run.job}" for run in held)
-    print(f"{written}: run {names}, {written.stat().st_size:,} bytes")
+    targets = [get_run(run) for run in runs or [resolve_run_id(None)]]
+    path = sharing.export_run(targets, file)
+    names = ", ".join(f"{run.id} of job {run.job}" for run in targets)
+    print(f"{path}: run {names}, {path.stat().st_size:,} bytes")
 
 
 def _import(
-    file: Annotated[Path, typer.Argument(help="A file that `nbtasks export` has written.")],
+    file: Annotated[Path, typer.Argument(help="File written by `nbtasks export`.")],
     home: Home = None,
 ) -> None:
-    """Takes the runs of a shared file into the home. Nothing of it is executed."""
+    """Import the runs of a shared file into the home. Nothing in it is executed."""
     use(home)
     for run in sharing.import_run(file):
         print(f"run {run.id} of job {run.job}: {run.status}")
 
 
 def _trust(
-    run: Annotated[str, typer.Argument(help="The id of the run.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what there is.")] = False,
+    run: Annotated[str, typer.Argument(help="Id of the run.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the pickles.")] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Lets the pickles of a run be loaded, as if you had made them: whoever did can then run code
-    here as you."""
+    """Trust the pickles of a run as your own, so that they can be loaded.
+
+    Whoever made them can then run code here as you."""
     needs_home(home)
     print_table(sharing.trust_run(run, dry_run=dry_run), None, as_json=as_json)
 
@@ -64,43 +66,45 @@ def _trust(
 def _gc(
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", help="Runs that ended so long ago, as 30d, 12h, 90m."),
+        typer.Option(metavar="AGE", help="Remove runs that ended longer ago: 30d, 12h, 90m."),
     ] = None,
     keep: Annotated[
-        int | None, typer.Option(help="But of each job the so many latest stay.")
+        int | None, typer.Option(help="But always keep the latest runs of each job, this many.")
     ] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(help="And the oldest too, until the home has no more bytes.")
+        int | None,
+        typer.Option(help="Also remove the oldest runs until the home is at most this large."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Remove them. Without this they are only shown.")
+        bool, typer.Option("--yes", help="Remove them. Without this option they are only listed.")
     ] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Removes runs that have ended, and files that no run needs. Only shows them without --yes."""
+    """Remove runs that have ended, and files that no run needs. Without --yes, only list them."""
     needs_home(home)
-    gone = maintenance.gc(
+    frame = maintenance.gc(
         older_than=older_than, keep=keep, max_bytes=max_bytes, dry_run=not yes,
     )  # fmt: skip
-    print_table(gone, None, as_json=as_json)
+    print_table(frame, None, as_json=as_json)
     if not as_json:
-        said = gone.attrs
-        done = "removed" if yes else "would go"
+        totals = frame.attrs
+        verb = "removed" if yes else "would be removed"
         print(
-            f"{len(gone)} runs, {said['expired']} outputs whose ttl is over and "
-            f"{said['spare_bytes']:,} bytes of files {done}; the home has {said['bytes']:,} bytes"
+            f"{len(frame)} runs, {totals['expired']} outputs whose ttl has expired and "
+            f"{totals['spare_bytes']:,} bytes of files {verb}; the home has "
+            f"{totals['bytes']:,} bytes"
         )
 
 
 def _doctor(
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Looks at all of the home. Exit status 1 says that something is wrong."""
+    """Check all of the home. Exit status 1 means that it has a problem."""
     needs_home(home)
-    found = maintenance.doctor(repair=repair)
-    print_table(found, None, as_json=as_json)
-    if "problem" in set(found.state):
+    frame = maintenance.doctor(repair=repair)
+    print_table(frame, None, as_json=as_json)
+    if "problem" in set(frame.state):
         raise typer.Exit(1)

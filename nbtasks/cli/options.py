@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nbtasks.errors import NotFoundError
 from nbtasks.jobs.runtime import configure, last_run
 from nbtasks.views.history import runs
 
-__all__ = ["AsJson", "Files", "Home", "Job", "RunId", "chosen", "needs_home", "use"]
+__all__ = ["AsJson", "Files", "Home", "Job", "RunId", "needs_home", "resolve_run_id", "use"]
 
 
 def _complete_runs(incomplete: str) -> list[tuple[str, str]]:
@@ -29,17 +29,19 @@ def _complete_jobs(incomplete: str) -> list[str]:
 
 
 Home = Annotated[
-    Path | None, typer.Option("--home", help="The folder of the journal; else as in a notebook.")
+    Path | None, typer.Option("--home", help="Folder of the journal; by default as in a notebook.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 RunId = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]", help="Its id; the latest run else.", autocompletion=_complete_runs
+        metavar="[RUN]",
+        help="Id of the run; by default the latest run.",
+        autocompletion=_complete_runs,
     ),
 ]
 Job = Annotated[
-    str | None, typer.Option("--job", help="Of this job only.", autocompletion=_complete_jobs)
+    str | None, typer.Option("--job", help="Only runs of this job.", autocompletion=_complete_jobs)
 ]
 Files = Annotated[
     list[Path] | None,
@@ -51,16 +53,16 @@ Files = Annotated[
 
 
 def use(home: Path | None) -> None:
-    """Chooses the home that a command is about."""
+    """Choose the home that a command works on."""
     if home is not None:
         configure(home=home)
 
 
 def needs_home(home: Path | None = None) -> None:
-    """As `use`, for a command that reads what is there.
+    """Choose the home of a command that reads an existing journal.
 
     Raises:
-        NotFoundError: There is nothing.
+        NotFoundError: The home has no journal.
     """
     use(home)
     if is_shared(config.home) and config.home.is_file():
@@ -72,6 +74,6 @@ def needs_home(home: Path | None = None) -> None:
         )
 
 
-def chosen(run: str | None) -> str:
-    """The id of the run that is meant: the latest one else."""
+def resolve_run_id(run: str | None) -> str:
+    """Return the id of the named run, or of the latest run if none is named."""
     return run or last_run().id

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["print_json", "print_table", "print_tree"]
 
-#: In the terminal's own colours, which its theme chooses.
+#: Names of the terminal's own colours, which its theme defines.
 _LOOKS = {
     "completed": "green", "reused": "cyan", "running": "blue", "waiting": "yellow",
     "failed": "red", "invalid": "red", "interrupted": "yellow",
 }  # fmt: skip
-_WIDEST = 60  # characters of a cell
+_WIDEST = 60  # maximum characters of a cell
 
 
 def print_table(frame: DataFrame, columns: Sequence[str] | None, *, as_json: bool) -> None:
-    """Prints a frame: some columns of it for people, and all of it as JSON."""
+    """Print a frame: the named columns as a table, or all columns as JSON."""
     if as_json:
         print_json(_records(frame))
     else:
@@ -33,7 +33,7 @@ def print_table(frame: DataFrame, columns: Sequence[str] | None, *, as_json: boo
 
 
 def print_tree(tree: RunTree) -> None:
-    """Prints a tree; in a terminal each state in its colour."""
+    """Print a tree; in a terminal each state has its colour."""
     from rich.console import Console
     from rich.text import Text
 
@@ -46,13 +46,13 @@ def print_tree(tree: RunTree) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON; instants in ISO 8601."""
+    """Print a value as JSON, with instants in ISO 8601."""
     print(json.dumps(value, indent=2, default=_plain))
 
 
 def _records(frame: DataFrame) -> list[dict[str, Any]]:
-    shown = frame.drop(columns="duration", errors="ignore")  # `seconds` says it
-    records = shown.astype(object).where(shown.notna(), None).to_dict("records")
+    table = frame.drop(columns="duration", errors="ignore")  # `seconds` has the same value
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
     return [{str(name): value for name, value in record.items()} for record in records]
 
 
@@ -63,14 +63,14 @@ def _plain(value: Any) -> Any:
 
 
 def _print(frame: DataFrame) -> None:
-    """All rows, a line each, and the columns that hold something; text stands at the left."""
+    """Print all rows, one per line, without empty columns and with text left-aligned."""
     if frame.empty:
         print("(none)")
         return
-    shown = frame.dropna(axis="columns", how="all")
-    for name in shown.select_dtypes("datetimetz"):
-        shown[name] = shown[name].dt.strftime("%Y-%m-%d %H:%M:%S")
-    for name in shown.select_dtypes(exclude=["number", "bool", "timedelta"]):
-        text = shown[name].astype("str").str.slice(0, _WIDEST).fillna("")
-        shown[name] = text.str.ljust(text.str.len().max())
-    print(shown.to_string(index=False, na_rep="", justify="left"))
+    table = frame.dropna(axis="columns", how="all")
+    for name in table.select_dtypes("datetimetz"):
+        table[name] = table[name].dt.strftime("%Y-%m-%d %H:%M:%S")
+    for name in table.select_dtypes(exclude=["number", "bool", "timedelta"]):
+        text = table[name].astype("str").str.slice(0, _WIDEST).fillna("")
+        table[name] = text.str.ljust(text.str.len().max())
+    print(table.to_string(index=False, na_rep="", justify="left"))

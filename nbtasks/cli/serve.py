@@ -1,4 +1,4 @@
-"""The commands that go on for long: the worker, a whole notebook, the demo."""
+"""Long-running commands: the worker, a whole notebook, the demo."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Home, use
 from nbtasks.core.settings import config
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.jobs.runtime import configure, kit
+from nbtasks.jobs.runtime import configure, runtime
 from nbtasks.jobs.worker import worker
 
 __all__ = ["register"]
 
-_Given = Annotated[
+_JobFiles = Annotated[
     list[Path] | None, typer.Argument(help="Python files and notebooks that define the jobs.")
 ]
 _Into = Annotated[
-    Path | None, typer.Option("--into", help="Where to work: a new or empty folder of yours.")
+    Path | None, typer.Option("--into", help="Folder to work in: a new or empty one.")
 ]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds these commands."""
+    """Add these commands to the app."""
     for name, command in (("worker", _worker), ("run", _run), ("demo", _demo)):
         app.command(name)(command)
 
 
 def _worker(
-    files: _Given = None,
+    files: _JobFiles = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with all interrupted runs of these jobs, too.")
+        bool, typer.Option("--resume", help="Also resume all interrupted runs of these jobs.")
     ] = False,
     home: Home = None,
 ) -> None:
-    """Works for jobs: delivers events, keeps schedules, goes on with runs that are due. Ctrl-C or
-    SIGTERM lets tasks under way end, and then ends it."""
+    """Work for jobs: deliver events, keep schedules, resume runs that are due.
+
+    Ctrl-C or SIGTERM lets running tasks finish, then ends the worker."""
     use(home)
     load(files or [])
-    if not kit.jobs:
+    if not runtime.jobs:
         raise NotFoundError(
             "There is no job to work for. Name the Python files or notebooks that define some with "
             "@nb.job, as in: nbtasks worker jobs.py"
         )
     logging.basicConfig(format="%(message)s")
-    print(f"working for {', '.join(sorted(kit.jobs))} in {config.home}", flush=True)
+    print(f"working for {', '.join(sorted(runtime.jobs))} in {config.home}", flush=True)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -62,19 +63,22 @@ def _worker(
 def _run(
     notebook: Annotated[Path, typer.Argument(help="The notebook.")],
     output: Annotated[
-        Path | None, typer.Option("--output", help="Where to keep it with its outputs.")
+        Path | None,
+        typer.Option("--output", help="File to write the notebook to, with its outputs."),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
     replay: Annotated[
         str | None,
-        typer.Option(metavar="only", help="only: nothing runs, and what is not recorded fails."),
+        typer.Option(metavar="only", help="only: no task runs; a task that is not recorded fails."),
     ] = None,
     home: Home = None,
 ) -> None:
-    """Executes a notebook in a new kernel, in its own folder; its %%job cells go on where they
-    were. Exit status 1 says that a cell failed. The file itself stays as it is.
+    """Execute a notebook in a new kernel; its %%job cells resume where they stopped.
 
-    With a shared file as --home it is replayed from that."""
+    The kernel runs in the notebook's folder. Exit status 1 means that a cell failed. The file
+    itself is not changed.
+
+    With a shared file as --home, the notebook is replayed from that file."""
     use(home)
     configure(replay=replay)
     if not notebook.is_file():
@@ -85,7 +89,7 @@ def _run(
         from nbclient.exceptions import CellExecutionError
     except ImportError:
         raise NbtasksError(
-            "Executing notebooks takes nbclient and ipykernel: pip install 'nbtasks[demo]'"
+            "Executing notebooks needs nbclient and ipykernel: pip install 'nbtasks[demo]'"
         ) from None
     _nbformat: Any = nbformat  # which has no types
     content = _nbformat.read(notebook, as_version=4)
@@ -106,13 +110,13 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """What the kernel gets: the settings of this command, too."""
-    found = {**os.environ, "NBTASKS_HOME": str(config.home)}
-    return found if config.replay is None else found | {"NBTASKS_REPLAY": config.replay}
+    """Return the environment of the kernel, with the settings of this command."""
+    env = {**os.environ, "NBTASKS_HOME": str(config.home)}
+    return env if config.replay is None else env | {"NBTASKS_REPLAY": config.replay}
 
 
 def _demo(into: _Into = None) -> None:
-    """Kills the kernel of a notebook in the middle of its work, and lets a new one go on."""
+    """Kill the kernel of a notebook in the middle of its work, and resume in a new one."""
     from nbtasks.cli.demo import demonstrate
 
     raise typer.Exit(demonstrate(into))

@@ -1,4 +1,4 @@
-"""The commands that read the journal."""
+"""Commands that read the journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from nbtasks import errors
 from nbtasks.cli.live_view import follow
-from nbtasks.cli.options import AsJson, Home, Job, RunId, chosen, needs_home
+from nbtasks.cli.options import AsJson, Home, Job, RunId, needs_home, resolve_run_id
 from nbtasks.cli.output import print_table, print_tree
 from nbtasks.jobs import events
 from nbtasks.jobs.runtime import get_run
@@ -26,7 +26,7 @@ _EVENTS = ["id", "name", "source", "created_at", "delivered_at", "cancelled_at",
 
 
 def register(app: typer.Typer) -> None:
-    """Adds these commands."""
+    """Add these commands to the app."""
     for name, command in (
         ("runs", _runs), ("show", _show), ("tasks", _tasks), ("logs", _logs), ("tree", _tree),
         ("due", _due), ("events", _events), ("sql", _sql), ("ui", _ui), ("explain", _explain),
@@ -35,50 +35,52 @@ def register(app: typer.Typer) -> None:
 
 
 def _runs(job: Job = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Lists the runs of the home, oldest first."""
+    """List the runs of the home, oldest first."""
     needs_home(home)
     print_table(history.runs(job), _RUNS, as_json=as_json)
 
 
 def _show(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Shows all that is known of a run."""
+    """Show everything recorded about a run."""
     needs_home(home)
-    held = get_run(chosen(run))
-    record = history.runs().query("run_id == @held.id").drop(columns="duration")
+    target = get_run(resolve_run_id(run))
+    record = history.runs().query("run_id == @target.id").drop(columns="duration")
     if as_json:
         print_table(record, None, as_json=True)
         return
     for name, value in record.iloc[0].dropna().items():
         print(f"{name:<14} {value}")
-    if held.error is not None and held.error.traceback:
-        print(f"\n{held.error.traceback}")
+    if target.error is not None and target.error.traceback:
+        print(f"\n{target.error.traceback}")
 
 
 def _tasks(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Lists the tasks of a run."""
+    """List the tasks of a run."""
     needs_home(home)
-    print_table(history.tasks(chosen(run)), _TASKS, as_json=as_json)
+    print_table(history.tasks(resolve_run_id(run)), _TASKS, as_json=as_json)
 
 
 def _logs(run: RunId = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Lists what a run and its tasks logged and printed."""
+    """List what a run and its tasks logged and printed."""
     needs_home(home)
-    print_table(history.logs(chosen(run)), _LOGS, as_json=as_json)
+    print_table(history.logs(resolve_run_id(run)), _LOGS, as_json=as_json)
 
 
 def _tree(
     run: RunId = None,
-    html: Annotated[Path | None, typer.Option(help="Write it as a page to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the tree as a page to this file.")
+    ] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="Write when what ran to this file, for Perfetto.")
+        Path | None, typer.Option(help="Write the times of the tasks to this file, for Perfetto.")
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Draws the tasks of a run as a tree."""
+    """Draw the tasks of a run as a tree."""
     needs_home(home)
     if as_json:
-        print_table(history.tasks(chosen(run)), None, as_json=True)
+        print_table(history.tasks(resolve_run_id(run)), None, as_json=True)
         return
     tree = history.tree(run)
     if html is not None:
@@ -90,23 +92,23 @@ def _tree(
 
 
 def _due(as_json: AsJson = False, home: Home = None) -> None:
-    """Lists the suspended runs that can go on now."""
+    """List the suspended runs that can be resumed now."""
     needs_home(home)
     print_table(history.due(), None, as_json=as_json)
 
 
 def _events(as_json: AsJson = False, home: Home = None) -> None:
-    """Lists the events, oldest first."""
+    """List the events, oldest first."""
     needs_home(home)
     print_table(events.events(), _EVENTS, as_json=as_json)
 
 
 def _sql(
-    query: Annotated[str, typer.Argument(help="A SELECT in DuckDB's SQL.")],
+    query: Annotated[str, typer.Argument(help="SELECT statement in DuckDB's SQL.")],
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Queries the views runs, tasks, attempts, logs, events, statuses, edits and due."""
+    """Query the views runs, tasks, attempts, logs, events, statuses, edits and due."""
     needs_home(home)
     frame = history.sql(query)
     if as_json:
@@ -116,12 +118,12 @@ def _sql(
 
 
 def _explain(
-    name: Annotated[str, typer.Argument(help="Of the error, as RunBusyError.")],
+    name: Annotated[str, typer.Argument(help="Name of the error, such as RunBusyError.")],
 ) -> None:
-    """Tells more of an error, with an example."""
+    """Explain an error, with an example."""
     if name not in errors.__all__:
         close = difflib.get_close_matches(name, errors.__all__, n=1)
-        hint = f"Is it {close[0]}?" if close else f"There are {', '.join(errors.__all__)}."
+        hint = f"Is it {close[0]}?" if close else f"Its errors are {', '.join(errors.__all__)}."
         raise errors.NotFoundError(f"nbtasks has no error {name!r}. {hint}")
     print(f"{name}\n{inspect.getdoc(getattr(errors, name))}")
     print(f"\nIn the documentation: errors.html#nbtasks.{name}")
@@ -129,9 +131,9 @@ def _explain(
 
 def _ui(
     run: RunId = None,
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show it once, then exit.")] = False,
     home: Home = None,
 ) -> None:
-    """Follows the runs of the home in the terminal, or the tree of one. Ctrl-C ends it."""
+    """Follow the runs of the home in the terminal, or the tree of one run. Ctrl-C ends it."""
     needs_home(home)
     follow(run, once=once)

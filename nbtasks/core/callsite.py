@@ -6,20 +6,20 @@ import linecache
 import sys
 from types import CodeType
 
-__all__ = ["Site", "here", "place", "show"]
+__all__ = ["Site", "capture", "describe", "location"]
 
 #: A code object and the offset of the running instruction. The line is computed only on demand:
 #: each io call records a site, and few are ever shown.
 Site = tuple[CodeType, int]
 
 
-def here(depth: int) -> Site:
+def capture(depth: int) -> Site:
     """Return the site `depth` calls above the calling function."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001 - documented, and the only fast way
     return frame.f_code, frame.f_lasti
 
 
-def place(site: Site) -> tuple[str, int]:
+def location(site: Site) -> tuple[str, int]:
     """Return the file and the line of a site."""
     code, offset = site
     for start, end, line in code.co_lines():
@@ -28,11 +28,11 @@ def place(site: Site) -> tuple[str, int]:
     return code.co_filename, code.co_firstlineno
 
 
-def show(site: Site) -> str:
+def describe(site: Site) -> str:
     """Return the line of a site with its source, for a message."""
-    filename, line = place(site)
+    filename, line = location(site)
     source = linecache.getline(filename, line).strip()
     # IPython invents the file name of a cell
     is_cell = "ipykernel_" in filename or filename.startswith("<ipython")
-    location = f"line {line} of the cell" if is_cell else f"{filename}, line {line}"
-    return f"{location}: {source}" if source else location
+    text = f"line {line} of the cell" if is_cell else f"{filename}, line {line}"
+    return f"{text}: {source}" if source else text

@@ -35,8 +35,8 @@ class Clock(Protocol):
     def micros(self) -> int:
         """Return the current instant."""
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Block until `due_us`, or until another thread sets `told`.
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Block until `due_us`, or until another thread sets `wake`.
 
         Return at once if `due_us` is past.
         """
@@ -44,22 +44,22 @@ class Clock(Protocol):
     async def wait_until(self, due_us: int) -> None:
         """Wait until `due_us` without blocking the event loop."""
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = ...) -> None:
+    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = ...) -> None:
         """Wait until `due_us` as a timeout: the work it limits is likely to end first.
 
-        `heard` tells a fake clock that the caller has something to handle before `due_us`.
+        `has_changed` tells a fake clock that the caller has something to handle before `due_us`.
         """
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Block until another thread sets `done`, at most until `due_us`."""
 
-    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Block until `heard` returns True, whatever causes it, at most until `due_us`."""
+    def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
+        """Block until `has_changed` returns True, whatever causes it, at most until `due_us`."""
 
-    def attend(self, thread: threading.Thread) -> None:
+    def register_thread(self, thread: threading.Thread) -> None:
         """Register a thread that lives by this clock beside the main one."""
 
-    def leave(self, thread: threading.Thread) -> None:
+    def unregister_thread(self, thread: threading.Thread) -> None:
         """Unregister a thread."""
 
 
@@ -70,16 +70,16 @@ class SystemClock:
         """Return the current instant."""
         return time.time_ns() // 1000
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Block until `due_us`, or until `told` is set.
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Block until `due_us`, or until `wake` is set.
 
         The wall clock is read again after each slice, so a laptop that slept past the due time
         resumes
         as soon as it wakes.
         """
-        told = told or threading.Event()
+        wake = wake or threading.Event()
         while (left_us := due_us - self.micros()) > 0:
-            if told.wait(min(SLICE, left_us / 1e6)):
+            if wake.wait(min(SLICE, left_us / 1e6)):
                 return
 
     async def wait_until(self, due_us: int) -> None:
@@ -87,27 +87,27 @@ class SystemClock:
         while (left_us := due_us - self.micros()) > 0:
             await asyncio.sleep(min(1.0, left_us / 1e6))
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = lambda: False) -> None:
+    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = lambda: False) -> None:
         """Wait until `due_us`."""
-        del heard  # in real time, the caller checks it by itself
+        del has_changed  # in real time, the caller checks it by itself
         await self.wait_until(due_us)
 
-    def attend(self, thread: threading.Thread) -> None:
+    def register_thread(self, thread: threading.Thread) -> None:
         """Do nothing: real time passes for every thread."""
 
-    def leave(self, thread: threading.Thread) -> None:
-        """Do nothing, as in `attend`."""
+    def unregister_thread(self, thread: threading.Thread) -> None:
+        """Do nothing, as in `register_thread`."""
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Block until `done` is set, at most until `due_us`, in slices as `sleep_until` does."""
         while (left_us := due_us - self.micros()) > 0:
             if done.wait(min(SLICE, left_us / 1e6)):
                 return
 
-    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Block until `heard` returns True, at most until `due_us`; check each `LISTEN` seconds."""
+    def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
+        """Block until `has_changed` returns True, checked each `LISTEN` seconds, or `due_us`."""
         pause = threading.Event()  # never set: only for its timeout
-        while not heard() and (left_us := due_us - self.micros()) > 0:
+        while not has_changed() and (left_us := due_us - self.micros()) > 0:
             pause.wait(min(LISTEN, left_us / 1e6))
 
 

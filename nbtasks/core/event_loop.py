@@ -9,10 +9,10 @@ from typing import Any
 
 from nbtasks.errors import Interrupt
 
-__all__ = ["run"]
+__all__ = ["run_awaitable"]
 
 
-def run(awaitable: Awaitable[Any]) -> Any:
+def run_awaitable(awaitable: Awaitable[Any]) -> Any:
     """Run an awaitable and return its result.
 
     In a notebook this thread already runs the kernel's event loop; the awaitable then runs on that

@@ -43,7 +43,7 @@ class Settings:
     ```
     """
 
-    _given: dict[str, Any] = field(default_factory=dict)
+    _overrides: dict[str, Any] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -101,24 +101,24 @@ class Settings:
             checked[name] = None if value is None else _parse(name, value, "nb.configure")
         for name, value in checked.items():
             if value is None:
-                self._given.pop(name, None)
+                self._overrides.pop(name, None)
             else:
-                self._given[name] = value
+                self._overrides[name] = value
 
     @contextlib.contextmanager
-    def moved(self, **changes: object) -> Iterator[None]:
+    def overridden(self, **changes: object) -> Iterator[None]:
         """Set the given settings, as `configure` does, until the block ends."""
-        previous = dict(self._given)
+        previous = dict(self._overrides)
         self.configure(**changes)
         try:
             yield
         finally:
-            self._given.clear()
-            self._given.update(previous)
+            self._overrides.clear()
+            self._overrides.update(previous)
 
     def _resolve(self, name: str) -> tuple[Any, str]:
-        if name in self._given:
-            return self._given[name], "nb.configure"
+        if name in self._overrides:
+            return self._overrides[name], "nb.configure"
         variable = f"NBTASKS_{name.upper()}"
         if text := os.environ.get(variable):
             return _parse(name, text, variable), variable

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["Remote", "called", "located", "own_frames", "text"]
+__all__ = ["Remote", "call_hiding_engine", "locate_source", "own_frames", "text"]
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ def own_frames(tb: TracebackType | None) -> TracebackType | None:
     return result
 
 
-def called(fn: Callable[[Argument], Result], argument: Argument) -> Result:
+def call_hiding_engine(fn: Callable[[Argument], Result], argument: Argument) -> Result:
     """Call a function of the engine; its exceptions show only the user's own frames."""
     try:
         return fn(argument)
@@ -71,7 +71,7 @@ def text(error: BaseException) -> str:
     return "".join(lines).rstrip()
 
 
-def located(text: str, fn: Callable[..., Any]) -> str:
+def locate_source(text: str, fn: Callable[..., Any]) -> str:
     """Return the traceback of a function sent to another process, with its files and source lines.
 
     They are looked up by the names of `fn` and of the functions that it refers to; a line whose

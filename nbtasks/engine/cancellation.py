@@ -18,7 +18,7 @@ from typing import Any
 from nbtasks.core import clock
 from nbtasks.errors import Interrupt
 
-__all__ = ["SIGNAL", "Ending"]
+__all__ = ["SIGNAL", "CancelScope"]
 
 #: Ignored by default, so a signal that arrives too late does no harm.
 SIGNAL = signal.SIGURG
@@ -31,10 +31,10 @@ _OUR_MODULES = (
 )
 
 #: Executions whose bodies block the main thread, the outermost first.
-_blocking_main: list[Ending] = []
+_blocking_main: list[CancelScope] = []
 
 
-class Ending:
+class CancelScope:
     """Cancellation state of one execution.
 
     Attributes:
@@ -77,7 +77,7 @@ class Ending:
             if self._cancelled and task is not None:
                 task.uncancel()  # the code around the body is not cancelled
 
-    def begin(self, cause: Interrupt) -> None:
+    def cancel(self, cause: Interrupt) -> None:
         """Cancel the execution, from any thread. Only the first cause counts."""
         if self.cause is not None:
             return
@@ -109,22 +109,22 @@ class Ending:
         clock.current().sleep_until(due_us, self._stop_event)
         self.check()
 
-    def outlast(self, due_us: int) -> None:
+    def wait_for_thread(self, due_us: int) -> None:
         """Block until `due_us`, like `sleep_until`, while other threads are working.
 
         Raises:
             Interrupt: The execution has been cancelled.
         """
-        clock.current().outlast(self._stop_event, due_us)
+        clock.current().wait_for_thread(self._stop_event, due_us)
         self.check()
 
-    def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Block until `heard()` is true, or until `due_us`.
+    def listen(self, has_changed: Callable[[], bool], due_us: int) -> None:
+        """Block until `has_changed()` is true, or until `due_us`.
 
         Raises:
             Interrupt: The execution has been cancelled.
         """
-        clock.current().listen(lambda: self._stop_event.is_set() or heard(), due_us)
+        clock.current().listen(lambda: self._stop_event.is_set() or has_changed(), due_us)
         self.check()
 
 
@@ -132,5 +132,5 @@ def _handle_signal(number: int, frame: FrameType | None) -> None:
     del number
     if frame is None or frame.f_globals.get("__name__") in _OUR_MODULES:
         return
-    for ending in _blocking_main:
-        ending.check()
+    for cancellation in _blocking_main:
+        cancellation.check()

@@ -9,90 +9,44 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from nbtasks.core import clock, keys
+from nbtasks.core import clock, front_end, keys
+from nbtasks.core.front_end import Output
 from nbtasks.core.model import DisplayRow, RunRow, TaskRow
 from nbtasks.engine.effects import current
 from nbtasks.values import codec
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import Scope
+    from nbtasks.engine.effects import CallContext
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
     "LEVEL",
     "Displays",
-    "Output",
-    "Printed",
+    "PrintedLines",
     "Screen",
+    "capture_prints",
     "displaying",
-    "living",
-    "recorded",
-    "use_panels",
-    "use_screen",
 ]
 
 #: True while a display writes to stdout: that text must not be recorded as printed by the task.
 displaying: ContextVar[bool] = ContextVar("nbtasks_displaying", default=False)
 
-#: Data by MIME type, and metadata.
-Output = tuple[dict[str, Any], dict[str, Any]]
-
 
 class Screen(Protocol):
-    """Display device: a notebook's front end or a terminal."""
+    """Part of the front end that shows what tasks display."""
 
     def draw(self, value: Any) -> Output:
         """Display a value and return its recordable output."""
 
     def publish(self, output: Output) -> None:
         """Display a recorded output."""
-
-
-class _Terminal:
-    """Display device that shows everything as text."""
-
-    def draw(self, value: Any) -> Output:
-        output: Output = {"text/plain": repr(value)}, {}
-        self.publish(output)
-        return output
-
-    def publish(self, output: Output) -> None:
-        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
-
-
-_screen: Screen = _Terminal()
-
-
-def use_screen(screen: Screen | None) -> None:
-    """Display on `screen` from now on; None means as text."""
-    global _screen  # noqa: PLW0603 - a process has one
-    _screen = screen or _Terminal()
-
-
-def use_panels(panels: Callable[[Any], dict[str, Any] | None]) -> None:
-    """Display run trees through `panels` from now on, unless it returns None for one."""
-    global _panels  # noqa: PLW0603 - a process has one
-    _panels = panels
-
-
-def living(tree: Any) -> dict[str, Any] | None:
-    """Return a run tree's live view as MIME data; None outside a notebook."""
-    return _panels(tree)
-
-
-def _no_panels(tree: Any) -> dict[str, Any] | None:
-    del tree
-    return None
-
-
-_panels: Callable[[Any], dict[str, Any] | None] = _no_panels
 
 
 class Displays:
@@ -104,40 +58,44 @@ class Displays:
         paths: The tasks with recorded displays.
 
     Attributes:
-        known: These tasks and their ancestors: `again` has something to show for each.
+        replayable_paths: These tasks and their ancestors: `again` has something to show for each.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
         self._journal = journal
         self._run = run
         self._rows: list[DisplayRow] | None = None
-        self.known = {above for path in paths for above in (path, *keys.parents(path))}
+        self.replayable_paths = {above for path in paths for above in (path, *keys.parents(path))}
 
     def show(self, row: TaskRow, value: Any) -> None:
         """Display a value for a running task, and record it."""
         token = displaying.set(True)
         try:
-            output = _screen.draw(value)
+            screen: Screen = front_end.current()
+            output = screen.draw(value)
         finally:
             displaying.reset(token)
         text = orjson.dumps(output, default=repr, option=orjson.OPT_NON_STR_KEYS)
-        blob = self._journal.put_blob(Content.of(text)) if len(text) > codec.INLINE_BYTES else None
+        blob = (
+            self._journal.put_blob(LazyBytes.of(text)) if len(text) > codec.INLINE_BYTES else None
+        )
         inline = None if blob else text.decode()
         now = clock.micros()
         self._journal.put(DisplayRow(row.run_id, row.path, row.attempts, now, inline, blob))
 
-    def again(self, path: str) -> None:
+    def replay(self, path: str) -> None:
         """Repeat the displays of a task and its descendants, from their latest attempts."""
         token = displaying.set(True)
         try:
-            for row in self._latest():
+            screen: Screen = front_end.current()
+            for row in self._latest_rows():
                 if row.path == path or row.path.startswith(f"{path}/"):
-                    _screen.publish(_caption(row))
-                    _screen.publish(self._output(row))
+                    screen.publish(_caption(row))
+                    screen.publish(self._output(row))
         finally:
             displaying.reset(token)
 
-    def _latest(self) -> list[DisplayRow]:
+    def _latest_rows(self) -> list[DisplayRow]:
         """Return the displays that the latest attempts recorded before this execution, in the
         order of time."""
         if self._rows is None:
@@ -173,7 +131,7 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[None]:
+def capture_prints() -> Iterator[None]:
     """Record what tasks print while the context is open."""
     if sys.stdout is None:
         yield
@@ -193,15 +151,15 @@ def recorded() -> Iterator[None]:
                 sys.stdout = stream.inner
 
 
-class Printed:
-    """Printed lines of one attempt.
+class PrintedLines:
+    """PrintedLines lines of one attempt.
 
     Args:
         scope: The attempt's call context.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._lines_left = _MAX_LINES
         self._dropped_lines = 0
@@ -236,8 +194,8 @@ class Printed:
         self._log(line if len(line) <= _MAX_CHARS else f"{line[:_MAX_CHARS]}...")
 
     def _log(self, message: str) -> None:
-        scope = self._scope
-        scope.execution.ledger.log(LEVEL, message, {}, scope.row)
+        context = self._context
+        context.execution.run_state.log(LEVEL, message, {}, context.row)
 
 
 class _Stream:
@@ -254,11 +212,11 @@ class _Stream:
 
     def write(self, text: str) -> int:
         count: int = self.inner.write(text)
-        scope = current.get()
-        if scope is not None and scope.row is not None and not displaying.get():
-            if scope.printed is None:
-                scope.printed = Printed(scope)
-            scope.printed.write(text)
+        context = current.get()
+        if context is not None and context.row is not None and not displaying.get():
+            if context.printed is None:
+                context.printed = PrintedLines(context)
+            context.printed.write(text)
         return count
 
     def writelines(self, lines: Any) -> None:

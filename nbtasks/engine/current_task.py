@@ -11,7 +11,7 @@ from nbtasks.core import keys
 from nbtasks.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import Scope
+    from nbtasks.engine.effects import CallContext
 
 __all__ = ["CurrentTask"]
 
@@ -31,18 +31,18 @@ class CurrentTask:
             executions.
     """
 
-    def __init__(self, scope: Scope) -> None:
-        assert scope.row is not None  # noqa: S101 - current_task has checked it
-        self._scope = scope
-        self.path = scope.row.path
+    def __init__(self, context: CallContext) -> None:
+        assert context.row is not None  # noqa: S101 - current_task has checked it
+        self._context = context
+        self.path = context.row.path
         self.key = keys.display(self.path)
-        self.run_id = scope.row.run_id
-        self.attempt = scope.row.attempt
+        self.run_id = context.row.run_id
+        self.attempt = context.row.attempt
         self.idempotency_key = keys.token(self.run_id, self.path)
 
     def log(self, message: str, level: str = "info", **data: Any) -> None:
         """Write a line to the task's log."""
-        self._scope.execution.ledger.log(level, str(message), data, self._scope.row)
+        self._context.execution.run_state.log(level, str(message), data, self._context.row)
 
     def progress(self, done: float, total: float) -> None:
         """Report the task's progress: `done` of `total`.
@@ -53,7 +53,7 @@ class CurrentTask:
         Raises:
             InvalidOptionError: `done` or `total` is not a number, or is negative or too large.
         """
-        row = self._scope.row
+        row = self._context.row
         assert row is not None  # noqa: S101 - __init__ has checked it
         if not all(_is_number(number) and 0 <= number < _MAX_NUMBER for number in (done, total)):
             raise InvalidOptionError(
@@ -64,7 +64,7 @@ class CurrentTask:
             row.done, row.total = int(done), int(total)
         else:
             row.done, row.total = round(done / total * _FRACTION_PARTS), _FRACTION_PARTS
-        self._scope.execution.ledger.note(row)
+        self._context.execution.run_state.record_progress(row)
 
     def metric(self, **numbers: float) -> None:
         """Record metrics of the task by name. The last value of a name counts.
@@ -74,7 +74,7 @@ class CurrentTask:
         Raises:
             InvalidOptionError: A value is not a number.
         """
-        row = self._scope.row
+        row = self._context.row
         assert row is not None  # noqa: S101 - __init__ has checked it
         for name, value in numbers.items():
             if not _is_number(value):
@@ -82,7 +82,7 @@ class CurrentTask:
         metrics = json.loads(row.metrics) if row.metrics else {}
         metrics |= {name: _to_json_number(value) for name, value in numbers.items()}
         row.metrics = json.dumps(metrics, ensure_ascii=False)
-        self._scope.execution.ledger.note(row)
+        self._context.execution.run_state.record_progress(row)
 
     def display(self, value: Any) -> None:
         """Display a value as a notebook does (a DataFrame as a table, a figure as a picture), or
@@ -91,9 +91,9 @@ class CurrentTask:
         The display is recorded. When the task is reused, the displays of its latest attempt appear
         again, with the date of their recording.
         """
-        row = self._scope.row
+        row = self._context.row
         assert row is not None  # noqa: S101 - __init__ has checked it
-        self._scope.execution.ledger.show(row, value)
+        self._context.execution.run_state.show(row, value)
 
     def __repr__(self) -> str:
         return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"

@@ -6,46 +6,47 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks.core import keys
 from nbtasks.values import preview
-from nbtasks.values.redaction import REDACTED, hide_named, hide_secrets, redacted_args, secrets_of
+from nbtasks.values.redaction import find_secrets, hide_secrets, redact_args
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
     from nbtasks.core.model import RunRow, TaskRow
-    from nbtasks.engine.cancellation import Ending
+    from nbtasks.engine.cancellation import CancelScope
     from nbtasks.engine.options import Policy
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
-    "Awaited",
+    "AttemptTimedOut",
     "Call",
+    "CallContext",
+    "CallFunction",
+    "CallGuarded",
     "Commit",
     "Effect",
     "Effects",
-    "Guard",
-    "Invoke",
-    "Late",
-    "Park",
+    "ExternalWait",
     "Running",
-    "Scope",
     "Sleep",
+    "Suspend",
     "Suspender",
     "TaskRecorder",
     "TextSink",
-    "Until",
     "Wait",
+    "WaitFor",
     "current",
-    "describe",
     "mapped",
+    "secrets_of",
+    "write_preview",
 ]
 
 
-class Invoke(NamedTuple):
-    """Effect: call a user's function inside the task of `scope`. The driver records the start of
+class CallFunction(NamedTuple):
+    """Effect: call a user's function inside the task of `context`. The driver records the start of
     the attempt first, so that other processes see it if this one dies during the call.
 
     Attributes:
@@ -57,19 +58,19 @@ class Invoke(NamedTuple):
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
-    scope: Scope
+    context: CallContext
     on: Any = None  # the executor to call it in
 
 
-class Guard(NamedTuple):
-    """Effect: like `Invoke`, for a call with options.
+class CallGuarded(NamedTuple):
+    """Effect: like `CallFunction`, for a call with options.
 
     Attributes:
         fn: The function.
         args: Its arguments.
         scope: The call context of the attempt.
         timeout: The longest that the call may take, in seconds; after that the driver throws
-            `timeouts.Late` into the engine.
+            `timeouts.AttemptTimedOut` into the engine.
         inline: Whether a plain function stays in this thread.
         begun: Whether the start of the attempt is already recorded.
         on: The executor for the call; None for none.
@@ -77,7 +78,7 @@ class Guard(NamedTuple):
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
-    scope: Scope
+    context: CallContext
     timeout: float | None = None
     inline: bool = False
     begun: bool = False
@@ -93,10 +94,10 @@ class Sleep(NamedTuple):
     """
 
     due_us: int
-    ending: Ending
+    cancellation: CancelScope
 
 
-class Park(NamedTuple):
+class Suspend(NamedTuple):
     """Effect: wait until an instant, or suspend the run as soon as all its tasks wait.
 
     Attributes:
@@ -106,11 +107,11 @@ class Park(NamedTuple):
     """
 
     due_us: int | None
-    parking: Suspender
+    suspension: Suspender
     path: str
 
 
-class Until(NamedTuple):
+class WaitFor(NamedTuple):
     """Effect: wait for an answer from outside the execution.
 
     Attributes:
@@ -122,12 +123,12 @@ class Until(NamedTuple):
         parks: Whether the run may be suspended during the wait, once all its tasks wait.
     """
 
-    heard: Callable[[], bool]
+    has_changed: Callable[[], bool]
     look: Callable[[], Any]
     due_us: int
     path: str
-    parking: Suspender
-    parks: bool
+    suspension: Suspender
+    may_suspend: bool
 
 
 class Commit:
@@ -136,11 +137,11 @@ class Commit:
     __slots__ = ()
 
 
-class Late(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
+class AttemptTimedOut(Exception):  # noqa: N818 - never seen by users, who get a TimeoutError
     """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 
-Effect = Invoke | Guard | Sleep | Until | Park | Commit
+Effect = CallFunction | CallGuarded | Sleep | WaitFor | Suspend | Commit
 Effects = Generator[Effect, Any, Any]
 
 
@@ -168,7 +169,7 @@ class Call:
     args: tuple[Any, ...]
     site: callsite.Site
     policy: Policy
-    counted: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+    checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ class Wait:
 
 
 @dataclass(slots=True)
-class Awaited:
+class ExternalWait:
     """Record of an io call that waits for an answer from outside: an event, a request, an input.
 
     Attributes:
@@ -216,16 +217,16 @@ class Awaited:
     timed_out: str
     icon: str | None = None
     ask: Callable[[TaskRow], Effects] | None = None
-    parks: Callable[[], bool] = bool
+    may_suspend: Callable[[], bool] = bool
 
 
 class TaskRecorder(Protocol):
-    """Part of a run's state that running tasks write to; `ledger.Ledger` is it."""
+    """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
 
     def put(self, row: TaskRow) -> None:
         """Record a task as it stands."""
 
-    def note(self, row: TaskRow) -> None:
+    def record_progress(self, row: TaskRow) -> None:
         """Record the progress and metrics of a running task, at most every 0.1 s."""
 
     def show(self, row: TaskRow, value: Any) -> None:
@@ -236,7 +237,7 @@ class TaskRecorder(Protocol):
 
 
 class Suspender(Protocol):
-    """Calls that wait, and may suspend the run; `parking.Parking` is it."""
+    """Calls that wait, and may suspend the run; `suspension.Suspension` is it."""
 
     def add(self, path: str, due_us: int | None) -> None:
         """Count a call as waiting."""
@@ -253,10 +254,10 @@ class Suspender(Protocol):
     async def wait(self, path: str, due_us: int | None) -> None:
         """Wait until an instant, or until the run is suspended."""
 
-    def listen(self, until: Until) -> Any:
+    def listen(self, until: WaitFor) -> Any:
         """Block until something comes from outside."""
 
-    async def hear(self, until: Until) -> Any:
+    async def hear(self, until: WaitFor) -> Any:
         """Wait until something comes from outside."""
 
 
@@ -274,23 +275,20 @@ class Running(Protocol):
 
     run: RunRow
     journal: Journal
-    ending: Ending
+    cancellation: CancelScope
     is_open: bool
     active: set[Any]
     pending: set[Any]
 
     @property
-    def ledger(self) -> TaskRecorder:
+    def run_state(self) -> TaskRecorder:
         """State of its tasks."""
 
     @property
-    def parking(self) -> Suspender:
+    def suspension(self) -> Suspender:
         """Calls of it that wait."""
 
-    def scope(self) -> Scope:
-        """Return where the caller is: in one of its tasks, or else in its body."""
-
-    def task(self, call: Call, scope: Scope) -> Effects:
+    def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or call its function and record the outcome."""
 
 
@@ -305,7 +303,7 @@ class TextSink(Protocol):
 
 
 @dataclass(slots=True)
-class Scope:
+class CallContext:
     """Context of an io call: the body of a run, or one attempt of a task.
 
     Attributes:
@@ -315,6 +313,7 @@ class Scope:
         visited: The subtasks called so far, each with the place of the call; None before the first.
         numbers: The numbers of the next uses, by numbered key; None before the first use.
         printed: The lines that the attempt has printed; None before the first.
+        path: The task's path; empty in the body.
     """
 
     execution: Running
@@ -323,48 +322,37 @@ class Scope:
     visited: dict[str, callsite.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
     printed: TextSink | None = None
+    path: str = field(init=False, default="")
 
-    def numbered(self, key: keys.Key) -> keys.Key:
-        """Return the key of this call: a numbered key with its next number, another unchanged."""
-        if type(key) is not keys.Numbered:
-            return key
+    def __post_init__(self) -> None:
+        if self.row is not None:
+            self.path = self.row.path
+
+    def number(self, key: keys.Numbered) -> str:
+        """Return a numbered key with the number of this use: `poll`, then `poll#2`."""
         if self.numbers is None:
             self.numbers = {}
         number = next(self.numbers.setdefault(key, itertools.count(1)))
         return str(key) if number == 1 else f"{key}#{number}"
 
-    @property
-    def path(self) -> str:
-        """Path of the task; empty in the body."""
-        return self.row.path if self.row is not None else ""
-
 
 #: Call context of the running code. Set around the body and around each task's function.
-current: ContextVar[Scope | None] = ContextVar("nbtasks_scope", default=None)
+current: ContextVar[CallContext | None] = ContextVar("nbtasks_call_context", default=None)
 
 
-_NO_SECRETS: frozenset[str] = frozenset()
-
-
-def describe(row: TaskRow, call: Call) -> frozenset[str]:
-    """Write the preview of a call into its row, and return the secret texts to keep out of logs
-    and errors."""
-    if call.policy.plain:
-        row.params = preview.describe(call.args, call.fn)
-    else:
-        _describe_with_options(row, call)
-    if REDACTED not in (row.params or ""):
-        return _NO_SECRETS
-    visible_args = hide_named(call.fn, redacted_args(call.args, call.policy.redact or ()))
-    return frozenset(secrets_of(hide_secrets(visible_args), call.args))
-
-
-def _describe_with_options(row: TaskRow, call: Call) -> None:
-    options, redact = call.policy.options, call.policy.redact
+def write_preview(row: TaskRow, call: Call) -> None:
+    """Write the preview of a call with options into its row."""
+    options, redact = call.policy.options, call.policy.redact or ()
     if options.params is not None:
-        row.params = preview.shown(options.params)
+        row.params = preview.to_display_json(options.params)
     else:
-        row.params = preview.describe(redacted_args(call.args, redact or ()), call.fn)
+        row.params = preview.describe(redact_args(call.args, redact), call.fn)
     if options.properties is not None:
-        row.properties = preview.shown(dict(options.properties))
+        row.properties = preview.to_display_json(dict(options.properties))
     row.icon = options.icon
+
+
+def secrets_of(call: Call) -> frozenset[str]:
+    """Return the texts that the preview of a call hides, to keep them out of logs and errors."""
+    visible_args = preview.hide_named(call.fn, redact_args(call.args, call.policy.redact or ()))
+    return frozenset(find_secrets(hide_secrets(visible_args), call.args))

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.model import UNDER_WAY, Failure, Status, TaskRow
 from nbtasks.engine import effects
-from nbtasks.engine.cancellation import Ending
+from nbtasks.engine.cancellation import CancelScope
 from nbtasks.engine.current_task import CurrentTask
-from nbtasks.engine.effects import Call, Commit, Effects, Guard, Invoke, Late, Scope, current
-from nbtasks.engine.outcomes import Raising, Replayed
+from nbtasks.engine.effects import (
+    AttemptTimedOut,
+    Call,
+    CallContext,
+    CallFunction,
+    CallGuarded,
+    Commit,
+    Effects,
+)
+from nbtasks.engine.outcomes import Outcomes, ReplayOnly
 from nbtasks.engine.replay import ANSWERS, Action, decide, expired
-from nbtasks.engine.retries import due_after, replaced
-from nbtasks.engine.run_state import Ledger
-from nbtasks.engine.staleness import Changes
-from nbtasks.engine.suspension import Parking
+from nbtasks.engine.retries import due_after, effective_error
+from nbtasks.engine.run_state import RunState
+from nbtasks.engine.staleness import StalenessChecker
+from nbtasks.engine.suspension import Suspension
 from nbtasks.engine.waits import Waits
 from nbtasks.errors import (
     DuplicateKeyError,
@@ -29,12 +37,13 @@ from nbtasks.errors import (
     RunEndedError,
 )
 from nbtasks.journal.protocol import ANSWER
-from nbtasks.values import codec, failures
+from nbtasks.values import codec, failures, preview
+from nbtasks.values.redaction import REDACTED
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
-    from nbtasks.engine.options import OnError, Policy
-    from nbtasks.journal.protocol import Journal, Opened
+    from nbtasks.engine.options import OnError
+    from nbtasks.journal.protocol import ClaimedRun, Journal
 
 __all__ = ["Execution"]
 
@@ -61,55 +70,50 @@ class Execution:
         parking: The suspension of the run once all its tasks wait.
         waits: The durable waits and the time budget.
         raising: The errors that callers of tasks get.
-        only: The answers to calls, if the execution only replays; else None.
+        replay_only: The answers to calls, if the execution only replays; else None.
     """
 
-    def __init__(self, journal: Journal, opened: Opened) -> None:
+    def __init__(self, journal: Journal, claimed: ClaimedRun) -> None:
         self.journal = journal
-        self.run: RunRow = opened.run
-        self.ledger = Ledger(journal, opened)
-        self.changes = Changes(self.run, self.ledger)
+        self.run: RunRow = claimed.run
+        self.run_state = RunState(journal, claimed)
+        self.staleness = StalenessChecker(self.run, self.run_state)
         self.is_open = True
-        self.root: Scope = Scope(self)
+        self.root: CallContext = CallContext(self)
         self.active: set[Any] = set()
         self.pending: set[Any] = set()
-        self.ending = Ending()
-        self.parking = Parking(self.run, self.ledger, self.ending)
+        self.cancellation = CancelScope()
+        self.suspension = Suspension(self.run, self.run_state, self.cancellation)
         self.waits = Waits(self)
-        self.raising = Raising(self.ledger, self.run)
-        self.only = Replayed(self.ledger, self.changes, self.raising) if opened.only else None
-
-    def scope(self) -> Scope:
-        """Return the caller's call context in this execution; the body's if it is in no task."""
-        scope = current.get()
-        return scope if scope is not None and scope.execution is self else self.root
+        self.outcomes = Outcomes(self.run_state, self.run)
+        self.replay_only = (
+            ReplayOnly(self.run_state, self.staleness, self.outcomes) if claimed.only else None
+        )
 
     # -- a task -------------------------------------------------------------------------------
 
-    def task(self, call: Call, scope: Scope) -> Effects:
+    def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or run its function and record the outcome."""
-        path = self.visit(call.key, call.site, scope)
-        if self.only is not None:
-            return self.only.task(call, path)
-        ledger, changes, policy = self.ledger, self.changes, call.policy
-        if not ledger.knows(path):  # a new task: the most frequent case
-            if self.waits.budget is not None:
-                yield from self.waits.pause(path)
-            row = ledger.add(path, policy.name)
-        else:
-            answer = ledger.completed(path, policy.ttl_us)
-            if answer is not None and not changes.call_for_rerun(call, path, answer[_PROVENANCE]):
-                return ledger.answer(path, answer)  # the most frequent case in a replay
-            old_row = ledger.row(path)
+        path = self.claim_path(call.key, call.site, context)
+        if self.replay_only is not None:
+            return self.replay_only.task(call, path)
+        run_state, staleness, policy = self.run_state, self.staleness, call.policy
+        if self.waits.budget is not None and not run_state.has(path):
+            yield from self.waits.suspend_if_out_of_time(path)
+        row = run_state.add_new(path, policy.name)  # a new task is the most frequent case
+        if row is None:
+            answer = run_state.completed(path, policy.ttl_us)
+            if answer is not None and not staleness.must_rerun(call, path, answer[_PROVENANCE]):
+                return run_state.answer(path, answer)  # the most frequent case in a replay
+            old_row = run_state.row(path)
             action = self._action(call, old_row, changed=answer is not None)
             if old_row is not None and action in ANSWERS:
                 return self.answer(old_row, action)
             if action is not Action.WAIT:
-                yield from self.waits.pause(path)
-            row = self.enter(old_row, path, policy.name, action)
-        if secrets := effects.describe(row, call):
-            ledger.secrets[path] = secrets
-        changes.stamp(row, call)
+                yield from self.waits.suspend_if_out_of_time(path)
+            row = self.start_row(old_row, path, policy.name, action)
+        self._write_preview(row, call)
+        staleness.stamp(row, call)
         return (yield from self._attempts(row, call))
 
     def _action(self, call: Call, known: TaskRow | None, *, changed: bool) -> Action:
@@ -118,28 +122,28 @@ class Execution:
         if known is None or action not in (Action.REUSE, Action.RAISE):
             return action
         provenance = known.fingerprint, known.digest, known.stale
-        if changed or self.changes.call_for_rerun(call, known.path, provenance):
-            self._free(known.path)
+        if changed or self.staleness.must_rerun(call, known.path, provenance):
+            self.release_failed(known.path)
             return Action.RENEW
         return action
 
     def answer(self, row: TaskRow, action: Action) -> Any:
         """Return a task's recorded output, or raise its recorded failure."""
         if action is Action.DOUBT:
-            raise self.raising.in_doubt(row)
-        self.ledger.reuse(row)
+            raise self.outcomes.in_doubt(row)
+        self.run_state.reuse(row)
         if action is Action.RAISE:
-            raise self.raising.recorded(row)
-        return self.ledger.decode(row.output_kind, row.output, row.blob, row.path)
+            raise self.outcomes.failure_recorded(row)
+        return self.run_state.decode(row.output_kind, row.output, row.blob, row.path)
 
     # The common path stays in one frame: a helper would cost each effect one more `yield from`.
     # The order of the `except` clauses carries the rules:
     # - A failure of the journal or the executor says nothing about the user's function. The attempt
     #   is CANCELED, not FAILED, so the next execution runs it again without counting a failure.
-    # - After a timeout the function may still be running in its thread. `disown` puts a copy of the
+    # - After a timeout the function may still be running in its thread. `detach` puts a copy of the
     #   row in its place; the thread keeps the old row, and all it writes is dropped from then on.
     # - A BaseException is a stop or a suspension: record it and let it pass, without `on_error`.
-    # `_complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
+    # `complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
     # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
     # sync must not count as a failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
@@ -147,52 +151,53 @@ class Execution:
         policy = call.policy
         while True:
             if row.due_us is not None:
-                yield from self.waits.rest(row)
+                yield from self.waits.wait_until_due(row)
             self._begin(row)
             error: Exception | None = None
             value, late = None, False
-            scope = Scope(self, row)
+            context = CallContext(self, row)
             try:
                 try:
                     if policy.plain:
-                        value = yield Invoke(call.fn, call.args, scope, policy.options.on)
+                        value = yield CallFunction(call.fn, call.args, context, policy.options.on)
                     else:
-                        value = yield from self._guarded(scope, row, call)
+                        value = yield from self._call_with_options(context, row, call)
                 finally:
-                    if scope.printed is not None:
-                        scope.printed.close()
-                self._complete(row, value, policy)
+                    if context.printed is not None:
+                        context.printed.close()
+                self.run_state.complete(row, value, policy)
+                self.waits.has_progressed = True
             except (JournalError, ExecutorError):
                 self._cancel(row)  # not the fault of the user's function
                 raise
-            except Late as over:
-                row, late = self.ledger.disown(row), True
+            except AttemptTimedOut as over:
+                row, late = self.run_state.detach(row), True
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
                 error = exc
             except BaseException:
-                self._leave(row)
+                self.abandon(row)
                 raise
-            self.refuse_given_up(row)
+            self.raise_if_abandoned(row)
             if error is None:
                 yield Commit()
                 return value
             yield from self._failed(row, call, error, late=late)
 
-    def _guarded(self, scope: Scope, row: TaskRow, call: Call) -> Effects:
+    def _call_with_options(self, context: CallContext, row: TaskRow, call: Call) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""
         options, timeout = call.policy.options, call.policy.timeout
         once, inline = bool(options.once), bool(options.inline)
         if once:
             row.once = True
-            self.ledger.put(row)
+            self.run_state.put(row)
             try:
                 yield Commit()
             except BaseException:
                 row.once = False  # not called, so its outcome is not in doubt
                 raise
-        return (yield Guard(call.fn, call.args, scope, timeout, inline, once, options.on))
+        return (yield CallGuarded(call.fn, call.args, context, timeout, inline, once, options.on))
 
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
         """Raise the task's failure, or schedule the next attempt in the row."""
@@ -200,30 +205,30 @@ class Execution:
         if row.once and late:
             self._cancel(row)
             yield Commit()
-            raise self.raising.in_doubt(row) from error
+            raise self.outcomes.in_doubt(row) from error
         if policy.on_error is not None:
-            answer, error = yield from self._ask(row, policy.on_error, error)
+            answer, error = yield from self._ask_on_error(row, policy.on_error, error)
         row.failures += 1
         try:
             due_us = due_after(policy, row.failures, error, answer)
         except InvalidOptionError as exc:
             error = exc
-        failure = failures.of_task(error, row.path, row.attempt, self.run.run_id)
-        failure = failures.scrubbed(failure, self.ledger.secrets.get(row.path))
+        failure = failures.from_task_error(error, row.path, row.attempt, self.run.run_id)
+        failure = failures.scrub(failure, self.run_state.secrets.get(row.path))
         if due_us is not None:
             self._back_off(row, failure, due_us)
             return
-        self.end(row, Status.FAILED, failures.dumps(failure))
+        self.finish(row, Status.FAILED, failures.dumps(failure))
         yield Commit()
-        raise self.raising.first(row, failure, error)
+        raise self.outcomes.failure_now(row, failure, error)
 
-    def _ask(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
+    def _ask_on_error(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
         """Return the answer of `on_error` to a failure, and the failure that counts then."""
-        scope = Scope(self, row)
+        context = CallContext(self, row)
         try:
-            arguments = (error, CurrentTask(scope))
-            answer = yield Guard(on_error, arguments, scope, inline=True, begun=True)
-            return answer, replaced(answer, error)
+            arguments = (error, CurrentTask(context))
+            answer = yield CallGuarded(on_error, arguments, context, inline=True, begun=True)
+            return answer, effective_error(answer, error)
         except JournalError:
             self._cancel(row)
             raise
@@ -240,14 +245,14 @@ class Execution:
     def _back_off(self, row: TaskRow, failure: Failure, due_us: int) -> None:
         row.due_us = due_us
         text = failures.dumps(failure)
-        self.ledger.archive(row, Status.FAILED, clock.micros(), text, due_us)
+        self.run_state.archive(row, Status.FAILED, clock.micros(), text, due_us)
         row.status, row.error = Status.WAITING, text
-        self._free(row.path)
-        self.ledger.put(row)
+        self.release_failed(row.path)
+        self.run_state.put(row)
 
     # -- the steps of a task --------------------------------------------------------------------
 
-    def visit(self, key: keys.Key, site: callsite.Site, scope: Scope) -> str:
+    def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
         """Return the path of a call, and reserve it among its siblings.
 
         Raises:
@@ -255,41 +260,46 @@ class Execution:
             RunEndedError: The execution has ended, or the calling attempt was abandoned.
             DuplicateKeyError: A sibling has the same key.
         """
-        self.ending.check()
+        if self.cancellation.cause is not None:
+            raise self.cancellation.cause
         if not self.is_open:
             raise RunEndedError(
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        if scope.row is not None:
-            self.refuse_given_up(scope.row)
-        path = keys.join(scope.path, key)
-        if scope.visited is None:
-            scope.visited = {}
-        first = scope.visited.setdefault(path, site)
+        if context.row is not None:
+            self.raise_if_abandoned(context.row)
+        path = keys.join(context.path, key)
+        if context.visited is None:
+            context.visited = {}
+        first = context.visited.setdefault(path, site)
         if first is not site:
-            place = f" below {scope.path!r}" if scope.path else ""
+            place = f" below {context.path!r}" if context.path else ""
             raise DuplicateKeyError(
                 f"Task key {key!r} is used twice{place}:\n"
-                f"  first at {callsite.show(first)}\n"
-                f"  again at {callsite.show(site)}\n"
+                f"  first at {callsite.describe(first)}\n"
+                f"  again at {callsite.describe(site)}\n"
                 "Each task needs its own key. In a loop, make the loop variable part of it: "
                 '["fit", name].'
             )
         return path
 
-    def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+    def start_row(
+        self, row: TaskRow | None, path: str, name: str | None, action: Action
+    ) -> TaskRow:
         """Return a task's row, prepared for the action that `decide` returned."""
         if row is None:
-            return self.ledger.add(path, name)
+            return self.run_state.add(path, name)
         if row.execution == self.run.executions and row.status in UNDER_WAY:
-            row = self.ledger.disown(row)  # left over from its parent's last attempt
+            row = self.run_state.detach(row)  # left over from its parent's last attempt
             row.status, row.finished_us = Status.CANCELED, clock.micros()
         if action is not Action.WAIT:
             # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
             # the attempt, which is archived already.
             if row.attempt and row.status != Status.WAITING:
-                self.ledger.archive(row, _ended(row.status), row.finished_us, row.error, None)
+                died = row.status == Status.RUNNING
+                status = Status.INTERRUPTED if died else row.status
+                self.run_state.archive(row, status, row.finished_us, row.error, None)
             row.started_us, row.due_us = clock.micros(), None
             row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
         row.once, row.properties, row.icon = False, None, None
@@ -298,6 +308,14 @@ class Execution:
         row.name, row.finished_us = name, None
         row.execution, row.reused = self.run.executions, False
         return row
+
+    def _write_preview(self, row: TaskRow, call: Call) -> None:
+        if call.policy.plain:
+            row.params = preview.describe(call.args, call.fn)
+        else:
+            effects.write_preview(row, call)
+        if row.params and REDACTED in row.params:
+            self.run_state.secrets[row.path] = effects.secrets_of(call)
 
     def _begin(self, row: TaskRow) -> None:
         row.attempts += 1
@@ -310,36 +328,29 @@ class Execution:
         row.status, row.due_us, row.error = Status.RUNNING, None, None
         # Not put here: the driver records the start together with the call.
 
-    def _complete(self, row: TaskRow, value: object, policy: Policy) -> None:
-        self.ledger.keep_value(row, value, policy.redact)
-        self.waits.progressed = True
-        if policy.ttl_us is not None:
-            row.expires_us = clock.micros() + policy.ttl_us
-        self.end(row, Status.COMPLETED, None)
-
-    def _leave(self, row: TaskRow) -> None:
+    def abandon(self, row: TaskRow) -> None:
         """End an attempt without an outcome: the execution was stopped, or the run suspended."""
         if self.waits.suspended and not row.once and row.status == Status.RUNNING:
-            self.ledger.archive(row, Status.CANCELED, clock.micros(), None, None)
+            self.run_state.archive(row, Status.CANCELED, clock.micros(), None, None)
             row.status = Status.WAITING
-            self.ledger.put(row)
+            self.run_state.put(row)
         else:
             self._cancel(row)
-            self.ledger.disown(row)  # a thread may still be running
+            self.run_state.detach(row)  # a thread may still be running
         self.journal.sync()
 
     def _cancel(self, row: TaskRow) -> None:
         if row.status == Status.RUNNING:
-            self.end(row, Status.CANCELED, None)
+            self.finish(row, Status.CANCELED, None)
 
-    def end(self, row: TaskRow, status: Status, error: str | None) -> None:
+    def finish(self, row: TaskRow, status: Status, error: str | None) -> None:
         """Record a task's outcome."""
         row.status, row.error, row.finished_us = status, error, clock.micros()
-        self.ledger.put(row)
+        self.run_state.put(row)
 
-    def refuse_given_up(self, row: TaskRow) -> None:
+    def raise_if_abandoned(self, row: TaskRow) -> None:
         """Raise in an attempt that was abandoned: a later one may already be running."""
-        if self.ledger.orphans and not self.ledger.owns(row):
+        if self.run_state.has_detached and not self.run_state.is_current(row):
             raise RunEndedError(
                 f"An attempt of task {row.path!r} of run {self.run.run_id} was given up, after its "
                 "timeout or a stop, so it can start no more tasks, and its result is dropped."
@@ -347,16 +358,16 @@ class Execution:
 
     # -- failures -------------------------------------------------------------------------------
 
-    def _free(self, path: str) -> None:
+    def release_failed(self, path: str) -> None:
         """Let the failed subtasks of a task run again, since the task itself will."""
-        for subtask in self.ledger.under(path):
+        for subtask in self.run_state.open_descendants(path):
             self._make_fatal(subtask)
 
     def _make_fatal(self, path: str) -> None:
-        row = self.ledger.row(path)
+        row = self.run_state.row(path)
         if row is not None and row.status == Status.FAILED and not row.fatal:
             row.fatal = True
-            self.ledger.put(row)
+            self.run_state.put(row)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -367,22 +378,18 @@ class Execution:
         self.is_open = False
         run = self.run
         if status == Status.FAILED and error is not None:
-            for task_failed in list(failures.chain(error)):
+            for task_failed in list(failures.iter_task_failures(error)):
                 if task_failed.run_id == run.run_id:
                     self._make_fatal(failures.task_path(task_failed))
         for future in list(self.pending):
             future.cancel()
-        self.ledger.cancel_rest()
+        self.run_state.cancel_rest()
         run.status, run.finished_us = status, clock.micros()
         if status == Status.WAITING:
             run.finished_us = error = None
-        run.error = failures.dumps(failures.of_body(error)) if error is not None else None
+        run.error = failures.dumps(failures.from_body_error(error)) if error is not None else None
         run.output = run.output_kind = run.output_bytes = run.blob = None
         if output is not None:
-            self.ledger.keep(run, output)
-        self.ledger.close()
+            self.run_state.keep(run, output)
+        self.run_state.close()
         self.journal.release(run)
-
-
-def _ended(status: str) -> str:
-    return Status.INTERRUPTED if status == Status.RUNNING else status

@@ -14,15 +14,15 @@ from nbtasks.values import failures
 
 if TYPE_CHECKING:
     from nbtasks.engine.effects import Call
-    from nbtasks.engine.run_state import Ledger
-    from nbtasks.engine.staleness import Changes
+    from nbtasks.engine.run_state import RunState
+    from nbtasks.engine.staleness import StalenessChecker
 
-__all__ = ["Raising", "Replayed"]
+__all__ = ["Outcomes", "ReplayOnly"]
 
 _DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
-class Raising:
+class Outcomes:
     """Source of the exceptions of one execution.
 
     Args:
@@ -30,8 +30,8 @@ class Raising:
         run: The run's row.
     """
 
-    def __init__(self, ledger: Ledger, run: RunRow) -> None:
-        self._ledger = ledger
+    def __init__(self, run_state: RunState, run: RunRow) -> None:
+        self._run_state = run_state
         self._run = run
 
     def in_doubt(self, row: TaskRow) -> InDoubtError:
@@ -39,7 +39,7 @@ class Raising:
         if row.status != Status.CANCELED:
             row.status = Status.INTERRUPTED
         row.execution, row.reused = self._run.executions, False
-        self._ledger.put(row)
+        self._run_state.put(row)
         run = f'nb.get_run("{self._run.run_id}")'
         path = json.dumps(row.path, ensure_ascii=False)
         return InDoubtError(
@@ -58,23 +58,25 @@ class Raising:
             "record it."
         )
 
-    def first(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
+    def failure_now(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         """Return the error for a task that has just failed for good."""
         task_failed = failures.rebuild(failure, row.path, self._run.run_id)
-        task_failed.__cause__ = next((e for e in failures.chain(error) if e.run_id), None)
+        task_failed.__cause__ = next(
+            (e for e in failures.iter_task_failures(error) if e.run_id), None
+        )
         if task_failed.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
             task_failed.__cause__ = error.__cause__
         if isinstance(task_failed, MapFailed):
             self._fill_map_results(task_failed, failure, row, error)
         return task_failed.with_traceback(tracebacks.own_frames(error.__traceback__))
 
-    def recorded(self, row: TaskRow) -> TaskFailed:
+    def failure_recorded(self, row: TaskRow) -> TaskFailed:
         """Return the error for a task that failed in an earlier execution."""
         failure = failures.loads(row.error or "{}")
         task_failed = failures.rebuild(failure, row.path, self._run.run_id)
-        cause = self._ledger.row(failure.cause) if failure.cause else None
+        cause = self._run_state.row(failure.cause) if failure.cause else None
         if cause is not None and cause.error:
-            task_failed.__cause__ = self.recorded(cause)
+            task_failed.__cause__ = self.failure_recorded(cause)
         if isinstance(task_failed, MapFailed):
             self._fill_map_results(task_failed, failure, row, None)
         return task_failed
@@ -93,10 +95,10 @@ class Raising:
         failed, succeeded = dict(source.failed), dict(source.succeeded)
         for index, item in self._iter_items(row, failure.segments):
             if item.status == Status.FAILED and index not in failed:
-                failed[index] = self.recorded(item)
+                failed[index] = self.failure_recorded(item)
             elif item.status in _DONE and index not in succeeded:
                 encoded = item.output_kind, item.output, item.blob
-                succeeded[index] = self._ledger.decode(*encoded, item.path)
+                succeeded[index] = self._run_state.decode(*encoded, item.path)
         raised.failed = dict(sorted(failed.items()))
         raised.succeeded = dict(sorted(succeeded.items()))
 
@@ -107,12 +109,12 @@ class Raising:
         if segments is None:
             segments = [keys.segment([index]) for index in range(row.total or 0)]
         for index, segment in enumerate(segments):
-            item = self._ledger.row(f"{row.path}/{segment}")
+            item = self._run_state.row(f"{row.path}/{segment}")
             if item is not None:
                 yield index, item
 
 
-class Replayed:
+class ReplayOnly:
     """Answers to the calls of one execution that only replays.
 
     Args:
@@ -124,10 +126,12 @@ class Replayed:
         refused: The first error for a task without an outcome; None if there was none.
     """
 
-    def __init__(self, ledger: Ledger, changes: Changes, raising: Raising) -> None:
-        self._ledger = ledger
-        self._changes = changes
-        self._raising = raising
+    def __init__(
+        self, run_state: RunState, staleness: StalenessChecker, outcomes: Outcomes
+    ) -> None:
+        self._run_state = run_state
+        self._changes = staleness
+        self._raising = outcomes
         self.refused: NotRecordedError | None = None
 
     def task(self, call: Call, path: str) -> Any:
@@ -137,10 +141,10 @@ class Replayed:
             TaskFailed: The task failed.
             NotRecordedError: The task has no outcome, or it has changed and would run again.
         """
-        row = self._ledger.row(path)
+        row = self._run_state.row(path)
         if row is not None and recorded(row) is not None:
             provenance = row.fingerprint, row.digest, row.stale
-            if self._changes.call_for_rerun(call, path, provenance):
+            if self._changes.must_rerun(call, path, provenance):
                 raise self._refuse(
                     path, 'it has changed since, and with on_change="rerun" it would run again'
                 )
@@ -153,14 +157,14 @@ class Replayed:
             TaskFailed: The task failed.
             NotRecordedError: The task has no outcome.
         """
-        row = self._ledger.row(path)
+        row = self._run_state.row(path)
         action = recorded(row)
         if row is None or action is None:
             raise self._refuse(path, _describe_missing(row))
-        self._ledger.reuse(row)
+        self._run_state.reuse(row)
         if action is Action.RAISE:
-            raise self._raising.recorded(row)
-        return self._ledger.decode(row.output_kind, row.output, row.blob, path)
+            raise self._raising.failure_recorded(row)
+        return self._run_state.decode(row.output_kind, row.output, row.blob, path)
 
     def wait(self, path: str) -> None:
         """Mark a wait as reused if it is over.
@@ -168,11 +172,11 @@ class Replayed:
         Raises:
             NotRecordedError: The wait is not over, or was never recorded.
         """
-        row = self._ledger.row(path)
+        row = self._run_state.row(path)
         is_due = row is not None and row.due_us is not None and row.due_us <= clock.micros()
         if row is None or (recorded(row) is not Action.REUSE and not is_due):
             raise self._refuse(path, _describe_missing(row))
-        self._ledger.reuse(row)
+        self._run_state.reuse(row)
 
     def _refuse(self, path: str, why: str) -> NotRecordedError:
         error = self._raising.not_recorded(path, why)

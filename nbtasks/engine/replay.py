@@ -17,7 +17,7 @@ from enum import Enum
 from nbtasks.core import clock
 from nbtasks.core.model import Status, TaskRow
 
-__all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_over", "ranges", "recorded"]
+__all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_expired", "ranges", "recorded"]
 
 
 class Action(Enum):
@@ -145,10 +145,10 @@ class Retry:
 
 def expired(row: TaskRow | None, ttl_us: int | None) -> bool:
     """Return True if the `ttl` of a recorded output has passed."""
-    return ttl_us is not None and row is not None and is_over(row.finished_us, ttl_us)
+    return ttl_us is not None and row is not None and is_expired(row.finished_us, ttl_us)
 
 
-def is_over(finished_us: int | None, ttl_us: int) -> bool:
+def is_expired(finished_us: int | None, ttl_us: int) -> bool:
     """Return True if more than `ttl_us` have passed since `finished_us`."""
     return finished_us is not None and finished_us + ttl_us <= clock.micros()
 

@@ -11,7 +11,7 @@ from nbtasks.core import clock
 from nbtasks.engine.options import Policy
 from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
 
-__all__ = ["RetryAt", "SkipRetrying", "due_after", "replaced", "retry_at", "skip_retrying"]
+__all__ = ["RetryAt", "SkipRetrying", "due_after", "effective_error", "retry_at", "skip_retrying"]
 
 _MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
@@ -105,7 +105,7 @@ def retry_at(when: datetime | float | timedelta) -> RetryAt:
     return RetryAt(clock.micros() + round(seconds * 1e6))
 
 
-def replaced(answer: object, error: Exception) -> Exception:
+def effective_error(answer: object, error: Exception) -> Exception:
     """Return the failure that counts after `on_error`: `error`, or the exception it returned.
 
     Raises:

@@ -22,7 +22,8 @@ from nbtasks.core.model import (
 )  # fmt: skip
 from nbtasks.engine.capture import Displays
 from nbtasks.engine.fingerprint import arguments, function
-from nbtasks.engine.replay import is_over, ranges
+from nbtasks.engine.options import Policy
+from nbtasks.engine.replay import is_expired, ranges
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal import outputs  # fmt: skip
 from nbtasks.journal.protocol import ANSWER
@@ -32,9 +33,9 @@ from nbtasks.values.content import content_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nbtasks.journal.protocol import Answer, Journal, Opened, TaskTuple
+    from nbtasks.journal.protocol import Answer, ClaimedRun, Journal, TaskTuple
 
-__all__ = ["Ledger"]
+__all__ = ["RunState"]
 
 _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
 _ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
@@ -48,7 +49,7 @@ _MAX_CODES = 500
 _NOTE_US = 100_000
 
 
-class Ledger:
+class RunState:
     """Rows of one execution, each written through to the journal.
 
     A recorded task stays a tuple until its row is needed: a resumed run may have 100,000 tasks, and
@@ -66,26 +67,26 @@ class Ledger:
         secrets: The texts to hide in a task's logs and errors, by path.
     """
 
-    def __init__(self, journal: Journal, opened: Opened) -> None:
-        self.displays = Displays(journal, opened.run, opened.displayed)
+    def __init__(self, journal: Journal, claimed: ClaimedRun) -> None:
+        self.displays = Displays(journal, claimed.run, claimed.displayed)
         self.revision = 0
         self.changed: collections.deque[str] | None = None
         self._journal = journal
-        self._run: RunRow = opened.run
-        self._rows: dict[str, TaskRow | TaskTuple] = dict(opened.tasks)
-        self._answers = opened.answers
+        self._run: RunRow = claimed.run
+        self._rows: dict[str, TaskRow | TaskTuple] = dict(claimed.tasks)
+        self._answers = claimed.answers
         self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
-        last_seq = max(_last_seq(opened.tasks, _SEQ), _last_seq(opened.answers, _ANSWER_SEQ))
+        last_seq = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
         self._seq = itertools.count(last_seq + 1)
-        self._logged_counts = dict(opened.logs)
-        self._codes = dict(opened.codes)
+        self._logged_counts = dict(claimed.logs)
+        self.codes: dict[str, str] = dict(claimed.codes)
         self._reused_paths: set[str] = set()  # answered from the journal in this execution
         # Those whose reuse is not yet recorded. Threads append while another one drains it.
         self._pending_reuse: collections.deque[str] = collections.deque()
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
         self._closed = self._stamped = False
-        self.orphans = False
+        self.has_detached = False
         self.secrets: dict[str, frozenset[str]] = {}
         self._noted: dict[str, int] = {}  # last record of a task's progress, by path
 
@@ -99,7 +100,7 @@ class Ledger:
         rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
         return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
 
-    def knows(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
         """Return True if the task is recorded or has begun."""
         return path in self._rows or path in self._answers
 
@@ -129,23 +130,15 @@ class Ledger:
         """Return the `ANSWER` of a task that an earlier execution completed, at most `ttl_us` ago.
         None, too, if its row has been read since."""
         answer = self._answers.get(path)
-        if answer is None or (ttl_us is not None and is_over(answer[_FINISHED], ttl_us)):
+        if answer is None or (ttl_us is not None and is_expired(answer[_FINISHED], ttl_us)):
             return None
         return answer
 
     def answer(self, path: str, answer: Answer) -> Any:
         """Return the output in an answer from `completed`, and mark the task as reused."""
         if path in self._answers:  # else `mark_stale` has read its row and marked it
-            self._reused_paths.add(path)
-            self._pending_reuse.append(path)
-            self._mark_changed(path)
-            if path in self.displays.known:
-                self.displays.again(path)
+            self._mark_reused(path)
         return self.decode(answer[_KIND], answer[_OUTPUT], answer[_BLOB], path)
-
-    def code(self, digest: str) -> str | None:
-        """Return the record of the function with this fingerprint, as JSON; None if unknown."""
-        return self._codes.get(digest)
 
     def decode(self, kind: str | None, text: str | None, blob: str | None, path: str) -> Any:
         """Return the value of an output.
@@ -154,14 +147,14 @@ class Ledger:
             UnreadableValueError: The output cannot be read back in this process.
         """
         try:
-            value = outputs.value(self._journal, kind, text, blob)
+            value = outputs.load(self._journal, kind, text, blob)
         except UnreadableValueError as error:
-            raise outputs.explained(self._journal, error, self._run.run_id, path) from None
+            raise outputs.explain(self._journal, error, self._run.run_id, path) from None
         if kind not in _BY_CONTENT:
             _cache_digest(value, text, blob)
         return value
 
-    def under_way(self) -> list[str]:
+    def paths_in_flight(self) -> list[str]:
         """Return the paths of the tasks that are running or waiting in this execution."""
         latest = self._run.executions
         return [
@@ -170,7 +163,7 @@ class Ledger:
             if type(row) is TaskRow and row.execution == latest and row.status in UNDER_WAY
         ]
 
-    def under(self, path: str) -> list[str]:
+    def open_descendants(self, path: str) -> list[str]:
         """Return the paths of all descendants, except those that an earlier execution completed."""
         paths = list(self.children(path))
         for descendant in paths:  # the list grows meanwhile
@@ -194,6 +187,12 @@ class Ledger:
 
     # -- writing ------------------------------------------------------------------------------
 
+    def add_new(self, path: str, name: str | None) -> TaskRow | None:
+        """Return the row of a new task; None if the path has a row or an answer already."""
+        if path in self._rows or path in self._answers:
+            return None
+        return self.add(path, name)
+
     def add(self, path: str, name: str | None) -> TaskRow:
         """Return the row of a new task."""
         run = self._run
@@ -207,7 +206,7 @@ class Ledger:
     def put(self, row: TaskRow) -> None:
         """Record a task's current row, unless it is late: from an abandoned attempt, or after the
         end of the execution, when another process may own the run."""
-        if self._closed or (self.orphans and not self.owns(row)):
+        if self._closed or (self.has_detached and not self.is_current(row)):
             return
         if self._pending_reuse:
             self._put_reused()
@@ -223,7 +222,7 @@ class Ledger:
         retry_us: int | None,
     ) -> None:
         """Record the row's latest attempt on its own, before the next attempt overwrites it."""
-        if self.orphans and not self.owns(row):
+        if self.has_detached and not self.is_current(row):
             return
         attempt = AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
@@ -233,35 +232,37 @@ class Ledger:
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Store an output in a row, or in a blob if it is large or partly hidden."""
-        encoded, row.hidden = codec.hide(encoded), encoded.shown is not None
-        row.blob = outputs.keep(self._journal, encoded)
+        row.hidden = encoded.preview is not None
+        if row.hidden:
+            encoded = codec.hide(encoded)
+        row.blob = None if encoded.blob is None else outputs.store(self._journal, encoded)
         row.output, row.output_kind, row.output_bytes = encoded.text, encoded.kind, encoded.size
         if encoded.kind not in _BY_CONTENT and not self._stamped:
             self._stamped = True
-            self._journal.put(outputs.stamp(row.run_id))
+            self._journal.put(outputs.environment_row(row.run_id))
 
-    def keep_value(self, row: TaskRow, value: Any, redact: redaction.Paths | None = None) -> None:
-        """Store a value as a row's output, with the paths of `redact` hidden.
+    def complete(self, row: TaskRow, value: Any, policy: Policy = Policy()) -> None:  # noqa: B008 - it never changes
+        """Record a task's output, with the paths of `redact` hidden, and that it completed.
 
         Raises:
             ValueNotKeptError: The value cannot be recorded.
         """
-        encoded = codec.encode(value)
-        if redact is not None:
-            is_plain = encoded.kind in _BY_CONTENT
-            visible = redaction.redacted(value, redact) if is_plain else redaction.REDACTED
-            encoded = encoded._replace(shown=preview.shown(visible))
+        redact, ttl_us = policy.redact, policy.ttl_us
+        encoded = codec.encode(value) if redact is None else codec.encode_redacted(value, redact)
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
             _cache_digest(value, row.output, row.blob)
+        row.status, row.error, row.finished_us = Status.COMPLETED, None, clock.micros()
+        row.expires_us = None if ttl_us is None else row.finished_us + ttl_us
+        self.put(row)
 
     def keep_code(self, code: function.Fingerprint) -> None:
         """Record a function and its source, once per run."""
-        if code.digest not in self._codes and len(self._codes) < _MAX_CODES and not self._closed:
-            text = self._codes[code.digest] = function.dumps(code)
+        if code.digest not in self.codes and len(self.codes) < _MAX_CODES and not self._closed:
+            text = self.codes[code.digest] = function.dumps(code)
             self._journal.put(CodeRow(self._run.run_id, code.digest, text))
 
-    def note(self, row: TaskRow) -> None:
+    def record_progress(self, row: TaskRow) -> None:
         """Record a running task's progress and metrics, now and then. Its end records them, too."""
         self._mark_changed(row.path)
         now = clock.micros()
@@ -271,17 +272,17 @@ class Ledger:
             self._journal.flush()
 
     def show(self, row: TaskRow, value: Any) -> None:
-        """Displays a value for a task that runs, and records it."""
+        """Display a value for a running task, and record it."""
         self.displays.show(row, value)
 
-    def owns(self, row: TaskRow) -> bool:
+    def is_current(self, row: TaskRow) -> bool:
         """Return True if the row is its task's current one; else its attempt was abandoned."""
         return self._rows.get(row.path) is row
 
-    def disown(self, row: TaskRow) -> TaskRow:
+    def detach(self, row: TaskRow) -> TaskRow:
         """Detach a task and its running subtasks from an abandoned attempt that may not have ended:
         the attempt keeps the old rows, which are ignored. Return the new current row."""
-        self.orphans = True
+        self.has_detached = True
         current = self._rows[row.path] = dataclasses.replace(row)
         todo = list(self.children(row.path))
         while todo:
@@ -298,7 +299,7 @@ class Ledger:
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Record a log line, unless it is late, as in `put`. The body runs again from the top, so
         its lines that are already recorded are skipped."""
-        if self._closed or (task is not None and self.orphans and not self.owns(task)):
+        if self._closed or (task is not None and self.has_detached and not self.is_current(task)):
             return
         text = preview.log_data(data)
         if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
@@ -307,8 +308,8 @@ class Ledger:
         path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
         secrets = self.secrets.get(path, ())
         message, text = (
-            redaction.scrubbed(message, secrets),
-            text and redaction.scrubbed(text, secrets),
+            redaction.scrub(message, secrets),
+            text and redaction.scrub(text, secrets),
         )
         line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
         self._journal.put(line)
@@ -345,11 +346,14 @@ class Ledger:
         """Mark a task as answered from the journal."""
         if row.execution < self._run.executions:
             row.execution, row.reused = self._run.executions, True
-            self._reused_paths.add(row.path)
-            self._pending_reuse.append(row.path)
-            self._mark_changed(row.path)
-            if row.path in self.displays.known:
-                self.displays.again(row.path)
+            self._mark_reused(row.path)
+
+    def _mark_reused(self, path: str) -> None:
+        self._reused_paths.add(path)
+        self._pending_reuse.append(path)
+        self._mark_changed(path)
+        if path in self.displays.replayable_paths:
+            self.displays.replay(path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Record why a reused task is stale; with None, that it is not stale any more."""

@@ -21,9 +21,9 @@ from nbtasks.values import preview
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow, TaskRow
     from nbtasks.engine.effects import Call
-    from nbtasks.engine.run_state import Ledger
+    from nbtasks.engine.run_state import RunState
 
-__all__ = ["Changes", "last_diff"]
+__all__ = ["StalenessChecker", "last_diff"]
 
 _CHOICES = (
     "on_change='rerun' runs changed tasks again, 'warn' and 'ignore' use the recorded output: on "
@@ -37,7 +37,7 @@ _MAX_DIFFS = 1000
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
 
 #: The fingerprint of a task's function, the digest of its arguments, and why it is stale.
-MadeOf = tuple[str | None, str | None, str | None]
+Provenance = tuple[str | None, str | None, str | None]
 
 #: Difference to the record when a task was last answered in this process, by run and path.
 _diffs: dict[tuple[str, str], str] = {}
@@ -53,7 +53,7 @@ class _StaleTask:
     site: callsite.Site
 
 
-class Changes:
+class StalenessChecker:
     """Staleness checker of one execution: finds tasks that have changed since they were recorded.
 
     Args:
@@ -61,18 +61,19 @@ class Changes:
         ledger: The state of the run.
     """
 
-    def __init__(self, run: RunRow, ledger: Ledger) -> None:
+    def __init__(self, run: RunRow, run_state: RunState) -> None:
         self._run = run
-        self._ledger = ledger
+        self._run_state = run_state
         self._stale_tasks: dict[str, _StaleTask] = {}
 
     def stamp(self, row: TaskRow, call: Call) -> None:
         """Record the code and the inputs of a task that is about to run."""
         code, row.digest = _fingerprint_call(call)
         row.fingerprint, row.stale = code.digest, None
-        self._ledger.keep_code(code)
+        if code.digest not in self._run_state.codes:
+            self._run_state.keep_code(code)
 
-    def call_for_rerun(self, call: Call, path: str, recorded: MadeOf) -> bool:
+    def must_rerun(self, call: Call, path: str, recorded: Provenance) -> bool:
         """Return True if a task must run again instead of being answered.
 
         Args:
@@ -91,16 +92,16 @@ class Changes:
             if code.digest != fingerprint or new_digest != digest:
                 return self._handle_change(call, path, code, new_digest)
         if stale is not None:
-            self._ledger.mark_stale(path, None)
+            self._run_state.mark_stale(path, None)
         return False
 
     def _handle_change(self, call: Call, path: str, code: Fingerprint, digest: str) -> bool:
         on_change = call.policy.options.on_change
         if on_change == "rerun":
             return True
-        row = self._ledger.row(path)
+        row = self._run_state.row(path)
         assert row is not None  # noqa: S101 - the task is recorded
-        text = self._ledger.code(row.fingerprint or "")
+        text = self._run_state.codes.get(row.fingerprint or "")
         before = None if text is None else fingerprints.loads(text)
         reason = "; ".join(_reasons(call, row, before, code, digest))
         diff = "" if before is None else fingerprints.diff(before, code)
@@ -114,7 +115,7 @@ class Changes:
                 f"since: {reason}. It did not run. {_CHOICES}" + (f"\n{diff}" if diff else "")
             )
         self._stale_tasks[path] = _StaleTask(path, reason, age, call.site)
-        self._ledger.mark_stale(path, reason)
+        self._run_state.mark_stale(path, reason)
         return False
 
     def warn(self) -> None:
@@ -122,7 +123,7 @@ class Changes:
         if not self._stale_tasks:
             return
         tasks, self._stale_tasks = list(self._stale_tasks.values()), {}
-        filename, line = callsite.place(tasks[0].site)
+        filename, line = callsite.location(tasks[0].site)
         warnings.warn_explicit(
             "\n".join(_warning_lines(tasks, self._run)),
             StaleTaskWarning,
@@ -139,7 +140,7 @@ def last_diff(run_id: str, path: str) -> str | None:
 
 def _fingerprint_call(call: Call) -> tuple[Fingerprint, str]:
     """Return the fingerprint of a call's function and the digest of its arguments."""
-    fn, args = call.counted or (call.fn, call.args)
+    fn, args = call.checked_as or (call.fn, call.args)
     if type(fn) is not FunctionType:
         args = (*_bound_arguments(fn), *args)
     return fingerprint(fn), arguments.digest(args)

@@ -15,15 +15,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
-from nbtasks.engine.cancellation import Ending
+from nbtasks.engine.cancellation import CancelScope
 from nbtasks.errors import InvalidOptionError, Suspended
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
-    from nbtasks.engine.effects import Until
-    from nbtasks.engine.run_state import Ledger
+    from nbtasks.engine.effects import WaitFor
+    from nbtasks.engine.run_state import RunState
 
-__all__ = ["Budget", "Parking"]
+__all__ = ["Suspension", "TimeBudget"]
 
 #: The longest pause between two checks whether all tasks wait; longer where a check is slow: a
 #: pause is at least so many times as long as the check before it.
@@ -36,7 +36,7 @@ _MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TimeBudget:
     """Time budget of an execution.
 
     Attributes:
@@ -48,7 +48,7 @@ class Budget:
     patience_us: int | None = None
 
     @classmethod
-    def of(cls, max_time: Any, suspend_after: Any) -> Budget | None:
+    def of(cls, max_time: Any, suspend_after: Any) -> TimeBudget | None:
         """Return the budget for these options; None if both are None.
 
         Raises:
@@ -56,10 +56,10 @@ class Budget:
         """
         if max_time is None and suspend_after is None:
             return None
-        return cls(_us("max_time", max_time), _us("suspend_after", suspend_after))
+        return cls(_to_us("max_time", max_time), _to_us("suspend_after", suspend_after))
 
 
-def _us(option: str, value: Any) -> int | None:
+def _to_us(option: str, value: Any) -> int | None:
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
@@ -71,7 +71,7 @@ def _us(option: str, value: Any) -> int | None:
     return round(seconds * 1e6)
 
 
-class Parking:
+class Suspension:
     """Suspension of one execution's run, and the waits that may cause it.
 
     Args:
@@ -80,10 +80,10 @@ class Parking:
         ending: The cancellation state, which ends the execution.
     """
 
-    def __init__(self, run: RunRow, ledger: Ledger, ending: Ending) -> None:
+    def __init__(self, run: RunRow, run_state: RunState, cancellation: CancelScope) -> None:
         self._run = run
-        self._ledger = ledger
-        self._ending = ending
+        self._run_state = run_state
+        self._cancellation = cancellation
         self._due_by_path: dict[str, int | None] = {}  # None: due never
         self._watcher: asyncio.Task[None] | None = None
         self._body_thread = threading.get_ident()
@@ -100,7 +100,7 @@ class Parking:
         """Wait until `due_us`, or until the run is suspended, which cancels this call."""
         self.add(path, due_us)
         if self._watcher is None or self._watcher.done():
-            self._watcher = asyncio.create_task(self._look())
+            self._watcher = asyncio.create_task(self._suspend_when_all_wait())
         try:
             if due_us is None:
                 await asyncio.get_running_loop().create_future()
@@ -116,18 +116,18 @@ class Parking:
     # once, for a body whose only task waits; from there the pauses double. A check takes time in
     # proportion to the tasks of the run, hence the pause of `_COST_FACTOR` times its cost: polling
     # takes less than 5 % of the loop's time.
-    async def _look(self) -> None:
+    async def _suspend_when_all_wait(self) -> None:
         pause_us = 1
-        while self._due_by_path and self._ending.cause is None:
+        while self._due_by_path and self._cancellation.cause is None:
             start = time.perf_counter()
             if self.all_wait():
                 # Code between two tasks does not show: it has just awaited one task, and starts
                 # the next within a few loop turns. The revision also reveals a task that began and
                 # ended meanwhile.
-                revision = self._ledger.revision
+                revision = self._run_state.revision
                 for _ in range(_QUIET_TURNS):
                     await asyncio.sleep(0)
-                if revision == self._ledger.revision and self.all_wait():
+                if revision == self._run_state.revision and self.all_wait():
                     self._suspend()
                     return
             cost_us = round((time.perf_counter() - start) * 1e6)
@@ -145,35 +145,39 @@ class Parking:
             while due_us is None or clock.micros() < due_us:
                 self.suspend_if_all_wait()
                 poll_us = clock.micros() + _POLL_US
-                self._ending.outlast(poll_us if due_us is None else min(poll_us, due_us))
+                self._cancellation.wait_for_thread(
+                    poll_us if due_us is None else min(poll_us, due_us)
+                )
         finally:
             self.remove(path)
 
-    def listen(self, until: Until) -> Any:
+    def listen(self, until: WaitFor) -> Any:
         """Block this thread for an answer from outside, and return it; None if none comes in time.
 
         Raises:
             Suspended: The run is suspended meanwhile.
         """
-        if until.parks:
+        if until.may_suspend:
             self.add(until.path, until.due_us)
         try:
             while (answer := until.look()) is None and (now := clock.micros()) < until.due_us:
-                if until.parks:
+                if until.may_suspend:
                     self.suspend_if_all_wait()
-                due_us = min(until.due_us, now + _POLL_US) if until.parks else until.due_us
-                self._ending.listen(until.heard, due_us)
+                due_us = min(until.due_us, now + _POLL_US) if until.may_suspend else until.due_us
+                self._cancellation.listen(until.has_changed, due_us)
             return answer
         finally:
             self.remove(until.path)
 
-    async def hear(self, until: Until) -> Any:
+    async def hear(self, until: WaitFor) -> Any:
         """Await an answer from outside, and return it; None if none comes in time."""
-        alarm = self.wait(until.path, until.due_us) if until.parks else None
-        expiry = asyncio.ensure_future(alarm or clock.current().alarm(until.due_us, until.heard))
+        alarm = self.wait(until.path, until.due_us) if until.may_suspend else None
+        expiry = asyncio.ensure_future(
+            alarm or clock.current().alarm(until.due_us, until.has_changed)
+        )
         try:
             while (answer := until.look()) is None and not expiry.done():
-                while not until.heard() and not expiry.done():
+                while not until.has_changed() and not expiry.done():
                     await asyncio.wait({expiry}, timeout=clock.LISTEN)
             return until.look() if answer is None else answer
         finally:
@@ -188,12 +192,12 @@ class Parking:
         if not self.all_wait():
             return
         if threading.get_ident() != self._body_thread:  # other threads may be between two tasks
-            revision = self._ledger.revision
+            revision = self._run_state.revision
             threading.Event().wait(_QUIET_SECONDS)
-            if revision != self._ledger.revision or not self.all_wait():
+            if revision != self._run_state.revision or not self.all_wait():
                 return
         self._suspend()
-        self._ending.check()
+        self._cancellation.check()
 
     def all_wait(self) -> bool:
         """Return True if each task in flight, or a descendant of it, is in a registered wait."""
@@ -201,15 +205,17 @@ class Parking:
         if not parked:
             return False
         waiting = {ancestor for path in parked for ancestor in keys.parents(path)}.union(parked)
-        return waiting.issuperset(self._ledger.under_way())
+        return waiting.issuperset(self._run_state.paths_in_flight())
 
     def _suspend(self) -> None:
         run = self._run
         due = sorted((us, path) for path, us in self._due_by_path.items() if us is not None)
         run.resume_us = due[0][0] if due else clock.micros()
         resume_at = clock.at(run.resume_us)
-        due_text = self._when(resume_at, due[0][1]) if due else "to be resumed. Execute it again"
-        self._ending.begin(
+        due_text = (
+            self._describe_due(resume_at, due[0][1]) if due else "to be resumed. Execute it again"
+        )
+        self._cancellation.cancel(
             Suspended(
                 f"Run {run.run_id} of job {run.job!r} waits {due_text}: it resumes where it "
                 "stopped. nb.due() lists the runs that are due.",
@@ -218,10 +224,10 @@ class Parking:
             )
         )
 
-    def _when(self, at: datetime, path: str) -> str:
+    def _describe_due(self, at: datetime, path: str) -> str:
         """Return the part of the message that says when the run can resume, and for which task."""
         until = f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
-        row = self._ledger.row(path)
+        row = self._run_state.row(path)
         if row is not None and row.awaits is not None:
             return (
                 f"until task {path!r} gets what it waits for, or until {until}. Execute it again "

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nbtasks.core import clock, keys
 from nbtasks.core.model import Status, TaskRow
 from nbtasks.engine.effects import (
-    Awaited,
+    CallContext,
     Commit,
     Effect,
     Effects,
-    Park,
-    Scope,
+    ExternalWait,
     Sleep,
-    Until,
+    Suspend,
     Wait,
+    WaitFor,
 )
 from nbtasks.engine.replay import ANSWERS, Action, decide
 from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from nbtasks.core import callsite
     from nbtasks.core.model import RunRow
-    from nbtasks.engine.cancellation import Ending
-    from nbtasks.engine.outcomes import Raising, Replayed
-    from nbtasks.engine.run_state import Ledger
-    from nbtasks.engine.suspension import Budget, Parking
+    from nbtasks.engine.cancellation import CancelScope
+    from nbtasks.engine.outcomes import Outcomes, ReplayOnly
+    from nbtasks.engine.run_state import RunState
+    from nbtasks.engine.suspension import Suspension, TimeBudget
     from nbtasks.journal.protocol import Journal
 
 __all__ = ["Waits"]
@@ -50,25 +50,27 @@ class Steps(Protocol):
 
     run: RunRow
     journal: Journal
-    ledger: Ledger
-    ending: Ending
-    parking: Parking
-    raising: Raising
-    only: Replayed | None
+    run_state: RunState
+    cancellation: CancelScope
+    suspension: Suspension
+    outcomes: Outcomes
+    replay_only: ReplayOnly | None
 
-    def visit(self, key: keys.Key, site: callsite.Site, scope: Scope) -> str:
+    def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
         """Return the path of a call in a scope, if it may be made there."""
 
-    def enter(self, row: TaskRow | None, path: str, name: str | None, action: Action) -> TaskRow:
+    def start_row(
+        self, row: TaskRow | None, path: str, name: str | None, action: Action
+    ) -> TaskRow:
         """Return the row of a task that is about to start."""
 
     def answer(self, row: TaskRow, action: Action) -> Any:
         """Return what is recorded of a task, or raise its error."""
 
-    def end(self, row: TaskRow, status: Status, error: str | None) -> None:
+    def finish(self, row: TaskRow, status: Status, error: str | None) -> None:
         """Record how a task ended."""
 
-    def refuse_given_up(self, row: TaskRow) -> None:
+    def raise_if_abandoned(self, row: TaskRow) -> None:
         """Raise if the attempt was given up."""
 
 
@@ -87,11 +89,11 @@ class Waits:
 
     def __init__(self, execution: Steps) -> None:
         self._execution = execution
-        self.budget: Budget | None = None
+        self.budget: TimeBudget | None = None
         self.deadline_us: int | None = None
-        self.progressed = False
+        self.has_progressed = False
 
-    def begin(self, budget: Budget | None) -> None:
+    def begin(self, budget: TimeBudget | None) -> None:
         """Start the clock of the execution's time budget."""
         self.budget = budget
         if budget is not None and budget.most_us is not None:
@@ -99,152 +101,158 @@ class Waits:
 
     @property
     def suspended(self) -> bool:
-        """Whether the run is being suspended."""
-        return isinstance(self._execution.ending.cause, Suspended)
+        """True while the run is being suspended."""
+        return isinstance(self._execution.cancellation.cause, Suspended)
 
-    def wait(self, wait: Wait, scope: Scope) -> Effects:
+    def wait(self, wait: Wait, context: CallContext) -> Effects:
         """Run a task that only waits. Its due time is recorded: a restart waits only the rest."""
         execution = self._execution
-        path = execution.visit(wait.key, wait.site, scope)
-        if self._is_over(path):
+        path = execution.claim_path(wait.key, wait.site, context)
+        if self._is_answered(path):
             return
-        row = execution.ledger.row(path)
+        row = execution.run_state.row(path)
         action = decide(row)
         if action is not Action.WAIT:
-            yield from self.pause(path)
-        row = execution.enter(row, path, None, action)
+            yield from self.suspend_if_out_of_time(path)
+        row = execution.start_row(row, path, None, action)
         if row.due_us is None:
             row.due_us, row.params = wait.due(), wait.params
         row.status = Status.WAITING
-        execution.ledger.put(row)
-        yield from self.rest(row)
+        execution.run_state.put(row)
+        yield from self.wait_until_due(row)
         row.due_us = None
-        execution.end(row, Status.COMPLETED, None)
-        self.progressed = True
+        execution.finish(row, Status.COMPLETED, None)
+        self.has_progressed = True
         yield Commit()
 
-    def until(self, wait: Awaited, scope: Scope) -> Effects:
+    def until(self, wait: ExternalWait, context: CallContext) -> Effects:
         """Run a task that waits for an answer from outside; the answer is its output.
 
         Raises:
             WaitTimeout: No answer came in time; wrapped like any failure of a task.
         """
         execution = self._execution
-        path = execution.visit(wait.key, wait.site, scope)
-        if (answer := self._recorded(path)) is not None:
+        path = execution.claim_path(wait.key, wait.site, context)
+        if (answer := self._recorded_answer(path)) is not None:
             return answer[0]
-        row = execution.ledger.row(path)
+        row = execution.run_state.row(path)
         action = decide(row)
         if action is not Action.WAIT:
-            yield from self.pause(path)
-        row = execution.enter(row, path, None, action)
+            yield from self.suspend_if_out_of_time(path)
+        row = execution.start_row(row, path, None, action)
         if row.due_us is None:
             row.due_us = clock.micros() + wait.timeout_us
             row.params = wait.params
             row.awaits = wait.awaits if isinstance(wait.awaits, str) else wait.awaits()
         row.status, row.icon = Status.WAITING, wait.icon
-        execution.ledger.put(row)
+        execution.run_state.put(row)
         if wait.ask is not None:
-            yield from self._ask(row, wait.ask)
-        arrival = yield from self._listen(row, wait)
+            yield from self._run_ask(row, wait.ask)
+        arrival = yield from self._wait_for_answer(row, wait)
         row.due_us = None
-        self.progressed = True
+        self.has_progressed = True
         if arrival is None:
             error = WaitTimeout(wait.timed_out)
-            failure = failures.of_task(error, path, 1, execution.run.run_id)
-            execution.end(row, Status.FAILED, failures.dumps(failure))
+            failure = failures.from_task_error(error, path, 1, execution.run.run_id)
+            execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
-            raise execution.raising.first(row, failure, error)
-        execution.ledger.keep_value(row, arrival[0])
-        execution.end(row, Status.COMPLETED, None)
+            raise execution.outcomes.failure_now(row, failure, error)
+        execution.run_state.complete(row, arrival[0])
         yield Commit()
         return arrival[0]
 
-    def _ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
+    def _run_ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
         """Request the answer that a row waits for. If the request fails, so does the row."""
         execution = self._execution
         try:
             yield from ask(row)
         except TaskFailed as error:
-            failure = failures.of_task(error, row.path, 1, execution.run.run_id)
+            failure = failures.from_task_error(error, row.path, 1, execution.run.run_id)
             row.due_us = None
-            execution.end(row, Status.FAILED, failures.dumps(failure))
+            execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
-            raise execution.raising.first(row, failure, error) from error
+            raise execution.outcomes.failure_now(row, failure, error) from error
         except BaseException:  # like a stop during the wait
             if not self.suspended:
                 row.status = Status.CANCELED
-                execution.ledger.put(row)
+                execution.run_state.put(row)
             raise
 
-    def _recorded(self, path: str) -> tuple[Any] | None:
+    def _recorded_answer(self, path: str) -> tuple[Any] | None:
         """Return the recorded answer to a call, in a tuple; None if there is none."""
         execution = self._execution
-        if execution.only is not None:
-            return (execution.only.answer(path),)
-        if (answer := execution.ledger.completed(path)) is not None:
-            return (execution.ledger.answer(path, answer),)
-        row = execution.ledger.row(path)
+        if execution.replay_only is not None:
+            return (execution.replay_only.answer(path),)
+        if (answer := execution.run_state.completed(path)) is not None:
+            return (execution.run_state.answer(path, answer),)
+        row = execution.run_state.row(path)
         action = decide(row)
         return (execution.answer(row, action),) if row is not None and action in ANSWERS else None
 
-    def _listen(self, row: TaskRow, wait: Awaited) -> Effects:
+    def _wait_for_answer(self, row: TaskRow, wait: ExternalWait) -> Effects:
         """Wait for a row's answer and return it; None if none comes in time."""
         execution, due_us = self._execution, row.due_us
         assert due_us is not None  # noqa: S101 - a waiting row has one
         news, looked_at = -1, 0.0
 
-        def heard() -> bool:
-            return execution.journal.news() != news or time.monotonic() - looked_at > LOOK_SECONDS
+        def has_changed() -> bool:
+            return (
+                execution.journal.change_count() != news
+                or time.monotonic() - looked_at > LOOK_SECONDS
+            )
 
         def look() -> tuple[Any] | None:
             nonlocal news, looked_at
             looked_at = time.monotonic()
-            news = execution.journal.news()  # first, so as not to miss an answer meanwhile
+            news = execution.journal.change_count()  # first, so as not to miss an answer meanwhile
             return wait.look(row)
 
-        parks = wait.parks() or self._is_too_long(due_us)
-        parks = parks and not self._in_once(row.path)
-        return self._resting(row, Until(heard, look, due_us, row.path, execution.parking, parks))
+        may_suspend = wait.may_suspend() or self._is_too_long(due_us)
+        may_suspend = may_suspend and not self._is_inside_once(row.path)
+        return self._wait_with(
+            row, WaitFor(has_changed, look, due_us, row.path, execution.suspension, may_suspend)
+        )
 
-    def yield_(self, key: keys.Key, site: callsite.Site, scope: Scope) -> Effects:
+    def yield_(self, key: keys.Key, site: callsite.Site, context: CallContext) -> Effects:
         """Run a task at which the execution ends, once."""
         execution = self._execution
-        path = execution.visit(key, site, scope)
-        if self._is_over(path):
+        path = execution.claim_path(key, site, context)
+        if self._is_answered(path):
             return
-        row = execution.ledger.row(path)
+        row = execution.run_state.row(path)
         action = decide(row)
-        row = execution.enter(row, path, None, action)
-        execution.end(row, Status.COMPLETED, None)
+        row = execution.start_row(row, path, None, action)
+        execution.finish(row, Status.COMPLETED, None)
         yield Commit()
-        if not self._in_once(path):
-            yield Park(None, execution.parking, path)
+        if not self._is_inside_once(path):
+            yield Suspend(None, execution.suspension, path)
 
-    def _is_over(self, path: str) -> bool:
+    def _is_answered(self, path: str) -> bool:
         """Return True if the wait at a path is recorded as over, and mark it as reused."""
         execution = self._execution
-        if execution.only is not None:
-            execution.only.wait(path)
-        elif (answer := execution.ledger.completed(path)) is not None:
-            execution.ledger.answer(path, answer)
-        elif (row := execution.ledger.row(path)) is not None and decide(row) is Action.REUSE:
-            execution.ledger.reuse(row)
+        if execution.replay_only is not None:
+            execution.replay_only.wait(path)
+        elif (answer := execution.run_state.completed(path)) is not None:
+            execution.run_state.answer(path, answer)
+        elif (row := execution.run_state.row(path)) is not None and decide(row) is Action.REUSE:
+            execution.run_state.reuse(row)
         else:
             return False
         return True
 
-    def rest(self, row: TaskRow) -> Effects:
+    def wait_until_due(self, row: TaskRow) -> Effects:
         """Wait until the row is due."""
         execution, due_us = self._execution, row.due_us
         assert due_us is not None  # noqa: S101 - a waiting row has one
-        parks = self._is_too_long(due_us) and not self._in_once(row.path)
-        return self._resting(
+        may_suspend = self._is_too_long(due_us) and not self._is_inside_once(row.path)
+        return self._wait_with(
             row,
-            Park(due_us, execution.parking, row.path) if parks else Sleep(due_us, execution.ending),
+            Suspend(due_us, execution.suspension, row.path)
+            if may_suspend
+            else Sleep(due_us, execution.cancellation),
         )
 
-    def _resting(self, row: TaskRow, effect: Effect) -> Effects:
+    def _wait_with(self, row: TaskRow, effect: Effect) -> Effects:
         """Wait by an effect and return its result. A row that is stopped keeps its due time."""
         execution = self._execution
         try:
@@ -253,17 +261,17 @@ class Waits:
         except BaseException:
             if not self.suspended:
                 row.status = Status.CANCELED
-                execution.ledger.put(row)
+                execution.run_state.put(row)
             execution.journal.sync()
             raise
-        execution.refuse_given_up(row)
+        execution.raise_if_abandoned(row)
         return answer
 
-    def pause(self, path: str) -> Effects:
+    def suspend_if_out_of_time(self, path: str) -> Effects:
         """Suspend the run instead of starting a task, once the execution's time is up."""
         is_over = self.deadline_us is not None and clock.micros() >= self.deadline_us
-        if is_over and self.progressed and not self._in_once(path):
-            yield Park(None, self._execution.parking, path)
+        if is_over and self.has_progressed and not self._is_inside_once(path):
+            yield Suspend(None, self._execution.suspension, path)
 
     def _is_too_long(self, due_us: int) -> bool:
         """Return True if the execution should not wait until `due_us`."""
@@ -274,7 +282,7 @@ class Waits:
         patience_us = self.budget.patience_us
         return patience_us is not None and due_us - clock.micros() > patience_us
 
-    def _in_once(self, path: str) -> bool:
+    def _is_inside_once(self, path: str) -> bool:
         """Return True if the path is below a task with `once`, which suspending would cut off."""
-        rows = map(self._execution.ledger.row, keys.parents(path))
+        rows = map(self._execution.run_state.row, keys.parents(path))
         return any(row is not None and row.once for row in rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbtasks.engine.replay import Retry
-from nbtasks.io.http.request import Request, Response, checked, fetch
+from nbtasks.io.http.request import Request, Response, body_or_raise, fetch
 from nbtasks.io.integration import Integration
 from nbtasks.io.io import current_task
 
@@ -40,7 +40,7 @@ class _Client:
         url = path if "://" in path else f"{self._base_url}/{path.lstrip('/')}"
         request = Request(method.upper(), url, merged, body, self._timeout)
         response = fetch(request)
-        checked(request, response)
+        body_or_raise(request, response)
         return response
 
     def get(self, path: str, **options: Any) -> Response:

@@ -13,7 +13,7 @@ from nbtasks.values import codec
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Find, Journal
 
-__all__ = ["find_answers", "give"]
+__all__ = ["find_answers", "record_answer"]
 
 #: A task that was stopped while it waited still takes an answer: the next execution finds it.
 _WAITING = (Status.WAITING, Status.CANCELED, Status.INTERRUPTED)
@@ -30,7 +30,7 @@ def find_answers(find: Find, run_id: str, path: str) -> list[Any]:
     return [codec.decode(row.value_kind or "json", row.value) for row in rows]
 
 
-def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> bool:
+def record_answer(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> bool:
     """Record an answer to a waiting task.
 
     Args:
@@ -51,7 +51,7 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
     encoded = codec.encode(value, inline=True)
     first = False
 
-    def deal(find: Find) -> Iterator[Row]:
+    def transaction(find: Find) -> Iterator[Row]:
         nonlocal first
         tasks: list[TaskRow] = find("task", run_id=run_id, path=path)
         if not tasks or tasks[0].awaits is None:
@@ -63,5 +63,5 @@ def give(journal: Journal, run_id: str, path: str, value: Any, origin: str) -> b
             yield AnswerRow(run_id, path, now, encoded.text, encoded.kind, origin)
             yield WakeRow(run_id, now)
 
-    journal.transact(deal)
+    journal.transact(transaction)
     return first

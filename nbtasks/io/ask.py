@@ -9,20 +9,20 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, get_args, get_origin
 
-from nbtasks.core import callsite, keys
+from nbtasks.core import callsite, front_end, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Effects, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
     import pydantic
 
-__all__ = ["AsyncAsk", "Field", "Present", "Question", "SyncAsk", "check_names", "use"]
+__all__ = ["AsyncAsk", "Field", "Prompter", "Question", "SyncAsk", "check_fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Question:
         self._model: type[pydantic.BaseModel] = fields if self._is_model else _model_of(fields)
         self.fields = [_field(name, info) for name, info in self._model.model_fields.items()]
 
-    def shown(self) -> list[dict[str, Any]]:
+    def describe_fields(self) -> list[dict[str, Any]]:
         """Return the fields in the form that the journal records."""
         return [asdict(field) for field in self.fields]
 
-    def plain(self, raw: Any) -> dict[str, Any]:
+    def to_json(self, raw: Any) -> dict[str, Any]:
         """Return an answer in the JSON form that the journal records.
 
         Raises:
@@ -78,7 +78,7 @@ class Question:
         plain: dict[str, Any] = self._validate(raw).model_dump(mode="json")
         return plain
 
-    def answer(self, plain: Any) -> Any:
+    def from_json(self, plain: Any) -> Any:
         """Return an answer as the caller receives it: an instance of the model, or a dict.
 
         Raises:
@@ -101,7 +101,7 @@ class Question:
             raise ValueError("; ".join(lines)) from None
 
 
-def check_names(awaits: str | None, answer: Any) -> None:
+def check_fields(awaits: str | None, answer: Any) -> None:
     """Refuse an answer that has unknown fields or lacks required ones.
 
     Raises:
@@ -192,46 +192,30 @@ def _plain(value: Any) -> Any:
 Submit = Callable[[dict[str, Any]], str | None]
 
 
-class Present(Protocol):
-    """Front end that shows a question to the person at the screen."""
+class Prompter(Protocol):
+    """Part of the front end that asks the person at the screen."""
 
-    def __call__(self, title: str, question: Question, submit: Submit) -> bool:
-        """Show the question, if there is a screen.
+    def ask(self, title: str, question: Question, submit: Submit) -> bool:
+        """Show a question, if there is a screen.
 
         Returns:
             True if an answer given there can only be received while the caller does not block.
         """
 
 
-def _show_nothing(title: str, question: Question, submit: Submit) -> bool:
-    del title, question, submit
-    return False
-
-
-_present: Present = _show_nothing
-
-
-def use(present: Present) -> None:
-    """Show questions through this front end from now on."""
-    global _present  # noqa: PLW0603 - a process has one screen
-    _present = present
-
-
-class _Ask(Face):
+class _Ask(BaseIO):
     """The part of `ask` that both io classes share."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
-        from nbtasks.io.ask import Question  # lazily: most runs ask nothing
-
         seconds = seconds_of("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
-        awaiting, blocks = self._execution.scope().asynchronous, False
+        awaiting, blocks = self._context().asynchronous, False
 
         def look(row: TaskRow) -> tuple[Any] | None:
             for raw in answers.find_answers(journal.find, row.run_id, row.path):
                 try:
-                    return (question.plain(raw),)
+                    return (question.to_json(raw),)
                 except ValueError:  # from a command, which does not know the model
                     continue
             return None
@@ -240,30 +224,31 @@ class _Ask(Face):
             """Show the question, unless it has been answered already."""
             nonlocal blocks
             if look(row) is None:
-                blocks = _present(title, question, lambda raw: submit(row, raw))
+                prompter: Prompter = front_end.current()
+                blocks = prompter.ask(title, question, lambda raw: submit(row, raw))
             yield from ()
 
         def submit(row: TaskRow, raw: dict[str, Any]) -> str | None:
             try:
-                plain = question.plain(raw)
+                plain = question.to_json(raw)
             except ValueError as error:
                 return str(error)
-            answers.give(journal, row.run_id, row.path, plain, "form")
+            answers.record_answer(journal, row.run_id, row.path, plain, "form")
             return None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
-            callsite.here(2),
+            callsite.capture(2),
             round(seconds * 1e6),
-            preview.shown({"fields": [field.name for field in question.fields]}),
-            json.dumps({"ask": question.shown()}),
+            preview.to_display_json({"fields": [field.name for field in question.fields]}),
+            json.dumps({"ask": question.describe_fields()}),
             look,
             f"nobody answered within {seconds:g} seconds",
             "question",
             put,
             lambda: blocks and not awaiting,
         )
-        return mapped(self._until(wait), question.answer)
+        return mapped(self._wait_for(wait), question.from_json)
 
 
 class SyncAsk(_Ask):
@@ -309,7 +294,7 @@ class SyncAsk(_Ask):
         return self._drive(self._ask(key, fields, timeout))
 
 
-class AsyncAsk(_Ask, AsyncFace):
+class AsyncAsk(_Ask, AsyncBaseIO):
     """Questions as awaitable calls."""
 
     def ask(

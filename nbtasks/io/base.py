@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
-from nbtasks.engine.effects import Awaited, Call, Effects, Wait
+from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
 from nbtasks.engine.options import Duration, Policy, TaskOptions
-from nbtasks.io.dispatcher import Desk
+from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
 
-__all__ = ["LEVELS", "AsyncFace", "Face", "Logger"]
+__all__ = ["LEVELS", "AsyncBaseIO", "BaseIO", "Logger"]
 
 LEVELS: Final = ("debug", "info", "warn", "error")
 
@@ -43,8 +43,8 @@ class Logger:
     ```
     """
 
-    def __init__(self, execution: Execution, level: str) -> None:
-        self._execution = execution
+    def __init__(self, io: BaseIO, level: str) -> None:
+        self._io = io
         self._least = LEVELS.index(level)
 
     def debug(self, message: str, **data: Any) -> None:
@@ -65,11 +65,11 @@ class Logger:
 
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
         if LEVELS.index(level) >= self._least:
-            scope = self._execution.scope()
-            self._execution.ledger.log(level, str(message), data, scope.row)
+            context = self._io._context()  # noqa: SLF001 - its own half
+            context.execution.run_state.log(level, str(message), data, context.row)
 
 
-class Face:
+class BaseIO:
     """Base of `SyncIO` and `AsyncIO`.
 
     Args:
@@ -85,14 +85,14 @@ class Face:
         execution: Execution,
         policy: Policy,
         level: str,
-        desk: Desk | None = None,
+        dispatcher: Dispatcher | None = None,
         integrations: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._execution = execution
         self._policy = policy
-        self._given_desk = desk
+        self._given_dispatcher = dispatcher
         self._integrations = integrations
-        self.logger = Logger(execution, level)
+        self.logger = Logger(self, level)
 
     if not TYPE_CHECKING:  # so that a type checker reports a misspelled call
 
@@ -122,15 +122,25 @@ class Face:
                 f"io.run_task({key!r}, ...) takes a function and its arguments, not the "
                 f"{type(fn).__name__} {fn!r}. Write io.run_task(key, fn, *args)."
             )
-        scope = self._execution.scope()
-        call = Call(scope.numbered(key), fn, args, callsite.here(depth), policy)
-        return self._execution.task(call, scope)
+        context, key = self._enter(key)
+        return self._execution.task(Call(key, fn, args, callsite.capture(depth), policy), context)
+
+    def _context(self) -> CallContext:
+        """Return the caller's context in this run: the body's, unless it is in one of its tasks."""
+        context = current.get()
+        if context is None or context.execution is not self._execution:
+            return self._execution.root
+        return context
+
+    def _enter(self, key: keys.Key) -> tuple[CallContext, keys.Key]:
+        """Return the caller's context, and the key of its call: a numbered one with its number."""
+        context = self._context()
+        return context, context.number(key) if type(key) is keys.Numbered else key
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
-        scope = self._execution.scope()
-        key = scope.numbered(key)
+        context, key = self._enter(key)
         if until is not None:
             if until.tzinfo is None:
                 raise ValueError(
@@ -139,7 +149,7 @@ class Face:
                 )
             instant = round(until.timestamp() * 1e6)
             wait = Wait(
-                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.here(2)
+                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.capture(2)
             )
         else:
             span = (
@@ -149,15 +159,15 @@ class Face:
                 key,
                 lambda: clock.micros() + round(span * 1e6),
                 f'{{"seconds":{span:g}}}',
-                callsite.here(2),
+                callsite.capture(2),
             )
-        return self._execution.waits.wait(wait, scope)
+        return self._execution.waits.wait(wait, context)
 
     def _yield(self, key: keys.Key) -> Effects:
-        scope = self._execution.scope()
-        return self._execution.waits.yield_(scope.numbered(key), callsite.here(2), scope)
+        context, key = self._enter(key)
+        return self._execution.waits.yield_(key, callsite.capture(2), context)
 
-    def _own(
+    def _builtin_task(
         self,
         key: keys.Key,
         fn: Callable[..., Any],
@@ -173,27 +183,26 @@ class Face:
         options = TaskOptions(inline=True, on_change="ignore", params=params, icon=icon)
         return self._call(key, fn, args, Policy(options=options), depth)
 
-    def _until(self, wait: Awaited) -> Effects:
+    def _wait_for(self, wait: ExternalWait) -> Effects:
         """Build a wait for something from outside the run."""
-        scope = self._execution.scope()
-        wait.key = scope.numbered(wait.key)
-        return self._execution.waits.until(wait, scope)
+        context, wait.key = self._enter(wait.key)
+        return self._execution.waits.until(wait, context)
 
     @property
-    def _desk(self) -> Desk:
-        assert self._given_desk is not None  # noqa: S101 - a session gave it
-        return self._given_desk
+    def _dispatcher(self) -> Dispatcher:
+        assert self._given_dispatcher is not None  # noqa: S101 - a session gave it
+        return self._given_dispatcher
 
     def _path(self, key: keys.Key) -> str:
         """Return the path of the task that a call with this key makes."""
-        return keys.join(self._execution.scope().path, key)
+        return keys.join(self._context().path, key)
 
     def _drive(self, effects: Effects) -> Any:
         """Run the effects of a call, blocking."""
         return drive(effects, self._execution.journal)
 
 
-class AsyncFace(Face):
+class AsyncBaseIO(BaseIO):
     """Base of `AsyncIO`, whose calls return coroutines.
 
     Args:
@@ -209,10 +218,10 @@ class AsyncFace(Face):
         execution: Execution,
         policy: Policy,
         level: str,
-        desk: Desk | None = None,
+        dispatcher: Dispatcher | None = None,
         integrations: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        super().__init__(execution, policy, level, desk, integrations)
+        super().__init__(execution, policy, level, dispatcher, integrations)
         self._commits: GroupCommit = GroupCommit(execution.journal)
 
     def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:

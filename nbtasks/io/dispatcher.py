@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from nbtasks.journal.events import Event
     from nbtasks.journal.protocol import RunHandle
 
-__all__ = ["Desk", "Draft", "Invocable"]
+__all__ = ["Dispatcher", "Invocable", "NewEvent"]
 
 
-class Draft(NamedTuple):
+class NewEvent(NamedTuple):
     """A new event, not sent yet.
 
     Attributes:
@@ -36,10 +36,10 @@ class Invocable(Protocol):
     id: str
 
 
-class Desk(Protocol):
+class Dispatcher(Protocol):
     """Dispatcher that starts runs, and finds them again."""
 
-    def send(self, drafts: Sequence[Draft], parent: str | None) -> Sequence[Event]:
+    def send(self, new_events: Sequence[NewEvent], parent: str | None) -> Sequence[Event]:
         """Record events with the runs that they start, without executing these runs yet.
 
         An event that was sent before and is not delivered yet is changed; any other recorded event
@@ -59,8 +59,8 @@ class Desk(Protocol):
     def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
         """Return the ids of a job's runs for these payloads; create runs that do not exist."""
 
-    def go_on(self, run_id: str) -> None:
+    def resume(self, run_id: str) -> None:
         """Resume a run in the background, unless it has ended or is executed elsewhere."""
 
-    def hold(self, run_id: str) -> RunHandle:
+    def get_run(self, run_id: str) -> RunHandle:
         """Return the run with this id."""

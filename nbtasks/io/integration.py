@@ -11,7 +11,7 @@ from nbtasks.engine.effects import Call
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.engine.replay import Retry
 from nbtasks.errors import InvalidOptionError
-from nbtasks.values.redaction import hide_secrets, parse, redacted
+from nbtasks.values.redaction import hide_secrets, parse, redact
 
 __all__ = ["Calls", "Integration", "check", "find", "integration"]
 
@@ -98,7 +98,7 @@ class Calls:
         if not callable(target):
             raise TypeError(f"io.{self._path} is a {type(target).__name__} and cannot be called.")
         inputs = {"args": list(args), **named} if args else dict(named)
-        inputs = redacted(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
+        inputs = redact(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
         policy = Policy(
             name=self._path,
             retry=integration._retry,  # noqa: SLF001 - as above
@@ -110,9 +110,9 @@ class Calls:
         )
         fn = _caller(target)
         execution = io._execution  # noqa: SLF001 - as above
-        scope = execution.scope()
-        call = Call(scope.numbered(key), fn, (args, named), callsite.here(1), policy)
-        return io._drive(execution.task(call, scope))  # noqa: SLF001 - as above
+        context, key = io._enter(key)  # noqa: SLF001 - as above
+        call = Call(key, fn, (args, named), callsite.capture(1), policy)
+        return io._drive(execution.task(call, context))  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:
         return f"<io.{self._path}>"
@@ -147,7 +147,7 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
     raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")
 
 
-def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integration]:
+def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, Integration]:
     """Return the integrations of a job, validated.
 
     Raises:
@@ -159,7 +159,7 @@ def check(integrations: Mapping[str, Any] | None, face: type) -> dict[str, Integ
             raise InvalidOptionError(
                 f"integrations={{{name!r}: ...}}: wrap the client: nb.integration({value!r})."
             )
-        if hasattr(face, name) or not name.isidentifier() or name.startswith("_"):
+        if hasattr(io_class, name) or not name.isidentifier() or name.startswith("_"):
             raise InvalidOptionError(f"integrations: {name!r} cannot name an integration in io.")
     return dict(integrations or {})
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import Status, TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Effects, current, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.engine.options import Duration, seconds_of
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.dispatcher import Invocable
 from nbtasks.values import preview
 
@@ -24,26 +24,26 @@ _S = 1_000_000
 _ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INVALID)
 
 
-class _Invokes(Face):
+class _Invokes(BaseIO):
     """The part of invocations that both io classes share."""
 
     def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
-            scope = current.get()
-            assert scope is not None  # noqa: S101 - called as a task
-            return self._ids(job, [payload], scope.path)[0]
+            context = current.get()
+            assert context is not None  # noqa: S101 - called as a task
+            return self._ids(job, [payload], context.path)[0]
 
         def resume(run_id: str) -> RunHandle:
-            if self._execution.only is None:
-                self._desk.go_on(run_id)
-            return self._desk.hold(run_id)
+            if self._execution.replay_only is None:
+                self._dispatcher.resume(run_id)
+            return self._dispatcher.get_run(run_id)
 
         inputs = {"job": job.id, "payload": payload}
-        return mapped(self._own(key, begin, (), "play", inputs, 4), resume)
+        return mapped(self._builtin_task(key, begin, (), "play", inputs, 4), resume)
 
     def _ids(self, job: Invocable, given: Sequence[Any], path: str) -> list[str]:
         run_id = self._execution.run.run_id
-        return self._desk.invoke(job, given, run_id, f"{run_id}/{path}")
+        return self._dispatcher.invoke(job, given, run_id, f"{run_id}/{path}")
 
     def _ended(
         self, key: keys.Key, job: Invocable, given: Sequence[Any], timeout: Duration
@@ -59,20 +59,20 @@ class _Invokes(Face):
             statuses = [journal.runs(run_id=run_id)[0].status for run_id in ids]
             for run_id, status in zip(ids, statuses, strict=True):
                 if status not in _ENDED and (first or status != Status.RUNNING):
-                    self._desk.go_on(run_id)
+                    self._dispatcher.resume(run_id)
             return (list(ids),) if all(status in _ENDED for status in statuses) else None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
-            callsite.here(3),
+            callsite.capture(3),
             round(seconds * _S),
-            preview.shown({"job": job.id, "payloads": list(given)}),
+            preview.to_display_json({"job": job.id, "payloads": list(given)}),
             json.dumps({"job": job.id}),
             look,
             f"job {job.id!r} did not end within {seconds:g} seconds",
             "play",
         )
-        return mapped(self._until(wait), lambda ids: list(map(self._desk.hold, ids)))
+        return mapped(self._wait_for(wait), lambda ids: list(map(self._dispatcher.get_run, ids)))
 
 
 def _first(runs: list[RunHandle]) -> RunHandle:
@@ -96,7 +96,7 @@ class SyncInvokes(_Invokes):
         return self._drive(self._ended(key, job, given, timeout))
 
 
-class AsyncInvokes(_Invokes, AsyncFace):
+class AsyncInvokes(_Invokes, AsyncBaseIO):
     """Invocations as awaitable calls."""
 
     def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:

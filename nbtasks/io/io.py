@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from nbtasks.core import keys
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
-from nbtasks.engine.effects import Running, Scope, current
+from nbtasks.engine.effects import CallContext, Running, current
 from nbtasks.engine.options import Duration, OnError, RetryOn, TaskOptions, resolve
 from nbtasks.engine.replay import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.events.calls import AsyncEvents, SyncEvents
 from nbtasks.io.http.calls import AsyncFetches, SyncFetches
 from nbtasks.io.invoke import AsyncInvokes, SyncInvokes
@@ -32,7 +32,7 @@ from nbtasks.io.webhooks.calls import AsyncRequests, SyncRequests
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
-    from nbtasks.io.dispatcher import Desk
+    from nbtasks.io.dispatcher import Dispatcher
 
 __all__ = ["AsyncIO", "RunIO", "SyncIO", "close", "current_io", "current_task", "open_run"]
 
@@ -49,7 +49,7 @@ class SyncIO(
     SyncRequests,
     SyncAsk,
     SyncFetches,
-    Face,
+    BaseIO,
 ):
     """The io of `def` bodies and of cells without `await`.
 
@@ -165,7 +165,7 @@ class AsyncIO(
     AsyncRequests,
     AsyncAsk,
     AsyncFetches,
-    AsyncFace,
+    AsyncBaseIO,
 ):
     """The io of `async def` bodies and of cells with a top-level `await`.
 
@@ -251,9 +251,9 @@ class RunIO(NamedTuple):
     blocking: SyncIO
     awaiting: AsyncIO
 
-    def of(self, scope: Scope) -> SyncIO | AsyncIO:
+    def of(self, context: CallContext) -> SyncIO | AsyncIO:
         """Return the io that fits a caller."""
-        return self.awaiting if scope.asynchronous else self.blocking
+        return self.awaiting if context.asynchronous else self.blocking
 
 
 #: The io of each execution of this process.
@@ -264,13 +264,13 @@ def open_run(
     execution: Execution,
     policy: Policy,
     level: str,
-    desk: Desk | None,
+    dispatcher: Dispatcher | None,
     integrations: Mapping[str, Any],
 ) -> RunIO:
     """Make the io objects of an execution, which `current_io` finds until `close`."""
     made = _by_execution[execution] = RunIO(
-        SyncIO(execution, policy, level, desk, integrations),
-        AsyncIO(execution, policy, level, desk, integrations),
+        SyncIO(execution, policy, level, dispatcher, integrations),
+        AsyncIO(execution, policy, level, dispatcher, integrations),
     )
     return made
 
@@ -304,20 +304,20 @@ def current_io() -> SyncIO | AsyncIO:
     assert body.run().output == 5
     ```
     """
-    scope = current.get()
-    if scope is None:
+    context = current.get()
+    if context is None:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
             "%%job cell, or in a function that one of its tasks runs. In another process, where "
             "on= may send a function, there is no run: make its subtasks here."
         )
-    ios = _by_execution.get(scope.execution)
+    ios = _by_execution.get(context.execution)
     if ios is None:
         raise RunEndedError(
-            f"nb.current_io() was called after the execution of run {scope.execution.run.run_id} "
+            f"nb.current_io() was called after the execution of run {context.execution.run.run_id} "
             "had ended. Wait for threads and tasks of the body before its end."
         )
-    return ios.of(scope)
+    return ios.of(context)
 
 
 def current_task() -> CurrentTask:
@@ -344,11 +344,11 @@ def current_task() -> CurrentTask:
     assert len(body.run().output) == 32
     ```
     """
-    scope = current.get()
-    if scope is None or scope.row is None:
+    context = current.get()
+    if context is None or context.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
             "run_task runs. In another process, where on= may send it, there is no task: pass "
             "what the function needs, such as its key or idempotency_key, as arguments."
         )
-    return CurrentTask(scope)
+    return CurrentTask(context)

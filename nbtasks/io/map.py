@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from nbtasks.core import callsite, keys
-from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, needs_loop
+from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
 from nbtasks.engine.effects import Effects
-from nbtasks.engine.options import Policy, TaskOptions
-from nbtasks.io.map_task import Limits, plan
-
-if TYPE_CHECKING:
-    from nbtasks.engine.execution import Execution
+from nbtasks.engine.options import TaskOptions
+from nbtasks.io.base import AsyncBaseIO, BaseIO
+from nbtasks.io.map_task import Limits, map_effects
 
 __all__ = ["AsyncMap", "SyncMap"]
 
@@ -21,16 +19,8 @@ T = TypeVar("T")
 KeyOf = Callable[[S], keys.Key]
 
 
-class _HasIO(Protocol):
-    _execution: Execution
-    _policy: Policy
-
-
-class SyncMap:
+class SyncMap(BaseIO):
     """`io.map` as a blocking call."""
-
-    _execution: Execution
-    _policy: Policy
 
     @overload
     def map(
@@ -136,12 +126,8 @@ class SyncMap:
         return list(drive(effects, self._execution.journal))
 
 
-class AsyncMap:
+class AsyncMap(AsyncBaseIO):
     """`io.map` as an awaitable call."""
-
-    _execution: Execution
-    _policy: Policy
-    _commits: GroupCommit
 
     @overload
     def map(
@@ -204,10 +190,11 @@ class AsyncMap:
 
 
 def _plan(
-    io: _HasIO, key: keys.Key, fn: Callable[..., Any], items: Iterable[Any], limits: Limits,
+    io: BaseIO, key: keys.Key, fn: Callable[..., Any], items: Iterable[Any], limits: Limits,
     *, asynchronous: bool = False, **options: Any,
 ) -> Effects:  # fmt: skip
-    return plan(
-        io._execution, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
-        site=callsite.here(2), asynchronous=asynchronous, **options,
+    context, key = io._enter(key)  # noqa: SLF001 - as below
+    return map_effects(
+        context, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
+        site=callsite.capture(2), asynchronous=asynchronous, **options,
     )  # fmt: skip

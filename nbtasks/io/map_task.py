@@ -16,7 +16,7 @@ from typing import Any
 from nbtasks.core import callsite, clock, keys, tracebacks
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
 from nbtasks.engine.drivers.threads import drive_many
-from nbtasks.engine.effects import Call, Effects, Running, Scope, current
+from nbtasks.engine.effects import Call, CallContext, Effects, Running, current
 from nbtasks.engine.options import Policy, TaskOptions, resolve
 from nbtasks.errors import (
     DuplicateKeyError,
@@ -26,7 +26,7 @@ from nbtasks.errors import (
     TaskFailed,
 )
 
-__all__ = ["Limits", "plan"]
+__all__ = ["Limits", "map_effects"]
 
 #: Shortest time between two records of a map's progress, in microseconds. The next commit of any
 #: task writes them.
@@ -69,8 +69,8 @@ class Limits:
         return spare if self.max_failures is None else min(spare, self.max_failures)
 
 
-def plan(  # noqa: PLR0913 - the parts of a map
-    execution: Running,
+def map_effects(  # noqa: PLR0913 - the parts of a map
+    context: CallContext,
     default: Policy,
     key: keys.Key,
     fn: Callable[..., Any],
@@ -108,9 +108,8 @@ def plan(  # noqa: PLR0913 - the parts of a map
         # The paths are those of an item. The map holds all items, so all of its data is hidden.
         map_options = dataclasses.replace(map_options, redact=("$",))
     whole = Policy(name=policy.name, options=map_options)
-    scope = execution.scope()
-    call = Call(scope.numbered(key), step, (fn, listed), site, whole, counted=(fn, (listed,)))
-    return execution.task(call, scope)
+    call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
+    return context.execution.task(call, context)
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:
@@ -209,13 +208,13 @@ class _Tally:
     """Results so far of the items of a running map."""
 
     def __init__(self, of: _Map, fn: Callable[..., Any], items: list[Any]) -> None:
-        scope = current.get()
-        assert scope is not None  # noqa: S101 - made in the map's own task
-        assert scope.row is not None  # noqa: S101 - as above
-        self.execution: Running = scope.execution
+        context = current.get()
+        assert context is not None  # noqa: S101 - made in the map's own task
+        assert context.row is not None  # noqa: S101 - as above
+        self.execution: Running = context.execution
         self._of, self._fn, self._items = of, fn, items
-        self._scope: Scope = scope
-        self._row = scope.row
+        self._context: CallContext = context
+        self._row = context.row
         self._succeeded: dict[int, Any] = {}
         self._failed: dict[int, TaskFailed] = {}
         self._tolerated = of.limits.tolerated(len(items))
@@ -224,7 +223,7 @@ class _Tally:
         self._put()
 
     def _put(self) -> None:
-        self.execution.ledger.put(self._row)
+        self.execution.run_state.put(self._row)
         self._put_us = clock.micros()
 
     def todo(self) -> Iterator[int]:
@@ -239,7 +238,7 @@ class _Tally:
         of = self._of
         key = [index] if of.names is None else of.names[index]
         call = Call(key, self._fn, (self._items[index],), of.site, of.policy)
-        return self.execution.task(call, self._scope)
+        return self.execution.task(call, self._context)
 
     def tell(self, index: int, value: Any, error: Exception | None) -> None:
         """Record the output or the error of an item."""

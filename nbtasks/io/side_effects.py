@@ -11,7 +11,7 @@ from nbtasks.core import clock, keys
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import current
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -35,16 +35,16 @@ def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a
 
 
 def _warn(message: str) -> None:
-    scope = current.get()
-    assert scope is not None  # noqa: S101 - called as a task
-    CurrentTask(scope).log(message, level="warn")
+    context = current.get()
+    assert context is not None  # noqa: S101 - called as a task
+    CurrentTask(context).log(message, level="warn")
 
 
 def _now() -> datetime:
     return clock.at(clock.micros())
 
 
-class SyncDraws(Face):
+class SyncDraws(BaseIO):
     """`io.random`, `io.now` and `io.uuid` as blocking calls."""
 
     def random(
@@ -81,7 +81,9 @@ class SyncDraws(Face):
         ```
         """
         bounds = {"min": min, "max": max, "round": round}
-        number: float = self._drive(self._own(key, _draw, (min, max, round), "dice", bounds))
+        number: float = self._drive(
+            self._builtin_task(key, _draw, (min, max, round), "dice", bounds)
+        )
         return number
 
     def now(self, key: keys.Key) -> datetime:
@@ -102,7 +104,7 @@ class SyncDraws(Face):
         assert body.run().output == body.run().output  # also after midnight
         ```
         """
-        instant: datetime = self._drive(self._own(key, _now, (), "clock"))
+        instant: datetime = self._drive(self._builtin_task(key, _now, (), "clock"))
         return instant
 
     def uuid(self, key: keys.Key) -> UUID:
@@ -123,11 +125,11 @@ class SyncDraws(Face):
         assert body.run().output == body.run().output
         ```
         """
-        value: UUID = self._drive(self._own(key, clock.new_uuid, (), "id"))
+        value: UUID = self._drive(self._builtin_task(key, clock.new_uuid, (), "id"))
         return value
 
 
-class AsyncDraws(AsyncFace):
+class AsyncDraws(AsyncBaseIO):
     """`io.random`, `io.now` and `io.uuid` as awaitable calls."""
 
     def random(
@@ -141,14 +143,14 @@ class AsyncDraws(AsyncFace):
         """Return a random number, drawn once. Awaitable form of `SyncIO.random`."""
         needs_loop("random")
         bounds = {"min": min, "max": max, "round": round}
-        return self._drive(self._own(key, _draw, (min, max, round), "dice", bounds))
+        return self._drive(self._builtin_task(key, _draw, (min, max, round), "dice", bounds))
 
     def now(self, key: keys.Key) -> Coroutine[Any, Any, datetime]:
         """Return the time in UTC, read once. Awaitable form of `SyncIO.now`."""
         needs_loop("now")
-        return self._drive(self._own(key, _now, (), "clock"))
+        return self._drive(self._builtin_task(key, _now, (), "clock"))
 
     def uuid(self, key: keys.Key) -> Coroutine[Any, Any, UUID]:
         """Return a random UUID, made once. Awaitable form of `SyncIO.uuid`."""
         needs_loop("uuid")
-        return self._drive(self._own(key, clock.new_uuid, (), "id"))
+        return self._drive(self._builtin_task(key, clock.new_uuid, (), "id"))

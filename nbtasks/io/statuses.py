@@ -10,7 +10,7 @@ from nbtasks.core import clock, keys
 from nbtasks.core.model import StatusRow
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.errors import InvalidOptionError
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
 
 __all__ = ["AsyncRunStatus", "AsyncStatuses", "RunStatus", "Snapshot", "SyncStatuses"]
@@ -36,7 +36,7 @@ class Snapshot:
 class _Status:
     """A status of a run."""
 
-    def __init__(self, io: Face, id_: str) -> None:
+    def __init__(self, io: BaseIO, id_: str) -> None:
         self._io = io
         self._id = id_
         self._snapshots: list[Snapshot] = []
@@ -55,11 +55,11 @@ class _Status:
         """Record the next snapshot in a task, and return it; an awaitable with `AsyncIO`."""
         _check(snapshot)
         args, io = (snapshot, len(self._snapshots) + 1), self._io
-        return io._drive(io._own(key, self._put, args, "bell", asdict(snapshot), depth=4))  # noqa: SLF001 - a part of that io
+        return io._drive(io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4))  # noqa: SLF001 - a part of that io
 
     def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
         execution = self._io._execution  # noqa: SLF001 - as above
-        data = None if snapshot.data is None else preview.shown(snapshot.data)
+        data = None if snapshot.data is None else preview.to_display_json(snapshot.data)
         now, run_id = clock.micros(), execution.run.run_id
         execution.journal.put(
             StatusRow(run_id, self._id, number, now, snapshot.label, snapshot.state, data)
@@ -138,7 +138,7 @@ class AsyncRunStatus(_Status):
         self._snapshots.append(await pending)
 
 
-class SyncStatuses(Face):
+class SyncStatuses(BaseIO):
     """`io.create_status` as a blocking call."""
 
     def create_status(
@@ -187,7 +187,7 @@ class SyncStatuses(Face):
         return status
 
 
-class AsyncStatuses(AsyncFace):
+class AsyncStatuses(AsyncBaseIO):
     """`io.create_status` as an awaitable call."""
 
     def create_status(

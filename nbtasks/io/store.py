@@ -9,7 +9,7 @@ from nbtasks.core import clock, keys
 from nbtasks.core.model import EntryRow, Row
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.errors import InvalidKeyError
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.journal import outputs
 from nbtasks.journal.protocol import Find, Journal
 from nbtasks.values import codec
@@ -33,7 +33,7 @@ class _Entries:
         entry = self._find(self._journal.find, name)
         if entry is None or entry.value_kind is None:
             return None
-        return outputs.value(self._journal, entry.value_kind, entry.value, entry.blob)
+        return outputs.load(self._journal, entry.value_kind, entry.value, entry.blob)
 
     def has(self, name: str) -> bool:
         entry = self._find(self._journal.find, name)
@@ -41,7 +41,7 @@ class _Entries:
 
     def set(self, name: str, value: Any) -> None:
         encoded = codec.encode(value)
-        self._put(name, encoded.text, encoded.kind, outputs.keep(self._journal, encoded))
+        self._put(name, encoded.text, encoded.kind, outputs.store(self._journal, encoded))
 
     def delete(self, name: str) -> bool:
         return self._put(name, None, None, None)
@@ -50,7 +50,7 @@ class _Entries:
         """Replace the value of a name, or delete it; return True if there was a value."""
         existed = False
 
-        def deal(find: Find) -> Iterable[Row]:
+        def transaction(find: Find) -> Iterable[Row]:
             nonlocal existed
             entry = self._find(find, name)
             existed = entry is not None and entry.value_kind is not None
@@ -60,7 +60,7 @@ class _Entries:
                 now = max(clock.micros(), earliest)
                 yield EntryRow(self._scope, name, now, text, kind, blob)
 
-        self._journal.transact(deal)
+        self._journal.transact(transaction)
         return existed
 
     def _find(self, find: Find, name: str) -> EntryRow | None:
@@ -71,7 +71,7 @@ class _Entries:
 class _Shelf:
     """Calls on the values of one scope, as tasks of an io."""
 
-    def __init__(self, io: Face, scope: str) -> None:
+    def __init__(self, io: BaseIO, scope: str) -> None:
         self._io = io
         self._scope = scope
         self._entries = _Entries(io._execution.journal, scope)  # noqa: SLF001 - a part of that io
@@ -84,9 +84,9 @@ class _Shelf:
             )
         params = {"scope": self._scope.partition(":")[0], "name": name}
         fn, io = getattr(self._entries, verb), self._io
-        if isinstance(io, AsyncFace):
+        if isinstance(io, AsyncBaseIO):
             needs_loop("store")
-        return io._drive(io._own(key, fn, (name, *value), "database", params, depth=4))  # noqa: SLF001 - a part of that io
+        return io._drive(io._builtin_task(key, fn, (name, *value), "database", params, depth=4))  # noqa: SLF001 - a part of that io
 
     def __repr__(self) -> str:
         return f"<io.store of {self._scope}>"
@@ -169,7 +169,7 @@ class Store:
         env: Values that all jobs of the home share.
     """
 
-    def __init__(self, io: Face) -> None:
+    def __init__(self, io: BaseIO) -> None:
         self.run, self.job, self.env = (Shelf(io, scope) for scope in _scopes(io))
 
 
@@ -182,16 +182,16 @@ class AsyncStore:
         env: Values that all jobs of the home share.
     """
 
-    def __init__(self, io: AsyncFace) -> None:
+    def __init__(self, io: AsyncBaseIO) -> None:
         self.run, self.job, self.env = (AsyncShelf(io, scope) for scope in _scopes(io))
 
 
-def _scopes(io: Face) -> tuple[str, str, str]:
+def _scopes(io: BaseIO) -> tuple[str, str, str]:
     run = io._execution.run  # noqa: SLF001 - a part of that io
     return f"run:{run.run_id}", f"job:{run.job}", "env"
 
 
-class SyncStores(Face):
+class SyncStores(BaseIO):
     """`io.store` with blocking calls."""
 
     @property
@@ -218,7 +218,7 @@ class SyncStores(Face):
         return Store(self)
 
 
-class AsyncStores(AsyncFace):
+class AsyncStores(AsyncBaseIO):
     """`io.store` with awaitable calls."""
 
     @property

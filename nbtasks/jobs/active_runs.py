@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["add", "busy", "cancel", "cancel_here", "discard", "ended", "rest_here", "start", "stop"]
+__all__ = [
+    "add",
+    "cancel",
+    "cancel_here",
+    "discard",
+    "ended_count",
+    "running_ids",
+    "start",
+    "stop",
+    "suspend_here",
+]
 
 #: Seconds between two polls for cancel requests.
 _POLL_SECONDS: Final = 0.1
@@ -57,7 +67,7 @@ def cancel(journal: Journal, run_id: str) -> None:
         if cancel_here(run_id):
             return
         if row.status == Status.RUNNING:
-            journal.ask_to_cancel(run_id)
+            journal.request_cancel(run_id)
             return
         with contextlib.suppress(RunBusyError):  # it has just been claimed: read it again
             journal.amend(run_id, edits.cancel)
@@ -71,7 +81,7 @@ def cancel_here(run_id: str) -> bool:
     if execution is None:
         return False
     run = execution.run
-    execution.ending.begin(
+    execution.cancellation.cancel(
         Cancelled(
             f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to continue "
             "where it stopped.",
@@ -81,7 +91,7 @@ def cancel_here(run_id: str) -> bool:
     return True
 
 
-def rest_here(run_id: str) -> None:
+def suspend_here(run_id: str) -> None:
     """Suspend a run of this process once its tasks in flight have finished.
 
     No further task starts. The execution must have a time budget.
@@ -106,7 +116,7 @@ def _poll_cancel_requests() -> None:
             run_ids = set(_executions)
         for journal in journals.values():
             with contextlib.suppress(Exception):  # the thread survives: the next poll may succeed
-                for run_id in run_ids.intersection(journal.asked_to_cancel()):
+                for run_id in run_ids.intersection(journal.cancel_requests()):
                     cancel_here(run_id)
 
 
@@ -148,7 +158,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
             with contextlib.suppress(BaseException):  # whoever waits for the run also polls
                 then()
         finally:
-            time.leave(thread)
+            time.unregister_thread(thread)
 
     time = clock.current()
     thread = threading.Thread(target=target, name=f"nbtasks-run-{run_id}", daemon=True)
@@ -156,17 +166,17 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
         if run_id in _threads:
             return
         _threads[run_id] = thread
-        time.attend(thread)
+        time.register_thread(thread)
     thread.start()
 
 
-def busy() -> list[str]:
+def running_ids() -> list[str]:
     """Return the ids of the runs that background threads are executing."""
     with _threads_lock:
         return list(_threads)
 
 
-def ended() -> int:
+def ended_count() -> int:
     """Return the number of background executions that have ended in this process."""
     return _ended
 
@@ -196,7 +206,7 @@ def stop(
 
 
 def _busy_among(only: Collection[str] | None) -> list[str]:
-    return [run_id for run_id in busy() if only is None or run_id in only]
+    return [run_id for run_id in running_ids() if only is None or run_id in only]
 
 
 #: Seconds between two checks that the executions have ended.

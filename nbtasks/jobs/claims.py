@@ -8,21 +8,41 @@ from typing import Any
 
 from nbtasks.core import clock
 from nbtasks.core.model import EventRow, RunRow, TaskRow
-from nbtasks.errors import UnreadableValueError
+from nbtasks.errors import InvalidJobError, UnreadableValueError
 from nbtasks.journal import edits
 from nbtasks.journal.protocol import Claim
 from nbtasks.values import codec, preview
 from nbtasks.values.redaction import SECRET, hide_secrets
 
-__all__ = ["keep_payload", "payload_of", "to_fork", "to_rerun"]
+__all__ = ["fork_claim", "load_payload", "make_claim", "rerun_claim", "store_payload"]
 
 
-def to_rerun(run: RunRow) -> Claim:
+def make_claim(  # noqa: PLR0913 - what identifies a run
+    job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
+    source: str | None = None,
+) -> Claim:  # fmt: skip
+    """Return the claim to the latest run of a job, version and key."""
+    if key == "" or not isinstance(key, str | None):
+        raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
+    row = RunRow(
+        run_id=clock.new_id(),
+        job=job,
+        name=name,
+        version=version,
+        key=key or codec.digest(payload),
+        started_us=clock.micros(),
+        source=source,
+    )
+    store_payload(row, payload)
+    return Claim(row, new=new)
+
+
+def rerun_claim(run: RunRow) -> Claim:
     """Return the claim that executes this run again."""
     return Claim(_row_like(run, run.run_id), run_id=run.run_id)
 
 
-def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
+def fork_claim(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:
     """Return the claim to a new run that starts with a copy of recorded tasks of `run`.
 
     The copy holds the tasks that had started before the task at `path` first started; without a
@@ -37,25 +57,25 @@ def to_fork(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload
     make = replace(
         _row_like(run, run_id), key=f"fork-{run_id}", trigger="fork", parent_run=run.run_id
     )
-    keep_payload(make, payload)
-    rows = edits.kept(run, tasks, path)
+    store_payload(make, payload)
+    rows = edits.rows_before(run, tasks, path)
     return Claim(make, new=True, rows=[replace(row, run_id=run_id) for row in rows])
 
 
-def keep_payload(row: RunRow | EventRow, payload: Any) -> None:
+def store_payload(row: RunRow | EventRow, payload: Any) -> None:
     """Store a payload in the row of a run or an event, with secrets hidden from its preview.
 
     Raises:
         ValueNotKeptError: The payload cannot be recorded.
     """
     encoded = codec.encode(payload, inline=True)
-    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.shown
-    plain = encoded.kind in ("json", "tagged") and encoded.shown is None
+    row.payload, row.payload_kind, row.payload_shown = encoded.text, encoded.kind, encoded.preview
+    plain = encoded.kind in ("json", "tagged") and encoded.preview is None
     if plain and SECRET.search(encoded.text or "") and (hidden := hide_secrets(payload)) != payload:
-        row.payload_shown = preview.shown(hidden)
+        row.payload_shown = preview.to_display_json(hidden)
 
 
-def payload_of(run: RunRow) -> Any:
+def load_payload(run: RunRow) -> Any:
     """Return the payload that a run was started with.
 
     Raises:

@@ -10,88 +10,71 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.model import EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
-from nbtasks.jobs.job import Job
+from nbtasks.jobs.job import Job, RuntimeProtocol
 from nbtasks.jobs.triggers import EventTrigger
 from nbtasks.journal import events
-from nbtasks.journal.protocol import Claim
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
-    from nbtasks.engine.suspension import Budget
-    from nbtasks.io.dispatcher import Draft, Invocable
+    from nbtasks.engine.suspension import TimeBudget
+    from nbtasks.io.dispatcher import Invocable, NewEvent
     from nbtasks.jobs.run import Run
     from nbtasks.journal.events import Event
     from nbtasks.journal.protocol import Find, Journal
 
-__all__ = ["HomeDesk", "Keeper"]
+__all__ = ["HomeDispatcher"]
 
 #: States of runs that have not ended.
 _OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
 
 
-class Keeper(Protocol):
-    """Who knows the journal, and the jobs."""
-
-    jobs: dict[str, Job]
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of the home in force."""
-
-    def hold(self, run_id: str) -> Run:
-        """The run with this id."""
-
-    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
-        """What executes a claim to a run in the background."""
-
-
-class HomeDesk:
-    """Dispatcher of a home; implements `desk.Desk`.
+class HomeDispatcher:
+    """Dispatcher of a home; implements `dispatcher.Dispatcher`.
 
     Args:
         keeper: Runtime that provides the journal and the registered jobs.
     """
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, runtime: RuntimeProtocol) -> None:
+        self._runtime = runtime
 
     # -- events ---------------------------------------------------------------------------------
 
-    def send(self, drafts: Sequence[Draft], parent: str | None = None) -> list[Event[Run]]:
-        """Implement `Desk.send`."""
+    def send(self, new_events: Sequence[NewEvent], parent: str | None = None) -> list[Event[Run]]:
+        """Implement `Dispatcher.send`."""
         sent: list[Event[Run]] = []
 
-        def deal(find: Find) -> Iterator[Row]:
-            for draft in drafts:
-                row = _sent(find, draft)
+        def transaction(find: Find) -> Iterator[Row]:
+            for new_event in new_events:
+                row = _event_row(find, new_event)
                 if row is None:
-                    sent.append(self._event_of(find, find("event", event_id=draft.id)[0]))
+                    sent.append(self._event_of(find, find("event", event_id=new_event.id)[0]))
                     continue
-                rows = list(self.delivered(find, row, parent)) if row.delivered_us else [row]
+                rows = list(self.delivery_rows(find, row, parent)) if row.delivered_us else [row]
                 run_ids = [new.run_id for new in rows if isinstance(new, RunRow)]
-                sent.append(events.of_row(row, list(map(self._keeper.hold, run_ids))))
+                sent.append(events.of_row(row, list(map(self._runtime.get_run, run_ids))))
                 yield from rows
 
-        self._keeper.journal.transact(deal)
+        self._runtime.journal.transact(transaction)
         return sent
 
-    def delivered(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
+    def delivery_rows(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
         """Yield the rows of a delivery: the new runs, then the event, then the wakes."""
-        for job in self._keeper.jobs.values():
-            yield from self.begun(find, job, row, parent)
+        for job in self._runtime.jobs.values():
+            yield from self.triggered_runs(find, job, row, parent)
         yield row
         for run_id in _run_ids_awaiting(find, row.name):
             yield WakeRow(run_id, clock.micros())
 
-    def begun(
+    def triggered_runs(
         self, find: Find, job: Job, row: EventRow, parent: str | None = None
     ) -> Iterator[RunRow]:
         """Yield the run of a job that an event triggers, unless that run exists already."""
@@ -100,30 +83,30 @@ class HomeDesk:
             return
         with contextlib.suppress(UnreadableValueError):  # a process that can read it delivers it
             payload = events.payload_of(row)
-            matches = trigger.takes(row.name, row.source, payload)
+            matches = trigger.matches(row.name, row.source, payload)
             if matches and not find("run", job=job.id, key=row.event_id):
-                yield made(job, payload, key=row.event_id, trigger="event", parent=parent)
+                yield new_run(job, payload, key=row.event_id, trigger="event", parent=parent)
 
     def event(self, id_: str) -> Event[Run] | None:
-        """Implement `Desk.event`."""
-        find = self._keeper.journal.find
+        """Implement `Dispatcher.event`."""
+        find = self._runtime.journal.find
         rows = find("event", event_id=id_)
         return self._event_of(find, rows[0]) if rows else None
 
     def _event_of(self, find: Find, row: EventRow) -> Event[Run]:
         run_ids = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
-        return events.of_row(row, list(map(self._keeper.hold, run_ids)))
+        return events.of_row(row, list(map(self._runtime.get_run, run_ids)))
 
     def cancel_event(self, id_: str) -> Event[Run]:
-        """Implement `Desk.cancel_event`."""
+        """Implement `Dispatcher.cancel_event`."""
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             for row in find("event", event_id=id_):
                 if row.delivered_us is None and row.cancelled_us is None:
                     now = clock.micros()
-                    yield dataclasses.replace(row, changed_us=_later(row), cancelled_us=now)
+                    yield dataclasses.replace(row, changed_us=_later_than(row), cancelled_us=now)
 
-        self._keeper.journal.transact(deal)
+        self._runtime.journal.transact(transaction)
         cancelled = self.event(id_)
         if cancelled is None:
             raise NotFoundError(f"There is no event {id_!r} in this home. nb.events() lists them.")
@@ -132,71 +115,73 @@ class HomeDesk:
     # -- runs -----------------------------------------------------------------------------------
 
     def invoke(self, job: Invocable, payloads: Sequence[Any], parent: str, key: str) -> list[str]:
-        """Implement `Desk.invoke`."""
+        """Implement `Dispatcher.invoke`."""
         assert isinstance(job, Job)  # noqa: S101 - its own method calls this
         job.check_enabled()
         ids: list[str] = []
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             for number, payload in enumerate(payloads):
                 run_key = key if len(payloads) == 1 else f"{key}//{number}"  # no path contains "//"
                 for run in find("run", job=job.id, key=run_key)[-1:]:
                     ids.append(run.run_id)
                     break
                 else:
-                    run = made(job, payload, key=run_key, trigger="invoke", parent=parent)
+                    run = new_run(job, payload, key=run_key, trigger="invoke", parent=parent)
                     ids.append(run.run_id)
                     yield run
 
-        self._keeper.journal.transact(deal)
+        self._runtime.journal.transact(transaction)
         return ids
 
-    def go_on(self, run_id: str) -> None:
-        """Implement `Desk.go_on`."""
-        if run_id not in active_runs.busy():
-            (run,) = self._keeper.journal.runs(run_id=run_id)
+    def resume(self, run_id: str) -> None:
+        """Implement `Dispatcher.resume`."""
+        if run_id not in active_runs.running_ids():
+            (run,) = self._runtime.journal.runs(run_id=run_id)
             self.execute(run)
 
-    def execute(self, run: RunRow, budget: Budget | None = None) -> None:
+    def execute(self, run: RunRow, budget: TimeBudget | None = None) -> None:
         """Execute a run in the background, unless it has ended or is executing already."""
         if run.status in _OPEN:
-            execute = self._keeper.prepared(run, claims.to_rerun(run), budget)
-            active_runs.start(run.run_id, execute, partial(_wake_parent, self._keeper.journal, run))
+            execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
+            active_runs.start(
+                run.run_id, execute, partial(_wake_parent, self._runtime.journal, run)
+            )
 
-    def hold(self, run_id: str) -> Run:
-        """Implement `Desk.hold`."""
-        return self._keeper.hold(run_id)
+    def get_run(self, run_id: str) -> Run:
+        """Implement `Dispatcher.hold`."""
+        return self._runtime.get_run(run_id)
 
 
-def made(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:
+def new_run(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:
     """Return the row of a new run: WAITING and due, or INVALID if the payload is invalid."""
     now = clock.micros()
     row = RunRow(
         clock.new_id(), job.id, job.name, job.version, key, Status.WAITING, trigger, parent,
         started_us=now, execution_us=now, resume_us=now,
     )  # fmt: skip
-    claims.keep_payload(row, payload)
+    claims.store_payload(row, payload)
     try:
-        job.check(payload)
+        job.validate_payload(payload)
     except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
         row.status, row.resume_us, row.finished_us = Status.INVALID, None, now
-        row.error = failures.dumps(failures.of_body(error))
+        row.error = failures.dumps(failures.from_body_error(error))
     return row
 
 
-def _sent(find: Find, draft: Draft) -> EventRow | None:
+def _event_row(find: Find, new_event: NewEvent) -> EventRow | None:
     """Return the row of an event to send, or None if an event with its id is already final."""
     now = _after_others(find)
     row = EventRow(
-        draft.id, now, draft.name, draft.source, None, None, created_us=now,
-        at_us=draft.deliver_us or now, deliver_us=draft.deliver_us,
-        delivered_us=None if draft.deliver_us else now,
+        new_event.id, now, new_event.name, new_event.source, None, None, created_us=now,
+        at_us=new_event.deliver_us or now, deliver_us=new_event.deliver_us,
+        delivered_us=None if new_event.deliver_us else now,
     )  # fmt: skip
-    for previous in find("event", event_id=draft.id):
+    for previous in find("event", event_id=new_event.id):
         if previous.delivered_us is not None or previous.cancelled_us is not None:
             return None
-        row.changed_us, row.created_us = _later(previous), previous.created_us
-    claims.keep_payload(row, draft.payload)
+        row.changed_us, row.created_us = _later_than(previous), previous.created_us
+    claims.store_payload(row, new_event.payload)
     return row
 
 
@@ -208,7 +193,7 @@ def _after_others(find: Find) -> int:
     return max([now, *(us + 1 for us in deliveries)])
 
 
-def _later(row: EventRow) -> int:
+def _later_than(row: EventRow) -> int:
     """Return the current time, but later than the last change of the row."""
     return max(clock.micros(), row.changed_us + 1)
 

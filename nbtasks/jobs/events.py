@@ -10,9 +10,9 @@ from nbtasks.core import clock
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Duration
 from nbtasks.errors import Cancelled, RunBusyError
-from nbtasks.io.events.tasks import draft
+from nbtasks.io.events.tasks import new_event
 from nbtasks.jobs import claims
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.events import SOURCE, Event
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def send_event(
     ```
     """
     args = (name, payload, id, source, deliver_at, deliver_after)
-    new = draft("nb.send_event", *args)
+    new = new_event("nb.send_event", *args)
     new = new._replace(id=new.id or clock.new_id())
-    (event,) = kit.desk.send([new])
+    (event,) = runtime.dispatcher.send([new])
     for run in event.runs:
         _execute(run.id)
     return event
@@ -95,21 +95,21 @@ def events() -> DataFrame:
     """
     from nbtasks.views import frames
 
-    return frames.events(kit.journal)
+    return frames.events(runtime.journal)
 
 
 def _execute(run_id: str) -> None:
     """Execute a run that an event started, unless it has ended; wait if another process does."""
     never_set = threading.Event()  # waiting on it sleeps in real time, whatever the clock says
     while True:
-        (run,) = kit.journal.runs(run_id=run_id)
+        (run,) = runtime.journal.runs(run_id=run_id)
         if run.status not in (Status.WAITING, Status.INTERRUPTED, Status.RUNNING) or (
             run.status == Status.WAITING and run.executions
         ):
             return
         try:
-            start = kit.starter(run, claims.payload_of(run))
-            start(claims.to_rerun(run))
+            start = runtime.starter(run, claims.load_payload(run))
+            start(claims.rerun_claim(run))
         except RunBusyError:
             never_set.wait(_POLL_SECONDS)
         except Cancelled as error:

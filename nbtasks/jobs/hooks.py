@@ -21,7 +21,7 @@ from nbtasks.jobs.run import Run
 if TYPE_CHECKING:
     from nbtasks.jobs.session import Session
 
-__all__ = ["Admitted", "Hook", "Hooks", "check_limit"]
+__all__ = ["Hook", "Hooks", "LimitedSession", "check_limit"]
 
 #: Callback that gets the run. Its return value is ignored.
 Hook = Callable[[Run], Any | Awaitable[Any]]
@@ -62,7 +62,7 @@ class Hooks:
                     f"Job {job!r}: {field.name} is a function that takes the run, not {hook!r}."
                 )
 
-    def of(self, status: str) -> tuple[str, Hook | None]:
+    def for_status(self, status: str) -> tuple[str, Hook | None]:
         """Return the name of the callback for a status, and the callback, if there is one."""
         names: dict[str, str] = {
             Status.COMPLETED: "on_success",
@@ -73,7 +73,7 @@ class Hooks:
         return name, getattr(self, name) if name else None
 
 
-class Admitted:
+class LimitedSession:
     """Session that waits for the job's concurrency limit and calls the completion callbacks.
 
     Args:
@@ -122,7 +122,7 @@ class Admitted:
         finally:
             pending = self._call_hook()
             if pending is not None:
-                event_loop.run(pending)
+                event_loop.run_awaitable(pending)
 
     async def __aenter__(self) -> Session:
         while True:
@@ -158,7 +158,7 @@ class Admitted:
         session = self.session
         if not session.ended:
             return None  # the end could not be recorded
-        name, hook = self._hooks.of(session.execution.run.status)
+        name, hook = self._hooks.for_status(session.execution.run.status)
         if hook is None:
             return None
         label = f"{name} of job {session.job!r}"

@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks.core import clock, event_loop, tracebacks
+from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import Duration, OnChange, Policy, TaskOptions
 from nbtasks.engine.replay import Retry
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import (
     InvalidJobError,
     InvalidOptionError,
@@ -26,25 +26,36 @@ from nbtasks.io.base import LEVELS
 from nbtasks.io.integration import check as check_integrations
 from nbtasks.io.io import AsyncIO
 from nbtasks.jobs import claims
-from nbtasks.jobs.hooks import Admitted, Hooks, check_limit
+from nbtasks.jobs.hooks import Hooks, LimitedSession, check_limit
 from nbtasks.jobs.invocation import Invoked
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.triggers import EventTrigger, InvokeTrigger, Trigger
 from nbtasks.journal.protocol import Claim
-from nbtasks.values import codec, validation
+from nbtasks.values import validation
 
 if TYPE_CHECKING:
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.session import Session
+    from nbtasks.journal.protocol import Journal
 
-__all__ = ["Host", "Job", "make_claim"]
+__all__ = ["Job", "RuntimeProtocol"]
 
 Replay = Literal["only"]
 _MISSING = inspect.Parameter.empty
 
 
-class Host(Protocol):
-    """What a job needs of the place it runs in."""
+class RuntimeProtocol(Protocol):
+    """Runtime as jobs and the dispatcher use it; `jobs.runtime.Runtime` is one.
+
+    Attributes:
+        jobs: Registered jobs by id.
+    """
+
+    jobs: dict[str, Job]
+
+    @property
+    def journal(self) -> Journal:
+        """Journal of the home in force."""
 
     def session(
         self,
@@ -54,15 +65,18 @@ class Host(Protocol):
         log_level: str,
         tree: bool,
         only: bool,
-        budget: Budget | None,
+        budget: TimeBudget | None,
     ) -> Session:
-        """The session that executes a claimed run, or `only` replays it."""
+        """Return the session that executes a claimed run or, with `only`, replays it."""
 
-    def hold(self, run_id: str) -> Run:
-        """The run with this id."""
+    def get_run(self, run_id: str) -> Run:
+        """Return the run with this id."""
 
-    def held(self, session: Session) -> Run:
-        """The run that a session has executed."""
+    def run_of(self, session: Session) -> Run:
+        """Return the run that a session has executed."""
+
+    def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
+        """Return a function that executes a claim to a run in the background."""
 
 
 class Job(Invoked):
@@ -94,7 +108,7 @@ class Job(Invoked):
         self,
         fn: Callable[..., Any],
         id: str,  # noqa: A002 - the name of the contract
-        host: Host,
+        runtime: RuntimeProtocol,
         *,
         name: str | None = None,
         version: str = "0.0.1",
@@ -113,7 +127,7 @@ class Job(Invoked):
         self.name = name or id
         self.version = version
         self.fn = fn
-        self._host = host
+        self._runtime = runtime
         self._policy = Policy(retry=Retry.of(retry), options=TaskOptions(on_change=on_change))
         self._log_level = log_level
         self._limit = concurrency_limit
@@ -168,7 +182,7 @@ class Job(Invoked):
         """
         try:
             only = _check_replay(self.id, replay, new=new)
-            budget = Budget.of(max_time, suspend_after)
+            budget = TimeBudget.of(max_time, suspend_after)
             claim = self._claim(payload, key, new=new)
             return self.execute(claim, payload, only=only, budget=budget, tree=tree)
         except BaseException as error:
@@ -191,26 +205,26 @@ class Job(Invoked):
         If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
         only = _check_replay(self.id, replay, new=new)
-        budget = Budget.of(max_time, suspend_after)
+        budget = TimeBudget.of(max_time, suspend_after)
         claim = self._claim(payload, key, new=new)
-        value = self.check(payload)
-        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        value = self.validate_payload(payload)
+        limited = self._session(claim, only=only, budget=budget, tree=tree)
         if inspect.iscoroutinefunction(self.fn):
-            return await self._await(admitted, value)
+            return await self._await(limited, value)
         import anyio.to_thread
 
         try:
             return await anyio.to_thread.run_sync(
-                lambda: self._block(admitted, value), abandon_on_cancel=True
+                lambda: self._block(limited, value), abandon_on_cancel=True
             )
         except asyncio.CancelledError:
-            admitted.cancel()
+            limited.cancel()
             raise
 
-    def at(self, host: Host) -> Job:
+    def with_runtime(self, runtime: RuntimeProtocol) -> Job:
         """Return a copy of this job that runs in another host."""
         job = copy.copy(self)
-        job._host = host  # noqa: SLF001 - an instance of this very class
+        job._runtime = runtime  # noqa: SLF001 - an instance of this very class
         return job
 
     def execute(
@@ -219,49 +233,53 @@ class Job(Invoked):
         payload: Any,
         *,
         only: bool = False,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         tree: bool = True,
     ) -> Run:
         """Execute the run of an existing claim, like `run`."""
-        return self.prepared(claim, payload, only=only, budget=budget, tree=tree)()
+        return self.prepare(claim, payload, only=only, budget=budget, tree=tree)()
 
-    def prepared(
+    def prepare(
         self,
         claim: Claim,
         payload: Any,
         *,
         only: bool = False,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         tree: bool = False,
     ) -> Callable[[], Run]:
         """Return a function that executes a claim in any thread, on the journal in force now."""
-        value = self.check(payload)
-        admitted = self._session(claim, only=only, budget=budget, tree=tree)
+        value = self.validate_payload(payload)
+        limited = self._session(claim, only=only, budget=budget, tree=tree)
 
         def execute() -> Run:
             if inspect.iscoroutinefunction(self.fn):
-                run: Run = event_loop.run(self._await(admitted, value))
+                run: Run = event_loop.run_awaitable(self._await(limited, value))
                 return run
-            return self._block(admitted, value)
+            return self._block(limited, value)
 
         return execute
 
-    def _block(self, admitted: Admitted, value: Any) -> Run:
-        with _until_suspended(admitted), admitted as session:
+    def _block(self, limited: LimitedSession, value: Any) -> Run:
+        with _until_suspended(limited), limited as session:
             session.value = self.fn(*self._arguments(value, session))
-        return self._host.held(admitted.session)
+        return self._runtime.run_of(limited.session)
 
-    async def _await(self, admitted: Admitted, value: Any) -> Run:
-        with _until_suspended(admitted):
-            async with admitted as session:
+    async def _await(self, limited: LimitedSession, value: Any) -> Run:
+        with _until_suspended(limited):
+            async with limited as session:
                 session.value = await self.fn(*self._arguments(value, session))
-        return self._host.held(admitted.session)
+        return self._runtime.run_of(limited.session)
 
     def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
-        return make_claim(self.id, self.name, self.version, key=key, payload=payload, new=new)
+        return claims.make_claim(
+            self.id, self.name, self.version, key=key, payload=payload, new=new
+        )
 
-    def _session(self, claim: Claim, *, only: bool, budget: Budget | None, tree: bool) -> Admitted:
-        session = self._host.session(
+    def _session(
+        self, claim: Claim, *, only: bool, budget: TimeBudget | None, tree: bool
+    ) -> LimitedSession:
+        session = self._runtime.session(
             dataclasses.replace(claim, limit=self._limit),
             policy=self._policy,
             log_level=self._log_level,
@@ -270,9 +288,9 @@ class Job(Invoked):
             budget=budget,
         )
         session.integrations = self._integrations
-        return Admitted(session, Hooks() if only else self._hooks, self._host.hold)
+        return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.get_run)
 
-    def check(self, payload: Any) -> Any:
+    def validate_payload(self, payload: Any) -> Any:
         """Return the payload validated for the body.
 
         Raises:
@@ -301,7 +319,7 @@ class Job(Invoked):
 
     def _validate(self, payload: Any) -> Any:
         if isinstance(self.trigger, EventTrigger | InvokeTrigger):
-            payload = validation.validated(self.trigger.schema, payload, f"job {self.id!r}")
+            payload = validation.validate(self.trigger.schema, payload, f"job {self.id!r}")
         if len(self._parameters) == 1:
             if payload is not None:
                 raise InvalidPayloadError(
@@ -309,7 +327,7 @@ class Job(Invoked):
                     "f(payload, io)."
                 )
             return None
-        return validation.validated(self._parameters[0], payload, f"job {self.id!r}")
+        return validation.validate(self._parameters[0], payload, f"job {self.id!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the decorated function directly, without a run."""
@@ -320,33 +338,13 @@ class Job(Invoked):
 
 
 @contextlib.contextmanager
-def _until_suspended(admitted: Admitted) -> Iterator[None]:
+def _until_suspended(limited: LimitedSession) -> Iterator[None]:
     """Suppress the `Suspended` of this very run: the returned run is WAITING instead."""
     try:
         yield
     except Suspended as suspended:
-        if suspended.run_id != admitted.run_id:
+        if suspended.run_id != limited.run_id:
             raise
-
-
-def make_claim(  # noqa: PLR0913 - what identifies a run
-    job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
-    source: str | None = None,
-) -> Claim:  # fmt: skip
-    """Return the claim to the latest run of a job, version and key."""
-    if key == "" or not isinstance(key, str | None):
-        raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
-    row = RunRow(
-        run_id=clock.new_id(),
-        job=job,
-        name=name,
-        version=version,
-        key=key or codec.digest(payload),
-        started_us=clock.micros(),
-        source=source,
-    )
-    claims.keep_payload(row, payload)
-    return Claim(row, new=new)
 
 
 def _check_replay(job: str, replay: object, *, new: bool) -> bool:

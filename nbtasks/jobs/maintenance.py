@@ -16,7 +16,7 @@ from nbtasks.errors import (
     JournalError,
     UnreadableValueError,
 )
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import outputs
 from nbtasks.journal.bundle.trust import pickles_of
 from nbtasks.journal.home.doctor import Finding
@@ -111,7 +111,7 @@ def doctor(*, repair: bool = False) -> DataFrame:
             the result names it.
 
     Returns:
-        A row for each check: `what` was checked, its `state` ("ok", "problem", or "mended"), the
+        A row for each check: `what` was checked, its `state` ("ok", "problem", or "repaired"), the
         `detail`, and the `remedy`.
 
     ```python
@@ -132,7 +132,7 @@ def doctor(*, repair: bool = False) -> DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", JournalDamaged)  # the findings report the damage
         findings = list(doctor.repair(journal)) if repair else []
-        findings += doctor.look(journal)
+        findings += doctor.check_home(journal)
         if all(finding.state != "problem" for finding in findings):
             findings += _check_signatures(journal)
     findings.append(Finding("versions", "ok", _versions()))
@@ -178,7 +178,7 @@ def _versions() -> str:
 def _require_home() -> HomeJournal:
     from nbtasks.journal.home.home_journal import HomeJournal
 
-    journal = kit.journal
+    journal = runtime.journal
     if not isinstance(journal, HomeJournal):
         raise JournalError(
             f"{config.home} is no home, so there is nothing to maintain. Choose a home with "
@@ -241,7 +241,7 @@ def _latest_of_each_job(ended: Sequence[Candidate], keep: int) -> Collection[str
 
 def _without_children(selected: list[Candidate]) -> list[Candidate]:
     """Return the selected runs whose parents are selected, too, or are missing."""
-    existing = {run.run_id for run in kit.journal.runs()}
+    existing = {run.run_id for run in runtime.journal.runs()}
     while True:
         remaining = existing.difference(run.run_id for run in selected)
         orphans = [run for run in selected if run.parent_run not in remaining]

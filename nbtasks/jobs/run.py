@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbtasks.core import clock, keys, tracebacks
 from nbtasks.core.model import Failure, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs import active_runs, claims
-from nbtasks.journal import edits, outputs
+from nbtasks.journal import current, edits, outputs
 from nbtasks.journal.protocol import Claim, Journal
 from nbtasks.values import codec, failures
 from nbtasks.views.tree import run_tree
@@ -21,17 +21,11 @@ if TYPE_CHECKING:
     from nbtasks.views.frames import DataFrame
     from nbtasks.views.tree.run_tree import RunTree
 
-__all__ = ["Run"]
+__all__ = ["Run", "Starter"]
 
 
-class Keeper(Protocol):
-    """Who knows the journal, and the jobs."""
-
-    @property
-    def journal(self) -> Journal: ...
-
-    def starter(self, run: RunRow, payload: Any) -> Callable[[Claim], Run]:
-        """What executes a claim to a run, or to a fork of it, by the code that made it."""
+#: Function that executes a claim to a recorded run, or to a fork of it.
+Starter: TypeAlias = "Callable[[Claim], Run]"
 
 
 class Run:
@@ -53,15 +47,17 @@ class Run:
     ```
     """
 
-    def __init__(self, run_id: str, keeper: Keeper, journal: Journal | None = None) -> None:
+    def __init__(
+        self, run_id: str, starter: Callable[[RunRow, Any], Starter], journal: Journal | None = None
+    ) -> None:
         self.id = run_id
-        self._keeper = keeper
-        self._fixed_journal = journal  # replaces the keeper's journal
+        self._starter = starter
+        self._fixed_journal = journal  # instead of the home's
 
     @property
     def journal(self) -> Journal:
         """The journal that records the run: the home's, or that of a shared file."""
-        return self._fixed_journal or self._keeper.journal
+        return self._fixed_journal or current.journal()
 
     def _row(self) -> RunRow:
         rows = self.journal.runs(run_id=self.id)
@@ -159,8 +155,8 @@ class Run:
 
     def tree(self) -> RunTree:
         """Return the run's tasks as a tree that a notebook and `print` can show."""
-        in_home = self._fixed_journal is None or bool(self._keeper.journal.runs(run_id=self.id))
-        return run_tree.draw(self.journal, self._row(), living=in_home)
+        in_home = self._fixed_journal is None or bool(current.journal().runs(run_id=self.id))
+        return run_tree.draw_run(self.journal, self._row(), live_view=in_home)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
         """Return the recorded output of the task at a path.
@@ -171,7 +167,7 @@ class Run:
         text = keys.path_of(path)
         tasks = {values[1]: values for values in self.journal.tasks(self.id)}
         if text not in tasks:
-            raise edits.missing(self._row(), text, tasks)
+            raise edits.missing_task_error(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
         if row.status not in (Status.COMPLETED, Status.SKIPPED):
             raise NotFoundError(
@@ -254,13 +250,13 @@ class Run:
         ```
         """
         run = self._row()
-        start = self._keeper.starter(run, claims.payload_of(run))
+        start = self._starter(run, claims.load_payload(run))
         path = None if from_ is None else keys.path_of(from_)
         self.journal.amend(
             self.id,
-            lambda row, tasks: edits.from_on(row, edits.by_path(tasks), path, clock.micros()),
+            lambda row, tasks: edits.reset_from(row, edits.by_path(tasks), path, clock.micros()),
         )
-        return tracebacks.called(start, claims.to_rerun(run))
+        return tracebacks.call_hiding_engine(start, claims.rerun_claim(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Fork this run at a task, and execute the fork now. This run stays unchanged.
@@ -305,12 +301,14 @@ class Run:
         ```
         """
         run = self._row()
-        fork_payload = claims.payload_of(run) if payload is None else payload
-        start = self._keeper.starter(run, fork_payload)
+        fork_payload = claims.load_payload(run) if payload is None else payload
+        start = self._starter(run, fork_payload)
         path = None if from_ is None else keys.path_of(from_)
-        self.journal.look(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
+        self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
-        return tracebacks.called(start, claims.to_fork(run, tasks, path, fork_payload))
+        return tracebacks.call_hiding_engine(
+            start, claims.fork_claim(run, tasks, path, fork_payload)
+        )
 
     # -- manual edits ----------------------------------------------------------------------------
 
@@ -377,7 +375,7 @@ class Run:
         encoded = codec.hide(codec.encode(value))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
-            blob = outputs.keep(self.journal, encoded)
+            blob = outputs.store(self.journal, encoded)
             return edits.put_value(run, tasks, text, status, encoded, blob, now)
 
         self._edit(path, change)

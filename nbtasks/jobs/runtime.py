@@ -4,70 +4,93 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from nbtasks.core import front_end
 from nbtasks.core.model import RunRow
 from nbtasks.core.settings import config
+from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
 from nbtasks.errors import NbtasksError, NotFoundError
+from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
-from nbtasks.jobs.dispatch import HomeDesk
+from nbtasks.jobs.dispatch import HomeDispatcher
 from nbtasks.jobs.hooks import Hook, Hooks
 from nbtasks.jobs.job import Job
-from nbtasks.jobs.run import Run
+from nbtasks.jobs.run import Run, Starter
 from nbtasks.jobs.session import Session, Watcher
 from nbtasks.journal import current
 from nbtasks.journal.protocol import Claim
 from nbtasks.journal.readonly import Reader
+from nbtasks.views.tree.run_tree import TreeDisplay
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.replay import Retry
-    from nbtasks.engine.suspension import Budget
+    from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.triggers import Trigger
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
-    "Cells",
-    "Kit",
-    "Starter",
-    "by_cell",
-    "by_job",
+    "CellExecutor",
+    "FrontEnd",
+    "Runtime",
     "cancel",
+    "cell_starter",
     "configure",
     "get_run",
     "job",
-    "kit",
+    "job_starter",
     "last_run",
+    "runtime",
 ]
 
 _NO_POLICY = Policy()
 
 
-class Kit:
+#: Function that executes the recorded cell of a claim, with a payload.
+CellExecutor: TypeAlias = Callable[[Claim, Any], None]
+
+
+class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
+    """The whole front end; `%load_ext nbtasks` installs one.
+
+    Attributes:
+        execute_cell: Function that executes the recorded cell of a claim, with a payload; None
+            where no notebook can.
+    """
+
+    execute_cell: CellExecutor | None
+
+    def watch(self, execution: Execution) -> Watcher | None:
+        """Return what shows an execution while it runs; None if nothing does."""
+
+
+def current_front_end() -> FrontEnd:
+    """Return the front end in force."""
+    in_force: FrontEnd = front_end.current()
+    return in_force
+
+
+class Runtime:
     """State that a process shares: settings, registered jobs and open journals.
 
     Attributes:
         jobs: Registered jobs by id.
-        watch: Factory of the watcher that shows an execution; set by the notebook extension.
-        cells: Function that executes the recorded cell of a claim with a payload; set by the
-            notebook extension.
-        given: Journal that replaces the home's in tests.
-        desk: Dispatcher that starts runs for events and for other runs.
+        own_journal: Journal that replaces the home's in tests.
+        dispatcher: Dispatcher that starts runs for events and for other runs.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self.watch: Callable[[Execution], Watcher | None] | None = None
-        self.cells: Cells | None = None
-        self.given: Journal | None = None  # a test's own journal
-        self.desk = HomeDesk(self)
+        self.own_journal: Journal | None = None  # a test's own journal
+        self.dispatcher = HomeDispatcher(self)
 
     @property
     def journal(self) -> Journal:
         """The journal of the home in force, or this runtime's own."""
-        return self.given or current.journal()
+        return self.own_journal or current.journal()
 
     def session(  # noqa: PLR0913 - what an execution is made of
         self,
@@ -77,11 +100,12 @@ class Kit:
         log_level: str = "info",
         tree: bool = True,
         keep_output: bool = True,
-        budget: Budget | None = None,
+        budget: TimeBudget | None = None,
         only: bool = False,
     ) -> Session:
         """Return the session that executes a claimed run or, with `only`, replays it."""
-        watch = self.watch if tree and config.tree else None
+        front_end = current_front_end()
+        watch = front_end.watch if tree and config.tree else None
         only = only or config.replay == "only"
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=config.on_change)
@@ -94,17 +118,18 @@ class Kit:
             watch=watch,
             keep_output=keep_output,
             budget=budget,
-            desk=self.desk,
+            dispatcher=self.dispatcher,
         )
 
-    def hold(self, run_id: str) -> Run:
+    def get_run(self, run_id: str) -> Run:
         """Return the run with this id."""
-        return Run(run_id, self)
+        return Run(run_id, self.starter, self.own_journal)
 
-    def held(self, session: Session) -> Run:
+    def run_of(self, session: Session) -> Run:
         """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
-        return Run(session.ctx.run.id, self, execution.journal if execution.only else None)
+        journal = execution.journal if execution.replay_only else self.own_journal
+        return Run(session.ctx.run.id, self.starter, journal)
 
     def starter(self, run: RunRow, payload: Any) -> Starter:
         """Return a function that executes a claim to a run or its fork by the code of the run.
@@ -113,23 +138,23 @@ class Kit:
             NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
-            return by_cell(self.cells, run, payload, self.hold)
-        return by_job(self.jobs.get(run.job), run, payload)
+            return cell_starter(current_front_end().execute_cell, run, payload, self.get_run)
+        return job_starter(self.jobs.get(run.job), run, payload)
 
-    def prepared(self, run: RunRow, claim: Claim, budget: Budget | None) -> Callable[[], Run]:
+    def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """Return a function that executes a claim in the background, by the job that made the run.
 
         Raises:
             NbtasksError: That job is not available here, or does not take the payload.
         """
-        job, payload = self.jobs.get(run.job), claims.payload_of(run)
-        by_job(job, run, payload)  # raises if the job cannot execute the run
+        job, payload = self.jobs.get(run.job), claims.load_payload(run)
+        job_starter(job, run, payload)  # raises if the job cannot execute the run
         assert job is not None  # noqa: S101 - `by_job` has checked it
-        return job.prepared(claim, payload, budget=budget)
+        return job.prepare(claim, payload, budget=budget)
 
 
 #: The runtime of this process.
-kit = Kit()
+runtime = Runtime()
 
 
 def configure(**settings: object) -> None:
@@ -214,12 +239,12 @@ def job(  # noqa: PLR0913 - the options of the contract
 
     def register(fn: Callable[..., Any]) -> Job:
         new_job = Job(
-            fn, id, kit, name=name, version=version, trigger=trigger,
+            fn, id, runtime, name=name, version=version, trigger=trigger,
             integrations=integrations, retry=retry, on_change=on_change,
             hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
-        kit.jobs[new_job.id] = new_job
+        runtime.jobs[new_job.id] = new_job
         return new_job
 
     return register
@@ -243,9 +268,9 @@ def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     assert nb.get_run(run.id).status == "COMPLETED"
     ```
     """
-    if not kit.journal.runs(run_id=id):
+    if not runtime.journal.runs(run_id=id):
         raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
-    return kit.hold(id)
+    return runtime.get_run(id)
 
 
 def last_run(job: Job | str | None = None) -> Run:
@@ -267,11 +292,11 @@ def last_run(job: Job | str | None = None) -> Run:
     ```
     """
     name = job.id if isinstance(job, Job) else job
-    rows = kit.journal.runs(job=name)
+    rows = runtime.journal.runs(job=name)
     if not rows:
         scope = f" of job {name!r}" if name else ""
         raise NotFoundError(f"There is no run{scope} in this home yet.")
-    return kit.hold(rows[-1].run_id)
+    return runtime.get_run(rows[-1].run_id)
 
 
 def cancel(run: Run | str) -> None:
@@ -300,13 +325,7 @@ def cancel(run: Run | str) -> None:
     get_run(run.id if isinstance(run, Run) else run).cancel()
 
 
-#: Function that executes a claim to a recorded run, or to a fork of it.
-Starter: TypeAlias = Callable[[Claim], Run]
-#: Function that executes the recorded cell of a claim, with a payload.
-Cells: TypeAlias = Callable[[Claim, Any], None]
-
-
-def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
+def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
     """Return a starter that executes a run by the job that this process defines under its job id.
 
     Raises:
@@ -325,17 +344,19 @@ def by_job(job: Job | None, run: RunRow, payload: Any) -> Starter:
             f"process defines version {job.version}. Define version {run.version} to execute the "
             f"run again, or start a run of version {job.version} with job.run(payload)."
         )
-    job.check(payload)
+    job.validate_payload(payload)
     return lambda claim: job.execute(claim, payload)
 
 
-def by_cell(cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str], Run]) -> Starter:
+def cell_starter(
+    execute_cell: CellExecutor | None, run: RunRow, payload: Any, hold: Callable[[str], Run]
+) -> Starter:
     """Return a starter that executes a run by the recorded source of its cell.
 
     Raises:
         NbtasksError: This process is not a notebook.
     """
-    if cells is None:
+    if execute_cell is None:
         raise NbtasksError(
             f"Run {run.run_id} was made by a %%job cell, which only a notebook can execute again: "
             "call this there, after `%load_ext nbtasks`. Or reset tasks with "
@@ -343,7 +364,7 @@ def by_cell(cells: Cells | None, run: RunRow, payload: Any, hold: Callable[[str]
         )
 
     def start(claim: Claim) -> Run:
-        cells(claim, payload)
+        execute_cell(claim, payload)
         return hold(claim.make.run_id)
 
     return start

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
-    from nbtasks.engine.suspension import Budget
-    from nbtasks.io.dispatcher import Desk
-    from nbtasks.journal.protocol import Claim, Journal, Opened
+    from nbtasks.engine.suspension import TimeBudget
+    from nbtasks.io.dispatcher import Dispatcher
+    from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 
 __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 
@@ -52,13 +52,13 @@ _TIMES_TO_INSIST = 3
 
 
 class Watcher(Protocol):
-    """Somebody who shows an execution while it goes on."""
+    """View of an execution while it runs."""
 
     def start(self) -> None:
-        """The execution has begun."""
+        """Show that the execution has begun."""
 
     def finish(self) -> None:
-        """It has ended, and its end is recorded."""
+        """Show that it has ended; its end is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Session:
         policy: Defaults for tasks that set no option of their own.
         log_level: Lowest level of the log lines to record.
         watch: Factory of the watcher that shows the execution; it may return None.
-        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+        require_output: If True, an output that cannot be recorded ends the run FAILED. False for a
             cell, whose last expression may have any value.
         budget: Time budget of the execution.
         desk: Dispatcher that starts other runs and finds them again.
@@ -145,14 +145,14 @@ class Session:
         log_level: str = "info",
         watch: Callable[[Execution], Watcher | None] | None = None,
         keep_output: bool = True,
-        budget: Budget | None = None,
-        desk: Desk | None = None,
+        budget: TimeBudget | None = None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self.value: Any = None
         self.ended = False
         self._recording = False  # the end is being recorded, and must not be recorded twice
         self.integrations: Mapping[str, Any] = {}
-        self.execute: Callable[[Journal, Opened], Execution] = _new_execution
+        self.execute: Callable[[Journal, ClaimedRun], Execution] = _new_execution
         self._journal = journal
         self._claim = claim
         self._policy = policy
@@ -160,12 +160,12 @@ class Session:
         self._watch = watch
         self._keep_output = keep_output
         self._budget = budget
-        self._desk = desk
+        self._dispatcher = dispatcher
         self._watcher: Watcher | None = None
         self._token: Token[Any] | None = None
         self._ticker: asyncio.Task[None] | None = None
-        self._reached = contextlib.ExitStack()
-        self._printing = contextlib.ExitStack()
+        self._cancel_stack = contextlib.ExitStack()
+        self._capture_stack = contextlib.ExitStack()
 
     @property
     def job(self) -> str:
@@ -185,7 +185,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._begin(asynchronous=False)
-        self._reached.enter_context(self.execution.ending.blocking())
+        self._cancel_stack.enter_context(self.execution.cancellation.blocking())
         return self
 
     def __exit__(
@@ -200,7 +200,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self._begin(asynchronous=True)
-        self._reached.enter_context(self.execution.ending.awaiting())
+        self._cancel_stack.enter_context(self.execution.cancellation.awaiting())
         self._ticker = asyncio.create_task(self._tick())
         return self
 
@@ -235,30 +235,30 @@ class Session:
 
     def _begin(self, *, asynchronous: bool) -> None:
         execution = None
-        self._printing.enter_context(capture.recorded())
+        self._capture_stack.enter_context(capture.capture_prints())
         try:
             with _uninterrupted():
-                opened = self._journal.claim(self._claim)
-                execution = self.execution = self.execute(self._journal, opened)
+                claimed = self._journal.claim(self._claim)
+                execution = self.execution = self.execute(self._journal, claimed)
                 execution.waits.begin(self._budget)
                 active_runs.add(execution)
-            self._prepare(opened, asynchronous=asynchronous)
+            self._prepare(claimed, asynchronous=asynchronous)
         except BaseException as error:  # for instance Stop, while the tree is drawn
             if execution is not None:
                 self._end(error)
-            self._printing.close()
+            self._capture_stack.close()
             raise
 
-    def _prepare(self, opened: Opened, *, asynchronous: bool) -> None:
+    def _prepare(self, claimed: ClaimedRun, *, asynchronous: bool) -> None:
         execution = self.execution
         execution.root.asynchronous = asynchronous
         self._ios = io.open_run(
-            execution, self._policy, self._log_level, self._desk, self.integrations
+            execution, self._policy, self._log_level, self._dispatcher, self.integrations
         )
         run = execution.run
         self.ctx = Context(
             JobInfo(run.job, run.name, run.version),
-            RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), opened.fresh),
+            RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), claimed.fresh),
         )
         self._token = effects.current.set(execution.root)
         self._watcher = self._watch(execution) if self._watch else None
@@ -279,8 +279,8 @@ class Session:
             raise
 
     def _leave(self) -> None:
-        self._reached.close()
-        self._printing.close()
+        self._cancel_stack.close()
+        self._capture_stack.close()
         active_runs.discard(self.execution)
         io.close(self.execution)
         if self._token is not None:
@@ -311,10 +311,14 @@ class Session:
         None if a cancelled body finished all the same, or failed in its `finally`. The replay
         error is raised for a task without a recorded outcome.
         """
-        if error is None and (only := self.execution.only) is not None and only.refused:
+        if error is None and (only := self.execution.replay_only) is not None and only.refused:
             return only.refused  # the body has caught it
         early = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
-        return self.execution.ending.cause if early and not isinstance(error, Exception) else None
+        return (
+            self.execution.cancellation.cause
+            if early and not isinstance(error, Exception)
+            else None
+        )
 
     def _conclude(
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
@@ -327,7 +331,7 @@ class Session:
         finally:
             if self._watcher is not None and self._recording:
                 self._watcher.finish()
-        self.execution.changes.warn()
+        self.execution.staleness.warn()
 
 
 @contextlib.contextmanager
@@ -381,8 +385,8 @@ def _trim_traceback(error: BaseException) -> None:
         link = link.__cause__
 
 
-def _new_execution(journal: Journal, opened: Opened) -> Execution:
+def _new_execution(journal: Journal, claimed: ClaimedRun) -> Execution:
     """Return a new execution of the engine. The engine is imported here to keep `import` fast."""
     from nbtasks.engine.execution import Execution
 
-    return Execution(journal, opened)
+    return Execution(journal, claimed)

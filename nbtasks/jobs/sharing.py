@@ -10,11 +10,11 @@ from nbtasks.core.model import RunRow
 from nbtasks.core.settings import SHARED
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.bundle import export
 from nbtasks.journal.bundle.trust import pickles_of, trust
 from nbtasks.views import frames
-from nbtasks.views.tree.run_tree import draw
+from nbtasks.views.tree.run_tree import draw_run
 
 if TYPE_CHECKING:
     from nbtasks.core.model import Row
@@ -115,25 +115,25 @@ def import_run(file: str | Path) -> list[Run]:
     """
     from nbtasks.journal.bundle.bundle_journal import rows_of
     from nbtasks.journal.bundle.file_format import Bundle
-    from nbtasks.values.content import Content
+    from nbtasks.values.content import LazyBytes
 
     bundle = Bundle(Path(file))
     rows = rows_of(bundle)
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
-    existing = {run.run_id for run in kit.journal.runs()}
+    existing = {run.run_id for run in runtime.journal.runs()}
     new_rows = [row for row in rows if row.run_id not in existing]
     # Large values first: a row must not name a missing blob. A blob may get another name here than
     # in the file, which may have an older format.
     blob_rows = [row for row in new_rows if getattr(row, "blob", None) is not None]
     names = {
-        name: kit.journal.put_blob(Content.of(bundle.blob(name).data))
+        name: runtime.journal.put_blob(LazyBytes.of(bundle.blob(name).data))
         for name in {row.blob for row in blob_rows}
     }
     for row in blob_rows:
         row.blob = names[row.blob]
     if new_rows:
-        kit.journal.adopt(new_rows)
-    return [kit.hold(run_id) for run_id in ids]
+        runtime.journal.import_rows(new_rows)
+    return [runtime.get_run(run_id) for run_id in ids]
 
 
 class Shared:
@@ -171,14 +171,14 @@ class Shared:
         """Return the run with this id, like `nb.get_run`."""
         if not self._journal.runs(run_id=id):
             raise NotFoundError(f"There is no run {id!r} in {self.path}.")
-        return Run(id, kit, self._journal)
+        return Run(id, runtime.starter, self._journal)
 
     def last_run(self, job: str | None = None) -> Run:
         """Return the run that started last, like `nb.last_run`."""
         rows = self._journal.runs(job=job)
         if not rows:
             raise NotFoundError(f"There is no such run in {self.path}.")
-        return Run(rows[-1].run_id, kit, self._journal)
+        return Run(rows[-1].run_id, runtime.starter, self._journal)
 
     def runs(self, job: str | None = None) -> DataFrame:
         """Return the runs of the file, like `nb.runs`."""
@@ -204,7 +204,7 @@ class Shared:
         """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
         selected = self.last_run() if run is None else self.get_run(_id(run) or "")
         (row,) = self._journal.runs(run_id=selected.id)
-        return draw(self._journal, row, living=False)
+        return draw_run(self._journal, row, live_view=False)
 
     def __enter__(self) -> Self:
         return self
@@ -300,7 +300,7 @@ def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]
 
 
 def _find_run(run: Run | str) -> tuple[Journal, RunRow]:
-    journal = run.journal if isinstance(run, Run) else kit.journal
+    journal = run.journal if isinstance(run, Run) else runtime.journal
     rows = journal.runs(run_id=_id(run))
     if not rows:
         raise NotFoundError(

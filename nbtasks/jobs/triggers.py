@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from nbtasks.core import clock
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.events import filters
-from nbtasks.io.events.tasks import named
+from nbtasks.io.events.tasks import event_names
 
 __all__ = [
     "CronTrigger",
@@ -46,7 +46,7 @@ class EventTrigger:
     filter: filters.Filter | None = None
     source: str | None = None
 
-    def takes(self, name: str, source: str, payload: Any) -> bool:
+    def matches(self, name: str, source: str, payload: Any) -> bool:
         """Return True if an event matches."""
         return (
             name in self.names
@@ -156,7 +156,7 @@ def event_trigger(
     assert nb.send_event("order", {"total": 50}).runs == []
     ```
     """
-    names = named(name)
+    names = event_names(name)
     if not names:
         raise InvalidOptionError(
             f"event_trigger(name={name!r}): it is the name of an event, or a list of names."

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.model import EntryRow, EventRow, Row, RunRow, Status
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import Interrupt, NbtasksError
 from nbtasks.jobs import active_runs
-from nbtasks.jobs.dispatch import made
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.dispatch import new_run
+from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, EventTrigger, IntervalTrigger, Schedule
 
 if TYPE_CHECKING:
     from nbtasks.jobs.job import Job
-    from nbtasks.jobs.runtime import Kit
+    from nbtasks.jobs.runtime import Runtime
     from nbtasks.journal.protocol import Find
 
 __all__ = ["Plan", "Worker", "find_plan", "worker"]
@@ -69,7 +69,7 @@ class Plan:
             tick = after
         return tick if tick <= now else None
 
-    def moved(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
+    def after_turn(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
         """Return the plan after this turn, in which `tick` has started a run if it is not None."""
         last = self.last_us if tick is None else tick
         return replace(
@@ -104,7 +104,7 @@ _log = logging.getLogger("nbtasks.worker")
 #: Largest number of runs that execute at once. Further due runs wait.
 _MOST_RUNS: Final = 32
 #: A run that would wait longer than this is suspended, and resumed when it is due.
-_PATIENCE: Final = Budget(patience_us=5_000_000)
+_PATIENCE: Final = TimeBudget(patience_us=5_000_000)
 #: Seconds of real time between two turns if nothing changes: the death of a process is no change.
 _TURN_SECONDS: Final = 2.0
 #: Seconds that a stopping worker waits for tasks in flight.
@@ -122,7 +122,7 @@ class Worker:
     first worker that handles it. Another worker resumes the runs of a worker that has died.
 
     Args:
-        kit: Runtime that provides the jobs and the journal.
+        runtime: Runtime that provides the jobs and the journal.
 
     ```python
     import time
@@ -144,8 +144,8 @@ class Worker:
     ```
     """
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._resume = False
@@ -166,7 +166,7 @@ class Worker:
         self._thread = threading.Thread(
             target=self._work, args=(time,), name="nbtasks-worker", daemon=True
         )
-        time.attend(self._thread)
+        time.register_thread(self._thread)
         self._thread.start()
 
     def stop(self, seconds: float = _GRACE_SECONDS) -> None:
@@ -182,25 +182,25 @@ class Worker:
         self._stopped.set()
         if thread is not None:
             thread.join()
-        self.rest(seconds)
+        self.suspend_runs(seconds)
 
-    def rest(self, seconds: float = _GRACE_SECONDS) -> None:
+    def suspend_runs(self, seconds: float = _GRACE_SECONDS) -> None:
         """Suspend the runs of this worker once their tasks in flight have finished."""
-        active_runs.stop(active_runs.rest_here, seconds, self._executing)
+        active_runs.stop(active_runs.suspend_here, seconds, self._executing)
 
     def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
         """Work in the calling thread until `stopped` is set; `resume` is that of `start`."""
         self._resume = resume
         self._stopped = stopped
         self._loop()
-        self.rest()
+        self.suspend_runs()
 
     def _work(self, time: clock.Clock) -> None:
         try:
             with contextlib.suppress(Interrupt):  # a test has let the journal crash
                 self._loop()
         finally:
-            time.leave(threading.current_thread())
+            time.unregister_thread(threading.current_thread())
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
@@ -216,8 +216,8 @@ class Worker:
 
     def _state(self) -> tuple[object, ...]:
         """Return a value that changes whenever there may be something to do."""
-        job_ids = tuple(map(id, list(self._kit.jobs.values())))
-        return self._kit.journal.news(), active_runs.ended(), job_ids
+        job_ids = tuple(map(id, list(self._runtime.jobs.values())))
+        return self._runtime.journal.change_count(), active_runs.ended_count(), job_ids
 
     def _should_turn(self, state: tuple[object, ...]) -> bool:
         return (
@@ -233,21 +233,21 @@ class Worker:
         soonest = [clock.micros() + _DAY_US]
         due: list[RunRow] = []
 
-        def deal(find: Find) -> Iterator[Row]:
+        def transaction(find: Find) -> Iterator[Row]:
             due.extend([*_due(find, soonest), *_maybe_interrupted(find)])
             for row in self._new_rows(find, soonest):
                 if isinstance(row, RunRow):
                     due.append(row)
                 yield row
 
-        self._kit.journal.transact(deal)
+        self._runtime.journal.transact(transaction)
         self._execute_due(due)
         return min(soonest)
 
     def _new_rows(self, find: Find, soonest: list[int]) -> Iterator[Row]:
         """Yield the rows of everything that starts now by events and by schedules."""
         yield from self._deferred(find, soonest)
-        for job in list(self._kit.jobs.values()):
+        for job in list(self._runtime.jobs.values()):
             if not job.enabled:
                 continue
             if isinstance(job.trigger, EventTrigger):
@@ -266,7 +266,7 @@ class Worker:
             now += 1  # a distinct time for each event keeps their order
             changed_us = max(now, row.changed_us + 1)
             event = dataclasses.replace(row, changed_us=changed_us, at_us=now, delivered_us=now)
-            yield from self._kit.desk.delivered(find, event)
+            yield from self._runtime.dispatcher.delivery_rows(find, event)
 
     def _missed(self, find: Find, job: Job) -> Iterator[Row]:
         """Yield the runs that events start of a job unknown to the process that delivered them.
@@ -283,7 +283,7 @@ class Worker:
         events: list[EventRow] = find("event", since=("at_us", since))
         rows = [row for row in events if row.delivered_us is not None and not row.cancelled_us]
         for row in sorted(rows, key=lambda row: row.at_us):
-            yield from self._kit.desk.begun(find, job, row)
+            yield from self._runtime.dispatcher.triggered_runs(find, job, row)
         if rows:
             last = max(row.at_us for row in rows)
             changed_us = max(now, cursors[0].changed_us + 1)
@@ -291,21 +291,21 @@ class Worker:
 
     def _execute_due(self, due: list[RunRow]) -> None:
         """Execute the runs that are due, and the runs whose process has died."""
-        self._executing.intersection_update(active_runs.busy())
+        self._executing.intersection_update(active_runs.running_ids())
         for run in sorted(due, key=lambda run: run.run_id):
-            job = self._kit.jobs.get(run.job)
+            job = self._runtime.jobs.get(run.job)
             if job is None or not job.enabled or job.version != run.version:
                 continue
             if run.status == Status.RUNNING:
-                (run,) = self._kit.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
+                (run,) = self._runtime.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
                 if run.status != Status.INTERRUPTED:
                     continue
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
-            if (attended and not self._resume) or len(active_runs.busy()) >= _MOST_RUNS:
+            if (attended and not self._resume) or len(active_runs.running_ids()) >= _MOST_RUNS:
                 continue
             try:
                 self._executing.add(run.run_id)
-                self._kit.desk.execute(run, _PATIENCE)
+                self._runtime.dispatcher.execute(run, _PATIENCE)
             except NbtasksError as error:  # for instance an unreadable payload
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 
@@ -328,7 +328,7 @@ def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
 
 def _maybe_interrupted(find: Find) -> list[RunRow]:
     """Return the runs that are executed elsewhere, or whose process has died."""
-    own = set(active_runs.busy())
+    own = set(active_runs.running_ids())
     runs = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
     return [run for run in runs if run.run_id not in own]
 
@@ -347,11 +347,11 @@ def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iter
             payload: Any = {"ts": clock.at(tick), "last": last}
             key = clock.at(tick).isoformat()
             if not find("run", job=job.id, key=key):
-                yield made(job, payload, key=key, trigger="schedule")
-        plan = plan.moved(schedule, now, tick)
+                yield new_run(job, payload, key=key, trigger="schedule")
+        plan = plan.after_turn(schedule, now, tick)
         yield plan.row(job.id)
     soonest.append(plan.next_us)
 
 
 #: The worker of this process.
-worker = Worker(kit)
+worker = Worker(runtime)

@@ -12,12 +12,12 @@ from pathlib import Path
 from nbtasks.core import clock
 from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
-from nbtasks.values.content import Blob, Content, Hashing
+from nbtasks.values.content import Hashing, LazyBytes, VerifiedBytes
 
-__all__ = ["NAME", "Blobs"]
+__all__ = ["BLOB_NAME", "Blobs"]
 
 #: Names of blobs: the hash of their bytes, 20 bytes as hex.
-NAME = re.compile(r"[0-9a-f]{40}")
+BLOB_NAME = re.compile(r"[0-9a-f]{40}")
 #: Files above this many bytes are mapped, not read. A mapped file costs a descriptor for as long
 #: as its value lives, and a process has about a thousand.
 _MAP_BYTES = 64 << 20
@@ -42,11 +42,11 @@ class Blobs:
             UnreadableValueError: `name` is not a blob name. A journal that came from somebody else
                 may hold any text there.
         """
-        if not NAME.fullmatch(name):
+        if not BLOB_NAME.fullmatch(name):
             raise UnreadableValueError(f"A recorded value names an impossible file: {name!r}.")
         return self._folder / name[:2] / name
 
-    def put(self, content: Content) -> str:
+    def put(self, content: LazyBytes) -> str:
         """Write a blob durably and return its name.
 
         Raises:
@@ -82,12 +82,12 @@ class Blobs:
             raise
         return name
 
-    def get(self, name: str) -> Blob:
+    def get(self, name: str) -> VerifiedBytes:
         """Return the bytes of a blob.
 
         Raises:
-            UnreadableValueError: The file is missing. `Blob.check` raises the same error if the
-                bytes have changed since they were put.
+            UnreadableValueError: The file is missing. `VerifiedBytes.check` raises the same
+                error if the bytes have changed since they were put.
         """
         try:
             data = _read(self.path(name))
@@ -95,7 +95,7 @@ class Blobs:
             raise UnreadableValueError(
                 f"The file of a recorded value is missing: blobs/{name} ({error.strerror})."
             ) from None
-        return Blob(
+        return VerifiedBytes(
             name,
             data,
             lambda: UnreadableValueError(
@@ -106,7 +106,7 @@ class Blobs:
     def sizes(self) -> Iterator[tuple[str, os.stat_result]]:
         """Yield the name and the `stat` result of each blob."""
         for path in self._folder.glob("*/*"):
-            if NAME.fullmatch(path.name) and not path.is_symlink():
+            if BLOB_NAME.fullmatch(path.name) and not path.is_symlink():
                 with contextlib.suppress(FileNotFoundError):
                     yield path.name, path.stat()
 

@@ -8,10 +8,10 @@ from nbtasks.core import clock
 from nbtasks.core.model import Row, RunRow
 from nbtasks.errors import JobBusyError, JournalError, RunBusyError
 
-__all__ = ["check_room", "error", "known", "run_ids"]
+__all__ = ["check_limit", "run_busy_error", "run_exists_error", "run_ids"]
 
 
-def error(run: RunRow, *, own: bool) -> RunBusyError:
+def run_busy_error(run: RunRow, *, own: bool) -> RunBusyError:
     """Return the error that says which process executes `run`, where, and since when."""
     since = clock.at(run.execution_us).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     owner = "this very process" if own else f"process {run.pid} on {run.host}"
@@ -22,7 +22,7 @@ def error(run: RunRow, *, own: bool) -> RunBusyError:
     )
 
 
-def check_room(job: str, limit: int | None, running: Sequence[str]) -> None:
+def check_limit(job: str, limit: int | None, running: Sequence[str]) -> None:
     """Raise if `limit` runs of a job or more are `running`.
 
     Raises:
@@ -41,6 +41,6 @@ def run_ids(rows: Sequence[Row]) -> list[str]:
     return [row.run_id for row in rows if isinstance(row, RunRow)]
 
 
-def known(run_id: str) -> JournalError:
+def run_exists_error(run_id: str) -> JournalError:
     """Return the error for importing a run that the home already has."""
     return JournalError(f"Run {run_id} is already in this home. Nothing was imported.")

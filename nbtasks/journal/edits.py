@@ -16,16 +16,16 @@ from nbtasks.errors import NotFoundError
 from nbtasks.values import codec
 
 __all__ = [
-    "again",
     "cancel",
-    "find",
-    "from_on",
-    "kept",
-    "missing",
-    "nearest",
+    "find_task",
+    "missing_task_error",
+    "nearest_paths",
     "put_value",
     "reset",
-    "since",
+    "reset_from",
+    "reset_rows",
+    "rows_before",
+    "started_since",
 ]
 
 #: Maximum number of paths that a mistyped one is compared with.
@@ -47,12 +47,12 @@ def reset(run: RunRow, tasks: Mapping[str, TaskRow], path: str, now_us: int) -> 
     Raises:
         NotFoundError: There is no such task.
     """
-    find(run, tasks, path)
+    find_task(run, tasks, path)
     yield EditRow(run.run_id, path, "reset", now_us)
-    yield from again(tasks, {path, *_find_subtasks(tasks, path)})
+    yield from reset_rows(tasks, {path, *_find_subtasks(tasks, path)})
 
 
-def from_on(
+def reset_from(
     run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, now_us: int
 ) -> Iterator[Row]:
     """Yield the rows that reset a task, its subtasks, and all tasks that first started after it.
@@ -62,12 +62,12 @@ def from_on(
     Raises:
         NotFoundError: There is no such task.
     """
-    chosen = since(run, tasks, path)
+    chosen = started_since(run, tasks, path)
     yield EditRow(run.run_id, path or "", "reset", now_us)
-    yield from again(tasks, chosen)
+    yield from reset_rows(tasks, chosen)
 
 
-def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[str]:
+def started_since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[str]:
     """Return the paths of a task, its subtasks, and all tasks that first started after it.
 
     Without a path, all paths are returned.
@@ -77,13 +77,13 @@ def since(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> set[st
     """
     if path is None:
         return set(tasks)
-    first = find(run, tasks, path).seq
+    first = find_task(run, tasks, path).seq
     return {row.path for row in tasks.values() if row.seq >= first} | set(
         _find_subtasks(tasks, path)
     )
 
 
-def kept(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterator[TaskRow]:
+def rows_before(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterator[TaskRow]:
     """Yield the tasks that a fork starts with: those that had started before the task at `path`.
 
     They are copied as recorded, but count as not yet reached by any execution. Without a path,
@@ -92,7 +92,7 @@ def kept(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None) -> Iterato
     Raises:
         NotFoundError: There is no such task.
     """
-    chosen = since(run, tasks, path)
+    chosen = started_since(run, tasks, path)
     opened = _find_finished_ancestors(tasks, chosen)
     for row in tasks.values():
         if row.path in opened:
@@ -128,7 +128,7 @@ def put_value(  # noqa: PLR0913, PLR0917 - a row, and what is new in it
         output_kind=output.kind,
         output_bytes=output.size,
         blob=blob,
-        hidden=output.shown is not None,
+        hidden=output.preview is not None,
     )
 
 
@@ -143,7 +143,7 @@ def cancel(run: RunRow, tasks: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
     yield replace(run, status=Status.CANCELED, resume_us=None)
 
 
-def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
+def reset_rows(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row]:
     """Yield rows that reset the tasks at `chosen` paths and every finished ancestor.
 
     A finished ancestor would be answered from the journal and never call its subtasks.
@@ -154,7 +154,7 @@ def again(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> Iterator[Row
             yield _empty_row(row)
 
 
-def find(run: RunRow, tasks: Mapping[str, TaskRow], path: str) -> TaskRow:
+def find_task(run: RunRow, tasks: Mapping[str, TaskRow], path: str) -> TaskRow:
     """Return the task at a path.
 
     Raises:
@@ -162,13 +162,13 @@ def find(run: RunRow, tasks: Mapping[str, TaskRow], path: str) -> TaskRow:
     """
     row = tasks.get(path)
     if row is None:
-        raise missing(run, path, tasks)
+        raise missing_task_error(run, path, tasks)
     return row
 
 
-def missing(run: RunRow, path: str, paths: Iterable[str]) -> NotFoundError:
+def missing_task_error(run: RunRow, path: str, paths: Iterable[str]) -> NotFoundError:
     """Return the error for a path without a task."""
-    candidates = nearest(path, paths)
+    candidates = nearest_paths(path, paths)
     hint = (
         f"The nearest: {', '.join(map(repr, candidates))}. run.tasks().path lists them all."
         if candidates
@@ -177,7 +177,7 @@ def missing(run: RunRow, path: str, paths: Iterable[str]) -> NotFoundError:
     return NotFoundError(f"Run {run.run_id} of job {run.job!r} has no task {path!r}. {hint}")
 
 
-def nearest(path: str, paths: Iterable[str]) -> list[str]:
+def nearest_paths(path: str, paths: Iterable[str]) -> list[str]:
     """Return at most three paths that somebody may have meant.
 
     >>> nearest("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])

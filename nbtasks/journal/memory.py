@@ -23,9 +23,9 @@ from nbtasks.core.model import (
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import conflicts
 from nbtasks.journal.database import connection, merge, schema, user_query
-from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
-from nbtasks.journal.wal import valid
-from nbtasks.values.content import Blob, Content
+from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
+from nbtasks.journal.wal import escape_invalid
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["MemoryJournal"]
 
@@ -45,15 +45,15 @@ class MemoryJournal:
         self._news = 0
         self._lock = threading.RLock()
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`."""
         with self._lock:
             existing = None if claim.new else self._find_run(claim)
-            opened = self._open_run(existing) if existing else self._create_run(claim)
-            run = opened.run
+            claimed = self._open_run(existing) if existing else self._create_run(claim)
+            run = claimed.run
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
-                conflicts.check_room(run.job, claim.limit, sorted(others))
+                conflicts.check_limit(run.job, claim.limit, sorted(others))
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
@@ -63,9 +63,9 @@ class MemoryJournal:
             self.put(run)
             self._claimed.add(run.run_id)
             self._asked.discard(run.run_id)
-            return opened
+            return claimed
 
-    def look(self, claim: Claim) -> Opened | None:
+    def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.look`."""
         with self._lock:
             run = self._find_run(claim)
@@ -84,11 +84,11 @@ class MemoryJournal:
         ]
         return matching[-1] if matching else None
 
-    def _create_run(self, claim: Claim) -> Opened:
+    def _create_run(self, claim: Claim) -> ClaimedRun:
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
-        return Opened(claim.make, tasks, codes=self._codes(claim.make))
+        return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make))
 
     def _codes(self, run: RunRow) -> dict[str, str]:
         run_ids, parent = [run.run_id], run.parent_run
@@ -97,23 +97,23 @@ class MemoryJournal:
             parent = next((row.parent_run for row in self.runs(run_id=parent)), None)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
 
-    def _open_run(self, run: RunRow) -> Opened:
+    def _open_run(self, run: RunRow) -> ClaimedRun:
         self._check_free(run)
-        opened = Opened(run, fresh=run.executions == 0, codes=self._codes(run))
-        opened.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
+        claimed = ClaimedRun(run, fresh=run.executions == 0, codes=self._codes(run))
+        claimed.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
         for row in self.tasks(run.run_id):
             if row[_STATUS] == Status.COMPLETED:
-                opened.answers[row[_PATH]] = _answer(row)
+                claimed.answers[row[_PATH]] = _answer(row)
             else:
-                opened.tasks[row[_PATH]] = row
+                claimed.tasks[row[_PATH]] = row
         for row in self._batch.added["log"]:
             if row[0] == run.run_id and row[1] == "":
-                opened.logs[row[_LOG_KEY]] = opened.logs.get(row[_LOG_KEY], 0) + 1
-        return opened
+                claimed.logs[row[_LOG_KEY]] = claimed.logs.get(row[_LOG_KEY], 0) + 1
+        return claimed
 
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
-            raise conflicts.error(run, own=True)
+            raise conflicts.run_busy_error(run, own=True)
 
     def amend(self, run_id: str, change: Change) -> None:
         """Implement `Journal.amend`."""
@@ -127,24 +127,24 @@ class MemoryJournal:
                     row.host, row.pid = os.uname().nodename, os.getpid()
                 self.put(row)
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.adopt`."""
         with self._lock:
             for run_id in conflicts.run_ids(rows):
                 if self.runs(run_id=run_id):
-                    raise conflicts.known(run_id)
+                    raise conflicts.run_exists_error(run_id)
             for row in rows:
                 self.put(row)
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
         with self._lock:
-            rows = list(deal(self.find))
+            rows = list(transaction(self.find))
             for row in rows:
                 self.put(row)
             self._news += bool(rows)
 
-    def news(self) -> int:
+    def change_count(self) -> int:
         """Implement `Journal.news`."""
         return self._news
 
@@ -174,12 +174,12 @@ class MemoryJournal:
             self._claimed.discard(run.run_id)
             self._asked.discard(run.run_id)
 
-    def ask_to_cancel(self, run_id: str) -> None:
-        """Implement `Journal.ask_to_cancel`."""
+    def request_cancel(self, run_id: str) -> None:
+        """Implement `Journal.request_cancel`."""
         self._asked.add(run_id)
 
-    def asked_to_cancel(self) -> Collection[str]:
-        """Implement `Journal.asked_to_cancel`."""
+    def cancel_requests(self) -> Collection[str]:
+        """Implement `Journal.cancel_requests`."""
         return set(self._asked)
 
     def put(self, row: Row) -> None:
@@ -188,7 +188,7 @@ class MemoryJournal:
             if isinstance(row, ReuseRow):
                 self._mark_reused(row)
             else:
-                self._batch.add(row.kind, tuple(map(valid, values(row))))
+                self._batch.add(row.kind, tuple(map(escape_invalid, values(row))))
 
     def _mark_reused(self, reuse: ReuseRow) -> None:
         for key, row in self._batch.tasks.items():
@@ -204,17 +204,17 @@ class MemoryJournal:
     def sync(self) -> None:
         """Do nothing: no row outlives the process."""
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Implement `Journal.put_blob`."""
         data = bytes(content)
-        name = Content.of(data).hash()
+        name = LazyBytes.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         try:
-            return Blob(name, memoryview(self._blobs[name]), AssertionError)
+            return VerifiedBytes(name, memoryview(self._blobs[name]), AssertionError)
         except KeyError:
             raise UnreadableValueError(f"A recorded value is missing: {name}.") from None
 
@@ -241,8 +241,8 @@ class MemoryJournal:
         """Implement `Journal.query`."""
         with self._lock, schema.in_memory() as con:
             merge.write(con, self._batch)
-            connection.lock(con)
-            return user_query.table(con, sql, params, frames)
+            connection.lock_down(con)
+            return user_query.run_query(con, sql, params, frames)
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

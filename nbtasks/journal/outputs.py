@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "differences",
-    "explained",
+    "environment_row",
+    "explain",
     "installed",
-    "keep",
+    "load",
     "output",
+    "preview",
     "python",
     "recorded",
-    "seen",
-    "stamp",
-    "value",
+    "store",
     "versions",
 ]
 
@@ -80,12 +80,12 @@ def installed(name: str) -> str | None:
         return None
 
 
-def keep(journal: Journal, encoded: codec.Encoded) -> str | None:
+def store(journal: Journal, encoded: codec.Encoded) -> str | None:
     """Store the blob of an encoded value, if it has one, and return its name."""
     return None if encoded.blob is None else journal.put_blob(encoded.blob)
 
 
-def value(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> Any:
+def load(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> Any:
     """Return the decoded value of an output, a payload or an entry.
 
     Raises:
@@ -128,12 +128,12 @@ def recorded(
             and what to do.
     """
     try:
-        return value(journal, kind, text, blob)
+        return load(journal, kind, text, blob)
     except UnreadableValueError as error:
-        raise explained(journal, error, run_id, path) from None
+        raise explain(journal, error, run_id, path) from None
 
 
-def seen(kind: str | None, text: str | None) -> str:
+def preview(kind: str | None, text: str | None) -> str:
     """Return the public preview of a hidden output, as JSON.
 
     The row of a pickle has only the signature, so the preview is a placeholder.
@@ -141,13 +141,13 @@ def seen(kind: str | None, text: str | None) -> str:
     return REDACTED_JSON if kind == "pickle" else text or REDACTED_JSON
 
 
-def stamp(run_id: str) -> EnvironmentRow:
+def environment_row(run_id: str) -> EnvironmentRow:
     """Return the current Python and libraries, on which a run's pickles may depend, as a row."""
     modules = orjson.dumps(versions()).decode()
     return EnvironmentRow(run_id, clock.micros(), python(), modules)
 
 
-def explained(
+def explain(
     journal: Journal, error: UnreadableValueError, run_id: str, path: str
 ) -> UnreadableValueError:
     """Return the error with the run or task of the output, and what to do about it."""

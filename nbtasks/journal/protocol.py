@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nbtasks.core.model import Failure, Row, RunRow, TaskRow
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = [
     "ANSWER",
     "Answer",
     "Change",
     "Claim",
-    "Deal",
+    "ClaimedRun",
     "Find",
     "Journal",
-    "Opened",
     "TaskTuple",
+    "Transaction",
 ]
 
 #: The fields of a `TaskRow` that a replay needs of a COMPLETED task. Reading all fields would take
@@ -53,7 +53,7 @@ class Find(Protocol):
 
 #: Function that returns the rows to write, given a query of the recorded rows; see
 #: `Journal.transact`.
-Deal = Callable[[Find], Iterable[Row]]
+Transaction = Callable[[Find], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Opened:
+class ClaimedRun:
     """A run that this process has claimed for execution.
 
     Attributes:
@@ -145,7 +145,7 @@ class RunHandle(Protocol):
 class Journal(Protocol):
     """Protocol for the store of one home."""
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Find or create a run and claim it, atomically among all processes of the home.
 
         The start of the execution is durable when this method returns. A task that a dead process
@@ -158,7 +158,7 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def look(self, claim: Claim) -> Opened | None:
+    def peek(self, claim: Claim) -> ClaimedRun | None:
         """Return what `claim` would return, without claiming the run.
 
         Nothing is written, and the run is returned as it is recorded.
@@ -190,7 +190,7 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> None:
         """Import runs that were recorded elsewhere, with all their rows: all or none, durably.
 
         Raises:
@@ -198,7 +198,7 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def ask_to_cancel(self, run_id: str) -> None:
+    def request_cancel(self, run_id: str) -> None:
         """Request the cancellation of a run from the process of the home that executes it.
 
         The request expires when the execution ends, and when another one starts.
@@ -207,18 +207,18 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def asked_to_cancel(self) -> Collection[str]:
+    def cancel_requests(self) -> Collection[str]:
         """Return the runs with a request to cancel.
 
         This method is cheap: it is called ten times a second.
         """
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Read recorded rows and write new ones in one transaction.
 
         No other process of the home runs a transaction or claims a run meanwhile. The new rows are
         durable, in their order, when this method returns, and `news` has changed if there were any.
-        `deal` is called with `find`; an error that it raises is raised here.
+        `transaction` is called with `find`; an error that it raises is raised here.
 
         Rows of a run that somebody executes, and rows of a task, must be written by `amend`
         instead. A row that replaces another must have a greater `changed_us`.
@@ -227,7 +227,7 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def news(self) -> int:
+    def change_count(self) -> int:
         """Return a number that changes with each `transact` that wrote rows, in any process of the
         home.
 
@@ -264,15 +264,15 @@ class Journal(Protocol):
                 next call that succeeds.
         """
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Store bytes under the hash of their content, and return that name. Durable at once."""
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Return the bytes stored by `put_blob`.
 
         Raises:
-            UnreadableValueError: The bytes are missing. `Blob.check` raises the same error if they
-                have changed.
+            UnreadableValueError: The bytes are missing. `VerifiedBytes.check` raises the same
+                error if they have changed.
         """
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

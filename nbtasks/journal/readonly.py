@@ -8,8 +8,8 @@ from typing import Any
 
 from nbtasks.core.model import Row, RunRow, Status
 from nbtasks.errors import NotRecordedError
-from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.values.content import Blob, Content
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, TaskTuple, Transaction
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["Reader"]
 
@@ -31,15 +31,15 @@ class Reader:
         self._ended: RunRow | None = None
         self._blobs: dict[str, bytes] = {}
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Find a run, as it is recorded.
 
         Raises:
             NotRecordedError: There is no such run.
             RunBusyError: The run is being executed, in this process or another one.
         """
-        opened = self._inner.look(claim)
-        if opened is None:
+        claimed = self._inner.peek(claim)
+        if claimed is None:
             make = claim.make
             raise NotRecordedError(
                 f"Job {make.job!r}, version {make.version}, has no run with the key {make.key!r} "
@@ -47,14 +47,14 @@ class Reader:
                 'replay="only"; or choose the home that has the run, with nb.configure(home=...) '
                 f"or NBTASKS_HOME. nb.runs({make.job!r}) lists the runs of this home."
             )
-        self._recorded = replace(opened.run)
-        opened.only = True
-        opened.run.executions += 1  # the replay's own number, distinct from the recorded ones
-        return opened
+        self._recorded = replace(claimed.run)
+        claimed.only = True
+        claimed.run.executions += 1  # the replay's own number, distinct from the recorded ones
+        return claimed
 
-    def look(self, claim: Claim) -> Opened | None:
+    def peek(self, claim: Claim) -> ClaimedRun | None:
         """Delegate to the inner journal."""
-        return self._inner.look(claim)
+        return self._inner.peek(claim)
 
     def release(self, run: RunRow) -> None:
         """Keep the output of an execution that completed."""
@@ -74,24 +74,24 @@ class Reader:
         self._inner.amend(run_id, change)
         self._ended = None
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> None:
         """Delegate to the inner journal: a person requests an import, not the execution."""
-        self._inner.adopt(rows)
+        self._inner.import_rows(rows)
 
-    def ask_to_cancel(self, run_id: str) -> None:
+    def request_cancel(self, run_id: str) -> None:
         """Delegate to the inner journal: a person requests this, not the execution."""
-        self._inner.ask_to_cancel(run_id)
+        self._inner.request_cancel(run_id)
 
-    def asked_to_cancel(self) -> Collection[str]:
+    def cancel_requests(self) -> Collection[str]:
         """Return no runs: nobody can cancel an execution that other processes do not see."""
         return ()
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Do nothing: without writing there is no reason to read."""
 
-    def news(self) -> int:
+    def change_count(self) -> int:
         """Delegate to the inner journal."""
-        return self._inner.news()
+        return self._inner.change_count()
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
@@ -108,17 +108,17 @@ class Reader:
     def sync(self) -> None:
         """Do nothing: all rows were dropped."""
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Keep bytes in memory for as long as this object lives."""
         data = bytes(content)
-        name = Content.of(data).hash()
+        name = LazyBytes.of(data).hash()
         self._blobs[name] = data
         return name
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Return bytes that were kept here, or are recorded."""
         if name in self._blobs:
-            return Blob(name, memoryview(self._blobs[name]), AssertionError)
+            return VerifiedBytes(name, memoryview(self._blobs[name]), AssertionError)
         return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:

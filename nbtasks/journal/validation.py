@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from nbtasks.core.model import Status, row_type
-from nbtasks.journal.blobs import NAME
+from nbtasks.journal.blobs import BLOB_NAME
 
 __all__ = ["problem"]
 
@@ -109,7 +109,7 @@ def _is_id(text: str) -> bool:
 
 
 def _is_blob(text: str) -> bool:
-    return NAME.fullmatch(text) is not None
+    return BLOB_NAME.fullmatch(text) is not None
 
 
 def _is_small(value: int) -> bool:

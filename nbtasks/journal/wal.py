@@ -34,12 +34,12 @@ __all__ = [
     "KINDS",
     "Segment",
     "SegmentReader",
+    "encode_line",
+    "escape_invalid",
     "is_alive",
-    "line",
-    "newer",
+    "newer_format_error",
     "process_start",
     "sync_folder",
-    "valid",
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one.
@@ -56,17 +56,17 @@ _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 _RESERVE = bytes(256 << 10)
 
 
-def line(values: Any) -> bytes:
+def encode_line(values: Any) -> bytes:
     """Return a record as a line."""
     # orjson writes strings as UTF-8 and escapes newlines, so a newline only ever ends a record.
     try:
         body = orjson.dumps(values)
     except TypeError:
-        body = orjson.dumps([valid(value) for value in values])
+        body = orjson.dumps([escape_invalid(value) for value in values])
     return b"%08x %b\n" % (crc32(body), body)
 
 
-def valid(value: Any) -> Any:
+def escape_invalid(value: Any) -> Any:
     """Return text with invalid Unicode, as in some file names, escaped; other values unchanged."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
@@ -96,13 +96,13 @@ class Segment:
         self.path = folder / f"{self.name}.log"
         self._durable = durable
         self._lock = threading.Lock()
-        self._buffer: list[bytes] = [line(["segment", _header(notebook)])]
-        self._buffer += [line(record(row)) for row in rows]
+        self._buffer: list[bytes] = [encode_line(["segment", _header(notebook)])]
+        self._buffer += [encode_line(record(row)) for row in rows]
         self._end = 0  # bytes handed to the system
         self._synced = 0  # bytes on the disk
         self._reserved = 0  # length of the file, with its reserved bytes
         self.records = 0  # number of rows ever put
-        self.foreign = False  # True in a fork of the owner, which must not write
+        self.is_forked = False  # True in a fork of the owner, which must not write
         # It gets its name once it is locked: unlocked, it would look like that of a dead process.
         draft = self.path.with_suffix(".new")
         self._fd = -1
@@ -125,7 +125,7 @@ class Segment:
         return self._end
 
     @property
-    def gone(self) -> bool:
+    def is_removed(self) -> bool:
         """True if the file was removed: somebody has removed the home."""
         return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
 
@@ -135,7 +135,7 @@ class Segment:
         try:  # the code of `line`, inlined to save a call per task
             body = orjson.dumps(record(row))
         except TypeError:
-            self._buffer.append(line(record(row)))
+            self._buffer.append(encode_line(record(row)))
         else:
             self._buffer.append(b"%08x %b\n" % (crc32(body), body))
 
@@ -201,7 +201,7 @@ class Segment:
         self.close()
 
     def _forget(self) -> None:
-        self.foreign = True
+        self.is_forked = True
         # In a forked child: the lock belongs to the open file, so the parent's death is visible
         # while the child lives only if the child has closed it.
         if self._fd >= 0:
@@ -232,7 +232,7 @@ def _refused(path: Path, error: OSError) -> JournalWriteError:
     )
 
 
-def newer(version: int) -> JournalFormatError:
+def newer_format_error(version: int) -> JournalFormatError:
     """Return the error for a home that a later version has written."""
     return JournalFormatError(
         f"This home was written by a newer nbtasks (format {version}; this one reads up to "
@@ -327,7 +327,7 @@ class SegmentReader:
         if isinstance(record, list) and len(record) == 2 and record[0] == "segment":  # noqa: PLR2004 - a pair
             header: dict[str, Any] = record[1]
             if header.get("format", FORMAT) > FORMAT:
-                raise newer(header["format"])
+                raise newer_format_error(header["format"])
             self.header, self._header_end = header, len(first)
         return self.header
 
@@ -346,7 +346,7 @@ class SegmentReader:
         A bad line that good ones follow is skipped and noted as damaged. Bad bytes at the end are
         the torn tail of a write that was never acknowledged.
         """
-        data = self._written()
+        data = self._read_bytes()
         position = self.start
         self.end = self.start
         self.damaged = []
@@ -366,7 +366,7 @@ class SegmentReader:
             position += length
         self.torn = position - self.end
 
-    def _written(self) -> bytes:
+    def _read_bytes(self) -> bytes:
         """Return the bytes written after `start`.
 
         The owner may be writing meanwhile, and then one read can return later bytes without the

@@ -15,8 +15,8 @@ from nbtasks.core import tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
-from nbtasks.jobs.job import make_claim
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.claims import make_claim
+from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import interrupt
 from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, parse
 
@@ -44,7 +44,7 @@ class Entry:
         self._given: tuple[Claim, Any] | None = None
 
     @contextlib.contextmanager
-    def given(self, claim: Claim, payload: Any) -> Iterator[None]:
+    def executing(self, claim: Claim, payload: Any) -> Iterator[None]:
         """Make the next cell execute this run with this payload, whatever its first line says."""
         self._given = claim, payload
         try:
@@ -109,7 +109,7 @@ class Cell:
         # run. The new run of a fork is what the method returns.
         self._variable = None if given else options.variable
         claim, self._payload = given or _make_claim_and_payload(options, source, shell)
-        self.session: Session = kit.session(
+        self.session: Session = runtime.session(
             claim,
             policy=Policy(options=TaskOptions(on_change=options.on_change)),
             tree=options.tree,
@@ -120,7 +120,7 @@ class Cell:
         self.session.integrations = shell.user_ns  # looked up in the notebook's variables
         self._outer: Cell | None = None
         self._covered: dict[str, Any] = {}
-        self._interrupt: interrupt.Interrupt | None = None
+        self._interrupt: interrupt.CtrlC | None = None
 
     def __enter__(self) -> Self:
         self.session.__enter__()
@@ -153,7 +153,7 @@ class Cell:
             )
         await self.session.__aenter__()
         if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
-            self._interrupt = interrupt.Interrupt(task)
+            self._interrupt = interrupt.CtrlC(task)
         self._open()
         return self
 
@@ -197,7 +197,7 @@ class Cell:
 
     def _bind(self) -> None:
         if self._variable is not None:
-            self._shell.user_ns[self._variable] = kit.held(self.session)
+            self._shell.user_ns[self._variable] = runtime.run_of(self.session)
 
     def _explain(self, error: BaseException | None) -> None:
         """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
@@ -208,7 +208,7 @@ class Cell:
             execution = self.session.execution
             run = execution.run
             if (
-                run.status == Status.CANCELED and not execution.only
+                run.status == Status.CANCELED and not execution.replay_only
             ):  # otherwise the run had just ended
                 error.add_note(
                     f"Run {run.run_id} is CANCELED. Execute the cell again to resume it."

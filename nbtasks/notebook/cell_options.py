@@ -14,7 +14,7 @@ from IPython.core.error import InputRejected
 
 from nbtasks.core.durations import seconds
 from nbtasks.core.settings import ON_CHANGE, OnChange
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.line_parser import QUOTED, LineParser, variable
 
@@ -42,7 +42,7 @@ class Options:
     key: str | None = None
     new: bool = False
     on_change: OnChange | None = None
-    budget: Budget | None = None
+    budget: TimeBudget | None = None
     replay: str | None = None
     variable: str | None = None
     tree: bool = True
@@ -120,7 +120,7 @@ def parse(line: str) -> Options:
             f"--as {given['variable']}: the cell itself is given {', '.join(GIVEN)}. Use another "
             "name, as in --as run"
         )
-    budget = Budget.of(given.pop("max_time", None), given.pop("suspend_after", None))
+    budget = TimeBudget.of(given.pop("max_time", None), given.pop("suspend_after", None))
     return Options(**given, budget=budget)
 
 

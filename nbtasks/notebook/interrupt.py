@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["Interrupt", "as_keyboard_interrupt", "without_libraries"]
+__all__ = ["CtrlC", "as_keyboard_interrupt", "without_libraries"]
 
 #: Folders of code that is not the user's own: the standard library and installed packages.
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
@@ -60,7 +60,7 @@ def as_keyboard_interrupt(
     return interrupt
 
 
-class Interrupt:
+class CtrlC:
     """Ctrl-C handler while a cell awaits in plain IPython, where it would orphan the cell's task.
 
     The first Ctrl-C cancels the task. If that does not end it, because it blocks the loop or

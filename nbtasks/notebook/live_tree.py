@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
 __all__ = [
-    "Careful",
     "LiveTree",
     "Revision",
+    "SafeView",
     "Snapshot",
     "display_tree",
     "in_browser",
@@ -72,7 +72,7 @@ def display_tree(run_tree: RunTree) -> None:
     show(run_tree._repr_mimebundle_())
 
 
-class Careful:
+class SafeView:
     """View that cannot break the job.
 
     No error of the view reaches the job: one warning reports it, and the rest of the run is not
@@ -97,7 +97,7 @@ class Careful:
             )
 
 
-class LiveTree(Careful):
+class LiveTree(SafeView):
     """Tree of a run, drawn from `start` to `finish`.
 
     A front end that can update a display gets one at once, which a thread then keeps current:

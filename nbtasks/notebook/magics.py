@@ -18,15 +18,14 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbtasks.core import clock, event_loop, tracebacks
+from nbtasks.core import clock, event_loop, front_end, tracebacks
 from nbtasks.core.model import UNDER_WAY, RunRow
 from nbtasks.core.settings import config
-from nbtasks.engine import capture
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
 from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.cell import Entry
-from nbtasks.notebook.display import NotebookScreen
+from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.transform import ENTRY, Wrapper, to_call
 from nbtasks.views import frames, history
 
@@ -76,13 +75,13 @@ class _Extension:
         shell.ast_transformers.append(self._wrapper)
         shell.Completer.custom_matchers.append(self._match_options)
         self._add_entry()
-        runtime.kit.cells = self.execute_again
-        capture.use_screen(NotebookScreen())
+        self._front_end = ShellFrontEnd(self.execute_again)
+        self._front_end_before = front_end.install(self._front_end)
 
     def execute_again(self, claim: Claim, payload: Any) -> None:
         """Execute the recorded cell of a run for this claim, with this payload."""
         # No cell may be running: a button's callback calls this, too.
-        with self._shell.builtin_trap, self.entry.given(claim, payload):
+        with self._shell.builtin_trap, self.entry.executing(claim, payload):
             _execute(self._shell, self.entry, claim.make.source or "")
 
     @context_matcher()
@@ -105,9 +104,8 @@ class _Extension:
     def close(self) -> None:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
-        if runtime.kit.cells == self.execute_again:
-            runtime.kit.cells = None
-            capture.use_screen(None)
+        if front_end.current() is self._front_end:  # else another shell's is in force
+            front_end.install(self._front_end_before)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)
         if to_call in shell.input_transformers_cleanup:
             shell.input_transformers_cleanup.remove(to_call)
@@ -191,7 +189,7 @@ class JobMagics(Magics):
         """
         name = sql_magic.PARSER.parse(line).get("as")
         names = self._shell.user_ns
-        frame = frames.sql(runtime.kit.journal, cell, sql_magic.values(cell, names), names)
+        frame = frames.sql(runtime.runtime.journal, cell, sql_magic.values(cell, names), names)
         if name is not None:
             names[name] = frame
         return frame
@@ -200,7 +198,7 @@ class JobMagics(Magics):
     def job_status(self, line: str) -> None:
         """Print the running and waiting runs of this home, one per line."""
         del line
-        rows = [row for row in runtime.kit.journal.runs() if row.status in UNDER_WAY]
+        rows = [row for row in runtime.runtime.journal.runs() if row.status in UNDER_WAY]
         for row in rows:
             print(_status_line(row))  # noqa: T201 - as asked
         if not rows:
@@ -242,7 +240,7 @@ def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
 
     try:
         if code.co_flags & inspect.CO_COROUTINE:
-            return event_loop.run(wait())
+            return event_loop.run_awaitable(wait())
         exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
     except BaseException as error:
         error.__traceback__ = tracebacks.own_frames(error.__traceback__)

@@ -24,17 +24,17 @@ __all__ = ["bundle", "view_of"]
 def view_of(execution: Execution) -> Watcher | None:
     """Return the view of an execution in the running cell; None without an IPython shell."""
     if not live_tree.in_browser():
-        ledger = execution.ledger
-        return live_tree.live(lambda: (execution.run, ledger.rows()), lambda: ledger.revision)
+        run_state = execution.run_state
+        return live_tree.live(lambda: (execution.run, run_state.rows()), lambda: run_state.revision)
     from nbtasks.notebook.widgets import panel  # lazily: only a browser needs widgets
 
     feed = ExecutionFeed(execution)
     run_id = execution.run.run_id
     asking = panel.panel_of(run_id)
-    return Living(feed, run_id) if asking is None else Again(asking, feed)
+    return PanelView(feed, run_id) if asking is None else PanelRerunView(asking, feed)
 
 
-class Living(live_tree.Careful):
+class PanelView(live_tree.SafeView):
     """View that displays a panel of its own.
 
     Args:
@@ -66,16 +66,16 @@ class Living(live_tree.Careful):
         from nbtasks.notebook.widgets.panel import Panel
 
         self._panel = Panel(self._feed, self._run_id)
-        self._handle = live_tree.show(self._panel.bundle(), updatable=True)
+        self._handle = live_tree.show(self._panel.live_bundle(), updatable=True)
         self._panel.start()
 
     def _end(self) -> None:
         if self._panel is not None and self._handle is not None:
             self._panel.finish()
-            self._handle.update(self._panel.twin(), raw=True)
+            self._handle.update(self._panel.static_bundle(), raw=True)
 
 
-class Again(live_tree.Careful):
+class PanelRerunView(live_tree.SafeView):
     """View that shows another execution of a run in the panel whose button started it.
 
     Args:
@@ -89,7 +89,7 @@ class Again(live_tree.Careful):
 
     def start(self) -> None:
         """Show this execution in the panel, and keep it current from then on."""
-        self.guarded(lambda: self._panel.go_on(self._feed))
+        self.guarded(lambda: self._panel.show_execution(self._feed))
 
     def finish(self) -> None:
         """Show the final state."""
@@ -100,10 +100,10 @@ def bundle(tree: RunTree) -> dict[str, Any] | None:
     """Return the tree of a recorded run with its panel over it; None outside a browser."""
     if not live_tree.in_browser():
         return None
-    from nbtasks.jobs.runtime import kit
+    from nbtasks.jobs.runtime import runtime
     from nbtasks.notebook.widgets.panel import Panel
 
     run_id = tree.tree.run.run_id
-    panel = Panel(JournalFeed(kit.journal, run_id), run_id)
+    panel = Panel(JournalFeed(runtime.journal, run_id), run_id)
     panel.start()
-    return panel.twin()
+    return panel.static_bundle()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError, JournalError
-from nbtasks.journal.database.user_query import places
+from nbtasks.journal.database.user_query import placeholders
 from nbtasks.notebook.line_parser import LineParser, variable
 
 __all__ = ["PARSER", "values"]
@@ -27,8 +27,8 @@ def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
     Raises:
         JournalError: There is no variable of that name, or a placeholder has no name.
     """
-    placeholders = sorted(places(query))
-    for name in placeholders:
+    needed = sorted(placeholders(query))
+    for name in needed:
         if not name.isidentifier():
             raise JournalError(
                 "In a cell, a placeholder must name a variable, as $month does; ? does not."
@@ -37,4 +37,4 @@ def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
             raise JournalError(
                 f"The query uses ${name}, but there is no variable {name!r}. Define it first."
             )
-    return {name: names[name] for name in placeholders} or None
+    return {name: names[name] for name in needed} or None

@@ -148,8 +148,8 @@ def _check(body: list[ast.stmt]) -> None:
             )
     for binding in rebindings(body, GIVEN):
         raise CellRefusedError(
-            f"line {binding.line}: {binding.what} would rebind {binding.name}, which %%job gives "
-            f"to its body. {binding.instead}"
+            f"line {binding.line}: {binding.what} would rebind {binding.name}, which %%job "
+            f"provides to its body. {binding.instead}"
         )
 
 

@@ -1,5 +1,5 @@
-"""For the tests of your own jobs: time that jumps, tasks that have the value you say, processes
-that die wherever it hurts.
+"""Tools for testing your own jobs: a clock that jumps, tasks with predefined values, processes that
+crash at any write.
 
 ```python
 import nbtasks as nb

@@ -1,4 +1,4 @@
-"""Executions that end after each task, and go on from the journal, to show that they can."""
+"""Executions that end after each task and resume from the journal, to show that a job replays."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from nbtasks.core.model import ReuseRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import StaleTaskWarning
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import Kit
-from nbtasks.journal.protocol import Claim, Journal, Opened
-from nbtasks.testing.journals import Mortal
+from nbtasks.jobs.runtime import Runtime
+from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
+from nbtasks.testing.journals import JournalWrapper
 from nbtasks.testing.replay_history import History, ReplayError
 
 __all__ = ["always_replay"]
@@ -36,21 +36,23 @@ def always_replay(test: F, /) -> F: ...
 @overload
 def always_replay(*, limit: int = ...) -> _AlwaysReplay: ...
 def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
-    """Inside the block, each execution of a job ends when a task has newly ended, as if its
-    process had died there, and the run is started again from the journal, until it comes to its
-    end. A test that passes in it shows that the job replays.
+    """Restart each run from the journal after every task that newly ends in it, inside the block.
 
-    `job.run` and `job.arun` give the run, or raise, only at that end. What is in flight beside
-    the task that has ended is called again, as it would be after a real death. It is also a
-    decorator of tests, `def` and `async def` ones.
+    Each execution of a job ends when a task has newly ended, as if its process had died there, and
+    the run is resumed from the journal, until it comes to its end. A test that passes in the block
+    shows that the job replays.
+
+    `job.run` and `job.arun` return the run, or raise, only at that end. Tasks in flight beside the
+    task that ended are called again, as after a real crash. `always_replay` is also a decorator of
+    tests, both `def` and `async def`.
 
     Args:
         test: A test to decorate.
-        limit: How many restarts a run may take. Each task is one.
+        limit: Maximum number of restarts of a run. Each task takes one.
 
     Raises:
-        ReplayError: Raised by `job.run`: an execution did not come to a task that an earlier one
-            had ended, or gave it something else; or the run does not come to its end.
+        ReplayError: Raised by `job.run`: an execution did not reach a task that had ended in an
+            earlier one, or gave it other arguments; or the run does not come to its end.
 
     ```python
     import nbtasks as nb
@@ -81,8 +83,8 @@ def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
 
 
 class _AlwaysReplay:
-    """The block of `always_replay`. Blocks may nest, and threads may share one: what the outermost
-    one says holds."""
+    """Context manager of `always_replay`. Blocks may nest, and threads may share one: the outermost
+    block's limit applies."""
 
     _lock = threading.Lock()
     _depth = 0
@@ -130,51 +132,55 @@ _run, _arun = Job.run, Job.arun
 
 
 def _put_in_force(limit: int) -> None:
-    """Lets all jobs restart. A class is patched, so that jobs need to know nothing of it."""
+    """Make all jobs restart, by patching `Job`, so that jobs need no code for it."""
 
     @functools.wraps(_run)
     def run(self: Job, payload: Any = None, **how: Any) -> Run:
-        if _lives(self):
+        if _is_attempt(self):
             return _run(self, payload, **how)
-        lives = _Lives(self, payload, how, limit)
+        attempts = _Attempts(self, payload, how, limit)
         try:
             while True:
-                with lives:
-                    return lives.last(_run(lives.job(), lives.payload(), **lives.how))
+                with attempts:
+                    return attempts.last(_run(attempts.job(), attempts.payload(), **attempts.how))
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
     @functools.wraps(_arun)
     async def arun(self: Job, payload: Any = None, **how: Any) -> Run:
-        if _lives(self):
+        if _is_attempt(self):
             return await _arun(self, payload, **how)
-        lives = _Lives(self, payload, how, limit)
+        attempts = _Attempts(self, payload, how, limit)
         while True:
-            with lives:
-                return lives.last(await _arun(lives.job(), lives.payload(), **lives.how))
+            with attempts:
+                return attempts.last(
+                    await _arun(attempts.job(), attempts.payload(), **attempts.how)
+                )
 
     Job.run, Job.arun = run, arun  # type: ignore[method-assign]  # until the block ends
 
 
-def _lives(job: Job) -> bool:
-    """Whether a job has been given one of its lives already: `run` and `arun` call each other."""
-    return isinstance(_kit(job).given, _Life)
+def _is_attempt(job: Job) -> bool:
+    """Return True if the job is already in an attempt: `run` and `arun` call each other."""
+    return isinstance(_runtime(job).own_journal, _Attempt)
 
 
-def _kit(job: Job) -> Kit:
-    return cast("Kit", job._host)  # noqa: SLF001 - what job.run is called on
+def _runtime(job: Job) -> Runtime:
+    return cast("Runtime", job._runtime)  # noqa: SLF001 - the runtime that job.run uses
 
 
-class _Lives:
-    """The executions of one call of `job.run`, each around a `with` block that ends well unless
-    the call is over.
+class _Attempts:
+    """Executions of one call of `job.run`, each in a `with` block.
+
+    The block swallows the crash that ends an execution; it passes on any other error, which ends
+    the call.
 
     Args:
         job: The job.
-        payload: Its payload.
-        how: The other arguments of the call.
-        limit: How many restarts there may be.
+        payload: Payload of the call.
+        how: Other arguments of the call.
+        limit: Maximum number of restarts.
     """
 
     def __init__(self, job: Job, payload: Any, how: dict[str, Any], limit: int) -> None:
@@ -182,35 +188,36 @@ class _Lives:
         self._payload = payload
         self.how = how
         self._history = History(limit)
-        self._life: _Life | None = None
+        self._attempt: _Attempt | None = None
 
     def job(self) -> Job:
-        """The job for its next life."""
-        place = copy.copy(_kit(self._job))
-        place.given = self._life = _Life(place.journal, self._history)
-        return self._job.at(place)
+        """Return the job, set up for its next attempt."""
+        runtime = copy.copy(_runtime(self._job))
+        runtime.own_journal = self._attempt = _Attempt(runtime.journal, self._history)
+        return self._job.with_runtime(runtime)
 
     def payload(self) -> Any:
-        """The payload, as a new process would have it."""
+        """Return a copy of the payload, as a new process would have; the original if it cannot be
+        copied."""
         try:
             return copy.deepcopy(self._payload)
-        except Exception:  # noqa: BLE001 - whatever its classes raise
+        except Exception:  # noqa: BLE001 - its classes may raise anything
             return self._payload
 
     def last(self, run: Run) -> Run:
-        """Takes the run that has come to its end, and gives it as the job would."""
+        """Check a run that came to its end, and return it as the job would."""
         self._check_end(run.id)
-        return _kit(self._job).hold(run.id)
+        return _runtime(self._job).get_run(run.id)
 
     def _check_end(self, run_id: str) -> None:
-        assert self._life is not None  # noqa: S101 - it has been lived
-        (row,) = self._life.runs(run_id=run_id)
+        assert self._attempt is not None  # noqa: S101 - an attempt has ended
+        (row,) = self._attempt.runs(run_id=run_id)
         if row.status == Status.COMPLETED:
-            tasks = {values[1]: TaskRow(*values) for values in self._life.tasks(run_id)}
+            tasks = {values[1]: TaskRow(*values) for values in self._attempt.tasks(run_id)}
             self._history.check_end(row, tasks)
 
     def __enter__(self) -> None:
-        self._life = None
+        self._attempt = None
 
     def __exit__(
         self,
@@ -220,9 +227,11 @@ class _Lives:
     ) -> bool:
         if error is None:
             return False
-        if self._life is None or not self._life.crashed or _stops(error):
+        if self._attempt is None or not self._attempt.crashed or _stops(error):
             if isinstance(error, StaleTaskWarning):
-                self._check_end(self._history.run_id)  # where warnings are errors, it was first
+                self._check_end(
+                    self._history.run_id
+                )  # with warnings as errors, it preempts this check
             if not isinstance(error, ReplayError):
                 self._history.note(error)
             return False
@@ -231,7 +240,7 @@ class _Lives:
 
 
 def _stops(error: BaseException) -> bool:
-    """Whether somebody wants all of it to end."""
+    """Return True if the error is a Stop or a cancellation from outside, which ends the call."""
     if isinstance(error, asyncio.CancelledError):
         with contextlib.suppress(RuntimeError):  # no loop runs here
             task = asyncio.current_task()
@@ -239,11 +248,10 @@ def _stops(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
-class _Life(Mortal):
-    """The journal of one execution, which dies when a task has newly ended.
+class _Attempt(JournalWrapper):
+    """Journal of one execution, which crashes when a task has newly ended.
 
-    Unlike a dead process it lets the run go, so that the others that this process executes may
-    live on.
+    Unlike a dead process, it releases the run, so that this process's other runs can continue.
     """
 
     def __init__(self, inner: Journal, history: History) -> None:
@@ -251,39 +259,42 @@ class _Life(Mortal):
         self._history = history
         self._run: RunRow | None = None
 
-    def _epitaph(self) -> str:
-        return f"always_replay: the run starts again, since task {self._history.after!r} has ended."
+    def _crash_message(self) -> str:
+        return f"always_replay: the run restarts, since task {self._history.after!r} has ended."
 
-    def claim(self, claim: Claim) -> Opened:
-        """As the port says; but for the first one, it is the run of the earlier executions."""
+    def claim(self, claim: Claim) -> ClaimedRun:
+        """Implement `Journal.claim`; after the first execution, claim the same run again."""
         if run_id := self._history.run_id:
             claim = dataclasses.replace(claim, run_id=run_id, new=False)
-        opened = super().claim(claim)
-        self._run = dataclasses.replace(opened.run)
+        claimed = super().claim(claim)
+        self._run = dataclasses.replace(claimed.run)
         self._history.begin(self._run)
-        return opened
+        return claimed
 
     def put(self, row: Row) -> None:
-        """As the port says; that a task was stopped by the death is not told to anybody."""
+        """Implement `Journal.put`, and crash if the row newly ends a task.
+
+        After the crash, ignore rows of tasks that the crash itself cancelled.
+        """
         with self._lock:
             if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:
                 return
             super().put(row)
             if isinstance(row, ReuseRow):
-                self._history.reused(row)
+                self._history.mark_reused(row)
             elif isinstance(row, TaskRow):
-                self._history.reached(row)
+                self._history.mark_reached(row)
                 if row.status in _ENDED and not row.reused and not row.fatal:
                     self._history.end(row)
                     self._die()
 
     def sync(self) -> None:
-        """As the port says; after the death there is nothing."""
+        """Implement `Journal.sync`; do nothing after the crash."""
         if not self.crashed:
             super().sync()
 
     def _die(self) -> None:
-        assert self._run is not None  # noqa: S101 - it was claimed
+        assert self._run is not None  # noqa: S101 - claimed before any task ends
         self.crashed = True
         self._run.status, self._run.finished_us = Status.INTERRUPTED, clock.micros()
         self._inner.release(self._run)

@@ -1,4 +1,4 @@
-"""Time that a test moves."""
+"""Clock that a test controls."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from nbtasks.engine.drivers import drive
 __all__ = ["FakeClock"]
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
-#: Turns of the loop in which nothing new began to wait, before everything is taken to wait.
+#: Turns of the loop without a new sleeper, after which everything counts as waiting.
 _QUIET_TURNS = 20
-#: How long, in real seconds, what has a timeout may take before time jumps to its end: a function
-#: that awaits, and one that is busy in a thread. Less where the timeout itself is shorter.
+#: Real seconds that a function with a timeout may take before time jumps to the timeout's end: for
+#: a function that awaits, and for one that is busy in a thread. Shorter if the timeout itself is.
 _GRACE, _PATIENCE = 0.05, 2.0
-_LISTEN = 0.002
+_LISTEN = 0.002  # real seconds between two polls
 
 
 @dataclass(order=True, slots=True)
 class _Sleeper:
-    """Who waits for an instant; an alarm since when, in real time, and for how long at first; who
-    listens, whether there is something to hear."""
+    """Coroutine that waits for an instant.
+
+    Attributes:
+        due_us: Instant that it waits for, in epoch microseconds.
+        order: Number that orders sleepers due at the same instant.
+        future: Future that wakes it.
+        since: Real time at which an alarm started to wait; None for a plain wait.
+        seconds: Length of the wait at its start.
+        heard: Callable that returns True if a listener has something to receive.
+    """
 
     due_us: int
     order: int
@@ -39,8 +47,11 @@ class _Sleeper:
     heard: Callable[[], bool] = field(compare=False)
 
     def sleeps_on(self, busy_threads: int, *, beside: bool) -> bool:
-        """Whether time must not jump to its instant yet. Who listens to threads `beside` need not
-        give them a moment: it is known when they wait."""
+        """Return True if time must not jump to this instant yet.
+
+        A listener need not give threads `beside` the test's a moment: the clock knows when they
+        wait.
+        """
         if self.since is None or (beside and self.heard is not _never):
             return busy_threads > 0
         patience = min(self.seconds, _PATIENCE if busy_threads else _GRACE)
@@ -49,24 +60,24 @@ class _Sleeper:
 
 @dataclass(slots=True)
 class _Loop:
-    """Those who wait in one event loop, and the task that looks whether all of it waits."""
+    """Sleepers of one event loop, and the task that detects when the whole loop waits."""
 
     sleepers: list[_Sleeper] = field(default_factory=list)
     pushed: int = 0
     pump: asyncio.Task[None] | None = None
 
     def next(self) -> _Sleeper | None:
-        """Who is due next; who was cancelled is not."""
+        """Return the next sleeper that is due, skipping cancelled ones; None if there is none."""
         while self.sleepers and self.sleepers[0].future.done():
             heapq.heappop(self.sleepers)
         return self.sleepers[0] if self.sleepers else None
 
     def heard(self) -> bool:
-        """Whether somebody in it has something to hear."""
-        return any(_hears(one.heard) for one in self.sleepers if not one.future.done())
+        """Return True if a listener in this loop has something to receive."""
+        return any(_hears(sleeper.heard) for sleeper in self.sleepers if not sleeper.future.done())
 
     def wake(self) -> None:
-        """Wakes who is due next."""
+        """Wake the sleeper that is due next."""
         future = heapq.heappop(self.sleepers).future
         if not future.done():
             future.get_loop().call_soon_threadsafe(
@@ -79,22 +90,22 @@ def _never() -> bool:
 
 
 def _hears(heard: Callable[[], bool]) -> bool:
-    """Whether somebody hears something, be it that their journal has crashed."""
+    """Return True if a listener has something to receive, including the crash of its journal."""
     try:
         return heard()
-    except BaseException:  # noqa: BLE001 - they will see it themselves
+    except BaseException:  # noqa: BLE001 - the listener meets the error itself
         return True
 
 
 class FakeClock:
-    """Time that stands still, and jumps to the next due instant when everything waits.
+    """Clock that stands still, and jumps to the next due instant when everything waits.
 
-    Waits, back-offs and timeouts of the engine go by it; `asyncio.sleep` and `time.sleep` in your
-    own functions do not. A function that takes its time gets a moment of real time before its
-    timeout is taken to be over; to say that it took long, `advance` the clock in it.
+    Waits, back-offs and timeouts of the engine use it; `asyncio.sleep` and `time.sleep` in your own
+    functions do not. A slow function gets a moment of real time before its timeout counts as over;
+    to simulate a long call, `advance` the clock in the function.
 
     Args:
-        start: The time that it starts at.
+        start: Time that the clock starts at.
 
     ```python
     import nbtasks as nb
@@ -117,15 +128,15 @@ class FakeClock:
     def __init__(self, start: datetime = _START) -> None:
         self._us = round(start.timestamp() * 1e6)
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
-        self._was: clocks.Clock | None = None
-        # Threads that live by this clock beside the one of the test, and who waits: until when,
-        # and whether there is something to hear.
+        self._previous: clocks.Clock | None = None
+        # Threads that use this clock beside the test's own, and the waiting threads: with the
+        # instant each waits for, and a callable that is True if it has something to receive.
         self._beside: set[threading.Thread] = set()
         self._waiting: dict[threading.Thread, tuple[int, Callable[[], bool]]] = {}
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self._was = clocks.use(self)
+        self._previous = clocks.use(self)
         return self
 
     def __exit__(
@@ -134,67 +145,73 @@ class FakeClock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._was is not None:
-            clocks.use(self._was)
+        if self._previous is not None:
+            clocks.use(self._previous)
 
     def now(self) -> datetime:
-        """The time now, in UTC."""
+        """Return the current time, in UTC."""
         return clocks.at(self._us)
 
     def advance(self, seconds: float) -> None:
-        """Moves time on; who is due then goes on."""
+        """Move time forward, and wake everything that is then due."""
         with self._changed:
             self._us += round(timedelta(seconds=seconds) / timedelta(microseconds=1))
             self._wake_all()
 
     def micros(self) -> int:
-        """The time now in epoch microseconds."""
+        """Return the current time in epoch microseconds."""
         return self._us
 
-    def attend(self, thread: threading.Thread) -> None:
-        """From now on time jumps only when this thread waits, too."""
+    def register_thread(self, thread: threading.Thread) -> None:
+        """Let time jump from now on only when this thread waits, too."""
         with self._changed:
             self._beside.add(thread)
 
-    def leave(self, thread: threading.Thread) -> None:
-        """It does not count any more."""
+    def unregister_thread(self, thread: threading.Thread) -> None:
+        """Stop waiting for this thread before time jumps."""
         with self._changed:
             self._beside.discard(thread)
             self._changed.notify_all()
 
-    def sleep_until(self, due_us: int, told: threading.Event | None = None) -> None:
-        """Jumps there: what blocks waits for nothing else, unless it was `told` already, or other
-        threads live by this clock."""
-        if told is not None and told.is_set():
+    def sleep_until(self, due_us: int, wake: threading.Event | None = None) -> None:
+        """Jump to `due_us`: a blocking caller waits for nothing else.
+
+        Return at once if `wake` is set. If other threads use this clock, wait with them instead.
+        """
+        if wake is not None and wake.is_set():
             return
         if self._beside:
-            self._hold(due_us, told.is_set if told is not None else _never)
+            self._hold(due_us, wake.is_set if wake is not None else _never)
         else:
             self._us = max(self._us, due_us)
 
     async def wait_until(self, due_us: int) -> None:
-        """Waits until time has come to `due_us`, by `advance` or by a jump."""
+        """Wait until time has reached `due_us`, by `advance` or by a jump."""
         await self._wait(due_us, None, _never)
 
     async def alarm(self, due_us: int, heard: Callable[[], bool] = _never) -> None:
-        """Waits for the end of a timeout, which is not jumped to at once: functions live in real
-        time, and may be about to return."""
+        """Wait for the end of a timeout.
+
+        Time does not jump to it at once: functions run in real time, and may be about to return.
+        """
         await self._wait(due_us, time.monotonic(), heard)
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
-        """Waits in real time for a thread, but not for long; then jumps to `due_us`."""
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
+        """Wait briefly in real time for a thread, then jump to `due_us`."""
         if self._beside and threading.current_thread() in self._beside:
             self._hold(due_us, done.is_set)
             return
-        left = (due_us - self._us) / 1e6
-        # Past already: the thread has moved time itself, so it is about to come to its end.
-        if not done.wait(min(_PATIENCE, left) if left > 0 else _PATIENCE):
+        seconds = (due_us - self._us) / 1e6
+        # Already past: the thread has moved time itself, so it is about to end.
+        if not done.wait(min(_PATIENCE, seconds) if seconds > 0 else _PATIENCE):
             self._us = max(self._us, due_us)
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
-        """Listens in real time, but not for long; then jumps to `due_us`. As long as other threads
-        live by this clock, it jumps when they wait, too."""
-        since, rest = time.monotonic(), threading.Event()
+        """Listen briefly in real time, then jump to `due_us`.
+
+        While other threads use this clock, time jumps only when they wait, too.
+        """
+        since, pause = time.monotonic(), threading.Event()
         while not heard() and due_us > self._us:
             if self._beside:
                 self._hold(due_us, heard)
@@ -202,19 +219,19 @@ class FakeClock:
             patience = _PATIENCE if drive.busy_threads() else _GRACE
             if time.monotonic() - since >= min(patience, (due_us - self._us) / 1e6):
                 self._us = max(self._us, due_us)
-            rest.wait(_LISTEN)
+            pause.wait(_LISTEN)
 
     # -- several threads ------------------------------------------------------------------------
 
     def _hold(self, due_us: int, heard: Callable[[], bool]) -> None:
-        """Blocks until `due_us`, which comes when all threads wait, or until something is heard."""
-        thread, since, known = threading.current_thread(), time.monotonic(), self._us
+        """Block until `due_us`, which is reached once all threads wait, or until `heard()`."""
+        thread, since, last_us = threading.current_thread(), time.monotonic(), self._us
         with self._changed:
             self._waiting[thread] = due_us, heard
             try:
                 while self._us < due_us and not heard():
-                    if known != self._us:
-                        since, known = time.monotonic(), self._us
+                    if last_us != self._us:
+                        since, last_us = time.monotonic(), self._us
                     self._jump_if_all_wait(at_last=time.monotonic() - since > _PATIENCE)
                     if self._us < due_us:
                         self._changed.wait(_LISTEN)
@@ -222,12 +239,15 @@ class FakeClock:
                 del self._waiting[thread]
 
     def _jump_if_all_wait(self, *, at_last: bool = False) -> None:
-        """Moves time to the first instant that somebody waits for. `at_last` also if a thread does
-        not: it may wait for one that this clock does not know of."""
+        """Move time to the first instant that a thread waits for, if all threads wait.
+
+        With `at_last`, move it even if a thread does not wait on this clock: it may wait for a
+        thread that the clock does not know of.
+        """
         waiting = self._waiting
         all_wait = self._beside.issubset(waiting) and not self._beside.issuperset(waiting)
-        going_on = any(due_us <= self._us or _hears(heard) for due_us, heard in waiting.values())
-        if (all_wait or at_last) and not going_on:
+        is_one_ready = any(due <= self._us or _hears(heard) for due, heard in waiting.values())
+        if (all_wait or at_last) and not is_one_ready:
             self._us = min(due_us for due_us, _ in waiting.values())
             self._wake_all()
 
@@ -270,7 +290,7 @@ class FakeClock:
                 await self._jump_or_wait(loop, sleeper)
 
     async def _jump_or_wait(self, loop: _Loop, sleeper: _Sleeper) -> None:
-        """Jumps to who is due next in a loop that is quiet, or waits a little for other threads."""
+        """Jump to the next sleeper of a quiet loop, or wait a little for other threads."""
         thread = threading.current_thread()
         with self._changed:
             if not self._beside:

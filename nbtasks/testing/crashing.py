@@ -1,4 +1,4 @@
-"""A journal whose process dies at a write of the test's choice."""
+"""Journal whose process dies at a write of the test's choice."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Literal
 from nbtasks.core.model import Row, RunRow, values
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened
-from nbtasks.testing.journals import Mortal
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, Transaction
+from nbtasks.testing.journals import JournalWrapper
 
 __all__ = ["CrashingJournal"]
 
 
-class CrashingJournal(Mortal):
-    """A journal whose process dies at the n-th write.
+class CrashingJournal(JournalWrapper):
+    """Journal whose process dies at the n-th write.
 
-    Rows that were put but not yet flushed die with it, as they do with a real process. From then
-    on it raises `Crash`.
+    Rows that were put but not yet flushed are lost, as in a real crash. From then on the journal
+    raises `Crash`.
 
     Args:
-        inner: The journal that survives.
-        at: The number of the write, from 1, that is the last; 0 is never.
-        when: Whether that write itself is lost or kept.
+        inner: Journal that survives.
+        at: Number of the last write, counted from 1; 0 means that the journal never crashes.
+        when: "before" loses that write, "after" keeps it.
         kill: Kill this very process with SIGKILL instead of raising `Crash`.
 
     Attributes:
-        writes: How many writes there were so far.
-        crashed: Whether it died.
+        writes: Number of writes so far.
+        crashed: True once the journal has crashed.
 
     ```python
     import nbtasks as nb
@@ -72,39 +72,39 @@ class CrashingJournal(Mortal):
     def _die(self) -> None:
         if self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
-        with self._lock:  # once: by then the journal that survives may serve the next life
+        with self._lock:  # only once: later the inner journal may serve the next execution
             if not self.crashed:
                 self.crashed = True
                 _abandon(self._inner)
         self._check()
 
-    def _epitaph(self) -> str:
+    def _crash_message(self) -> str:
         return f"The journal crashed at write {self._at}, as the test asked for."
 
     def _hand_over(self) -> None:
         with self._lock:
-            self._check()  # in here: another thread may have died since the caller looked
+            self._check()  # under the lock: another thread may have crashed meanwhile
             buffer, self._buffer = self._buffer, []
             for row, snapshot in buffer:
                 self._inner.put(type(row)(*snapshot))
 
-    def claim(self, claim: Claim) -> Opened:
-        """As the port says."""
-        opened = super().claim(claim)
+    def claim(self, claim: Claim) -> ClaimedRun:
+        """Implement `Journal.claim`; raise `Crash` if another thread has crashed meanwhile."""
+        claimed = super().claim(claim)
         with self._lock:
-            if self.crashed:  # meanwhile, in another thread: this one is dead, too
+            if self.crashed:  # in another thread: this process is dead, too
                 _abandon(self._inner)
                 self._check()
-        return opened
+        return claimed
 
     def amend(self, run_id: str, change: Change) -> None:
-        """As the port says; all it writes is one more write."""
+        """Implement `Journal.amend`; all that it writes counts as one write."""
         self._write(lambda: self._inner.amend(run_id, change))
 
-    def transact(self, deal: Deal) -> None:
-        """As the port says; all it writes is one more write."""
-        self._hand_over()  # what it reads may be among it
-        self._write(lambda: self._inner.transact(deal))
+    def transact(self, transaction: Transaction) -> None:
+        """Implement `Journal.transact`; all that it writes counts as one write."""
+        self._hand_over()  # the transaction may read the buffered rows
+        self._write(lambda: self._inner.transact(transaction))
 
     def _write(self, write: Callable[[], None]) -> None:
         with self._lock:
@@ -117,13 +117,13 @@ class CrashingJournal(Mortal):
             self._die()
 
     def release(self, run: RunRow) -> None:
-        """As the port says; the record of the end is one more write."""
+        """Implement `Journal.release`; the record of the end counts as one write."""
         self.put(run)
         self._hand_over()
         self._inner.release(run)
 
     def put(self, row: Row) -> None:
-        """As the port says."""
+        """Implement `Journal.put`: buffer the row until the next flush or sync."""
         with self._lock:
             self._check()
             self.writes += 1
@@ -137,18 +137,18 @@ class CrashingJournal(Mortal):
                 self._die()
 
     def flush(self) -> None:
-        """As the port says."""
+        """Implement `Journal.flush`."""
         self._hand_over()
         self._inner.flush()
 
     def sync(self) -> None:
-        """As the port says."""
+        """Implement `Journal.sync`."""
         self._hand_over()
         self._inner.sync()
 
 
 def _abandon(journal: Journal) -> None:
-    """Leaves a journal as the death of its process would."""
+    """Leave a journal in the state in which the death of its process would."""
     if isinstance(journal, MemoryJournal):
         journal._claimed.clear()  # noqa: SLF001 - no user of a journal may do this
     elif isinstance(journal, HomeJournal) and journal._segment is not None:  # noqa: SLF001 - as above

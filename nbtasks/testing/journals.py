@@ -1,4 +1,4 @@
-"""Journals in the place of the home's, and one that stands in front of another."""
+"""Replacement of the home's journal in a test, and a wrapper around a journal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nbtasks.core.model import Row, RunRow
 from nbtasks.core.settings import config
 from nbtasks.errors import Interrupt
 from nbtasks.journal import current
-from nbtasks.journal.protocol import Change, Claim, Deal, Journal, Opened, TaskTuple
-from nbtasks.values.content import Blob, Content
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, TaskTuple, Transaction
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
-__all__ = ["Crash", "Mortal", "use_home", "use_journal"]
+__all__ = ["Crash", "JournalWrapper", "use_home", "use_journal"]
 
 
 class Crash(Interrupt):
-    """The process is gone, as far as the run can tell.
+    """A crash of the process, as far as the run can tell.
 
     ```python
     from nbtasks.journal.memory import MemoryJournal
@@ -31,121 +31,121 @@ class Crash(Interrupt):
     """
 
 
-class Mortal:
-    """A journal in front of another one, which it does nothing to until it has crashed.
+class JournalWrapper:
+    """Journal that forwards every call to another journal until it has crashed.
 
     Args:
-        inner: The journal that survives.
+        inner: Journal that survives.
 
     Attributes:
-        crashed: Whether it died. Nothing is written from then on.
+        crashed: True once the journal has crashed. From then on nothing is written.
     """
 
     def __init__(self, inner: Journal) -> None:
         self._inner = inner
-        self._lock = threading.RLock()  # a map that blocks calls from several threads
+        self._lock = threading.RLock()  # a blocking map calls from several threads
         self.crashed = False
 
     def _check(self) -> None:
         if self.crashed:
-            raise Crash(self._epitaph())
+            raise Crash(self._crash_message())
 
-    def _epitaph(self) -> str:
+    def _crash_message(self) -> str:
         return "The journal crashed, as the test asked for."
 
-    def claim(self, claim: Claim) -> Opened:
-        """As the port says."""
+    def claim(self, claim: Claim) -> ClaimedRun:
+        """Implement `Journal.claim`."""
         self._check()
         return self._inner.claim(claim)
 
-    def transact(self, deal: Deal) -> None:
-        """As the port says."""
+    def transact(self, transaction: Transaction) -> None:
+        """Implement `Journal.transact`."""
         self._check()
-        self._inner.transact(deal)
+        self._inner.transact(transaction)
 
-    def news(self) -> int:
-        """As the port says."""
-        self._check()  # what listens would else not hear of the crash
-        return self._inner.news()
+    def change_count(self) -> int:
+        """Implement `Journal.news`."""
+        self._check()  # otherwise a listener would not notice the crash
+        return self._inner.change_count()
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
-        """As the port says."""
+        """Implement `Journal.find`."""
         return self._inner.find(kind, since=since, **equal)
 
     def amend(self, run_id: str, change: Change) -> None:
-        """As the port says."""
+        """Implement `Journal.amend`."""
         self._check()
         self._inner.amend(run_id, change)
 
-    def adopt(self, rows: Sequence[Row]) -> None:
-        """As the port says."""
+    def import_rows(self, rows: Sequence[Row]) -> None:
+        """Implement `Journal.adopt`."""
         self._check()
-        self._inner.adopt(rows)
+        self._inner.import_rows(rows)
 
     def release(self, run: RunRow) -> None:
-        """As the port says."""
+        """Implement `Journal.release`."""
         self._check()
         self._inner.release(run)
 
-    def ask_to_cancel(self, run_id: str) -> None:
-        """As the port says."""
+    def request_cancel(self, run_id: str) -> None:
+        """Implement `Journal.request_cancel`."""
         self._check()
-        self._inner.ask_to_cancel(run_id)
+        self._inner.request_cancel(run_id)
 
-    def asked_to_cancel(self) -> Collection[str]:
-        """As the port says."""
-        return self._inner.asked_to_cancel()
+    def cancel_requests(self) -> Collection[str]:
+        """Implement `Journal.cancel_requests`."""
+        return self._inner.cancel_requests()
 
-    def look(self, claim: Claim) -> Opened | None:
-        """As the port says."""
-        return self._inner.look(claim)
+    def peek(self, claim: Claim) -> ClaimedRun | None:
+        """Implement `Journal.look`."""
+        return self._inner.peek(claim)
 
     def put(self, row: Row) -> None:
-        """As the port says."""
+        """Implement `Journal.put`."""
         self._check()
         self._inner.put(row)
 
     def flush(self) -> None:
-        """As the port says."""
+        """Implement `Journal.flush`."""
         self._check()
         self._inner.flush()
 
     def sync(self) -> None:
-        """As the port says."""
+        """Implement `Journal.sync`."""
         self._check()
         self._inner.sync()
 
-    def put_blob(self, content: Content) -> str:
-        """As the port says."""
+    def put_blob(self, content: LazyBytes) -> str:
+        """Implement `Journal.put_blob`."""
         self._check()
         return self._inner.put_blob(content)
 
-    def get_blob(self, name: str) -> Blob:
-        """As the port says."""
+    def get_blob(self, name: str) -> VerifiedBytes:
+        """Implement `Journal.get_blob`."""
         return self._inner.get_blob(name)
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
-        """As the port says."""
+        """Implement `Journal.runs`."""
         return self._inner.runs(run_id=run_id, job=job)
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
-        """As the port says."""
+        """Implement `Journal.tasks`."""
         return self._inner.tasks(run_id)
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """As the port says."""
+        """Implement `Journal.query`."""
         return self._inner.query(sql, params, frames)
 
     def close(self) -> None:
-        """As the port says."""
+        """Implement `Journal.close`."""
         self._inner.close()
 
 
 @contextlib.contextmanager
 def use_journal(journal: Journal) -> Iterator[Journal]:
-    """Records everything in `journal` instead of the home, inside the block.
+    """Record everything in `journal` instead of the home, inside the block.
 
     ```python
     import nbtasks as nb
@@ -162,9 +162,9 @@ def use_journal(journal: Journal) -> Iterator[Journal]:
 
 @contextlib.contextmanager
 def use_home(folder: Path) -> Iterator[Path]:
-    """Records everything in `folder` inside the block. Settings that were changed in it are put
-    back after it."""
-    with config.moved(home=folder):
+    """Record everything in `folder` inside the block. Settings changed in the block are restored
+    after it."""
+    with config.overridden(home=folder):
         try:
             yield folder
         finally:

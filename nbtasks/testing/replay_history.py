@@ -1,4 +1,4 @@
-"""What a job comes to while it is started again and again, and whether that can be a replay."""
+"""History of a job's restarts, and checks that each restart replays the same path."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from nbtasks.errors import NbtasksError
 
 __all__ = ["History", "ReplayError"]
 
-#: So many tasks that ended, and that later executions did not come to before another one ended,
-#: are too many to have been overtaken: their keys are other ones each time.
+#: A later execution may end before it reaches every ended task. If it misses more than this many,
+#: the cause is not concurrency: the tasks' keys differ each time.
 _MOST_LOST: Final = 50
-#: So often a recorded output may count no longer when the body comes to it again.
+#: Times that a recorded output of one task may be out of date when the body reaches it again.
 _MOST_AGAIN: Final = 10
+#: Tasks that a message lists.
 _MOST_TOLD: Final = 5
 _ADVICE: Final = (
-    "The body runs again from its top each time, so what decides which tasks there are, and what "
-    "they are given, has to be the same each time. Let a task of its own give what is not: a "
+    "The body runs again from its top each time, so whatever decides its tasks and their "
+    "arguments must be the same each time. Get anything else from a task of its own: a "
     "random number, the time, an answer of the outside world."
 )
 
 
 class ReplayError(NbtasksError, AssertionError):
-    """A job that cannot go on from the journal as if nothing had happened.
+    """A job that cannot be resumed from the journal as if nothing had happened.
 
     ```python
     import random
@@ -51,14 +52,14 @@ class ReplayError(NbtasksError, AssertionError):
 
 
 class History:
-    """The tasks of one run that have newly ended, and what its executions made of them.
+    """Record of the tasks that newly ended in one run, and of the tasks its executions reached.
 
     Args:
-        limit: How many restarts there may be.
+        limit: Maximum number of restarts.
 
     Attributes:
-        restarts: How many there were.
-        after: The path of the task that the latest one came after.
+        restarts: Number of restarts so far.
+        after: Path of the task whose end caused the latest restart.
     """
 
     def __init__(self, limit: int) -> None:
@@ -72,25 +73,25 @@ class History:
 
     @property
     def run_id(self) -> str:
-        """The id of the run; empty before its first execution."""
+        """Id of the run; empty before its first execution."""
         return self._run.run_id if self._run is not None else ""
 
     def begin(self, run: RunRow) -> None:
-        """The next execution begins."""
+        """Record that the next execution starts."""
         self._run = run
         self._reached = set()
 
-    def reused(self, row: ReuseRow) -> None:
-        """The execution has come to tasks that the journal answered for."""
+    def mark_reused(self, row: ReuseRow) -> None:
+        """Record that the execution reached tasks that the journal answered."""
         for first, last in row.ranges:
             self._reached.update(range(first, last + 1))
 
-    def reached(self, row: TaskRow) -> None:
-        """The execution has come to a task."""
+    def mark_reached(self, row: TaskRow) -> None:
+        """Record that the execution reached a task."""
         self._reached.add(row.seq)
 
     def end(self, row: TaskRow) -> None:
-        """A task has newly ended, and so has the execution."""
+        """Record that a task newly ended, and the execution with it."""
         self._ended[row.path] = row.seq
         if row.status == Status.COMPLETED:
             self._completions[row.path] += 1
@@ -98,65 +99,66 @@ class History:
         self.restarts += 1
 
     def check(self) -> None:
-        """Whether the run comes any nearer to its end.
+        """Check that the run gets closer to its end.
 
         Raises:
-            ReplayError: It does not.
+            ReplayError: The run makes no progress, or takes another path each time.
         """
         if self._completions[self.after] > _MOST_AGAIN:
             raise ReplayError(
-                f"{self._who()} does not come to its end: task {self.after!r} has completed "
-                f"{self._completions[self.after]} times, since what is recorded of it counts no "
-                "longer when the body comes to it again. Look at its ttl=, and at on_change="
+                f"{self._name_run()} does not come to its end: task {self.after!r} has completed "
+                f"{self._completions[self.after]} times, since its recorded output is no longer "
+                "valid when the body reaches it again. Check its ttl=, and on_change="
                 f"'rerun' with other inputs each time. {_ADVICE}"
             ) from None
         lost = [path for path, seq in self._ended.items() if seq not in self._reached]
         if len(lost) > _MOST_LOST:
             raise ReplayError(
-                f"{self._who()} takes another path each time: {len(lost)} tasks have ended that "
-                f"later executions did not come to: {_listed(lost)}. {_ADVICE}"
+                f"{self._name_run()} takes another path each time: {len(lost)} tasks have ended "
+                f"that later executions did not reach: {_format_paths(lost)}. {_ADVICE}"
             ) from None
         if self.restarts >= self._limit:
             raise ReplayError(
-                f"{self._who()} was started again {self.restarts} times, and has not come to its "
+                f"{self._name_run()} was restarted {self.restarts} times without coming to its "
                 f"end; the last task that ended was {self.after!r}. If it has more tasks than "
-                f"that, say always_replay(limit=...); else it makes new ones for ever. {_ADVICE}"
+                f"that, use always_replay(limit=...); otherwise it makes new ones for ever. "
+                f"{_ADVICE}"
             ) from None
 
     def check_end(self, run: RunRow, tasks: Mapping[str, TaskRow]) -> None:
-        """Whether a run that has completed has taken the same path all the time.
+        """Check that a completed run took the same path in all executions.
 
         Raises:
-            ReplayError: It has not.
+            ReplayError: The run took another path, or gave its tasks other arguments.
         """
-        mine = [tasks[path] for path in self._ended if path in tasks]
-        lost = [row.path for row in mine if row.execution < run.executions]
+        rows = [tasks[path] for path in self._ended if path in tasks]
+        lost = [row.path for row in rows if row.execution < run.executions]
         if lost:
             raise ReplayError(
-                f"{self._who()} took another path when it was started again: the last execution "
-                f"did not come to {_listed(lost)}, which had ended before. {_ADVICE}"
+                f"{self._name_run()} took another path when it was restarted: the last execution "
+                f"did not reach {_format_paths(lost)}, which had ended before. {_ADVICE}"
             ) from None
-        stale = [f"{row.path!r} ({row.stale})" for row in mine if row.stale]
+        stale = [f"{row.path!r} ({row.stale})" for row in rows if row.stale]
         if stale:
             raise ReplayError(
-                f"{self._who()} gave its tasks something else when it was started again: "
+                f"{self._name_run()} gave its tasks something else when it was restarted: "
                 f"{', '.join(stale[:_MOST_TOLD])}. {_ADVICE}"
             ) from None
 
     def note(self, error: BaseException) -> None:
-        """Says of an error in which execution it was."""
+        """Add a note to an error that names the execution it was raised in."""
         if self.restarts and self._run is not None:
             error.add_note(
                 f"always_replay: in execution {self._run.executions} of run {self._run.run_id}, "
-                f"started again from the journal after task {self.after!r} had ended."
+                f"restarted from the journal after task {self.after!r} had ended."
             )
 
-    def _who(self) -> str:
+    def _name_run(self) -> str:
         assert self._run is not None  # noqa: S101 - a task of it has ended
         return f"Run {self._run.run_id} of job {self._run.job!r}"
 
 
-def _listed(paths: Iterable[str]) -> str:
-    listed = list(paths)
-    more = f" and {len(listed) - _MOST_TOLD} more" if len(listed) > _MOST_TOLD else ""
-    return ", ".join(map(repr, listed[:_MOST_TOLD])) + more
+def _format_paths(paths: Iterable[str]) -> str:
+    items = list(paths)
+    more = f" and {len(items) - _MOST_TOLD} more" if len(items) > _MOST_TOLD else ""
+    return ", ".join(map(repr, items[:_MOST_TOLD])) + more

@@ -1,4 +1,4 @@
-"""A job in memory, with tasks that have the value that the test says."""
+"""Execution of a job in memory, with tasks whose values the test defines."""
 
 from __future__ import annotations
 
@@ -13,47 +13,46 @@ from typing import Any, TypeVar
 
 from nbtasks.core import clock as clocks
 from nbtasks.core import keys
-from nbtasks.engine.effects import Call, Effects, Scope, Wait
+from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
 from nbtasks.engine.waits import Waits
 from nbtasks.errors import NbtasksError, NotFoundError, ValueNotKeptError
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.runtime import Kit, kit
+from nbtasks.jobs.runtime import Runtime, runtime
 from nbtasks.jobs.session import Session
 from nbtasks.journal import edits
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Claim, Journal, Opened
+from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 from nbtasks.testing.clock import FakeClock
 from nbtasks.testing.journals import use_journal
 from nbtasks.values import codec
 
 __all__ = ["run_job"]
 
-#: A variable, so that a dict of strings fits as well as one of tuples.
+#: A type variable, so that both a dict of strings and a dict of tuples match.
 Path = TypeVar("Path", bound=keys.KeyPath)
 
 
 def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = None) -> Run:
-    """Runs a job in memory, by itself: nothing is written to a home, waits take no time, and
-    each call begins a new run. It blocks; in an `async def` test the job has a loop of its own.
+    """Run a job in memory, in isolation: nothing is written to a home, waits take no time, and each
+    call starts a new run. The call blocks; in an `async def` test the job has its own event loop.
 
     Args:
-        job: The job; a `def` or an `async def` one.
-        payload: Its payload.
-        tasks: The tasks whose functions are not called, by path: a string like `"fit/AA"`, or the
-            tuple of the keys. Each has the value that is given; where that is an exception, the
-            task fails with it, and is tried again as its `retry` says. A wait that is named is
-            over at once.
+        job: The job, `def` or `async def`.
+        payload: Payload of the run.
+        tasks: Values of tasks whose functions are not called, by path: a string like `"fit/AA"`, or
+            the tuple of the keys. If the value is an exception, the task fails with it and is
+            retried according to its `retry`. A wait that is named ends at once.
 
     Returns:
-        The run, to be looked at also afterwards. Unless a `FakeClock` is in force already, its
-        times are those of a new one.
+        The run, which remains readable afterwards. Its times are those of the `FakeClock` in force,
+        or else of a new one.
 
     Raises:
-        Exception: What the job raised.
-        NotFoundError: The run never came to a task that `tasks` names.
-        ValueNotKeptError: No task could have such a value.
+        Exception: Any exception that the job raised.
+        NotFoundError: The run never reached a task that `tasks` names.
+        ValueNotKeptError: A value in `tasks` cannot be the value of a task.
 
     ```python
     import nbtasks as nb
@@ -76,26 +75,28 @@ def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = No
     ```
     """
     if not isinstance(job, Job):
-        raise TypeError(f"run_job takes a job that nb.job has made, not {job!r}.")
+        raise TypeError(f"run_job takes a job made by nb.job, not {job!r}.")
     stage = _Stage(MemoryJournal(), {} if tasks is None else _by_path(tasks))
     with contextlib.ExitStack() as stack:
         if not isinstance(clocks.current(), FakeClock):
             stack.enter_context(FakeClock())
-        stack.enter_context(use_journal(stage.journal))  # for what else its body may run or ask
+        stack.enter_context(use_journal(stage.journal))  # for other runs and queries of its body
         try:
-            run = _apart(lambda: job.at(stage).run(payload, tree=False))
+            run = _outside_loop(lambda: job.with_runtime(stage).run(payload, tree=False))
         except BaseException as error:
             if missed := stage.missed():
-                error.add_note(f"It had not come to these of tasks=: {_listed(missed)}.")
+                error.add_note(f"The run had not reached these of tasks=: {_format(missed)}.")
             raise
     if missed := stage.missed():
-        raise NotFoundError(_never(run, missed))
+        raise NotFoundError(_never_reached(run, missed))
     return run
 
 
-def _apart(run: Callable[[], Run]) -> Run:
-    """Calls in another thread where a loop runs in this one: to enter that again, `job.run` would
-    have to patch asyncio for all the other tests as well."""
+def _outside_loop(run: Callable[[], Run]) -> Run:
+    """Call `run`, in another thread if an event loop is running in this one.
+
+    To re-enter the running loop, `job.run` would have to patch asyncio for all other tests, too.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -105,19 +106,19 @@ def _apart(run: Callable[[], Run]) -> Run:
 
 
 def _by_path(tasks: Mapping[Path, Any]) -> dict[str, Callable[[], Any]]:
-    """What gives the value of each task, anew each time, or raises its error."""
-    givers: dict[str, Callable[[], Any]] = {}
+    """Return, by path, functions that return a new copy of the task's value or raise its error."""
+    values: dict[str, Callable[[], Any]] = {}
     for key, value in tasks.items():
         path = keys.path_of(key)
         if isinstance(value, BaseException):
-            givers[path] = functools.partial(_raise, value)
+            values[path] = functools.partial(_raise, value)
             continue
         try:
             encoded = codec.encode(value)
         except ValueNotKeptError as error:
             raise ValueNotKeptError(f"tasks={{{path!r}: ...}}: {error}") from None
-        givers[path] = functools.partial(_decode, encoded)
-    return givers
+        values[path] = functools.partial(_decode, encoded)
+    return values
 
 
 def _raise(error: BaseException) -> None:
@@ -130,121 +131,121 @@ def _decode(encoded: codec.Encoded) -> Any:
     return codec.decode_blob(encoded.kind, encoded.text, bytes(encoded.blob))
 
 
-class _Stage(Kit):
-    """The kit of one run: its own journal, and tasks that are given.
+class _Stage(Runtime):
+    """Runtime of one run, with its own journal and predefined tasks.
 
     Args:
-        journal: Where the run is recorded.
-        given: What gives the value of each task that is not to be called; by path.
+        journal: Journal that records the run.
+        values: Functions that return the value of each task that is not called, by path.
     """
 
-    def __init__(self, journal: Journal, given: dict[str, Callable[[], Any]]) -> None:
+    def __init__(self, journal: Journal, values: dict[str, Callable[[], Any]]) -> None:
         super().__init__()
-        self.jobs = kit.jobs
-        self.given = journal
-        self._values = given
+        self.jobs = runtime.jobs
+        self.own_journal = journal
+        self._values = values
         self._reached: set[str] = set()
 
     def session(self, claim: Claim, **how: Any) -> Session:
-        """As the kit's."""
+        """Return a session whose execution uses the predefined tasks."""
         session = super().session(claim, **how)
         session.execute = functools.partial(_Rehearsal, self._values, self._reached)
         return session
 
     def missed(self) -> list[str]:
-        """The paths of tasks that are given, and that no execution has come to."""
+        """Return the paths of predefined tasks that no execution has reached."""
         return [path for path in self._values if path not in self._reached]
 
 
 class _Rehearsal(Execution):
-    """An execution in which some tasks do not call their functions.
+    """Execution in which some tasks do not call their functions.
 
-    They are tasks like any other in all else: their arguments are recorded, they are retried, and
-    after a restart the journal answers for them.
+    Otherwise they are tasks like any other: their arguments are recorded, they are retried, and
+    after a restart the journal answers them.
 
     Args:
-        given: What gives the value of each of them, by path.
-        reached: Takes the paths of those that were called.
-        journal: As of an execution.
-        opened: As of an execution.
+        values: Functions that return the value of each such task, by path.
+        reached: Set that receives the paths of such tasks once they are called.
+        journal: Journal that records the run.
+        opened: Claimed run.
     """
 
     def __init__(
         self,
-        given: dict[str, Callable[[], Any]],
+        values: dict[str, Callable[[], Any]],
         reached: set[str],
         journal: Journal,
-        opened: Opened,
+        claimed: ClaimedRun,
     ) -> None:
-        super().__init__(journal, opened)
-        self._given = given
+        super().__init__(journal, claimed)
+        self._values = values
         self._reached = reached
-        self.waits = _RehearsedWaits(self, given, reached)
+        self.waits = _RehearsedWaits(self, values, reached)
 
-    def task(self, call: Call, scope: Scope) -> Effects:
-        """As of an execution."""
-        call.key = scope.numbered(call.key)
-        path = keys.join(scope.path, call.key)
-        if path in self._given:
+    def task(self, call: Call, context: CallContext) -> Effects:
+        """Yield the effects of a task; a predefined task calls a stand-in for its function."""
+        path = keys.join(context.path, call.key)
+        if path in self._values:
             self._reached.add(path)
-            call.counted = call.counted or (call.fn, call.args)
-            call.fn = _stand_in(self._given[path], asynchronous=scope.asynchronous)
-            options = dataclasses.replace(call.policy.options, on=None)  # it is here, not there
+            call.checked_as = call.checked_as or (call.fn, call.args)
+            call.fn = _stand_in(self._values[path], asynchronous=context.asynchronous)
+            # Without the task's executor: the stand-in has to run in this process.
+            options = dataclasses.replace(call.policy.options, on=None)
             call.policy = dataclasses.replace(call.policy, options=options)
-        return (yield from super().task(call, scope))
+        return (yield from super().task(call, context))
 
 
 class _RehearsedWaits(Waits):
-    """The waits of such an execution: one that is given is over at once.
+    """Waits of such an execution: a predefined wait ends at once.
 
     Args:
-        execution: It.
-        given: As of it.
-        reached: As of it.
+        execution: The execution.
+        values: Functions of the predefined tasks, by path.
+        reached: Set that receives the paths of predefined waits once they are called.
     """
 
     def __init__(
-        self, execution: Execution, given: dict[str, Callable[[], Any]], reached: set[str]
+        self, execution: Execution, values: dict[str, Callable[[], Any]], reached: set[str]
     ) -> None:
         super().__init__(execution)
-        self._given = given
+        self._values = values
         self._reached = reached
 
-    def wait(self, wait: Wait, scope: Scope) -> Effects:
-        """As of the waits of an execution."""
-        path = keys.join(scope.path, wait.key)
-        if path in self._given:
+    def wait(self, wait: Wait, context: CallContext) -> Effects:
+        """Yield the effects of a wait; a predefined wait is due now."""
+        path = keys.join(context.path, wait.key)
+        if path in self._values:
             self._reached.add(path)
-            if self._given[path]() is not None:
+            if self._values[path]() is not None:
                 raise NbtasksError(
-                    f"tasks={{{path!r}: ...}}: that is a wait, which gives nothing. Give it None."
+                    f"tasks={{{path!r}: ...}}: that is a wait, which returns nothing. Give it None."
                 )
             wait.due = clocks.micros
-        return (yield from super().wait(wait, scope))
+        return (yield from super().wait(wait, context))
 
 
-def _stand_in(give: Callable[[], Any], *, asynchronous: bool) -> Callable[..., Any]:
-    """The function that is called instead: on the loop if there is one, since it is quick."""
+def _stand_in(value: Callable[[], Any], *, asynchronous: bool) -> Callable[..., Any]:
+    """Return the function to call in the task's place: on the loop if any, since it is quick."""
 
     def blocking(*_: Any) -> Any:
-        return give()
+        return value()
 
     async def awaited(*_: Any) -> Any:
-        return give()
+        return value()
 
     return awaited if asynchronous else blocking
 
 
-def _never(run: Run, missed: list[str]) -> str:
-    known = run.tasks().path.tolist()
-    near = edits.nearest(missed[0], known)
-    there = f"The nearest to {missed[0]!r}: {_listed(near)}." if near else "It has no tasks at all."
+def _never_reached(run: Run, missed: list[str]) -> str:
+    paths = run.tasks().path.tolist()
+    near = edits.nearest_paths(missed[0], paths)
+    hint = f"The nearest to {missed[0]!r}: {_format(near)}." if near else "It has no tasks at all."
     return (
-        f"The run of job {run.job!r} never came to {_listed(missed)}, to which tasks= gives a "
-        f"value. {there} A path is the keys from the top, as run.tasks().path has it; what is "
-        "below a task with a value of its own is not reached."
+        f"The run of job {run.job!r} never reached {_format(missed)}, for which tasks= has a "
+        f"value. {hint} A path is the keys from the top, as in run.tasks().path; tasks below a "
+        "task with a value of its own are not reached."
     )
 
 
-def _listed(paths: list[str]) -> str:
+def _format(paths: list[str]) -> str:
     return ", ".join(map(repr, paths))

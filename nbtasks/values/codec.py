@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from nbtasks.errors import UnreadableValueError
-from nbtasks.values.content import Content, Find, Secret, join, split
-from nbtasks.values.redaction import REDACTED, REDACTED_JSON
+from nbtasks.values import preview
+from nbtasks.values.content import Find, LazyBytes, Secret, join, split
+from nbtasks.values.redaction import REDACTED, REDACTED_JSON, Paths, redact
 
 __all__ = [
     "EXPIRED",
@@ -38,6 +39,7 @@ __all__ = [
     "decode_blob",
     "digest",
     "encode",
+    "encode_redacted",
     "hide",
     "pickles_in",
 ]
@@ -68,14 +70,14 @@ class Encoded(NamedTuple):
         text: The text for the row. For a large value only its signature, or None.
         size: The size of the encoded value in bytes, before tables are compressed.
         blob: The bytes of a large value, to be stored in a file.
-        shown: The redacted text that people may see, if parts of the value are secret.
+        preview: The redacted text that people may see, if parts of the value are secret.
     """
 
     kind: str
     text: str | None
     size: int
-    blob: Content | None = None
-    shown: str | None = None
+    blob: LazyBytes | None = None
+    preview: str | None = None
 
 
 _NULL = Encoded("json", "null", 4)
@@ -89,7 +91,7 @@ class _Json(NamedTuple):
     kind: str
     data: bytes
     tagged: Any = None
-    parts: Sequence[Content] = ()
+    parts: Sequence[LazyBytes] = ()
     secrets: bool = False
 
 
@@ -112,7 +114,7 @@ def encode(value: object, *, inline: bool = False) -> Encoded:
     if as_json is None:
         return _encode_pickle(value, inline=inline)
     encoded = _encode_json(as_json, inline=inline)
-    return encoded._replace(shown=_redact_json(as_json)) if as_json.secrets else encoded
+    return encoded._replace(preview=_redact_json(as_json)) if as_json.secrets else encoded
 
 
 def _encode_json(as_json: _Json, *, inline: bool) -> Encoded:
@@ -124,8 +126,20 @@ def _encode_json(as_json: _Json, *, inline: bool) -> Encoded:
         data = orjson.dumps(as_json.tagged, default=_part_to_base64)
         size = len(data)
     elif size > INLINE_BYTES and not inline:
-        return Encoded(as_json.kind, None, size, Content.of(data))
+        return Encoded(as_json.kind, None, size, LazyBytes.of(data))
     return Encoded(as_json.kind, data.decode(), size)
+
+
+def encode_redacted(value: Any, paths: Paths) -> Encoded:
+    """Encode a value, with a preview that hides the paths; all of it, if only a pickle keeps it.
+
+    Raises:
+        ValueNotKeptError: The value cannot be recorded.
+    """
+    encoded = encode(value)
+    is_plain = encoded.kind in ("json", "tagged")
+    visible = redact(value, paths) if is_plain else REDACTED
+    return encoded._replace(preview=preview.to_display_json(visible))
 
 
 def hide(encoded: Encoded) -> Encoded:
@@ -133,10 +147,10 @@ def hide(encoded: Encoded) -> Encoded:
 
     Other values stay as they are; so does a pickle, since views never show its content.
     """
-    if encoded.shown is None or encoded.kind == "pickle":
+    if encoded.preview is None or encoded.kind == "pickle":
         return encoded
-    whole = encoded.blob or Content.of((encoded.text or "").encode())
-    return encoded._replace(text=encoded.shown, blob=whole)
+    whole = encoded.blob or LazyBytes.of((encoded.text or "").encode())
+    return encoded._replace(text=encoded.preview, blob=whole)
 
 
 def decode(kind: str, text: str | None) -> Any:
@@ -247,22 +261,22 @@ def _to_json(value: object, option: int = 0) -> _Json | None:
         tagged_json,  # lazily: it imports many types, and most values are plain
     )
 
-    parts: list[Content] = []
+    parts: list[LazyBytes] = []
 
     secrets = False
 
-    def number(part: Content | Secret) -> Any:
+    def number(part: LazyBytes | Secret) -> Any:
         nonlocal secrets
         if isinstance(part, Secret):
             secrets = True
-            return part.whole
+            return part.tag
         parts.append(part)
         return len(parts) - 1
 
     try:
         tagged = tagged_json.tag(value)
         data = orjson.dumps(tagged, option=option, default=number)
-    except (tagged_json.Untagged, orjson.JSONEncodeError, RecursionError):
+    except (tagged_json.NotTaggable, orjson.JSONEncodeError, RecursionError):
         return None
     if not parts:
         return _Json("tagged", data, tagged, secrets=secrets)
@@ -270,8 +284,8 @@ def _to_json(value: object, option: int = 0) -> _Json | None:
     return _Json(_WHOLE.get(name, "parts"), data, tagged, parts, secrets)
 
 
-def _part_to_base64(part: Content | Secret) -> Any:
-    return part.whole if isinstance(part, Secret) else base64.b64encode(bytes(part)).decode()
+def _part_to_base64(part: LazyBytes | Secret) -> Any:
+    return part.tag if isinstance(part, Secret) else base64.b64encode(bytes(part)).decode()
 
 
 def _redact_json(as_json: _Json) -> str:
@@ -280,7 +294,7 @@ def _redact_json(as_json: _Json) -> str:
         return REDACTED_JSON
 
     def redact(secret: Secret) -> Any:
-        return {"$secret": [secret.whole["$secret"][0], REDACTED]}
+        return {"$secret": [secret.tag["$secret"][0], REDACTED]}
 
     return orjson.dumps(as_json.tagged, default=redact).decode()
 
@@ -377,5 +391,5 @@ def _encode_pickle(value: object, *, inline: bool) -> Encoded:
     data = pickles.dump(value)
     signature = pickles.sign(data)
     if len(data) > INLINE_BYTES and not inline:
-        return Encoded("pickle", signature, len(data), Content.of(data))
+        return Encoded("pickle", signature, len(data), LazyBytes.of(data))
     return Encoded("pickle", f"{signature}:{base64.b64encode(data).decode()}", len(data))

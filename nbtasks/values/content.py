@@ -20,14 +20,14 @@ from typing import Any, Protocol
 import orjson
 
 __all__ = [
-    "Blob",
-    "Content",
     "Find",
     "Hashing",
+    "LazyBytes",
+    "NotTaggable",
     "Secret",
     "Tag",
     "Untag",
-    "Untagged",
+    "VerifiedBytes",
     "content_hash",
     "join",
     "split",
@@ -47,7 +47,7 @@ Untag = Callable[[Any], Any]
 Find = Callable[[Any], memoryview]
 
 
-class Untagged(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
+class NotTaggable(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
     """Signal that only a pickle can represent a value exactly."""
 
 
@@ -55,20 +55,20 @@ class Secret:
     """Placeholder in tagged JSON for a tag that only the record itself may contain.
 
     Args:
-        whole: The complete tag, with the secret.
+        tag: The complete tag, with the secret.
     """
 
-    __slots__ = ("whole",)
+    __slots__ = ("tag",)
 
     def __init__(self, whole: Any) -> None:
-        self.whole = whole
+        self.tag = whole
 
 
 class _Sink(Protocol):
     def write(self, data: Any, /) -> Any: ...
 
 
-class Content:
+class LazyBytes:
     """Lazy bytes, to be written later.
 
     This is no dataclass, because orjson would serialise one as JSON.
@@ -88,7 +88,7 @@ class Content:
         self.write = write
 
     @classmethod
-    def of(cls, data: bytes | memoryview) -> Content:
+    def of(cls, data: bytes | memoryview) -> LazyBytes:
         """Return lazy bytes for bytes in memory."""
         return cls(memoryview(data).nbytes, lambda file: file.write(data))
 
@@ -168,7 +168,7 @@ def _combine_hashes(pieces: list[bytes]) -> str:
     return pieces[0].hex() if len(pieces) == 1 else content_hash(b"".join(pieces))
 
 
-class Blob:
+class VerifiedBytes:
     """Verified bytes: bytes stored under their hash, with a check that they still match it.
 
     Threads compute the hash of large bytes in the background, since it takes as long as creating
@@ -223,7 +223,7 @@ class Blob:
             self._pieces[place] = _hash(piece).digest()
 
 
-def join(value: bytes, parts: Sequence[Content]) -> Content:
+def join(value: bytes, parts: Sequence[LazyBytes]) -> LazyBytes:
     """Join JSON and the parts to which it refers by number as one content."""
 
     def write(file: _Sink) -> None:
@@ -239,7 +239,7 @@ def join(value: bytes, parts: Sequence[Content]) -> Content:
         joined.write(footer)
         joined.write(len(footer).to_bytes(8, "little"))
 
-    return Content(len(value) + sum(part.size for part in parts), write)
+    return LazyBytes(len(value) + sum(part.size for part in parts), write)
 
 
 def split(data: memoryview) -> tuple[Any, list[memoryview]] | None:

@@ -23,14 +23,14 @@ from nbtasks.errors import MapFailed, TaskFailed
 from nbtasks.values import redaction
 
 __all__ = [
-    "chain",
+    "add_inline_hint",
     "dumps",
+    "from_body_error",
+    "from_task_error",
+    "iter_task_failures",
     "loads",
-    "name_inline",
-    "of_body",
-    "of_task",
     "rebuild",
-    "scrubbed",
+    "scrub",
     "task_path",
 ]
 
@@ -44,13 +44,13 @@ _INLINE = (
 )
 
 
-def of_task(error: BaseException, path: str, attempts: int, run_id: str) -> Failure:
+def from_task_error(error: BaseException, path: str, attempts: int, run_id: str) -> Failure:
     """Return the record of the failure of the task at `path`.
 
     If a subtask's failure is passed on, the record keeps the innermost task's path, type and
     message.
     """
-    cause = next((e for e in chain(error) if e.run_id == run_id), None)
+    cause = next((e for e in iter_task_failures(error) if e.run_id == run_id), None)
     where = task_path(cause) if cause else None
     if isinstance(error, TaskFailed) and cause is error:
         inner = error
@@ -65,10 +65,10 @@ def of_task(error: BaseException, path: str, attempts: int, run_id: str) -> Fail
             inner.attempts,
             cause=where,
         )
-    return dataclasses.replace(of_body(error), path=path, attempts=attempts, cause=where)
+    return dataclasses.replace(from_body_error(error), path=path, attempts=attempts, cause=where)
 
 
-def of_body(error: BaseException) -> Failure:
+def from_body_error(error: BaseException) -> Failure:
     """Return the record of an error that ended the body of a run."""
     if isinstance(error, TaskFailed):
         return Failure(
@@ -119,7 +119,7 @@ def task_path(error: TaskFailed) -> str:
     return getattr(error, "_task", error.path)
 
 
-def chain(error: BaseException | None) -> Iterator[TaskFailed]:
+def iter_task_failures(error: BaseException | None) -> Iterator[TaskFailed]:
     """Yield every `TaskFailed` among `error`, its causes, contexts, group members and map items.
 
     The outermost comes first.
@@ -139,20 +139,18 @@ def chain(error: BaseException | None) -> Iterator[TaskFailed]:
             todo += current.failed.values()
 
 
-def name_inline(error: Exception) -> None:
+def add_inline_hint(error: Exception) -> None:
     """Add a note about `inline=True` if a function failed because a worker thread called it."""
     # Search the arguments, because a user-defined __str__ may fail.
     if not isinstance(error, TaskFailed) and _THREAD_BOUND.search(" ".join(map(ascii, error.args))):
         error.add_note(_INLINE)
 
 
-def scrubbed(failure: Failure, secrets: Collection[str] | None) -> Failure:
+def scrub(failure: Failure, secrets: Collection[str] | None) -> Failure:
     """Return the failure with the secrets hidden in its message and traceback."""
     if not secrets:
         return failure
-    message, traceback = (
-        redaction.scrubbed(s, secrets) for s in (failure.message, failure.traceback)
-    )
+    message, traceback = (redaction.scrub(s, secrets) for s in (failure.message, failure.traceback))
     return dataclasses.replace(failure, message=message, traceback=traceback)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import Any
 
 import orjson
 
-from nbtasks.values.redaction import SECRET, hide_named, hide_secrets
+from nbtasks.values.redaction import REDACTED, SECRET, hide_secrets
 
-__all__ = ["describe", "log_data", "shown"]
+__all__ = ["describe", "hide_named", "log_data", "to_display_json"]
 
 _SHOWN_BYTES = 2000
 _SHOWN_ITEMS = 1000
 _SAFE_INT = 1 << 53
 _PLAIN = frozenset({int, float, bool, str, type(None)})
+_MOST_KNOWN = 1000
+#: Positions of the parameters named like secrets, by the id of the function's code. The code is
+#: kept alive in the entry, so that its id stays unique. It is no key itself, since hashing a code
+#: object hashes everything in it.
+_places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 
 
 def describe(args: tuple[Any, ...], fn: Any = None) -> str | None:
@@ -35,6 +41,32 @@ def describe(args: tuple[Any, ...], fn: Any = None) -> str | None:
     return orjson.dumps([_describe_one(arg) for arg in args]).decode()
 
 
+def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a call, hiding those whose parameters are named like secrets.
+
+    >>> hide_named(lambda user, api_key: None, ("ada", "1"))
+    ('ada', '[REDACTED]')
+    """
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return args
+    entry = _places.get(id(code))
+    places = entry[1] if entry is not None and entry[0] is code else _find_secret_places(code)
+    if not places:
+        return args
+    skipped = hasattr(fn, "__self__")
+    return tuple(REDACTED if place + skipped in places else arg for place, arg in enumerate(args))
+
+
+def _find_secret_places(code: CodeType) -> tuple[int, ...]:
+    names = code.co_varnames[: code.co_argcount]
+    places = tuple(place for place, name in enumerate(names) if SECRET.search(name))
+    if len(_places) >= _MOST_KNOWN:
+        _places.clear()
+    _places[id(code)] = code, places
+    return places
+
+
 def _describe_one(arg: object) -> object:
     if type(arg) in (int, bool, float, type(None)):
         return arg if type(arg) is not int or -_SAFE_INT < arg < _SAFE_INT else str(arg)
@@ -53,10 +85,10 @@ def log_data(data: dict[str, Any]) -> str | None:
 
     Values that JSON lacks are represented by their `repr`.
     """
-    return shown(hide_secrets(data)) if data else None
+    return to_display_json(hide_secrets(data)) if data else None
 
 
-def shown(value: object) -> str:
+def to_display_json(value: object) -> str:
     """Return a value for display as JSON; values that JSON lacks as their `repr`."""
     try:
         return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()

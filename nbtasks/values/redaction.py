@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import CodeType
 from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError
@@ -21,13 +20,12 @@ __all__ = [
     "SECRET",
     "Paths",
     "Steps",
-    "hide_named",
+    "find_secrets",
     "hide_secrets",
     "parse",
-    "redacted",
-    "redacted_args",
-    "scrubbed",
-    "secrets_of",
+    "redact",
+    "redact_args",
+    "scrub",
 ]
 
 #: Text that replaces a hidden value.
@@ -46,11 +44,6 @@ SECRET: Final = re.compile(
 )
 #: Shorter strings are not scrubbed from texts, where they occur by chance.
 _LEAST_SECRET = 4
-_MOST_KNOWN = 1000
-#: Positions of the parameters named like secrets, by the id of the function's code. The code is
-#: kept alive in the entry, so that its id stays unique. It is no key itself, since hashing a code
-#: object hashes everything in it.
-_places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]|\[(?P<quote>['\"])(.+?)(?P=quote)\]")
 
 
@@ -86,7 +79,7 @@ def _parse(path: str) -> Steps:
     return tuple(steps)
 
 
-def redacted(value: Any, paths: Sequence[Steps]) -> Any:
+def redact(value: Any, paths: Sequence[Steps]) -> Any:
     """Return a copy of a value with the parts at the paths hidden; ignore paths without a part.
 
     >>> redacted({"user": {"email": "a@b.c", "id": 1}}, parse(["user.email", "nothing"]))
@@ -97,7 +90,7 @@ def redacted(value: Any, paths: Sequence[Steps]) -> Any:
     return value
 
 
-def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
+def redact_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
     """Return a copy of arguments with parts hidden: of the list of arguments, and of each one.
 
     >>> redacted_args(({"key": 1}, 2), parse(["key"]))
@@ -105,8 +98,8 @@ def redacted_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, .
     >>> redacted_args(({"key": 1}, 2), parse(["$"]))
     ('[REDACTED]', '[REDACTED]')
     """
-    whole = redacted(list(args), [steps for steps in paths if steps])
-    return tuple(redacted(arg, paths) for arg in whole)
+    whole = redact(list(args), [steps for steps in paths if steps])
+    return tuple(redact(arg, paths) for arg in whole)
 
 
 def hide_secrets(value: Any) -> Any:
@@ -125,33 +118,7 @@ def hide_secrets(value: Any) -> Any:
     return [hide_secrets(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def hide_named(fn: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments of a call, hiding those whose parameters are named like secrets.
-
-    >>> hide_named(lambda user, api_key: None, ("ada", "1"))
-    ('ada', '[REDACTED]')
-    """
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return args
-    entry = _places.get(id(code))
-    places = entry[1] if entry is not None and entry[0] is code else _find_secret_places(code)
-    if not places:
-        return args
-    skipped = hasattr(fn, "__self__")
-    return tuple(REDACTED if place + skipped in places else arg for place, arg in enumerate(args))
-
-
-def _find_secret_places(code: CodeType) -> tuple[int, ...]:
-    names = code.co_varnames[: code.co_argcount]
-    places = tuple(place for place, name in enumerate(names) if SECRET.search(name))
-    if len(_places) >= _MOST_KNOWN:
-        _places.clear()
-    _places[id(code)] = code, places
-    return places
-
-
-def secrets_of(shown: Any, value: Any) -> set[str]:
+def find_secrets(shown: Any, value: Any) -> set[str]:
     """Return the texts in a value at the places that are hidden in its redacted copy.
 
     >>> sorted(secrets_of({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
@@ -163,14 +130,14 @@ def secrets_of(shown: Any, value: Any) -> set[str]:
     shown, value = _unwrap(shown), _unwrap(value)
     if isinstance(shown, Mapping) and isinstance(value, Mapping):
         for key in shown.keys() & value.keys():
-            texts |= secrets_of(shown[key], value[key])
+            texts |= find_secrets(shown[key], value[key])
     elif isinstance(shown, list | tuple) and isinstance(value, list | tuple):
         for shown_part, part in zip(shown, value, strict=False):
-            texts |= secrets_of(shown_part, part)
+            texts |= find_secrets(shown_part, part)
     return texts
 
 
-def scrubbed(text: str, secrets: Collection[str]) -> str:
+def scrub(text: str, secrets: Collection[str]) -> str:
     """Return a text with every secret replaced.
 
     >>> scrubbed("token enigma refused", {"enigma"})

@@ -1,7 +1,7 @@
 """Tagged JSON: an object with one `$name` key stands for a value that JSON lacks.
 
-For an array, a table or a figure the JSON contains a `Content`, whose bytes the codec stores in the
-row or in a file.
+For an array, a table or a figure the JSON contains a `LazyBytes`, whose bytes the codec stores in
+the row or in a file.
 
 >>> tag({1, 2}) in ({"$set": [1, 2]}, {"$set": [2, 1]})
 True
@@ -25,10 +25,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nbtasks.values import registry
-from nbtasks.values.content import Find, Secret, Untag, Untagged
+from nbtasks.values.content import Find, NotTaggable, Secret, Untag
 from nbtasks.values.libraries import dispatch
 
-__all__ = ["Untagged", "tag", "untag"]
+__all__ = ["NotTaggable", "tag", "untag"]
 
 #: Bases of dataclasses whose instances have more than their fields.
 _BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
@@ -40,7 +40,7 @@ def tag(value: object) -> Any:
     """Return the value as JSON with tags.
 
     Raises:
-        Untagged: No tag fits the value, or a value inside it.
+        NotTaggable: No tag fits the value, or a value inside it.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -62,7 +62,7 @@ def untag(value: Any, find: Find | None = None) -> Any:
 
     Args:
         value: The JSON.
-        find: Function that returns the bytes of a `Content` for its placeholder in the JSON.
+        find: Function that returns the bytes of a `LazyBytes` for its placeholder in the JSON.
 
     Raises:
         ValueError: A tag is unknown.
@@ -150,14 +150,14 @@ def _tag_time(value: dt.time) -> list[Any]:
 def _refuse_zone(zone: dt.tzinfo | None) -> None:
     # The ISO text contains a fixed offset; any other zone would come back as a fixed offset.
     if zone is not None and (type(zone) is not dt.timezone or zone.tzname(None)[:3] != "UTC"):
-        raise Untagged(zone)
+        raise NotTaggable(zone)
 
 
 def _importable(kind: type) -> list[str]:
     """Return the module and qualified name that look up exactly this class, not a copy of it."""
     loaded = "<locals>" not in kind.__qualname__ and kind.__module__ in sys.modules
     if not loaded or _lookup(kind.__module__, kind.__qualname__) is not kind:
-        raise Untagged(kind)
+        raise NotTaggable(kind)
     return [kind.__module__, kind.__qualname__]
 
 
@@ -189,18 +189,18 @@ def _tag_enum(value: enum.Enum) -> Any:
 def _fields(value: Any) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(value)]
     if set(getattr(value, "__dict__", {})) - set(names):
-        raise Untagged(value)  # it has attributes besides its fields
+        raise NotTaggable(value)  # it has attributes besides its fields
     try:
         return {name: tag(getattr(value, name)) for name in names}
     except AttributeError:
-        raise Untagged(value) from None  # a field was never set
+        raise NotTaggable(value) from None  # a field was never set
 
 
 def _state(value: Any) -> list[Any]:
     state = value.__getstate__()
     extra = state.get("__pydantic_extra__")  # a RootModel has none
     if state.get("__pydantic_private__"):
-        raise Untagged(value)
+        raise NotTaggable(value)
     fields_set = sorted(state["__pydantic_fields_set__"])
     return [_tag_dict(state["__dict__"]), None if extra is None else _tag_dict(extra), fields_set]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nbtasks.errors import InvalidPayloadError
 
-__all__ = ["validated"]
+__all__ = ["validate"]
 
 #: Limits of the problems listed in an error message.
 _MOST_PROBLEMS: Final = 20
@@ -18,7 +18,7 @@ _VALIDATED: Final = re.compile(r"^function-\w+\[.*, (.+)\]$")
 _ANYTHING: Final = (inspect.Parameter.empty, Any, object, None)
 
 
-def validated(wanted: Any, payload: Any, of: str) -> Any:
+def validate(wanted: Any, payload: Any, of: str) -> Any:
     """Return the payload, validated and converted by pydantic; unchanged if `wanted` is empty.
 
     Args:

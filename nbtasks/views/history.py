@@ -14,7 +14,7 @@ from nbtasks.core.model import RunRow, Status
 from nbtasks.errors import InvalidOptionError, NotFoundError
 from nbtasks.journal import current
 from nbtasks.journal.protocol import JobHandle, RunHandle
-from nbtasks.views.tree.run_tree import draw
+from nbtasks.views.tree.run_tree import draw_run
 
 if TYPE_CHECKING:
     from nbtasks.views.frames import DataFrame
@@ -223,7 +223,7 @@ def tree(run: RunHandle | str | None = None) -> RunTree:
     assert "load" in str(nb.tree())
     ```
     """
-    return draw(current.journal(), _latest() if run is None else row_of(_run_id(run) or ""))
+    return draw_run(current.journal(), _latest() if run is None else row_of(_run_id(run) or ""))
 
 
 def _latest() -> RunRow:

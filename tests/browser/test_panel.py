@@ -199,7 +199,7 @@ def test_a_page_that_missed_a_change_asks_for_all_of_it(notebook: Open):
     page = notebook(
         "%%job missed\nfor n in range(3):\n    io.run_task(['one', n], int)",
         """import dataclasses
-from nbtasks.notebook import panel
+from nbtasks.notebook.widgets import panel
 tree = panel._panels[-1].tree
 run, rows = panel._panels[-1]._stream.feed.all()
 lost = tree.picture.change(run, [dataclasses.replace(rows[0], name="lost")])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.cli.commands import said, write, write_notebook
 
 WAITS = """
@@ -27,7 +27,7 @@ def test_resume_goes_on_with_a_run_by_the_job_in_a_file(tmp_path: Path) -> None:
         io.yield_("here")
 
     run = waits.run(21)
-    kit.jobs.pop("waits")
+    runtime.jobs.pop("waits")
 
     assert (
         said("resume", "--from", write(tmp_path / "waits.py", WAITS))

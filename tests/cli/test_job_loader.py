@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.cli.commands import refused, said, write, write_notebook
 
 CELLS = (
@@ -40,16 +40,16 @@ def test_of_a_notebook_only_what_its_jobs_need_is_executed(tmp_path: Path) -> No
     assert "COMPLETED" in said("send", "go", "7", "--from", notebook)
 
     assert nb.last_run("hears").output == 21
-    assert set(kit.jobs) >= {"hears", "cell", "awaits"}
-    assert kit.jobs["cell"].version == "2.0.0"
+    assert set(runtime.jobs) >= {"hears", "cell", "awaits"}
+    assert runtime.jobs["cell"].version == "2.0.0"
 
 
 def test_a_cell_of_a_notebook_goes_on_as_a_job(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "jobs.ipynb", *CELLS)
     said("send", "nothing", "--from", notebook)
     for name, payload in (("cell", 4), ("awaits", None)):
-        assert kit.jobs[name].run(payload).status == "WAITING"
-        kit.jobs.pop(name)
+        assert runtime.jobs[name].run(payload).status == "WAITING"
+        runtime.jobs.pop(name)
 
     assert "COMPLETED" in said("resume", nb.last_run("cell").id, "--from", notebook)
     assert "COMPLETED" in said("resume", nb.last_run("awaits").id, "--from", notebook)
@@ -69,5 +69,5 @@ def test_a_file_that_cannot_be_loaded_is_one_line(
     assert "code cell 1: invalid syntax (line 1)" in refused(monkeypatch, capsys, "worker", syntax)
 
     empty = write(tmp_path / "empty.py", "")
-    kit.jobs.clear()
+    runtime.jobs.clear()
     assert "There is no job to work for" in refused(monkeypatch, capsys, "worker", empty)

@@ -40,7 +40,7 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
 
 
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
-    assert "1 runs, 0 outputs whose ttl is over and 0 bytes of files would go" in said(
+    assert "1 runs, 0 outputs whose ttl has expired and 0 bytes of files would be removed" in said(
         "gc", "--older-than", "0s"
     )
     assert said("gc", "--older-than", "1d").startswith("(none)")
@@ -56,7 +56,7 @@ def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
     (nb.config.home / "journal.duckdb").write_bytes(b"no database")
 
     assert "problem" in said("doctor", status=1)
-    assert "mended" in said("doctor", "--repair")
+    assert "repaired" in said("doctor", "--repair")
     assert said("doctor")
 
 

@@ -158,7 +158,7 @@ def test_no_select_and_no_such_file_are_one_line(
     assert "JournalError" in refused(monkeypatch, capsys, "sql", "drop table run")
     assert "There is no file nope.py" in refused(monkeypatch, capsys, "worker", "nope.py")
     assert "There is no notebook nope" in refused(monkeypatch, capsys, "run", "nope.ipynb")
-    assert "is no JSON" in refused(monkeypatch, capsys, "send", "go", "{")
+    assert "is not JSON" in refused(monkeypatch, capsys, "send", "go", "{")
 
 
 def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> None:
@@ -168,5 +168,5 @@ def test_explain_tells_of_an_error_and_of_a_mistyped_one_what_it_may_be() -> Non
 
     with pytest.raises(nb.NotFoundError, match="Is it RunBusyError"):
         CliRunner().invoke(app, ["explain", "RunBusy"], catch_exceptions=False)
-    with pytest.raises(nb.NotFoundError, match=r"There are .*TaskFailed"):
+    with pytest.raises(nb.NotFoundError, match=r"Its errors are .*TaskFailed"):
         CliRunner().invoke(app, ["explain", "xyz"], catch_exceptions=False)

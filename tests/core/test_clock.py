@@ -33,15 +33,15 @@ class StandingClock:
     async def alarm(self, due_us: int, heard: Callable[[], bool] = bool) -> None:
         await self.wait_until(due_us)
 
-    def outlast(self, done: threading.Event, due_us: int) -> None:
+    def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         self.sleep_until(due_us)
 
     def listen(self, heard: Callable[[], bool], due_us: int) -> None:
         self.sleep_until(due_us)
 
-    def attend(self, thread: threading.Thread) -> None: ...
+    def register_thread(self, thread: threading.Thread) -> None: ...
 
-    def leave(self, thread: threading.Thread) -> None: ...
+    def unregister_thread(self, thread: threading.Thread) -> None: ...
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.drivers import drive, executors
-from nbtasks.engine.drivers.executors import carry_out
-from nbtasks.engine.effects import Invoke
+from nbtasks.engine.drivers.executors import run_pickled
+from nbtasks.engine.effects import CallFunction
 from tests.notebook.kernels import Kernel
 
 # Not fork, which Python warns of where threads are.
@@ -138,7 +138,7 @@ def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
     import cloudpickle
 
     def body(io: nb.SyncIO) -> str:
-        word, content = carry_out(cloudpickle.dumps((nb.current_io, ())))
+        word, content = run_pickled(cloudpickle.dumps((nb.current_io, ())))
         return f"{word} {type(cloudpickle.loads(content[0])).__name__}"
 
     assert run(body).output == "error NoRunError"
@@ -289,6 +289,7 @@ def die_once(item: tuple[int, str]) -> int:
     return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("tolerant", [{}, {"min_ok": 1}])
 def test_a_worker_that_dies_ends_the_run_which_goes_on_with_a_new_pool(
@@ -419,16 +420,16 @@ def test_what_comes_to_the_executor_only_after_the_stop_is_taken_back_as_well() 
 
 
 def test_a_thread_that_comes_after_the_end_of_its_run_hands_nothing_over() -> None:
-    kept: list[Invoke] = []
+    kept: list[CallFunction] = []
 
     def body(io: nb.SyncIO) -> None:
-        kept.append(Invoke(ran.append, (1,), io._execution.root, pool))
+        kept.append(CallFunction(ran.append, (1,), io._execution.root, pool))
 
     ran: list[int] = []
     with ThreadPoolExecutor(1) as pool:
         run(body)
         with pytest.raises(nb.ExecutorError):
-            executors.blocking(kept[0], drive.invoke)
+            executors.blocking(kept[0], drive.call_function)
 
     assert ran == []
 

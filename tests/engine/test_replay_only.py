@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import FakeClock, use_journal
 
@@ -40,9 +40,9 @@ def note(value: Any) -> Any:
 
 def recorded() -> list[Any]:
     """All that is recorded of runs and tasks, and what people see of it."""
-    runs = kit.journal.runs()
+    runs = runtime.journal.runs()
     frames = nb.runs(), nb.tasks(), nb.attempts(), nb.logs(), nb.sql("from edits")
-    return [runs, [kit.journal.tasks(run.run_id) for run in runs], [str(f) for f in frames]]
+    return [runs, [runtime.journal.tasks(run.run_id) for run in runs], [str(f) for f in frames]]
 
 
 @nb.job("three")
@@ -374,7 +374,7 @@ async def test_replay_is_only_or_nothing(replay: Any) -> None:
         with pytest.raises(nb.InvalidOptionError, match=r"three.*replay=.*it is \"only\", or None"):
             done = call(0, replay=replay)
             await done  # type: ignore[misc]  # of `arun` it is a coroutine
-    assert not kit.journal.runs()
+    assert not runtime.journal.runs()
 
 
 def test_a_new_run_cannot_be_replayed() -> None:

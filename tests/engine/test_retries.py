@@ -119,4 +119,4 @@ def test_a_retry_on_that_must_be_awaited_is_refused() -> None:
     def body(io: nb.SyncIO) -> None:
         io.run_task("fails", int, "x", retry=3, retry_on=asked)
 
-    assert "something to await" in str(caught(body, nb.InvalidOptionError))
+    assert "returned an awaitable" in str(caught(body, nb.InvalidOptionError))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtasks.core.model import ReuseRow, RunRow, Status, TaskRow
-from nbtasks.engine.run_state import Ledger
+from nbtasks.engine.run_state import RunState
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Claim
 
@@ -28,23 +28,23 @@ class Noting(MemoryJournal):
         super().put(row)
 
 
-def executed(*tasks: TaskRow) -> tuple[Noting, Ledger]:
+def executed(*tasks: TaskRow) -> tuple[Noting, RunState]:
     """A journal in which one execution left these tasks, and the ledger of the next."""
     journal = Noting()
     run = journal.claim(Claim(RunRow("r", "job", "job", "1", "k"))).run
     for task in tasks:
         journal.put(task)
     journal.release(run)
-    ledger = Ledger(journal, journal.claim(Claim(run)))
+    run_state = RunState(journal, journal.claim(Claim(run)))
     journal.reads = 0
-    return journal, ledger
+    return journal, run_state
 
 
-def answer(ledger: Ledger, path: str) -> Any:
+def answer(run_state: RunState, path: str) -> Any:
     """The output of a completed task, which is answered then."""
-    recorded = ledger.completed(path)
+    recorded = run_state.completed(path)
     assert recorded is not None
-    return ledger.answer(path, recorded)
+    return run_state.answer(path, recorded)
 
 
 def done(path: str, seq: int, **values: Any) -> TaskRow:
@@ -52,25 +52,25 @@ def done(path: str, seq: int, **values: Any) -> TaskRow:
 
 
 def test_a_replay_reads_no_more_than_the_answers():
-    journal, ledger = executed(done("a", 1, output="1", output_kind="json"))
+    journal, run_state = executed(done("a", 1, output="1", output_kind="json"))
 
-    assert answer(ledger, "a") == 1
-    ledger.close()
+    assert answer(run_state, "a") == 1
+    run_state.close()
 
     assert journal.reads == 0
 
 
 def test_a_view_gets_all_of_the_tasks_and_of_those_answered_that_they_were():
-    journal, ledger = executed(
+    journal, run_state = executed(
         done("a", 1, params="[1]", started_us=7),
         done("b", 2),
         TaskRow("r", "c", 3, status=Status.FAILED, error="{}"),
     )
-    answer(ledger, "a")
-    new = ledger.add("d", None)
+    answer(run_state, "a")
+    new = run_state.add("d", None)
 
-    rows = {row.path: row for row in ledger.rows()}
-    ledger.rows()
+    rows = {row.path: row for row in run_state.rows()}
+    run_state.rows()
 
     assert sorted(rows) == ["a", "b", "c", "d"]
     assert (rows["a"].params, rows["a"].started_us) == ("[1]", 7)
@@ -85,34 +85,34 @@ def test_a_view_gets_all_of_the_tasks_and_of_those_answered_that_they_were():
 
 
 def test_the_row_of_a_completed_task_is_all_of_it_and_one_from_then_on():
-    _, ledger = executed(done("a", 1, params="[1]"))
+    _, run_state = executed(done("a", 1, params="[1]"))
 
-    row = ledger.row("a")
+    row = run_state.row("a")
 
     assert row is not None
     assert row.params == "[1]"
-    assert ledger.row("a") is row
-    assert [found for found in ledger.rows() if found is row] == [row]
-    assert ledger.row("b") is None
+    assert run_state.row("a") is row
+    assert [found for found in run_state.rows() if found is row] == [row]
+    assert run_state.row("b") is None
 
 
 def test_a_branch_that_was_answered_is_recorded_with_all_below_it():
-    journal, ledger = executed(
+    journal, run_state = executed(
         done("a", 1), done("a/x", 2), done("a/x/y", 3), done("b", 4), done("b/x", 5),
         TaskRow("r", "a/failed", 6, status=Status.FAILED),
     )  # fmt: skip
 
-    answer(ledger, "a")
-    ledger.close()
+    answer(run_state, "a")
+    run_state.close()
 
     assert [row.ranges for row in journal.reuse] == [[(1, 3), (6, 6)]]
 
 
 def test_answers_in_a_row_are_recorded_as_one_range():
-    journal, ledger = executed(*(done(f"t{seq}", seq) for seq in range(1, 8)))
+    journal, run_state = executed(*(done(f"t{seq}", seq) for seq in range(1, 8)))
 
     for seq in (3, 1, 2, 5):
-        answer(ledger, f"t{seq}")
-    ledger.close()
+        answer(run_state, f"t{seq}")
+    run_state.close()
 
     assert [row.ranges for row in journal.reuse] == [[(1, 3), (5, 5)]]

@@ -703,7 +703,7 @@ def test_async_bodies_do_the_same():
     book.run()
     book(text.format(2))
 
-    assert event_loop.run(book.names["five"].arun()).output == 2
+    assert event_loop.run_awaitable(book.names["five"].arun()).output == 2
 
 
 def test_a_method_of_a_generator_of_random_numbers_is_never_stale():

@@ -16,22 +16,22 @@ import pytest
 import nbtasks as nb
 from nbtasks.core import callsite, clock
 from nbtasks.core.model import AnswerRow, Row, TaskRow, WakeRow
-from nbtasks.engine.effects import Awaited
-from nbtasks.jobs.runtime import kit
+from nbtasks.engine.effects import ExternalWait
+from nbtasks.jobs.runtime import runtime
 from nbtasks.testing import FakeClock
 from tests.waiting import once_they_wait
 
 
 def look(row: TaskRow) -> tuple[str] | None:
-    found = kit.journal.find("answer", run_id=row.run_id, path=row.path)
+    found = runtime.journal.find("answer", run_id=row.run_id, path=row.path)
     first = min(found, key=lambda answer: answer.answered_us, default=None)
     return None if first is None else (first.value,)
 
 
 def ask(io: Any, key: str, seconds: float) -> Any:
-    wait = Awaited(
+    wait = ExternalWait(
         key,
-        callsite.here(0),
+        callsite.capture(0),
         round(seconds * 1e6),
         "{}",
         '{"ask":true}',
@@ -39,19 +39,19 @@ def ask(io: Any, key: str, seconds: float) -> Any:
         f"nobody answered {key}",
     )
     execution = io._execution
-    return io._drive(execution.waits.until(wait, execution.scope()))
+    return io._drive(execution.waits.until(wait, execution.context()))
 
 
 def answer(run_id: str, path: str, value: str) -> None:
     now = clock.micros()
     rows: list[Row] = [AnswerRow(run_id, path, now, value, "json", "test"), WakeRow(run_id, now)]
-    kit.journal.transact(lambda find: rows)
+    runtime.journal.transact(lambda find: rows)
 
 
 def make(sync: bool, seconds: float, asked: Any = None) -> nb.Job:
     def begin() -> None:
         if asked is not None:
-            asked(kit.journal.runs(job="asks")[-1].run_id)
+            asked(runtime.journal.runs(job="asks")[-1].run_id)
 
     @nb.job("asks")
     def blocking(io: nb.SyncIO) -> Any:
@@ -138,7 +138,7 @@ def test_it_is_cancelled_where_it_waits_and_goes_on_to_wait(sync: bool):
         make(sync, 30, soon).run()
     run = nb.last_run()
     assert run.status == "CANCELED"
-    due = TaskRow(*kit.journal.tasks(run.id)[0]).due_us
+    due = TaskRow(*runtime.journal.tasks(run.id)[0]).due_us
 
     answer(run.id, "question", "42")
 

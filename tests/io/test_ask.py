@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 import nbtasks as nb
 from nbtasks.cli import app
-from nbtasks.io import ask
-from nbtasks.io.ask import Field, Question
-from nbtasks.jobs.runtime import kit
+from nbtasks.core import front_end
+from nbtasks.core.front_end import Terminal
+from nbtasks.io.ask import Field, Question, Submit
+from nbtasks.jobs.runtime import runtime
 from tests.waiting import once_they_wait
 
 
@@ -76,7 +77,7 @@ def test_so_has_a_dict():
         ("depth", "whole number", False),
         ("names", "JSON", True),
     ]
-    assert question.answer({"n": "7", "model": "a", "names": []}) == {
+    assert question.from_json({"n": "7", "model": "a", "names": []}) == {
         "n": 7,
         "model": "a",
         "depth": 3,
@@ -160,14 +161,14 @@ def test_nobody_answers_in_time():
 # -- a screen -------------------------------------------------------------------------------------
 
 
-class Screen:
+class Screen(Terminal):
     """Somebody in front of one."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, ask.Submit]] = []
+        self.asked: list[tuple[str, Submit]] = []
         self.problems: list[str | None] = []
 
-    def present(self, title: str, question: Question, submit: ask.Submit) -> bool:
+    def ask(self, title: str, question: Question, submit: Submit) -> bool:
         self.asked.append((title, submit))
         return True
 
@@ -177,10 +178,10 @@ class Screen:
 
 @pytest.fixture
 def screen() -> Iterator[Screen]:
-    was, made = ask._present, Screen()
-    ask.use(made.present)
-    yield made
-    ask.use(was)
+    screen = Screen()
+    before = front_end.install(screen)
+    yield screen
+    front_end.install(before)
 
 
 def test_a_body_that_blocks_is_suspended_while_its_form_stands(screen: Screen):
@@ -219,10 +220,10 @@ async def test_one_that_awaits_goes_on_at_once(screen: Screen):
 def test_in_a_thread_a_body_that_blocks_is_answered_by_another_process(screen: Screen):
     def soon() -> None:
         run = nb.last_run("asks")
-        kit.journal.flush()
+        runtime.journal.flush()
         answer(run, {"n": 1})
 
-    ask.use(lambda title, question, submit: False)
+    front_end.install(Terminal())
     once_they_wait(soon)
 
     assert make({"n": int}, timeout=30).run().output == {"n": 1}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.io.http.request import Request, Strategies, fits
+from nbtasks.io.http.request import Request, Strategies, matches_status
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from nbtasks.io.http.request import Request, Strategies, fits
     ],
 )
 def test_which_statuses_a_pattern_means(status: int | None, pattern: str, result: bool):
-    assert fits(status, pattern) is result
+    assert matches_status(status, pattern) is result
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_secrets_of_a_request_are_not_shown():
         5,
     )
 
-    assert request.shown() == {
+    assert request.preview() == {
         "method": "POST",
         "url": "https://[REDACTED]@example.org/a?api_key=[REDACTED]&page=2&access_token=[REDACTED]",
         "headers": {

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 
 
 class Listening:
@@ -140,7 +140,7 @@ def test_the_address_is_given_as_it_is_through_a_proxy_too(monkeypatch: pytest.M
 
     monkeypatch.setenv("JUPYTERHUB_HOST", "https://hub.example")
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
-    kit.journal.runs()
+    runtime.journal.runs()
     other = _once("another")
 
     assert other.proxied.startswith("https://hub.example/user/ada/proxy/")
@@ -278,7 +278,7 @@ def test_the_journal_keeps_what_is_awaited():
 
     run = listens.run(suspend_after=1)
 
-    (row,) = kit.journal.find("task", run_id=run.id, path="listen")
+    (row,) = runtime.journal.find("task", run_id=run.id, path="listen")
     port, token = json.loads(row.awaits)["request"]
     assert httpx.post(f"http://127.0.0.1:{port}/{token}", json=5).json()["first"] is True
     assert nb.due().run_id.tolist() == [run.id]

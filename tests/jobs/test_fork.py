@@ -12,7 +12,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.core.model import Status
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import Crash, CrashingJournal, FakeClock, use_journal
@@ -77,7 +77,7 @@ NESTED = ["first", "first/x", "first/y", "first/z", "second", "second/x", "secon
 )
 def test_a_task_and_all_that_started_after_it_run(verb: str, from_: Any, called: list[str]) -> None:
     run = nested.run()
-    output, before = run.output, kit.journal.tasks(run.id)
+    output, before = run.output, runtime.journal.tasks(run.id)
     calls.clear()
 
     done = getattr(run, verb)(from_=from_)
@@ -89,7 +89,7 @@ def test_a_task_and_all_that_started_after_it_run(verb: str, from_: Any, called:
     assert tasks.status.tolist() == ["COMPLETED"] * 8
     assert [p for p, reused in zip(tasks.path, tasks.reused, strict=True) if not reused] == called
     if verb == "fork":
-        assert kit.journal.tasks(run.id) == before
+        assert runtime.journal.tasks(run.id) == before
 
 
 async def test_both_are_synchronous_everywhere() -> None:
@@ -241,12 +241,16 @@ def test_a_failure_is_raised_and_the_run_goes_on_after_it(verb: str) -> None:
 
 def test_a_fork_is_a_run_of_its_own() -> None:
     run = three.run({"n": 1})
-    before = kit.journal.runs()[0], kit.journal.tasks(run.id), str(nb.attempts(run))
+    before = runtime.journal.runs()[0], runtime.journal.tasks(run.id), str(nb.attempts(run))
 
     fork = run.fork(from_="b")
 
-    assert (kit.journal.runs()[0], kit.journal.tasks(run.id), str(nb.attempts(run))) == before
-    row = kit.journal.runs(run_id=fork.id)[0]
+    assert (
+        runtime.journal.runs()[0],
+        runtime.journal.tasks(run.id),
+        str(nb.attempts(run)),
+    ) == before
+    row = runtime.journal.runs(run_id=fork.id)[0]
     assert (row.trigger, row.parent_run, row.executions) == ("fork", run.id, 1)
     frame = nb.runs()
     assert frame.trigger.tolist() == ["manual", "fork"]
@@ -300,7 +304,7 @@ def test_a_fork_of_a_fork_starts_from_that() -> None:
     first = three.run(1).fork(from_="b")
     fork = first.fork(from_="c")
 
-    assert kit.journal.runs(run_id=fork.id)[0].parent_run == first.id
+    assert runtime.journal.runs(run_id=fork.id)[0].parent_run == first.id
     assert fork.output == ["a", "b", "c"]
     assert fork.tasks().reused.tolist() == [True, True, False]
 
@@ -417,14 +421,14 @@ def test_a_run_that_is_being_executed_is_left_alone(verb: str) -> None:
 @VERBS
 def test_a_job_that_is_not_defined_here_is_named(verb: str) -> None:
     run = three.run(1)
-    del kit.jobs["three to fork"]
+    del runtime.jobs["three to fork"]
     try:
         with pytest.raises(
             nb.NbtasksError, match=r"'three to fork'.*not defined.*@nb\.job\('three to fork'"
         ):
             getattr(run, verb)()
     finally:
-        kit.jobs["three to fork"] = three
+        runtime.jobs["three to fork"] = three
     assert (run.status, run.executions) == ("COMPLETED", 1)
 
 
@@ -436,7 +440,7 @@ def test_another_version_of_the_job_does_not_execute_the_run(verb: str) -> None:
         with pytest.raises(nb.NbtasksError, match=r"version 0\.0\.1.*defines version 2\. Define"):
             getattr(run, verb)(from_="b")
     finally:
-        kit.jobs["three to fork"] = three
+        runtime.jobs["three to fork"] = three
     assert run.tasks().status.tolist() == ["COMPLETED"] * 3
 
 
@@ -448,7 +452,7 @@ def test_a_job_that_is_not_enabled_is_not_executed(verb: str) -> None:
         with pytest.raises(nb.NbtasksError, match="not enabled"):
             getattr(run, verb)(from_="b")
     finally:
-        kit.jobs["three to fork"] = three
+        runtime.jobs["three to fork"] = three
     assert run.tasks().status.tolist() == ["COMPLETED"] * 3
 
 
@@ -466,10 +470,10 @@ def test_a_payload_that_does_not_fit_makes_no_fork() -> None:
 @VERBS
 def test_a_cell_is_not_executed_where_no_notebook_is(verb: str) -> None:
     run = three.run(1)
-    row = kit.journal.runs()[0]
+    row = runtime.journal.runs()[0]
     row.source = "%%job three\n1"
     row.status = Status.COMPLETED
-    kit.journal.amend(run.id, lambda *_: [row])
+    runtime.journal.amend(run.id, lambda *_: [row])
 
     with pytest.raises(nb.NbtasksError, match=r"%%job cell.*%load_ext nbtasks"):
         getattr(run, verb)()

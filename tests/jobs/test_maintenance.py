@@ -16,11 +16,12 @@ import duckdb
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
 from nbtasks.journal.home import gc
 from nbtasks.testing import FakeClock
 from nbtasks.values import signing
+from tests.thorough import THOROUGH
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ class TestGc:
         job.run(1, new=True)
         before = files(nb.config.home)
 
-        assert gc.unused_blobs(kit.journal) == []  # type: ignore[arg-type]  # a home
+        assert gc.unused_blobs(runtime.journal) == []  # type: ignore[arg-type]  # a home
         nb.gc(older_than=0, keep=1, dry_run=False)
         assert files(nb.config.home) == before
 
@@ -178,7 +179,7 @@ class TestGc:
             with pytest.raises(nb.UnreadableValueError, match="its ttl had passed"):
                 run["goes"]
             assert len(run["stays"]) == 2_000_000
-            assert len(gc.unused_blobs(kit.journal)) <= 1  # type: ignore[arg-type]  # a home
+            assert len(gc.unused_blobs(runtime.journal)) <= 1  # type: ignore[arg-type]  # a home
             assert aging.run(1).output == 2_000_000
         assert calls == [1, 1]
 
@@ -233,11 +234,12 @@ input()
 CLEAR = """
 import os, sys
 import nbtasks as nb
-from nbtasks.journal import clearing, file
+from nbtasks.journal.home import gc
+from nbtasks.journal.database import file
 nb.configure(home=sys.argv[1])
 where = sys.argv[2]
-targets = {"copied": (clearing, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),
-           "replaced": (file.DatabaseFile, "_replace_by"), "files": (clearing, "unused_blobs")}
+targets = {"copied": (gc, "_copy_rows"), "synced": (file.DatabaseFile, "_sync"),
+           "replaced": (file.DatabaseFile, "_replace_by"), "files": (gc, "unused_blobs")}
 place, name = targets[where]
 real = getattr(place, name)
 def deadly(*args, **options):
@@ -250,16 +252,21 @@ nb.gc(older_than=0, keep=1, dry_run=False)
 """
 
 
+#: Of each of the four runs.
+ITEMS = 25_000 if THOROUGH else 5_000
+
+
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
-def test_100_000_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
+def test_runs_of_many_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
     home = tmp_path / "home"
     nb.configure(home=home)
     try:
 
         @nb.job("wide")
         def wide(payload: int, io: nb.SyncIO) -> int:
-            return sum(io.map("items", lambda n: n + payload, range(25_000)))
+            return sum(io.map("items", lambda n: n + payload, range(ITEMS)))
 
         @nb.job("waiting")
         def waiting(io: nb.SyncIO) -> None:
@@ -269,7 +276,7 @@ def test_100_000_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
         outputs = [wide.run(n, tree=False).output for n in range(4)]
         live = waiting.run(suspend_after=1).id
         tasks = nb.sql("select count(*) n from tasks").n[0]
-        assert tasks == 100_006
+        assert tasks == 4 * (ITEMS + 1) + 2
         current.close()
         before = (home / "journal.duckdb").stat().st_size
 
@@ -281,12 +288,12 @@ def test_100_000_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
                 assert done.returncode == -signal.SIGKILL
                 found = nb.sql("select job, count(*) n from tasks group by job").set_index("job").n
                 # All or nothing: either it had not come to pass, or the three are gone.
-                assert found["wide"] in (100_004, 25_001)
+                assert found["wide"] in (4 * (ITEMS + 1), ITEMS + 1)
                 assert found["waiting"] == 2
                 current.close()
 
         nb.gc(older_than=0, keep=1, dry_run=False)
-        assert nb.sql("select count(*) n from tasks").n[0] == 25_003
+        assert nb.sql("select count(*) n from tasks").n[0] == ITEMS + 3
         current.close()
         assert (home / "journal.duckdb").stat().st_size < before / 2
         assert wide.run(3, tree=False).output == outputs[3]
@@ -369,7 +376,7 @@ class TestTheDoctor:
             os.utime(path, (1, 1))
 
         assert "problem" in self.state().values()
-        assert list(self.state(repair=True).values()).count("mended") == 3
+        assert list(self.state(repair=True).values()).count("repaired") == 3
         assert set(self.state().values()) == {"ok"}
         assert not any(path.exists() for path in left)
 
@@ -383,7 +390,7 @@ class TestTheDoctor:
         assert problem.what == "journal.duckdb"
         assert "repair=True" in problem.remedy
 
-        mended = nb.doctor(repair=True).query("state == 'mended'").iloc[0]
+        mended = nb.doctor(repair=True).query("state == 'repaired'").iloc[0]
         assert "rebuilt from the segments" in mended.detail
         (kept,) = nb.config.home.glob("journal.duckdb.*.bak")
         assert kept.read_bytes() == b"\0" * 5000
@@ -409,9 +416,9 @@ class TestTheDoctor:
         home = nb.config.home
         shutil.rmtree(home / "wal")
         (home / "wal").mkdir()
-        from nbtasks.journal.wal import FORMAT, line
+        from nbtasks.journal.wal import FORMAT, encode_line
 
-        lines = [line(["segment", {"format": FORMAT}]), b"garbage\n", line(["task"])]
+        lines = [encode_line(["segment", {"format": FORMAT}]), b"garbage\n", encode_line(["task"])]
         (home / "wal" / "01dead.log").write_bytes(b"".join(lines))
 
         problem = nb.doctor().query("state == 'problem'").iloc[0]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
 
 S = 1_000_000
@@ -24,11 +24,11 @@ def us(text: str) -> int:
 def test_an_event_is_taken_by_name_source_and_filter():
     trigger = nb.event_trigger(["a", "b"], filter={"n": [1]}, source="me")
 
-    assert trigger.takes("a", "me", {"n": 1})
-    assert not trigger.takes("c", "me", {"n": 1})
-    assert not trigger.takes("a", "you", {"n": 1})
-    assert not trigger.takes("a", "me", {"n": 2})
-    assert nb.event_trigger("a").takes("a", "anyone", None)
+    assert trigger.matches("a", "me", {"n": 1})
+    assert not trigger.matches("c", "me", {"n": 1})
+    assert not trigger.matches("a", "you", {"n": 1})
+    assert not trigger.matches("a", "me", {"n": 2})
+    assert nb.event_trigger("a").matches("a", "anyone", None)
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_a_job_that_cannot_be_leaves_the_others_as_they_are():
     with pytest.raises(nb.InvalidJobError, match=r"make it with nb.event_trigger"):
         nb.job("misconfigured", trigger=wrong)(lambda payload, io: None)
 
-    assert "fine" in kit.jobs
-    assert "misconfigured" not in kit.jobs
+    assert "fine" in runtime.jobs
+    assert "misconfigured" not in runtime.jobs

@@ -20,10 +20,11 @@ import nbtasks as nb
 from nbtasks.core import clock as clocks
 from nbtasks.core.model import Status
 from nbtasks.jobs import active_runs
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.testing import FakeClock
+from tests.thorough import THOROUGH
 
 S = 1_000_000
 
@@ -43,7 +44,7 @@ def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def statuses(job: str) -> list[str]:
-    return [row.status for row in kit.journal.runs(job=job)]
+    return [row.status for row in runtime.journal.runs(job=job)]
 
 
 # -- events ---------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def test_two_events_for_later_begin_two_runs_and_no_sooner(worker: Worker):
         began = sends.run().started_at
         until(lambda: statuses("hears") == ["COMPLETED"] * 2)
 
-        times = [nb.get_run(row.run_id).output for row in kit.journal.runs(job="hears")]
+        times = [nb.get_run(row.run_id).output for row in runtime.journal.runs(job="hears")]
         assert all(10 <= (at - began).total_seconds() < 20 for at in times)
 
 
@@ -100,14 +101,14 @@ def test_events_that_nobody_could_deliver_are_delivered_by_the_next_worker(worke
         return payload
 
     nb.send_event("go", 0)  # before anybody worked for the job
-    kit.jobs.pop("hears")
+    runtime.jobs.pop("hears")
     nb.send_event("go", 1)
-    kit.jobs["hears"] = hears
+    runtime.jobs["hears"] = hears
     worker.turn()
-    kit.jobs.pop("hears")
+    runtime.jobs.pop("hears")
     for n in (2, 3):  # sent by a process that does not know it
         nb.send_event("go", n)
-    kit.jobs["hears"] = hears
+    runtime.jobs["hears"] = hears
 
     worker.turn()
     worker.turn()
@@ -120,7 +121,7 @@ def test_events_that_nobody_could_deliver_are_delivered_by_the_next_worker(worke
 
 
 def ticks(job: str) -> list[Any]:
-    return [nb.get_run(row.run_id).output for row in kit.journal.runs(job=job)]
+    return [nb.get_run(row.run_id).output for row in runtime.journal.runs(job=job)]
 
 
 def test_an_interval_begins_a_run_each_time_and_one_interval_after_it_is_known(worker: Worker):
@@ -134,7 +135,7 @@ def test_an_interval_begins_a_run_each_time_and_one_interval_after_it_is_known(w
 
         for _ in range(4):
             worker.turn()
-            until(lambda: not active_runs.busy())
+            until(lambda: not active_runs.running_ids())
             worker.turn()
             clock.advance(60)
 
@@ -159,6 +160,7 @@ def test_ticks_that_nobody_was_there_for_are_left_out(worker: Worker):
         assert ticks("each second") == [clock.now().replace(microsecond=0)]
 
 
+@pytest.mark.slow
 def test_a_cron_expression_is_meant_in_its_time_zone(worker: Worker):
     with FakeClock(datetime(2026, 3, 28, 20, tzinfo=UTC)) as clock:  # the night to summer time
 
@@ -170,7 +172,7 @@ def test_a_cron_expression_is_meant_in_its_time_zone(worker: Worker):
         for _ in range(4 * 24):
             clock.advance(1800)
             worker.turn()
-            until(lambda: not active_runs.busy())
+            until(lambda: not active_runs.running_ids())
 
         assert ticks("at nine") == [
             datetime(2026, 3, 29, 7, tzinfo=UTC),
@@ -186,10 +188,10 @@ def test_a_schedule_is_kept_while_it_is_known_and_no_longer(worker: Worker):
         worker.turn()
         clock.advance(60)
         worker.turn()
-        kit.jobs.pop(made.id)
+        runtime.jobs.pop(made.id)
         clock.advance(600)
         worker.turn()
-        until(lambda: not active_runs.busy())
+        until(lambda: not active_runs.running_ids())
 
         assert len(statuses("each minute")) == 1
 
@@ -225,7 +227,7 @@ def test_a_cron_tick_counts_for_a_minute():
 
     assert plan.due(schedule, 3659 * S) == 3600 * S
     assert plan.due(schedule, 3661 * S) is None
-    assert plan.moved(schedule, 3661 * S, None).next_us == 7200 * S
+    assert plan.after_turn(schedule, 3661 * S, None).next_us == 7200 * S
 
 
 # -- runs that are due ----------------------------------------------------------------------------
@@ -255,9 +257,9 @@ def test_an_interrupted_run_goes_on_also_when_somebody_has_seen_that_it_is(worke
         return payload
 
     (run,) = nb.send_event("go", 7).runs
-    (row,) = kit.journal.runs(run_id=run.id)
+    (row,) = runtime.journal.runs(run_id=run.id)
     row.status, row.output = Status.INTERRUPTED, None  # as whoever looks at it records it
-    kit.journal.transact(lambda _: [row])
+    runtime.journal.transact(lambda _: [row])
 
     worker.turn()
 
@@ -274,11 +276,11 @@ def test_a_long_wait_gives_its_place_to_others_and_is_gone_on_with(worker: Worke
             return io.now("now")
 
         worker.turn()
-        kit.jobs.pop("patient")
+        runtime.jobs.pop("patient")
         nb.send_event("go")
-        kit.jobs["patient"] = patient
+        runtime.jobs["patient"] = patient
         worker.turn()
-        until(lambda: statuses("patient") == ["WAITING"] and not active_runs.busy())
+        until(lambda: statuses("patient") == ["WAITING"] and not active_runs.running_ids())
         began = clock.now()
 
         assert worker.turn() == clocks.micros() + 3600 * S
@@ -298,10 +300,10 @@ def test_runs_of_other_versions_and_of_unknown_jobs_are_left_alone(worker: Worke
     run = old.run()
     nb.job("old", version="2")(old.fn)
     worker.turn()
-    kit.jobs.pop("old")
+    runtime.jobs.pop("old")
     worker.turn()
 
-    assert active_runs.busy() == []
+    assert active_runs.running_ids() == []
     assert run.status == "WAITING"
 
 
@@ -318,13 +320,13 @@ def test_when_it_stops_what_is_under_way_ends_and_the_rest_waits(worker: Worker)
         io.run_task("second", str)
         return "done"
 
-    kit.jobs.pop("two steps")
-    kit.jobs["two steps"] = two_steps
+    runtime.jobs.pop("two steps")
+    runtime.jobs["two steps"] = two_steps
     worker.start()
-    until(lambda: kit.journal.find("entry", scope="delivered", key="two steps"))
-    kit.jobs.pop("two steps")
+    until(lambda: runtime.journal.find("entry", scope="delivered", key="two steps"))
+    runtime.jobs.pop("two steps")
     nb.send_event("go")
-    kit.jobs["two steps"] = two_steps
+    runtime.jobs["two steps"] = two_steps
     assert began.wait(30)
     worker.stop()
 
@@ -433,7 +435,7 @@ def processes(nb_home: Path, tmp_path: Path) -> Iterator[Processes]:
 
 
 def known(job: str) -> bool:
-    return bool(kit.journal.find("entry", scope="delivered", key=job))
+    return bool(runtime.journal.find("entry", scope="delivered", key=job))
 
 
 @pytest.mark.slow
@@ -456,10 +458,11 @@ def test_a_worker_that_is_asked_to_end_leaves_runs_that_the_next_one_goes_on_wit
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,
 ):
-    seconds, most = (60, 200) if os.environ.get("NBTASKS_CRASH_EVERYWHERE") else (8, 40)
+    seconds, most = (60, 200) if THOROUGH else (8, 40)
     workers = [processes.worker(), processes.worker()]
     until(lambda: known("hears"))
     began = time.monotonic()
@@ -476,7 +479,7 @@ def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_k
     runs = nb.runs("hears")
     assert sorted(int(text) for text in runs.payload) == list(range(most))
     assert runs.output.tolist() == [str(2 * int(text)) for text in runs.payload]
-    ticks = [row.key for row in kit.journal.runs(job="ticks")]
+    ticks = [row.key for row in runtime.journal.runs(job="ticks")]
     assert len(set(ticks)) == len(ticks) >= seconds / 2
     noted = [line for line in processes.lines() if line.startswith("tick")]
     # A task whose process was killed between its call and its record is called again.

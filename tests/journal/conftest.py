@@ -24,7 +24,8 @@ from nbtasks.journal.protocol import Claim, Journal
 PRELUDE = """
 import os, signal, sys
 from pathlib import Path
-from nbtasks import clock, frames
+from nbtasks.views import frames
+from nbtasks.core import clock
 from nbtasks.errors import *
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.protocol import Claim
@@ -49,6 +50,11 @@ def task(run, path, seq, **values):
     given = {"status": "COMPLETED", "execution": run.executions, **values}
     return TaskRow(run.run_id, path, seq, **given)
 """
+
+
+@pytest.fixture
+def _homes_are_copies() -> None:
+    """Here they are not: each is made by what makes them."""
 
 
 class Process:
@@ -182,7 +188,7 @@ def open_home(home: Path) -> Iterator[Callable[..., HomeJournal]]:
 def tidy_at_once(monkeypatch) -> None:
     """The file itself is brought up to date whenever there is anything to gain by it."""
     monkeypatch.setattr(store, "_MANY_DEAD", 0)
-    monkeypatch.setattr(home_module, "SETTLE_BYTES", 0)
+    monkeypatch.setattr(home_module, "CHECKPOINT_BYTES", 0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nbtasks.errors import UnreadableValueError
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 
 
 def flip(path: Path, place: int) -> None:
@@ -22,7 +22,7 @@ def flip(path: Path, place: int) -> None:
 
 def test_a_blob_that_was_changed_is_not_given_out(home, open_home):
     journal = open_home()
-    name = journal.put_blob(Content.of(b"value" * 100))
+    name = journal.put_blob(LazyBytes.of(b"value" * 100))
     (file,) = (path for path in (home / "blobs").rglob("*") if path.is_file())
     flip(file, 7)
 
@@ -32,7 +32,7 @@ def test_a_blob_that_was_changed_is_not_given_out(home, open_home):
 
 def test_a_blob_that_is_missing_is_named(home, open_home):
     journal = open_home()
-    name = journal.put_blob(Content.of(b"value" * 100))
+    name = journal.put_blob(LazyBytes.of(b"value" * 100))
     shutil.rmtree(home / "blobs")
 
     with pytest.raises(UnreadableValueError, match=f"is missing: blobs/{name}"):
@@ -49,7 +49,7 @@ def test_a_blob_is_written_under_another_name_until_it_is_whole(home, open_home,
 
     monkeypatch.setattr(Path, "replace", replace)
 
-    open_home().put_blob(Content.of(b"value"))
+    open_home().put_blob(LazyBytes.of(b"value"))
 
     assert seen == [(False, b"value", True)]
     assert [path.suffix for path in (home / "blobs").rglob("*") if path.is_file()] == [""]

@@ -17,8 +17,10 @@ from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.database.store import DuckStore
 from nbtasks.views import frames
 
+pytestmark = pytest.mark.slow  # each has processes of its own
+
 RUN = """
-import nbtasks.journal.database.store as duck
+import nbtasks.journal.database.store as store
 import nbtasks.journal.home.home_journal as home
 from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.wal import Segment
@@ -72,7 +74,7 @@ def test_a_start_has_nothing_to_do_for_those_who_ended(home, open_home, rows, en
         pytest.fail("nothing is to be folded, and nothing to be brought up to date")
 
     with monkeypatch.context() as patch:
-        patch.setattr(DuckStore, "_fold", refuse)
+        patch.setattr(DuckStore, "_merge_segments", refuse)
         patch.setattr(DatabaseFile, "checkpoint", refuse)
         assert [run.status for run in open_home().runs()] == ["COMPLETED"]
         assert len(frames.sql(open_home(), "from tasks")) == 3
@@ -149,7 +151,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     """What was in the lost file is no reason to remove the segment."""
     journal = open_home()
     rows.finished(journal, tasks=3)
-    assert journal.duck.fold_now(1.0, settle_above=0)
+    assert journal.duck.merge_now(1.0, checkpoint_above=0)
     assert not (home / "journal.duckdb.wal").exists()
     (home / "journal.duckdb").unlink()
     journal.close()
@@ -187,12 +189,12 @@ def test_of_a_damaged_segment_and_a_lost_log_the_good_lines_are_saved(home, open
 # What a journal does when it is closed: each step, and the process dies before or after it.
 STEPS = {
     "the rows are synced": "Segment.sync",
-    "they are folded": "duck.fold.write",
-    "that is committed": "duck.DuckStore._report",
+    "they are folded": "store.merge.write",
+    "that is committed": "store.DuckStore._report",
     "the file is copied": "DatabaseFile._draft",
     "the copy has its checkpoint": "DatabaseFile._sync",
     "the copy takes the file's place": "DatabaseFile._replace_by",
-    "a dead segment is removed": "duck._remove",
+    "a dead segment is removed": "store._remove",
     "its own segment is removed": "Segment.close",
 }
 
@@ -200,10 +202,10 @@ LEAVING = (
     RUN
     + """
 finish(journal, "mine")
-journal.duck.fold_now = lambda *_, **__: False  # others have the file open
+journal.duck.merge_now = lambda *_, **__: False  # others have the file open
 finish(journal, "late")
-del journal.duck.fold_now
-duck._MANY_DEAD = home.SETTLE_BYTES = 0
+del journal.duck.merge_now
+store._MANY_DEAD = home.CHECKPOINT_BYTES = 0
 
 owner, _, name = "{step}".rpartition(".")
 owner = eval(owner)
@@ -246,9 +248,9 @@ def test_processes_that_end_at_once_leave_everything(home, open_home, python):
         python(
             RUN
             + f"""
-journal.duck.fold_now = lambda *_, **__: False
+journal.duck.merge_now = lambda *_, **__: False
 finish(journal, "p{number}")
-del journal.duck.fold_now
+del journal.duck.merge_now
 say("ready")
 heard()
 """

@@ -179,9 +179,10 @@ def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
 # -- DuckDB's files -------------------------------------------------------------------------------
 
 # A process that is killed when it has folded, before DuckDB made its log part of its file.
-FOLDED = LEFT.replace("die()", "held = journal.duck._fold()\ndie()")
+FOLDED = LEFT.replace("die()", "held = journal.duck._merge_segments()\ndie()")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["in the middle", "at its end", "in its header", "cut short"])
 def test_a_damaged_log_of_duckdb_is_set_aside_and_its_rows_are_taken_in_again(
     home, open_home, python, damage
@@ -284,6 +285,7 @@ def test_flipped_bytes_in_the_file_are_one_clear_error(home, open_home, rows):
         frames.sql(open_home(), "from runs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [12_288, 12_288 + 262_144, 12_288 + 2 * 262_144])
 @pytest.mark.parametrize("ours", ["nothing to fold", "something to fold"])
 def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
@@ -293,7 +295,7 @@ def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
     journal = open_home()
     for key in "abc":
         rows.finished(journal, key, tasks=20)
-    assert journal.duck.fold_now(5.0, settle_above=0)  # else DuckDB's log holds most of it
+    assert journal.duck.merge_now(5.0, checkpoint_above=0)  # else DuckDB's log holds most of it
     journal.close()
     if ours == "something to fold":
         python(

@@ -93,6 +93,7 @@ def is_all_folded(home: Path, open_home) -> None:
     assert plain_read(home, "select count(*) from log") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder
@@ -180,9 +181,9 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
         if threading.current_thread() is not threading.main_thread():
             begun.set()
             assert go_on.wait(60)
-        return user_query.table(*args)
+        return user_query.run_query(*args)
 
-    monkeypatch.setattr(store, "table", slow)
+    monkeypatch.setattr(store, "run_query", slow)
     with ThreadPoolExecutor() as threads:
         looks = threads.submit(frames.sql, looking, "from runs")
         assert begun.wait(60)
@@ -207,7 +208,7 @@ def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(merge, "reap", stop)
+        patch.setattr(merge, "mark_interrupted", stop)
         with pytest.raises(KeyboardInterrupt) as kept:
             journal.runs()
 

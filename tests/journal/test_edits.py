@@ -93,27 +93,27 @@ def test_an_edit_is_noted_once_with_what_was_asked_for():
 def test_from_a_task_on_means_what_first_started_then_or_later():
     known = tasks("load", "fit", "fit/A", "fit/B", "fit/A/x", "report")
 
-    assert edits.since(RUN, known, "fit/B") == {"fit/B", "fit/A/x", "report"}
-    again = written(edits.from_on(RUN, known, "fit/B", 5))
+    assert edits.started_since(RUN, known, "fit/B") == {"fit/B", "fit/A/x", "report"}
+    again = written(edits.reset_from(RUN, known, "fit/B", 5))
     assert set(again) == {"fit", "fit/A", "fit/B", "fit/A/x", "report"}
 
 
 def test_from_nowhere_means_everything():
     known = tasks("a", "a/b", "c")
 
-    assert set(written(edits.from_on(RUN, known, None, 5))) == set(known)
+    assert set(written(edits.reset_from(RUN, known, None, 5))) == set(known)
 
 
 def test_what_was_set_below_a_task_belongs_to_it_whenever_that_was():
     known = tasks("fit/A", "load", "fit", "report")
 
-    assert edits.since(RUN, known, "fit") == {"fit/A", "fit", "report"}
+    assert edits.started_since(RUN, known, "fit") == {"fit/A", "fit", "report"}
 
 
 def test_a_fork_keeps_what_had_started_before_as_it_is_recorded():
     known = tasks("load", "fit", "fit/A", "fit/B", "fit/A/x", "report", execution=3, reused=True)
     known["load"].stale = "its code changed"
-    kept = {row.path: row for row in edits.kept(RUN, known, "fit/B")}
+    kept = {row.path: row for row in edits.rows_before(RUN, known, "fit/B")}
 
     assert list(kept) == ["load", "fit", "fit/A"]
     assert kept["load"] == replace(known["load"], execution=0, reused=False)
@@ -124,7 +124,7 @@ def test_a_fork_keeps_what_had_started_before_as_it_is_recorded():
 
 
 def test_a_fork_from_nowhere_keeps_nothing():
-    assert list(edits.kept(RUN, tasks("a", "a/b", "c"), None)) == []
+    assert list(edits.rows_before(RUN, tasks("a", "a/b", "c"), None)) == []
 
 
 @given(
@@ -139,14 +139,14 @@ def test_nothing_that_is_to_run_again_hides_below_an_answer(paths: list[str], da
     known = tasks(*paths)
     chosen = data.draw(st.sampled_from(paths))
 
-    again = written(edits.from_on(RUN, known, chosen, 5))
+    again = written(edits.reset_from(RUN, known, chosen, 5))
 
     assert chosen in again
     for path in again:
         assert all(above in again for above in keys.parents(path) if above in known)
     kept = set(known) - set(again)
     assert all(known[path].seq < known[chosen].seq for path in kept)
-    forked = {row.path: decide(row) for row in edits.kept(RUN, known, chosen)}
+    forked = {row.path: decide(row) for row in edits.rows_before(RUN, known, chosen)}
     assert {path for path, action in forked.items() if action is Action.REUSE} == kept
 
 
@@ -181,4 +181,4 @@ def test_an_unknown_path_names_the_nearest():
 def test_of_many_paths_those_beside_it_are_looked_at_first():
     known = [f"load/{n}" for n in range(100_000)] + ["fit/AA"]
 
-    assert edits.nearest("fit/AB", known)[0] == "fit/AA"
+    assert edits.nearest_paths("fit/AB", known)[0] == "fit/AA"

@@ -11,10 +11,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.slow  # each has disks and processes of its own
+
 # A job that notes each call of a task, and each task that was acknowledged, on another disk.
 JOB = """
 import resource, warnings
-from nbtasks import frames
+from nbtasks.views import frames
 import nbtasks as nb
 
 # a write that was cut short leaves a torn tail behind if its process ends there

@@ -133,7 +133,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     """Each execution would else add to DuckDB's log, which every start reads."""
     journal = open_home()
     run = rows.finished(journal, tasks=2000)
-    assert journal.duck.fold_now(1.0, settle_above=0)
+    assert journal.duck.merge_now(1.0, checkpoint_above=0)
     log = home / "journal.duckdb.wal"
     sizes = []
     for execution in (2, 3, 4):
@@ -151,6 +151,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
 
 
+@pytest.mark.slow
 def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, open_home, rows):
     """Whoever opens the file makes each commit of DuckDB's log again."""
     journal = open_home()
@@ -255,7 +256,7 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 DIE_AT = """
 import nbtasks.journal.database.store
-import nbtasks.journal.{module} as module
+import nbtasks.journal.database.{module} as module
 nbtasks.journal.database.store._MANY_DEAD = 0
 real = module.{name}
 
@@ -269,13 +270,14 @@ say("it lived")
 """
 
 MOMENTS = {
-    "the rows are in, not yet committed": ("fold", "reap", "real(*args)"),
-    "it is committed, not yet checkpointed": ("duck", "DuckStore._report", "pass"),
-    "it is checkpointed, nothing removed": ("duck", "_remove", "pass"),
-    "the segment was removed": ("duck", "_remove", "real(*args)"),
+    "the rows are in, not yet committed": ("merge", "mark_interrupted", "real(*args)"),
+    "it is committed, not yet checkpointed": ("store", "DuckStore._report", "pass"),
+    "it is checkpointed, nothing removed": ("store", "_remove", "pass"),
+    "the segment was removed": ("store", "_remove", "real(*args)"),
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
@@ -326,14 +328,14 @@ def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, 
 
 
 def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatch):
-    monkeypatch.setattr(home_module, "FOLD_ROWS", 50)
+    monkeypatch.setattr(home_module, "MERGE_ROWS", 50)
     journal = open_home()
     run = journal.claim(rows.claim()).run
     for number in range(1, 301):
         journal.put(rows.log(run, f"{number}"))
         journal.sync()
-    assert journal._folding is not None
-    journal._folding.join()
+    assert journal._merging is not None
+    journal._merging.join()
 
     assert len(plain_read(home, "from log")) >= 50
     journal.release(run)
@@ -385,22 +387,22 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
     journal = open_home()
     run = journal.claim(rows.claim("first")).run
-    fold_now = journal.duck.fold_now
+    merge_now = journal.duck.merge_now
     second = threading.Thread(target=rows.finished, args=(journal, "second", 1))
 
     def then_another_thread(seconds: float, **options: bool) -> bool:
         if threading.current_thread() is second:
             return False
-        done = fold_now(seconds, **options)
+        done = merge_now(seconds, **options)
         if not second.ident:
             second.start()
             second.join(2)  # where it has to wait for us, it will
         return done
 
-    monkeypatch.setattr(journal.duck, "fold_now", then_another_thread)
+    monkeypatch.setattr(journal.duck, "merge_now", then_another_thread)
     if ends == "close":
         with monkeypatch.context() as patch:
-            patch.setattr(journal.duck, "fold_now", lambda seconds, **_: False)
+            patch.setattr(journal.duck, "merge_now", lambda seconds, **_: False)
             journal.release(run)
         journal.close()
     else:

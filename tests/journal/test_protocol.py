@@ -29,7 +29,7 @@ from nbtasks.journal.database import merge, user_query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import ANSWER, Journal
 from nbtasks.journal.wal import FORMAT
-from nbtasks.values.content import Content
+from nbtasks.values.content import LazyBytes
 from nbtasks.views import frames
 
 RUNS = [
@@ -261,8 +261,8 @@ class TestEveryJournal:
         journal.release(run)
         before = journal.runs(), journal.tasks(run.run_id)
 
-        found = journal.look(rows.claim())
-        same = journal.look(rows.claim("other", run_id=run.run_id))
+        found = journal.peek(rows.claim())
+        same = journal.peek(rows.claim("other", run_id=run.run_id))
 
         assert found == same
         assert (found.run, found.fresh) == (run, False)
@@ -274,9 +274,9 @@ class TestEveryJournal:
         assert journal.claim(rows.claim()).run.executions == 2  # nobody has it
 
     def test_finds_nothing_to_look_at_and_makes_nothing(self, journal, rows, home):
-        assert journal.look(rows.claim()) is None
+        assert journal.peek(rows.claim()) is None
         with pytest.raises(NotFoundError, match="no-such-run"):
-            journal.look(rows.claim(run_id="no-such-run"))
+            journal.peek(rows.claim(run_id="no-such-run"))
 
         assert journal.runs() == []
         assert not home.exists()
@@ -285,10 +285,10 @@ class TestEveryJournal:
         run = journal.claim(rows.claim()).run
 
         with pytest.raises(RunBusyError, match="this very process"):
-            journal.look(rows.claim())
+            journal.peek(rows.claim())
 
         journal.release(run)
-        assert journal.look(rows.claim()).run.run_id == run.run_id
+        assert journal.peek(rows.claim()).run.run_id == run.run_id
 
     # -- amending ---------------------------------------------------------------------------------
 
@@ -337,27 +337,27 @@ class TestEveryJournal:
 
     def test_knows_of_which_run_it_was_asked_that_it_be_cancelled(self, journal, rows):
         run = journal.claim(rows.claim()).run
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
-        journal.ask_to_cancel(run.run_id)
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
-        assert list(journal.asked_to_cancel()) == [run.run_id]
+        assert list(journal.cancel_requests()) == [run.run_id]
 
     def test_forgets_a_request_to_cancel_with_the_execution(self, journal, rows):
         run = journal.claim(rows.claim()).run
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
         journal.release(run)
 
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
     def test_forgets_a_request_that_came_too_late_with_the_next_execution(self, journal, rows):
         run = rows.finished(journal)
-        journal.ask_to_cancel(run.run_id)
+        journal.request_cancel(run.run_id)
 
         assert journal.claim(rows.claim()).run.run_id == run.run_id
-        assert not list(journal.asked_to_cancel())
+        assert not list(journal.cancel_requests())
 
     def test_says_which_run_it_cannot_amend(self, journal):
         with pytest.raises(NotFoundError, match="'no-such-run'"):
@@ -558,13 +558,13 @@ class TestEveryJournal:
 
     def test_gives_back_the_bytes_of_a_blob(self, journal):
         for data in (b"", b"\x00\xff\n", os.urandom(2 << 20)):
-            assert journal.get_blob(journal.put_blob(Content.of(data))).data == data
+            assert journal.get_blob(journal.put_blob(LazyBytes.of(data))).data == data
 
     def test_names_a_blob_by_its_content(self, journal):
         assert (
-            journal.put_blob(Content.of(b"one"))
-            == journal.put_blob(Content.of(b"one"))
-            != journal.put_blob(Content.of(b"two"))
+            journal.put_blob(LazyBytes.of(b"one"))
+            == journal.put_blob(LazyBytes.of(b"one"))
+            != journal.put_blob(LazyBytes.of(b"two"))
         )
 
     def test_says_which_blob_is_missing(self, journal):
@@ -747,21 +747,21 @@ def test_what_a_transaction_raises_is_raised_and_nothing_is_written(journal):
     def refuse(find):
         raise ValueError("no")
 
-    before = journal.news()
+    before = journal.change_count()
     with pytest.raises(ValueError, match="no"):
         journal.transact(refuse)
 
-    assert journal.news() == before
+    assert journal.change_count() == before
     assert journal.find("entry") == []
 
 
 def test_news_change_with_each_transaction_that_writes(journal):
-    seen = {journal.news()}
+    seen = {journal.change_count()}
     for us in (1, 2):
         journal.transact(lambda find, us=us: [entry("a", "1", us)])
-        seen.add(journal.news())
+        seen.add(journal.change_count())
     journal.transact(lambda find: [])
-    seen.add(journal.news())
+    seen.add(journal.change_count())
 
     assert len(seen) == 3
 

@@ -13,9 +13,10 @@ from IPython.core import async_helpers
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from nbtasks.jobs.runtime import kit
+from nbtasks.core import front_end
 from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
+from nbtasks.notebook.front_end import NotebookFrontEnd
 from tests.notebook.shells import TASKS, Shell
 
 
@@ -26,7 +27,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
     monkeypatch.setenv("NBTASKS_TREE", "0")
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(current, "_override", MemoryJournal())
-    monkeypatch.setattr(kit, "cells", None)
+    monkeypatch.setattr(front_end, "_current", NotebookFrontEnd())
     known = set(vars(builtins))
     config = Config()
     config.HistoryManager.enabled = False

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.notebook.shells import BOTH, Shell
 
 # -- an ordinary cell -----------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_the_text_of_the_cell_is_recorded(shell: Shell) -> None:
     cell = "%%job j --new\nx = !echo 1\nx\n"
     shell.ok(cell)
 
-    assert kit.journal.runs(job="j")[0].source == cell
+    assert runtime.journal.runs(job="j")[0].source == cell
 
 
 @BOTH

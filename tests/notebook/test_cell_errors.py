@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.core import front_end
+from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook.transform import ENTRY
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
 
@@ -149,7 +150,7 @@ def test_stopped_while_the_tree_is_drawn_the_run_is_let_go(
 
     monkeypatch.setenv("NBTASKS_TREE", "1")
     with monkeypatch.context() as patch:
-        patch.setattr(kit, "watch", lambda execution: Stopped())
+        patch.setattr(front_end.current(), "watch", lambda execution: Stopped(), raising=False)
         assert isinstance(shell.run("%%job j\nx = 1").error, KeyboardInterrupt)
     assert nb.last_run("j").status == "CANCELED"
     assert "x" not in shell.names
@@ -161,14 +162,14 @@ def test_stopped_while_the_tree_is_drawn_the_run_is_let_go(
 def test_stopped_while_the_run_is_taken_it_is_let_go(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, awaits: str
 ) -> None:
-    claim = kit.journal.claim
+    claim = runtime.journal.claim
 
     def slow_claim(wanted: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return claim(wanted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kit.journal, "claim", slow_claim)
+        patch.setattr(runtime.journal, "claim", slow_claim)
         assert isinstance(shell.run(f"%%job j\n{awaits}f()").error, KeyboardInterrupt)
 
     assert nb.last_run("j").status == "CANCELED"
@@ -185,7 +186,7 @@ def test_what_hangs_while_a_run_is_taken_is_ended_by_insisting(
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kit.journal, "claim", hang)
+        patch.setattr(runtime.journal, "claim", hang)
         assert isinstance(shell.run("%%job j\n1").error, KeyboardInterrupt)
 
     assert next(pressed) == 4
@@ -197,14 +198,14 @@ def test_what_hangs_while_a_run_is_taken_is_ended_by_insisting(
 def test_stopped_while_its_end_is_recorded_the_run_is_let_go(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, awaits: str, first: str
 ) -> None:
-    release = kit.journal.release
+    release = runtime.journal.release
 
     def slow_release(run: Any) -> None:
         signal.raise_signal(signal.SIGINT)  # an impatient second Stop
         release(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(kit.journal, "release", slow_release)
+        patch.setattr(runtime.journal, "release", slow_release)
         seen = shell.run(f"%%job j\n{awaits}io.run_task('square', square, 1)\n{first}")
 
     assert not seen.success

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.engine.suspension import Budget
+from nbtasks.engine.suspension import TimeBudget
 from nbtasks.notebook.cell_options import CellRefusedError, Options, parse
 
 plain = st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x00"))
@@ -122,12 +122,12 @@ def test_any_line_is_read_or_refused(line: str) -> None:
 def test_a_time_may_have_a_unit(text: str, seconds: int) -> None:
     options = parse(f"j --max-time {text} --suspend-after 5m")
 
-    assert options.budget == Budget(seconds * 1_000_000, 300_000_000)
+    assert options.budget == TimeBudget(seconds * 1_000_000, 300_000_000)
 
 
 def test_without_a_time_there_is_no_budget() -> None:
     assert parse("j").budget is None
-    assert parse("j --suspend-after 1s").budget == Budget(None, 1_000_000)
+    assert parse("j --suspend-after 1s").budget == TimeBudget(None, 1_000_000)
 
 
 @pytest.mark.parametrize("line", ["", "   ", "--new", "--key k delays"])

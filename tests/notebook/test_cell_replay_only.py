@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.notebook.kernels import Kernel
 from tests.notebook.shells import BOTH, Shell
 
@@ -16,14 +16,14 @@ from tests.notebook.shells import BOTH, Shell
 def test_a_cell_answers_from_what_is_recorded(shell: Shell, awaits: str) -> None:
     body = f'{awaits}io.run_task("a", square, payload) + 1'
     shell.ok(f"%%job j --payload 3\n{body}")
-    before = kit.journal.runs()
+    before = runtime.journal.runs()
 
     seen = shell.ok(f"%%job j --payload 3 --replay only --as run\n{body}")
 
     assert seen.value == shell.names["run"].output == 10
     assert shell.names["run"].executions == 1
     assert shell.names["calls"] == [3]
-    assert kit.journal.runs() == before  # the recorded cell, too, is the one that was executed
+    assert runtime.journal.runs() == before  # the recorded cell, too, is the one that was executed
 
 
 @BOTH
@@ -31,7 +31,7 @@ def test_a_cell_of_which_a_task_is_not_recorded_is_refused_in_one_line(
     shell: Shell, awaits: str
 ) -> None:
     shell.ok(f'%%job j\n{awaits}io.run_task("a", square, 3)')
-    before = kit.journal.runs()
+    before = runtime.journal.runs()
 
     seen = shell.run(
         f'%%job j --replay only --as run\n{awaits}io.run_task("a", square, 3)\n'
@@ -43,7 +43,7 @@ def test_a_cell_of_which_a_task_is_not_recorded_is_refused_in_one_line(
     assert "Task 'b'" in seen.text
     assert shell.names["calls"] == [3]
     assert (shell.names["run"].status, shell.names["run"].output) == ("COMPLETED", 9)
-    assert kit.journal.runs() == before
+    assert runtime.journal.runs() == before
 
 
 @BOTH
@@ -60,12 +60,12 @@ def test_where_there_is_no_run_nothing_of_the_cell_runs(shell: Shell, awaits: st
 def test_a_failure_is_raised_again(shell: Shell, awaits: str) -> None:
     body = f'{awaits}io.run_task("a", bad, 0)'
     shell.run(f"%%job j\n{body}")
-    before = kit.journal.runs()
+    before = runtime.journal.runs()
 
     seen = shell.run(f"%%job j --replay only\n{body}")
 
     assert isinstance(seen.error, ZeroDivisionError)
-    assert kit.journal.runs() == before
+    assert runtime.journal.runs() == before
 
 
 def test_a_stopped_replay_is_not_said_to_be_a_canceled_run(shell: Shell) -> None:

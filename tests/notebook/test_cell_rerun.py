@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.notebook.kernels import Kernel
 from tests.notebook.shells import BOTH, Shell
 
@@ -48,7 +48,7 @@ def test_a_fork_executes_it_for_a_run_of_its_own(shell: Shell, awaits: str) -> N
     shell.ok("fork = run.fork(from_='b', payload=5)")
 
     fork = shell.names["fork"]
-    row = kit.journal.runs(run_id=fork.id)[0]
+    row = runtime.journal.runs(run_id=fork.id)[0]
     assert (row.trigger, row.parent_run, row.payload) == ("fork", run.id, "5")
     assert (fork.output, run.executions) == (17, 1)
     assert shell.names["run"].id == run.id  # which is what the cell's --as made it
@@ -89,9 +89,9 @@ def test_its_failure_is_raised_and_the_next_cell_is_not_taken_for_it(
 def test_a_cell_that_cannot_be_read_any_more_takes_nothing_along(shell: Shell) -> None:
     shell.ok("%%job j --as run\n1")
     run = shell.names["run"]
-    row = kit.journal.runs()[0]
+    row = runtime.journal.runs()[0]
     row.source = "%%job j\n1 +"
-    kit.journal.amend(run.id, lambda *_: [row])
+    runtime.journal.amend(run.id, lambda *_: [row])
 
     assert isinstance(shell.run("run.rerun()").error, SyntaxError)
     assert shell.ok("%%job j\n2").value == 2

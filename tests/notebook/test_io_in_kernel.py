@@ -10,6 +10,8 @@ import pytest
 import nbtasks as nb
 from tests.notebook.kernels import Kernel
 
+pytestmark = pytest.mark.slow  # each has a kernel of its own
+
 ASK = """
 %%job blocking
 answer = io.ask("<b>how many</b>", {"n": 3, "kind": ["a", "b"], "day": date, "more": [1]})
@@ -52,7 +54,7 @@ def test_the_form_of_a_cell_that_blocks_is_filled_in_after_it(
     assert kernel.ask("inputs['Send'].disabled") == "True"
 
     assert kernel.run(ASK.strip()).value == "(5, 'b', 2026, 1)"
-    with nb.config.moved(home=tmp_path / "home"):
+    with nb.config.overridden(home=tmp_path / "home"):
         assert nb.last_run().executions == 2
 
 

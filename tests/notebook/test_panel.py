@@ -12,7 +12,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.core.model import RunRow, Status
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.notebook.widgets import panel as panels
 from nbtasks.notebook.widgets.fallback import Fallback
@@ -22,7 +22,7 @@ from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import Stream
 from nbtasks.testing import use_journal
 from nbtasks.views.tree.feed import JournalFeed
-from nbtasks.views.tree.snapshot import Picture
+from nbtasks.views.tree.snapshot import TreeSnapshot
 
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", executions=1)
 
@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[nb.Run]:
 
 
 def open_panel(run: nb.Run) -> Panel:
-    return Panel(JournalFeed(kit.journal, run.id), run.id)
+    return Panel(JournalFeed(runtime.journal, run.id), run.id)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,9 @@ def open_panel(run: nb.Run) -> Panel:
 def test_the_bar_offers_what_can_be_done_now(status: Status, blocking: bool, offered: list[str]):
     def nothing(_: Any) -> None: ...
 
-    bar = Bar(TreeWidget(Picture(RUN, []), nothing), cancel=nothing, resume=nothing, again=nothing)
+    bar = Bar(
+        TreeWidget(TreeSnapshot(RUN, []), nothing), cancel=nothing, resume=nothing, again=nothing
+    )
 
     bar.show(status, blocking=blocking)
 
@@ -100,7 +102,7 @@ def test_a_page_that_asks_for_nonsense_gets_nothing(run: nb.Run):
 
 def test_a_feed_that_fails_is_told_once_and_ends_the_thread_only():
     class Broken:
-        rest, blocking, ends = 0.001, False, False
+        min_interval, blocking, is_final = 0.001, False, False
 
         def all(self) -> Any:
             return RUN, []
@@ -108,7 +110,7 @@ def test_a_feed_that_fails_is_told_once_and_ends_the_thread_only():
         def changed(self) -> Any:
             raise OSError("the disk is gone")
 
-    tree = TreeWidget(Picture(RUN, []), lambda _: None)
+    tree = TreeWidget(TreeSnapshot(RUN, []), lambda _: None)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         Stream(Broken(), tree, RUN, lambda _: None).start()

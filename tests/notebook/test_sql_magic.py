@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from tests.notebook.shells import Shell
 
 JOB = "%%job squares\n[io.run_task(['square', n], square, n) for n in range(3)];"
 
 
 def test_a_cell_of_sql_gives_a_dataframe(shell: Shell) -> None:
+    import pandas as pd
+
     shell.ok(JOB)
 
     frame = shell.ok("%%runs_sql\nselect path, output from tasks order by seq\n").value

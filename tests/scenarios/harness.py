@@ -23,7 +23,7 @@ from nbtasks.core import keys
 from nbtasks.core.model import Row, Status, TaskRow, values
 from nbtasks.engine import effects
 from nbtasks.jobs import active_runs
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal, FakeClock, use_journal
 from nbtasks.views import frames
@@ -372,7 +372,7 @@ def _die() -> None:
 
 def _wait_for(run: nb.Run, clock: FakeClock) -> None:
     """Until a suspended run is due."""
-    (row,) = kit.journal.runs(run_id=run.id)
+    (row,) = runtime.journal.runs(run_id=run.id)
     assert row.resume_us is not None
     clock.advance(max(0, row.resume_us - clock.micros()) / 1e6)
 

@@ -24,18 +24,22 @@ import nbtasks as nb
 from nbtasks.core import keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine import effects
-from nbtasks.engine.run_state import Ledger
+from nbtasks.engine.run_state import RunState
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, play
 from tests.scenarios.stores import make_blank, store
+from tests.thorough import THOROUGH
 
-pytestmark = pytest.mark.timeout(600)  # to make a program that fails small takes its time
+pytestmark = [
+    pytest.mark.timeout(600),  # to make a program that fails small takes its time
+    pytest.mark.thorough,
+]
 
 ERRORS = (ValueError, OSError, LookupError)
 #: More with --hypothesis-profile=explore.
-MANY = settings.default.max_examples if settings.default else 100
+MANY = settings().max_examples if THOROUGH else settings().max_examples // 3
 
 
 # -- programs -------------------------------------------------------------------------------------
@@ -269,15 +273,15 @@ async def once(what: Leaf | Group, world: World) -> Any:
 
 def look(leaf: Leaf, world: World) -> int:
     world.called()
-    scope = effects.current.get()
-    assert scope is not None
-    assert scope.row is not None
-    ledger = scope.execution.ledger
-    assert isinstance(ledger, Ledger)
-    parent = ledger.row(keys.parent(scope.path))
+    context = effects.current.get()
+    assert context is not None
+    assert context.row is not None
+    run_state = context.execution.run_state
+    assert isinstance(run_state, RunState)
+    parent = run_state.row(keys.parent(context.path))
     above = world.failures if parent is None else parent.failures
     # Not by the attempt, since one that a death has interrupted is one, too.
-    if scope.row.failures < leaf.fails or above < leaf.needs:
+    if context.row.failures < leaf.fails or above < leaf.needs:
         raise ERRORS[leaf.error](f"no {leaf.value}")
     return leaf.value
 

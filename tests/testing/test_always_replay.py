@@ -257,7 +257,7 @@ def test_it_decorates_tests() -> None:
 
     assert bare(5) == 5
     with use_journal(MemoryJournal()), FakeClock():
-        assert event_loop.run(awaited()) == 8
+        assert event_loop.run_awaitable(awaited()) == 8
     assert run_job(report, 5, tasks={"load": []}).executions == 1
 
 
@@ -282,7 +282,7 @@ def test_a_path_that_changed_once_is_told() -> None:
             io.run_task("greet", note, 1)
         io.run_task("work", note, 2)
 
-    with pytest.raises(ReplayError, match="did not come to 'greet'"):
+    with pytest.raises(ReplayError, match="did not reach 'greet'"):
         replay(body)
 
 
@@ -312,7 +312,7 @@ def test_a_loop_without_end_is_told() -> None:
         while True:
             io.run_task(nb.numbered("poll"), note, 1)
 
-    with pytest.raises(ReplayError, match=r"started again 30 times.*'poll#30'.*limit="):
+    with pytest.raises(ReplayError, match=r"restarted 30 times.*'poll#30'.*limit="):
         replay(body, limit=30)
 
 

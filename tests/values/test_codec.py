@@ -676,7 +676,7 @@ def test_values_that_differ_have_digests_that_differ(one: Any, other: Any):
 
 
 DIGEST = (
-    "from nbtasks import codec\n"
+    "from nbtasks.values import codec\n"
     "print(codec.digest({'carriers': {'AA', 'UA', 'DL', 'B6'}, 'days': frozenset('abcdef')}))"
 )
 

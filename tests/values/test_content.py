@@ -9,12 +9,12 @@ import pytest
 
 from nbtasks.errors import UnreadableValueError
 from nbtasks.values import codec
-from nbtasks.values.content import Content, join, split
+from nbtasks.values.content import LazyBytes, join, split
 from tests.kinds import frame
 
 
 def test_parts_stand_where_they_can_be_mapped():
-    whole = join(b'{"a":[0,1]}', [Content.of(b"x" * 5), Content.of(b"y" * 70)])
+    whole = join(b'{"a":[0,1]}', [LazyBytes.of(b"x" * 5), LazyBytes.of(b"y" * 70)])
     data = memoryview(bytes(whole))
 
     found = split(data)
@@ -52,7 +52,7 @@ def test_an_array_that_says_it_is_larger_than_it_is_is_refused():
         file, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
     )
     text = codec.encode(np.zeros(1))._replace(text=None)
-    whole = join(b'{"$npy":0}', [Content.of(file.getvalue())])
+    whole = join(b'{"$npy":0}', [LazyBytes.of(file.getvalue())])
 
     with pytest.raises(UnreadableValueError):
         codec.decode_blob(text.kind, None, bytes(whole))

@@ -36,7 +36,7 @@ def raised(error: BaseException) -> BaseException:
 
 def failed(error: BaseException, path: str = "load", run_id: str = RUN) -> TaskFailed:
     """What the caller of a task gets whose function raised `error`."""
-    failure = failures.of_task(raised(error), path, 1, run_id)
+    failure = failures.from_task_error(raised(error), path, 1, run_id)
     return failures.rebuild(failures.loads(failures.dumps(failure)), path, run_id)
 
 
@@ -216,7 +216,7 @@ def test_a_class_of_a_module_that_is_not_loaded_is_not_imported(
     module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
     """Who can name it in an `except` has it loaded; and a record may be a stranger's."""
-    failure = failures.of_task(raised(module.Refused(1, "no")), "load", 1, RUN)
+    failure = failures.from_task_error(raised(module.Refused(1, "no")), "load", 1, RUN)
     monkeypatch.delitem(sys.modules, "nbtasks_test_errors")
 
     rebuilt = failures.rebuild(failure, "load", RUN)
@@ -232,7 +232,7 @@ def test_a_class_that_a_cell_defined_anew_is_caught_as_the_new_one(
     main = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
     exec("class Refused(ValueError): pass", vars(main))
-    failure = failures.of_task(raised(main.Refused("no")), "load", 1, RUN)
+    failure = failures.from_task_error(raised(main.Refused("no")), "load", 1, RUN)
     assert isinstance(failures.rebuild(failure, "load", RUN), main.Refused)
 
     exec("class Refused(ValueError): pass", vars(main))
@@ -269,14 +269,14 @@ class Mute(Exception):
 
 
 def test_an_error_that_cannot_be_printed_is_kept_all_the_same():
-    failure = failures.of_task(raised(Mute()), "load", 1, RUN)
+    failure = failures.from_task_error(raised(Mute()), "load", 1, RUN)
 
     assert failure.type == "Mute"
     assert "no words" in failure.message
 
 
 def test_a_message_that_is_no_valid_unicode_is_kept_as_far_as_it_is():
-    failure = failures.of_task(raised(ValueError("a\ud800b")), "load", 1, RUN)
+    failure = failures.from_task_error(raised(ValueError("a\ud800b")), "load", 1, RUN)
 
     assert failures.loads(failures.dumps(failure)) == failure
     assert failure.message.startswith("a")
@@ -284,7 +284,7 @@ def test_a_message_that_is_no_valid_unicode_is_kept_as_far_as_it_is():
 
 
 def test_the_traceback_that_is_kept_ends_with_the_error():
-    failure = failures.of_task(raised(ValueError("no")), "load", 3, RUN)
+    failure = failures.from_task_error(raised(ValueError("no")), "load", 3, RUN)
 
     assert failure.traceback.splitlines()[0] == "Traceback (most recent call last):"
     assert failure.traceback.splitlines()[-1] == "ValueError: no"
@@ -323,8 +323,8 @@ def test_a_record_of_a_later_version_is_read_as_far_as_it_is_known():
 
 @pytest.mark.parametrize("error", [ValueError("no"), OSError(2, "gone"), Plain("own"), Mute()])
 def test_the_first_failure_and_its_replay_are_the_same(error: Exception):
-    first = failures.of_task(raised(error), "load", 2, RUN)
-    replayed = failures.of_body(failures.rebuild(first, "load", RUN))
+    first = failures.from_task_error(raised(error), "load", 2, RUN)
+    replayed = failures.from_body_error(failures.rebuild(first, "load", RUN))
 
     assert replayed == first
 
@@ -334,7 +334,7 @@ def test_the_first_failure_and_its_replay_are_the_same(error: Exception):
 
 def test_a_parent_that_passes_on_a_subtasks_failure_names_the_innermost_task():
     inner = failed(ValueError("no"), "fit/AA")
-    outer = failures.of_task(raised(inner), "fit", 1, RUN)
+    outer = failures.from_task_error(raised(inner), "fit", 1, RUN)
 
     assert (outer.path, outer.cause, outer.type) == ("fit/AA", "fit/AA", "ValueError")
     rebuilt = failures.rebuild(outer, "fit", RUN)
@@ -348,7 +348,7 @@ def test_a_parent_that_raises_its_own_error_from_a_subtasks_failure_links_to_it(
     own = KeyError("own")
     own.__cause__ = inner
 
-    outer = failures.of_task(raised(own), "fit", 1, RUN)
+    outer = failures.from_task_error(raised(own), "fit", 1, RUN)
 
     assert (outer.type, outer.path, outer.cause) == ("KeyError", "fit", "fit/AA")
 
@@ -357,7 +357,7 @@ def test_a_failure_of_another_run_is_no_link():
     """An invoked job's failure is not one of this run's tasks."""
     other = failed(ValueError("no"), "load", run_id="another run")
 
-    outer = failures.of_task(raised(other), "child", 1, RUN)
+    outer = failures.from_task_error(raised(other), "child", 1, RUN)
 
     assert outer.cause is None
     assert outer.type == "ValueError"
@@ -373,7 +373,12 @@ def test_the_chain_is_all_that_caused_was_handled_or_is_held_by_a_group():
     top = RuntimeError("top")
     top.__cause__, top.__context__ = cause, context
 
-    assert {e.path for e in failures.chain(top)} == {"cause", "context", "member", "deep"}
+    assert {e.path for e in failures.iter_task_failures(top)} == {
+        "cause",
+        "context",
+        "member",
+        "deep",
+    }
 
 
 def test_the_chain_begins_with_the_outermost():
@@ -381,19 +386,19 @@ def test_the_chain_begins_with_the_outermost():
     outer = failed(KeyError("own"), "fit")
     outer.__cause__ = inner
 
-    assert [e.path for e in failures.chain(outer)] == ["fit", "fit/AA"]
+    assert [e.path for e in failures.iter_task_failures(outer)] == ["fit", "fit/AA"]
 
 
 def test_a_chain_that_bites_its_tail_ends():
     one, other = failed(ValueError(1), "a"), failed(ValueError(2), "b")
     one.__context__, other.__context__ = other, one
 
-    assert [e.path for e in failures.chain(one)] == ["a", "b"]
+    assert [e.path for e in failures.iter_task_failures(one)] == ["a", "b"]
 
 
 def test_nothing_has_no_chain():
-    assert list(failures.chain(None)) == []
-    assert list(failures.chain(ValueError())) == []
+    assert list(failures.iter_task_failures(None)) == []
+    assert list(failures.iter_task_failures(ValueError())) == []
 
 
 # -- copies ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 
 TOKEN = "s3cret"
 
@@ -119,7 +119,7 @@ def test_a_large_output_is_in_a_file_and_shown_nowhere_anyway() -> None:
     run = run_with(value, "token")
 
     assert TOKEN not in everything_shown(run)
-    assert kit.journal.runs()
+    assert runtime.journal.runs()
 
 
 @pytest.mark.parametrize("redact", ["token", ["a..b"], ["a["], [""], [3], ["a]b"]])

@@ -13,7 +13,7 @@ from nbtasks.values import signing
 
 SIGN = """
 import sys
-from nbtasks import signing
+from nbtasks.values import signing
 sys.stdin.readline()
 print(signing.sign("content"))
 """

@@ -17,7 +17,7 @@ import orjson
 import pydantic
 import pytest
 
-from nbtasks.values.tagged_json import Untagged, tag, untag
+from nbtasks.values.tagged_json import NotTaggable, tag, untag
 
 
 def again(value: object) -> Any:
@@ -281,7 +281,7 @@ class MyPath(type(pathlib.PurePath())):  # type: ignore[misc]  # the platform's 
     ],
 )
 def test_what_tags_would_lose_part_of_is_left_to_a_pickle(value: Any):
-    with pytest.raises(Untagged):
+    with pytest.raises(NotTaggable):
         tag(value)
 
 
@@ -290,7 +290,7 @@ def test_a_class_that_another_one_hides_is_left_to_a_pickle(monkeypatch: pytest.
     value = Point(1)
     monkeypatch.setitem(globals(), "Point", dataclasses.make_dataclass("Point", ["x", "y"]))
 
-    with pytest.raises(Untagged):
+    with pytest.raises(NotTaggable):
         tag(value)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 import nbtasks as nb
+from nbtasks.core import front_end
+from nbtasks.core.front_end import Terminal
 from nbtasks.engine.execution import Execution
 from nbtasks.errors import NotFoundError
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import use_journal
 from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed, RunsFeed
@@ -28,11 +30,12 @@ class Watcher:
 def watched(monkeypatch: pytest.MonkeyPatch):
     made: list[Watcher] = []
 
-    def watch(execution: Execution) -> Watcher:
-        made.append(Watcher(execution))
-        return made[-1]
+    class Watching(Terminal):
+        def watch(self, execution: Execution) -> Watcher:
+            made.append(Watcher(execution))
+            return made[-1]
 
-    monkeypatch.setattr(kit, "watch", watch)
+    monkeypatch.setattr(front_end, "_current", Watching())
     with use_journal(MemoryJournal()):
         yield made
 
@@ -67,7 +70,7 @@ def test_a_recorded_run_is_read_again_while_it_is_under_way_or_when_it_has_chang
         io.run_task("one", int)
 
     run = body.run()
-    feed = JournalFeed(kit.journal, run.id)
+    feed = JournalFeed(runtime.journal, run.id)
 
     assert [row.path for row in feed.all()[1]] == ["one"]
     assert feed.changed() is None
@@ -76,7 +79,7 @@ def test_a_recorded_run_is_read_again_while_it_is_under_way_or_when_it_has_chang
     assert found is not None
     assert found[0].executions == 2
     with pytest.raises(NotFoundError, match="no run 'x'"):
-        JournalFeed(kit.journal, "x").all()
+        JournalFeed(runtime.journal, "x").all()
 
 
 def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
@@ -87,7 +90,7 @@ def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
     def bad(io: nb.SyncIO) -> None:
         raise ValueError("no")
 
-    feed = RunsFeed(kit.journal, None)
+    feed = RunsFeed(runtime.journal, None)
     assert feed.all()[1] == []
     first, second = fine.run(1), fine.run(2, key="chosen")
     with pytest.raises(ValueError, match="no"):
@@ -107,4 +110,4 @@ def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
     assert {first.id, second.id} < set(feed.runs.values())
     assert [row.name for row in rows if row.name] == ["key chosen"]
     assert feed.changed() is None
-    assert len(RunsFeed(kit.journal, "fine").all()[1]) == 3
+    assert len(RunsFeed(runtime.journal, "fine").all()[1]) == 3

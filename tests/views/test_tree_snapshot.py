@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nbtasks.core import keys
 from nbtasks.core.model import RunRow, TaskRow
-from nbtasks.views.tree.snapshot import Picture
+from nbtasks.views.tree.snapshot import TreeSnapshot
 
 S = 1_000_000
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", executions=1)
@@ -20,11 +20,11 @@ def task(path: str, seq: int, status: str = "RUNNING", **fields: Any) -> TaskRow
     return TaskRow("r1", path, seq, status=status, execution=1, **fields)
 
 
-def loaded(*rows: TaskRow) -> Picture:
-    return Picture(RUN, rows)
+def loaded(*rows: TaskRow) -> TreeSnapshot:
+    return TreeSnapshot(RUN, rows)
 
 
-def cells(picture: Picture) -> dict[str, tuple[Any, ...]]:
+def cells(picture: TreeSnapshot) -> dict[str, tuple[Any, ...]]:
     rows = zip(*picture.snapshot()["columns"], strict=True)
     return dict(zip(picture.paths, rows, strict=True))
 

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from nbtasks.core import clock, event_loop
 from nbtasks.core.model import Status
 from nbtasks.engine.drivers import executors, timeouts
-from nbtasks.engine.effects import Commit, Effects, Guard, Invoke, Scope, Sleep, Until, current
+from nbtasks.engine.effects import (
+    CallContext,
+    CallFunction,
+    CallGuarded,
+    Commit,
+    Effects,
+    Sleep,
+    WaitFor,
+    current,
+)
 from nbtasks.errors import WrongFaceError
 from nbtasks.values import failures
 
@@ -23,14 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GroupCommit",
-    "begin",
     "busy_threads",
-    "carry_out",
+    "call_function",
     "drive",
     "drive_async",
-    "invoke",
     "is_async",
+    "mark_started",
     "needs_loop",
+    "run_effect",
 ]
 
 #: The most worker threads for plain functions of asynchronous bodies. More than anybody would want:
@@ -53,59 +62,61 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
             return stop.value
         error = answer = None
         try:
-            if isinstance(effect, Invoke):
-                begin(effect.scope)
-                answer = invoke(effect)
+            if isinstance(effect, CallFunction):
+                mark_started(effect.context)
+                answer = call_function(effect)
             elif isinstance(effect, Commit):
                 journal.sync()
-            elif isinstance(effect, Guard):
+            elif isinstance(effect, CallGuarded):
                 if not effect.begun:
-                    begin(effect.scope)
-                answer = carry_out(effect)
+                    mark_started(effect.context)
+                answer = run_effect(effect)
             elif isinstance(effect, Sleep):
-                effect.ending.sleep_until(effect.due_us)
-            elif isinstance(effect, Until):
-                answer = effect.parking.listen(effect)
+                effect.cancellation.sleep_until(effect.due_us)
+            elif isinstance(effect, WaitFor):
+                answer = effect.suspension.listen(effect)
             else:
-                effect.parking.block(effect.path, effect.due_us)
+                effect.suspension.block(effect.path, effect.due_us)
         except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
             error = exc
 
 
-def begin(scope: Scope) -> None:
+def mark_started(context: CallContext) -> None:
     """Record the start of an attempt."""
-    assert scope.row is not None  # noqa: S101 - only tasks call functions
-    scope.execution.ledger.put(scope.row)
-    scope.execution.journal.flush()
+    assert context.row is not None  # noqa: S101 - only tasks call functions
+    context.execution.run_state.put(context.row)
+    context.execution.journal.flush()
 
 
-def invoke(effect: Invoke) -> Any:
+def call_function(effect: CallFunction) -> Any:
     """Call a function by blocking, and return its result."""
-    fn, args, scope, on = effect
+    fn, args, context, on = effect
     if on is not None:
-        return executors.blocking(effect, invoke)
-    token = current.set(scope)
+        return executors.blocking(effect, call_function)
+    token = current.set(context)
     try:
         answer = fn(*args)
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
-            answer = event_loop.run(answer)
+            context.asynchronous = True
+            answer = event_loop.run_awaitable(answer)
         return answer
     finally:
         current.reset(token)
 
 
-def carry_out(effect: Invoke | Guard) -> Any:
+def run_effect(effect: CallFunction | CallGuarded) -> Any:
     """Call a function by blocking, with its options if it has any, and return its result."""
-    return invoke(effect) if isinstance(effect, Invoke) else _call_guarded(effect)
+    return call_function(effect) if isinstance(effect, CallFunction) else _call_guarded(effect)
 
 
-def _call_guarded(guard: Guard) -> Any:
-    fn, args, scope = guard[:3]
+def _call_guarded(guard: CallGuarded) -> Any:
+    fn, args, context = guard[:3]
     if guard.timeout is None:
-        return invoke(Invoke(fn, args, scope, guard.on))  # in this thread, `inline` or not
+        return call_function(
+            CallFunction(fn, args, context, guard.on)
+        )  # in this thread, `inline` or not
     call, due_us = _bind_call(guard), _due_us(guard.timeout)
-    token = current.set(scope)
+    token = current.set(context)
     try:
         if guard.inline or (guard.on is None and is_async(fn)):
             answer = timeouts.here(call, due_us)
@@ -113,21 +124,23 @@ def _call_guarded(guard: Guard) -> Any:
             try:
                 answer = timeouts.in_thread(call, due_us)
             except Exception as error:
-                failures.name_inline(error)
+                failures.add_inline_hint(error)
                 raise
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
-            answer = event_loop.run(timeouts.limited(answer, due_us))
+            context.asynchronous = True
+            answer = event_loop.run_awaitable(timeouts.limited(answer, due_us))
         return answer
     finally:
         current.reset(token)
 
 
-def _bind_call(guard: Guard) -> Callable[[], Any]:
-    fn, args, scope = guard[:3]
+def _bind_call(guard: CallGuarded) -> Callable[[], Any]:
+    fn, args, context = guard[:3]
     if guard.on is None:
         return functools.partial(fn, *args)
-    return functools.partial(executors.blocking, Invoke(fn, args, scope, guard.on), invoke)
+    return functools.partial(
+        executors.blocking, CallFunction(fn, args, context, guard.on), call_function
+    )
 
 
 def _due_us(timeout: float) -> int:
@@ -152,8 +165,8 @@ class GroupCommit:
         self.journal = journal
         self.asked = 0
         self.done = 0
-        self.turned = 0.0
-        self._unrecorded_starts: list[Scope] = []
+        self.last_turn = 0.0
+        self._unrecorded_starts: list[CallContext] = []
 
     def is_alone(self) -> bool:
         """Return True if waiting one more loop turn could not add another task to this sync.
@@ -164,15 +177,15 @@ class GroupCommit:
         # No public API tells which callbacks are ready. Another loop without `_ready` counts as
         # busy, and each commit waits for its turn.
         ready = getattr(asyncio.get_running_loop(), "_ready", True)
-        return not ready and time.perf_counter() - self.turned < _TURN_SECONDS
+        return not ready and time.perf_counter() - self.last_turn < _TURN_SECONDS
 
-    def begin(self, scope: Scope) -> None:
+    def mark_started(self, context: CallContext) -> None:
         """Record the start of an attempt: now, or with the sync at the end of this turn if one is
         pending. In that case an attempt that has ended by then needs no record of its start."""
         if self.asked > self.done:
-            self._unrecorded_starts.append(scope)
+            self._unrecorded_starts.append(context)
         else:
-            begin(scope)
+            mark_started(context)
 
     def sync(self) -> None:
         """Sync for all commits asked for so far."""
@@ -184,9 +197,9 @@ class GroupCommit:
 
     def _record_starts(self) -> None:
         scopes, self._unrecorded_starts = self._unrecorded_starts, []
-        for scope in scopes:
-            if scope.row is not None and scope.row.status == Status.RUNNING:
-                scope.execution.ledger.put(scope.row)
+        for context in scopes:
+            if context.row is not None and context.row.status == Status.RUNNING:
+                context.execution.run_state.put(context.row)
 
 
 @types.coroutine
@@ -228,30 +241,30 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             error: BaseException | None = None
             answer = None
             try:
-                if isinstance(effect, Invoke):
-                    fn, args, scope, on = effect
-                    commits.begin(scope)
-                    token = current.set(scope)
+                if isinstance(effect, CallFunction):
+                    fn, args, context, on = effect
+                    commits.mark_started(context)
+                    token = current.set(context)
                     try:
-                        scope.asynchronous = on is None and is_async(fn)
-                        answer = await (fn(*args) if scope.asynchronous else _call_plain(effect))
+                        context.asynchronous = on is None and is_async(fn)
+                        answer = await (fn(*args) if context.asynchronous else _call_plain(effect))
                     finally:
                         current.reset(token)
                 elif isinstance(effect, Commit):
                     commits.asked = position = commits.asked + 1
                     if not commits.is_alone():
                         await _wait_one_turn()
-                        commits.turned = time.perf_counter()
+                        commits.last_turn = time.perf_counter()
                     if commits.done < position:
                         commits.sync()
-                elif isinstance(effect, Guard):
+                elif isinstance(effect, CallGuarded):
                     answer = await _call_guarded_async(effect, commits)
                 elif isinstance(effect, Sleep):
                     await clock.current().wait_until(effect.due_us)
-                elif isinstance(effect, Until):
-                    answer = await effect.parking.hear(effect)
+                elif isinstance(effect, WaitFor):
+                    answer = await effect.suspension.hear(effect)
                 else:
-                    await effect.parking.wait(effect.path, effect.due_us)
+                    await effect.suspension.wait(effect.path, effect.due_us)
             except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
                 error = exc
             effect = effects.send(answer) if error is None else effects.throw(error)
@@ -262,33 +275,33 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
             active.discard(task)
 
 
-async def _call_plain(effect: Invoke) -> Any:
+async def _call_plain(effect: CallFunction) -> Any:
     """Call a function in its executor, or a plain one in a thread; await its result if needed."""
     if effect.on is not None:
-        return await executors.waiting(effect, invoke)
+        return await executors.waiting(effect, call_function)
     answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
     if inspect.isawaitable(answer):
-        effect.scope.asynchronous = True
+        effect.context.asynchronous = True
         answer = await answer
     return answer
 
 
-async def _call_guarded_async(guard: Guard, commits: GroupCommit) -> Any:
-    fn, args, scope, timeout, inline, begun, on = guard
+async def _call_guarded_async(guard: CallGuarded, commits: GroupCommit) -> Any:
+    fn, args, context, timeout, inline, begun, on = guard
     if not begun:
-        commits.begin(scope)
+        commits.mark_started(context)
     if on is not None and timeout is None:
-        return await executors.waiting(Invoke(fn, args, scope, on), invoke)
+        return await executors.waiting(CallFunction(fn, args, context, on), call_function)
     call, due_us = _bind_call(guard), None if timeout is None else _due_us(timeout)
-    token = current.set(scope)
+    token = current.set(context)
     try:
-        scope.asynchronous = on is None and is_async(fn)
-        if scope.asynchronous or inline:
+        context.asynchronous = on is None and is_async(fn)
+        if context.asynchronous or inline:
             answer = call() if due_us is None else timeouts.here(call, due_us)
         else:
             answer = await _in_thread(call, due_us)
         if inspect.isawaitable(answer):
-            scope.asynchronous = True
+            context.asynchronous = True
             answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
         return answer
     finally:
@@ -311,7 +324,7 @@ async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
             return await timeouts.in_thread_async(call, due_us)
         return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=_limiter())
     except Exception as error:
-        failures.name_inline(error)
+        failures.add_inline_hint(error)
         raise
 
 

@@ -21,16 +21,16 @@ from concurrent.futures import (
 from typing import Any
 
 from nbtasks.core import tracebacks
-from nbtasks.engine.effects import Invoke
+from nbtasks.engine.effects import CallFunction
 from nbtasks.errors import ExecutorError, ValueNotKeptError
 
-__all__ = ["blocking", "carry_out", "waiting"]
+__all__ = ["blocking", "run_pickled", "waiting"]
 
-#: Function that carries out an `Invoke` without an executor, in the calling thread.
-Inline = Callable[[Invoke], Any]
+#: Function that carries out an `CallFunction` without an executor, in the calling thread.
+Inline = Callable[[CallFunction], Any]
 
 
-def blocking(invoke: Invoke, inline: Inline) -> Any:
+def blocking(call: CallFunction, inline: Inline) -> Any:
     """Call a function in its executor, and block until it is done.
 
     Raises:
@@ -38,16 +38,16 @@ def blocking(invoke: Invoke, inline: Inline) -> Any:
         ValueNotKeptError: The function's result cannot be sent back.
         Exception: The function's own error.
     """
-    with _explain_errors(invoke):
-        reply = _submit(invoke, inline).result()
-    return _unpack_reply(reply, invoke)
+    with _explain_errors(call):
+        reply = _submit(call, inline).result()
+    return _unpack_reply(reply, call)
 
 
-async def waiting(invoke: Invoke, inline: Inline) -> Any:
+async def waiting(call: CallFunction, inline: Inline) -> Any:
     """Call a function in its executor, and await its result; see `blocking`. A cancellation also
     cancels the call in the executor if it has not begun."""
-    with _explain_errors(invoke):
-        future = _submit(invoke, inline)
+    with _explain_errors(call):
+        future = _submit(call, inline)
         try:
             reply = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -55,10 +55,10 @@ async def waiting(invoke: Invoke, inline: Inline) -> Any:
             if task is not None and not task.cancelling():
                 raise CancelledError from None  # the executor was stopped, not the task
             raise
-    return _unpack_reply(reply, invoke)
+    return _unpack_reply(reply, call)
 
 
-def carry_out(payload: bytes) -> tuple[str, Any]:
+def run_pickled(payload: bytes) -> tuple[str, Any]:
     """Call a pickled function, in a worker process.
 
     Args:
@@ -97,27 +97,27 @@ async def _await(value: Any) -> Any:
 # -- to the executor ------------------------------------------------------------------------------
 
 
-def _submit(invoke: Invoke, inline: Inline) -> Future[Any]:
-    if _has_ended(invoke):  # the run was stopped while this thread was on its way here
+def _submit(call: CallFunction, inline: Inline) -> Future[Any]:
+    if _has_ended(call):  # the run was stopped while this thread was on its way here
         raise CancelledError
-    executor = invoke.on
+    executor = call.on
     if not isinstance(executor, Executor):  # a distributed.Client
         executor = executor.get_executor(pure=False)  # equal calls are separate tasks
     if _shares_memory(executor):
-        local_invoke = invoke._replace(on=None)
+        local_invoke = call._replace(on=None)
         future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, local_invoke)
     else:
-        future = executor.submit(carry_out, _pack(invoke))
-    pending = invoke.scope.execution.pending
+        future = executor.submit(run_pickled, _pack(call))
+    pending = call.context.execution.pending
     pending.add(future)
     future.add_done_callback(pending.discard)
-    if _has_ended(invoke):  # stopped just now, so the stop may have missed this future
+    if _has_ended(call):  # stopped just now, so the stop may have missed this future
         future.cancel()
     return future
 
 
-def _has_ended(invoke: Invoke) -> bool:
-    return not invoke.scope.execution.is_open
+def _has_ended(call: CallFunction) -> bool:
+    return not call.context.execution.is_open
 
 
 def _shares_memory(executor: Executor) -> bool:
@@ -127,22 +127,22 @@ def _shares_memory(executor: Executor) -> bool:
     )
 
 
-def _pack(invoke: Invoke) -> bytes:
+def _pack(call: CallFunction) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps((invoke.fn, invoke.args)))
+        return bytes(cloudpickle.dumps((call.fn, call.args)))
     except Exception as error:
-        subject, value = f"function {_name(invoke.fn)}", None
-        for number, value in enumerate(invoke.args):
+        subject, value = f"function {_name(call.fn)}", None
+        for number, value in enumerate(call.args):
             try:
                 cloudpickle.dumps(value)
             except Exception:  # noqa: BLE001 - whatever pickling it raises
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
-                subject = f"argument {number} (a {kind}) of function {_name(invoke.fn)}"
+                subject = f"argument {number} (a {kind}) of function {_name(call.fn)}"
                 break
         raise ExecutorError(
-            f"Task {invoke.scope.path!r}: the {subject} cannot be sent to another process: "
+            f"Task {call.context.path!r}: the {subject} cannot be sent to another process: "
             f"{type(error).__name__}: {error}. Use a function that needs only its arguments, "
             "and open files, connections and locks inside of it; or use a pool of threads, "
             "which share memory."
@@ -154,9 +154,9 @@ def _name(fn: Callable[..., Any]) -> str:
 
 
 @contextlib.contextmanager
-def _explain_errors(invoke: Invoke) -> Iterator[None]:
+def _explain_errors(call: CallFunction) -> Iterator[None]:
     """Turn the executor's own errors into an ExecutorError that says what to do."""
-    task = f"Task {invoke.scope.path!r} of run {invoke.scope.execution.run.run_id}"
+    task = f"Task {call.context.path!r} of run {call.context.execution.run.run_id}"
     advice = (
         "Nothing that was recorded is lost: make a new executor and execute the run again; it "
         "resumes with the tasks that are missing."
@@ -165,7 +165,7 @@ def _explain_errors(invoke: Invoke) -> Iterator[None]:
         yield
     except BrokenExecutor as error:
         raise ExecutorError(
-            f"{task}: the executor broke while it ran {_name(invoke.fn)} or another task. Usually "
+            f"{task}: the executor broke while it ran {_name(call.fn)} or another task. Usually "
             "a worker process died: out of memory, killed, or by a crash in compiled code. "
             f"{advice}"
         ) from error
@@ -182,19 +182,19 @@ def _explain_errors(invoke: Invoke) -> Iterator[None]:
 # -- from the executor ----------------------------------------------------------------------------
 
 
-def _unpack_reply(reply: Any, invoke: Invoke) -> Any:
-    if not isinstance(invoke.on, Executor) or not _shares_memory(invoke.on):
+def _unpack_reply(reply: Any, call: CallFunction) -> Any:
+    if not isinstance(call.on, Executor) or not _shares_memory(call.on):
         kind, content = reply
         if kind == "refused":
             raise ValueNotKeptError(
-                f"What {_name(invoke.fn)} returned cannot be sent back from its process, {content}."
+                f"What {_name(call.fn)} returned cannot be sent back from its process, {content}."
                 " Return plain data, or use a pool of threads."
             )
         import cloudpickle
 
         if kind == "error":
             error = _unpack_error(cloudpickle.loads(content[0]))
-            raise error from tracebacks.Remote(tracebacks.located(content[1], invoke.fn))
+            raise error from tracebacks.Remote(tracebacks.locate_source(content[1], call.fn))
         return cloudpickle.loads(content)
     return reply
 

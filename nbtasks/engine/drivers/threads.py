@@ -19,7 +19,15 @@ from typing import Any
 
 from nbtasks.core import clock
 from nbtasks.engine.drivers import drive
-from nbtasks.engine.effects import Commit, Effect, Effects, Guard, Invoke, Park, Running
+from nbtasks.engine.effects import (
+    CallFunction,
+    CallGuarded,
+    Commit,
+    Effect,
+    Effects,
+    Running,
+    Suspend,
+)
 
 __all__ = ["drive_many"]
 
@@ -38,24 +46,24 @@ def drive_many(tasks: Iterator[Task], width: int, execution: Running) -> None:
     Raises:
         BaseException: An error that is not an `Exception` ends all calls and is raised at once.
     """
-    lanes = _Lanes(tasks, width, execution)
+    calls = _Calls(tasks, width, execution)
     try:
-        lanes.run()
+        calls.run()
     finally:
-        lanes.close()
+        calls.close()
 
 
-class _Lanes:
+class _Calls:
     def __init__(self, tasks: Iterator[Task], width: int, execution: Running) -> None:
         self._tasks = tasks
         self._width = width
         self._journal = execution.journal
-        self._ending = execution.ending
-        self._parking = execution.parking
-        self._running: set[_Lane] = set()
-        self._committing: list[_Lane] = []
-        self._sleeping: list[tuple[float, int, _Lane]] = []
-        self._parked: dict[_Lane, str] = {}  # sleeping calls that may suspend the run
+        self._cancellation = execution.cancellation
+        self._suspension = execution.suspension
+        self._running: set[_RunningCall] = set()
+        self._committing: list[_RunningCall] = []
+        self._sleeping: list[tuple[float, int, _RunningCall]] = []
+        self._parked: dict[_RunningCall, str] = {}  # sleeping calls that may suspend the run
         self._order = itertools.count()
         self._threads = _Threads()
 
@@ -66,55 +74,55 @@ class _Lanes:
                 task = next(self._tasks, None)
                 if task is None:
                     break
-                self._start(_Lane(*task))
+                self._start(_RunningCall(*task))
             if not self._running:
                 return
-            for lane, answer, error in self._wait():
-                self._go_on(lane, answer, error)
+            for running, answer, error in self._wait_for_ready():
+                self._resume(running, answer, error)
 
     def close(self) -> None:
         """End all calls in flight, for example after Stop."""
         self._threads.close()
-        for lane in self._running:
+        for running in self._running:
             with contextlib.suppress(BaseException):  # a second Stop must not skip a call
-                lane.effects.close()
+                running.effects.close()
 
-    def _start(self, lane: _Lane) -> None:
-        self._running.add(lane)
-        self._go_on(lane, None, None)
+    def _start(self, running: _RunningCall) -> None:
+        self._running.add(running)
+        self._resume(running, None, None)
 
-    def _go_on(self, lane: _Lane, answer: Any, error: BaseException | None) -> None:
+    def _resume(self, running: _RunningCall, answer: Any, error: BaseException | None) -> None:
         """Resume a call, up to its next effect or its end."""
         try:
-            effect = lane.effects.send(answer) if error is None else lane.effects.throw(error)
+            effect = running.effects.send(answer) if error is None else running.effects.throw(error)
         except StopIteration as stop:
-            self._running.discard(lane)
-            lane.tell(stop.value, None)
+            self._running.discard(running)
+            running.tell(stop.value, None)
         except Exception as exc:  # noqa: BLE001 - whatever the call raises
-            self._running.discard(lane)
-            lane.tell(None, exc)
+            self._running.discard(running)
+            running.tell(None, exc)
         else:
-            self._carry_out(lane, effect)
+            self._run_effect(running, effect)
 
-    def _carry_out(self, lane: _Lane, effect: Effect) -> None:
+    def _run_effect(self, running: _RunningCall, effect: Effect) -> None:
         if isinstance(effect, Commit):
-            self._committing.append(lane)
-        elif isinstance(effect, Invoke | Guard):
+            self._committing.append(running)
+        elif isinstance(effect, CallFunction | CallGuarded):
             try:
-                if not (isinstance(effect, Guard) and effect.begun):
-                    drive.begin(effect.scope)
+                if not (isinstance(effect, CallGuarded) and effect.begun):
+                    drive.mark_started(effect.context)
             except Exception as exc:  # noqa: BLE001 - the call decides, as after a commit
-                self._go_on(lane, None, exc)
+                self._resume(running, None, exc)
             else:
-                self._threads.call(lane, effect)
+                self._threads.call(running, effect)
         else:
             due_us = math.inf if effect.due_us is None else effect.due_us
-            heapq.heappush(self._sleeping, (due_us, next(self._order), lane))
-            if isinstance(effect, Park):
-                self._parked[lane] = effect.path
-                self._parking.add(effect.path, effect.due_us)
+            heapq.heappush(self._sleeping, (due_us, next(self._order), running))
+            if isinstance(effect, Suspend):
+                self._parked[running] = effect.path
+                self._suspension.add(effect.path, effect.due_us)
 
-    def _wait(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
+    def _wait_for_ready(self) -> Iterator[tuple[_RunningCall, Any, BaseException | None]]:
         """Yield calls that can resume, with their answers; block until there may be one."""
         count = len(self._running)
         yield from self._threads.done()
@@ -122,12 +130,12 @@ class _Lanes:
             yield from self._commit()
         if len(self._running) < count:
             return  # there is room for more calls
-        self._ending.check()
+        self._cancellation.check()
         if self._parked:
-            self._parking.suspend_if_all_wait()
+            self._suspension.suspend_if_all_wait()
         yield from self._pass_time()
 
-    def _pass_time(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
+    def _pass_time(self) -> Iterator[tuple[_RunningCall, Any, BaseException | None]]:
         """Yield calls whose function has ended or whose sleep is over; block for one slice."""
         now = clock.micros()
         slice_us = round(clock.SLICE * 1e6)
@@ -137,26 +145,26 @@ class _Lanes:
             seconds = clock.SLICE if due_us is None else max(0, due_us - now) / 1e6
             yield from self._threads.done(seconds)
         elif due_us is not None:
-            self._ending.sleep_until(due_us)
+            self._cancellation.sleep_until(due_us)
         while self._sleeping and self._sleeping[0][0] <= clock.micros():
-            lane = heapq.heappop(self._sleeping)[2]
-            if lane in self._parked:
-                self._parking.remove(self._parked.pop(lane))
-            yield lane, None, None
+            running = heapq.heappop(self._sleeping)[2]
+            if running in self._parked:
+                self._suspension.remove(self._parked.pop(running))
+            yield running, None, None
 
-    def _commit(self) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
+    def _commit(self) -> Iterator[tuple[_RunningCall, Any, BaseException | None]]:
         """Sync once for all calls that have asked for a commit by now, and yield them."""
-        lanes, self._committing = self._committing, []
+        calls, self._committing = self._committing, []
         error = None
         try:
             self._journal.sync()
         except Exception as exc:  # noqa: BLE001 - each call decides what to do with it
             error = exc
-        for lane in lanes:
-            yield lane, None, error
+        for running in calls:
+            yield running, None, error
 
 
-class _Lane:
+class _RunningCall:
     """Call in flight."""
 
     __slots__ = ("effects", "tell")
@@ -176,15 +184,15 @@ class _Threads:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def call(self, lane: _Lane, effect: Invoke | Guard) -> None:
+    def call(self, running: _RunningCall, effect: CallFunction | CallGuarded) -> None:
         """Call a function in a thread, with the context variables of the calling thread."""
         context = contextvars.copy_context()
 
         def work() -> None:
             try:
-                self._done.put((lane, context.run(drive.carry_out, effect), None))
+                self._done.put((running, context.run(drive.run_effect, effect), None))
             except BaseException as error:  # noqa: BLE001 - the engine decides what to do with it
-                self._done.put((lane, None, error))
+                self._done.put((running, None, error))
 
         self.busy += 1
         if self.busy > self._count:
@@ -193,7 +201,7 @@ class _Threads:
             threading.Thread(target=self._work, name=name, daemon=True).start()
         self._jobs.put(work)
 
-    def done(self, seconds: float = 0) -> Iterator[tuple[_Lane, Any, BaseException | None]]:
+    def done(self, seconds: float = 0) -> Iterator[tuple[_RunningCall, Any, BaseException | None]]:
         """Yield the results that are there; wait up to `seconds` for the first."""
         block = seconds > 0
         while True:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nbtasks.core import clock
-from nbtasks.engine.effects import Late
+from nbtasks.engine.effects import AttemptTimedOut
 
 __all__ = ["busy", "here", "in_thread", "in_thread_async", "limited"]
 
@@ -49,15 +49,15 @@ async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
         alarm.cancel()
     cancelled = isinstance(error, asyncio.CancelledError)
     if is_due and task.uncancel() <= outer_cancels and cancelled:
-        raise Late
+        raise AttemptTimedOut
     if isinstance(error, Exception) or error is None:
-        return _in_time(value, error, late=is_due or clock.micros() > due_us)
+        return _return_in_time(value, error, late=is_due or clock.micros() > due_us)
     raise error
 
 
-def _in_time(value: Any, error: Exception | None, *, late: bool) -> Any:
+def _return_in_time(value: Any, error: Exception | None, *, late: bool) -> Any:
     if late:
-        raise Late from error
+        raise AttemptTimedOut from error
     if error is not None:
         raise error
     return value
@@ -73,12 +73,12 @@ def here(call: Callable[[], Any], due_us: int) -> Any:
     value = None
     try:
         value = call()
-    except Exception as exc:  # noqa: BLE001 - `_in_time` raises it
+    except Exception as exc:  # noqa: BLE001 - `_return_in_time` raises it
         error = exc
-    return _in_time(value, error, late=clock.micros() > due_us)
+    return _return_in_time(value, error, late=clock.micros() > due_us)
 
 
-class _Aside:
+class _ThreadCall:
     """Call in a thread of its own, with the caller's context.
 
     The thread is a daemon: if it hangs, it does not keep the process from ending.
@@ -105,7 +105,7 @@ class _Aside:
         """Return the call's result or raise its error, unless it ended after `due_us`."""
         error, self._error = self._error, None
         if self.ended_us is None or self.ended_us > due_us:
-            raise Late from error
+            raise AttemptTimedOut from error
         if error is not None:
             raise error
         return self._value
@@ -118,12 +118,12 @@ def in_thread(call: Callable[[], Any], due_us: int) -> Any:
         Late: The call took longer. It may still be running; its result is dropped.
     """
     done = threading.Event()
-    thread_call = _Aside(call, done.set)
-    clock.current().outlast(done, due_us)
+    thread_call = _ThreadCall(call, done.set)
+    clock.current().wait_for_thread(done, due_us)
     return thread_call.result(due_us)
 
 
-_busy: set[_Aside] = set()
+_busy: set[_ThreadCall] = set()
 
 
 def busy() -> int:
@@ -144,10 +144,10 @@ async def in_thread_async(call: Callable[[], Any], due_us: int) -> Any:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             loop.call_soon_threadsafe(lambda: None if done.done() else done.set_result(None))
 
-    thread_call = _Aside(call, notify)
+    thread_call = _ThreadCall(call, notify)
     _busy.add(thread_call)
     try:
-        with contextlib.suppress(Late):  # the loop may have been late, not the call
+        with contextlib.suppress(AttemptTimedOut):  # the loop may have been late, not the call
             await limited(done, due_us)
     finally:
         _busy.discard(thread_call)

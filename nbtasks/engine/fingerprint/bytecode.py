@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-__all__ = ["Chain", "Reads", "digest", "inner", "reads"]
+__all__ = ["Chain", "Reads", "analyse_reads", "digest", "iter_inner_code"]
 
 #: A name, and the attributes that are read from it in turn: `helpers.clean`.
 Chain = tuple[str, ...]
@@ -38,7 +38,7 @@ class Reads(NamedTuple):
     stored: frozenset[tuple[str, Chain]]
 
 
-def reads(code: CodeType) -> Reads:
+def analyse_reads(code: CodeType) -> Reads:
     """Return the outer names that a function's code reads.
 
     >>> reads((lambda x: helpers.clean(x, RATE)).__code__).names
@@ -56,12 +56,12 @@ def reads(code: CodeType) -> Reads:
     return Reads(names, free, own_chains, frozenset(stored))
 
 
-def inner(code: CodeType) -> Iterator[CodeType]:
+def iter_inner_code(code: CodeType) -> Iterator[CodeType]:
     """Yield the code objects defined within a code object, at any depth."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
-            yield from inner(constant)
+            yield from iter_inner_code(constant)
 
 
 def _accesses(

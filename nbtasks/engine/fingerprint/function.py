@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self
 
 from nbtasks.engine.fingerprint import introspection
 from nbtasks.engine.fingerprint.references import References
-from nbtasks.engine.fingerprint.watch import Watch, contents
+from nbtasks.engine.fingerprint.watch import Watch, cell_contents
 
 __all__ = ["Fingerprint", "diff", "dumps", "explain", "fingerprint", "loads"]
 
@@ -96,7 +96,7 @@ class _CacheEntry:
         self._code = fn.__code__  # kept alive, so that its id is not used again
         self._fingerprint = current
         self._globals = fn.__globals__
-        self._wrapped = introspection.wrapped(fn)
+        self._wrapped = introspection.inner_callable(fn)
         self._watch = watch if watch.seal() else None
         self._captured = [_Captured.of(*item, current.inputs) for item in _list_captured(fn)]
 
@@ -151,7 +151,7 @@ class _Captured(NamedTuple):
 
 def _list_captured(fn: FunctionType) -> list[tuple[str, Any]]:
     code = fn.__code__
-    captured = list(zip(code.co_freevars, map(contents, fn.__closure__ or ()), strict=True))
+    captured = list(zip(code.co_freevars, map(cell_contents, fn.__closure__ or ()), strict=True))
     if defaults := fn.__defaults__:
         first = code.co_argcount - len(defaults)
         captured += zip(code.co_varnames[first : code.co_argcount], defaults, strict=True)
@@ -202,7 +202,7 @@ def _identity(value: Any) -> Any:
 
 
 def _compute(value: Any) -> tuple[Fingerprint, Watch | None]:
-    references = References(introspection.home(value))
+    references = References(introspection.callee_module(value))
     try:
         references.add(value)
     except Exception:  # noqa: BLE001 - an odd object of the user's must not stop a task

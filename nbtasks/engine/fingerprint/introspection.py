@@ -13,17 +13,17 @@ from nbtasks.engine.fingerprint.watch import MISSING
 
 __all__ = [
     "attributes",
+    "callee_module",
     "constant",
-    "home",
+    "final_callee",
+    "inner_callable",
     "is_data",
-    "is_users",
+    "is_users_function",
     "label",
     "member",
     "method",
     "methods",
     "module",
-    "unwrapped",
-    "wrapped",
 ]
 
 _NAMED = (type(len), type(str.upper), type(str.__len__))
@@ -66,15 +66,15 @@ def is_data(value: Any) -> bool:
     """Return True if a value is neither a constant nor code, so that only its type counts."""
     if issubclass(type(value), _CODE):
         return False
-    return value is MISSING or (constant(value) is None and wrapped(value) is None)
+    return value is MISSING or (constant(value) is None and inner_callable(value) is None)
 
 
-def is_users(value: Any) -> TypeGuard[FunctionType]:
+def is_users_function(value: Any) -> TypeGuard[FunctionType]:
     """Return True if a value is a function that the user wrote."""
     return type(value) is FunctionType and user_code.is_users_function(value)
 
 
-def wrapped(value: Any) -> Any:
+def inner_callable(value: Any) -> Any:
     """Return the function in a wrapper, such as a job or an `lru_cache`; None for others."""
     if (fn := method(value)) is not None and fn is not value:
         return fn
@@ -166,7 +166,7 @@ def label(value: Any) -> str:
     return f"{named_class.__module__}.{named_class.__qualname__}"
 
 
-def unwrapped(value: Any) -> Any:
+def final_callee(value: Any) -> Any:
     """Return the final callee of a value: a function, a class, or an object."""
     seen: set[int] = set()
     while id(value) not in seen:
@@ -175,14 +175,14 @@ def unwrapped(value: Any) -> Any:
             value = value.__func__
         elif issubclass(type(value), functools.partial):
             value = value.func
-        elif (inner := wrapped(value)) is not None:
+        elif (inner := inner_callable(value)) is not None:
             value = inner
     return value
 
 
-def home(value: Any) -> str:
+def callee_module(value: Any) -> str:
     """Return the module of the final callee of a value."""
-    callee = unwrapped(value)
+    callee = final_callee(value)
     if type(callee) is FunctionType:
         return module(callee)
     return str((callee if issubclass(type(callee), type) else type(callee)).__module__)

@@ -11,7 +11,7 @@ from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from nbtasks.engine.fingerprint import bytecode, introspection, source, user_code
-from nbtasks.engine.fingerprint.watch import MISSING, Watch, contents
+from nbtasks.engine.fingerprint.watch import MISSING, Watch, cell_contents
 
 __all__ = ["References"]
 
@@ -55,14 +55,14 @@ class References:
 
     def add(self, value: Any) -> None:
         """Collect the references of a function or another callable."""
-        if introspection.is_users(value):
+        if introspection.is_users_function(value):
             self._add_function(value, is_watched=False)
         else:
             self._add_reference(value)
 
     def name(self, value: Any) -> str:
         """Return the qualified name of the final callee, without the module if it is home."""
-        name = self._shorten_name(introspection.label(introspection.unwrapped(value)))
+        name = self._shorten_name(introspection.label(introspection.final_callee(value)))
         return name if name in self.source else next(iter(self.source), introspection.label(value))
 
     # -- functions ----------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class References:
         self._add_defaults(fn, prefix)
         if own is not MISSING:
             self._add_own(own, code.reads)
-        if (inner := introspection.wrapped(fn)) is not None:
+        if (inner := introspection.inner_callable(fn)) is not None:
             self._add_reference(inner)
 
     def _add_reads(
@@ -97,7 +97,7 @@ class References:
         implicit = cells.keys() - {name for name, *_ in reads.free}
         for name, *attributes in (*reads.free, *((name,) for name in sorted(implicit))):
             cell = cells[name]
-            value = contents(cell)
+            value = cell_contents(cell)
             if is_watched:
                 self.watch.cell(cell, value, is_data=introspection.is_data(value))
             self._add_value(value, tuple(attributes), f"{prefix}{name}", (id(cell), ""))
@@ -122,7 +122,9 @@ class References:
         self._stored |= {(id(own), chain[0]) for kind, chain in reads.stored if kind == "own"}
         for name in sorted({chain[0] for chain in reads.own if chain}):
             value = attributes[name] if name in attributes else introspection.member(cls, name)
-            if name not in attributes and introspection.is_users(fn := introspection.method(value)):
+            if name not in attributes and introspection.is_users_function(
+                fn := introspection.method(value)
+            ):
                 self._add_function(fn, own=own)
             else:
                 self._add_value(value, (), f"self.{name}", (id(own), name))
@@ -175,7 +177,7 @@ class References:
 
     def _add_object(self, value: Any, attributes: bytecode.Chain) -> None:
         """Collect an object: a job's function, the object in a wrapper, the methods of data."""
-        inner = introspection.wrapped(value)
+        inner = introspection.inner_callable(value)
         if inner is not None:
             self._add_reference(inner)
         cls = type(value)
@@ -185,7 +187,7 @@ class References:
             self._add_method(introspection.method(introspection.member(cls, attributes[0])), cls)
 
     def _add_method(self, fn: Any, own: Any) -> None:
-        if introspection.is_users(fn):
+        if introspection.is_users_function(fn):
             self._add_function(fn, own=own)
 
     # -- classes ------------------------------------------------------------------------------
@@ -246,7 +248,9 @@ def _analyse_code(fn: FunctionType) -> _Code:
             _codes.clear()
         names = fn.__globals__
         text = source.of_code(code, names, functools.partial(_is_ours, names))
-        entry = _Code(code, text or f"# bytecode {bytecode.digest(code)}", bytecode.reads(code))
+        entry = _Code(
+            code, text or f"# bytecode {bytecode.digest(code)}", bytecode.analyse_reads(code)
+        )
         _codes[id(code)] = entry
     return entry
 

@@ -164,7 +164,7 @@ class _File:
         digest = bytecode.digest(code)
         equivalent = [
             candidate
-            for candidate in bytecode.inner(compiled)
+            for candidate in bytecode.iter_inner_code(compiled)
             if candidate.co_qualname == code.co_qualname and bytecode.digest(candidate) == digest
         ]
         unmoved = [candidate for candidate in equivalent if candidate == code]

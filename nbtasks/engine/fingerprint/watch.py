@@ -13,7 +13,7 @@ from operator import attrgetter, is_
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["MISSING", "Watch", "contents"]
+__all__ = ["MISSING", "Watch", "cell_contents"]
 
 #: Stands for the content of an empty cell, and for a missing name.
 MISSING: Any = object()
@@ -92,13 +92,13 @@ class Watch:
 
     def _others_hold(self) -> bool:
         for cell, expected, is_data in self._cells:
-            value = contents(cell)
+            value = cell_contents(cell)
             if (type(value) if is_data else value) is not expected:
                 return False
         return all(names.get(name) is ref() for names, name, ref in self._weak)
 
 
-def contents(cell: CellType) -> Any:
+def cell_contents(cell: CellType) -> Any:
     """Return the content of a closure cell; `MISSING` if it is empty."""
     try:
         return cell.cell_contents

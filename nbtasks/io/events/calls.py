@@ -10,9 +10,9 @@ from nbtasks.core import keys
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import mapped
 from nbtasks.engine.options import Duration
-from nbtasks.io.base import AsyncFace
+from nbtasks.io.base import AsyncBaseIO
 from nbtasks.io.events import filters
-from nbtasks.io.events.tasks import Events, draft, drafts, first
+from nbtasks.io.events.tasks import Events, new_event, new_events, only
 from nbtasks.journal.events import SOURCE, Event
 
 __all__ = ["AsyncEvents", "SyncEvents"]
@@ -73,8 +73,8 @@ class SyncEvents(Events):
         ```
         """
         args = (name, payload, id, source, deliver_at, deliver_after)
-        new = draft(f"io.send_event({key!r}, ...)", *args)
-        event: Event = self._drive(mapped(self._send(key, lambda: [new], name), first))
+        new = new_event(f"io.send_event({key!r}, ...)", *args)
+        event: Event = self._drive(mapped(self._send(key, lambda: [new], name), only))
         return event
 
     def send_events(self, key: keys.Key, events: Iterable[Any]) -> list[Event]:
@@ -103,7 +103,7 @@ class SyncEvents(Events):
         assert body.run().output == ["a"]
         ```
         """
-        batch = drafts(events)
+        batch = new_events(events)
         names = [new.name for new in batch]
         results: list[Event] = self._drive(self._send(key, lambda: batch, names))
         return results
@@ -130,7 +130,9 @@ class SyncEvents(Events):
         assert body.run().output is True
         ```
         """
-        event: Event | None = self._drive(self._found(key, lambda: self._desk.event(id), id))
+        event: Event | None = self._drive(
+            self._look_up(key, lambda: self._dispatcher.event(id), id)
+        )
         return event
 
     def cancel_event(self, key: keys.Key, id: str) -> Event:  # noqa: A002 - as above
@@ -146,7 +148,9 @@ class SyncEvents(Events):
         Raises:
             TaskFailed: There is no event with this id. The error is a NotFoundError, too.
         """
-        event: Event = self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
+        event: Event = self._drive(
+            self._look_up(key, lambda: self._dispatcher.cancel_event(id), id)
+        )
         return event
 
     def wait_for_event(
@@ -198,7 +202,7 @@ class SyncEvents(Events):
         return event
 
 
-class AsyncEvents(Events, AsyncFace):
+class AsyncEvents(Events, AsyncBaseIO):
     """Event calls that are awaited."""
 
     def send_event(  # noqa: PLR0913 - the parts of an event
@@ -215,13 +219,13 @@ class AsyncEvents(Events, AsyncFace):
         """Send an event. Awaitable form of `SyncIO.send_event`."""
         needs_loop("send_event")
         args = (name, payload, id, source, deliver_at, deliver_after)
-        new = draft(f"io.send_event({key!r}, ...)", *args)
-        return self._drive(mapped(self._send(key, lambda: [new], name), first))
+        new = new_event(f"io.send_event({key!r}, ...)", *args)
+        return self._drive(mapped(self._send(key, lambda: [new], name), only))
 
     def send_events(self, key: keys.Key, events: Iterable[Any]) -> Coroutine[Any, Any, list[Event]]:
         """Send several events in one task. Awaitable form of `SyncIO.send_events`."""
         needs_loop("send_events")
-        batch = drafts(events)
+        batch = new_events(events)
         return self._drive(self._send(key, lambda: batch, [new.name for new in batch]))
 
     def get_event(
@@ -231,7 +235,7 @@ class AsyncEvents(Events, AsyncFace):
     ) -> Coroutine[Any, Any, Event | None]:
         """Return the event with this id, or None. Awaitable form of `SyncIO.get_event`."""
         needs_loop("get_event")
-        return self._drive(self._found(key, lambda: self._desk.event(id), id))
+        return self._drive(self._look_up(key, lambda: self._dispatcher.event(id), id))
 
     def cancel_event(
         self,
@@ -240,7 +244,7 @@ class AsyncEvents(Events, AsyncFace):
     ) -> Coroutine[Any, Any, Event]:
         """Cancel an event that is not delivered yet. Awaitable form of `SyncIO.cancel_event`."""
         needs_loop("cancel_event")
-        return self._drive(self._found(key, lambda: self._desk.cancel_event(id), id))
+        return self._drive(self._look_up(key, lambda: self._dispatcher.cancel_event(id), id))
 
     def wait_for_event(
         self,

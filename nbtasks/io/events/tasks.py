@@ -10,22 +10,22 @@ from typing import Any
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.model import EventRow, TaskRow
 from nbtasks.engine.current_task import CurrentTask
-from nbtasks.engine.effects import Awaited, Effects, current, mapped
+from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError, InvalidPayloadError, UnreadableValueError
-from nbtasks.io.base import Face
-from nbtasks.io.dispatcher import Draft
+from nbtasks.io.base import BaseIO
+from nbtasks.io.dispatcher import NewEvent
 from nbtasks.io.events import filters
 from nbtasks.journal import events
 from nbtasks.journal.events import SOURCE, Event
 from nbtasks.values import preview, validation
 
-__all__ = ["Events", "draft", "drafts", "first", "named"]
+__all__ = ["Events", "event_names", "new_event", "new_events", "only"]
 
 _S = 1_000_000
 
 
-def draft(  # noqa: PLR0913, PLR0917 - the parts of an event
+def new_event(  # noqa: PLR0913, PLR0917 - the parts of an event
     call: str,
     name: str,
     payload: Any,
@@ -33,7 +33,7 @@ def draft(  # noqa: PLR0913, PLR0917 - the parts of an event
     source: str,
     deliver_at: datetime | None,
     deliver_after: Duration | None,
-) -> Draft:
+) -> NewEvent:
     """Return the event that a call of `send_event` describes; without `id_` its id is empty.
 
     Raises:
@@ -59,13 +59,13 @@ def draft(  # noqa: PLR0913, PLR0917 - the parts of an event
         deliver_us = clock.micros() + round(seconds_of("deliver_after", deliver_after) * _S)
     if deliver_us is not None and deliver_us <= clock.micros():
         deliver_us = None
-    return Draft(id_ or "", name, payload, source, deliver_us)
+    return NewEvent(id_ or "", name, payload, source, deliver_us)
 
 
-class Events(Face):
+class Events(BaseIO):
     """The part of the event calls that both io classes share."""
 
-    def _send(self, key: keys.Key, made: Callable[[], list[Draft]], shown: object) -> Effects:
+    def _send(self, key: keys.Key, made: Callable[[], list[NewEvent]], shown: object) -> Effects:
         """Build the task that sends events, and returns them with their runs."""
 
         def send() -> list[dict[str, Any]]:
@@ -75,28 +75,30 @@ class Events(Face):
                 new._replace(id=new.id or f"{task.idempotency_key}{f'-{number}' * bool(number)}")
                 for number, new in enumerate(made())
             ]
-            return [_record(item) for item in self._desk.send(events, task.run_id)]
+            return [_record(item) for item in self._dispatcher.send(events, task.run_id)]
 
-        return mapped(self._own(key, send, (), "send", {"event": shown}, 4), self._sent)
+        return mapped(
+            self._builtin_task(key, send, (), "send", {"event": shown}, 4), self._resume_runs
+        )
 
-    def _sent(self, records: list[dict[str, Any]]) -> list[Event]:
+    def _resume_runs(self, records: list[dict[str, Any]]) -> list[Event]:
         """Return the events of such a task, and resume the runs they started that are idle."""
-        return [self._event(record, go_on=True) for record in records]
+        return [self._event(record, resume=True) for record in records]
 
-    def _event(self, record: dict[str, Any], *, go_on: bool = False) -> Event:
+    def _event(self, record: dict[str, Any], *, resume: bool = False) -> Event:
         fields = {name: value for name, value in record.items() if name != "runs"}
         runs = record["runs"]
-        if go_on and self._execution.only is None:
+        if resume and self._execution.replay_only is None:
             for run_id in runs:
-                self._desk.go_on(run_id)
-        return Event(**fields, runs=list(map(self._desk.hold, runs)))
+                self._dispatcher.resume(run_id)
+        return Event(**fields, runs=list(map(self._dispatcher.get_run, runs)))
 
-    def _found(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
+    def _look_up(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
         def find() -> dict[str, Any] | None:
             match = ask()
             return None if match is None else _record(match)
 
-        effects = self._own(key, find, (), "search", {"id": id_}, 4)
+        effects = self._builtin_task(key, find, (), "search", {"id": id_}, 4)
         return mapped(effects, lambda record: None if record is None else self._event(record))
 
     def _wait_for_event(
@@ -108,7 +110,7 @@ class Events(Face):
         source: str | None,
         timeout: Duration,
     ) -> Effects:
-        names = named(name)
+        names = event_names(name)
         if not names:
             raise InvalidOptionError(
                 f"io.wait_for_event({key!r}, {name!r}): give at least one name."
@@ -120,11 +122,8 @@ class Events(Face):
         find = self._execution.journal.find
 
         def begin() -> str:
-            """Record the start of the wait.
-
-            Events of the same microsecond count if they are sent after it, so record the ids of
-            those sent before it.
-            """
+            """Record the start of the wait."""
+            # Events of the same microsecond count if they are sent after it.
             now = clock.micros()
             before = [row.event_id for each in names for row in _since(find, each, now)]
             return json.dumps({"event": names, "since_us": now, "before": before})
@@ -137,17 +136,19 @@ class Events(Face):
                     return (_plain(item),)
             return None
 
-        wait = Awaited(
+        wait = ExternalWait(
             key,
-            callsite.here(2),
+            callsite.capture(2),
             round(seconds * _S),
-            preview.shown({name: value for name, value in inputs.items() if value is not None}),
+            preview.to_display_json(
+                {name: value for name, value in inputs.items() if value is not None}
+            ),
             begin,
             look,
             f"no matching event {' or '.join(map(repr, names))} came within {seconds:g} seconds",
             "bell",
         )
-        return mapped(self._until(wait), lambda record: _validated(record, schema))
+        return mapped(self._wait_for(wait), lambda record: _validated(record, schema))
 
 
 def _since(find: Any, name: str, since_us: int) -> list[EventRow]:
@@ -161,7 +162,7 @@ def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str
         return False
     try:
         payload = events.payload_of(row)
-        validation.validated(schema, payload, "the event")
+        validation.validate(schema, payload, "the event")
     except (InvalidPayloadError, UnreadableValueError):
         return False
     return wanted is None or filters.matches(payload, wanted)
@@ -175,7 +176,7 @@ def _plain(row: EventRow) -> dict[str, Any]:
 
 
 def _validated(record: dict[str, Any], schema: Any) -> Event:
-    payload = validation.validated(schema, record["payload"], "the event")
+    payload = validation.validate(schema, record["payload"], "the event")
     return Event(**{**record, "payload": payload})
 
 
@@ -187,12 +188,12 @@ def _record(found: Event) -> dict[str, Any]:
 
 
 def _task() -> CurrentTask:
-    scope = current.get()
-    assert scope is not None  # noqa: S101 - called as a task
-    return CurrentTask(scope)
+    context = current.get()
+    assert context is not None  # noqa: S101 - called as a task
+    return CurrentTask(context)
 
 
-def drafts(events: Iterable[Any]) -> list[Draft]:
+def new_events(events: Iterable[Any]) -> list[NewEvent]:
     """Return the events that the argument of `send_events` describes.
 
     Raises:
@@ -211,7 +212,7 @@ def drafts(events: Iterable[Any]) -> list[Draft]:
                 f"not {item!r}."
             )
         new_events.append(
-            draft(
+            new_event(
                 "io.send_events", fields["name"], fields.get("payload"), fields.get("id"),
                 fields.get("source", SOURCE), fields.get("deliver_at"), fields.get("deliver_after"),
             )
@@ -224,12 +225,12 @@ def drafts(events: Iterable[Any]) -> list[Draft]:
     return new_events
 
 
-def first(events: list[Event]) -> Event:
+def only(events: list[Event]) -> Event:
     """Return the only event of a list."""
     return events[0]
 
 
-def named(name: Any) -> tuple[str, ...]:
+def event_names(name: Any) -> tuple[str, ...]:
     """Return the event names in a string or a list; an empty tuple if one is invalid."""
     names = (name,) if isinstance(name, str) else tuple(name or ())
     return names if all(isinstance(text, str) and text for text in names) else ()

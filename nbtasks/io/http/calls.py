@@ -9,7 +9,7 @@ from nbtasks.core import keys
 from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Effects
 from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 
 if TYPE_CHECKING:
     from nbtasks.io.http.request import Response, RetryMap
@@ -20,7 +20,7 @@ __all__ = ["AsyncFetches", "SyncFetches"]
 Until = Callable[["Response"], bool]
 
 
-class _Fetches(Face):
+class _Fetches(BaseIO):
     """The part of the HTTP calls that both io classes share.
 
     The modules that make requests import httpx, so they are loaded with the first request.
@@ -42,14 +42,14 @@ class _Fetches(Face):
         strategies = request.Strategies(retry)
 
         def blocking() -> Any:
-            return request.checked(spec, request.fetch(spec))
+            return request.body_or_raise(spec, request.fetch(spec))
 
         async def awaiting() -> Any:
-            return request.checked(spec, await request.fetch_async(spec))
+            return request.body_or_raise(spec, await request.fetch_async(spec))
 
-        options = TaskOptions(on_change="ignore", params=spec.shown(), icon="globe")
+        options = TaskOptions(on_change="ignore", params=spec.preview(), icon="globe")
         policy = Policy(
-            on_error=lambda error, task: strategies.after(error, task.attempt), options=options
+            on_error=lambda error, task: strategies.decide(error, task.attempt), options=options
         )
         return self._call(key, self._of(blocking, awaiting), (), policy, 2)
 
@@ -75,12 +75,12 @@ class _Fetches(Face):
         async def awaiting() -> Any:
             return await plan.wait(self)
 
-        options = TaskOptions(on_change="ignore", params=plan.shown(), icon="globe")
+        options = TaskOptions(on_change="ignore", params=plan.preview(), icon="globe")
         return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 2)
 
     def _of(self, blocking: Callable[[], Any], awaiting: Callable[[], Any]) -> Callable[[], Any]:
         """Return the function that fits this class of io."""
-        return awaiting if isinstance(self, AsyncFace) else blocking
+        return awaiting if isinstance(self, AsyncBaseIO) else blocking
 
 
 class SyncFetches(_Fetches):
@@ -196,7 +196,7 @@ class SyncFetches(_Fetches):
         return self._drive(self._poll(key, *request, interval, timeout, until))
 
 
-class AsyncFetches(_Fetches, AsyncFace):
+class AsyncFetches(_Fetches, AsyncBaseIO):
     """HTTP requests as awaitable calls."""
 
     def background_fetch(  # noqa: PLR0913 - the parts of a request

@@ -49,11 +49,11 @@ class Poll:
         self._interval = interval
         self._timeout = timeout
         self._until = until or (lambda response: response.ok)
-        self._options = TaskOptions(on_change="ignore", params=self._request.shown())
+        self._options = TaskOptions(on_change="ignore", params=self._request.preview())
 
-    def shown(self) -> dict[str, Any]:
+    def preview(self) -> dict[str, Any]:
         """Return the inputs of the poll as views show them."""
-        return {**self._request.shown(), "interval": self._interval, "timeout": self._timeout}
+        return {**self._request.preview(), "interval": self._interval, "timeout": self._timeout}
 
     def block(self, io: Any) -> Any:
         """Poll, blocking."""
@@ -107,7 +107,7 @@ class Poll:
         if passed + self._interval > self._timeout:
             last = attempt["body"] if attempt["status"] is None else f"status {attempt['status']}"
             raise WaitTimeout(
-                f"{self._request.method} {self._request.shown()['url']} did not return the "
+                f"{self._request.method} {self._request.preview()['url']} did not return the "
                 f"expected response within {self._timeout:g} seconds; the last response: {last}"
             )
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "Request", "Response", "RetryMap", "Strategies", "checked", "fetch", "fetch_async", "fits",
+    "Request", "Response", "RetryMap", "Strategies", "body_or_raise", "fetch", "fetch_async",
+    "matches_status",
 ]  # fmt: skip
 
 #: Strategies by pattern of the status: "429", "500-599", "5xx", "401,403", "timeout", "all".
@@ -78,7 +79,7 @@ class Request:
     body: Any
     timeout: float
 
-    def shown(self) -> dict[str, Any]:
+    def preview(self) -> dict[str, Any]:
         """Return the request as views show it, with possible secrets hidden."""
         headers = {
             name: REDACTED if SECRET.search(name) else value
@@ -141,7 +142,7 @@ def _body(answer: httpx.Response) -> Any:
         return answer.content
 
 
-def checked(request: Request, response: Response) -> Any:
+def body_or_raise(request: Request, response: Response) -> Any:
     """Return the body of a successful response.
 
     Raises:
@@ -183,7 +184,7 @@ class Strategies:
                     f"retry={{{pattern!r}: {strategy!r}}}: give an nb.Retry or an nb.RateLimit."
                 )
 
-    def after(self, error: Exception, attempt: int) -> RetryAt | SkipRetrying:
+    def decide(self, error: Exception, attempt: int) -> RetryAt | SkipRetrying:
         """Return the decision after the `attempt`-th failure of a request, counted from 1."""
         status = getattr(error, "status", None)
         strategy = self._strategy(status)
@@ -200,12 +201,12 @@ class Strategies:
 
     def _strategy(self, status: int | None) -> Retry | RateLimit | None:
         for pattern, strategy in self._retry.items():
-            if fits(status, pattern):
+            if matches_status(status, pattern):
                 return strategy
         return None
 
 
-def fits(status: int | None, pattern: str) -> bool:
+def matches_status(status: int | None, pattern: str) -> bool:
     """Return True if a pattern matches a status; None is the status without a response.
 
     >>> [fits(503, pattern) for pattern in ("5xx", "500-502", "500, 503", "50x", "all", "429")]

@@ -10,10 +10,10 @@ from typing import Any, Self
 from nbtasks.core import callsite, keys
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.drivers.drive import needs_loop
-from nbtasks.engine.effects import Awaited, Call, Effects, Scope
+from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait
 from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
 from nbtasks.io import answers
-from nbtasks.io.base import AsyncFace, Face
+from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
 
 __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
@@ -56,7 +56,7 @@ def _url(port: int, token: str) -> RequestUrl:
     return RequestUrl(f"http://127.0.0.1:{path}", f"{base}proxy/{path}")
 
 
-class _Requests(Face):
+class _Requests(BaseIO):
     """The part of `wait_for_request` that both io classes share."""
 
     def _wait_for_request(
@@ -70,8 +70,8 @@ class _Requests(Face):
         from nbtasks.io.webhooks import server  # lazily: most runs wait for no request
 
         seconds = seconds_of("timeout", timeout)
-        journal, site = self._execution.journal, callsite.here(2)
-        asynchronous = self._execution.scope().asynchronous
+        journal, site = self._execution.journal, callsite.capture(2)
+        asynchronous = self._context().asynchronous
 
         def begin() -> str:
             return json.dumps({"request": server.new_address()})
@@ -82,18 +82,18 @@ class _Requests(Face):
             server.listen(address, journal, row.run_id, row.path)
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
             call = Call("callback", callback, (_url(*address),), site, Policy(options=options))
-            return self._execution.task(call, Scope(self._execution, row, asynchronous))
+            return self._execution.task(call, CallContext(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:
             values = answers.find_answers(journal.find, row.run_id, row.path)
             return (values[0],) if values else None
 
-        return self._until(
-            Awaited(
+        return self._wait_for(
+            ExternalWait(
                 key,
                 site,
                 round(seconds * 1e6),
-                preview.shown({"timeout": seconds}),
+                preview.to_display_json({"timeout": seconds}),
                 begin,
                 look,
                 f"no request came within {seconds:g} seconds",
@@ -150,7 +150,7 @@ class SyncRequests(_Requests):
         return self._drive(self._wait_for_request(key, callback, timeout))
 
 
-class AsyncRequests(_Requests, AsyncFace):
+class AsyncRequests(_Requests, AsyncBaseIO):
     """Waiting for requests, as an awaitable call."""
 
     def wait_for_request(

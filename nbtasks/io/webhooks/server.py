@@ -94,7 +94,9 @@ class _Receiver:
         for candidate, waiting in list(self._waiting.items()):
             if hmac.compare_digest(candidate.encode(), token.encode()):
                 task = waiting
-        return task and answers.give(task.journal, task.run_id, task.path, value, "request")
+        return task and answers.record_answer(
+            task.journal, task.run_id, task.path, value, "request"
+        )
 
 
 _receiver = _Receiver()

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbtasks.core.model import Row, RunRow, Status, row_type
 from nbtasks.errors import JournalWriteError, SharedFileError
 from nbtasks.journal.bundle.file_format import Bundle
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import Claim, Deal, Opened
-from nbtasks.values.content import Blob, Content
-
-if TYPE_CHECKING:
-    from _duckdb import DuckDBPyConnection
+from nbtasks.journal.protocol import Claim, ClaimedRun, Transaction
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["SharedJournal", "rows_of"]
 
@@ -54,7 +51,7 @@ class SharedJournal(MemoryJournal):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._con: DuckDBPyConnection | None = None  # one for all queries, since nothing changes
+        self._con: Any = None  # one for all queries, since nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):
             super().put(row)
@@ -76,10 +73,10 @@ class SharedJournal(MemoryJournal):
             if self._con is None:
                 self._con = schema.in_memory()
                 merge.write(self._con, self._batch)
-                connection.lock(self._con)
+                connection.lock_down(self._con)
             con = self._con.cursor()
         with con:
-            return user_query.table(con, sql, params, frames)
+            return user_query.run_query(con, sql, params, frames)
 
     def close(self) -> None:
         """Release the memory of the database."""
@@ -88,7 +85,7 @@ class SharedJournal(MemoryJournal):
                 self._con.close()
                 self._con = None
 
-    def claim(self, _: Claim) -> Opened:
+    def claim(self, _: Claim) -> ClaimedRun:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
@@ -96,21 +93,21 @@ class SharedJournal(MemoryJournal):
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def transact(self, _: Deal) -> None:
+    def transact(self, _: Transaction) -> None:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def ask_to_cancel(self, run_id: str) -> None:
+    def request_cancel(self, run_id: str) -> None:
         """Do nothing: nobody executes a run of a shared file."""
 
     def put(self, _: Row) -> None:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def put_blob(self, _: Content) -> str:
+    def put_blob(self, _: LazyBytes) -> str:
         """Raise: a shared file is read-only."""
         raise self._refused()
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         return self._bundle.blob(name)

@@ -86,7 +86,7 @@ def _redact_output(journal: Journal, row: Any) -> Any:
     """Return a row with the preview in place of its output, if the output must not be exported."""
     if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
         return row if row.hidden is not None else replace(row, hidden=False)  # from an older format
-    preview = outputs.seen(row.output_kind, row.output)
+    preview = outputs.preview(row.output_kind, row.output)
     return replace(row, output=preview, output_kind=codec.HIDDEN, blob=None, hidden=True)
 
 

@@ -24,10 +24,10 @@ from nbtasks.core import clock
 from nbtasks.core.model import Row, columns, record
 from nbtasks.errors import JournalWriteError, SharedFileError, UnreadableValueError
 from nbtasks.journal import validation
-from nbtasks.journal.blobs import NAME
+from nbtasks.journal.blobs import BLOB_NAME
 from nbtasks.journal.database import merge
-from nbtasks.journal.wal import FORMAT, SegmentReader, line, newer
-from nbtasks.values.content import Blob
+from nbtasks.journal.wal import FORMAT, SegmentReader, encode_line, newer_format_error
+from nbtasks.values.content import VerifiedBytes
 
 __all__ = ["Bundle", "write"]
 
@@ -70,9 +70,9 @@ def write(
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
             file.writestr(_MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
             with file.open(_JOURNAL, "w", force_zip64=True) as part:
-                part.write(line(["segment", header]))
+                part.write(encode_line(["segment", header]))
                 for row in rows:
-                    part.write(line(record(row)))
+                    part.write(encode_line(record(row)))
             for name in blobs:
                 data = read(name)
                 info = zipfile.ZipInfo(_BLOBS + name)
@@ -133,7 +133,7 @@ class Bundle:
         header = reader.read_header()
         if header is None:
             raise self._refusal("its journal has no header")
-        arrange = merge.arranging(header.get("columns"))
+        arrange = merge.column_arrangers(header.get("columns"))
         for number, row in enumerate(reader.records(), 2):
             kind = row[0]
             if kind not in _KINDS:
@@ -152,17 +152,17 @@ class Bundle:
         """Names of the blobs in the file."""
         return [name.removeprefix(_BLOBS) for name in self._members if name.startswith(_BLOBS)]
 
-    def blob(self, name: str) -> Blob:
+    def blob(self, name: str) -> VerifiedBytes:
         """Return the bytes of a blob.
 
         Raises:
-            UnreadableValueError: The blob is missing. `Blob.check` raises the same error if the
-                bytes do not match the name.
+            UnreadableValueError: The blob is missing. `VerifiedBytes.check` raises the same
+                error if the bytes do not match the name.
         """
         member = _BLOBS + name
         if member not in self._members:
             raise UnreadableValueError(f"A recorded value is missing in {self.path.name}: {name}.")
-        return Blob(
+        return VerifiedBytes(
             name,
             memoryview(self._bytes(member)),
             lambda: UnreadableValueError(
@@ -181,7 +181,7 @@ class Bundle:
         accepted: dict[str, zipfile.ZipInfo] = {}
         for member in members:
             name = member.filename
-            is_blob = name.startswith(_BLOBS) and NAME.fullmatch(name.removeprefix(_BLOBS))
+            is_blob = name.startswith(_BLOBS) and BLOB_NAME.fullmatch(name.removeprefix(_BLOBS))
             if not is_blob and name not in (_MANIFEST, _JOURNAL):
                 raise self._refusal(f"it holds {name[:80]!r}, which is not part of a shared run")
             if name in accepted:
@@ -210,7 +210,7 @@ class Bundle:
         except (ValueError, TypeError, KeyError):
             raise self._refusal("its manifest is invalid") from None
         if version > FORMAT:
-            raise newer(version)
+            raise newer_format_error(version)
         manifest: dict[str, Any] = content
         return manifest
 
@@ -231,5 +231,5 @@ class _BundleReader(SegmentReader):
         """Return the header, or None if the first line is not a header."""
         return self.take_header(self._data.partition(b"\n")[0] + b"\n")
 
-    def _written(self) -> bytes:
+    def _read_bytes(self) -> bytes:
         return self._data

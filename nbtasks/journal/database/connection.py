@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["Connection", "apart", "attach", "connect", "impostors", "lock"]
+__all__ = [
+    "Connection",
+    "attach",
+    "connect",
+    "connect_isolated",
+    "lock_down",
+    "tables_that_are_views",
+]
 
 Connection: TypeAlias = "Attached | DuckDBPyConnection"
 
@@ -66,7 +73,7 @@ def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
     return con
 
 
-def apart(path: Path) -> DuckDBPyConnection:
+def connect_isolated(path: Path) -> DuckDBPyConnection:
     """Return a read-only connection to a file, in an instance of its own.
 
     The instance reads nothing else: no other file and no network, and no setting can be changed.
@@ -82,14 +89,14 @@ def apart(path: Path) -> DuckDBPyConnection:
         quoted = str(path).replace("'", "''")
         con.execute(f"attach '{quoted}' as journal (type duckdb, read_only)")
         con.execute("use journal")
-        lock(con)
+        lock_down(con)
     except BaseException:
         con.close()
         raise
     return con
 
 
-def lock(con: DuckDBPyConnection) -> None:
+def lock_down(con: DuckDBPyConnection) -> None:
     """Cut an instance off from everything outside of it, and freeze its settings.
 
     It then returns instants in UTC, and text in a form that pandas takes without a copy.
@@ -99,7 +106,7 @@ def lock(con: DuckDBPyConnection) -> None:
     con.execute("set enable_external_access = false; set lock_configuration = true")
 
 
-def impostors(con: Connection, tables: Collection[str]) -> list[str]:
+def tables_that_are_views(con: Connection, tables: Collection[str]) -> list[str]:
     """Return those of `tables` that are views in this file: a view may read anything."""
     row = con.execute("select system.main.current_database()").fetchone()
     rows = con.execute(

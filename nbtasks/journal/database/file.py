@@ -59,7 +59,7 @@ class DatabaseFile:
         return self.path.exists()
 
     @property
-    def unsettled(self) -> int:
+    def log_bytes(self) -> int:
         """Size of DuckDB's log in bytes: commits that are not yet in the file itself."""
         try:
             return self._wal.stat().st_size
@@ -141,7 +141,7 @@ class DatabaseFile:
         inode = self.path.stat().st_ino
         if self._checked == inode:
             return
-        if views := connection.impostors(con, TABLES):
+        if views := connection.tables_that_are_views(con, TABLES):
             con.close()
             raise JournalError(
                 f"{self.path} has views in place of tables ({', '.join(views)}): nbtasks did not "
@@ -313,7 +313,7 @@ def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connecti
     """
     if open_here:
         return functools.partial(connect, read_only=True)
-    return connection.apart if apart else functools.partial(attach, read_only=True)
+    return connection.connect_isolated if apart else functools.partial(attach, read_only=True)
 
 
 def _wal_of(path: Path) -> Path:

@@ -14,7 +14,7 @@ from nbtasks.core.model import KEYS, columns
 from nbtasks.journal import validation
 from nbtasks.journal.wal import KINDS, SegmentReader
 
-__all__ = ["Batch", "arranging", "collect", "orphans", "reap", "write"]
+__all__ = ["Batch", "collect", "column_arrangers", "mark_interrupted", "orphans", "write"]
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {"executions": 0, "hidden": False},
@@ -92,7 +92,7 @@ def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch
     """
     batch = Batch()
     for reader in readers:
-        arrange = arranging((reader.header or {}).get("columns"))
+        arrange = column_arrangers((reader.header or {}).get("columns"))
         for record in reader.records():
             kind = record[0]
             arranged = arrange.get(kind)
@@ -108,7 +108,7 @@ def collect(readers: Iterable[SegmentReader], *, checked: bool = False) -> Batch
     return batch
 
 
-def arranging(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]]:
+def column_arrangers(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any, ...]]]:
     """Return, by kind, functions that arrange a record's values in the order of today's columns.
 
     Args:
@@ -206,7 +206,7 @@ def orphans(con: Any, alive: list[str]) -> list[str]:
     return [run_id for run_id, segment in rows if segment not in alive]
 
 
-def reap(con: Any, alive: list[str]) -> None:
+def mark_interrupted(con: Any, alive: list[str]) -> None:
     """Mark the runs that a dead process left RUNNING as INTERRUPTED, with their tasks.
 
     Args:

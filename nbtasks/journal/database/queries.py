@@ -7,7 +7,7 @@ from typing import Any
 from nbtasks.core.model import RunRow, columns, row_type
 from nbtasks.journal.protocol import Claim, TaskTuple
 
-__all__ = ["claimed", "codes", "displayed", "found", "running", "runs", "tasks"]
+__all__ = ["codes", "displayed", "find_claimed_run", "find_rows", "running", "runs", "tasks"]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
@@ -34,7 +34,7 @@ def running(con: Any, job: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def claimed(con: Any, claim: Claim) -> tuple[Any, ...] | None:
+def find_claimed_run(con: Any, claim: Claim) -> tuple[Any, ...] | None:
     """Return the values of the run that a claim refers to; None if there is no such run."""
     make = claim.make
     condition = "run_id = $1" if claim.run_id else "job = $1 and version = $2 and key = $3"
@@ -85,7 +85,7 @@ def codes(con: Any, run: RunRow) -> dict[str, str]:
     return dict(con.execute(query, run_ids).fetchall())
 
 
-def found(
+def find_rows(
     con: Any, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
 ) -> list[Any]:
     """Return the rows of a kind whose fields have these values; see `Journal.find`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from nbtasks.journal.wal import FORMAT, KINDS, newer
+from nbtasks.journal.wal import FORMAT, KINDS, newer_format_error
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
@@ -39,7 +39,7 @@ def check_format(con: Connection) -> int:
     row = con.execute("select format from meta").fetchone()
     if row and row[0] > FORMAT:
         con.close()
-        raise newer(row[0])
+        raise newer_format_error(row[0])
     return int(row[0]) if row else FORMAT
 
 

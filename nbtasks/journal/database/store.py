@@ -20,10 +20,10 @@ from nbtasks.errors import (
     JournalLockedError,
 )
 from nbtasks.journal.database import merge
-from nbtasks.journal.database.connection import lock
+from nbtasks.journal.database.connection import lock_down
 from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
-from nbtasks.journal.database.user_query import table
+from nbtasks.journal.database.user_query import run_query
 from nbtasks.journal.wal import SegmentReader
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from nbtasks.journal.database.connection import Connection
 
-__all__ = ["SETTLE_BYTES", "DuckStore"]
+__all__ = ["CHECKPOINT_BYTES", "DuckStore"]
 
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.005
 #: A checkpoint is due once DuckDB's log is larger than this and than an eighth of the file ...
-SETTLE_BYTES = 1 << 20
+CHECKPOINT_BYTES = 1 << 20
 #: ... or dead processes have left more segments than this, since every start has to read them ...
 _MANY_DEAD = 8
 #: ... or after this many commits: each open of the file replays them, half a millisecond each;
@@ -67,8 +67,8 @@ class DuckStore:
         self._lock_path = home / "journal.lock"
         self._segments = segments
         self._threads = threading.RLock()
-        self._folded: dict[str, int] = {}  # by segment, the bytes known to be merged
-        self._settled: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
+        self._merged: dict[str, int] = {}  # by segment, the bytes known to be merged
+        self._checkpointed: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
         self._commits = 0  # since the last checkpoint by this process
         self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
         self._warned: set[tuple[str, int]] = set()
@@ -113,7 +113,7 @@ class DuckStore:
 
     def make(self) -> None:
         """Create the file if it is missing, so that other tools find it while runs are active."""
-        if not self._file.exists() and (con := self._fold()):
+        if not self._file.exists() and (con := self._merge_segments()):
             con.close()
 
     @contextlib.contextmanager
@@ -127,7 +127,7 @@ class DuckStore:
 
         con = self._open_current()
         if con is None:
-            con = self._fold()
+            con = self._merge_segments()
         if con is None:
             con = self._open_copy()
         try:
@@ -137,7 +137,7 @@ class DuckStore:
         finally:
             con.close()
         if tidy:
-            self._settle()
+            self._checkpoint_if_due()
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """Return the result of one query by the user; see `Journal.query`.
@@ -148,43 +148,43 @@ class DuckStore:
         con: Any  # never an `Attached`, since `apart` is set
         with self.exclusive():
             con = self._open_current(apart=True)
-            if con is None and (merged := self._fold()):
+            if con is None and (merged := self._merge_segments()):
                 merged.close()  # the user's own SQL gets a connection that cannot write
-                self._settle()
+                self._checkpoint_if_due()
                 con = self._file.open_to_read(apart=True)
             if con is None:
                 con = self._open_copy()
-                lock(con)
+                lock_down(con)
         with con:  # without holding the home: a long query must not block other processes
-            return table(con, sql, params, frames)
+            return run_query(con, sql, params, frames)
 
-    def fold_now(self, seconds: float, *, settle_above: int | None = None) -> bool:
+    def merge_now(self, seconds: float, *, checkpoint_above: int | None = None) -> bool:
         """Merge all segments if that is possible within `seconds`, and return True if it was done.
 
         Args:
             seconds: Time to wait for other processes, in seconds.
-            settle_above: Checkpoint, too, if DuckDB's log is larger than this, in bytes. By default
-                the limit is the size at which a checkpoint pays off while a process lives.
+            checkpoint_above: Checkpoint, too, if DuckDB's log is larger than this, in bytes. By
+                default the limit is the size at which a checkpoint pays off while a process lives.
         """
         try:
             with self.exclusive(seconds):
                 if not self._file.exists() or self._has_grown(*self._segments()):
-                    con = self._fold()
+                    con = self._merge_segments()
                     if con is None:
                         return False
                     con.close()
-                self._settle(settle_above)
+                self._checkpoint_if_due(checkpoint_above)
                 return True
         except JournalLockedError:
             return False
 
-    def holds(self, segment: str, size: int) -> bool:
+    def has_checkpointed(self, segment: str, size: int) -> bool:
         """Return True if `size` bytes of a segment are known to be in the file itself."""
-        return self._settled.get(segment, 0) >= size
+        return self._checkpointed.get(segment, 0) >= size
 
     def forget(self) -> None:
         """Drop all knowledge of merged segments, because the home is a different one now."""
-        self._folded, self._settled = {}, {}
+        self._merged, self._checkpointed = {}, {}
 
     def rewrite(self, change: Change) -> bool:
         """Replace the file after merging all segments. The caller holds `exclusive`.
@@ -195,13 +195,13 @@ class DuckStore:
         Returns:
             True if the file was replaced.
         """
-        con = self._fold()
+        con = self._merge_segments()
         if con is None:
             return False
         con.close()
         settled = self._file.checkpoint(change)
         if settled is not None:
-            self._settled, self._commits = settled, 0
+            self._checkpointed, self._commits = settled, 0
         return settled is not None
 
     @property
@@ -214,12 +214,12 @@ class DuckStore:
     def _has_grown(self, readers: list[SegmentReader], alive: list[str]) -> bool:
         """Return True if a segment has grown or lost its owner since this process last looked."""
         return any(
-            reader.has_more(self._folded.get(name := reader.path.stem, 0))
+            reader.has_more(self._merged.get(name := reader.path.stem, 0))
             or (name not in alive and name not in self._dead)
             for reader in readers
         )
 
-    def _fold(self) -> Connection | None:
+    def _merge_segments(self) -> Connection | None:
         """Merge all segments. Return the connection, or None if the merge must be postponed."""
         import _duckdb as duckdb
 
@@ -229,7 +229,7 @@ class DuckStore:
         try:
             con = self._file.open_to_write()
             if con is not None:
-                self._fold_into(con)
+                self._merge_into(con)
                 self._commits += 1
         except duckdb.Error:
             # A full disk, in most cases. Nothing is lost: the segments still hold everything, and
@@ -243,10 +243,10 @@ class DuckStore:
             raise
         return con
 
-    def _settle(self, above: int | None = None) -> None:
+    def _checkpoint_if_due(self, above: int | None = None) -> None:
         """Checkpoint if that is due, and remove the segments of dead processes that it covers."""
-        log_bytes, size = self._file.unsettled, self._file.size
-        is_large = log_bytes > (max(SETTLE_BYTES, size // 8) if above is None else above)
+        log_bytes, size = self._file.log_bytes, self._file.size
+        is_large = log_bytes > (max(CHECKPOINT_BYTES, size // 8) if above is None else above)
         factor = 1 if size < _CHEAP_BYTES else 8
         is_crowded = len(self._dead) > factor * _MANY_DEAD or self._commits > factor * _MANY_COMMITS
         is_damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
@@ -254,13 +254,13 @@ class DuckStore:
             return
         settled = self._file.checkpoint()
         if settled is not None:
-            self._settled, self._commits = settled, 0
+            self._checkpointed, self._commits = settled, 0
             for name, reader in list(self._dead.items()):
                 if settled.get(name, -1) >= reader.end:
                     del self._dead[name]
                     _remove(reader)
 
-    def _fold_into(self, con: Connection) -> None:
+    def _merge_into(self, con: Connection) -> None:
         """Merge all segments in one transaction."""
         import _duckdb as duckdb
 
@@ -277,7 +277,7 @@ class DuckStore:
             with contextlib.suppress(duckdb.Error):
                 con.rollback()
             self._write(con, merge.collect(readers, checked=True), alive)
-        self._folded = {reader.path.stem: reader.end for reader in readers}
+        self._merged = {reader.path.stem: reader.end for reader in readers}
         self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
         self._report(readers, alive)
 
@@ -285,7 +285,7 @@ class DuckStore:
     def _write(con: Connection, batch: merge.Batch, alive: list[str]) -> None:
         con.begin()
         merge.write(con, batch)
-        merge.reap(con, alive)
+        merge.mark_interrupted(con, alive)
         con.commit()
 
     def _report(self, readers: list[SegmentReader], alive: list[str]) -> None:
@@ -313,7 +313,7 @@ class DuckStore:
         if not self._file.exists():
             self.forget()
             return None if any(reader.has_more(0) for reader in readers) else _open_empty(apart)
-        if self._folded and self._has_grown(readers, alive):
+        if self._merged and self._has_grown(readers, alive):
             return None
         con = self._file.open_to_read(apart=apart)
         if con is None:
@@ -321,7 +321,7 @@ class DuckStore:
         with contextlib.ExitStack() as closing:
             closing.enter_context(con)
             try:
-                merged = self._folded = offsets(con)
+                merged = self._merged = offsets(con)
                 for reader in readers:
                     reader.end = merged.get(reader.path.stem, 0)
                 if any(r.has_more(r.end) for r in readers) or merge.orphans(con, alive):
@@ -344,9 +344,9 @@ class DuckStore:
         finally:
             if source is not None:
                 source.close()
-        folded, dead = self._folded, self._dead
-        self._fold_into(con)
-        self._folded, self._dead = folded, dead  # the copy holds more than the file
+        folded, dead = self._merged, self._dead
+        self._merge_into(con)
+        self._merged, self._dead = folded, dead  # the copy holds more than the file
         return con
 
 
@@ -354,7 +354,7 @@ def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_l
     """Return a connection to an empty journal, for a home that does not exist yet."""
     con = in_memory()
     if apart:
-        lock(con)
+        lock_down(con)
     return con
 
 

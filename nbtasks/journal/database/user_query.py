@@ -12,7 +12,7 @@ from nbtasks.errors import JournalError
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["VIEWS", "places", "table"]
+__all__ = ["VIEWS", "placeholders", "run_query"]
 
 #: The public views of `schema.sql`.
 VIEWS = ("runs", "tasks", "attempts", "logs", "events", "statuses", "edits", "due")
@@ -20,7 +20,7 @@ VIEWS = ("runs", "tasks", "attempts", "logs", "events", "statuses", "edits", "du
 _LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 
 
-def table(
+def run_query(
     con: DuckDBPyConnection, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None
 ) -> Any:
     """Return the result of one query that cannot write, as a pyarrow Table.
@@ -51,7 +51,7 @@ def table(
         raise JournalError(f"The query was refused. {error}") from None
 
 
-def places(sql: str) -> set[str]:
+def placeholders(sql: str) -> set[str]:
     """Return the names of the `$name` placeholders of a query, or the numbers of unnamed ones.
 
     The set is empty for text that is not a query; running it reports the error.

@@ -15,7 +15,7 @@ from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive
 if TYPE_CHECKING:
     from nbtasks.journal.home.home_journal import HomeJournal
 
-__all__ = ["Finding", "look", "pickled_runs", "repair"]
+__all__ = ["Finding", "check_home", "pickled_runs", "repair"]
 
 #: A file younger than this may still be in the middle of being written.
 _OLD_SECONDS = 3600
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
     Attributes:
         what: The file or folder, relative to the home.
-        state: `ok`, `problem`, or `mended`.
+        state: `ok`, `problem`, or `repaired`.
         detail: Description of its condition.
         remedy: Advice; empty where nothing needs to be done.
     """
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 _REPAIR = "nb.doctor(repair=True) does that"
 
 
-def look(journal: HomeJournal) -> Iterator[Finding]:
+def check_home(journal: HomeJournal) -> Iterator[Finding]:
     """Yield the findings of a complete check of a home.
 
     The check changes nothing, except that it merges the segments into the DuckDB file.
@@ -145,7 +145,7 @@ def _check_database(journal: HomeJournal) -> Iterator[Finding]:
 
 def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
     with journal.reading() as con:
-        names = sorted(gc.named(con))
+        names = sorted(gc.used_blobs(con))
     for name in names:
         try:
             journal.blobs.get(name).check()
@@ -200,7 +200,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     with journal.duck.exclusive():
         for path in _find_leftovers(home):
             path.unlink(missing_ok=True)
-            yield Finding(str(path.relative_to(home)), "mended", "removed")
+            yield Finding(str(path.relative_to(home)), "repaired", "removed")
     problems = [finding for finding in _check_database(journal) if finding.state == "problem"]
     if not problems:
         return
@@ -221,7 +221,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     else:
         gc.remove_runs(journal, ())
         action = "rebuilt with its rows alone"
-    yield Finding("journal.duckdb", "mended", f"{action}; the old one is {backup.name}")
+    yield Finding("journal.duckdb", "repaired", f"{action}; the old one is {backup.name}")
 
 
 def _back_up(journal: HomeJournal) -> Path:

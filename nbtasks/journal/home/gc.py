@@ -28,10 +28,10 @@ __all__ = [
     "Candidate",
     "candidates",
     "expired",
-    "named",
     "remove_blobs",
     "remove_runs",
     "unused_blobs",
+    "used_blobs",
 ]
 
 #: A younger file that no row names may belong to a task that is just ending: a blob is written
@@ -159,7 +159,7 @@ def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
 def unused_blobs(journal: HomeJournal) -> list[tuple[str, int]]:
     """Return the name and size of each file that no row names, except files written just now."""
     with journal.reading() as con:
-        used = named(con)
+        used = used_blobs(con)
     cutoff = clock.micros() / 1e6 - _GRACE_SECONDS
     return [
         (name, stat.st_size)
@@ -168,7 +168,7 @@ def unused_blobs(journal: HomeJournal) -> list[tuple[str, int]]:
     ]
 
 
-def named(con: Connection) -> set[str]:
+def used_blobs(con: Connection) -> set[str]:
     """Return the names of all files that rows refer to."""
     names: set[str] = set()
     for table in _NAMED:

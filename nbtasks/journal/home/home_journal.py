@@ -21,16 +21,16 @@ from nbtasks.errors import (
 from nbtasks.journal import conflicts
 from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.database import queries as stored
-from nbtasks.journal.database.store import SETTLE_BYTES, DuckStore
-from nbtasks.journal.home.signals import CancelRequests, News
-from nbtasks.journal.protocol import ANSWER, Change, Claim, Deal, Opened, TaskTuple
+from nbtasks.journal.database.store import CHECKPOINT_BYTES, DuckStore
+from nbtasks.journal.home.signals import CancelRequests, ChangeCounter
+from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive
-from nbtasks.values.content import Blob, Content
+from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["HomeJournal"]
 
 #: Rows after which a merge starts in mid-run, so that the end of a long run stays short.
-FOLD_ROWS = 50_000
+MERGE_ROWS = 50_000
 #: Segments above this size, in bytes, are replaced once they are completely merged.
 ROTATE_BYTES = 4 << 20
 #: Time to wait, at the end of a run, for other processes that merge. They merge our rows, too.
@@ -59,20 +59,20 @@ class HomeJournal:
         self._wal = home / "wal"
         self.blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
-        self._news = News(home / "news")
+        self._news = ChangeCounter(home / "news")
         self._durable = durable
         self._notebook = notebook
         self._segment: Segment | None = None
         self._starting = threading.Lock()
         self._claimed: set[str] = set()  # the runs that this process executes now
-        self._folded_rows = 0
-        self._folding: threading.Thread | None = None
+        self._merged_rows = 0
+        self._merging: threading.Thread | None = None
         self.duck = DuckStore(home, durable=durable, segments=self._readers)
         atexit.register(self.close)
 
     # -- executing ----------------------------------------------------------------------------
 
-    def claim(self, claim: Claim) -> Opened:
+    def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
@@ -80,14 +80,14 @@ class HomeJournal:
             self.duck.make()
             with self.duck.reading(tidy=False) as con:
                 row = None if claim.new else self._find_run(con, claim)
-                opened = self._open_run(con, row) if row else self._create_run(claim)
+                claimed = self._open_run(con, row) if row else self._create_run(claim)
                 if claim.limit is not None:
-                    conflicts.check_room(
+                    conflicts.check_limit(
                         claim.make.job, claim.limit, stored.running(con, claim.make.job)
                     )
                 if row or claim.rows:
-                    opened.codes = stored.codes(con, opened.run)
-            run = opened.run
+                    claimed.codes = stored.codes(con, claimed.run)
+            run = claimed.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
@@ -98,21 +98,21 @@ class HomeJournal:
             self.sync()
             self._claimed.add(run.run_id)
             self._requests.remove(run.run_id)
-        return opened
+        return claimed
 
-    def look(self, claim: Claim) -> Opened | None:
+    def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.look`."""
         with self.reading() as con:
             if (row := self._find_run(con, claim)) is None:
                 return None
-            opened = self._open_run(con, row)
-            opened.codes = stored.codes(con, opened.run)
-            return opened
+            claimed = self._open_run(con, row)
+            claimed.codes = stored.codes(con, claimed.run)
+            return claimed
 
     def _current_segment(self) -> Segment:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""
         segment = self._require_segment()
-        if segment.gone and not self._claimed:
+        if segment.is_removed and not self._claimed:
             segment.close()
             self._segment = None
             self.duck.forget()
@@ -120,23 +120,25 @@ class HomeJournal:
         return segment
 
     def _find_run(self, con: Any, claim: Claim) -> tuple[Any, ...] | None:
-        row = stored.claimed(con, claim)
+        row = stored.find_claimed_run(con, claim)
         if claim.run_id and row is None:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return row
 
-    def _create_run(self, claim: Claim) -> Opened:
+    def _create_run(self, claim: Claim) -> ClaimedRun:
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
-        return Opened(claim.make, {row.path: values(row) for row in claim.rows})
+        return ClaimedRun(claim.make, {row.path: values(row) for row in claim.rows})
 
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
-            raise conflicts.error(run, own=True)
+            raise conflicts.run_busy_error(run, own=True)
         if run.status == Status.RUNNING and run.segment != self._segment_name():
-            raise conflicts.error(run, own=False)  # runs of dead processes are INTERRUPTED by now
+            raise conflicts.run_busy_error(
+                run, own=False
+            )  # runs of dead processes are INTERRUPTED by now
 
-    def _open_run(self, con: Any, row: tuple[Any, ...]) -> Opened:
+    def _open_run(self, con: Any, row: tuple[Any, ...]) -> ClaimedRun:
         run = RunRow(*row)
         self._check_free(run)
         logs = con.execute(
@@ -148,7 +150,7 @@ class HomeJournal:
             "order by seq",
             [run.run_id],
         ).fetchall()
-        return Opened(
+        return ClaimedRun(
             run,
             {row[_PATH]: row for row in tasks},
             {row[_ANSWER_PATH]: row for row in answers},
@@ -173,7 +175,7 @@ class HomeJournal:
                     row.notebook = self._notebook
             self._write_segment(changed)
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.adopt`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
@@ -181,7 +183,7 @@ class HomeJournal:
             with self.duck.reading() as con:
                 for run_id in conflicts.run_ids(rows):
                     if stored.runs(con, run_id=run_id):
-                        raise conflicts.known(run_id)
+                        raise conflicts.run_exists_error(run_id)
             self._write_segment(rows)
 
     def _write_segment(self, rows: Sequence[Row]) -> None:
@@ -189,14 +191,14 @@ class HomeJournal:
         # all others, so that of two segments with the same task the edit is in the later one.
         Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
 
-    def transact(self, deal: Deal) -> None:
+    def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
             self._current_segment()
             self.duck.make()
             with self.duck.reading(tidy=False) as con:
-                rows = list(deal(functools.partial(stored.found, con)))
+                rows = list(transaction(functools.partial(stored.find_rows, con)))
             for row in rows:
                 self.put(row)
             if rows:
@@ -219,20 +221,20 @@ class HomeJournal:
             self._requests.remove(run.run_id)
         segment = self._require_segment()
         is_long = segment.size > ROTATE_BYTES
-        if self.duck.fold_now(PATIENCE_SECONDS, settle_above=0 if is_long else None):
-            self._folded_rows = segment.records
+        if self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
+            self._merged_rows = segment.records
             if is_long:
                 self._drop_segment(ROTATE_BYTES)
 
-    def ask_to_cancel(self, run_id: str) -> None:
-        """Implement `Journal.ask_to_cancel`."""
+    def request_cancel(self, run_id: str) -> None:
+        """Implement `Journal.request_cancel`."""
         self._requests.add(run_id)
 
-    def asked_to_cancel(self) -> Collection[str]:
-        """Implement `Journal.asked_to_cancel`."""
+    def cancel_requests(self) -> Collection[str]:
+        """Implement `Journal.cancel_requests`."""
         return self._requests.all()
 
-    def news(self) -> int:
+    def change_count(self) -> int:
         """Implement `Journal.news`."""
         return self._news.count()
 
@@ -241,29 +243,29 @@ class HomeJournal:
     def put(self, row: Row) -> None:
         """Implement `Journal.put`."""
         segment = self._segment
-        if segment is None or segment.foreign:
+        if segment is None or segment.is_forked:
             segment = self._require_segment()
         segment.put(row)
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""
         segment = self._segment
-        if segment is not None and not segment.foreign:
+        if segment is not None and not segment.is_forked:
             segment.flush()
 
     def sync(self) -> None:
         """Implement `Journal.sync`."""
         segment = self._segment
-        if segment is not None and not segment.foreign:
+        if segment is not None and not segment.is_forked:
             segment.sync()
-            if segment.records - self._folded_rows > FOLD_ROWS:
-                self._fold_aside(segment)
+            if segment.records - self._merged_rows > MERGE_ROWS:
+                self._merge_in_background(segment)
 
-    def put_blob(self, content: Content) -> str:
+    def put_blob(self, content: LazyBytes) -> str:
         """Implement `Journal.put_blob`."""
         return self.blobs.put(content)
 
-    def get_blob(self, name: str) -> Blob:
+    def get_blob(self, name: str) -> VerifiedBytes:
         """Implement `Journal.get_blob`."""
         return self.blobs.get(name)
 
@@ -284,7 +286,7 @@ class HomeJournal:
     ) -> list[Any]:
         """Implement `Journal.find`."""
         with self.reading() as con:
-            return stored.found(con, kind, since=since, **equal)
+            return stored.find_rows(con, kind, since=since, **equal)
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """Implement `Journal.query`."""
@@ -310,11 +312,11 @@ class HomeJournal:
         """
         atexit.unregister(self.close)
         segment = self._segment
-        if segment is None or segment.foreign:
+        if segment is None or segment.is_forked:
             return
         with contextlib.suppress(Exception):  # nobody can react at exit, and nothing is lost
             segment.sync()
-            self.duck.fold_now(PATIENCE_SECONDS, settle_above=SETTLE_BYTES)
+            self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=CHECKPOINT_BYTES)
             self._claimed.clear()
             self._drop_segment(0)
         if self._segment is not None:
@@ -324,23 +326,23 @@ class HomeJournal:
     def _drop_segment(self, above: int) -> None:
         """Remove our segment if it exceeds `above` bytes and all of it is in the file itself."""
         segment = self._segment
-        if segment is None or not self.duck.holds(segment.name, segment.size):
+        if segment is None or not self.duck.has_checkpointed(segment.name, segment.size):
             return
         with contextlib.suppress(JournalLockedError), self.duck.exclusive(PATIENCE_SECONDS):
             segment = self._segment
             if segment is None or self._claimed:
                 return
-            if segment.size > above and self.duck.holds(segment.name, segment.size):
+            if segment.size > above and self.duck.has_checkpointed(segment.name, segment.size):
                 self._segment = None
                 segment.close(remove=True)
 
     def _require_segment(self) -> Segment:
         segment = self._segment
-        if segment is None or segment.foreign:
+        if segment is None or segment.is_forked:
             with self._starting:
-                if self._segment is None or self._segment.foreign:
+                if self._segment is None or self._segment.is_forked:
                     self._claimed.clear()
-                    self._folded_rows = 0
+                    self._merged_rows = 0
                     self._segment = self._create_segment()
                 segment = self._segment
         return segment
@@ -357,7 +359,7 @@ class HomeJournal:
 
     def _segment_name(self) -> str | None:
         segment = self._segment
-        return segment.name if segment is not None and not segment.foreign else None
+        return segment.name if segment is not None and not segment.is_forked else None
 
     def _readers(self) -> tuple[list[SegmentReader], list[str]]:
         """Return readers of all segments, oldest first, and the names of those in use."""
@@ -370,11 +372,11 @@ class HomeJournal:
             readers.append(reader)
         return readers, alive
 
-    def _fold_aside(self, segment: Segment) -> None:
-        if self._folding is not None and self._folding.is_alive():
+    def _merge_in_background(self, segment: Segment) -> None:
+        if self._merging is not None and self._merging.is_alive():
             return
-        self._folded_rows = segment.records
-        self._folding = threading.Thread(
-            target=self.duck.fold_now, args=(0.0,), name="nbtasks-fold", daemon=True
+        self._merged_rows = segment.records
+        self._merging = threading.Thread(
+            target=self.duck.merge_now, args=(0.0,), name="nbtasks-fold", daemon=True
         )
-        self._folding.start()
+        self._merging.start()

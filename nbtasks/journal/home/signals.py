@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbtasks.errors import JournalWriteError
 
-__all__ = ["CancelRequests", "News"]
+__all__ = ["CancelRequests", "ChangeCounter"]
 
 
 class CancelRequests:
@@ -50,7 +50,7 @@ class CancelRequests:
             (self._folder / run_id).unlink(missing_ok=True)
 
 
-class News:
+class ChangeCounter:
     """Counter of the changes that any process of a home has made.
 
     The size of a file is used and not its time, since many file systems store times only to some

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import outputs
 from nbtasks.notebook.widgets.preview import preview
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
@@ -102,7 +102,7 @@ class Pane:
         self._tree.send({"type": "copy", "text": path})
 
     def _copy_code(self, path: str) -> None:
-        (run,) = kit.journal.runs(run_id=self._run_id)
+        (run,) = runtime.journal.runs(run_id=self._run_id)
         self._tree.send({"type": "copy", "text": code_for(run, path)})
 
     def _close(self, _: str) -> None:
@@ -111,7 +111,7 @@ class Pane:
 
 
 def _card(run_id: str, path: str) -> str:
-    journal = kit.journal
+    journal = runtime.journal
     (run,) = journal.runs(run_id=run_id)
     rows = journal.find("task", run_id=run_id, path=path)
     if not rows:
@@ -129,11 +129,11 @@ def _preview(run: RunRow, row: TaskRow) -> str:
     if row.status != Status.COMPLETED or row.output_kind is None:
         return ""
     if row.hidden:
-        return preview(outputs.seen(row.output_kind, row.output))
+        return preview(outputs.preview(row.output_kind, row.output))
     if (row.output_bytes or 0) > _LARGE:
         return "<em>It is too large to show here; the code below loads it.</em>"
     try:
-        value: Any = kit.hold(run.run_id)[row.path]
+        value: Any = runtime.get_run(run.run_id)[row.path]
     except Exception as error:  # noqa: BLE001 - for example, the value's class is gone
         return preview(f"{type(error).__name__}: {error}")
     return preview(value)

@@ -36,19 +36,19 @@ class Fallback:
         self._next = 0.0
         self.html = ipywidgets.HTML()
         self.html.add_class("nbt-fallback")
-        self.look()
+        self.draw_if_due()
 
-    def look(self) -> None:
+    def draw_if_due(self) -> None:
         """Draw the tree, if it is needed and the last drawing is old enough."""
         start = monotonic()
         if Fallback.needed and start >= self._next:
             self.html.value = self._draw()._repr_html_()
             self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
 
-    def end(self) -> None:
+    def draw_final(self) -> None:
         """Draw the final state, if it is needed."""
         self._next = 0.0
-        self.look()
+        self.draw_if_due()
 
     def hide(self) -> None:
         """Stop drawing and clear the HTML: a page has loaded the module."""

@@ -19,7 +19,7 @@ from nbtasks.core import clock
 from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import active_runs, claims
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook.widgets.details_pane import Pane
 from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.toolbar import Bar
@@ -28,9 +28,9 @@ from nbtasks.notebook.widgets.updates import Stream
 from nbtasks.views.tree.feed import Feed
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
-from nbtasks.views.tree.snapshot import Picture
+from nbtasks.views.tree.snapshot import TreeSnapshot
 
-__all__ = ["Panel", "panel_of", "place"]
+__all__ = ["Panel", "panel_of", "wrap_for_panel"]
 
 _ROWS = 100  # tasks in the static tree while the run is under way
 _MOST = 20  # live panels at once; of older ones the static trees remain
@@ -49,7 +49,7 @@ def panel_of(run_id: str) -> Panel | None:
     return panel if panel is not None and panel.run_id == run_id else None
 
 
-def place(model_id: str, html: str) -> str:
+def wrap_for_panel(model_id: str, html: str) -> str:
     """Wrap HTML so that a widget draws itself over it as long as the widget lives."""
     return f'<div data-nbtasks-panel="{escape(model_id)}">{html}</div>'
 
@@ -68,7 +68,7 @@ class Panel:
         self.box.add_class("nbtasks-panel")
         run, rows = feed.all()
         self.tree = TreeWidget(
-            Picture(run, rows), self._hear, kept=_kept.get(run_id, {}), panel=self.box.model_id
+            TreeSnapshot(run, rows), self._hear, kept=_kept.get(run_id, {}), panel=self.box.model_id
         )
         self.tree.observe(self._keep, "kept")
         self.bar = Bar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
@@ -86,15 +86,15 @@ class Panel:
 
     # -- display --------------------------------------------------------------------------------
 
-    def bundle(self) -> dict[str, Any]:
+    def live_bundle(self) -> dict[str, Any]:
         """Return the display of a run under way: the live view, and the current static tree."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         return {_VIEW: view, **self._static(_ROWS)._repr_mimebundle_()}
 
-    def twin(self) -> dict[str, str]:
+    def static_bundle(self) -> dict[str, str]:
         """Return the static tree, which the live panel draws itself over."""
         bundle = self._static()._repr_mimebundle_()
-        return {**bundle, "text/html": place(self.box.model_id, bundle["text/html"])}
+        return {**bundle, "text/html": wrap_for_panel(self.box.model_id, bundle["text/html"])}
 
     def start(self) -> None:
         """Keep the page current, if the run may still change."""
@@ -106,9 +106,9 @@ class Panel:
         self._stream.send()
         self.bar.show(self._stream.run.status, blocking=False)
         self.pane.refresh()
-        self.fallback.end()
+        self.fallback.draw_final()
 
-    def go_on(self, feed: Feed) -> None:
+    def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""
         self._stream.stop()
         self._stream = Stream(feed, self.tree, self._stream.run, self._looked)
@@ -128,7 +128,7 @@ class Panel:
     def _looked(self, run: RunRow) -> None:
         self.bar.show(run.status, blocking=self._stream.feed.blocking)
         self.pane.follow()
-        self.fallback.look()
+        self.fallback.draw_if_due()
 
     # -- actions of a person --------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Panel:
         """Return the earlier attempts (all but the latest) of each task that has any."""
         bars: dict[int, list[Any]] = {}
         ms = self.tree.picture.ms
-        rows = kit.journal.find("attempt", run_id=self.run_id)
+        rows = runtime.journal.find("attempt", run_id=self.run_id)
         for row in sorted(rows, key=lambda row: row.number):
             task = self.tree.picture.index(row.path)
             if task is not None and row.started_us is not None:
@@ -164,7 +164,7 @@ class Panel:
         An error in the user's code shows its traceback in the output; a refused action shows one
         line."""
         token = _asking.set(self)
-        self.bar.tell("")
+        self.bar.show_message("")
         self.bar.show(self._stream.run.status, blocking=True)
         try:
             with self.output:
@@ -173,26 +173,28 @@ class Panel:
                 except NbtasksError as error:
                     if isinstance(error, TaskFailed | MapFailed):
                         raise
-                    self.bar.tell(f"{type(error).__name__}: {error}")
+                    self.bar.show_message(f"{type(error).__name__}: {error}")
         finally:
             _asking.reset(token)
             self.bar.show(self._stream.run.status, blocking=False)
 
     def _cancel(self, _: object) -> None:
         try:
-            active_runs.cancel(kit.journal, self.run_id)
+            active_runs.cancel(runtime.journal, self.run_id)
         except Exception as error:  # noqa: BLE001 - the person who clicked must see any error
-            self.bar.tell(f"{type(error).__name__}: {error}")
+            self.bar.show_message(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:
-        (row,) = kit.journal.runs(run_id=self.run_id)
-        self._execute(lambda: kit.starter(row, claims.payload_of(row))(claims.to_rerun(row)))
+        (row,) = runtime.journal.runs(run_id=self.run_id)
+        self._execute(
+            lambda: runtime.starter(row, claims.load_payload(row))(claims.rerun_claim(row))
+        )
 
     def _again(self, _: object) -> None:
-        self._execute(kit.hold(self.run_id).rerun)
+        self._execute(runtime.get_run(self.run_id).rerun)
 
     def _rerun_from(self, path: str) -> None:
-        self._execute(lambda: kit.hold(self.run_id).rerun(from_=path))
+        self._execute(lambda: runtime.get_run(self.run_id).rerun(from_=path))
 
     def _execute(self, start: Callable[[], Any]) -> None:
         self.output.clear_output()
@@ -201,5 +203,5 @@ class Panel:
 
     def _reset(self, path: str) -> None:
         with self._act():
-            kit.hold(self.run_id).reset(path)
-            self.bar.tell(f"{path} runs again at the next execution.")
+            runtime.get_run(self.run_id).reset(path)
+            self.bar.show_message(f"{path} runs again at the next execution.")

@@ -6,14 +6,14 @@ from typing import Any
 
 import ipywidgets
 
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import live_tree
-from nbtasks.notebook.widgets.panel import Panel, place
+from nbtasks.notebook.widgets.panel import Panel, wrap_for_panel
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import Stream
 from nbtasks.views import history
 from nbtasks.views.tree.feed import JournalFeed, RunsFeed
-from nbtasks.views.tree.snapshot import Picture
+from nbtasks.views.tree.snapshot import TreeSnapshot
 
 __all__ = ["Watch", "watch"]
 
@@ -27,8 +27,10 @@ def watch(job: str | None) -> None:
     if not live_tree.in_browser():
         live_tree.show(bundle)
         return
-    living = Watch(job)
-    live_tree.show({**bundle, "text/html": place(living.box.model_id, bundle["text/html"])})
+    live_view = Watch(job)
+    live_tree.show(
+        {**bundle, "text/html": wrap_for_panel(live_view.box.model_id, bundle["text/html"])}
+    )
 
 
 class Watch:
@@ -42,11 +44,13 @@ class Watch:
     """
 
     def __init__(self, job: str | None) -> None:
-        self._feed = RunsFeed(kit.journal, job)
+        self._feed = RunsFeed(runtime.journal, job)
         self.box = ipywidgets.VBox()
         self.box.add_class("nbtasks-panel")
         head, rows = self._feed.all()
-        self.tree = TreeWidget(Picture(head, rows, noun="run"), self._hear, panel=self.box.model_id)
+        self.tree = TreeWidget(
+            TreeSnapshot(head, rows, noun="run"), self._hear, panel=self.box.model_id
+        )
         self.box.children = [self.tree]
         self._opened: Panel | None = None
         Stream(self._feed, self.tree, head, lambda _: None).start()
@@ -58,7 +62,7 @@ class Watch:
         run_id = self._feed.runs.get(paths[task])
         if run_id is None or (self._opened is not None and self._opened.run_id == run_id):
             return
-        before, self._opened = self._opened, Panel(JournalFeed(kit.journal, run_id), run_id)
+        before, self._opened = self._opened, Panel(JournalFeed(runtime.journal, run_id), run_id)
         self.box.children = [self.tree, self._opened.box]
         self._opened.start()
         if before is not None:

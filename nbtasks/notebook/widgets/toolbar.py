@@ -67,7 +67,7 @@ class Bar:
         self._again.disabled = blocking or status == Status.RUNNING
         self._again.tooltip = "Execute the same run again, from its first task"
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show an error message; an empty text clears it."""
         self._message.value = f"<span>{escape(text)}</span>" if text else ""
 

@@ -1,4 +1,4 @@
-"""Widget in the page: it draws a `Picture`, and reports the actions of people."""
+"""Widget in the page: it draws a `TreeSnapshot`, and reports the actions of people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from nbtasks.views.tree.snapshot import Picture
+from nbtasks.views.tree.snapshot import TreeSnapshot
 from nbtasks.views.tree.style import STYLE
 
 __all__ = ["TreeWidget"]
@@ -60,7 +60,7 @@ class TreeWidget(anywidget.AnyWidget):
     timeline = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(
-        self, picture: Picture, hears: Callable[[dict[str, Any]], None], **traits: Any
+        self, picture: TreeSnapshot, hears: Callable[[dict[str, Any]], None], **traits: Any
     ) -> None:
         self.picture = picture
         self.lock = threading.RLock()

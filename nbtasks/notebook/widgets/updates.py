@@ -8,7 +8,7 @@ from contextvars import copy_context
 from time import perf_counter
 
 from nbtasks.core.model import UNDER_WAY, RunRow
-from nbtasks.notebook.live_tree import Careful
+from nbtasks.notebook.live_tree import SafeView
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.feed import Feed
 
@@ -18,7 +18,7 @@ _SHARE = 20  # pause after a poll, at least this many times the time it took
 _PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
 
 
-class Stream(Careful):
+class Stream(SafeView):
     """Stream of row changes to a tree in the page.
 
     Args:
@@ -52,7 +52,7 @@ class Stream(Careful):
 
     def start(self) -> None:
         """Keep the tree current from now on, if the rows may still change."""
-        if self.feed.ends and self.run.status not in UNDER_WAY:
+        if self.feed.is_final and self.run.status not in UNDER_WAY:
             return
         self._thread = threading.Thread(
             target=copy_context().run,
@@ -69,7 +69,7 @@ class Stream(Careful):
             self._thread.join(_PATIENCE)
 
     def _follow(self) -> None:
-        pause = self.feed.rest
+        pause = self.feed.min_interval
         while not self._stop.wait(pause):
             start = perf_counter()
             changed = self.feed.changed()
@@ -79,7 +79,7 @@ class Stream(Careful):
                     patch = self._tree.picture.change(self.run, rows)
                     if patch is not None:
                         self._tree.send(patch)
-            pause = max(self.feed.rest, _SHARE * (perf_counter() - start))
+            pause = max(self.feed.min_interval, _SHARE * (perf_counter() - start))
             self._looked(self.run)
-            if self.feed.ends and self.run.status not in UNDER_WAY:
+            if self.feed.is_final and self.run.status not in UNDER_WAY:
                 return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from nbtasks.values.content import Content, Find, Tag, Untag, Untagged
+from nbtasks.values.content import Find, LazyBytes, NotTaggable, Tag, Untag
 from nbtasks.values.libraries.pandas_columns import (
     from_arrow,
-    read_index,
+    index_from_arrow,
+    index_to_arrow,
     to_arrow,
-    write_index,
     zone_of,
 )
 
@@ -23,7 +23,7 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
     """Return the tag of a table, a column, or a scalar of pandas.
 
     Raises:
-        Untagged: The value is none of these, or has no exact tag.
+        NotTaggable: The value is none of these, or has no exact tag.
     """
     module = type(value).__module__.partition(".")[0]
     if module == "pandas":
@@ -53,9 +53,9 @@ def _write_pandas(value: Any, tag: Tag) -> dict[str, Any]:
     elif isinstance(value, pd.Index):
         about, index, series = {"of": "index"}, value, []
     else:
-        raise Untagged(kind)
+        raise NotTaggable(kind)
     about |= _write_attributes(value, tag)
-    about["index"], arrays = write_index(index, tag)
+    about["index"], arrays = index_to_arrow(index, tag)
     columns = [to_arrow(column, tag) for column in series]
     about["columns"] = [details for details, _ in columns]
     arrays += [array for _, array in columns]
@@ -70,18 +70,18 @@ def _write_attributes(value: Any, tag: Tag) -> dict[str, Any]:
     """Return the attributes of a frame or a series besides its data.
 
     Raises:
-        Untagged: The value has a flag that a tag cannot keep.
+        NotTaggable: The value has a flag that a tag cannot keep.
     """
     flags = getattr(value, "flags", None)
     if flags is not None and not flags.allows_duplicate_labels:
-        raise Untagged("a flag")
+        raise NotTaggable("a flag")
     attrs = getattr(value, "attrs", None)
     return {"attrs": tag(attrs)} if attrs else {}
 
 
 def _write_labels(labels: Any, tag: Tag) -> Any:
     """Return the column labels as a separate index; a range of numbers needs no data."""
-    about, arrays = write_index(labels, tag)
+    about, arrays = index_to_arrow(labels, tag)
     if not arrays:
         return about
     return [about, _stream(_table(arrays, [str(place) for place in range(len(arrays))]))]
@@ -99,7 +99,7 @@ def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
     arrays = _arrays(find(content[1]))
     if any(len(array) != about["rows"] for array in arrays):
         raise ValueError("its columns do not have the recorded length")
-    index = read_index(about["index"], arrays, untag)
+    index = index_from_arrow(about["index"], arrays, untag)
     values = [
         from_arrow(details, array, untag)
         for details, array in zip(about["columns"], arrays, strict=True)
@@ -113,7 +113,7 @@ def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
         value = pd.DataFrame(dict(enumerate(values)), index=index, copy=False)
         details = about["labels"]
         labels, data = details if isinstance(details, list) else (details, None)
-        value.columns = read_index(labels, [] if data is None else _arrays(find(data)), untag)
+        value.columns = index_from_arrow(labels, [] if data is None else _arrays(find(data)), untag)
     if "attrs" in about:
         value.attrs = untag(about["attrs"])
     return value
@@ -158,11 +158,11 @@ def _write_polars(value: Any) -> dict[str, Any]:
     import polars as pl
 
     if type(value) not in (pl.DataFrame, pl.Series):
-        raise Untagged(type(value))
+        raise NotTaggable(type(value))
     frame = value.to_frame() if type(value) is pl.Series else value
     if any(dtype.base_type() is pl.Object for dtype in frame.dtypes):
-        raise Untagged(pl.Object)
-    content = Content(
+        raise NotTaggable(pl.Object)
+    content = LazyBytes(
         int(frame.estimated_size()),
         lambda file: frame.write_ipc_stream(cast("Any", file), compression="lz4"),
     )
@@ -185,7 +185,7 @@ def _write_arrow(value: Any) -> dict[str, Any]:
     import pyarrow as pa
 
     if type(value) is not pa.Table:
-        raise Untagged(type(value))
+        raise NotTaggable(type(value))
     return {"$arrow": _stream(value)}
 
 
@@ -209,7 +209,7 @@ def _table(arrays: list[Any], names: list[str]) -> pa.Table:
     return pa.Table.from_arrays(arrays, names=names)
 
 
-def _stream(table: pa.Table) -> Content:
+def _stream(table: pa.Table) -> LazyBytes:
     import pyarrow as pa
 
     # LZ4 with several threads takes no longer than writing the bytes that it saves. The table is
@@ -221,7 +221,7 @@ def _stream(table: pa.Table) -> Content:
         with pa.ipc.new_stream(file, table.schema, options=options) as writer:
             writer.write_table(table, max_chunksize=rows)
 
-    return Content(table.nbytes, write)
+    return LazyBytes(table.nbytes, write)
 
 
 def _is_compressible(table: pa.Table) -> bool:

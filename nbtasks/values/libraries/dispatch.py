@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nbtasks.values.content import Find, Tag, Untag, Untagged
+from nbtasks.values.content import Find, NotTaggable, Tag, Untag
 
 __all__ = ["READERS", "write"]
 
@@ -17,7 +17,7 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
     """Return the tag of a value of another library.
 
     Raises:
-        Untagged: The library has no codec, or the value has no exact tag.
+        NotTaggable: The library has no codec, or the value has no exact tag.
     """
     module = type(value).__module__.partition(".")[0]
     if module == "numpy":
@@ -32,7 +32,7 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
         from nbtasks.values.libraries import matplotlib_figures
 
         return matplotlib_figures.write(value)
-    raise Untagged(type(value))
+    raise NotTaggable(type(value))
 
 
 def _read_array(content: Any, find: Find, _: Untag) -> Any:

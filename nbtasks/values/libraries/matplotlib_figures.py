@@ -7,7 +7,7 @@ from typing import Any
 
 from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
-from nbtasks.values.content import Content, Find, Untagged
+from nbtasks.values.content import Find, LazyBytes, NotTaggable
 
 __all__ = ["Picture", "png", "read", "write"]
 
@@ -49,14 +49,14 @@ def write(value: Any) -> dict[str, Any]:
     """Return the tag of a figure.
 
     Raises:
-        Untagged: The value is no figure.
+        NotTaggable: The value is no figure.
     """
     if type(value) is Picture:
-        return {"$figure": [Content.of(value.png)]}
+        return {"$figure": [LazyBytes.of(value.png)]}
     if type(value).__module__ != "matplotlib.figure" or type(value).__name__ != "Figure":
-        raise Untagged(type(value))
+        raise NotTaggable(type(value))
     data = pickles.dump(value)  # before drawing, which changes the figure
-    return {"$figure": [Content.of(png(value)), pickles.sign(data), Content.of(data)]}
+    return {"$figure": [LazyBytes.of(png(value)), pickles.sign(data), LazyBytes.of(data)]}
 
 
 def png(figure: Any) -> bytes:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.values.content import Content, Untagged
+from nbtasks.values.content import LazyBytes, NotTaggable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,18 +20,18 @@ def write(value: Any) -> dict[str, Any]:
     """Return the tag of an array or a scalar.
 
     Raises:
-        Untagged: The value is neither, or it contains objects.
+        NotTaggable: The value is neither, or it contains objects.
     """
     import numpy as np
 
     if type(value) is np.ndarray:
         # The bytes of objects are a pickle, and a .npy file lacks the metadata of a dtype.
         if value.dtype.hasobject or value.dtype.metadata is not None:
-            raise Untagged(value.dtype)
-        return {"$npy": Content(value.nbytes, lambda file: _save(file, value))}
+            raise NotTaggable(value.dtype)
+        return {"$npy": LazyBytes(value.nbytes, lambda file: _save(file, value))}
     if isinstance(value, np.generic) and type(value) is value.dtype.type:
         return {"$scalar": [value.dtype.str, _scalar(value)]}
-    raise Untagged(type(value))
+    raise NotTaggable(type(value))
 
 
 def read_array(part: memoryview) -> np.ndarray[Any, Any]:
@@ -78,7 +78,7 @@ def _save(file: Any, array: np.ndarray[Any, Any]) -> None:
 def _scalar(value: Any) -> Any:
     kind, size = value.dtype.kind, value.dtype.itemsize
     if kind not in _SCALARS or size > _SCALARS[kind][0]:
-        raise Untagged(value.dtype)
+        raise NotTaggable(value.dtype)
     return _SCALARS[kind][1](value)
 
 
@@ -94,7 +94,7 @@ def _float(value: Any) -> float | str:
 
 def _text(value: Any) -> str:
     if "\0" in value:  # NumPy cuts off trailing zero characters
-        raise Untagged(value.dtype)
+        raise NotTaggable(value.dtype)
     return str(value)
 
 

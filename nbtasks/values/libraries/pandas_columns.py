@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from nbtasks.values.content import Tag, Untag, Untagged
+from nbtasks.values.content import NotTaggable, Tag, Untag
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["from_arrow", "read_index", "to_arrow", "write_index", "zone_of"]
+__all__ = ["from_arrow", "index_from_arrow", "index_to_arrow", "to_arrow", "zone_of"]
 
 
 # -- columns ---------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ def to_arrow(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
         The details of its type, as JSON, and the array.
 
     Raises:
-        Untagged: The values have no exact Arrow array.
+        NotTaggable: The values have no exact Arrow array.
     """
     import numpy as np
     import pandas as pd
@@ -48,7 +48,7 @@ def to_arrow(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
     if isinstance(dtype, pd.PeriodDtype):
         return {"period": _name_dtype(dtype)}, pa.array(values.array.asi8)
     if not hasattr(dtype, "__from_arrow__"):
-        raise Untagged(dtype)
+        raise NotTaggable(dtype)
     return _describe_dtype(dtype), _combine_chunks(values.array.__arrow_array__())
 
 
@@ -166,7 +166,7 @@ def _write_plain(values: Any, dtype: Any, tag: Tag) -> tuple[dict[str, Any], pa.
         return {"time": dtype.str}, pa.array(values.view("i8"))
     if dtype.kind == "O":
         return _write_objects(values, tag)
-    raise Untagged(dtype)
+    raise NotTaggable(dtype)
 
 
 _EXACT: tuple[tuple[type, str], ...] = (
@@ -184,11 +184,11 @@ def _write_objects(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
             try:
                 return {"objects": name}, pa.array(values, getattr(pa, name)(), from_pandas=False)
             except (UnicodeEncodeError, pa.ArrowInvalid) as error:
-                raise Untagged(kind) from error
+                raise NotTaggable(kind) from error
     try:
         texts = [orjson.dumps(tag(value)) for value in values]
     except TypeError as error:  # a tag with bytes: the objects are arrays, for example
-        raise Untagged(kinds) from error
+        raise NotTaggable(kinds) from error
     return {"tagged": "json"}, pa.array(texts, pa.large_binary())
 
 
@@ -206,10 +206,10 @@ def _write_categories(values: Any, tag: Tag) -> tuple[dict[str, Any], pa.Array]:
     import pyarrow as pa
 
     if values.categories.name is not None:
-        raise Untagged("a name of categories")
+        raise NotTaggable("a name of categories")
     about, categories = to_arrow(values.categories, tag)
     if isinstance(categories, pa.ExtensionArray):  # intervals, as pd.cut returns them
-        raise Untagged(categories.type)
+        raise NotTaggable(categories.type)
     codes = np.asarray(values.codes)
     array = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), categories)
     return {"categories": _add_freq(values.categories, about), "ordered": values.ordered}, array
@@ -220,7 +220,7 @@ def _write_text(dtype: Any) -> dict[str, Any]:
 
     about = [dtype.storage, "NA" if dtype.na_value is pd.NA else "nan"]
     if not _is_same(_build_string_dtype(about), dtype):
-        raise Untagged(dtype)
+        raise NotTaggable(dtype)
     return {"string": about}
 
 
@@ -242,7 +242,7 @@ def _name_dtype(dtype: Any) -> str:
             return name
     except TypeError:
         pass
-    raise Untagged(dtype)
+    raise NotTaggable(dtype)
 
 
 def _is_same(first: Any, other: Any) -> bool:
@@ -255,7 +255,7 @@ def zone_of(zone: Any, unit: str = "ns") -> str:
 
     restored = pd.DatetimeTZDtype(cast("Any", unit), str(zone)).tz
     if type(restored) is not type(zone) or str(restored) != str(zone):
-        raise Untagged(zone)
+        raise NotTaggable(zone)
     return str(zone)
 
 
@@ -271,7 +271,7 @@ def _combine_chunks(array: Any) -> pa.Array:
 # -- indexes ---------------------------------------------------------------------------------------
 
 
-def write_index(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]:
+def index_to_arrow(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]:
     """Return the details of an index, as JSON, and its arrays, each as long as the index."""
     import pandas as pd
 
@@ -285,12 +285,12 @@ def write_index(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]:
         pd.Index, pd.DatetimeIndex, pd.TimedeltaIndex, pd.PeriodIndex, pd.CategoricalIndex,
         pd.IntervalIndex,
     ):  # fmt: skip
-        raise Untagged(kind)
+        raise NotTaggable(kind)
     about, array = to_arrow(index, tag)
     return {**_add_freq(index, about), "name": tag(index.name)}, [array]
 
 
-def read_index(about: dict[str, Any], arrays: list[Any], untag: Untag) -> Any:
+def index_from_arrow(about: dict[str, Any], arrays: list[Any], untag: Untag) -> Any:
     """Return the index from `write_index`, removing its arrays from the front of the list."""
     import pandas as pd
 
@@ -317,7 +317,7 @@ def _write_levels(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]]
     for level, codes in zip(index.levels, index.codes, strict=True):
         about, array = to_arrow(level, tag)
         if isinstance(array, pa.ExtensionArray | pa.DictionaryArray):
-            raise Untagged(array.type)
+            raise NotTaggable(array.type)
         numbers = np.asarray(codes)
         arrays.append(pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), array))
         levels.append(_add_freq(level, about))
@@ -331,7 +331,7 @@ def _add_freq(index: Any, about: Any) -> dict[str, Any]:
     if freq is None:
         return {"array": about}
     if pd.tseries.frequencies.to_offset(freq.freqstr) != freq:
-        raise Untagged(freq)
+        raise NotTaggable(freq)
     return {"array": about, "freq": freq.freqstr}
 
 

@@ -102,11 +102,11 @@ def _output(journal: Journal, run_id: str, path: str, row: dict[str, Any]) -> An
     if kind == "expired":
         return None
     if row["hidden"] or kind == "hidden":  # hidden wherever people look
-        return orjson.loads(outputs.seen(kind, text))
+        return orjson.loads(outputs.preview(kind, text))
     return outputs.recorded(journal, run_id, path, kind, text, row["blob"])
 
 
 def _payload(journal: Journal, row: dict[str, Any]) -> Any:
     if row["payload_shown"] is not None:
         return _loaded(row["payload_shown"])
-    return outputs.value(journal, row["payload_kind"], row["raw_payload"], None)
+    return outputs.load(journal, row["payload_kind"], row["raw_payload"], None)

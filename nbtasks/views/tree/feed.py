@@ -27,14 +27,14 @@ class Feed(Protocol):
     """Source of the rows of one run.
 
     Attributes:
-        rest: Least number of seconds between two calls of `changed`.
+        min_interval: Least number of seconds between two calls of `changed`.
         blocking: Whether the kernel handles no click until the execution ends.
-        ends: Whether a final status of the run means that nothing more will change.
+        is_final: Whether a final status of the run means that nothing more will change.
     """
 
-    rest: float
+    min_interval: float
     blocking: bool
-    ends: bool
+    is_final: bool
 
     def all(self) -> Rows:
         """Return the run and all its tasks as they are now."""
@@ -53,31 +53,31 @@ class ExecutionFeed:
         execution: Execution of the run.
     """
 
-    rest = 0.05
-    ends = False  # the status is not reliable until the end is recorded; `finish` reports that
+    min_interval = 0.05
+    is_final = False  # the status is not reliable until the end is recorded; `finish` reports that
 
     def __init__(self, execution: Execution) -> None:
         self.blocking = not execution.root.asynchronous
         self._run = execution.run
-        self._ledger = execution.ledger
+        self._run_state = execution.run_state
         self._revision = -1
         self._news: collections.deque[str] = collections.deque()
-        self._ledger.changed = self._news
+        self._run_state.changed = self._news
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
-        return self._run, self._ledger.rows()
+        return self._run, self._run_state.rows()
 
     def changed(self) -> Rows | None:
         """Implement `Feed.changed`."""
-        revision = self._ledger.revision
+        revision = self._run_state.revision
         if revision == self._revision:
             return None
         self._revision = revision
         paths: dict[str, None] = {}
         while self._news:
             paths[self._news.popleft()] = None
-        return self._run, self._ledger.rows(paths)
+        return self._run, self._run_state.rows(paths)
 
 
 class JournalFeed:
@@ -91,9 +91,9 @@ class JournalFeed:
         NotFoundError: There is no such run.
     """
 
-    rest = 0.5
+    min_interval = 0.5
     blocking = False
-    ends = True
+    is_final = True
 
     def __init__(self, journal: Journal, run_id: str) -> None:
         self._journal = journal
@@ -129,9 +129,9 @@ class RunsFeed:
         job: Id of the only job to show; None for all.
     """
 
-    rest = 1.0
+    min_interval = 1.0
     blocking = False
-    ends = False
+    is_final = False
 
     def __init__(self, journal: Journal, job: str | None) -> None:
         self._journal = journal

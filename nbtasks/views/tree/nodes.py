@@ -22,14 +22,14 @@ __all__ = [
     "NOT_REACHED",
     "REUSED",
     "URGENT",
-    "Row",
+    "OutlineRow",
     "TaskNode",
     "Tree",
     "build",
+    "empty_tree",
     "make_node",
     "outline",
     "read_failure",
-    "title",
 ]
 
 #: Two states that a task's status alone does not show.
@@ -133,7 +133,7 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutlineRow:
     """One line of a drawn tree: a task, or a count of siblings left out.
 
     Attributes:
@@ -153,7 +153,7 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
     for one path the later one counts.
     """
     latest = {row.path: row for row in tasks}
-    tree = title(run)
+    tree = empty_tree(run)
     nodes = {
         row.path: make_node(row, run, under_way=tree.under_way)
         for row in sorted(latest.values(), key=attrgetter("seq"))
@@ -171,19 +171,19 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
     return tree
 
 
-def title(run: RunRow) -> Tree:
+def empty_tree(run: RunRow) -> Tree:
     """Return the tree of a run without its tasks."""
     return Tree(run, Status(run.status), read_failure(run.error))
 
 
-def outline(tree: Tree, limit: int) -> list[Row]:
+def outline(tree: Tree, limit: int) -> list[OutlineRow]:
     """Return the lines to draw, from top to bottom: at most `limit` tasks, and counts of the rest.
 
     Of many siblings the first are drawn; while the run is under way, the latest.
     """
     chosen = _choose(tree, limit) if tree.counts.total() > limit else None
-    rows: list[Row] = []
-    stack: list[Row] = []
+    rows: list[OutlineRow] = []
+    stack: list[OutlineRow] = []
 
     def push(depth: int, nodes: Sequence[TaskNode]) -> None:
         visible = nodes
@@ -191,9 +191,9 @@ def outline(tree: Tree, limit: int) -> list[Row]:
         if chosen is not None:
             visible = [node for node in nodes if node.path in chosen]
             hidden = [node for node in nodes if node.path not in chosen]
-        lines = [Row(depth, node) for node in visible]
+        lines = [OutlineRow(depth, node) for node in visible]
         if hidden:
-            summary = Row(depth, None, Counter(map(_display_state, _walk(hidden))))
+            summary = OutlineRow(depth, None, Counter(map(_display_state, _walk(hidden))))
             lines.insert(0 if tree.under_way else len(lines), summary)
         stack.extend(reversed(lines))
 

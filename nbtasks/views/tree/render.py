@@ -16,7 +16,15 @@ from nbtasks.core.clock import at
 from nbtasks.core.model import Status
 from nbtasks.views.tree.labels import clean as _clean
 from nbtasks.views.tree.labels import details, error_of, facts_of, failure_of, icon_of, pace, plural
-from nbtasks.views.tree.nodes import NOT_REACHED, REUSED, URGENT, Row, TaskNode, Tree, outline
+from nbtasks.views.tree.nodes import (
+    NOT_REACHED,
+    REUSED,
+    URGENT,
+    OutlineRow,
+    TaskNode,
+    Tree,
+    outline,
+)
 from nbtasks.views.tree.style import STYLE
 
 __all__ = ["SHAPES", "age", "html", "text"]
@@ -201,7 +209,7 @@ def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
     return "\n".join(lines)
 
 
-def _label(row: Row, tree: Tree) -> str:
+def _label(row: OutlineRow, tree: Tree) -> str:
     if row.node is None:
         return _folded_label(row.folded, tree)
     node, icon = row.node, icon_of(row.node)
@@ -210,7 +218,7 @@ def _label(row: Row, tree: Tree) -> str:
     return f"{SHAPES[node.state]} {label if name else icon + label}{name}"
 
 
-def _branches(rows: list[Row]) -> list[tuple[str, str]]:
+def _branches(rows: list[OutlineRow]) -> list[tuple[str, str]]:
     """Return the lines left of each row, and left of a second line below it."""
     result = []
     has_next: list[bool] = []  # per level: whether a later row continues the vertical line
@@ -258,7 +266,7 @@ def _close(levels: int, *, last: bool = False) -> str:
     return "</li>" + "</ul></details></li>" * levels + ("</ul>" if last else "")
 
 
-def _opened(rows: list[Row]) -> set[str]:
+def _opened(rows: list[OutlineRow]) -> set[str]:
     """Return the branches to show open: all of a small tree, else those that need attention."""
     small = len(rows) <= _OPEN_UP_TO
     opened: set[str] = set()
@@ -274,7 +282,7 @@ def _opened(rows: list[Row]) -> set[str]:
     return opened
 
 
-def _item(row: Row, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) -> str:
+def _item(row: OutlineRow, tree: Tree, now_us: int, *, branch: bool, opened: set[str]) -> str:
     """Return the HTML of a row.
 
     The elements are chosen for hosts that strip the style: `code` and `strong` stand out there.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtasks.core import clock
+from nbtasks.core import clock, front_end
 from nbtasks.core.clock import at
 from nbtasks.core.model import AttemptRow, RunRow, TaskRow
-from nbtasks.engine import capture
 from nbtasks.views.tree.labels import clean
 from nbtasks.views.tree.nodes import Tree
 from nbtasks.views.tree.render import html, text
@@ -19,7 +18,14 @@ from nbtasks.views.tree.style import DARK, variables
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["RunTree", "draw", "page"]
+__all__ = ["RunTree", "draw_run", "page"]
+
+
+class TreeDisplay(Protocol):
+    """Part of the front end that shows recorded trees."""
+
+    def live_view(self, tree: RunTree) -> dict[str, Any] | None:
+        """Return the live view of a recorded run as MIME data; None where no page can show it."""
 
 
 class RunTree:
@@ -39,10 +45,10 @@ class RunTree:
         now_us: int,
         *,
         limit: int = 500,
-        living: Callable[[RunTree], dict[str, Any] | None] | None = None,
+        live_view: Callable[[RunTree], dict[str, Any] | None] | None = None,
         attempts: Callable[[], Iterable[AttemptRow]] = tuple,
     ) -> None:
-        self._living = living
+        self._live_view = live_view
         self._attempts = attempts
         self.tree = tree
         self.now_us = now_us
@@ -65,8 +71,6 @@ class RunTree:
         body.run().tree().to_html("delays.html")
         ```
         """
-        from nbtasks.views.tree.run_tree import page
-
         Path(file).write_text(page(self.tree, self.now_us), "utf-8")
 
     def to_trace(self, file: str | Path) -> None:
@@ -109,8 +113,8 @@ class RunTree:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return text and HTML, always: a saved notebook does not know where it will be shown."""
         del include, exclude  # the protocol lets an object ignore them
-        living = self._living(self) if self._living is not None else None
-        return living or {"text/plain": str(self), "text/html": self._repr_html_()}
+        live_view = self._live_view(self) if self._live_view is not None else None
+        return live_view or {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 _MOST = 10_000  # tasks
@@ -135,21 +139,21 @@ def page(tree: Tree, now_us: int) -> str:
     )
 
 
-def draw(journal: Journal, row: RunRow, *, living: bool = True) -> RunTree:
+def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTree:
     """Return the tree of a run as recorded by now.
 
     Args:
         journal: Journal that holds the run.
         row: Row of the run.
-        living: Whether a notebook may show a live view, which always reads the home in force.
+        live_view: Whether a notebook may show a live view, which always reads the home in force.
     """
-    from nbtasks.views.tree.nodes import build
-    from nbtasks.views.tree.run_tree import RunTree  # lazily: most runs are never drawn by hand
+    from nbtasks.views.tree.nodes import build  # lazily: most runs are never drawn by hand
 
+    display: TreeDisplay = front_end.current()
     tasks = [TaskRow(*values) for values in journal.tasks(row.run_id)]
     return RunTree(
         build(row, tasks),
         clock.micros(),
-        living=capture.living if living else None,
+        live_view=display.live_view if live_view else None,
         attempts=lambda: journal.find("attempt", run_id=row.run_id),
     )

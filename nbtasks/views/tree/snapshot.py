@@ -19,10 +19,10 @@ from typing import Any, Final
 from nbtasks.core import clock, keys
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.views.tree.labels import clean, details, error_of, facts_of, failure_of, icon_of
-from nbtasks.views.tree.nodes import TaskNode, make_node, title
+from nbtasks.views.tree.nodes import TaskNode, empty_tree, make_node
 from nbtasks.views.tree.render import SHAPES
 
-__all__ = ["Cells", "Picture"]
+__all__ = ["Cells", "TreeSnapshot"]
 
 #: The words for states, by their code, and the code of each.
 _STATES: Final = tuple(SHAPES)
@@ -34,7 +34,7 @@ _LABEL, _MESSAGE = 200, 300  # characters
 Cells = list[Any]
 
 
-class Picture:
+class TreeSnapshot:
     """The tree as last sent to the widget.
 
     Args:
@@ -141,7 +141,7 @@ class Picture:
         return self._index[above] if above else -1
 
     def _head_of(self, run: RunRow) -> dict[str, Any]:
-        tree = title(run)
+        tree = empty_tree(run)
         is_repeated = run.execution_us and run.execution_us != run.started_us
         return {
             "job": clean(run.job, _LABEL),

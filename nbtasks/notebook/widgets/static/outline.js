@@ -53,7 +53,7 @@ function matching(store, choices) {
   return left;
 }
 
-/** Return the rows: {i, depth, place, of, open} for a task; {fold, depth, counts, count} for a fold. */
+/** Return the rows: {i, depth, place, of, open} of a task; {fold, depth, counts, count} of a fold. */
 function outline(store, choices) {
   const { state, failed } = store.summary();
   const left = matching(store, choices);

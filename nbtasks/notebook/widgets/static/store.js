@@ -108,7 +108,7 @@ class Store {
 
   _setHead(head) {
     this.head = head;
-    // The browser's clock may differ from the kernel's. A message's delay is too short to matter.
+    // The browser's clock may differ from the kernel's. The message's delay is too short to matter.
     if (head.now !== undefined) this.skew = Date.now() - head.now;
   }
 

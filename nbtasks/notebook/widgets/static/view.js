@@ -1,4 +1,4 @@
-// View of the tree in one place of the page: the head, the rows, and the handling of keys and clicks.
+// View of the tree in one place of the page: its head, its rows, and the keys and clicks it handles.
 
 const TICK = 500; // milliseconds between two updates of running times
 const CALM = 250; // milliseconds between two reorderings of the rows
@@ -67,7 +67,7 @@ class View {
   _draw(changed) {
     const { store } = this;
     const now = performance.now();
-    // A run of thousands of tasks changes its order all the time: the reader needs it to hold still.
+    // A run of thousands of tasks is reordered all the time: the reader needs it to hold still.
     const due = store.size < 200 || now - (this.ordered ?? 0) >= CALM;
     if (this.orderedFor !== store.version || this.choicesFor !== this.choices.version) {
       if (due || this.choicesFor !== this.choices.version) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.scenarios.harness import PAYLOAD, Expect, World
 
 
@@ -26,7 +26,7 @@ def fork(run: nb.Run, world: World) -> None:
         world.forget("size/2", "last")
         made = origin.fork(from_="size/2", payload=payload)
     else:  # it died in this: it goes on
-        made = kit.jobs["scenario"].run(payload, key=forks.item())
+        made = runtime.jobs["scenario"].run(payload, key=forks.item())
 
     assert made.output == [2_000_000, [2, 2], 4]
     kept = made.tasks().set_index("path").reused

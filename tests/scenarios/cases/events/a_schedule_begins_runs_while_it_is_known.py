@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.scenarios.harness import Expect, World
 
 
@@ -19,10 +19,10 @@ async def body(io: Any, world: World) -> list[Any]:
         return payload.ts
 
     await io.wait("two ticks and a half", 150)
-    kit.jobs.pop(own)
-    known = await io.run_task("known", lambda: len(kit.journal.runs(job=own)))
+    runtime.jobs.pop(own)
+    known = await io.run_task("known", lambda: len(runtime.journal.runs(job=own)))
     await io.wait("some more", 300)
-    later = len(kit.journal.runs(job=own))
+    later = len(runtime.journal.runs(job=own))
     # A process that is dead at a tick leaves it out.
     return [known >= 1 or world.execution > 1, later == known]
 

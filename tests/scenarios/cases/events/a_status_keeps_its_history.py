@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.scenarios.harness import Expect, World
 
 
@@ -14,7 +14,7 @@ async def body(io: Any, world: World) -> list[Any]:
     await io.stored(status.update, "half", data={"done": 0.5, "rows": [1]})
     await io.wait("another while", 1)
     await io.stored(status.update, "all", label="Imported", state="success", data={"done": 1})
-    told = kit.journal.find("status", run_id=world.ctx.run.id)
+    told = runtime.journal.find("status", run_id=world.ctx.run.id)
     assert {row.number for row in told} == {1, 2, 3}
     return [(one.label, one.state, one.data) for one in (*status.history, status.now)]
 

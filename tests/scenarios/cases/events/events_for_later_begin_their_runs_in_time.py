@@ -8,7 +8,7 @@ from typing import Any
 
 import nbtasks as nb
 from nbtasks.core.model import RunRow
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.scenarios.harness import Expect, World
 
 
@@ -36,8 +36,8 @@ def wait_for(ids: list[str]) -> list[RunRow]:
     the process has died in the middle, only after the wait."""
     rest = threading.Event()
     while True:
-        kit.journal.sync()  # hears it if the process has died
-        runs = [run for id_ in ids for run in kit.journal.find("run", key=id_)]
+        runtime.journal.sync()  # hears it if the process has died
+        runs = [run for id_ in ids for run in runtime.journal.find("run", key=id_)]
         if [run.status for run in runs] == ["COMPLETED"] * len(ids):
             return runs
         assert len(runs) <= len(ids)

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import nbtasks as nb
-from nbtasks.jobs.runtime import kit
+from nbtasks.jobs.runtime import runtime
 from tests.scenarios.harness import Expect, World
 
 _PATIENCE = 1000
@@ -35,7 +35,7 @@ async def body(io: Any, world: World) -> list[Any]:
     for _ in range(_PATIENCE if world.execution == 1 else 0):  # they are told once it has ended
         if all(run.id in _heard for run in (failed, fine)):
             break
-        kit.journal.news()  # hears it if the process has died
+        runtime.journal.change_count()  # hears it if the process has died
         rest.wait(0.01)
     heard = [_heard.get(run.id, []) for run in (failed, fine)]
     if not heard[0] or not heard[1]:  # a process that dies before it has told leaves it at that

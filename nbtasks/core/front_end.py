@@ -1,0 +1,62 @@
+"""The front end in force: the notebook or the terminal that a person looks at.
+
+A process has one. Each package says in a protocol of its own which part of it that package uses:
+`engine.capture.Screen`, `io.ask.Prompter`, `views.tree.run_tree.TreeDisplay`; the whole is
+`jobs.runtime.FrontEnd`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Output", "Terminal", "current", "install"]
+
+#: Data by MIME type, and metadata.
+Output = tuple[dict[str, Any], dict[str, Any]]
+
+
+class Terminal:
+    """Front end that shows displays as text, and nothing else."""
+
+    #: No recorded cell can be executed here.
+    execute_cell: Any = None
+
+    def draw(self, value: Any) -> Output:
+        """Print a value, and return its text."""
+        output: Output = {"text/plain": repr(value)}, {}
+        self.publish(output)
+        return output
+
+    def publish(self, output: Output) -> None:
+        """Print the text of a recorded output."""
+        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
+
+    def ask(self, title: str, question: Any, submit: Any) -> bool:
+        """Return False: nobody is asked."""
+        del title, question, submit
+        return False
+
+    def live_view(self, tree: Any) -> Any:
+        """Return None: a recorded tree has no live view."""
+        del tree
+        return None
+
+    def watch(self, execution: Any) -> Any:
+        """Return None: executions are not shown."""
+        del execution
+        return None
+
+
+_current: Any = Terminal()
+
+
+def current() -> Any:
+    """Return the front end in force. The caller annotates the part that it uses."""
+    return _current
+
+
+def install(front_end: Any) -> Any:
+    """Put a front end in force, and return the one before it."""
+    global _current
+    before, _current = _current, front_end
+    return before

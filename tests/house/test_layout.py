@@ -1,0 +1,95 @@
+"""The house: twelve packages, short listings, imports that run one way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.house.code import PACKAGE
+from tests.house.layout import cycles, entries, imports, names
+
+#: Packages, from the edges to the core: none imports from an earlier line.
+LAYERS = (
+    "__main__",
+    "cli notebook testing integrations",
+    "jobs",
+    "io views",
+    "engine",
+    "journal",
+    "values",
+    "core",
+    "errors",
+)
+RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
+FOLDERS = [
+    PACKAGE,
+    *(path for path in PACKAGE.rglob("*") if path.is_dir() and any(path.glob("*.*"))),
+]
+
+
+def listing(folder: Path) -> list[str]:
+    """The entries that a reader sees: not those that Python makes or asks for."""
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in ("__pycache__", "py.typed", "__init__.py")
+        and (path.is_file() or any(inner.suffix != ".pyc" for inner in path.rglob("*.*")))
+    )
+
+
+def test_the_top_holds_twelve_packages_and_the_two_modules_python_asks_for() -> None:
+    packages = [name for name in listing(PACKAGE) if name != "__main__.py"]
+
+    assert len(packages) == 12
+    assert set(packages) == RANK.keys() - {"__main__"}
+
+
+@pytest.mark.parametrize(
+    "folder", FOLDERS, ids=lambda path: path.relative_to(PACKAGE.parent).as_posix()
+)
+def test_no_folder_lists_more_than_fifteen_entries(folder) -> None:
+    assert len(listing(folder)) <= 15
+
+
+@pytest.mark.parametrize(
+    "folder", FOLDERS, ids=lambda path: path.relative_to(PACKAGE.parent).as_posix()
+)
+def test_packages_are_two_levels_deep_three_only_for_a_subject_of_its_own(folder) -> None:
+    assert len(folder.relative_to(PACKAGE).parts) <= 3
+
+
+def test_no_modules_import_each_other_even_for_types() -> None:
+    graph = imports()
+
+    assert len(graph) > 150, "the check is blind"
+    assert sum(map(len, graph.values())) > 700, "the check is blind"
+    assert cycles(graph) == []
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "nbtasks",
+        *sorted({name.rpartition(".")[0] for name in names() if "." in name} - {"nbtasks"}),
+    ],
+)
+def test_no_entries_of_a_package_import_each_other(package: str) -> None:
+    assert cycles(entries(imports(), package)) == []
+
+
+def test_imports_run_from_the_edges_to_the_core() -> None:
+    upward = [
+        f"{module} -> {target}"
+        for module, targets in imports().items()
+        for target in targets
+        if "." in module and "." in target
+        if RANK[target.split(".")[1]] < RANK[module.split(".")[1]]
+    ]
+
+    assert upward == []
+
+
+def test_cycles_are_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert cycles({"a": {"b"}, "b": set()}) == []
