@@ -179,7 +179,7 @@ def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
 # -- DuckDB's files -------------------------------------------------------------------------------
 
 # A process that is killed when it has folded, before DuckDB made its log part of its file.
-FOLDED = LEFT.replace("die()", "held = journal.duck._fold()\ndie()")
+FOLDED = LEFT.replace("die()", "held = journal.duck._merge_segments()\ndie()")
 
 
 @pytest.mark.parametrize("damage", ["in the middle", "at its end", "in its header", "cut short"])

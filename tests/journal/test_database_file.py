@@ -182,7 +182,7 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
             assert go_on.wait(60)
         return user_query.run_query(*args)
 
-    monkeypatch.setattr(store, "table", slow)
+    monkeypatch.setattr(store, "run_query", slow)
     with ThreadPoolExecutor() as threads:
         looks = threads.submit(frames.sql, looking, "from runs")
         assert begun.wait(60)

@@ -261,8 +261,8 @@ class TestEveryJournal:
         journal.release(run)
         before = journal.runs(), journal.tasks(run.run_id)
 
-        found = journal.look(rows.claim())
-        same = journal.look(rows.claim("other", run_id=run.run_id))
+        found = journal.peek(rows.claim())
+        same = journal.peek(rows.claim("other", run_id=run.run_id))
 
         assert found == same
         assert (found.run, found.fresh) == (run, False)
@@ -274,9 +274,9 @@ class TestEveryJournal:
         assert journal.claim(rows.claim()).run.executions == 2  # nobody has it
 
     def test_finds_nothing_to_look_at_and_makes_nothing(self, journal, rows, home):
-        assert journal.look(rows.claim()) is None
+        assert journal.peek(rows.claim()) is None
         with pytest.raises(NotFoundError, match="no-such-run"):
-            journal.look(rows.claim(run_id="no-such-run"))
+            journal.peek(rows.claim(run_id="no-such-run"))
 
         assert journal.runs() == []
         assert not home.exists()
@@ -285,10 +285,10 @@ class TestEveryJournal:
         run = journal.claim(rows.claim()).run
 
         with pytest.raises(RunBusyError, match="this very process"):
-            journal.look(rows.claim())
+            journal.peek(rows.claim())
 
         journal.release(run)
-        assert journal.look(rows.claim()).run.run_id == run.run_id
+        assert journal.peek(rows.claim()).run.run_id == run.run_id
 
     # -- amending ---------------------------------------------------------------------------------
 
@@ -747,21 +747,21 @@ def test_what_a_transaction_raises_is_raised_and_nothing_is_written(journal):
     def refuse(find):
         raise ValueError("no")
 
-    before = journal.news()
+    before = journal.change_count()
     with pytest.raises(ValueError, match="no"):
         journal.transact(refuse)
 
-    assert journal.news() == before
+    assert journal.change_count() == before
     assert journal.find("entry") == []
 
 
 def test_news_change_with_each_transaction_that_writes(journal):
-    seen = {journal.news()}
+    seen = {journal.change_count()}
     for us in (1, 2):
         journal.transact(lambda find, us=us: [entry("a", "1", us)])
-        seen.add(journal.news())
+        seen.add(journal.change_count())
     journal.transact(lambda find: [])
-    seen.add(journal.news())
+    seen.add(journal.change_count())
 
     assert len(seen) == 3
 

@@ -101,7 +101,7 @@ class HomeJournal:
         return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
-        """Implement `Journal.look`."""
+        """Implement `Journal.peek`."""
         with self.reading() as con:
             if (row := self._find_run(con, claim)) is None:
                 return None
@@ -176,7 +176,7 @@ class HomeJournal:
             self._write_segment(changed)
 
     def import_rows(self, rows: Sequence[Row]) -> None:
-        """Implement `Journal.adopt`."""
+        """Implement `Journal.import_rows`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
             self._current_segment()
@@ -235,7 +235,7 @@ class HomeJournal:
         return self._requests.all()
 
     def change_count(self) -> int:
-        """Implement `Journal.news`."""
+        """Implement `Journal.change_count`."""
         return self._news.count()
 
     # -- writing ------------------------------------------------------------------------------
