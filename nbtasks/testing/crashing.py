@@ -151,7 +151,6 @@ def _abandon(journal: Journal) -> None:
     """Leave a journal in the state in which the death of its process would."""
     if isinstance(journal, MemoryJournal):
         journal._claimed.clear()
-    elif isinstance(journal, HomeJournal) and journal._segment is not None:
-        journal._segment.close()
-        journal._segment = None
+    elif isinstance(journal, HomeJournal):
+        journal.segments.close_own()
         journal._claimed.clear()
