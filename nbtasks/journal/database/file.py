@@ -131,7 +131,7 @@ class DatabaseFile:
             ) from None
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
-                return self._snapshot()
+                return self._snapshot(apart=apart)
             if not self._wal.exists() or _is_passing(error):
                 raise self.unreadable(error) from None
             self._set_wal_aside(error)
@@ -206,8 +206,12 @@ class DatabaseFile:
             stacklevel=2,
         )
 
-    def _snapshot(self) -> DuckDBPyConnection:
-        """Return a copy in memory of a file that another process may be writing, migrated."""
+    def _snapshot(self, *, apart: bool = False) -> DuckDBPyConnection:
+        """Return a copy in memory of a file that another process may be writing, migrated.
+
+        Args:
+            apart: Lock the copy down, for SQL of the user.
+        """
         import shutil
         import tempfile
 
@@ -222,12 +226,17 @@ class DatabaseFile:
                         shutil.copyfile(source, target)
                 try:
                     with attach(copy) as con:
+                        self._check(con)
                         version = read_format(con)
                         if version is not None:
                             migrate(con, version)
-                        return in_memory(con)
+                        snapshot = in_memory(con)
                 except duckdb.Error as error:
                     last_error = error  # perhaps it was copied in the middle of a checkpoint
+                else:
+                    if apart:
+                        connection.lock_down(snapshot)
+                    return snapshot
         raise JournalLockedError(
             f"Another program has {self.path} open for writing, and what it has written so far "
             f"cannot be read. Close it there. ({last_error})"
