@@ -15,8 +15,10 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 __all__ = [
+    "ANSWERED",
     "KEYS",
-    "TERMINAL",
+    "OPEN",
+    "SUCCEEDED",
     "UNDER_WAY",
     "AnswerRow",
     "AttemptRow",
@@ -61,9 +63,16 @@ class Status(StrEnum):
     SKIPPED = "SKIPPED"
 
 
-#: States that may still change by themselves.
-UNDER_WAY = (Status.RUNNING, Status.WAITING)
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.INVALID})
+# Sets of statuses, not properties of `Status`: rows contain the plain text, as journals return it.
+
+#: A run or a task that may still change by itself.
+UNDER_WAY = frozenset({Status.RUNNING, Status.WAITING})
+#: A run that has not ended: it can be resumed and cancelled.
+OPEN = UNDER_WAY | {Status.INTERRUPTED}
+#: A task whose recorded output answers its call.
+SUCCEEDED = frozenset({Status.COMPLETED, Status.SKIPPED})
+#: A task with a recorded outcome: an output, or a failure.
+ANSWERED = SUCCEEDED | {Status.FAILED}
 
 
 @dataclass(frozen=True, slots=True)

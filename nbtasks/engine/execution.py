@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["Execution"]
 
 _PROVENANCE = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
-_DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
 class Execution:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys, tracebacks
-from nbtasks.core.model import Failure, RunRow, Status, TaskRow
+from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action, recorded
 from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
 from nbtasks.values import failures
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from nbtasks.engine.staleness import StalenessChecker
 
 __all__ = ["Outcomes", "ReplayOnly"]
-
-_DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
 class Outcomes:
@@ -96,7 +94,7 @@ class Outcomes:
         for index, item in self._iter_items(row, failure.segments):
             if item.status == Status.FAILED and index not in failed:
                 failed[index] = self.failure_recorded(item)
-            elif item.status in _DONE and index not in succeeded:
+            elif item.status in SUCCEEDED and index not in succeeded:
                 encoded = item.output_kind, item.output, item.blob
                 succeeded[index] = self._run_state.decode(*encoded, item.path)
         raised.failed = dict(sorted(failed.items()))

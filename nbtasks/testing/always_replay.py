@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 from nbtasks.core import clock, tracebacks
-from nbtasks.core.model import ReuseRow, Row, RunRow, Status, TaskRow
+from nbtasks.core.model import ANSWERED, ReuseRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import StaleTaskWarning
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
@@ -28,7 +28,6 @@ __all__ = ["always_replay"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMIT = 1000
-_ENDED = (Status.COMPLETED, Status.FAILED)
 
 
 @overload
@@ -284,7 +283,7 @@ class _Attempt(JournalWrapper):
                 self._history.mark_reused(row)
             elif isinstance(row, TaskRow):
                 self._history.mark_reached(row)
-                if row.status in _ENDED and not row.reused and not row.fatal:
+                if row.status in ANSWERED and not row.reused and not row.fatal:
                     self._history.end(row)
                     self._die()
 
