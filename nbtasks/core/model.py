@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 __all__ = [
     "ANSWERED",
     "KEYS",
+    "KINDS",
     "OPEN",
     "SUCCEEDED",
     "UNDER_WAY",
@@ -355,12 +356,14 @@ _ROWS: tuple[type[Any], ...] = (
     RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
     StatusRow, EventRow, EntryRow, EnvironmentRow,
 )  # fmt: skip
+#: All kinds of rows.
+KINDS = tuple(row.kind for row in _ROWS)
 #: Key fields of the kinds of which, for each key, only the row changed last counts.
 KEYS: dict[str, tuple[str, ...]] = {
     "event": ("event_id",), "entry": ("scope", "key"),
 }  # fmt: skip
 _TYPES = {row.kind: row for row in _ROWS}
-_COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
+_COLUMNS = {kind: tuple(f.name for f in fields(row)) for kind, row in _TYPES.items()}
 _VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
 _RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}
 
