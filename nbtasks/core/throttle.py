@@ -22,7 +22,7 @@ class Throttle:
     >>> throttle = Throttle(20, least=1.0)
     >>> with throttle:
     ...     pass
-    >>> throttle.pause, throttle.is_due
+    >>> throttle.pause, throttle.is_due()
     (1.0, False)
     """
 
@@ -40,9 +40,8 @@ class Throttle:
         self.pause = self.pause_after(end - self._start)
         self._due = end + self.pause
 
-    @property
     def is_due(self) -> bool:
-        """True before the first work, and once the pause after the last one is over."""
+        """Return True before the first work, and once the pause after the last one is over."""
         return perf_counter() >= self._due
 
     def pause_after(self, seconds: float) -> float:

@@ -201,7 +201,7 @@ class Cell:
 
     def _explain(self, error: BaseException | None) -> None:
         """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
-        for link in _links(error):
+        for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
         if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = interrupt.without_libraries(error.__traceback__)
@@ -249,17 +249,3 @@ def _restore_first_line(frame: FrameType, line: str) -> None:
     lines: list[str] = linecache.getlines(frame.f_code.co_filename)
     if len(lines) >= frame.f_lineno:
         lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the cache's own list
-
-
-def _links(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error, its causes and contexts, and the members of exception groups."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        link = todo.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-        todo += [link.__cause__, link.__context__, *members]

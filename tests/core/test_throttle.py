@@ -18,16 +18,16 @@ def now(monkeypatch):
 
 def test_work_is_due_at_first_and_again_after_a_pause_in_proportion_to_its_cost(now) -> None:
     throttle = Throttle(20)
-    assert throttle.is_due
+    assert throttle.is_due()
 
     with throttle:
         now[0] += 0.5
 
     assert throttle.pause == 10.0
     now[0] += 9.0
-    assert not throttle.is_due
+    assert not throttle.is_due()
     now[0] += 1.0
-    assert throttle.is_due
+    assert throttle.is_due()
 
 
 def test_a_pause_after_cheap_work_has_the_minimum_length(now) -> None:
@@ -50,4 +50,4 @@ def test_work_that_fails_is_followed_by_a_pause(now) -> None:
         raise ValueError("broken")
 
     assert throttle.pause == 20.0
-    assert not throttle.is_due
+    assert not throttle.is_due()

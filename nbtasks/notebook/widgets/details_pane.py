@@ -67,7 +67,7 @@ class Pane:
 
     def follow(self) -> None:
         """Refresh the details, if the last read is old enough."""
-        if self._path is not None and self._throttle.is_due:
+        if self._path is not None and self._throttle.is_due():
             self.refresh()
 
     def refresh(self) -> None:

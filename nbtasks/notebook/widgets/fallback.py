@@ -37,7 +37,7 @@ class Fallback:
 
     def draw_if_due(self) -> None:
         """Draw the tree, if it is needed and the last drawing is old enough."""
-        if self._throttle.is_due:
+        if self._throttle.is_due():
             self.draw()
 
     def draw(self) -> None:
