@@ -20,7 +20,7 @@ from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import Runtime
 from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
-from nbtasks.testing.journals import JournalWrapper
+from nbtasks.testing.journals import CrashableJournal
 from nbtasks.testing.replay_history import History, ReplayError
 
 __all__ = ["always_replay"]
@@ -247,7 +247,7 @@ def _stops(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
-class _Attempt(JournalWrapper):
+class _Attempt(CrashableJournal):
     """Journal of one execution, which crashes when a task has newly ended.
 
     Unlike a dead process, it releases the run, so that this process's other runs can continue.
