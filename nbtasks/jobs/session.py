@@ -12,7 +12,6 @@ import threading
 from contextvars import Token
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nbtasks.core import clock, tracebacks
@@ -188,12 +187,7 @@ class Session:
         self._cancel_stack.enter_context(self.execution.cancellation.blocking())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         self._end(error)
 
     # -- a body that awaits -------------------------------------------------------------------
@@ -204,12 +198,7 @@ class Session:
         self._ticker = asyncio.create_task(self._tick())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             await self._cancel_unawaited()
         finally:

@@ -8,7 +8,7 @@ import linecache
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbtasks.core import tracebacks
@@ -127,12 +127,7 @@ class Cell:
         self._open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             self.session.__exit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
@@ -157,12 +152,7 @@ class Cell:
         self._open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             await self.session.__aexit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded

@@ -10,7 +10,6 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 from nbtasks.core import clock, tracebacks
@@ -98,12 +97,7 @@ class _AlwaysReplay:
             _AlwaysReplay._depth += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         with self._lock:
             _AlwaysReplay._depth -= 1
             if _AlwaysReplay._depth == 0:
@@ -218,12 +212,7 @@ class _Attempts:
     def __enter__(self) -> None:
         self._attempt = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> bool:
         if error is None:
             return False
         if self._attempt is None or not self._attempt.crashed or _stops(error):
