@@ -153,10 +153,10 @@ def capture_prints() -> Iterator[None]:
 
 
 class PrintedLines:
-    """PrintedLines lines of one attempt.
+    """Lines that one attempt prints, recorded in its log.
 
     Args:
-        scope: The attempt's call context.
+        context: The attempt's call context.
     """
 
     def __init__(self, context: CallContext) -> None:

@@ -24,7 +24,7 @@ class Outcomes:
     """Source of the exceptions of one execution.
 
     Args:
-        ledger: The state of the run.
+        run_state: The state of the run.
         run: The run's row.
     """
 
@@ -116,9 +116,9 @@ class ReplayOnly:
     """Answers to the calls of one execution that only replays.
 
     Args:
-        ledger: The state of the run.
-        changes: The staleness checker.
-        raising: The errors that callers of tasks get.
+        run_state: The state of the run.
+        staleness: The staleness checker.
+        outcomes: The errors that callers of tasks get.
 
     Attributes:
         refused: The first error for a task without an outcome; None if there was none.
@@ -128,8 +128,8 @@ class ReplayOnly:
         self, run_state: RunState, staleness: StalenessChecker, outcomes: Outcomes
     ) -> None:
         self._run_state = run_state
-        self._changes = staleness
-        self._raising = outcomes
+        self._staleness = staleness
+        self._outcomes = outcomes
         self.refused: NotRecordedError | None = None
 
     def task(self, call: Call, path: str) -> Any:
@@ -142,7 +142,7 @@ class ReplayOnly:
         row = self._run_state.row(path)
         if row is not None and recorded(row) is not None:
             provenance = row.fingerprint, row.digest, row.stale
-            if self._changes.must_rerun(call, path, provenance):
+            if self._staleness.must_rerun(call, path, provenance):
                 raise self._refuse(
                     path, 'it has changed since, and with on_change="rerun" it would run again'
                 )
@@ -161,7 +161,7 @@ class ReplayOnly:
             raise self._refuse(path, _describe_missing(row))
         self._run_state.reuse(row)
         if action is Action.RAISE:
-            raise self._raising.failure_recorded(row)
+            raise self._outcomes.failure_recorded(row)
         return self._run_state.decode(row.output_kind, row.output, row.blob, path)
 
     def wait(self, path: str) -> None:
@@ -177,7 +177,7 @@ class ReplayOnly:
         self._run_state.reuse(row)
 
     def _refuse(self, path: str, why: str) -> NotRecordedError:
-        error = self._raising.not_recorded(path, why)
+        error = self._outcomes.not_recorded(path, why)
         self.refused = self.refused or error
         return error
 

@@ -74,8 +74,8 @@ class Suspension:
 
     Args:
         run: The run.
-        ledger: The state of the run, with the tasks in flight.
-        ending: The cancellation state, which ends the execution.
+        run_state: The state of the run, with the tasks in flight.
+        cancellation: The cancellation state, which ends the execution.
     """
 
     def __init__(self, run: RunRow, run_state: RunState, cancellation: CancelScope) -> None:

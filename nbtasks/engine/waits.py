@@ -83,8 +83,8 @@ class Waits:
     Attributes:
         budget: The time budget; None for no limit.
         deadline_us: The instant after which no more tasks start; None for none.
-        progressed: Whether a task has completed in this execution. Until then the budget does not
-            end it, or the next execution would get no further.
+        has_progressed: True once a task has completed in this execution. Until then the budget does
+            not end it, or the next execution would get no further.
     """
 
     def __init__(self, execution: Steps) -> None:

@@ -39,7 +39,7 @@ class HomeDispatcher:
     """Dispatcher of a home; implements `dispatcher.Dispatcher`.
 
     Args:
-        keeper: Runtime that provides the journal and the registered jobs.
+        runtime: Runtime that provides the journal and the registered jobs.
     """
 
     def __init__(self, runtime: RuntimeProtocol) -> None:

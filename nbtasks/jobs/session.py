@@ -118,10 +118,10 @@ class Session:
         policy: Defaults for tasks that set no option of their own.
         log_level: Lowest level of the log lines to record.
         watch: Factory of the watcher that shows the execution; it may return None.
-        require_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
             cell, whose last expression may have any value.
         budget: Time budget of the execution.
-        desk: Dispatcher that starts other runs and finds them again.
+        dispatcher: Dispatcher that starts other runs and finds them again.
 
     Attributes:
         value: Output of the body; the owner of the body sets it before the block ends.

@@ -55,7 +55,7 @@ class Secret:
     """Placeholder in tagged JSON for a tag that only the record itself may contain.
 
     Args:
-        tag: The complete tag, with the secret.
+        whole: The complete tag, with the secret.
     """
 
     __slots__ = ("tag",)
