@@ -59,7 +59,7 @@ class Displays:
         paths: The tasks with recorded displays.
 
     Attributes:
-        replayable_paths: These tasks and their ancestors: `again` has something to show for each.
+        replayable_paths: These tasks and their ancestors: `replay` has something to show for each.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:

@@ -74,7 +74,7 @@ class CallGuarded(NamedTuple):
         args: Its arguments.
         context: The call context of the attempt.
         timeout: The longest that the call may take, in seconds; after that the driver throws
-            `timeouts.AttemptTimedOut` into the engine.
+            `AttemptTimedOut` into the engine.
         inline: Whether a plain function stays in this thread.
         begun: Whether the start of the attempt is already recorded.
         on: The executor for the call; None for none.

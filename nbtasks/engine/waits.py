@@ -1,6 +1,6 @@
 """Tasks that wait, and the time budget that may suspend their run.
 
-The part of `engine.Execution` that deals with time: durable waits, delays between two attempts,
+The part of `execution.Execution` that deals with time: durable waits, delays between two attempts,
 and the end of an execution whose time is up.
 """
 
@@ -46,7 +46,7 @@ LOOK_SECONDS = 5.0
 
 class Steps(Protocol):
     """Steps of a task, and the parts of an execution, that waits share with other tasks;
-    `engine.Execution` has them."""
+    `execution.Execution` has them."""
 
     run: RunRow
     journal: Journal

@@ -148,7 +148,7 @@ class HomeDispatcher:
             )
 
     def get_run(self, run_id: str) -> Run:
-        """Implement `Dispatcher.hold`."""
+        """Implement `Dispatcher.get_run`."""
         return self._runtime.get_run(run_id)
 
 

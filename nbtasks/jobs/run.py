@@ -109,7 +109,7 @@ class Run:
 
     def tasks(self) -> DataFrame:
         """Return the run's tasks, a row per task, with the columns of `nb.tasks`."""
-        from nbtasks.views import frames  # lazily, as in `lookup`
+        from nbtasks.views import frames  # lazily: pandas is slow to import
 
         return frames.tasks(self.journal, self.id)
 

@@ -179,7 +179,7 @@ def missing_task_error(run: RunRow, path: str, paths: Iterable[str]) -> NotFound
 def nearest_paths(path: str, paths: Iterable[str]) -> list[str]:
     """Return at most three paths that somebody may have meant.
 
-    >>> nearest("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
+    >>> nearest_paths("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
     ['fit/AA', 'fit/BB', 'fit']
     """
     import difflib  # lazily: most runs are not edited, and most edits name an existing task

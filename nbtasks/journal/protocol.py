@@ -218,8 +218,8 @@ class Journal(Protocol):
         """Read recorded rows and write new ones in one transaction.
 
         No other process of the home runs a transaction or claims a run meanwhile. The new rows are
-        durable, in their order, when this method returns, and `news` has changed if there were any.
-        `transaction` is called with `find`; an error that it raises is raised here.
+        durable, in their order, when this method returns, and `change_count` has changed if there
+        were any. `transaction` is called with `find`; an error that it raises is raised here.
 
         Rows of a run that somebody executes, and rows of a task, must be written by `amend`
         instead. A row that replaces another must have a greater `changed_us`.

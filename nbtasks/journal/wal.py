@@ -128,7 +128,7 @@ class Segment:
     def put(self, row: Row) -> None:
         """Add a row, in order; see `Journal.put`."""
         self.records += 1
-        try:  # the code of `line`, inlined to save a call per task
+        try:  # the code of `encode_line`, inlined to save a call per task
             body = orjson.dumps(record(row))
         except TypeError:
             self._buffer.append(encode_line(record(row)))
