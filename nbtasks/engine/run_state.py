@@ -57,13 +57,13 @@ class RunState:
 
     Args:
         journal: The journal that takes the rows.
-        opened: The run as claimed from the journal.
+        claimed: The run as claimed from the journal.
 
     Attributes:
         displays: The displays of the tasks.
         revision: Grows with each change; tells a view whether to draw again.
         changed: Receives the path of each changed task, if a view has put a deque here.
-        orphans: Whether a row was taken from an abandoned attempt that may still be running.
+        has_detached: Whether a row was taken from an abandoned attempt that may still be running.
         secrets: The texts to hide in a task's logs and errors, by path.
     """
 

@@ -11,12 +11,12 @@ from nbtasks.core.model import Row, RunRow, values
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, Transaction
-from nbtasks.testing.journals import JournalWrapper
+from nbtasks.testing.journals import CrashableJournal
 
 __all__ = ["CrashingJournal"]
 
 
-class CrashingJournal(JournalWrapper):
+class CrashingJournal(CrashableJournal):
     """Journal whose process dies at the n-th write.
 
     Rows that were put but not yet flushed are lost, as in a real crash. From then on the journal

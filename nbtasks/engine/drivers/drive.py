@@ -158,7 +158,7 @@ class GroupCommit:
     Attributes:
         asked: The number of commits asked for; its value at that moment is a commit's position.
         done: The position up to which commits are durable.
-        turned: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
+        last_turn: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
     """
 
     def __init__(self, journal: Journal) -> None:
