@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from nbtasks.core import clock
+from nbtasks.core.durations import MOST, Duration, to_instant, to_seconds
 from nbtasks.engine.options import Policy
 from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
 
 __all__ = ["RetryAt", "SkipRetrying", "due_after", "effective_error", "retry_at", "skip_retrying"]
-
-_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +52,18 @@ def skip_retrying() -> SkipRetrying:
     return SkipRetrying()
 
 
-def retry_at(when: datetime | float | timedelta) -> RetryAt:
+def retry_at(when: datetime | Duration) -> RetryAt:
     """Return the answer with which `on_error` sets the start of the next attempt.
 
     The task is retried as long as `on_error` returns this, even if it has no `retry`; if it has
     one, its limit applies.
 
     Args:
-        when: An aware datetime, or a delay from now in seconds or as a timedelta. A time in the
-            past means at once.
+        when: An aware datetime, or a delay from now: seconds, a timedelta, or text such as "5m". A
+            time in the past means at once.
 
     Raises:
-        ValueError: `when` is not an instant or a delay.
+        InvalidOptionError: `when` is not an instant or a delay.
 
     ```python
     import nbtasks as nb
@@ -89,20 +88,9 @@ def retry_at(when: datetime | float | timedelta) -> RetryAt:
     ```
     """
     if isinstance(when, datetime):
-        if when.tzinfo is None:
-            raise ValueError(
-                f"nb.retry_at({when!r}): an instant needs a time zone, as in "
-                "datetime(2026, 1, 31, 9, tzinfo=UTC)."
-            )
-        return RetryAt(round(when.timestamp() * 1e6))
-    seconds: Any = when.total_seconds() if isinstance(when, timedelta) else when
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not abs(seconds) < _MAX_SECONDS:
-        raise ValueError(
-            f"nb.retry_at({when!r}) takes an aware datetime, or a delay from now: a number of "
-            "seconds or a timedelta."
-        )
-    return RetryAt(clock.micros() + round(seconds * 1e6))
+        return RetryAt(to_instant("nb.retry_at(when): when", when))
+    option = "nb.retry_at(when) takes an aware datetime, or a delay from now, which"
+    return RetryAt(clock.micros() + round(to_seconds(option, when, least=-MOST) * 1e6))
 
 
 def effective_error(answer: object, error: Exception) -> Exception:
