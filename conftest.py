@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,18 @@ settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
 
 PACKAGE = Path(__file__).parent / "nbtasks"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """For all tests one more than there are processors, since many of them wait for a process. For
+    tests in files that are named none, as those would only begin later."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    if config.args_source != pytest.Config.ArgsSource.ARGS:
+        return (os.cpu_count() or 1) + 1
+    if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
+        return 0
+    return None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,8 +9,7 @@ from nbtasks.core import front_end as _front_end
 from nbtasks.core.keys import numbered
 from nbtasks.core.settings import config
 from nbtasks.engine.options import TaskOptions, task
-from nbtasks.engine.replay import Retry
-from nbtasks.engine.retries import retry_at, skip_retrying
+from nbtasks.engine.retries import Retry, retry_at, skip_retrying
 from nbtasks.errors import (
     Cancelled,
     DuplicateKeyError,

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from nbtasks.journal.database.file import DatabaseFile
+from tests.scenarios.stores import make_blank
 from tests.scenarios.table import table
 
 # So that a failing scenario shows its values, not only that it failed.
 pytest.register_assert_rewrite("tests.scenarios.harness")
 
 collect_ignore = ["typing"]  # read by mypy, never run
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """DuckDB's file of a home in which nothing has happened yet."""
+    return make_blank(tmp_path_factory.mktemp("blank") / "journal.duckdb")
+
+
+@pytest.fixture(autouse=True)
+def _homes_are_copies(monkeypatch: pytest.MonkeyPatch, blank: Path) -> None:
+    """DuckDB's file of a new home is a copy of one that was made as any: to make it is a third of a
+    small run's time. Not in the tests of the journal, nor in other processes."""
+
+    def copy(self: DatabaseFile) -> None:
+        draft = self._draft()
+        self._wal.unlink(missing_ok=True)
+        shutil.copyfile(blank, draft)
+        self._sync(draft)
+        self._replace_by(draft)
+
+    monkeypatch.setattr(DatabaseFile, "_create", copy)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

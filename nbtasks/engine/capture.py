@@ -1,7 +1,8 @@
-"""Capture of stdout: a task's prints appear as usual and also go into its log.
+"""Capture of what tasks show: prints and rich displays appear as usual, and are recorded.
 
 During an execution, `sys.stdout` is a wrapper around the original stream. A context variable tells
-it which task writes; text from the body or from other code only passes through.
+it which task writes; text from the body or from other code only passes through. Displays go through
+the front end; a reused task shows them again.
 """
 
 from __future__ import annotations

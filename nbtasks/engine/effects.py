@@ -1,5 +1,9 @@
 """Effects and call records: what an io call tells the engine, and what the engine tells its
-driver to do."""
+driver to do.
+
+A call is a generator of effects. The protocols are the parts of an execution that drivers, maps
+and the current task use, so that they need not import it.
+"""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class Execution:
             answer, error = yield from self._ask_on_error(row, policy.on_error, error)
         row.failures += 1
         try:
-            due_us = due_after(policy, row.failures, error, answer)
+            due_us = due_after(policy.retry, policy.retry_on, row.failures, error, answer)
         except InvalidOptionError as exc:
             error = exc
         failure = failures.from_task_error(error, row.path, row.attempt, self.run.run_id)

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 
 from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.settings import ON_CHANGE, OnChange
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import InvalidOptionError
 from nbtasks.values.redaction import Steps, parse
 

@@ -1,4 +1,4 @@
-"""Exceptions that the callers of failed tasks get, now and on every replay."""
+"""Outcomes of recorded tasks: errors for their callers, and answers in a run that only replays."""
 
 from __future__ import annotations
 

@@ -11,13 +11,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from nbtasks.core import clock
 from nbtasks.core.model import Status, TaskRow
 
-__all__ = ["ANSWERS", "Action", "Retry", "decide", "expired", "is_expired", "ranges", "recorded"]
+__all__ = ["ANSWERS", "Action", "decide", "expired", "is_expired", "ranges", "recorded"]
 
 
 class Action(Enum):
@@ -69,78 +68,6 @@ def recorded(row: TaskRow | None) -> Action | None:
     if row is None or row.status not in (Status.COMPLETED, Status.SKIPPED, Status.FAILED):
         return None
     return Action.RAISE if row.status == Status.FAILED else Action.REUSE
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Retry policy: the number of attempts and the delays between them.
-
-    The delay after the n-th failure is `min_timeout * factor ** (n - 1)`, at most `max_timeout`,
-    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The default
-    numbers are those of Trigger.dev v2.
-
-    Args:
-        limit: Attempts in total; 1 means no retry.
-        factor: The growth of the delay from one failure to the next.
-        min_timeout: The first delay, in seconds.
-        max_timeout: The longest delay, in seconds.
-        randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
-
-    Raises:
-        ValueError: The limit is below 1, or a number cannot be a delay.
-
-    ```python
-    import nbtasks as nb
-
-    assert [nb.Retry(4, randomize=False).delay(n) for n in (1, 2, 3)] == [1.0, 1.8, 3.24]
-    ```
-    """
-
-    limit: int = 5
-    factor: float = 1.8
-    min_timeout: float = 1.0
-    max_timeout: float = 60.0
-    randomize: bool = True
-
-    def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
-        if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
-            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
-
-    @classmethod
-    def standard(cls) -> Retry:
-        """Return a policy of 8 attempts, from half a second to 30 seconds apart."""
-        return cls(8, 1.8, 0.5, 30.0)
-
-    @classmethod
-    def exponential(cls) -> Retry:
-        """Return a policy of 8 attempts, from 1 to 30 seconds apart, with doubling delays."""
-        return cls(8, 2.0, 1.0, 30.0)
-
-    @classmethod
-    def of(cls, retry: Retry | int | None) -> Retry | None:
-        """Return `retry` as a `Retry`; an int becomes its limit."""
-        if isinstance(retry, bool):
-            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
-        return cls(limit=retry) if isinstance(retry, int) else retry
-
-    def delay(self, failures: int) -> float:
-        """Return the delay in seconds after the `failures`-th failed attempt.
-
-        >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
-        5.0
-        """
-        try:
-            uncapped = self.min_timeout * self.factor ** (failures - 1)
-        except OverflowError:
-            uncapped = self.max_timeout
-        seconds = min(self.max_timeout, uncapped)
-        if self.randomize:
-            import random  # lazily: most tasks do not fail
-
-            seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
-        return float(min(self.max_timeout, seconds))
 
 
 def expired(row: TaskRow | None, ttl_us: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Retry decisions after a failed attempt, and the answers that `on_error` may return."""
+"""Retry policies, decisions after a failed attempt, and the answers that `on_error` may return."""
 
 from __future__ import annotations
 
@@ -9,10 +9,89 @@ from typing import Any
 
 from nbtasks.core import clock
 from nbtasks.core.durations import MOST, Duration, to_instant, to_seconds
-from nbtasks.engine.options import Policy
 from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
 
-__all__ = ["RetryAt", "SkipRetrying", "due_after", "effective_error", "retry_at", "skip_retrying"]
+__all__ = [
+    "Retry",
+    "RetryAt",
+    "SkipRetrying",
+    "due_after",
+    "effective_error",
+    "retry_at",
+    "skip_retrying",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Retry policy: the number of attempts and the delays between them.
+
+    The delay after the n-th failure is `min_timeout * factor ** (n - 1)`, at most `max_timeout`,
+    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The default
+    numbers are those of Trigger.dev v2.
+
+    Args:
+        limit: Attempts in total; 1 means no retry.
+        factor: The growth of the delay from one failure to the next.
+        min_timeout: The first delay, in seconds.
+        max_timeout: The longest delay, in seconds.
+        randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
+
+    Raises:
+        ValueError: The limit is below 1, or a number cannot be a delay.
+
+    ```python
+    import nbtasks as nb
+
+    assert [nb.Retry(4, randomize=False).delay(n) for n in (1, 2, 3)] == [1.0, 1.8, 3.24]
+    ```
+    """
+
+    limit: int = 5
+    factor: float = 1.8
+    min_timeout: float = 1.0
+    max_timeout: float = 60.0
+    randomize: bool = True
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
+        if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
+            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
+
+    @classmethod
+    def standard(cls) -> Retry:
+        """Return a policy of 8 attempts, from half a second to 30 seconds apart."""
+        return cls(8, 1.8, 0.5, 30.0)
+
+    @classmethod
+    def exponential(cls) -> Retry:
+        """Return a policy of 8 attempts, from 1 to 30 seconds apart, with doubling delays."""
+        return cls(8, 2.0, 1.0, 30.0)
+
+    @classmethod
+    def of(cls, retry: Retry | int | None) -> Retry | None:
+        """Return `retry` as a `Retry`; an int becomes its limit."""
+        if isinstance(retry, bool):
+            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
+        return cls(limit=retry) if isinstance(retry, int) else retry
+
+    def delay(self, failures: int) -> float:
+        """Return the delay in seconds after the `failures`-th failed attempt.
+
+        >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
+        5.0
+        """
+        try:
+            uncapped = self.min_timeout * self.factor ** (failures - 1)
+        except OverflowError:
+            uncapped = self.max_timeout
+        seconds = min(self.max_timeout, uncapped)
+        if self.randomize:
+            import random  # lazily: most tasks do not fail
+
+            seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
+        return float(min(self.max_timeout, seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +190,14 @@ def effective_error(answer: object, error: Exception) -> Exception:
     ) from error
 
 
-def due_after(policy: Policy, failures: int, error: Exception, answer: object) -> int | None:
+def due_after(
+    retry: Retry | None, retry_on: Any, failures: int, error: Exception, answer: object
+) -> int | None:
     """Return the start of the next attempt, in epoch microseconds; None if there is none.
 
     Args:
-        policy: The task's options.
+        retry: The task's retry policy; None for a single attempt.
+        retry_on: The failures to retry: classes, or a function of the error; None for all.
         failures: The number of failed attempts in this retry budget.
         error: The latest failure.
         answer: The answer of `on_error` to it.
@@ -123,7 +205,6 @@ def due_after(policy: Policy, failures: int, error: Exception, answer: object) -
     Raises:
         InvalidOptionError: The function `retry_on` failed.
     """
-    retry = policy.retry
     if isinstance(answer, SkipRetrying) or (retry is not None and failures >= retry.limit):
         return None
     if isinstance(answer, RetryAt):
@@ -132,7 +213,7 @@ def due_after(policy: Policy, failures: int, error: Exception, answer: object) -
     is_permanent = isinstance(error, NbtasksError) and not isinstance(
         error, TaskFailed | FetchError
     )
-    if retry is None or is_permanent or not _is_retryable(policy.retry_on, error):
+    if retry is None or is_permanent or not _is_retryable(retry_on, error):
         return None
     return clock.micros() + round(retry.delay(failures) * 1e6)
 

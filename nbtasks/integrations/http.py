@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.io.http.request import Request, Response, body_or_raise, fetch
 from nbtasks.io.integration import Integration
 from nbtasks.io.io import current_task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import NbtasksError
 from nbtasks.io.integration import Integration
 from nbtasks.io.io import current_task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
 
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import NbtasksError
 from nbtasks.io.integration import Integration
 from nbtasks.io.io import current_task

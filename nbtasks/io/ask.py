@@ -1,4 +1,4 @@
-"""Questions to a person: their fields, and the validation of answers."""
+"""`io.ask`: a question to a person, the validation of answers, and the task that waits for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of `SyncIO` and `AsyncIO`, which hand each call to the engine.
+"""Base classes of `SyncIO` and `AsyncIO`, which hand each call to the engine; `io.logger`.
 
 The calls themselves are in `io`, and in the modules that add calls to both classes.
 """

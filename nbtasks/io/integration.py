@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, keys
 from nbtasks.engine.effects import Call
 from nbtasks.engine.options import Policy, TaskOptions
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import InvalidOptionError
 from nbtasks.values.redaction import hide_secrets, parse, redact
 

@@ -1,4 +1,4 @@
-"""`SyncIO` and `AsyncIO`: the calls of a job's body, and how each class runs their effects.
+"""`SyncIO` and `AsyncIO`: the calls of a job's body; `current_io` and `current_task`.
 
 `SyncIO` is for `def` bodies and for cells without `await`: its calls block and return values.
 `AsyncIO` is for `async def` bodies and for cells with a top-level `await`: its calls are
@@ -17,7 +17,7 @@ from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import CallContext, Running, current
 from nbtasks.engine.options import OnError, RetryOn, TaskKwargs, TaskOptions, resolve
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
 from nbtasks.io.base import AsyncBaseIO, BaseIO

@@ -1,7 +1,8 @@
-"""Active runs of this process, and the thread that cancels them on request.
+"""Active runs of this process: their cancellation on request, and their background threads.
 
 Another process requests a cancellation through the journal. While this process executes any run,
-a thread polls the journals of these runs for such requests.
+a thread polls the journals of these runs for such requests. A run that an event or an invocation
+starts may execute in a thread of its own, beside whatever the user does.
 """
 
 from __future__ import annotations

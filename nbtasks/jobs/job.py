@@ -14,7 +14,7 @@ from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import OnChange, Policy, TaskOptions
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import (
     InvalidJobError,

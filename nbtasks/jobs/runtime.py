@@ -1,4 +1,4 @@
-"""Runtime of a process: settings, registered jobs, one open journal per home; `nb.job`."""
+"""Runtime of a process: registered jobs, the sessions that execute runs; `nb.job`, `nb.get_run`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nbtasks.views.tree.run_tree import TreeDisplay
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
-    from nbtasks.engine.replay import Retry
+    from nbtasks.engine.retries import Retry
     from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.triggers import Trigger

@@ -52,33 +52,33 @@ class Blobs:
         Raises:
             JournalWriteError: The disk refuses the write.
         """
-        new_event = self._folder / f"{clock.new_id()}.part"
+        draft = self._folder / f"{clock.new_id()}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with new_event.open("xb") as file:
+            with draft.open("xb") as file:
                 hashing = Hashing(file)
                 content.write(hashing)
                 name = hashing.hexdigest()
                 path = self.path(name)
                 if self._touch(path):
-                    new_event.unlink()
+                    draft.unlink()
                     return name
                 file.flush()
                 if self._durable:
                     os.fsync(file.fileno())
             path.parent.mkdir(exist_ok=True)
-            new_event.replace(path)
+            draft.replace(path)
             if self._durable:
                 sync_folder(path.parent)
         except OSError as error:
-            new_event.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise JournalWriteError(
                 f"A value of {content.size:,} bytes could not be written: {error.strerror} "
                 f"({self._folder.parent}). Make room, then run the cell again: it continues where "
                 "it stopped."
             ) from error
         except BaseException:  # a Stop, or an error of the value while it writes itself
-            new_event.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
         return name
 

@@ -1,4 +1,4 @@
-"""Storage of recorded values in a journal: in their rows, or in blobs beside them."""
+"""Storage of recorded values, in their rows or in blobs, with the environment of pickles."""
 
 from __future__ import annotations
 

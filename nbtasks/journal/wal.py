@@ -104,17 +104,17 @@ class Segment:
         self.records = 0  # number of rows ever put
         self.is_forked = False  # True in a fork of the owner, which must not write
         # It gets its name once it is locked: unlocked, it would look like that of a dead process.
-        new_event = self.path.with_suffix(".new")
+        draft = self.path.with_suffix(".new")
         self._fd = -1
         try:
-            self._fd = os.open(new_event, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+            self._fd = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             self.sync()
-            new_event.rename(self.path)
+            draft.rename(self.path)
             if durable:
                 sync_folder(folder)
         except OSError as error:
-            new_event.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             self.close()
             raise _refused(self.path, error) from error
         os.register_at_fork(after_in_child=self._forget)

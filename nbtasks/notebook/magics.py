@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.magic import (
     Magics,
     cell_magic,
@@ -22,13 +23,14 @@ from nbtasks.core.model import UNDER_WAY, RunRow
 from nbtasks.core.settings import config
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
-from nbtasks.notebook import sql_magic
+from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.transform import ENTRY, Wrapper, to_call
 from nbtasks.views import frames, history
 
 if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbtasks.journal.protocol import Claim
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["JobMagics", "load", "unload"]
+
+_PARSERS: Final = {"%%job": cell_options.PARSER, "%%runs_sql": sql_magic.PARSER}
 
 #: Extension loaded into each shell.
 _loaded: WeakKeyDictionary[InteractiveShell, _Extension] = WeakKeyDictionary()
@@ -69,6 +73,7 @@ class _Extension:
         self._wrapper = Wrapper(shell)
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
+        shell.Completer.custom_matchers.append(self._match_options)
         self._add_entry()
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
@@ -78,6 +83,15 @@ class _Extension:
         # No cell may be running: a button's callback calls this, too.
         with self._shell.builtin_trap, self.entry.executing(claim, payload):
             _execute(self._shell, self.entry, claim.make.source or "")
+
+    @context_matcher()
+    def _match_options(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Complete the options of the magic whose line the cursor is in."""
+        text = context.text_until_cursor
+        parser = _PARSERS.get(text.partition(" ")[0])
+        words = parser.complete(text) if parser else []
+        found = [SimpleCompletion(word, type="param") for word in words]
+        return {"completions": found, "suppress": True}  # without Python names and files
 
     def _add_entry(self) -> None:
         # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
@@ -97,6 +111,8 @@ class _Extension:
             shell.input_transformers_cleanup.remove(to_call)
         if self._wrapper in shell.ast_transformers:
             shell.ast_transformers.remove(self._wrapper)
+        if self._match_options in shell.Completer.custom_matchers:
+            shell.Completer.custom_matchers.remove(self._match_options)
         for kind, ours in self._magics.magics.items():
             table = shell.magics_manager.magics[kind]
             for name in ours:
@@ -113,11 +129,9 @@ class JobMagics(Magics):
     @no_var_expand
     @output_can_be_silenced
     @cell_magic
+    @cell_options.PARSER.document
     def job(self, line: str, cell: str) -> Any:
         """Make the cell durable: executing it again resumes its run where it stopped.
-
-        %%job ID [--name N] [--version V] [--payload EXPR] [--key K] [--new]
-            [--on-change warn|rerun|error|ignore] [--replay only] [--as VAR] [--no-tree]
 
         The cell stays an ordinary cell. Its body finds `io`, whose tasks are recorded and run
         once, `payload`, and `ctx`, which describes the run. With a top-level `await`, io is
@@ -127,35 +141,6 @@ class JobMagics(Magics):
             flights = await io.run_task("load", load_flights)
             models = [await io.run_task(["fit", c], fit_carrier, flights, c) for c in carriers]
             len(models)
-
-        ID
-            The job's id. Together with the version and the key it identifies the run to
-            continue. Quote it if it contains blanks.
-        --name N
-            Display this name instead of the id.
-        --version V
-            Raise it to start afresh. By default 0.0.1.
-        --payload EXPR
-            A Python expression; its value is `payload`. It may contain blanks, quotes and
-            brackets: --payload {"year": 2013}
-        --key K
-            The key of the run, taken literally. By default it is a digest of the payload.
-        --new
-            Start a new run even if there is one to continue.
-        --max-time T
-            After this time, start no further task, and suspend the run: 90s, 50m, 2h.
-        --suspend-after T
-            Suspend the run instead of waiting longer than this.
-        --on-change warn|rerun|error|ignore
-            How to treat a recorded task whose code or inputs have changed. By default it is
-            answered from the journal, with a warning.
-        --replay only
-            Answer tasks from the journal. A task that would have to run fails the cell, no run
-            is started, and nothing is written.
-        --as VAR
-            Bind the run to a variable, even if the cell fails.
-        --no-tree
-            Do not show the tasks.
         """
         # Cells are rewritten before IPython looks up their magic, so they never get here. Only
         # `get_ipython().run_cell_magic("job", line, cell)` does.
@@ -191,8 +176,9 @@ class JobMagics(Magics):
     @no_var_expand
     @output_can_be_silenced
     @cell_magic
+    @sql_magic.PARSER.document
     def runs_sql(self, line: str, cell: str) -> DataFrame:
-        """Query the journal with the SQL of the cell, like `nb.sql`: %%runs_sql [--as VAR].
+        """Query the journal with the SQL of the cell, like `nb.sql`.
 
         The query may use the views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`,
         `edits` and `due`, and DataFrames of the notebook. A placeholder such as `$month` takes the
@@ -200,11 +186,8 @@ class JobMagics(Magics):
 
             %%runs_sql --as slow
             select path, seconds from tasks where seconds > $least order by seconds desc
-
-        --as VAR
-            Also bind the DataFrame to a variable.
         """
-        name = sql_magic.bound_name(line)
+        name = sql_magic.PARSER.parse(line).get("as")
         names = self._shell.user_ns
         frame = frames.sql(runtime.runtime.journal, cell, sql_magic.values(cell, names), names)
         if name is not None:

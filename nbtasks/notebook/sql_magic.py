@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from nbtasks.errors import InvalidOptionError, JournalError
 from nbtasks.journal.database.user_query import placeholders
+from nbtasks.notebook.line_parser import LineParser, variable
 
-__all__ = ["bound_name", "values"]
+__all__ = ["PARSER", "values"]
 
-
-def bound_name(line: str) -> str | None:
-    """Return the name to bind the result to; None if the line is empty.
-
-    >>> bound_name("--as slow")
-    'slow'
-
-    Raises:
-        InvalidOptionError: The line contains anything else.
-    """
-    words = shlex.split(line)
-    if not words:
-        return None
-    if len(words) != 2 or words[0] != "--as" or not words[1].isidentifier():  # noqa: PLR2004 - --as and VAR
-        raise InvalidOptionError(
-            f"%%runs_sql takes --as VAR and nothing else, not {line.strip()!r}. Write the "
-            "query in the lines below."
-        )
-    return words[1]
+#: Parser for the line of the magic.
+PARSER: Final = LineParser(
+    "%%runs_sql", InvalidOptionError, epilog="Write the query in the lines below."
+)
+PARSER.add_argument("--as", metavar="VAR", type=variable, help="Also bind the result to VAR.")
 
 
 def values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Replacement of the home's journal in a test, and a wrapper around a journal."""
+"""Journals and homes for tests: a replacement of the home's journal, a home of its own."""
 
 from __future__ import annotations
 

@@ -78,19 +78,19 @@ def _read(path: Path) -> bytes:
 
 def _create(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new_event = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with os.fdopen(os.open(new_event, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(os.urandom(_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
     try:
         # link, not replace: two processes that start together must get the same key
-        os.link(new_event, path)
+        os.link(draft, path)
     except FileExistsError:
         if path.stat().st_size != _KEY_BYTES:
-            new_event.replace(path)
+            draft.replace(path)
     except OSError:
-        new_event.replace(path)  # a file system without hard links
+        draft.replace(path)  # a file system without hard links
     finally:
-        new_event.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     return path.read_bytes()

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import psutil
 
 #: What makes a browser that is driven start in a container, and ask nobody for anything.
@@ -75,6 +74,8 @@ class Server:
 
     def put(self, name: str, cells: Sequence[str]) -> None:
         """Writes a notebook with these cells of code."""
+        import nbformat  # takes seconds to load
+
         made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
         made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(made, self.folder / name)
@@ -192,6 +193,8 @@ class Notebook:
 
     def save(self) -> Any:
         """As it is then in its file."""
+        import nbformat
+
         self.js("await nb.context.save()")
         return nbformat.read(self.file, as_version=4)
 

@@ -7,10 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbclient
-import nbconvert
-import nbformat
-import papermill
 import pytest
 
 from tests.browser.page import Notebook, wait_for
@@ -33,11 +29,17 @@ def by_lab(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
 
 
 def by_nbclient(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
+    import nbclient
+    import nbformat
+
     made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, (FIRST, WIDE))))
     return nbclient.NotebookClient(made, kernel_name="python3").execute()
 
 
 def by_papermill(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
+    import nbformat
+    import papermill
+
     made = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, (FIRST, WIDE))))
     nbformat.write(made, tmp_path / "in.ipynb")
     papermill.execute_notebook(
@@ -51,6 +53,9 @@ def by_papermill(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
 def test_a_saved_notebook_holds_the_final_tree_and_nothing_that_needs_a_kernel(
     execute: Callable[..., Any], notebook: Callable[..., Notebook], tmp_path: Path
 ):
+    import nbconvert  # here, as the others take seconds to load
+    import nbformat
+
     saved = execute(notebook, tmp_path)
 
     nbformat.validate(saved)

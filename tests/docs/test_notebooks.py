@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 import psutil
 import pytest
@@ -33,6 +32,15 @@ every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path:
 executed = pytest.mark.skipif(
     not EVERY, reason="NBTASKS_NOTEBOOKS=1 executes every notebook: it takes minutes"
 )
+
+
+def read(notebook: Path) -> Any:
+    """A notebook that is valid."""
+    import nbformat  # takes seconds to load
+
+    content = nbformat.read(notebook, as_version=4)
+    nbformat.validate(content)
+    return content
 
 
 class Reader:
@@ -60,7 +68,7 @@ class Reader:
             self._command, env=self._env, capture_output=True, text=True, check=False, timeout=110
         )
         assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-        return shown(nbformat.read(self._out, as_version=4))
+        return shown(read(self._out))
 
     def be_killed(self, attempts: int) -> None:
         """Executes it until so many attempts have ended, and kills the kernel."""
@@ -139,8 +147,7 @@ def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path:
 
 @every_notebook
 def test_it_is_saved_with_its_outputs(notebook: Path):
-    content = nbformat.read(notebook, as_version=4)
-    nbformat.validate(content)
+    content = read(notebook)
     cells = [cell for cell in content.cells if cell.cell_type == "code"]
 
     assert all(cell.execution_count for cell in cells)
@@ -154,7 +161,7 @@ def test_one_of_them_fails_on_purpose_once():
     failing = {
         (notebook.stem, output.ename)
         for notebook in NOTEBOOKS
-        for cell in nbformat.read(notebook, as_version=4).cells
+        for cell in read(notebook).cells
         for output in cell.get("outputs", [])
         if output.output_type == "error"
         if "raises-exception" in cell.metadata.tags

@@ -94,6 +94,7 @@ def test_it_runs_from_the_event_to_the_end(db: Path):
     assert run.tasks().name.tolist()[:2] == ["db.query", "resend.emails.send"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_write_it_sends_one_mail(db: Path, when: Any):
     lives = 0

@@ -396,6 +396,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["blocking", "awaiting"])
 def test_a_run_is_cancelled_from_another_process(tmp_path: Path, which: str) -> None:
     script = tmp_path / "elsewhere.py"
@@ -415,6 +416,7 @@ def test_a_run_is_cancelled_from_another_process(tmp_path: Path, which: str) -> 
     assert statuses() == {"one": "COMPLETED", "slow": "CANCELED"}
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_has_died_is_cancelled_at_once(tmp_path: Path) -> None:
     script = tmp_path / "elsewhere.py"
     script.write_text(SCRIPT.format(which="blocking"))
@@ -455,6 +457,7 @@ class Stop:
         return self._reached
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [True, False], ids=["stopped before", "at its end"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
 def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped: bool) -> None:

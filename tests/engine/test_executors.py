@@ -289,6 +289,7 @@ def die_once(item: tuple[int, str]) -> int:
     return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("tolerant", [{}, {"min_ok": 1}])
 def test_a_worker_that_dies_ends_the_run_which_goes_on_with_a_new_pool(

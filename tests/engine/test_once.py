@@ -47,6 +47,7 @@ except nb.InDoubtError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await")])
 def test_the_task_of_a_killed_process_is_in_doubt(tmp_path: Path, kind: str, wait: str) -> None:
     def start(*args: str) -> str:

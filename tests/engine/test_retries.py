@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtasks as nb
-from nbtasks.engine.replay import Retry
+from nbtasks.engine.retries import Retry
 from tests.engine.failing import caught
 
 calls: list[Any] = []

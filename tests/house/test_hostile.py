@@ -217,6 +217,7 @@ def test_macros_in_the_place_of_functions_read_nothing(home, canary):
     assert list(home.glob("*.bak"))
 
 
+@pytest.mark.slow
 def test_what_executes_runs_calls_no_function_that_may_be_a_macro(home):
     """Of DuckDB's own functions all whose names a macro can take raise an error when called."""
     with duckdb.connect(str(home / "journal.duckdb")) as con:
@@ -680,6 +681,7 @@ def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::nbtasks.JournalDamaged")
 @pytest.mark.parametrize("seed", range(2))
 def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):

@@ -14,7 +14,7 @@ OPENERS = re.compile(r"(What|Who|Where|Whether|As|How|When|If)\b")
 #: Plain words are used for these: resume, continue, fix, report.
 AVOIDED = re.compile(
     r"\b(go(es|ing)? on (with|where|at)|gone on with|be had\b|mend(s|ed|ing)?\b|tell(s)? of\b)",
-    re.I,
+    re.IGNORECASE,
 )
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 DOCS = [

@@ -158,6 +158,7 @@ def test_a_run_whose_process_died_goes_on_with_its_parent(nb_home: Any):
     assert run.status == "CANCELED"
 
 
+@pytest.mark.slow
 def test_many_are_invoked_at_once():
     @nb.job("parent")
     def parent(io: nb.SyncIO) -> int:

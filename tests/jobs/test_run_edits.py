@@ -270,6 +270,7 @@ def test_a_run_that_another_process_executes_is_not_edited(tmp_path: Path) -> No
     assert run["a"] == 7
 
 
+@pytest.mark.slow
 def test_an_edit_and_an_execution_never_meet(tmp_path: Path) -> None:
     """Two processes: one executes the run time and again, one edits it. Each execution finds one
     of the edits, never an older one than before, and no edit is lost."""

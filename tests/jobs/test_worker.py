@@ -24,6 +24,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.testing import FakeClock
+from tests.thorough import THOROUGH
 
 S = 1_000_000
 
@@ -159,6 +160,7 @@ def test_ticks_that_nobody_was_there_for_are_left_out(worker: Worker):
         assert ticks("each second") == [clock.now().replace(microsecond=0)]
 
 
+@pytest.mark.slow
 def test_a_cron_expression_is_meant_in_its_time_zone(worker: Worker):
     with FakeClock(datetime(2026, 3, 28, 20, tzinfo=UTC)) as clock:  # the night to summer time
 
@@ -456,10 +458,11 @@ def test_a_worker_that_is_asked_to_end_leaves_runs_that_the_next_one_goes_on_wit
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,
 ):
-    seconds, most = (60, 200) if os.environ.get("NBTASKS_CRASH_EVERYWHERE") else (8, 40)
+    seconds, most = (60, 200) if THOROUGH else (8, 40)
     workers = [processes.worker(), processes.worker()]
     until(lambda: known("hears"))
     began = time.monotonic()

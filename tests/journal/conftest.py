@@ -52,6 +52,11 @@ def task(run, path, seq, **values):
 """
 
 
+@pytest.fixture
+def _homes_are_copies() -> None:
+    """Here they are not: each is made by what makes them."""
+
+
 class Process:
     """Another Python process, which says lines and is told lines."""
 

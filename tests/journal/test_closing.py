@@ -17,6 +17,8 @@ from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.database.store import DuckStore
 from nbtasks.views import frames
 
+pytestmark = pytest.mark.slow  # each has processes of its own
+
 RUN = """
 import nbtasks.journal.database.store as store
 import nbtasks.journal.home.home_journal as home

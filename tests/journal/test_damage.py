@@ -182,6 +182,7 @@ def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
 FOLDED = LEFT.replace("die()", "held = journal.duck._merge_segments()\ndie()")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["in the middle", "at its end", "in its header", "cut short"])
 def test_a_damaged_log_of_duckdb_is_set_aside_and_its_rows_are_taken_in_again(
     home, open_home, python, damage
@@ -284,6 +285,7 @@ def test_flipped_bytes_in_the_file_are_one_clear_error(home, open_home, rows):
         frames.sql(open_home(), "from runs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [12_288, 12_288 + 262_144, 12_288 + 2 * 262_144])
 @pytest.mark.parametrize("ours", ["nothing to fold", "something to fold"])
 def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(

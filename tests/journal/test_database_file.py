@@ -93,6 +93,7 @@ def is_all_folded(home: Path, open_home) -> None:
     assert plain_read(home, "select count(*) from log") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder

@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.slow  # each has disks and processes of its own
+
 # A job that notes each call of a task, and each task that was acknowledged, on another disk.
 JOB = """
 import resource, warnings

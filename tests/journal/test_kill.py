@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-KILLS = 100
-TASKS = 4000
+from tests.thorough import THOROUGH
+
+KILLS, TASKS = (100, 4000) if THOROUGH else (20, 800)
 
 # A process that has loaded everything forks, and its fork is the kernel that is killed: so a
 # hundred kernels take seconds. Each notes what it does in a file, by writes that only append.
@@ -96,8 +97,9 @@ def look(home: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
-def test_a_cell_whose_kernel_is_killed_100_times_ends_with_no_acknowledged_task_run_again(
+def test_a_cell_whose_kernel_is_killed_many_times_ends_with_no_acknowledged_task_run_again(
     home, python, tmp_path, monkeypatch
 ):
     """At random moments, in cells that await and in cells that do not, on one and the same run."""
@@ -132,7 +134,7 @@ def test_a_cell_whose_kernel_is_killed_100_times_ends_with_no_acknowledged_task_
     assert lines.count("ended") < KILLS / 2, "most kills should have hit a running cell"
     assert look(home) == TASKS
     with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
-        assert con.execute("select status, executions <= 101 from runs").fetchall() == [
-            ("COMPLETED", True)
-        ]
+        ((status, executions),) = con.execute("select status, executions from runs").fetchall()
+        assert status == "COMPLETED"
+        assert executions <= KILLS + 1
         assert con.execute("select distinct status from tasks").fetchall() == [("COMPLETED",)]

@@ -151,6 +151,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
 
 
+@pytest.mark.slow
 def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, open_home, rows):
     """Whoever opens the file makes each commit of DuckDB's log again."""
     journal = open_home()
@@ -276,6 +277,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):

@@ -314,6 +314,7 @@ print(nb.logs().message.tolist())
 """
 
 
+@pytest.mark.slow
 def test_what_a_task_prints_and_displays_shows_and_a_new_kernel_shows_the_display_again(tmp_path):
     texts, shown = [], []
     for _ in range(2):

@@ -117,4 +117,4 @@ def test_another_choice_is_refused(tmp_path: Path) -> None:
         refused = kernel.run("%%job five --on-change never\n1")
 
     assert refused.status == "error"
-    assert "--on-change never: it is one of warn, rerun, error, ignore" in refused.error
+    assert "--on-change: invalid choice: 'never'" in refused.error

@@ -132,31 +132,39 @@ def test_without_a_time_there_is_no_budget() -> None:
 
 @pytest.mark.parametrize("line", ["", "   ", "--new", "--key k delays"])
 def test_the_id_comes_first(line: str) -> None:
-    with pytest.raises(CellRefusedError, match=r"needs the id of the job first: %%job ID \[--name"):
+    with pytest.raises(
+        CellRefusedError, match=r"needs the id of the job first, as in %%job delays"
+    ):
         parse(line)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("j --on-edit warn", "has no option --on-edit. It takes --name, --version, --payload,"),
-        ("j --on-change never", "--on-change never: it is one of warn, rerun, error, ignore"),
-        ("j --replay all", "--replay all: it is only, as in --replay only"),
-        ("j --replay", "--replay needs a value: --replay only"),
+        ("j --bogus", "has no option --bogus. It takes --name, --version, --payload,"),
+        ("j --verison 2", "has no option --verison. Is it --version? It takes"),
+        ("j --ver 2", "has no option --ver. Is it --version? It takes"),
+        ("j -x", "cannot read '-x'. Quote a value with blanks"),
+        ("j --", "has no option --."),
+        ("j --on-change never", "--on-change: invalid choice: 'never'"),
+        ("j --on-change never", "Write --on-change warn|rerun|error|ignore."),
+        ("j --replay all", "Write --replay only."),
+        ("j --replay", "--replay: expected one argument. Write --replay only."),
         ("j --replay only --new", "--replay only never does. Leave one out"),
-        ("j --max-time soon", "--max-time soon: it is a time, as in 90s, 50m, 2h or 1d"),
-        ("j --suspend-after -1", "--suspend-after -1: it is a time, as in 90s"),
+        ("j --max-time soon", "--max-time: 'soon' is not a time such as 90 (seconds), 50m,"),
+        ("j --suspend-after -1", "--suspend-after: '-1' is not a time such as"),
         ("j --payload a --bogus", "has no option --bogus"),
         ("j --payload a --bogus b", "has no option --bogus"),
-        ("j --key", "--key needs a value: --key K"),
-        ("j --key --new", "--key needs a value"),
-        ("j --payload --new", "--payload needs a value: --payload EXPR"),
+        ("j --key", "--key: expected one argument. Write --key K."),
+        ("j --key --new", "--key: expected one argument"),
+        ("j --payload --new", "--payload: expected one argument. Write --payload EXPR."),
+        ("j --new k", "--new: ignored explicit argument 'k'. Write --new."),
         ("j --new --new", "was given --new twice"),
         ("j --name my job", "cannot read 'job'. Quote a value with blanks"),
         ("j k", "cannot read 'k'"),
-        ('j --name "my job', "a quote is not closed"),
-        ("j --as 2x", "--as 2x: the run is bound to a name, as in --as run"),
-        ("j --as class", "--as class: the run is bound to a name"),
+        ('j --name "my job', "cannot read the line: No closing quotation."),
+        ("j --as 2x", "--as: '2x' cannot be the name of a variable. Write --as VAR."),
+        ("j --as class", "--as: 'class' cannot be the name of a variable"),
         ("j --as io", "is given io, ctx, payload. Use another name"),
     ],
 )

@@ -14,6 +14,8 @@ import pytest
 import nbtasks as nb
 from tests.notebook.kernels import Execution, Kernel
 
+pytestmark = pytest.mark.slow  # each waits for a kernel
+
 #: Where a cell has to end after Stop is 0.5 s; a busy machine may take this long. Each of these
 #: cells would go on for half a minute.
 GENEROUS = 1.0

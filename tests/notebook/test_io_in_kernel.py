@@ -10,6 +10,8 @@ import pytest
 import nbtasks as nb
 from tests.notebook.kernels import Kernel
 
+pytestmark = pytest.mark.slow  # each has a kernel of its own
+
 ASK = """
 %%job blocking
 answer = io.ask("<b>how many</b>", {"n": 3, "kind": ["a", "b"], "day": date, "more": [1]})

@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pexpect
 import pytest
 from jupyter_client.manager import start_new_kernel
-from nbclient import NotebookClient
-from nbformat import NotebookNode
 
 from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.notebook import live_tree
@@ -26,6 +23,9 @@ from nbtasks.notebook.live_tree import LiveTree
 from nbtasks.testing import FakeClock
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
+
+if TYPE_CHECKING:  # takes seconds to load
+    from nbformat import NotebookNode
 
 # What stands in for an engine: rows, and a number that grows with each change.
 FAKE = '''
@@ -90,28 +90,31 @@ CELLS = {
 }
 
 
-class Recorder(NotebookClient):
-    """Keeps what the kernel published."""
+def execute(book: NotebookNode, folder: Path) -> list[dict[str, Any]]:
+    """Gives what the kernel published."""
+    from nbclient import NotebookClient
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.published: list[dict[str, Any]] = []
+    published: list[dict[str, Any]] = []
 
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        self.published.append(msg)
-        return super().process_message(msg, cell, cell_index)
+    class Recorder(NotebookClient):
+        def process_message(self, msg: dict[str, Any], *where: Any) -> Any:
+            published.append(msg)
+            return super().process_message(msg, *where)
+
+    Recorder(book, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
+    return published
 
 
 class Notebook:
     """The executed notebook: what was published, and what would be saved."""
 
     def __init__(self, folder: Path) -> None:
+        from nbformat import v4 as new
+
         folder.joinpath("fake.py").write_text(FAKE)
         sources = ["from fake import *", *map(_dedent, CELLS.values())]
-        self.saved = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
-        client = Recorder(self.saved, timeout=60, resources={"metadata": {"path": str(folder)}})
-        client.execute()
-        self._published = client.published
+        self.saved = new.new_notebook(cells=list(map(new.new_code_cell, sources)))
+        self._published = execute(self.saved, folder)
 
     def outputs(self, name: str) -> list[NotebookNode]:
         return list(self.saved.cells[list(CELLS).index(name) + 1].outputs)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import nbtasks as nb
+from nbtasks.notebook import cell_options, sql_magic
+from nbtasks.notebook.line_parser import LineParser
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
+
+
+def completions(shell: Shell, text: str) -> list[str]:
+    """The words that Tab offers at the end of the text."""
+    with provisionalcompleter():
+        return [word.text for word in shell.shell.Completer.completions(text, len(text))]
+
 
 # -- the magic as a function ----------------------------------------------------------------------
 
@@ -61,6 +71,7 @@ def state(shell: InteractiveShell) -> tuple[Any, ...]:
         {kind: sorted(table) for kind, table in tables.items()},
         list(shell.ast_transformers),
         list(shell.input_transformers_cleanup),
+        list(shell.Completer.custom_matchers),
         dict(shell.builtin_trap.auto_builtins),
         "JobMagics" in shell.magics_manager.registry,
     )
@@ -117,11 +128,49 @@ def test_it_survives_a_reset_of_the_namespace(shell: Shell) -> None:
 
 
 def test_the_magic_is_found_by_help_completion_and_lsmagic(shell: Shell) -> None:
-    assert "--payload EXPR" in shell.ok("%%job?").text
-    with provisionalcompleter():
-        offered = shell.shell.Completer.completions("%%jo", 4)
-        assert "%%job" in [completion.text for completion in offered]
+    assert "Make the cell durable" in shell.ok("%%job?").text
+    assert "%%job" in completions(shell, "%%jo")
     assert "%%job" in str(shell.ok("%lsmagic").value)
+
+
+@pytest.mark.parametrize("parser", [cell_options.PARSER, sql_magic.PARSER], ids=lambda p: p.prog)
+def test_the_help_of_a_magic_shows_every_option_with_its_help(
+    shell: Shell, parser: LineParser
+) -> None:
+    shown = " ".join(shell.ok(f"%{parser.prog}?").text.split())
+
+    for option, action in parser._option_string_actions.items():
+        assert option in shown
+        assert " ".join((action.help or "nothing").split()) in shown
+
+
+@pytest.mark.parametrize("parser", [cell_options.PARSER, sql_magic.PARSER], ids=lambda p: p.prog)
+def test_completion_offers_every_option(shell: Shell, parser: LineParser) -> None:
+    options = sorted(parser._option_string_actions)
+
+    assert completions(shell, f"%{parser.prog} j --") == options
+    for option in options:
+        assert option in completions(shell, f"%{parser.prog} j {option[:-1]}")
+
+
+def test_completion_offers_what_an_option_may_be(shell: Shell) -> None:
+    assert completions(shell, "%%job j --on-change ") == ["error", "ignore", "rerun", "warn"]
+    assert completions(shell, "%%job j --on-change=r") == ["rerun"]
+    assert completions(shell, "%%job j --replay ") == ["only"]
+
+
+def test_completion_offers_no_option_twice(shell: Shell) -> None:
+    offered = completions(shell, "%%job j --new --key=k --")
+
+    assert "--name" in offered
+    assert {"--new", "--key"}.isdisjoint(offered)
+
+
+def test_completion_in_a_payload_and_in_the_body_is_that_of_python(shell: Shell) -> None:
+    shell.ok("a_long_name = 1")
+
+    assert "a_long_name" in completions(shell, "%%job j --payload [1, a_lo")
+    assert "a_long_name" in completions(shell, "%%job j\na_lo")
 
 
 def test_a_terminal_goes_on_asking_until_a_blank_line(shell: Shell) -> None:

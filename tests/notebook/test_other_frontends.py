@@ -11,15 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
-import nbformat
 import pexpect
 import pytest
-from nbformat import NotebookNode
-from nbformat import v4 as new
 
 import nbtasks as nb
 from nbtasks.journal import current
+
+if TYPE_CHECKING:  # takes seconds to load
+    from nbformat import NotebookNode
 
 LOAD = "%load_ext nbtasks"
 CELL = """%%job delays --version 1.0.0 --payload {"month": month} --as run
@@ -46,6 +47,8 @@ def _closed() -> Iterator[None]:
 
 
 def notebook(*cells: str) -> NotebookNode:
+    from nbformat import v4 as new
+
     book = new.new_notebook(cells=[new.new_code_cell(cell) for cell in cells])
     book.metadata["kernelspec"] = {
         "name": "python3",
@@ -63,8 +66,10 @@ def text(cell: NotebookNode) -> str:
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
+@pytest.mark.slow
 @needs("nbclient")
 def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None:
+    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
@@ -92,6 +97,8 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
 @pytest.mark.slow
 @needs("papermill")
 def test_papermill_runs_a_notebook_for_each_of_its_parameters(tmp_path: Path) -> None:
+    import nbformat
+
     book = notebook("month = 1", LOAD, CELL, "sum(parts), run.id")
     book.cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(book, tmp_path / "in.ipynb")
@@ -217,6 +224,7 @@ def test_in_plain_ipython_ctrl_c_stops_an_awaiting_cell(
     }
 
 
+@pytest.mark.slow
 @needs("IPython")
 def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., Terminal]) -> None:
     one = terminal(*PLAIN)
@@ -238,6 +246,7 @@ def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., T
     assert nb.tasks().status.tolist() == ["CANCELED"]
 
 
+@pytest.mark.slow
 def test_in_plain_ipython_a_cell_that_ignores_its_cancellation_is_ended_by_a_second_ctrl_c(
     terminal: Callable[..., Terminal],
 ) -> None:

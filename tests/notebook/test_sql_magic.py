@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from tests.notebook.shells import Shell
 
 JOB = "%%job squares\n[io.run_task(['square', n], square, n) for n in range(3)];"
 
 
 def test_a_cell_of_sql_gives_a_dataframe(shell: Shell) -> None:
+    import pandas as pd
+
     shell.ok(JOB)
 
     frame = shell.ok("%%runs_sql\nselect path, output from tasks order by seq\n").value
@@ -47,7 +47,9 @@ def test_a_mistake_is_one_line(shell: Shell) -> None:
     shell.ok(JOB)
 
     for cell, told in (
-        ("%%runs_sql --into x\nfrom runs", "%%runs_sql takes --as VAR and nothing else"),
+        ("%%runs_sql --into x\nfrom runs", "%%runs_sql has no option --into. It takes --as."),
+        ("%%runs_sql --as 2x\nfrom runs", "'2x' cannot be the name of a variable. Write --as VAR."),
+        ("%%runs_sql from runs\nfrom runs", "'from'. Write the query in the lines below."),
         ("%%runs_sql\nselect ?", "a placeholder must name a variable, as $month does"),
         ("%%runs_sql\nselect $nowhere", "The query uses $nowhere"),
         ("%%runs_sql\nfrom nowhere", "There is no view 'nowhere', and no DataFrame of that name"),

@@ -30,12 +30,16 @@ from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, play
 from tests.scenarios.stores import make_blank, store
+from tests.thorough import THOROUGH
 
-pytestmark = pytest.mark.timeout(600)  # to make a program that fails small takes its time
+pytestmark = [
+    pytest.mark.timeout(600),  # to make a program that fails small takes its time
+    pytest.mark.thorough,
+]
 
 ERRORS = (ValueError, OSError, LookupError)
 #: More with --hypothesis-profile=explore.
-MANY = settings.default.max_examples if settings.default else 100
+MANY = settings().max_examples if THOROUGH else settings().max_examples // 3
 
 
 # -- programs -------------------------------------------------------------------------------------

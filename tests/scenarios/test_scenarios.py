@@ -1,10 +1,15 @@
-"""Every scenario in every mode; at the end of the run, a table of what passed."""
+"""Every scenario in every mode; at the end of the run, a table of what passed.
+
+With `NBTASKS_THOROUGH=1` in the environment, as in CI, each is run on disk in every mode, crashed
+at every write there is, and started again after every task. That takes longer than the suite
+should, so else each is run in memory in every mode, and on disk in one of them.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import os
+import itertools
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,17 +31,19 @@ from tests.scenarios.harness import (
     play,
     steps_of,
 )
-from tests.scenarios.stores import NAMES, Store, make_blank, store
+from tests.scenarios.stores import Store, store
+from tests.thorough import THOROUGH
+
+pytestmark = pytest.mark.thorough
 
 CASES = sorted((Path(__file__).parent / "cases").rglob("*.py"))
-#: With this in the environment, as in CI, each is crashed at every write there is, and started
-#: again after every task. That takes longer than the suite should.
-EVERYWHERE = bool(os.environ.get("NBTASKS_CRASH_EVERYWHERE"))
-#: At how many writes a scenario is crashed else: in memory at many; on disk, where a
-#: start takes fifty times as long, at some that differ from scenario to scenario.
-POINTS = {"memory": 3, "home": 1}
-#: After how many tasks a scenario is started again, likewise. Most have less than ten.
-RESTARTS = dict.fromkeys(NAMES, sys.maxsize) if EVERYWHERE else {"memory": 12, "home": 3}
+#: On disk, where a start takes fifty times as long, a scenario is run in one of them, which differs
+#: from scenario to scenario.
+MODES = ("straight", "again", "only", "replayed", "crashed before", "crashed after")
+#: At how many writes a scenario is crashed.
+POINTS = sys.maxsize if THOROUGH else 1
+#: After how many tasks a scenario is started again. Most have less than ten.
+RESTARTS = {"memory": sys.maxsize, "home": sys.maxsize} if THOROUGH else {"memory": 12, "home": 3}
 _OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")
 
 
@@ -58,54 +65,64 @@ def siblings(paths: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _forms(kinds: Sequence[str] = NAMES) -> list[Any]:
-    """Each scenario by each face of io that it has a form for, in each journal.
+def forms(mode: str, *, on_disk: int = 1) -> Any:
+    """A test of each scenario by each face of io that it has a form for, in each journal.
 
-    A disk does not know the faces: on it each scenario has one of them, except where everything is
-    tried.
+    Args:
+        mode: How the test runs it; with "crashed" it is told when.
+        on_disk: By how many faces where everything is tried. A disk does not know them.
     """
-    forms = []
-    for path in CASES:
-        module = _load(path)
+    whens = ["before", "after"] if mode == "crashed" else [None]
+    found = []
+    for path, when in itertools.product(CASES, whens):
+        module, name = _load(path), f"{mode} {when}" if when else mode
         faces = ["async", "sync"] if expectation(module).sync else ["async"]
-        on_disk = faces if EVERYWHERE else spread(faces, 1, path.stem)
-        forms += [
-            pytest.param((module, face, kind), id=f"{path.stem}-{face}-{kind}")
-            for kind in kinds
-            for face in (faces if kind == "memory" else on_disk)
-        ]
-    return forms
+        one = spread(faces, 1, path.stem)
+        ways = [(face, "memory") for face in faces]
+        if name in (MODES if THOROUGH else spread(MODES, 1, path.stem)):
+            there = spread(faces, on_disk, path.stem) if THOROUGH else one
+            ways += [(face, "home") for face in there]
+        for face, kind in ways:
+            quick = mode == "straight" and kind == "memory" and face in one
+            found.append(
+                pytest.param(
+                    (module, face, kind, when),
+                    id="-".join([path.stem, face, kind, *([when] if when else [])]),
+                    marks=[] if quick else pytest.mark.slow,
+                )
+            )
+    return pytest.mark.parametrize("form", found, indirect=True)
 
 
-def spread(points: list[Any], most: int, name: str) -> list[Any]:
+def spread(points: Sequence[Any], most: int, name: str) -> Sequence[Any]:
     """Every point; of many, some from all over, others for another name."""
     step = max(1, -(-len(points) // most))
     return points[zlib.crc32(name.encode()) % step :: step] or points[-1:]
 
 
-@pytest.fixture(params=_forms())
+@pytest.fixture
 def form(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
 @pytest.fixture
-def case(form: tuple[ModuleType, str, str]) -> ModuleType:
+def case(form: Any) -> ModuleType:
     return form[0]
 
 
 @pytest.fixture
-def sync(form: tuple[ModuleType, str, str]) -> bool:
+def sync(form: Any) -> bool:
     return form[1] == "sync"
 
 
 @pytest.fixture
-def kind(form: tuple[ModuleType, str, str]) -> str:
+def kind(form: Any) -> str:
     return form[2]
 
 
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_blank(tmp_path_factory.mktemp("blank") / "journal.duckdb")
+@pytest.fixture
+def when(form: Any) -> Any:
+    return form[3]
 
 
 @pytest.fixture
@@ -124,6 +141,7 @@ def run(case: ModuleType, journal: Any, *, sync: bool, **how: Any) -> Outcome:
     return play(case.body, journal, sync=sync, **how)
 
 
+@forms("straight")
 def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: Store) -> None:
     journal, expect = make(), expectation(case)
 
@@ -136,6 +154,7 @@ def test_straight_it_comes_to_what_it_says(case: ModuleType, sync: bool, make: S
     assert siblings(started) == siblings(list(expect.statuses))
 
 
+@forms("again")
 def test_executed_again_it_calls_nothing_that_completed(
     case: ModuleType, sync: bool, make: Store
 ) -> None:
@@ -150,6 +169,7 @@ def test_executed_again_it_calls_nothing_that_completed(
         assert again.seconds == 0
 
 
+@forms("only")
 def test_only_replayed_it_comes_to_the_same_and_nothing_is_written(
     case: ModuleType, sync: bool, make: Store
 ) -> None:
@@ -176,6 +196,7 @@ def snapshot(journal: Any) -> list[Any]:
     return [rows, [journal.tasks(row.run_id) for row in rows], lines]
 
 
+@forms("replayed", on_disk=2)
 def test_replayed_after_every_task_it_comes_to_the_same(
     case: ModuleType, sync: bool, kind: str, make: Store
 ) -> None:
@@ -189,7 +210,7 @@ def test_replayed_after_every_task_it_comes_to_the_same(
     check(outcome, journal, expect)
 
 
-@pytest.mark.parametrize("form", _forms(["memory"]), indirect=True)
+@forms("always")
 def test_in_always_replay_it_comes_to_the_same(case: ModuleType, sync: bool) -> None:
     journal, expect = MemoryJournal(), expectation(case)
 
@@ -199,7 +220,7 @@ def test_in_always_replay_it_comes_to_the_same(case: ModuleType, sync: bool) -> 
     check(outcome, journal, expect)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@forms("crashed", on_disk=2)
 def test_crashed_at_any_write_it_comes_to_the_same(
     case: ModuleType, sync: bool, kind: str, make: Store, when: Any
 ) -> None:
@@ -207,7 +228,8 @@ def test_crashed_at_any_write_it_comes_to_the_same(
     points = kill_points(case, sync=sync)
     assert points
 
-    for execution, write in spread(points, crashes(kind, sync=sync), case.__name__ + when):
+    name = f"{case.__name__} {when} {sync}"
+    for execution, write in spread(points, crashes(kind, sync=sync), name):
         journal = make()
         outcome = run(
             case,
@@ -231,8 +253,7 @@ def kill_points(case: ModuleType, *, sync: bool) -> list[tuple[int, int]]:
 def crashes(kind: str, *, sync: bool) -> int:
     """At how many writes a scenario is crashed.
 
-    In memory everywhere is so by both faces. On disk, which takes most of the time, it is by the
-    face that every scenario has; by the other one at some.
+    Everywhere in memory is so by both faces. On disk, which takes most of the time, it is by the
+    face that every scenario has; by the other one at one.
     """
-    everywhere = EVERYWHERE and (kind == "memory" or not sync)
-    return sys.maxsize if everywhere else POINTS[kind]
+    return POINTS if kind == "memory" or not sync else 1

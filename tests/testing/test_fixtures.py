@@ -65,6 +65,7 @@ def pytest_in(folder: Path, text: str, *options: str) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 def test_settings_are_put_back_after_a_test_with_a_home(tmp_path: Path) -> None:
     pytest_in(
         tmp_path,

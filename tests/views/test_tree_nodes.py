@@ -204,6 +204,7 @@ def test_nesting_has_no_limit() -> None:
     assert len(outline(tree, 3000)) == 3000
 
 
+@pytest.mark.slow
 def test_building_takes_time_in_proportion_to_the_tasks() -> None:
     def cost(maps: int) -> float:
         rows = [task(f"map {m}/{n}", m * 101 + n) for m in range(maps) for n in range(100)]

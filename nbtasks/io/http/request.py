@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nbtasks.core import clock
-from nbtasks.engine.replay import Retry
-from nbtasks.engine.retries import RetryAt, SkipRetrying, retry_at, skip_retrying
+from nbtasks.engine.retries import Retry, RetryAt, SkipRetrying, retry_at, skip_retrying
 from nbtasks.errors import FetchError, InvalidOptionError
 from nbtasks.io.http.rate_limit import RateLimit, reset_us
 from nbtasks.values.redaction import REDACTED, SECRET

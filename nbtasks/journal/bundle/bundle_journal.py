@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbtasks.core.model import Row, RunRow, Status, row_type
 from nbtasks.errors import JournalWriteError, SharedFileError
@@ -13,8 +13,6 @@ from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Claim, ClaimedRun, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
-
-if TYPE_CHECKING:
 
 __all__ = ["SharedJournal", "rows_of"]
 

@@ -64,10 +64,10 @@ def write(
     Raises:
         JournalWriteError: The disk refuses the write.
     """
-    new_event = path.with_name(f".{path.name}.{clock.new_id()}.part")
+    draft = path.with_name(f".{path.name}.{clock.new_id()}.part")
     header = {"format": FORMAT, "columns": {kind: columns(kind) for kind in _KINDS}}
     try:
-        with zipfile.ZipFile(new_event, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
+        with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
             file.writestr(_MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
             with file.open(_JOURNAL, "w", force_zip64=True) as part:
                 part.write(encode_line(["segment", header]))
@@ -80,13 +80,13 @@ def write(
                 with file.open(info, "w", force_zip64=True) as part:
                     for start in range(0, len(data), _CHUNK):
                         part.write(data[start : start + _CHUNK])
-        with new_event.open("rb") as finished:
+        with draft.open("rb") as finished:
             os.fsync(finished.fileno())
-        new_event.replace(path)
+        draft.replace(path)
     except OSError as error:
         raise JournalWriteError(f"{path} could not be written: {error.strerror}.") from error
     finally:
-        new_event.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def _choose_compression(data: memoryview) -> int:

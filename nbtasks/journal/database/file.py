@@ -151,13 +151,13 @@ class DatabaseFile:
 
     def _create(self) -> None:
         """Create the file under a temporary name first: half a file cannot be opened."""
-        new_event = self._draft()
+        draft = self._draft()
         self._wal.unlink(missing_ok=True)  # the log of a lost file; the segments hold its rows
-        with attach(new_event) as con:
+        with attach(draft) as con:
             make_schema(con)
             con.execute("checkpoint")
-        self._sync(new_event)
-        self._replace_by(new_event)
+        self._sync(draft)
+        self._replace_by(draft)
 
     def _open(self, *, read_only: bool = False) -> Connection:
         # If the file is open already, no second instance may open it: closing the second one would
@@ -242,7 +242,7 @@ class DatabaseFile:
 
         import _duckdb as duckdb
 
-        new_event = replacement = self._draft()
+        draft = replacement = self._draft()
         try:
             if change is None and not self._wal.exists():
                 with self._open(read_only=True) as con:
@@ -253,15 +253,15 @@ class DatabaseFile:
                 # DuckDB's own lock, so that no other program opens the file meanwhile. Closing any
                 # descriptor of the file in this process releases it, so this one does the reading.
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with new_event.open("wb") as copy:
+                with draft.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
                 if self._wal.exists():
-                    shutil.copyfile(self._wal, _wal_of(new_event))
-                with attach(new_event) as con:
+                    shutil.copyfile(self._wal, _wal_of(draft))
+                with attach(draft) as con:
                     con.execute("checkpoint")
                     merged = offsets(con)
                 if change is not None:
-                    replacement = change(new_event)
+                    replacement = change(draft)
                 self._sync(replacement)
                 # In this order: DuckDB would refuse an older log beside the newer file.
                 self._wal.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ class DatabaseFile:
         except (duckdb.Error, OSError):
             return None
         finally:
-            for path in (new_event, replacement):
+            for path in (draft, replacement):
                 path.unlink(missing_ok=True)
         return merged
 
@@ -290,18 +290,18 @@ class DatabaseFile:
         return False
 
     def _draft(self) -> Path:
-        new_event = self.path.with_suffix(".new")
-        for path in (new_event, _wal_of(new_event)):
+        draft = self.path.with_suffix(".new")
+        for path in (draft, _wal_of(draft)):
             path.unlink(missing_ok=True)
-        return new_event
+        return draft
 
-    def _sync(self, new_event: Path) -> None:
+    def _sync(self, draft: Path) -> None:
         if self._durable:
-            with new_event.open("rb") as file:
+            with draft.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def _replace_by(self, new_event: Path) -> None:
-        new_event.replace(self.path)
+    def _replace_by(self, draft: Path) -> None:
+        draft.replace(self.path)
         if self._durable:
             sync_folder(self.path.parent)
 

@@ -1,4 +1,8 @@
-"""Requests to cancel runs, from one process to another: an empty file for each run."""
+"""Signals between the processes of a home: requests to cancel runs, and a change counter.
+
+Both are files that a process can check without opening the database: an empty file for each
+request, and a file that grows by one byte with each change.
+"""
 
 from __future__ import annotations
 

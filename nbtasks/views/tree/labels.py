@@ -1,4 +1,4 @@
-"""Labels of tasks and runs beside their state: short single lines, safe to print."""
+"""Labels of tasks and runs beside their state: progress, rate, remaining time, waits."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""Parser for the line of a magic, which also gives the help and the completions of its options."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+import shlex
+from typing import Any, Final, NoReturn, TypeVar
+
+from IPython.core.magic_arguments import MagicArgumentParser
+
+from nbtasks.errors import NbtasksError
+
+__all__ = ["QUOTED", "LineParser", "variable"]
+
+_Magic = TypeVar("_Magic")
+
+#: Pattern of what a shell takes literally.
+QUOTED: Final = r"""\\.|"(?:\\.|[^"\\])*"|'[^']*'"""
+#: An option and the blanks before its value.
+_SPACED = re.compile(rf"{QUOTED}|(?<!\S)(--[A-Za-z][\w-]*)\s+(?=\S)(?!--[A-Za-z])")
+
+
+def variable(text: str) -> str:
+    """Return `text`: the argparse type of a name of a variable."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a variable")
+    return text
+
+
+class LineParser(MagicArgumentParser):
+    """Parser for the line of one magic, whose words may be quoted as in a shell.
+
+    Args:
+        magic: Name of the magic, with its `%%`.
+        refusal: Class of the errors.
+        kwds: Further arguments of argparse. `epilog` tells what to do about a stray word.
+    """
+
+    def __init__(self, magic: str, refusal: type[NbtasksError], **kwds: str) -> None:
+        super().__init__(magic[1:], argument_default=argparse.SUPPRESS, **kwds)
+        self.allow_abbrev = False
+        self.color = False  # Python 3.14 otherwise writes escape codes into the docstring
+        self._refusal = refusal
+
+    def document(self, magic: _Magic) -> _Magic:
+        """Append the options to the docstring of the magic's function: a decorator."""
+        self.description = magic.__doc__
+        magic.__doc__ = self.format_help()
+        return magic
+
+    def parse(self, line: str) -> dict[str, Any]:
+        """Return the values that the line gives, by destination.
+
+        Raises:
+            NbtasksError: The line cannot be parsed. The message tells what to write instead.
+        """
+        # Joined by `=`, because argparse takes a value that starts with a dash for an option.
+        joined = _SPACED.sub(lambda found: f"{found[1]}=" if found[1] else found[0], line)
+        try:
+            words = shlex.split(joined)
+        except ValueError as error:
+            self.error(f"cannot read the line: {error}")
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        for option in options:
+            if option not in self._option_string_actions:
+                self._refuse(option)
+            if options.count(option) > 1:
+                self.error(f"was given {option} twice")
+        given, stray = self.parse_known_args(words)
+        if stray:
+            self.error(f"cannot read {stray[0]!r}. {self.epilog} %{self.prog}? shows the options")
+        return vars(given)
+
+    def complete(self, text: str) -> list[str]:
+        """Return the words that may end `text`, the line up to the cursor: options that it does not
+        have yet, or the choices of an option."""
+        *before, word = re.split(r"[\s=]+", text)
+        action = self._option_string_actions.get(before[-1]) if before else None
+        if action is not None and action.nargs != 0:
+            offered = set(action.choices or ())
+        else:
+            offered = self._option_string_actions.keys() - before if word.startswith("-") else set()
+        return sorted(option for option in offered if option.startswith(word))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the refusal; a message about one option also tells how it is written."""
+        message = message.removeprefix("argument ")
+        if action := self._option_string_actions.get(message.partition(":")[0]):
+            message += f". Write {action.option_strings[0]} {action.metavar or ''}"
+        raise self._refusal(f"%{self.prog} {message.rstrip(' .')}.") from None
+
+    def _refuse(self, option: str) -> NoReturn:
+        import difflib  # lazily: most lines have no unknown option
+
+        nearest = difflib.get_close_matches(option, self._option_string_actions, n=1)
+        hint = f"Is it {nearest[0]}? " if nearest else ""
+        self.error(
+            f"has no option {option}. {hint}It takes {', '.join(self._option_string_actions)}"
+        )
