@@ -132,9 +132,10 @@ def _number(value: object) -> float | None:
         return seconds(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
-    dtype = getattr(value, "dtype", None)
-    if not isinstance(value, Real) or isinstance(value, bool) or getattr(dtype, "kind", "") == "m":
-        return None  # numpy counts its timedelta64 among the numbers, whatever its unit is
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    if getattr(getattr(value, "dtype", None), "kind", "") == "m":
+        return None  # numpy counts its timedelta64 among the numbers, whatever their unit is
     try:
         return float(value)
     except OverflowError:  # an int of hundreds of digits
@@ -210,6 +211,6 @@ def format_age(us: int) -> str:
     ['just now', '1 minute ago', '2 hours ago', '2 days ago']
     """
     for size, unit in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if count := us // (size * _S):
+        if (count := us // (size * _S)) > 0:
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
     return "just now"

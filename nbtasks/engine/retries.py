@@ -33,12 +33,12 @@ class Retry:
     Args:
         limit: Attempts in total; 1 means no retry.
         factor: The growth of the delay from one failure to the next.
-        min_timeout: The first delay, in seconds.
-        max_timeout: The longest delay, in seconds.
+        min_timeout: The first delay: seconds, a timedelta, or text such as "5m".
+        max_timeout: The longest delay, likewise.
         randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
 
     Raises:
-        ValueError: The limit is below 1, or a number cannot be a delay.
+        ValueError: The limit is below 1, the factor is not above 0, or a timeout is no duration.
 
     ```python
     import nbtasks as nb
@@ -49,15 +49,16 @@ class Retry:
 
     limit: int = 5
     factor: float = 1.8
-    min_timeout: float = 1.0
-    max_timeout: float = 60.0
+    min_timeout: Duration = 1.0
+    max_timeout: Duration = 60.0
     randomize: bool = True
 
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
-        if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
-            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
+        if not self.factor > 0:
+            raise ValueError(f"{self}: the factor must be above 0.")
+        self._timeouts()
 
     @classmethod
     def standard(cls) -> Retry:
@@ -82,16 +83,24 @@ class Retry:
         >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
         5.0
         """
+        first, most = self._timeouts()
         try:
-            uncapped = self.min_timeout * self.factor ** (failures - 1)
+            uncapped = first * self.factor ** (failures - 1)
         except OverflowError:
-            uncapped = self.max_timeout
-        seconds = min(self.max_timeout, uncapped)
+            uncapped = most
+        seconds = min(most, uncapped)
         if self.randomize:
             import random  # lazily: most tasks do not fail
 
             seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
-        return float(min(self.max_timeout, seconds))
+        return min(most, seconds)
+
+    def _timeouts(self) -> tuple[float, float]:
+        """Return the shortest and the longest delay in seconds."""
+        return (
+            to_seconds("Retry: min_timeout", self.min_timeout, least=0),
+            to_seconds("Retry: max_timeout", self.max_timeout, least=0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

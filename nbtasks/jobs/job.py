@@ -164,8 +164,7 @@ class Job(Invoked):
             max_time: Time limit of this execution: seconds, a timedelta, or text such as "5m".
                 After it no task starts: tasks in flight finish, then the run is suspended. Every
                 execution makes some progress.
-            suspend_after: The longest wait, likewise. A task that would wait longer suspends the
-                run once no other task is running.
+            suspend_after: The longest wait, likewise. A longer one suspends the run once no task runs.
             tree: Show the tasks as a tree in the notebook.
 
         Returns:
