@@ -116,14 +116,14 @@ class Execution:
         staleness.stamp(row, call)
         return (yield from self._attempts(row, call))
 
-    def _action(self, call: Call, known: TaskRow | None, *, changed: bool) -> Action:
+    def _action(self, call: Call, row: TaskRow | None, *, changed: bool) -> Action:
         """Return the action for a task. Check it for staleness, unless it has already `changed`."""
-        action = decide(known, expired=expired(known, call.policy.ttl_us))
-        if known is None or action not in (Action.REUSE, Action.RAISE):
+        action = decide(row, expired=expired(row, call.policy.ttl_us))
+        if row is None or action not in (Action.REUSE, Action.RAISE):
             return action
-        provenance = known.fingerprint, known.digest, known.stale
-        if changed or self.staleness.must_rerun(call, known.path, provenance):
-            self.release_failed(known.path)
+        provenance = row.fingerprint, row.digest, row.stale
+        if changed or self.staleness.must_rerun(call, row.path, provenance):
+            self.release_failed(row.path)
             return Action.RENEW
         return action
 

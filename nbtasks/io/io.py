@@ -247,11 +247,11 @@ def open_run(
     integrations: Mapping[str, Any],
 ) -> RunIO:
     """Make the io objects of an execution, which `current_io` finds until `close`."""
-    made = _by_execution[execution] = RunIO(
+    run_io = _by_execution[execution] = RunIO(
         SyncIO(execution, policy, level, dispatcher, integrations),
         AsyncIO(execution, policy, level, dispatcher, integrations),
     )
-    return made
+    return run_io
 
 
 def close(execution: Execution) -> None:

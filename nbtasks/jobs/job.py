@@ -161,10 +161,10 @@ class Job(Invoked):
             new: Start a new run even if the key has a run already.
             replay: With "only", every task is answered from the journal: no task runs, no run is
                 started, nothing is written, and no callback is called.
-            max_time: Time limit of this execution: seconds, a timedelta, or text such as "5m".
-                After it no task starts: tasks in flight finish, then the run is suspended. Every
-                execution makes some progress.
-            suspend_after: The longest wait, likewise. A longer one suspends the run once no task runs.
+            max_time: Time limit: seconds, a timedelta, or text such as "5m". After it no task
+                starts: tasks in flight finish, then the run is suspended. Every execution makes
+                some progress.
+            suspend_after: Longest wait, likewise. A longer one suspends the run once no task runs.
             tree: Show the tasks as a tree in the notebook.
 
         Returns:

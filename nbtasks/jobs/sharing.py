@@ -122,15 +122,9 @@ def import_run(file: str | Path) -> list[Run]:
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
     existing = {run.run_id for run in runtime.journal.runs()}
     new_rows = [row for row in rows if row.run_id not in existing]
-    # Large values first: a row must not name a missing blob. A blob may get another name here than
-    # in the file, which may have an older format.
-    blob_rows = [row for row in new_rows if getattr(row, "blob", None) is not None]
-    names = {
-        name: runtime.journal.put_blob(LazyBytes.of(bundle.blob(name).data))
-        for name in {row.blob for row in blob_rows}
-    }
-    for row in blob_rows:
-        row.blob = names[row.blob]
+    # Large values first: a row must not name a missing blob.
+    for name in {row.blob for row in new_rows if getattr(row, "blob", None) is not None}:
+        runtime.journal.put_blob(LazyBytes.of(bundle.blob(name).data))
     if new_rows:
         runtime.journal.import_rows(new_rows)
     return [runtime.get_run(run_id) for run_id in ids]

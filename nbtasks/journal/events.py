@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from nbtasks.core import clock
 from nbtasks.core.model import EventRow
@@ -17,8 +15,17 @@ __all__ = ["SOURCE", "Event", "of_row", "payload_of"]
 
 #: The source of events that do not name one.
 SOURCE = "nbtasks"
-#: Type of the runs of an event: `Run` where `nb.send_event` returns it.
-RunT_co = TypeVar("RunT_co", bound=RunHandle, covariant=True, default=RunHandle)
+
+# Type of the runs of an event: `Run` where `nb.send_event` returns it. Only a checker needs the
+# default, and the import of what has one before Python 3.13 costs a hundredth of ours.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    RunT_co = TypeVar("RunT_co", bound=RunHandle, covariant=True, default=RunHandle)
+else:
+    from typing import TypeVar
+
+    RunT_co = TypeVar("RunT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)

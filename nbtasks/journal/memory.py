@@ -66,7 +66,7 @@ class MemoryJournal:
             return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
-        """Implement `Journal.look`."""
+        """Implement `Journal.peek`."""
         with self._lock:
             run = self._find_run(claim)
             return self._open_run(run) if run else None
@@ -128,7 +128,7 @@ class MemoryJournal:
                 self.put(row)
 
     def import_rows(self, rows: Sequence[Row]) -> None:
-        """Implement `Journal.adopt`."""
+        """Implement `Journal.import_rows`."""
         with self._lock:
             for run_id in conflicts.run_ids(rows):
                 if self.runs(run_id=run_id):
@@ -145,7 +145,7 @@ class MemoryJournal:
             self._news += bool(rows)
 
     def change_count(self) -> int:
-        """Implement `Journal.news`."""
+        """Implement `Journal.change_count`."""
         return self._news
 
     def find(

@@ -42,8 +42,9 @@ __all__ = [
     "sync_folder",
 ]
 
-#: NB. Increment when a reader of the old format would misread the new one.
-FORMAT = 3
+#: NB. Increment when a reader of the old format would misread the new one, and add what changes in
+#: the tables to `schema.MIGRATIONS`.
+FORMAT = 1
 KINDS = (
     "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
     "event", "entry", "environment",

@@ -49,10 +49,10 @@ class Options:
 
 
 def _duration(text: str) -> float:
-    found = seconds(text)
-    if found is None:
+    duration = seconds(text)
+    if duration is None:
         raise ArgumentTypeError(f"{text!r} is not a time such as 90 (seconds), 50m, 2h or 1d")
-    return found
+    return duration
 
 
 #: Parser for the first line. Its destinations are the fields of `Options`.
@@ -112,16 +112,16 @@ def parse(line: str) -> Options:
     """
     if re.match(r"\s*(--|$)", line):
         PARSER.error("needs the id of the job first, as in %%job delays. %%job? shows the options")
-    given = PARSER.parse(_quote_payload(line))
-    if given.keys() >= {"new", "replay"}:
-        PARSER.error("--new begins a new run, and --replay only never does. Leave one out")
-    if given.get("variable") in GIVEN:
+    values = PARSER.parse(_quote_payload(line))
+    if values.keys() >= {"new", "replay"}:
+        PARSER.error("--new starts a new run, and --replay only never does. Leave one out")
+    if values.get("variable") in GIVEN:
         PARSER.error(
-            f"--as {given['variable']}: the cell itself is given {', '.join(GIVEN)}. Use another "
+            f"--as {values['variable']}: the cell itself is given {', '.join(GIVEN)}. Use another "
             "name, as in --as run"
         )
-    budget = TimeBudget.of(given.pop("max_time", None), given.pop("suspend_after", None))
-    return Options(**given, budget=budget)
+    budget = TimeBudget.of(values.pop("max_time", None), values.pop("suspend_after", None))
+    return Options(**values, budget=budget)
 
 
 def _quote_payload(line: str) -> str:

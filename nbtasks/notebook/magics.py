@@ -90,8 +90,8 @@ class _Extension:
         text = context.text_until_cursor
         parser = _PARSERS.get(text.partition(" ")[0])
         words = parser.complete(text) if parser else []
-        found = [SimpleCompletion(word, type="param") for word in words]
-        return {"completions": found, "suppress": True}  # without Python names and files
+        completions = [SimpleCompletion(word, type="param") for word in words]
+        return {"completions": completions, "suppress": True}  # without Python names and files
 
     def _add_entry(self) -> None:
         # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's

@@ -151,7 +151,6 @@ def _abandon(journal: Journal) -> None:
     """Leave a journal in the state in which the death of its process would."""
     if isinstance(journal, MemoryJournal):
         journal._claimed.clear()  # noqa: SLF001 - no user of a journal may do this
-    elif isinstance(journal, HomeJournal) and journal._segment is not None:  # noqa: SLF001 - as above
-        journal._segment.close()  # noqa: SLF001 - as above
-        journal._segment = None  # noqa: SLF001 - as above
+    elif isinstance(journal, HomeJournal):
+        journal.segments.close_own()
         journal._claimed.clear()  # noqa: SLF001 - as above

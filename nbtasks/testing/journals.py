@@ -64,7 +64,7 @@ class JournalWrapper:
         self._inner.transact(transaction)
 
     def change_count(self) -> int:
-        """Implement `Journal.news`."""
+        """Implement `Journal.change_count`."""
         self._check()  # otherwise a listener would not notice the crash
         return self._inner.change_count()
 
@@ -80,7 +80,7 @@ class JournalWrapper:
         self._inner.amend(run_id, change)
 
     def import_rows(self, rows: Sequence[Row]) -> None:
-        """Implement `Journal.adopt`."""
+        """Implement `Journal.import_rows`."""
         self._check()
         self._inner.import_rows(rows)
 
@@ -99,7 +99,7 @@ class JournalWrapper:
         return self._inner.cancel_requests()
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
-        """Implement `Journal.look`."""
+        """Implement `Journal.peek`."""
         return self._inner.peek(claim)
 
     def put(self, row: Row) -> None:

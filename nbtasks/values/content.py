@@ -209,11 +209,7 @@ class VerifiedBytes:
             thread.join()
         if not self._threads:
             self._hash_pieces(0, 1)
-        # Up to format 2, the name was the hash of all bytes at once, for any size.
-        matches = _combine_hashes(self._pieces) == self._name or (
-            len(self._pieces) > 1 and content_hash(self.unchecked) == self._name
-        )
-        if not matches:
+        if _combine_hashes(self._pieces) != self._name:
             raise self._changed()
 
     def _hash_pieces(self, first: int, step: int) -> None:

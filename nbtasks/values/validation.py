@@ -18,11 +18,11 @@ _VALIDATED: Final = re.compile(r"^function-\w+\[.*, (.+)\]$")
 _ANYTHING: Final = (inspect.Parameter.empty, Any, object, None)
 
 
-def validate(wanted: Any, payload: Any, of: str) -> Any:
-    """Return the payload, validated and converted by pydantic; unchanged if `wanted` is empty.
+def validate(expected: Any, payload: Any, of: str) -> Any:
+    """Return the payload, validated and converted by pydantic; unchanged if `expected` is empty.
 
     Args:
-        wanted: The expected type.
+        expected: The expected type.
         payload: The payload to validate.
         of: The owner of the type, as the error names it.
 
@@ -30,12 +30,12 @@ def validate(wanted: Any, payload: Any, of: str) -> Any:
         InvalidPayloadError: The payload does not fit the type. The message names each field that
             does not fit.
     """
-    if wanted in _ANYTHING:
+    if expected in _ANYTHING:
         return payload
     import pydantic  # lazily: it would take most of the import time
 
     try:
-        return pydantic.TypeAdapter(wanted).validate_python(payload)
+        return pydantic.TypeAdapter(expected).validate_python(payload)
     except pydantic.ValidationError as error:
         raise InvalidPayloadError(_explain(of, error)) from None
     except pydantic.PydanticSchemaGenerationError:

@@ -59,7 +59,7 @@ def test_progress_is_seen_while_the_task_runs_and_costs_no_write_each() -> None:
             task.progress(n, 5000)
         row = nb.sql("select progress from tasks where path = 'load'")
         seen.append(row.progress[0])
-        seen.append(current.journal()._segment.records)  # type: ignore[attr-defined]  # as it is
+        seen.append(current.journal().segments.own.records)  # type: ignore[attr-defined]  # as it is
         seen.append("%" in str(nb.tree()))
 
     @nb.job("load")

@@ -77,7 +77,7 @@ def test_the_start_is_durable_before_the_call(kind: str) -> None:
     seen = []
 
     def pay() -> None:
-        segment = current.journal()._segment  # type: ignore[attr-defined]  # the home's
+        segment = current.journal().segments.own  # type: ignore[attr-defined]  # the home's
         durable = segment.path.read_bytes()[: segment._synced].decode()
         path = json.dumps(nb.current_task().path)
         seen.append(any(path in line and "RUNNING" in line for line in durable.splitlines()))

@@ -19,7 +19,10 @@ import pydantic
 import pytest
 
 import nbtasks as nb
+from nbtasks.core import front_end
+from nbtasks.core.front_end import Terminal
 from nbtasks.values import signing
+from nbtasks.views.tree.run_tree import RunTree
 from tests.kinds import figure, frame, same
 
 CALLS: list[str] = []
@@ -92,9 +95,12 @@ class TestASharedFile:
     def test_draws_its_trees_where_a_page_would_follow_those_of_the_home(
         self, shared, stranger, monkeypatch
     ):
-        from nbtasks.engine import capture
 
-        monkeypatch.setattr(capture, "_panels", lambda tree: {"living": tree.tree.run.run_id})
+        class Living(Terminal):
+            def live_view(self, tree: RunTree) -> dict[str, str]:
+                return {"living": tree.tree.run.run_id}
+
+        monkeypatch.setattr(front_end, "_current", Living())
         mine = nb.last_run()
         assert mine.tree()._repr_mimebundle_() == {"living": mine.id}
         stranger()

@@ -23,6 +23,7 @@ RUN = """
 import nbtasks.journal.database.store as store
 import nbtasks.journal.home.home_journal as home
 from nbtasks.journal.database.file import DatabaseFile
+from nbtasks.journal.segments import SegmentFolder
 from nbtasks.journal.wal import Segment
 
 def finish(journal, key, tasks=2):
@@ -190,11 +191,11 @@ def test_of_a_damaged_segment_and_a_lost_log_the_good_lines_are_saved(home, open
 STEPS = {
     "the rows are synced": "Segment.sync",
     "they are folded": "store.merge.write",
-    "that is committed": "store.DuckStore._report",
+    "that is committed": "SegmentFolder.report_damage",
     "the file is copied": "DatabaseFile._draft",
     "the copy has its checkpoint": "DatabaseFile._sync",
     "the copy takes the file's place": "DatabaseFile._replace_by",
-    "a dead segment is removed": "store._remove",
+    "a dead segment is removed": "SegmentFolder.remove",
     "its own segment is removed": "Segment.close",
 }
 

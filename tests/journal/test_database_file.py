@@ -228,6 +228,34 @@ def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, 
         assert users_own.execute("select count(*) from run").fetchone() == (1,)
 
 
+def test_a_query_reads_nothing_beside_the_journal_while_another_program_has_the_file(
+    held_elsewhere, open_home, tmp_path
+):
+    other = tmp_path / "other.txt"
+    other.write_text("not of the journal")
+
+    with pytest.raises(JournalError, match="disabled by configuration"):
+        frames.sql(open_home(), f"select content from read_text('{other}')")
+    assert len(frames.sql(open_home(), "from tasks")) == 2
+
+
+@pytest.mark.parametrize("held", ["read_write", "read_only"])
+def test_views_in_the_place_of_tables_are_asked_nothing_while_another_program_has_the_file(
+    home, open_home, rows, holder, held
+):
+    journal = open_home()
+    rows.finished(journal, tasks=2)
+    journal.close()
+    with duckdb.connect(str(home / "journal.duckdb")) as con:
+        con.execute("alter table log rename to hidden")
+        con.execute("create view log as select error('the view was asked') as run_id")
+    holder.hold(home / "journal.duckdb", held)
+
+    with pytest.raises(JournalError, match="has views in place of tables"):
+        open_home().runs()
+    holder.close()
+
+
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     journal = open_home()

@@ -17,7 +17,7 @@ from nbtasks.core.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRo
 from nbtasks.journal.database import merge, schema
 from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.wal import SegmentReader
+from nbtasks.journal.segments import Listing
 from nbtasks.views import frames
 
 TABLES = ("run", "task", "reuse", "attempt", "log")
@@ -256,7 +256,7 @@ def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
 
 DIE_AT = """
 import nbtasks.journal.database.store
-import nbtasks.journal.database.{module} as module
+import nbtasks.journal.{module} as module
 nbtasks.journal.database.store._MANY_DEAD = 0
 real = module.{name}
 
@@ -270,10 +270,10 @@ say("it lived")
 """
 
 MOMENTS = {
-    "the rows are in, not yet committed": ("merge", "mark_interrupted", "real(*args)"),
-    "it is committed, not yet checkpointed": ("store", "DuckStore._report", "pass"),
-    "it is checkpointed, nothing removed": ("store", "_remove", "pass"),
-    "the segment was removed": ("store", "_remove", "real(*args)"),
+    "the rows are in, not yet committed": ("database.merge", "mark_interrupted", "real(*args)"),
+    "it is committed, not yet checkpointed": ("segments", "SegmentFolder.report_damage", "pass"),
+    "it is checkpointed, nothing removed": ("segments", "SegmentFolder.remove", "pass"),
+    "the segment was removed": ("segments", "SegmentFolder.remove", "real(*args)"),
 }
 
 
@@ -418,14 +418,14 @@ def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_ho
     writer, reader = open_home(), open_home()
     rows.finished(writer, tasks=2)
     (segment,) = (home / "wal").iterdir()
-    listing = reader.duck._segments
+    scan = reader.segments.scan
 
-    def then_it_goes() -> tuple[list[SegmentReader], list[str]]:
-        found = listing()
+    def then_it_goes() -> Listing:
+        listing = scan()
         segment.unlink(missing_ok=True)
-        return found
+        return listing
 
-    reader.duck._segments = then_it_goes
+    reader.segments.scan = then_it_goes
 
     assert [run.status for run in reader.runs()] == ["COMPLETED"]
     assert len(frames.sql(reader, "from tasks")) == 2

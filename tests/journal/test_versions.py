@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ import orjson
 import pytest
 
 import nbtasks as nb
-from nbtasks.core.model import WakeRow
-from nbtasks.errors import JournalFormatError
+from nbtasks.errors import JournalFormatError, JournalLockedError
 from nbtasks.journal import current
+from nbtasks.journal.database import schema
 from nbtasks.journal.wal import FORMAT
-from nbtasks.values import content
 from nbtasks.views import frames
 
 # A process that is killed with five tasks in its segment, none of them folded.
@@ -46,71 +44,6 @@ def left(home, python) -> Path:
 
 #: A folder with a `duckdb` of another version, to be put before all others.
 OTHER = "NBTASKS_OTHER_DUCKDB"
-
-
-@pytest.fixture
-def older(tmp_path: Path) -> Iterator[Path]:
-    """A home as nbtasks of format 2 left it: three runs in the file, and one in the segment of a
-    process that was killed."""
-    with tarfile.open(Path(__file__).parent / "format_2.tar.gz") as file:
-        file.extractall(tmp_path / "older", filter="data")
-    home = tmp_path / "older" / "home"
-    nb.configure(home=home)
-    yield home
-    nb.configure(home=None)
-
-
-def test_a_home_of_format_2_is_read_and_goes_on(older):
-    assert nb.runs()[["job", "status"]].values.tolist() == [
-        ["old", "COMPLETED"],
-        ["failing", "FAILED"],
-        ["waiting", "WAITING"],
-        ["killed", "INTERRUPTED"],
-    ]
-    run = nb.last_run("old")
-    assert run["plain"] == {"rows": [1, 2.5, None]}
-    assert run["tagged"] == (1, {2})
-    assert len(run["large"]) == 1_200_000
-    with pytest.raises(nb.UntrustedValueError):
-        run["pickle"]  # the key of then is another one
-
-    @nb.job("killed")
-    def killed(io: nb.SyncIO) -> int:
-        return io.run_task("first", int, "1") + io.run_task("second", int, "2")
-
-    assert killed.run().output == 3
-    assert nb.tasks(nb.last_run("killed")).reused.tolist() == [True, False]
-    assert nb.sql("select format from meta").format.tolist() == [FORMAT]
-    assert set(nb.doctor().state) == {"ok"}
-
-
-def test_a_home_of_format_2_can_be_shared_and_cleared(older, tmp_path):
-    file = nb.export_run(nb.last_run("old"), tmp_path / "old")
-
-    gone = nb.gc(older_than=0, dry_run=False)
-
-    assert sorted(gone.job) == ["failing", "killed", "old"]
-    assert nb.runs().job.tolist() == ["waiting"]
-    assert nb.open(file).last_run()["tagged"] == (1, {2})
-    nb.import_run(file)
-    assert len(nb.runs()) == 2
-
-
-def test_a_large_value_of_format_2_has_another_name_in_another_home(older, tmp_path, monkeypatch):
-    """Then it was the hash of all its bytes, however many they were."""
-    monkeypatch.setattr(content, "_PIECE_BYTES", 1 << 20)
-    run = nb.last_run("old")
-    file = nb.export_run(run, tmp_path / "old")
-    assert len(run["large"]) == 1_200_000
-    nb.configure(home=tmp_path / "new")
-
-    (taken,) = nb.import_run(file)
-
-    assert len(taken["large"]) == 1_200_000
-    assert (
-        nb.sql("select blob from task where blob is not null").blob[0]
-        not in nb.open(file)._journal._bundle.blobs
-    )
 
 
 READ = """
@@ -182,55 +115,109 @@ def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held
         assert con.execute("select count(*) from run").fetchone() == (1,)
 
 
+# -- migrations -----------------------------------------------------------------------------------
+
+STATEMENT = "alter table task add column hidden boolean default false"
+
+
 @pytest.fixture
-def old(home) -> Path:
-    """A home of format 1, with a run and a task."""
-    home.mkdir(exist_ok=True)
+def older(home, open_home, rows) -> Path:
+    """A home of the format before this one, whose tasks lack a column: with a run and a task."""
+    journal = open_home()
+    run = journal.claim(rows.claim()).run
+    journal.put(rows.task(run, "load", 1, output="42", output_kind="json"))
+    run.status = "COMPLETED"
+    journal.release(run)
+    journal.close()
     with duckdb.connect(str(home / "journal.duckdb")) as con:
-        con.execute((Path(__file__).parent / "format_1.sql").read_text())
-        con.execute("insert into meta values (1)")
-        con.execute(
-            "insert into run (run_id, job, name, version, key, status, trigger, started_us, "
-            "execution_us, executions) values ('old', 'job', 'job', '1', 'k', 'COMPLETED', "
-            "'manual', 1, 1, 1)"
-        )
-        con.execute(
-            "insert into task (run_id, path, seq, status, execution, reused, attempts, attempt, "
-            "failures, fatal, once, output, output_kind) values ('old', 'load', 1, 'COMPLETED', "
-            "1, false, 1, 1, 0, false, false, '42', 'json')"
-        )
+        con.execute("alter table task drop column hidden")
+        con.execute("update meta set format = $1", [FORMAT - 1])
     return home
 
 
-def test_a_home_of_an_older_format_is_brought_up_to_date(old, open_home, rows):
+def migrate_by(monkeypatch, change: str | Callable[[Any], object]) -> None:
+    monkeypatch.setitem(schema.MIGRATIONS, FORMAT - 1, change)
+
+
+@pytest.mark.parametrize("change", [STATEMENT, lambda con: con.execute(STATEMENT)])
+def test_a_home_of_an_older_format_is_migrated(older, open_home, rows, monkeypatch, change):
+    migrate_by(monkeypatch, change)
     journal = open_home()
 
     opened = journal.claim(rows.claim())
-    journal.transact(lambda find: [WakeRow("old", 5)])
+    journal.put(rows.task(opened.run, "fit", 2, output="43", output_kind="json", hidden=True))
     journal.release(opened.run)
 
-    assert (opened.run.run_id, opened.run.executions) == ("old", 2)
+    assert opened.run.executions == 2
     assert list(opened.answers) == ["load"]
-    assert journal.find("wake") == [WakeRow("old", 5)]
-    assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
     assert frames.sql(journal, "select format from meta").format.tolist() == [FORMAT]
+    assert frames.sql(journal, "select output from tasks").output.tolist() == ["42", "43"]
     journal.close()
-    with duckdb.connect(str(old / "journal.duckdb"), read_only=True) as con:
-        assert con.execute("select awaits from task").fetchall() == [(None,)]
-        assert con.execute("from events").fetchall() == []
+    with duckdb.connect(str(older / "journal.duckdb"), read_only=True) as con:
+        hidden = con.execute("select path, hidden from task order by path").fetchall()
+    assert hidden == [("fit", True), ("load", False)]
 
 
 @pytest.mark.parametrize("held", ["read_only", "read_write"])
 def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
-    old, open_home, holder, held
+    older, open_home, holder, monkeypatch, held
 ):
-    holder.hold(old / "journal.duckdb", held)
+    migrate_by(monkeypatch, STATEMENT)
+    holder.hold(older / "journal.duckdb", held)
 
     journal = open_home()
 
-    assert [run.run_id for run in journal.runs()] == ["old"]
+    assert [run.status for run in journal.runs()] == ["COMPLETED"]
+    assert [task.hidden for task in journal.find("task")] == [False]
     assert frames.sql(journal, "select path, output from tasks").values.tolist() == [["load", "42"]]
-    assert journal.find("event") == []
+    holder.close()
+    assert format_of(older) == FORMAT - 1, "the file itself is as it was"
+
+
+def test_an_older_file_that_this_process_has_open_read_only_has_to_be_closed_first(
+    older, open_home, monkeypatch
+):
+    migrate_by(monkeypatch, STATEMENT)
+    with (
+        duckdb.connect(str(older / "journal.duckdb"), read_only=True),
+        pytest.raises(JournalLockedError, match="older format"),
+    ):
+        open_home().runs()
+
+    assert len(open_home().runs()) == 1
+    assert format_of(older) == FORMAT
+
+
+def test_a_migration_that_fails_changes_nothing_and_keeps_nothing_open(
+    older, open_home, monkeypatch
+):
+    def fail(con) -> None:
+        con.execute(STATEMENT)
+        raise RuntimeError("half way")
+
+    migrate_by(monkeypatch, fail)
+    with pytest.raises(RuntimeError, match="half way"):
+        open_home().runs()
+
+    with duckdb.connect(str(older / "journal.duckdb")) as con:
+        assert "hidden" not in [name for name, *_ in con.execute("describe task").fetchall()]
+    assert format_of(older) == FORMAT - 1
+    migrate_by(monkeypatch, STATEMENT)
+    assert len(open_home().runs()) == 1
+
+
+def test_a_home_that_no_migration_starts_from_is_refused(older, open_home):
+    for use in (open_home().runs, lambda: frames.sql(open_home(), "from runs")):
+        with pytest.raises(JournalFormatError, match="too old for this nbtasks"):
+            use()
+
+    assert format_of(older) == FORMAT - 1
+
+
+def format_of(home: Path) -> int:
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        ((version,),) = con.execute("select format from meta").fetchall()
+    return version
 
 
 def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, rows, left):

@@ -51,7 +51,7 @@ def test_a_number_of_a_pickle_reserves_no_memory():
 
 
 def test_a_large_pickle_is_signed_by_the_hash_of_all_its_bytes():
-    """As up to format 2, so that what was signed then is still one's own."""
+    """However they are cut into pieces for the name of their file."""
     encoded = codec.encode([np.array([{1}], dtype=object), "x" * 5_000_000])
 
     assert encoded.blob is not None

@@ -10,7 +10,8 @@ import pytest
 from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.views.tree import style
 from nbtasks.views.tree.nodes import build
-from nbtasks.views.tree.run_tree import RunTree, page
+from nbtasks.views.tree.render import page
+from nbtasks.views.tree.run_tree import RunTree
 
 S = 1_000_000
 NOW = 1_700_000_000 * S  # 2023-11-14 22:13:20 UTC

@@ -102,7 +102,7 @@ class Events(BaseIO):
         key: keys.Key,
         name: str | list[str],
         schema: Any,
-        wanted: filters.Filter | None,
+        filter_: filters.Filter | None,
         source: str | None,
         timeout: Duration,
     ) -> Effects:
@@ -111,10 +111,10 @@ class Events(BaseIO):
             raise InvalidOptionError(
                 f"io.wait_for_event({key!r}, {name!r}): give at least one name."
             )
-        if wanted is not None:
-            filters.check(wanted)
+        if filter_ is not None:
+            filters.check(filter_)
         seconds = to_seconds("timeout", timeout)
-        inputs = {"event": names, "filter": wanted, "source": source, "timeout": seconds}
+        inputs = {"event": names, "filter": filter_, "source": source, "timeout": seconds}
         find = self._execution.journal.find
 
         def begin() -> str:
@@ -128,7 +128,7 @@ class Events(BaseIO):
             awaits = json.loads(row.awaits or "{}")
             rows = [row for each in names for row in _since(find, each, awaits["since_us"])]
             for item in sorted(rows, key=lambda row: (row.delivered_us, row.event_id)):
-                if item.event_id not in awaits["before"] and _fits(item, schema, wanted, source):
+                if item.event_id not in awaits["before"] and _fits(item, schema, filter_, source):
                     return (_plain(item),)
             return None
 
@@ -153,7 +153,7 @@ def _since(find: Any, name: str, since_us: int) -> list[EventRow]:
     return [row for row in rows if row.delivered_us is not None and row.cancelled_us is None]
 
 
-def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str | None) -> bool:
+def _fits(row: EventRow, schema: Any, filter_: filters.Filter | None, source: str | None) -> bool:
     if source not in (None, row.source):
         return False
     try:
@@ -161,7 +161,7 @@ def _fits(row: EventRow, schema: Any, wanted: filters.Filter | None, source: str
         validation.validate(schema, payload, "the event")
     except (InvalidPayloadError, UnreadableValueError):
         return False
-    return wanted is None or filters.matches(payload, wanted)
+    return filter_ is None or filters.matches(payload, filter_)
 
 
 def _plain(row: EventRow) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _redact_run(journal: Journal, run: RunRow) -> RunRow:
 def _redact_output(journal: Journal, row: Any) -> Any:
     """Return a row with the preview in place of its output, if the output must not be exported."""
     if not row.hidden and not _holds_secret(journal, row.output_kind, row.output, row.blob):
-        return row if row.hidden is not None else replace(row, hidden=False)  # from an older format
+        return row
     preview = outputs.preview(row.output_kind, row.output)
     return replace(row, output=preview, output_kind=codec.HIDDEN, blob=None, hidden=True)
 

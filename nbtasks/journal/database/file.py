@@ -9,11 +9,12 @@ it in a copy, which then replaces the file.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,11 @@ from nbtasks.journal.database import connection
 from nbtasks.journal.database.connection import Connection, attach, connect
 from nbtasks.journal.database.schema import (
     TABLES,
-    check_format,
     in_memory,
     make_schema,
     migrate,
     offsets,
+    read_format,
 )
 from nbtasks.journal.wal import FORMAT, sync_folder
 
@@ -92,11 +93,12 @@ class DatabaseFile:
             self._set_wal_aside(error)
             con = self._open()
         self._check(con)
-        try:
-            if check_format(con) < FORMAT:
-                migrate(con)
-        except duckdb.CatalogException:
-            make_schema(con)  # another program has created the file, and left it empty
+        with _closing_on_error(con):
+            version = read_format(con)
+            if version is None:
+                make_schema(con)  # another program has created the file, and left it empty
+            else:
+                migrate(con, version)
         return con
 
     def open_to_read(self, *, apart: bool = False, older: bool = False) -> Connection | None:
@@ -104,13 +106,14 @@ class DatabaseFile:
 
         Args:
             apart: Use an instance of its own: for long queries, and for SQL of the user.
-            older: Accept a file of an older format, too.
+            older: Of a file of an older format, return a migrated copy in memory.
 
         Returns:
             The connection. None if the file is empty, or of an older format that is not accepted.
 
         Raises:
             JournalError: The file is damaged, or not a DuckDB file.
+            JournalFormatError: The file was written by a newer nbtasks.
             JournalLockedError: Another program is writing the file, and a copy of it cannot be
                 read.
         """
@@ -128,13 +131,27 @@ class DatabaseFile:
             ) from None
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
-                return self._snapshot()
+                return self._snapshot(apart=apart)
             if not self._wal.exists() or _is_passing(error):
                 raise self.unreadable(error) from None
             self._set_wal_aside(error)
             con = open_it(self.path)
         self._check(con)
-        return con if _is_readable(con, older=older) else None
+        with _closing_on_error(con):
+            version = read_format(con)
+        if version == FORMAT:
+            return con
+        con.close()
+        return self._migrated_copy() if older and version is not None else None
+
+    def _migrated_copy(self) -> DuckDBPyConnection:
+        """Return a copy in memory of a file of an older format."""
+        if self._is_open_here():  # copying it would release the lock of this process
+            raise JournalLockedError(
+                f"{self.path} has an older format, and this process has it open read-only. Close "
+                "it, so that it can be migrated."
+            )
+        return self._snapshot()
 
     def _check(self, con: Connection) -> None:
         """Refuse a possibly malicious file with views in place of tables. Checked once per file."""
@@ -189,8 +206,12 @@ class DatabaseFile:
             stacklevel=2,
         )
 
-    def _snapshot(self) -> DuckDBPyConnection:
-        """Return a copy in memory of a file that another process may be writing."""
+    def _snapshot(self, *, apart: bool = False) -> DuckDBPyConnection:
+        """Return a copy in memory of a file that another process may be writing, migrated.
+
+        Args:
+            apart: Lock the copy down, for SQL of the user.
+        """
         import shutil
         import tempfile
 
@@ -205,10 +226,17 @@ class DatabaseFile:
                         shutil.copyfile(source, target)
                 try:
                     with attach(copy) as con:
-                        check_format(con)
-                        return in_memory(con)
+                        self._check(con)
+                        version = read_format(con)
+                        if version is not None:
+                            migrate(con, version)
+                        snapshot = in_memory(con)
                 except duckdb.Error as error:
                     last_error = error  # perhaps it was copied in the middle of a checkpoint
+                else:
+                    if apart:
+                        connection.lock_down(snapshot)
+                    return snapshot
         raise JournalLockedError(
             f"Another program has {self.path} open for writing, and what it has written so far "
             f"cannot be read. Close it there. ({last_error})"
@@ -342,19 +370,10 @@ def _is_passing(error: Exception) -> bool:
     )
 
 
-def _is_readable(con: Connection, *, older: bool) -> bool:
-    """Return True if a file has tables of this format or, with `older`, of an older one.
-
-    Else the connection is closed.
-    """
-    import _duckdb as duckdb
-
-    readable = False
+@contextlib.contextmanager
+def _closing_on_error(con: Connection) -> Iterator[None]:
     try:
-        readable = check_format(con) >= FORMAT or older
-    except duckdb.CatalogException:
-        pass
-    finally:
-        if not readable:
-            con.close()
-    return readable
+        yield
+    except BaseException:
+        con.close()
+        raise

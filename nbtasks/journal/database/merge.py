@@ -7,25 +7,15 @@ the tables. The connection may be to the DuckDB file of a home, or to a copy in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from nbtasks.core.model import KEYS, columns
+from nbtasks.core.model import KEYS, columns, row_type
 from nbtasks.journal import validation
 from nbtasks.journal.wal import KINDS, SegmentReader
 
 __all__ = ["Batch", "collect", "column_arrangers", "mark_interrupted", "orphans", "write"]
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "run": {"executions": 0, "hidden": False},
-    "task": {
-        "fatal": False,
-        "reused": False,
-        "failures": 0,
-        "once": False,
-        "hidden": False,
-    },
-}
 #: For this many consecutive tasks answered from the journal, one range is recorded instead of a
 #: change of each task. Shorter ranges are cheaper to write as changes than to search.
 LONG_RANGE = 1000
@@ -121,12 +111,21 @@ def column_arrangers(recorded: Any) -> dict[str, Callable[[list[Any]], tuple[Any
         if names == today or not isinstance(names, list):
             by_kind[kind] = _keep_order
         else:
-            by_kind[kind] = _by_name(names, today, _DEFAULTS.get(kind, {}))
+            by_kind[kind] = _by_name(names, today, _defaults(kind))
     return by_kind
 
 
 def _keep_order(record: list[Any]) -> tuple[Any, ...]:
     return tuple(record[1:])
+
+
+def _defaults(kind: str) -> dict[str, Any]:
+    """Return the values of the columns that an older segment lacks."""
+    return {
+        column.name: column.default
+        for column in fields(row_type(kind))
+        if column.default is not MISSING
+    }
 
 
 def _by_name(names: list[str], today: list[str], defaults: dict[str, Any]) -> Any:

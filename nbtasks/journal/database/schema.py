@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nbtasks.errors import JournalFormatError
 from nbtasks.journal.wal import FORMAT, KINDS, newer_format_error
 
 if TYPE_CHECKING:
@@ -12,35 +14,49 @@ if TYPE_CHECKING:
 
     from nbtasks.journal.database.connection import Connection
 
-__all__ = ["TABLES", "check_format", "in_memory", "make_schema", "migrate", "offsets"]
+__all__ = [
+    "MIGRATIONS",
+    "TABLES",
+    "in_memory",
+    "make_schema",
+    "migrate",
+    "offsets",
+    "read_format",
+]
 
 TABLES = ("meta", "segment", *KINDS)
-#: Columns that older formats lack, besides whole tables and views.
-_ADDED_COLUMNS = (
-    "task add column if not exists awaits varchar",
-    "task add column if not exists hidden boolean default false",
-    "run add column if not exists payload_shown varchar",
-    "run add column if not exists hidden boolean default false",
-    "event add column if not exists payload_shown varchar",
-)
+#: By format, the change that brings the tables of a file to the next one: statements, or a function
+#: of the connection. `schema.sql` makes missing tables and all views afterwards. Rows are written
+#: by position, so a new column comes last.
+MIGRATIONS: dict[int, str | Callable[[Connection], object]] = {}
 
 
 def offsets(con: Connection) -> dict[str, int]:
     """Return the number of merged bytes of each segment, by its name."""
-    return dict(con.execute("select name, folded from segment").fetchall())
+    return dict(con.execute("select name, merged from segment").fetchall())
 
 
-def check_format(con: Connection) -> int:
-    """Return the format of a file; refuse one that a newer nbtasks has written.
+def read_format(con: Connection) -> int | None:
+    """Return the format of a file; None if it is empty.
 
     Raises:
-        JournalFormatError: The format is newer than this nbtasks.
+        JournalFormatError: The format is newer than this nbtasks, or too old for it.
     """
-    row = con.execute("select format from meta").fetchone()
-    if row and row[0] > FORMAT:
-        con.close()
-        raise newer_format_error(row[0])
-    return int(row[0]) if row else FORMAT
+    import _duckdb as duckdb
+
+    try:
+        row = con.execute("select format from meta").fetchone()
+    except duckdb.CatalogException:
+        return None
+    version = int(row[0]) if row else FORMAT
+    if version > FORMAT:
+        raise newer_format_error(version)
+    if version < min(MIGRATIONS, default=FORMAT):
+        raise JournalFormatError(
+            f"This home has format {version}, which is too old for this nbtasks (format {FORMAT}). "
+            "Open it with the nbtasks that wrote it, or use another home."
+        )
+    return version
 
 
 @functools.cache
@@ -58,38 +74,36 @@ def make_schema(con: Connection) -> None:
     con.commit()
 
 
-def migrate(con: Connection) -> None:
-    """Migrate a file of an older format to this one, in one transaction."""
+def migrate(con: Connection, version: int) -> None:
+    """Migrate a file from format `version` to this one, in one transaction."""
+    if version == FORMAT:
+        return
     con.begin()
-    for change in _ADDED_COLUMNS:
-        con.execute(f"alter table if exists {change}")
-    con.execute(_schema())  # creates missing tables, and all views again
+    for number in range(version, FORMAT):
+        change = MIGRATIONS[number]
+        if isinstance(change, str):
+            con.execute(change)
+        else:
+            change(con)
+    con.execute(_schema())
     con.execute("update meta set format = $1", [FORMAT])
     con.commit()
 
 
 def in_memory(source: Connection | None = None) -> DuckDBPyConnection:
-    """Return a database in memory with the schema, and with the rows of `source` if given."""
+    """Return a database in memory with the schema, and with the rows of `source` if given.
+
+    Args:
+        source: A file of this format.
+    """
     import _duckdb as duckdb
 
     con = duckdb.connect()
     con.execute("set timezone = 'UTC'")
     make_schema(con)
     if source is not None:
-        con.execute("delete from meta")
-        for table in TABLES:
-            if rows := _rows(source, table):
-                missing = len(con.execute(f"from {table} limit 0").description) - len(rows[0])
+        for table in ("segment", *KINDS):
+            if rows := source.execute(f"from {table}").fetchall():
                 with con.appender(table) as appender:
-                    appender.append_rows([(*row, *[None] * missing) for row in rows])
-        con.execute("update meta set format = $1", [FORMAT])
+                    appender.append_rows(rows)
     return con
-
-
-def _rows(source: Connection, table: str) -> list[tuple[object, ...]]:
-    import _duckdb as duckdb
-
-    try:
-        return source.execute(f"from {table}").fetchall()
-    except duckdb.CatalogException:  # a table that an older format lacks
-        return []

@@ -13,7 +13,7 @@
 -- segment    a write-ahead file of one process in wal/; its rows are merged into this file
 --
 -- Writing. Every process appends rows to a segment of its own. A process that needs this file
--- merges all segments, in one transaction with the number of bytes merged (`segment.folded`): so
+-- merges all segments, in one transaction with the number of bytes merged (`segment.merged`): so
 -- each row is merged exactly once, whichever process dies at whatever moment. A row is a complete
 -- snapshot. It replaces the row of the same run, or of the same path of a run; of an event or an
 -- entry, the row with the greatest changed_us counts. Rows of other tables are only ever added.
@@ -30,7 +30,7 @@ create table if not exists meta (
 
 create table if not exists segment (
     name varchar not null,
-    folded bigint not null           -- number of its bytes merged into this file
+    merged bigint not null           -- number of its bytes merged into this file
 );
 
 create table if not exists run (
@@ -62,7 +62,7 @@ create table if not exists run (
     host varchar,
     pid integer,
     payload_shown varchar,           -- public preview of the payload, if parts of it are hidden
-    hidden boolean default false     -- true if its output is left out of exports
+    hidden boolean not null          -- true if its output is left out of exports
 );
 
 create table if not exists task (
@@ -100,7 +100,7 @@ create table if not exists task (
     properties varchar,              -- JSON
     icon varchar,
     awaits varchar,                  -- JSON: the external answer that it waits for
-    hidden boolean default false     -- true if its output is left out of exports
+    hidden boolean not null          -- true if its output is left out of exports
 );
 
 -- The source of task functions, once for each fingerprint in a run.

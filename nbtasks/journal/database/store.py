@@ -10,26 +10,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.errors import (
-    JournalDamaged,
-    JournalLockedError,
-)
+from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database import merge
 from nbtasks.journal.database.connection import lock_down
 from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
 from nbtasks.journal.database.user_query import run_query
-from nbtasks.journal.wal import SegmentReader
+from nbtasks.journal.segments import Listing, SegmentFolder
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
     from nbtasks.journal.database.connection import Connection
+    from nbtasks.journal.wal import SegmentReader
 
 __all__ = ["CHECKPOINT_BYTES", "DuckStore"]
 
@@ -50,18 +47,11 @@ class DuckStore:
 
     Args:
         home: The folder of the journal.
+        segments: The segments of the home.
         durable: Sync the file to the disk.
-        segments: Function that returns the readers of all segments, and the names of the segments
-            with living owners.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        *,
-        durable: bool,
-        segments: Callable[[], tuple[list[SegmentReader], list[str]]],
-    ) -> None:
+    def __init__(self, home: Path, segments: SegmentFolder, *, durable: bool) -> None:
         self._home = home
         self._file = DatabaseFile(home / "journal.duckdb", durable=durable)
         self._lock_path = home / "journal.lock"
@@ -71,7 +61,6 @@ class DuckStore:
         self._checkpointed: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
         self._commits = 0  # since the last checkpoint by this process
         self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
-        self._warned: set[tuple[str, int]] = set()
 
     @contextlib.contextmanager
     def exclusive(self, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
@@ -168,7 +157,7 @@ class DuckStore:
         """
         try:
             with self.exclusive(seconds):
-                if not self._file.exists() or self._has_grown(*self._segments()):
+                if not self._file.exists() or self._has_grown(self._segments.scan()):
                     con = self._merge_segments()
                     if con is None:
                         return False
@@ -211,13 +200,9 @@ class DuckStore:
 
     # -- merging ------------------------------------------------------------------------------
 
-    def _has_grown(self, readers: list[SegmentReader], alive: list[str]) -> bool:
+    def _has_grown(self, segments: Listing) -> bool:
         """Return True if a segment has grown or lost its owner since this process last looked."""
-        return any(
-            reader.has_more(self._merged.get(name := reader.path.stem, 0))
-            or (name not in alive and name not in self._dead)
-            for reader in readers
-        )
+        return bool(segments.dead.keys() - self._dead) or segments.has_more(self._merged)
 
     def _merge_segments(self) -> Connection | None:
         """Merge all segments. Return the connection, or None if the merge must be postponed."""
@@ -229,7 +214,10 @@ class DuckStore:
         try:
             con = self._file.open_to_write()
             if con is not None:
-                self._merge_into(con)
+                segments = self._merge_into(con)
+                self._merged = {name: reader.end for name, reader in segments.readers.items()}
+                self._dead = segments.dead
+                self._segments.report_damage(segments)
                 self._commits += 1
         except duckdb.Error:
             # A full disk, in most cases. Nothing is lost: the segments still hold everything, and
@@ -258,46 +246,34 @@ class DuckStore:
             for name, reader in list(self._dead.items()):
                 if settled.get(name, -1) >= reader.end:
                     del self._dead[name]
-                    _remove(reader)
+                    self._segments.remove(reader)
 
-    def _merge_into(self, con: Connection) -> None:
-        """Merge all segments in one transaction."""
+    def _merge_into(self, con: Connection) -> Listing:
+        """Merge all segments in one transaction, and return them."""
         import _duckdb as duckdb
 
-        readers, alive = self._segments()
+        segments = self._segments.scan()
         merged = offsets(con)
-        for reader in readers:
-            reader.start = merged.get(reader.path.stem, 0)
+        for name, reader in segments.readers.items():
+            reader.start = merged.get(name, 0)
         try:
-            self._write(con, merge.collect(readers), alive)
+            self._write(con, segments)
         except duckdb.OperationalError:  # a full disk, say
             raise
         except (duckdb.Error, TypeError, LookupError, OverflowError):
             # A row that no table accepts would block all other rows for ever: check each row now.
             with contextlib.suppress(duckdb.Error):
                 con.rollback()
-            self._write(con, merge.collect(readers, checked=True), alive)
-        self._merged = {reader.path.stem: reader.end for reader in readers}
-        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
-        self._report(readers, alive)
+            self._write(con, segments, checked=True)
+        return segments
 
     @staticmethod
-    def _write(con: Connection, batch: merge.Batch, alive: list[str]) -> None:
+    def _write(con: Connection, segments: Listing, *, checked: bool = False) -> None:
+        batch = merge.collect(segments.readers.values(), checked=checked)
         con.begin()
         merge.write(con, batch)
-        merge.mark_interrupted(con, alive)
+        merge.mark_interrupted(con, segments.alive)
         con.commit()
-
-    def _report(self, readers: list[SegmentReader], alive: list[str]) -> None:
-        for reader in readers:
-            if reader.torn and reader.path.stem not in alive:
-                reader.damaged.append((reader.end, reader.torn))
-            for offset, length in reader.damaged:
-                if (reader.path.stem, offset) not in self._warned:
-                    self._warned.add((reader.path.stem, offset))
-                    warnings.warn(
-                        _describe_damage(reader, offset, length), JournalDamaged, stacklevel=2
-                    )
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -309,11 +285,11 @@ class DuckStore:
         """
         import _duckdb as duckdb
 
-        readers, alive = self._segments()
+        segments = self._segments.scan()
         if not self._file.exists():
             self.forget()
-            return None if any(reader.has_more(0) for reader in readers) else _open_empty(apart)
-        if self._merged and self._has_grown(readers, alive):
+            return None if segments.has_more({}) else _open_empty(apart)
+        if self._merged and self._has_grown(segments):
             return None
         con = self._file.open_to_read(apart=apart)
         if con is None:
@@ -322,14 +298,14 @@ class DuckStore:
             closing.enter_context(con)
             try:
                 merged = self._merged = offsets(con)
-                for reader in readers:
-                    reader.end = merged.get(reader.path.stem, 0)
-                if any(r.has_more(r.end) for r in readers) or merge.orphans(con, alive):
+                for name, reader in segments.readers.items():
+                    reader.end = merged.get(name, 0)
+                if segments.has_more(merged) or merge.orphans(con, segments.alive):
                     return None
             except duckdb.Error as error:
                 raise self._file.unreadable(error) from None
             closing.pop_all()
-        self._dead = {r.path.stem: r for r in readers if r.path.stem not in alive}
+        self._dead = segments.dead
         return con
 
     def _open_copy(self) -> DuckDBPyConnection:
@@ -344,9 +320,7 @@ class DuckStore:
         finally:
             if source is not None:
                 source.close()
-        folded, dead = self._merged, self._dead
-        self._merge_into(con)
-        self._merged, self._dead = folded, dead  # the copy holds more than the file
+        self._segments.report_damage(self._merge_into(con))
         return con
 
 
@@ -356,22 +330,3 @@ def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_l
     if apart:
         lock_down(con)
     return con
-
-
-def _remove(reader: SegmentReader) -> None:
-    whole = SegmentReader(reader.path)  # from its beginning: an earlier merge may have met damage
-    for _ in whole.records():
-        pass
-    if reader.damaged or whole.damaged or whole.torn:
-        reader.path.replace(reader.path.with_suffix(".damaged"))
-    else:
-        reader.path.unlink(missing_ok=True)
-
-
-def _describe_damage(reader: SegmentReader, offset: int, length: int) -> str:
-    is_torn = offset == reader.end
-    place = "at its end, of a write that was never acknowledged" if is_torn else "in the middle"
-    return (
-        f"The segment {reader.path.name} has {length} unreadable bytes at byte {offset}, {place}. "
-        f"Everything else was saved, and the file will be kept as {reader.path.stem}.damaged."
-    )

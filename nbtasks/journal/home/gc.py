@@ -135,7 +135,7 @@ def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
         with new.appender("gone") as appender:
             appender.append_rows([(run_id,) for run_id in removed])
     new.begin()
-    new.execute(f"insert into segment select name, folded from {old}.segment")  # noqa: S608 - our own name
+    new.execute(f"insert into segment select name, merged from {old}.segment")  # noqa: S608 - our own name
     for kind in KINDS:
         names = ", ".join(_COLUMNS.get(kind) or columns(kind))
         in_scope = "'run:' || gone.run_id = one.scope" if kind == "entry" else "false"

@@ -24,7 +24,8 @@ from nbtasks.journal.database import queries as stored
 from nbtasks.journal.database.store import CHECKPOINT_BYTES, DuckStore
 from nbtasks.journal.home.signals import CancelRequests, ChangeCounter
 from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
-from nbtasks.journal.wal import Segment, SegmentReader, is_alive
+from nbtasks.journal.segments import SegmentFolder
+from nbtasks.journal.wal import Segment
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["HomeJournal"]
@@ -51,23 +52,22 @@ class HomeJournal:
 
     Attributes:
         blobs: The files of large values.
+        segments: The segments, of which one is our own.
         duck: The DuckDB side.
     """
 
     def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
         self.home = home
-        self._wal = home / "wal"
         self.blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
         self._news = ChangeCounter(home / "news")
-        self._durable = durable
         self._notebook = notebook
-        self._segment: Segment | None = None
         self._starting = threading.Lock()
         self._claimed: set[str] = set()  # the runs that this process executes now
         self._merged_rows = 0
         self._merging: threading.Thread | None = None
-        self.duck = DuckStore(home, durable=durable, segments=self._readers)
+        self.segments = SegmentFolder(home, durable=durable, notebook=notebook)
+        self.duck = DuckStore(home, self.segments, durable=durable)
         atexit.register(self.close)
 
     # -- executing ----------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class HomeJournal:
         return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
-        """Implement `Journal.look`."""
+        """Implement `Journal.peek`."""
         with self.reading() as con:
             if (row := self._find_run(con, claim)) is None:
                 return None
@@ -113,8 +113,7 @@ class HomeJournal:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""
         segment = self._require_segment()
         if segment.is_removed and not self._claimed:
-            segment.close()
-            self._segment = None
+            self.segments.close_own()
             self.duck.forget()
             segment = self._require_segment()
         return segment
@@ -133,10 +132,10 @@ class HomeJournal:
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
             raise conflicts.run_busy_error(run, own=True)
-        if run.status == Status.RUNNING and run.segment != self._segment_name():
-            raise conflicts.run_busy_error(
-                run, own=False
-            )  # runs of dead processes are INTERRUPTED by now
+        own = self.segments.own
+        # runs of dead processes are INTERRUPTED by now
+        if run.status == Status.RUNNING and (own is None or run.segment != own.name):
+            raise conflicts.run_busy_error(run, own=False)
 
     def _open_run(self, con: Any, row: tuple[Any, ...]) -> ClaimedRun:
         run = RunRow(*row)
@@ -173,10 +172,10 @@ class HomeJournal:
                 if isinstance(row, EditRow):
                     row.host, row.pid = os.uname().nodename, os.getpid()
                     row.notebook = self._notebook
-            self._write_segment(changed)
+            self.segments.write(changed)
 
     def import_rows(self, rows: Sequence[Row]) -> None:
-        """Implement `Journal.adopt`."""
+        """Implement `Journal.import_rows`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.duck.exclusive():
             self._current_segment()
@@ -184,12 +183,7 @@ class HomeJournal:
                 for run_id in conflicts.run_ids(rows):
                     if stored.runs(con, run_id=run_id):
                         raise conflicts.run_exists_error(run_id)
-            self._write_segment(rows)
-
-    def _write_segment(self, rows: Sequence[Row]) -> None:
-        # A segment for these rows alone. It appears once it is complete, and its name sorts after
-        # all others, so that of two segments with the same task the edit is in the later one.
-        Segment(self._wal, durable=self._durable, notebook=self._notebook, rows=rows).close()
+            self.segments.write(rows)
 
     def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
@@ -212,9 +206,8 @@ class HomeJournal:
             self.sync()
         except JournalWriteError:
             self._claimed.discard(run.run_id)
-            if not self._claimed and self._segment is not None:
-                self._segment.abandon()  # without its lock, others see that the run has ended
-                self._segment = None
+            if not self._claimed:
+                self.segments.abandon_own()  # without its lock, others see that the run has ended
             raise
         finally:
             self._claimed.discard(run.run_id)
@@ -235,28 +228,25 @@ class HomeJournal:
         return self._requests.all()
 
     def change_count(self) -> int:
-        """Implement `Journal.news`."""
+        """Implement `Journal.change_count`."""
         return self._news.count()
 
     # -- writing ------------------------------------------------------------------------------
 
     def put(self, row: Row) -> None:
         """Implement `Journal.put`."""
-        segment = self._segment
-        if segment is None or segment.is_forked:
-            segment = self._require_segment()
-        segment.put(row)
+        (self.segments.own or self._require_segment()).put(row)
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""
-        segment = self._segment
-        if segment is not None and not segment.is_forked:
+        segment = self.segments.own
+        if segment is not None:
             segment.flush()
 
     def sync(self) -> None:
         """Implement `Journal.sync`."""
-        segment = self._segment
-        if segment is not None and not segment.is_forked:
+        segment = self.segments.own
+        if segment is not None:
             segment.sync()
             if segment.records - self._merged_rows > MERGE_ROWS:
                 self._merge_in_background(segment)
@@ -311,72 +301,44 @@ class HomeJournal:
         should.
         """
         atexit.unregister(self.close)
-        segment = self._segment
-        if segment is None or segment.is_forked:
+        segment = self.segments.own
+        if segment is None:
             return
         with contextlib.suppress(Exception):  # nobody can react at exit, and nothing is lost
             segment.sync()
             self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=CHECKPOINT_BYTES)
             self._claimed.clear()
             self._drop_segment(0)
-        if self._segment is not None:
-            segment.close()
-            self._segment = None
+        self.segments.close_own()
 
     def _drop_segment(self, above: int) -> None:
         """Remove our segment if it exceeds `above` bytes and all of it is in the file itself."""
-        segment = self._segment
+        segment = self.segments.own
         if segment is None or not self.duck.has_checkpointed(segment.name, segment.size):
             return
         with contextlib.suppress(JournalLockedError), self.duck.exclusive(PATIENCE_SECONDS):
-            segment = self._segment
+            segment = self.segments.own
             if segment is None or self._claimed:
                 return
             if segment.size > above and self.duck.has_checkpointed(segment.name, segment.size):
-                self._segment = None
-                segment.close(remove=True)
+                self.segments.close_own(remove=True)
 
     def _require_segment(self) -> Segment:
-        segment = self._segment
-        if segment is None or segment.is_forked:
+        segment = self.segments.own
+        if segment is None:
             with self._starting:
-                if self._segment is None or self._segment.is_forked:
-                    self._claimed.clear()
+                segment = self.segments.own
+                if segment is None:
+                    self._claimed.clear()  # after a fork, they are the parent's
                     self._merged_rows = 0
-                    self._segment = self._create_segment()
-                segment = self._segment
+                    segment = self.segments.start_own()
         return segment
-
-    def _create_segment(self) -> Segment:
-        try:
-            self._wal.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JournalWriteError(
-                f"The home {self.home} cannot be created: {error.strerror}. Choose another with "
-                "nb.configure(home=...) or NBTASKS_HOME."
-            ) from error
-        return Segment(self._wal, durable=self._durable, notebook=self._notebook)
-
-    def _segment_name(self) -> str | None:
-        segment = self._segment
-        return segment.name if segment is not None and not segment.is_forked else None
-
-    def _readers(self) -> tuple[list[SegmentReader], list[str]]:
-        """Return readers of all segments, oldest first, and the names of those in use."""
-        readers, alive = [], []
-        for path in sorted(self._wal.glob("*.log")):
-            reader = SegmentReader(path)
-            reader.read_header()
-            if path.stem == self._segment_name() or is_alive(path, reader.header):
-                alive.append(path.stem)
-            readers.append(reader)
-        return readers, alive
 
     def _merge_in_background(self, segment: Segment) -> None:
         if self._merging is not None and self._merging.is_alive():
             return
         self._merged_rows = segment.records
         self._merging = threading.Thread(
-            target=self.duck.merge_now, args=(0.0,), name="nbtasks-fold", daemon=True
+            target=self.duck.merge_now, args=(0.0,), name="nbtasks-merge", daemon=True
         )
         self._merging.start()

@@ -26,9 +26,9 @@ from nbtasks.views.tree.nodes import (
     Tree,
     outline,
 )
-from nbtasks.views.tree.style import STYLE
+from nbtasks.views.tree.style import DARK, STYLE, variables
 
-__all__ = ["SHAPES", "html", "text"]
+__all__ = ["SHAPES", "html", "page", "text"]
 
 #: Every state has a shape and a word, never only a colour. Shapes are one terminal cell wide.
 SHAPES = {
@@ -306,3 +306,25 @@ def _bar(tree: Tree) -> str:
     shares = [(state.replace(" ", "-"), tree.counts[state]) for state in SHAPES]
     parts = [f'<i class="nbt-{name}" style="flex-grow:{n}"></i>' for name, n in shares if n]
     return f'<div class="nbt-bar" aria-hidden="true">{"".join(parts)}</div>' if parts else ""
+
+
+_PAGE_TASKS = 10_000
+_TITLE_CHARACTERS = 80
+#: Outside a notebook, the page follows the theme of the browser.
+_PAGE_STYLE = (
+    "body{margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328;background:#fff}"
+    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#111418}"
+    f"body .nbtasks-tree{{{variables(DARK)}}}}}"
+)
+
+
+def page(tree: Tree, now_us: int) -> str:
+    """Return one HTML document without scripts that refers to nothing outside itself."""
+    name = escape(_clean(f"{tree.run.job} {tree.run.version}", _TITLE_CHARACTERS))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{name}</title><style>{_PAGE_STYLE}</style></head><body>"
+        f"{html(tree, now_us, limit=_PAGE_TASKS)}"
+        f"<p><small>nbtasks, {at(now_us):%Y-%m-%d %H:%M:%S} UTC</small></p></body></html>"
+    )

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtasks.core import clock, front_end
-from nbtasks.core.clock import at
 from nbtasks.core.model import AttemptRow, RunRow, TaskRow
-from nbtasks.views.tree.labels import clean
-from nbtasks.views.tree.nodes import Tree
-from nbtasks.views.tree.render import html, text
-from nbtasks.views.tree.style import DARK, variables
 
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
+    from nbtasks.views.tree.nodes import Tree
 
-__all__ = ["RunTree", "draw_run", "page"]
+__all__ = ["RunTree", "TreeDisplay", "draw_run"]
 
 
 class TreeDisplay(Protocol):
@@ -35,7 +30,7 @@ class RunTree:
         tree: The tree to draw.
         now_us: Instant that ages and countdowns refer to.
         limit: Most tasks to draw, failed ones first; the rest are counted.
-        living: Returns the live view a notebook shows instead; None where there is none.
+        live_view: Returns the live view a notebook shows instead; None where there is none.
         attempts: Returns the attempts that were followed by another.
     """
 
@@ -71,6 +66,10 @@ class RunTree:
         body.run().tree().to_html("delays.html")
         ```
         """
+        from nbtasks.views.tree.render import (
+            page,  # lazily, here and below: an import draws nothing
+        )
+
         Path(file).write_text(page(self.tree, self.now_us), "utf-8")
 
     def to_trace(self, file: str | Path) -> None:
@@ -103,11 +102,15 @@ class RunTree:
         Path(file).write_text(json.dumps(events), "utf-8")
 
     def __str__(self) -> str:
+        from nbtasks.views.tree.render import text
+
         return text(self.tree, self.now_us, limit=min(200, self.limit))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        from nbtasks.views.tree.render import html
+
         return html(self.tree, self.now_us, limit=self.limit)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -115,28 +118,6 @@ class RunTree:
         del include, exclude  # the protocol lets an object ignore them
         live_view = self._live_view(self) if self._live_view is not None else None
         return live_view or {"text/plain": str(self), "text/html": self._repr_html_()}
-
-
-_MOST = 10_000  # tasks
-_LABEL = 80  # characters
-#: Outside a notebook, the page follows the theme of the browser.
-_STYLE = (
-    "body{margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1f2328;background:#fff}"
-    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#111418}"
-    f"body .nbtasks-tree{{{variables(DARK)}}}}}"
-)
-
-
-def page(tree: Tree, now_us: int) -> str:
-    """Return one HTML document without scripts that refers to nothing outside itself."""
-    name = escape(clean(f"{tree.run.job} {tree.run.version}", _LABEL))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{name}</title><style>{_STYLE}</style></head><body>"
-        f"{html(tree, now_us, limit=_MOST)}"
-        f"<p><small>nbtasks, {at(now_us):%Y-%m-%d %H:%M:%S} UTC</small></p></body></html>"
-    )
 
 
 def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTree:

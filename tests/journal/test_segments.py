@@ -1,0 +1,163 @@
+"""The folder of the segments: which there are, whose owners live, and what becomes of the dead."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from nbtasks.core.model import LogRow
+from nbtasks.errors import JournalDamaged
+from nbtasks.journal.database.store import DuckStore
+from nbtasks.journal.segments import Listing, SegmentFolder
+
+OWNER = """
+from nbtasks.journal.segments import SegmentFolder
+segments = SegmentFolder(HOME, durable=False)
+own = segments.start_own()
+own.put(LogRow("r", "", 0, 1, "info", "hello"))
+own.flush()
+say(own.name)
+"""
+
+
+@pytest.fixture
+def segments(home: Path) -> SegmentFolder:
+    return SegmentFolder(home, durable=False)
+
+
+def log(message: str) -> LogRow:
+    return LogRow("r", "", 0, 1, "info", message)
+
+
+def read(listing: Listing) -> None:
+    for reader in listing.readers.values():
+        assert list(reader.records())
+
+
+def test_a_home_that_nobody_has_made_has_no_segments(segments):
+    listing = segments.scan()
+
+    assert not listing.readers
+    assert listing.alive == []
+
+
+def test_a_scan_names_all_segments_oldest_first_and_tells_the_living_from_the_dead(
+    segments, python
+):
+    owner, other = python(OWNER + "heard()"), python(OWNER + "heard()")
+    dead, alive = owner.line(), other.line()
+    owner.kill()
+    own = segments.start_own()
+
+    listing = segments.scan()
+
+    assert list(listing.readers) == sorted([dead, alive, own.name])
+    assert sorted(listing.alive) == sorted([alive, own.name])
+    assert list(listing.dead) == [dead]
+    segments.close_own()
+    assert sorted(segments.scan().dead) == sorted([dead, own.name])
+
+
+def test_a_fork_has_no_segment_until_it_starts_one(segments, python):
+    process = python(
+        OWNER
+        + """
+if os.fork() == 0:
+    say(segments.own is None, own.name in segments.scan().alive)
+    say(segments.start_own().name)
+    os._exit(0)
+os.wait()
+say(segments.own is own, len(segments.scan().alive))
+"""
+    )
+    first = process.line()
+    process.expect("True True")
+    assert process.line() != first
+    process.expect("True 1")
+
+
+def test_rows_written_alone_come_after_those_of_the_own_segment(segments):
+    own = segments.start_own()
+    own.put(log("own"))
+    own.flush()
+    segments.write([log("alone"), log("too")])
+
+    listing = segments.scan()
+
+    first, second = listing.readers.values()
+    assert [record[6] for record in first.records()] == ["own"]
+    assert [record[6] for record in second.records()] == ["alone", "too"]
+    assert listing.alive == [own.name]
+    segments.close_own()
+
+
+def test_a_listing_knows_if_there_is_more_than_was_read(segments):
+    own = segments.start_own()
+    own.put(log("one"))
+    own.flush()
+    assert segments.scan().has_more({})
+    assert not segments.scan().has_more({own.name: own.size})
+    own.put(log("two"))
+    offsets = {own.name: own.size}
+    own.flush()
+
+    assert segments.scan().has_more(offsets)
+    segments.close_own()
+
+
+def tear(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"half a li")
+
+
+def test_a_torn_line_is_damage_once_its_owner_is_dead_and_is_reported_once(segments):
+    own = segments.start_own()
+    own.put(log("one"))
+    own.flush()
+    tear(own.path)
+    listing = segments.scan()
+    read(listing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        segments.report_damage(listing)
+    segments.close_own()
+    tear(own.path)
+
+    for reports in (1, 0):
+        listing = segments.scan()
+        read(listing)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            segments.report_damage(listing)
+        assert [warning.category for warning in caught] == [JournalDamaged] * reports
+        assert all("9 unreadable bytes" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_segment_is_removed_but_kept_beside_if_it_has_damage(segments, home, damaged):
+    segments.start_own()
+    segments.close_own(remove=True)
+    segments.write([log("one"), log("two")])
+    (path,) = (home / "wal").iterdir()
+    if damaged:
+        path.write_bytes(path.read_bytes().replace(b'"one"', b'"0ne"'))
+    (reader,) = segments.scan().readers.values()
+
+    segments.remove(reader)
+
+    remaining = [path.with_suffix(".damaged")] if damaged else []
+    assert list((home / "wal").iterdir()) == remaining
+
+
+def test_a_store_asks_the_folder_and_needs_no_journal_above_it(segments, home):
+    store = DuckStore(home, segments, durable=False)
+    segments.start_own().put(log("hello"))
+    segments.own.flush()
+
+    assert store.merge_now(1.0)
+
+    with store.exclusive(), store.reading() as con:
+        assert con.execute("select message from log").fetchall() == [("hello",)]
+    segments.close_own()
