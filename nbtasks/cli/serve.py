@@ -13,6 +13,7 @@ import typer
 
 from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Home, use
+from nbtasks.core.durations import to_seconds
 from nbtasks.core.settings import config
 from nbtasks.errors import NbtasksError, NotFoundError
 from nbtasks.jobs.runtime import configure, runtime
@@ -66,7 +67,9 @@ def _run(
         Path | None,
         typer.Option("--output", help="File to write the notebook to, with its outputs."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    timeout: Annotated[
+        str, typer.Option(metavar="T", help="Longest time that a cell may take: 90s, 5m, 1h.")
+    ] = "1h",
     replay: Annotated[
         str | None,
         typer.Option(metavar="only", help="only: no task runs; a task that is not recorded fails."),
@@ -79,6 +82,7 @@ def _run(
     itself is not changed.
 
     With a shared file as --home, the notebook is replayed from that file."""
+    seconds = to_seconds("--timeout", timeout)
     use(home)
     configure(replay=replay)
     if not notebook.is_file():
@@ -94,7 +98,7 @@ def _run(
     _nbformat: Any = nbformat  # which has no types
     content = _nbformat.read(notebook, as_version=4)
     client = NotebookClient(
-        content, timeout=timeout, resources={"metadata": {"path": str(notebook.parent)}}
+        content, timeout=seconds, resources={"metadata": {"path": str(notebook.parent)}}
     )
     failed = None
     try:

@@ -7,26 +7,25 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.settings import ON_CHANGE, OnChange
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import InvalidOptionError
 from nbtasks.values.redaction import Steps, parse
 
 __all__ = [
-    "Duration",
     "OnChange",
     "OnError",
     "Policy",
     "RetryOn",
+    "TaskKwargs",
     "TaskOptions",
     "task",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Duration = float | timedelta
 #: The failures to retry: exception classes, or a predicate of the error.
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 #: Called with each failure and the task; see `io.run_task`.
@@ -34,7 +33,6 @@ OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
 _MARK = "__nbtasks__"
 _UNSET = (None,) * 6
-_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +52,9 @@ class TaskOptions:
             such as those of sqlite3 and of GUIs. Nothing can end the function early there, so an
             exceeded `timeout` is noticed only when it returns.
         on_change: The action to take when the code or the inputs of a recorded task have changed.
-        ttl: The time for which a recorded output is valid, in seconds or as a timedelta. After
-            that the function is called again; its subtasks are still answered from the journal.
+        ttl: The time for which a recorded output is valid: seconds, a timedelta, or text such as
+            "30d". After that the function is called again; its subtasks are still answered from the
+            journal.
         redact: Paths into inputs and output to hide in frames, trees and SQL, as in
             `["user.email", "rows[*].key"]`. They apply to the output, to each argument, and to
             the list of the arguments, where `[0]` is the first. `$` hides everything. The task
@@ -98,7 +97,7 @@ class TaskOptions:
                 f"on_change is one of {', '.join(ON_CHANGE)}, not {self.on_change!r}."
             )
         if self.ttl is not None:
-            seconds_of("ttl", self.ttl)
+            to_seconds("ttl", self.ttl)
         if self.on is not None and not callable(getattr(self.on, "submit", None)):
             raise InvalidOptionError(
                 f"on is an executor of concurrent.futures or a distributed.Client, not {self.on!r}."
@@ -139,13 +138,24 @@ class Policy:
 
     def __post_init__(self) -> None:
         options = self.options
-        ttl_us = None if options.ttl is None else round(seconds_of("ttl", options.ttl) * 1e6)
+        ttl_us = None if options.ttl is None else round(to_seconds("ttl", options.ttl) * 1e6)
         redact = None if options.redact is None else parse(options.redact)
         preview = (options.params, options.properties, options.icon)
         plain = (self.timeout, ttl_us, redact, *preview) == (None,) * 6
         object.__setattr__(self, "redact", redact)
         object.__setattr__(self, "ttl_us", ttl_us)
         object.__setattr__(self, "plain", plain and not (options.once or options.inline))
+
+
+class TaskKwargs(TypedDict, total=False):
+    """Options of `io.run_task`, for its overloads."""
+
+    name: str | None
+    retry: Retry | int | None
+    retry_on: RetryOn | None
+    timeout: Duration | None
+    on_error: OnError | None
+    options: TaskOptions | None
 
 
 def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every call comes here
@@ -196,7 +206,7 @@ def _make_policy(
         name=name,
         retry=Retry.of(retry),
         retry_on=_validate_retry_on(retry_on),
-        timeout=None if timeout is None else seconds_of("timeout", timeout),
+        timeout=None if timeout is None else to_seconds("timeout", timeout),
         on_error=on_error,
         options=options or TaskOptions(),
     )
@@ -230,21 +240,6 @@ def _validate_retry_on(retry_on: Any) -> Any:
     return retry_on
 
 
-def seconds_of(option: str, value: Any) -> float:
-    """Return a duration in seconds.
-
-    Raises:
-        InvalidOptionError: The value is not a duration above 0.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 0 < seconds < _MAX_SECONDS:
-        raise InvalidOptionError(
-            f"{option} is a number of seconds above 0, or a timedelta, not {value!r}."
-        )
-    return float(seconds)
-
-
 def task(  # noqa: PLR0913 - one per option
     *,
     name: str | None = None,
@@ -265,7 +260,7 @@ def task(  # noqa: PLR0913 - one per option
         name: The name to show instead of the key.
         retry: The retry policy; an int is the number of attempts.
         retry_on: The failures to retry: exception classes, or a function of the error.
-        timeout: The longest that one attempt may take, in seconds or as a timedelta.
+        timeout: The longest that one attempt may take: seconds, a timedelta, or text such as "5m".
         once: Calls the function at most once; see `TaskOptions` for this and all below.
         inline: Keeps a plain function in the calling thread.
         on_change: The action to take when the function's code or inputs have changed.

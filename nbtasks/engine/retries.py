@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from nbtasks.core import clock
+from nbtasks.core.durations import MOST, Duration, to_instant, to_seconds
 from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
 
 __all__ = [
@@ -19,8 +20,6 @@ __all__ = [
     "retry_at",
     "skip_retrying",
 ]
-
-_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,12 @@ class Retry:
     Args:
         limit: Attempts in total; 1 means no retry.
         factor: The growth of the delay from one failure to the next.
-        min_timeout: The first delay, in seconds.
-        max_timeout: The longest delay, in seconds.
+        min_timeout: The first delay: seconds, a timedelta, or text such as "5m".
+        max_timeout: The longest delay, likewise.
         randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
 
     Raises:
-        ValueError: The limit is below 1, or a number cannot be a delay.
+        ValueError: The limit is below 1, the factor is not above 0, or a timeout is no duration.
 
     ```python
     import nbtasks as nb
@@ -50,15 +49,16 @@ class Retry:
 
     limit: int = 5
     factor: float = 1.8
-    min_timeout: float = 1.0
-    max_timeout: float = 60.0
+    min_timeout: Duration = 1.0
+    max_timeout: Duration = 60.0
     randomize: bool = True
 
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
-        if not (self.factor > 0 and self.min_timeout >= 0 and self.max_timeout >= 0):
-            raise ValueError(f"{self}: the factor must be above 0, and no timeout below 0.")
+        if not self.factor > 0:
+            raise ValueError(f"{self}: the factor must be above 0.")
+        self._timeouts()
 
     @classmethod
     def standard(cls) -> Retry:
@@ -83,16 +83,24 @@ class Retry:
         >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
         5.0
         """
+        first, most = self._timeouts()
         try:
-            uncapped = self.min_timeout * self.factor ** (failures - 1)
+            uncapped = first * self.factor ** (failures - 1)
         except OverflowError:
-            uncapped = self.max_timeout
-        seconds = min(self.max_timeout, uncapped)
+            uncapped = most
+        seconds = min(most, uncapped)
         if self.randomize:
             import random  # lazily: most tasks do not fail
 
             seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
-        return float(min(self.max_timeout, seconds))
+        return min(most, seconds)
+
+    def _timeouts(self) -> tuple[float, float]:
+        """Return the shortest and the longest delay in seconds."""
+        return (
+            to_seconds("Retry: min_timeout", self.min_timeout, least=0),
+            to_seconds("Retry: max_timeout", self.max_timeout, least=0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +140,18 @@ def skip_retrying() -> SkipRetrying:
     return SkipRetrying()
 
 
-def retry_at(when: datetime | float | timedelta) -> RetryAt:
+def retry_at(when: datetime | Duration) -> RetryAt:
     """Return the answer with which `on_error` sets the start of the next attempt.
 
     The task is retried as long as `on_error` returns this, even if it has no `retry`; if it has
     one, its limit applies.
 
     Args:
-        when: An aware datetime, or a delay from now in seconds or as a timedelta. A time in the
-            past means at once.
+        when: An aware datetime, or a delay from now: seconds, a timedelta, or text such as "5m". A
+            time in the past means at once.
 
     Raises:
-        ValueError: `when` is not an instant or a delay.
+        InvalidOptionError: `when` is not an instant or a delay.
 
     ```python
     import nbtasks as nb
@@ -168,20 +176,9 @@ def retry_at(when: datetime | float | timedelta) -> RetryAt:
     ```
     """
     if isinstance(when, datetime):
-        if when.tzinfo is None:
-            raise ValueError(
-                f"nb.retry_at({when!r}): an instant needs a time zone, as in "
-                "datetime(2026, 1, 31, 9, tzinfo=UTC)."
-            )
-        return RetryAt(round(when.timestamp() * 1e6))
-    seconds: Any = when.total_seconds() if isinstance(when, timedelta) else when
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not abs(seconds) < _MAX_SECONDS:
-        raise ValueError(
-            f"nb.retry_at({when!r}) takes an aware datetime, or a delay from now: a number of "
-            "seconds or a timedelta."
-        )
-    return RetryAt(clock.micros() + round(seconds * 1e6))
+        return RetryAt(to_instant("nb.retry_at(when): when", when))
+    option = "nb.retry_at(when) takes an aware datetime, or a delay from now, which"
+    return RetryAt(clock.micros() + round(to_seconds(option, when, least=-MOST) * 1e6))
 
 
 def effective_error(answer: object, error: Exception) -> Exception:

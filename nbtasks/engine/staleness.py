@@ -12,6 +12,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, clock
+from nbtasks.core.durations import format_age
 from nbtasks.engine.fingerprint import arguments
 from nbtasks.engine.fingerprint import function as fingerprints
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
@@ -34,7 +35,6 @@ _MAX_LISTED = 20  # tasks in one warning
 _RANDOM_MODULES = ("_random", "numpy.random", "numpy.random._generator")
 _MAX_CHARS = 60
 _MAX_DIFFS = 1000
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
 
 #: The fingerprint of a task's function, the digest of its arguments, and why it is stale.
 Provenance = tuple[str | None, str | None, str | None]
@@ -105,7 +105,7 @@ class StalenessChecker:
         before = None if text is None else fingerprints.loads(text)
         reason = "; ".join(_reasons(call, row, before, code, digest))
         diff = "" if before is None else fingerprints.diff(before, code)
-        age = _format_age(clock.micros() - (row.finished_us or 0))
+        age = format_age(clock.micros() - (row.finished_us or 0))
         if len(_diffs) >= _MAX_DIFFS:
             _diffs.clear()
         _diffs[self._run.run_id, path] = diff or reason
@@ -211,17 +211,3 @@ def _warning_lines(tasks: list[_StaleTask], run: RunRow) -> Iterator[str]:
     if len(tasks) > _MAX_LISTED:
         yield f"  and {len(tasks) - _MAX_LISTED} more; nb.tasks({run.run_id!r}) lists all"
     yield f"To see how: print(nb.get_run({run.run_id!r}).diff({tasks[0].path!r})). {_CHOICES}"
-
-
-def _format_age(us: int) -> str:
-    """Return an age in its largest unit.
-
-    >>> [_format_age(seconds * 1_000_000) for seconds in (5, 60, 7_200, 200_000)]
-    ['just now', '1 minute ago', '2 hours ago', '2 days ago']
-    """
-    seconds = us // 1_000_000
-    for size, unit in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
-    return "just now"

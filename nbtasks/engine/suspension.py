@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.throttle import Throttle
 from nbtasks.engine.cancellation import CancelScope
-from nbtasks.errors import InvalidOptionError, Suspended
+from nbtasks.errors import Suspended
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
@@ -30,7 +31,6 @@ _POLL_US = 50_000
 #: Loop turns, and seconds for other threads, in which no task may begin before the run is taken
 #: to be waiting. Fewer turns than `testing.FakeClock` takes before it jumps.
 _QUIET_TURNS, _QUIET_SECONDS = 10, 0.02
-_MAX_SECONDS = 1e11  # a later instant cannot be written as a date
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class TimeBudget:
     patience_us: int | None = None
 
     @classmethod
-    def of(cls, max_time: Any, suspend_after: Any) -> TimeBudget | None:
+    def of(cls, max_time: Duration | None, suspend_after: Duration | None) -> TimeBudget | None:
         """Return the budget for these options; None if both are None.
 
         Raises:
@@ -57,16 +57,8 @@ class TimeBudget:
         return cls(_to_us("max_time", max_time), _to_us("suspend_after", suspend_after))
 
 
-def _to_us(option: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 <= seconds < _MAX_SECONDS:
-        raise InvalidOptionError(
-            f"{option} is a number of seconds from 0 on, or a timedelta, not {value!r}."
-        )
-    return round(seconds * 1e6)
+def _to_us(option: str, value: Duration | None) -> int | None:
+    return None if value is None else round(to_seconds(option, value, least=0) * 1e6)
 
 
 class Suspension:

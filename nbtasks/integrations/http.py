@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.engine.retries import Retry
 from nbtasks.io.http.request import Request, Response, body_or_raise, fetch
 from nbtasks.io.integration import Integration
@@ -70,7 +71,8 @@ class Http(Integration):
     Args:
         base_url: Address that paths are relative to.
         headers: Headers of each request, such as Authorization. They are not recorded.
-        timeout: Longest time to connect, and between two parts of the response, in seconds.
+        timeout: Longest time to connect, and between two parts of the response: seconds, a
+            timedelta, or text such as "5m".
         retry: Retry policy; by default `Retry.standard()`.
 
     ```python
@@ -97,7 +99,8 @@ class Http(Integration):
         base_url: str = "",
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 120,
+        timeout: Duration = 120,
         retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
-        super().__init__(_Client(base_url, headers or {}, timeout), retry=retry)
+        client = _Client(base_url, headers or {}, to_seconds("timeout", timeout))
+        super().__init__(client, retry=retry)

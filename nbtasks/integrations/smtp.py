@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
 
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import NbtasksError
 from nbtasks.io.integration import Integration
@@ -68,7 +69,7 @@ class Smtp(Integration):
         start_tls: True to switch to encryption after connecting; by default if the server supports
             it.
         use_tls: True to encrypt the connection from the start.
-        timeout: Timeout in seconds.
+        timeout: Longest time for each step of sending: seconds, a timedelta, or text such as "5m".
         retry: Retry policy; by default `Retry.standard()`.
 
     Raises:
@@ -95,13 +96,14 @@ class Smtp(Integration):
         password: str | None = None,
         start_tls: bool | None = None,
         use_tls: bool = False,
-        timeout: float = 60,
+        timeout: Duration = 60,
         retry: Retry | int | None = Retry.standard(),  # noqa: B008 - it never changes
     ) -> None:
         if importlib.util.find_spec("aiosmtplib") is None:
             raise NbtasksError("Smtp needs the aiosmtplib package: pip install 'nbtasks[smtp]'")
         options = {
             "hostname": host, "port": port, "username": username, "password": password,
-            "start_tls": start_tls, "use_tls": use_tls, "timeout": timeout,
+            "start_tls": start_tls, "use_tls": use_tls,
+            "timeout": to_seconds("timeout", timeout),
         }  # fmt: skip
         super().__init__(_Client(sender, options), retry=retry)

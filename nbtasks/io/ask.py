@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, get_args, get_origin
 
 from nbtasks.core import callsite, front_end, keys
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import TaskRow
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Effects, ExternalWait, mapped
-from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
 from nbtasks.io.base import AsyncBaseIO, BaseIO
@@ -204,7 +203,7 @@ class _Ask(BaseIO):
     """The part of `ask` that both io classes share."""
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
-        seconds = seconds_of("timeout", timeout)
+        seconds = to_seconds("timeout", timeout)
         question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
         journal = self._execution.journal
         awaiting, blocks = self._context().asynchronous, False
@@ -264,7 +263,7 @@ class SyncAsk(_Ask):
             key: Key of the task, as in `run_task`.
             fields: Fields to ask for: a pydantic model; or a dict that maps each name to a type, a
                 list of choices or a default.
-            timeout: Longest time to wait, in seconds or as a timedelta.
+            timeout: Longest time to wait: seconds, a timedelta, or text such as "5m".
 
         Returns:
             The answer: an instance of the model, or a dict.
@@ -298,5 +297,4 @@ class AsyncAsk(_Ask, AsyncBaseIO):
         self, key: keys.Key, fields: Any, *, timeout: Duration = 24 * 3600
     ) -> Coroutine[Any, Any, Any]:
         """Ask a person, and await the answer. Awaitable form of `SyncIO.ask`."""
-        needs_loop("ask")
         return self._drive(self._ask(key, fields, timeout))

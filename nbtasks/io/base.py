@@ -5,15 +5,19 @@ The calls themselves are in `io`, and in the modules that add calls to both clas
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import callsite, clock, keys
+from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
-from nbtasks.engine.options import Duration, Policy, TaskOptions
+from nbtasks.engine.options import Policy, TaskOptions
+from nbtasks.errors import WrongFaceError
 from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
 
@@ -140,27 +144,15 @@ class BaseIO:
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
         if (seconds is None) == (until is None):
             raise TypeError(f"io.wait({key!r}, ...) takes either seconds or until=.")
-        context, key = self._enter(key)
-        if until is not None:
-            if until.tzinfo is None:
-                raise ValueError(
-                    f"io.wait({key!r}, until={until!r}): an instant needs a time zone, as in "
-                    "datetime(2026, 1, 31, 9, tzinfo=UTC)."
-                )
-            instant = round(until.timestamp() * 1e6)
-            wait = Wait(
-                key, lambda: instant, f'{{"until":"{until.isoformat()}"}}', callsite.capture(2)
-            )
+        due: Callable[[], int]
+        if until is None:
+            length = to_seconds(f"io.wait({key!r}, ...): seconds", seconds, least=0)
+            due, params = lambda: clock.micros() + round(length * 1e6), f'{{"seconds":{length:g}}}'
         else:
-            span = (
-                seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
-            )
-            wait = Wait(
-                key,
-                lambda: clock.micros() + round(span * 1e6),
-                f'{{"seconds":{span:g}}}',
-                callsite.capture(2),
-            )
+            instant = to_instant(f"io.wait({key!r}, ...): until", until)
+            due, params = lambda: instant, f'{{"until":"{until.isoformat()}"}}'
+        context, key = self._enter(key)
+        wait = Wait(key, due, params, callsite.capture(2))
         return self._execution.waits.wait(wait, context)
 
     def _yield(self, key: keys.Key) -> Effects:
@@ -197,7 +189,7 @@ class BaseIO:
         """Return the path of the task that a call with this key makes."""
         return keys.join(self._context().path, key)
 
-    def _drive(self, effects: Effects) -> Any:
+    def _drive(self, effects: Effects, call: str | None = None) -> Any:  # noqa: ARG002 - see `AsyncBaseIO`
         """Run the effects of a call, blocking."""
         return drive(effects, self._execution.journal)
 
@@ -224,6 +216,23 @@ class AsyncBaseIO(BaseIO):
         super().__init__(execution, policy, level, dispatcher, integrations)
         self._commits: GroupCommit = GroupCommit(execution.journal)
 
-    def _drive(self, effects: Effects) -> Coroutine[Any, Any, Any]:
-        """Return a coroutine that runs the effects of a call."""
+    def _drive(self, effects: Effects, call: str | None = None) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine that runs the effects of a call.
+
+        Args:
+            effects: Effects of the call.
+            call: The call as the user wrote it, for the message; by default `io.` and the name of
+                the calling method.
+
+        Raises:
+            WrongFaceError: No event loop runs here that could await the coroutine.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            call = call or f"io.{sys._getframe(1).f_code.co_name}"  # noqa: SLF001 - as in `callsite`
+            raise WrongFaceError(
+                f"{call} of an asynchronous run was called where no event loop runs, as in a plain "
+                "function in a worker thread: nothing could await it. Use nb.current_io() there."
+            ) from None
         return drive_async(effects, self._commits, self._execution.active)

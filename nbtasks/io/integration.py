@@ -112,7 +112,7 @@ class Calls:
         execution = io._execution  # noqa: SLF001 - as above
         context, key = io._enter(key)  # noqa: SLF001 - as above
         call = Call(key, fn, (args, named), callsite.capture(1), policy)
-        return io._drive(execution.task(call, context))  # noqa: SLF001 - as above
+        return io._drive(execution.task(call, context), f"io.{self._path}")  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:
         return f"<io.{self._path}>"

@@ -7,24 +7,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, keys
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import OPEN, Status, TaskRow
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
-from nbtasks.engine.options import Duration, seconds_of
-from nbtasks.io.base import AsyncBaseIO, BaseIO
+from nbtasks.io.base import BaseIO
 from nbtasks.io.dispatcher import Invocable
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import RunHandle
 
-__all__ = ["AsyncInvokes", "SyncInvokes"]
+__all__ = ["Invokes"]
 
 _S = 1_000_000
 
 
-class _Invokes(BaseIO):
-    """The part of invocations that both io classes share."""
+class Invokes(BaseIO):
+    """Invocations of other jobs, blocking or awaitable as the io class that this is a part of."""
 
     def _begin(self, key: keys.Key, job: Invocable, payload: Any) -> Effects:
         def begin() -> str:
@@ -47,7 +46,7 @@ class _Invokes(BaseIO):
     def _ended(
         self, key: keys.Key, job: Invocable, given: Sequence[Any], timeout: Duration
     ) -> Effects:
-        seconds = seconds_of("timeout", timeout)
+        seconds = to_seconds("timeout", timeout)
         journal = self._execution.journal
         ids: list[str] = []
 
@@ -73,43 +72,20 @@ class _Invokes(BaseIO):
         )
         return mapped(self._wait_for(wait), lambda ids: list(map(self._dispatcher.get_run, ids)))
 
+    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
+        return self._drive(self._begin(key, job, payload), "job.invoke")
+
+    def _invoke_and_wait(
+        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
+    ) -> Any:
+        effects = mapped(self._ended(key, job, [payload], timeout), _first)
+        return self._drive(effects, "job.invoke_and_wait")
+
+    def _batch_invoke(
+        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
+    ) -> Any:
+        return self._drive(self._ended(key, job, given, timeout), "job.batch_invoke_and_wait")
+
 
 def _first(runs: list[RunHandle]) -> RunHandle:
     return runs[0]
-
-
-class SyncInvokes(_Invokes):
-    """Invocations as blocking calls."""
-
-    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
-        return self._drive(self._begin(key, job, payload))
-
-    def _invoke_and_wait(
-        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
-    ) -> Any:
-        return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
-
-    def _batch_invoke(
-        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
-    ) -> Any:
-        return self._drive(self._ended(key, job, given, timeout))
-
-
-class AsyncInvokes(_Invokes, AsyncBaseIO):
-    """Invocations as awaitable calls."""
-
-    def _invoke(self, job: Invocable, key: keys.Key, payload: Any) -> Any:
-        needs_loop("invoke")
-        return self._drive(self._begin(key, job, payload))
-
-    def _invoke_and_wait(
-        self, job: Invocable, key: keys.Key, payload: Any, timeout: Duration
-    ) -> Any:
-        needs_loop("invoke_and_wait")
-        return self._drive(mapped(self._ended(key, job, [payload], timeout), _first))
-
-    def _batch_invoke(
-        self, job: Invocable, key: keys.Key, given: Sequence[Any], timeout: Duration
-    ) -> Any:
-        needs_loop("batch_invoke_and_wait")
-        return self._drive(self._ended(key, job, given, timeout))

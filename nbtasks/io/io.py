@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
 
 from nbtasks.core import keys
+from nbtasks.core.durations import Duration
 from nbtasks.engine.current_task import CurrentTask
-from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
+from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import CallContext, Running, current
-from nbtasks.engine.options import Duration, OnError, RetryOn, TaskOptions, resolve
+from nbtasks.engine.options import OnError, RetryOn, TaskKwargs, TaskOptions, resolve
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.events.calls import AsyncEvents, SyncEvents
 from nbtasks.io.http.calls import AsyncFetches, SyncFetches
-from nbtasks.io.invoke import AsyncInvokes, SyncInvokes
+from nbtasks.io.invoke import Invokes
 from nbtasks.io.map import AsyncMap, SyncMap
 from nbtasks.io.side_effects import AsyncDraws, SyncDraws
 from nbtasks.io.statuses import AsyncStatuses, SyncStatuses
@@ -45,7 +46,7 @@ class SyncIO(
     SyncStatuses,
     SyncStores,
     SyncEvents,
-    SyncInvokes,
+    Invokes,
     SyncRequests,
     SyncAsk,
     SyncFetches,
@@ -74,12 +75,7 @@ class SyncIO(
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
         *args: Any,
-        name: str | None = None,
-        retry: Retry | int | None = None,
-        retry_on: RetryOn | None = None,
-        timeout: Duration | None = None,
-        on_error: OnError | None = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[TaskKwargs],
     ) -> T: ...
     @overload
     def run_task(
@@ -87,12 +83,7 @@ class SyncIO(
         key: keys.Key,
         fn: Callable[..., T],
         *args: Any,
-        name: str | None = None,
-        retry: Retry | int | None = None,
-        retry_on: RetryOn | None = None,
-        timeout: Duration | None = None,
-        on_error: OnError | None = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[TaskKwargs],
     ) -> T: ...
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
@@ -115,7 +106,8 @@ class SyncIO(
             name: Name to show instead of the key.
             retry: Retry policy; an int is the number of attempts.
             retry_on: Failures to retry: classes, or a function of the error; by default all.
-            timeout: Longest time that one attempt may take, in seconds or as a timedelta.
+            timeout: Longest time that one attempt may take: seconds, a timedelta, or text such as
+                "5m".
             on_error: Function called as `on_error(error, task)` with each failure.
             options: Less common options.
 
@@ -138,7 +130,7 @@ class SyncIO(
 
         Args:
             key: Key of the task, as in `run_task`.
-            seconds: Length of the wait, in seconds or as a timedelta.
+            seconds: Length of the wait: seconds, a timedelta, or text such as "5m".
             until: End of the wait, as an aware datetime; instead of `seconds`.
         """
         self._drive(self._wait(key, seconds, until))
@@ -161,7 +153,7 @@ class AsyncIO(
     AsyncStatuses,
     AsyncStores,
     AsyncEvents,
-    AsyncInvokes,
+    Invokes,
     AsyncRequests,
     AsyncAsk,
     AsyncFetches,
@@ -191,12 +183,7 @@ class AsyncIO(
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
         *args: Any,
-        name: str | None = None,
-        retry: Retry | int | None = None,
-        retry_on: RetryOn | None = None,
-        timeout: Duration | None = None,
-        on_error: OnError | None = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[TaskKwargs],
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def run_task(
@@ -204,12 +191,7 @@ class AsyncIO(
         key: keys.Key,
         fn: Callable[..., T],
         *args: Any,
-        name: str | None = None,
-        retry: Retry | int | None = None,
-        retry_on: RetryOn | None = None,
-        timeout: Duration | None = None,
-        on_error: OnError | None = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[TaskKwargs],
     ) -> Coroutine[Any, Any, T]: ...
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
@@ -228,20 +210,17 @@ class AsyncIO(
         A plain function runs in a worker thread, so the loop stays free; an `async def` function
         runs on the loop.
         """
-        needs_loop("run_task")
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
-        return drive_async(self._call(key, fn, args, policy), self._commits, self._execution.active)
+        return self._drive(self._call(key, fn, args, policy))
 
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
     ) -> Coroutine[Any, Any, None]:
         """Wait durably. Awaitable form of `SyncIO.wait`."""
-        needs_loop("wait")
         return self._drive(self._wait(key, seconds, until))
 
     def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
         """End the execution here, once. Awaitable form of `SyncIO.yield_`."""
-        needs_loop("yield_")
         return self._drive(self._yield(key))
 
 

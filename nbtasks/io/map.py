@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from nbtasks.core import callsite, keys
-from nbtasks.engine.drivers.drive import drive, drive_async, needs_loop
+from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Effects
 from nbtasks.engine.options import TaskOptions
 from nbtasks.io.base import AsyncBaseIO, BaseIO
@@ -19,6 +19,15 @@ T = TypeVar("T")
 KeyOf = Callable[[S], keys.Key]
 
 
+class MapKwargs(TypedDict, Generic[S], total=False):
+    """Keyword arguments of `io.map` that leave the type of its result, for its overloads."""
+
+    concurrency: int
+    key_of: KeyOf[S] | None
+    on: Any
+    options: TaskOptions | None
+
+
 class SyncMap(BaseIO):
     """`io.map` as a blocking call."""
 
@@ -28,11 +37,7 @@ class SyncMap(BaseIO):
         key: keys.Key,
         fn: Callable[[S], Awaitable[T]],
         items: Iterable[S],
-        *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> list[T]: ...
     @overload
     def map(
@@ -40,11 +45,7 @@ class SyncMap(BaseIO):
         key: keys.Key,
         fn: Callable[[S], T],
         items: Iterable[S],
-        *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> list[T]: ...
     @overload
     def map(
@@ -53,12 +54,9 @@ class SyncMap(BaseIO):
         fn: Callable[[S], Any],
         items: Iterable[S],
         *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
         min_ok: int | None = None,
         max_failures: int | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> list[Any]: ...
     def map(  # noqa: PLR0913 - the options of the contract
         self,
@@ -135,11 +133,7 @@ class AsyncMap(AsyncBaseIO):
         key: keys.Key,
         fn: Callable[[S], Awaitable[T]],
         items: Iterable[S],
-        *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
     def map(
@@ -147,11 +141,7 @@ class AsyncMap(AsyncBaseIO):
         key: keys.Key,
         fn: Callable[[S], T],
         items: Iterable[S],
-        *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
     def map(
@@ -160,12 +150,9 @@ class AsyncMap(AsyncBaseIO):
         fn: Callable[[S], Any],
         items: Iterable[S],
         *,
-        concurrency: int = 8,
-        key_of: KeyOf[S] | None = None,
         min_ok: int | None = None,
         max_failures: int | None = None,
-        on: Any = None,
-        options: TaskOptions | None = None,
+        **kwargs: Unpack[MapKwargs[S]],
     ) -> Coroutine[Any, Any, list[Any]]: ...
     def map(  # noqa: PLR0913 - the options of the contract
         self,
@@ -181,12 +168,11 @@ class AsyncMap(AsyncBaseIO):
         options: TaskOptions | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
-        needs_loop("map")
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
             self, key, fn, items, limits, key_of=key_of, on=on, options=options, asynchronous=True
         )
-        return drive_async(effects, self._commits, self._execution.active)
+        return self._drive(effects)
 
 
 def _plan(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
 from nbtasks.engine.current_task import CurrentTask
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import current
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 
@@ -141,16 +140,13 @@ class AsyncDraws(AsyncBaseIO):
         round: bool = False,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, float]:
         """Return a random number, drawn once. Awaitable form of `SyncIO.random`."""
-        needs_loop("random")
         bounds = {"min": min, "max": max, "round": round}
         return self._drive(self._builtin_task(key, _draw, (min, max, round), "dice", bounds))
 
     def now(self, key: keys.Key) -> Coroutine[Any, Any, datetime]:
         """Return the time in UTC, read once. Awaitable form of `SyncIO.now`."""
-        needs_loop("now")
         return self._drive(self._builtin_task(key, _now, (), "clock"))
 
     def uuid(self, key: keys.Key) -> Coroutine[Any, Any, UUID]:
         """Return a random UUID, made once. Awaitable form of `SyncIO.uuid`."""
-        needs_loop("uuid")
         return self._drive(self._builtin_task(key, clock.new_uuid, (), "id"))

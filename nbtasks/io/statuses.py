@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 
 from nbtasks.core import clock, keys
 from nbtasks.core.model import StatusRow
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
@@ -55,7 +54,8 @@ class _Status:
         """Record the next snapshot in a task, and return it; an awaitable with `AsyncIO`."""
         _check(snapshot)
         args, io = (snapshot, len(self._snapshots) + 1), self._io
-        return io._drive(io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4))  # noqa: SLF001 - a part of that io
+        effects = io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4)  # noqa: SLF001 - a part of that io
+        return io._drive(effects, "status.update" if self._snapshots else "io.create_status")  # noqa: SLF001 - as above
 
     def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
         execution = self._io._execution  # noqa: SLF001 - as above
@@ -131,7 +131,6 @@ class AsyncRunStatus(_Status):
         data: dict[str, Any] | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Change the fields that are passed. Awaitable form of `RunStatus.update`."""
-        needs_loop("create_status")
         return self._append(self._task(key, self._update_snapshot(label, state, data)))
 
     async def _append(self, pending: Coroutine[Any, Any, Snapshot]) -> None:
@@ -198,7 +197,6 @@ class AsyncStatuses(AsyncBaseIO):
         data: dict[str, Any] | None = None,
     ) -> Coroutine[Any, Any, AsyncRunStatus]:
         """Report progress of the run. Awaitable form of `SyncIO.create_status`."""
-        needs_loop("create_status")
         status = AsyncRunStatus(self, self._path(key))
         pending = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
         return _create(status, pending)

@@ -7,7 +7,6 @@ from typing import Any
 
 from nbtasks.core import clock, keys
 from nbtasks.core.model import EntryRow, Row
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.errors import InvalidKeyError
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.journal import outputs
@@ -84,9 +83,8 @@ class _Shelf:
             )
         params = {"scope": self._scope.partition(":")[0], "name": name}
         fn, io = getattr(self._entries, verb), self._io
-        if isinstance(io, AsyncBaseIO):
-            needs_loop("store")
-        return io._drive(io._builtin_task(key, fn, (name, *value), "database", params, depth=4))  # noqa: SLF001 - a part of that io
+        effects = io._builtin_task(key, fn, (name, *value), "database", params, depth=4)  # noqa: SLF001 - a part of that io
+        return io._drive(effects, f"io.store.{params['scope']}.{verb}")  # noqa: SLF001 - as above
 
     def __repr__(self) -> str:
         return f"<io.store of {self._scope}>"

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
+from nbtasks.core.durations import Duration
 from nbtasks.core.model import OPEN, Status
-from nbtasks.engine.options import Duration
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.io.events.tasks import new_event
 from nbtasks.jobs import claims
@@ -50,7 +50,7 @@ def send_event(
         source: The sender of the event.
         deliver_at: The instant at which a worker delivers the event, as an aware datetime; by
             default it is delivered at once.
-        deliver_after: Alternatively, the delay in seconds or as a timedelta.
+        deliver_after: Alternatively, the delay: seconds, a timedelta, or text such as "5m".
 
     Returns:
         The event, with its `runs`.

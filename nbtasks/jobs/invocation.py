@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbtasks.core import keys
-from nbtasks.engine.options import Duration
+from nbtasks.core.durations import Duration
 from nbtasks.io.io import current_io
 
 __all__ = ["Invoked"]
@@ -62,7 +62,7 @@ class Invoked:
         Args:
             key: The task's key, as in `io.run_task`.
             payload: The payload of the new run. A run with an invalid payload is INVALID.
-            timeout: The longest time to wait, in seconds or as a timedelta.
+            timeout: The longest time to wait: seconds, a timedelta, or text such as "5m".
 
         Returns:
             The `Run`, whether it is COMPLETED, FAILED, CANCELED or INVALID: `.error` holds the
@@ -82,7 +82,8 @@ class Invoked:
         Args:
             key: The task's key, as in `io.run_task`.
             payloads: A payload for each run.
-            timeout: The longest time to wait for all runs together, in seconds or as a timedelta.
+            timeout: The longest time to wait for all runs together: seconds, a timedelta, or text
+                such as "5m".
 
         Returns:
             A list of the `Run`s, in the order of the payloads. An `async def` body awaits it.

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nbtasks.core import event_loop, tracebacks
+from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
-from nbtasks.engine.options import Duration, OnChange, Policy, TaskOptions
+from nbtasks.engine.options import OnChange, Policy, TaskOptions
 from nbtasks.engine.retries import Retry
 from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import (
@@ -160,11 +161,10 @@ class Job(Invoked):
             new: Start a new run even if the key has a run already.
             replay: With "only", every task is answered from the journal: no task runs, no run is
                 started, nothing is written, and no callback is called.
-            max_time: Time limit of this execution, in seconds or as a timedelta. After it no task
+            max_time: Time limit: seconds, a timedelta, or text such as "5m". After it no task
                 starts: tasks in flight finish, then the run is suspended. Every execution makes
                 some progress.
-            suspend_after: The longest wait, in seconds or as a timedelta. A task that would wait
-                longer suspends the run once no other task is running.
+            suspend_after: Longest wait, likewise. A longer one suspends the run once no task runs.
             tree: Show the tasks as a tree in the notebook.
 
         Returns:

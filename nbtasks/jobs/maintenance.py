@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nbtasks.core import clock, durations
+from nbtasks.core import clock
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.settings import config
 from nbtasks.errors import (
     InvalidOptionError,
@@ -32,7 +32,7 @@ __all__ = ["doctor", "gc", "size_of"]
 
 def gc(
     *,
-    older_than: timedelta | float | str | None = None,
+    older_than: Duration | None = None,
     keep: int | None = None,
     max_bytes: int | None = None,
     dry_run: bool = True,
@@ -47,7 +47,8 @@ def gc(
     either all chosen runs are removed, or none.
 
     Args:
-        older_than: Remove runs that ended longer ago than this: "30d", a timedelta, or seconds.
+        older_than: Remove runs that ended longer ago than this: seconds, a timedelta, or text such
+            as "30d".
         keep: Keep this number of the latest ended runs of each job.
         max_bytes: Remove the oldest of the remaining runs, too, until the home has at most this
             many bytes.
@@ -83,11 +84,12 @@ def gc(
     """
     from nbtasks.journal.home import gc
 
-    _check_options(older_than, keep, max_bytes)
+    age = None if older_than is None else to_seconds("nb.gc: older_than", older_than, least=0)
+    _check_counts(keep=keep, max_bytes=max_bytes)
     journal = _require_home()
     ended, expired = gc.candidates(journal), gc.expired(journal)
     size = size_of(journal.home)
-    runs = _select(ended, older_than, keep, 0 if max_bytes is None else size - max_bytes)
+    runs = _select(ended, age, keep, 0 if max_bytes is None else size - max_bytes)
     if not dry_run:
         if runs or expired:
             removed = set(gc.remove_runs(journal, [run.run_id for run in runs]))
@@ -187,31 +189,17 @@ def _require_home() -> HomeJournal:
     return journal
 
 
-def _check_options(older_than: object, keep: object, max_bytes: object) -> None:
-    if older_than is not None:
-        _seconds(older_than)
-    for name, value in (("keep", keep), ("max_bytes", max_bytes)):
+def _check_counts(**counts: object) -> None:
+    for name, value in counts.items():
         if value is not None and (type(value) is not int or value < 0):
             raise InvalidOptionError(
                 f"nb.gc: {name} is a whole number of at least 0, not {value!r}."
             )
 
 
-def _seconds(age: object) -> float:
-    if isinstance(age, timedelta):
-        return age.total_seconds()
-    seconds: Any = durations.seconds(age) if isinstance(age, str) else age
-    if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):
-        raise InvalidOptionError(
-            'nb.gc: older_than is a time like "30d", a timedelta, or a number of seconds, not '
-            f"{age!r}."
-        )
-    return float(seconds)
-
-
 def _select(
     ended: Sequence[Candidate],
-    older_than: timedelta | float | str | None,
+    age: float | None,
     keep: int | None,
     excess: int,
 ) -> list[Candidate]:
@@ -219,9 +207,8 @@ def _select(
     latest_ids = _latest_of_each_job(ended, keep or 0)
     removable = [run for run in ended if run.run_id not in latest_ids]
     selected: list[Candidate] = []
-    if older_than is not None or keep is not None:
-        age = 0.0 if older_than is None else _seconds(older_than)
-        latest = clock.micros() - age * 1e6
+    if age is not None or keep is not None:
+        latest = clock.micros() - (age or 0) * 1e6
         selected = [run for run in removable if run.ended_us <= latest]
     freed = sum(run.bytes for run in selected)
     for run in removable[len(selected) :]:  # the runs that ended later

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from nbtasks.core import clock
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.events import filters
 from nbtasks.io.events.tasks import event_names
@@ -27,7 +28,7 @@ __all__ = [
 
 _S: Final = 1_000_000
 #: Below this range a schedule is a busy loop, above it no schedule (v2: 20 seconds to 30 days).
-_LEAST_SECONDS, _MOST_SECONDS = 0.1, 366 * 24 * 3600
+_SHORTEST, _LONGEST = 0.1, 366 * 24 * 3600  # seconds of an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +214,17 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     return CronTrigger(cron, timezone)
 
 
-def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
+def interval_trigger(seconds: Duration) -> IntervalTrigger:
     """Make a trigger that starts a run of a job at a fixed interval.
 
     A running worker starts these runs, with a `Tick` as payload; the first run starts one interval
     after a worker first sees the job.
 
     Args:
-        seconds: Interval from 0.1 seconds to 366 days, as a number of seconds or a timedelta.
+        seconds: Interval from 0.1 seconds to 366 days: seconds, a timedelta, or text such as "5m".
 
     Raises:
-        InvalidOptionError: The interval is not a number or a timedelta in this range.
+        InvalidOptionError: The interval is not a duration in this range.
 
     ```python
     import nbtasks as nb
@@ -233,14 +234,8 @@ def interval_trigger(seconds: float | timedelta) -> IntervalTrigger:
     def each_minute(payload: nb.Tick, io: nb.SyncIO) -> None: ...
     ```
     """
-    span: Any = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    number = isinstance(span, int | float) and not isinstance(span, bool)
-    if not number or not _LEAST_SECONDS <= span <= _MOST_SECONDS:
-        raise InvalidOptionError(
-            f"interval_trigger({seconds!r}): it is a time from {_LEAST_SECONDS} seconds to "
-            f"{_MOST_SECONDS // (24 * 3600)} days."
-        )
-    return IntervalTrigger(float(span))
+    least, most = _SHORTEST, _LONGEST
+    return IntervalTrigger(to_seconds("interval_trigger(seconds)", seconds, least=least, most=most))
 
 
 def invoke_trigger(schema: Any = None) -> InvokeTrigger:

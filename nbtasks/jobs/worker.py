@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import EntryRow, EventRow, Row, RunRow, Status
 from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import Interrupt, NbtasksError
@@ -169,20 +170,24 @@ class Worker:
         time.register_thread(self._thread)
         self._thread.start()
 
-    def stop(self, seconds: float = _GRACE_SECONDS) -> None:
+    def stop(self, seconds: Duration = _GRACE_SECONDS) -> None:
         """Stop the worker: tasks in flight finish, then their runs are suspended.
 
         Another worker resumes these runs, or this one when it starts again.
 
         Args:
-            seconds: The longest time to wait for the tasks. Tasks that take longer continue while
-                this process lives.
+            seconds: The longest time to wait for the tasks: seconds, a timedelta, or text such as
+                "5m". Tasks that take longer continue while this process lives.
+
+        Raises:
+            InvalidOptionError: `seconds` is not a duration.
         """
+        grace = to_seconds("worker.stop(seconds)", seconds, least=0)
         thread, self._thread = self._thread, None
         self._stopped.set()
         if thread is not None:
             thread.join()
-        self.suspend_runs(seconds)
+        self.suspend_runs(grace)
 
     def suspend_runs(self, seconds: float = _GRACE_SECONDS) -> None:
         """Suspend the runs of this worker once their tasks in flight have finished."""

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Self
 
 from nbtasks.core import clock as clocks
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.engine.drivers import drive
 
 __all__ = ["FakeClock"]
@@ -146,10 +147,18 @@ class FakeClock:
         """Return the current time, in UTC."""
         return clocks.at(self._us)
 
-    def advance(self, seconds: float) -> None:
-        """Move time forward, and wake everything that is then due."""
+    def advance(self, seconds: Duration) -> None:
+        """Move time forward, and wake everything that is then due.
+
+        Args:
+            seconds: The length of the step: seconds, a timedelta, or text such as "5m".
+
+        Raises:
+            InvalidOptionError: `seconds` is not a duration.
+        """
+        step = to_seconds("advance(seconds)", seconds, least=0)
         with self._changed:
-            self._us += round(timedelta(seconds=seconds) / timedelta(microseconds=1))
+            self._us += round(step * 1e6)
             self._wake_all()
 
     def micros(self) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbtasks.core.durations import format_duration
 from nbtasks.errors import NbtasksError, NotFoundError
-from nbtasks.views.tree.render import age
 from nbtasks.views.tree.style import LIGHT
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _bar(ax: Axes, y: int, task: Any) -> None:
         edgecolor=colour, hatch=pattern, linewidth=1,
     )  # fmt: skip
     word = "" if task.status == "COMPLETED" else f" {task.status.lower()}"
-    text = f" {age(round(seconds * 1e6))}{word}"
+    text = f" {format_duration(round(seconds * 1e6))}{word}"
     ax.text(task.right, y, text, va="center", fontsize=8, color=colour)
 
 

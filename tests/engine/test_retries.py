@@ -79,13 +79,15 @@ def test_random_delays_are_spread():
         {"factor": -1.8},
         {"factor": math.nan},
         {"min_timeout": -1},
+        {"min_timeout": "soon"},
         {"min_timeout": math.nan},
         {"max_timeout": -0.5},
         {"max_timeout": math.nan},
+        {"max_timeout": math.inf},
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(arguments: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"limit|factor"):
+    with pytest.raises(ValueError, match=r"limit|factor|_timeout is a time from 0 "):
         Retry(**arguments)
 
 

@@ -38,8 +38,7 @@ def ask(io: Any, key: str, seconds: float) -> Any:
         look,
         f"nobody answered {key}",
     )
-    execution = io._execution
-    return io._drive(execution.waits.until(wait, io._context()))
+    return io._drive(io._execution.waits.until(wait, io._context()))
 
 
 def answer(run_id: str, path: str, value: str) -> None:

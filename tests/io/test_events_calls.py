@@ -146,7 +146,7 @@ def test_an_event_from_before_does_not_count():
     [
         ({"name": []}, "give at least one name"),
         ({"filter": {"a": 1}}, "a list of allowed values"),
-        ({"timeout": 0}, "timeout is a number of seconds above 0"),
+        ({"timeout": 0}, "timeout is a time above 0"),
     ],
 )
 def test_what_cannot_be_waited_for_is_refused(said: Any, problem: str):

@@ -181,7 +181,7 @@ def test_an_undelivered_event_is_sent_now_after_all(heard: list[Any]):
         ({"id": 3}, "the id of an event is a non-empty string, not 3"),
         ({"source": None}, "the source of an event is a non-empty string"),
         ({"deliver_at": datetime(2026, 1, 1)}, "needs a time zone"),  # noqa: DTZ001 - to be refused
-        ({"deliver_after": -1}, "deliver_after is a number of seconds above 0"),
+        ({"deliver_after": -1}, "deliver_after is a time above 0"),
         (
             {"deliver_at": datetime(2026, 1, 1, tzinfo=UTC), "deliver_after": 1},
             "deliver_at or deliver_after, not both",

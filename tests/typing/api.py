@@ -112,6 +112,7 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(io.run_task("told async", load, 3, on_error=told_async), list[int])
     io.wait("an hour", 3600)
     io.wait("a day", timedelta(days=1))
+    io.wait("a while", "1h30m")
     assert_type(io.yield_("let others go first"), None)
     io.wait("until", until=datetime(2026, 1, 31, 9, tzinfo=UTC))
     io.logger.debug("loaded", rows=3)
@@ -130,6 +131,12 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.map("sizes", len, ["a", "b"]), list[int])
     assert_type(await io.map("pages", fetch, payload, concurrency=4, key_of=len_key), list[bytes])
     assert_type(await io.map("some", fetch, payload, min_ok=1, max_failures=3), list[Any])
+    options = nb.TaskOptions(ttl="30d")
+    on = ThreadPoolExecutor()
+    assert_type(await io.map("on", len, payload, on=on, options=options), list[int])
+    assert_type(await io.run_task("told", fetch, "url", timeout="90s", on_error=told), bytes)
+    await io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
+    await io.map("load", load, [3], min_okay=1)  # type: ignore[call-overload]  # it is called min_ok
     await io.wait("a minute", 60)
     assert_type(await io.yield_("let others go first"), None)
     io.logger.info("done")
@@ -170,6 +177,9 @@ def wrong(io: nb.SyncIO) -> None:
     io.run_task(3, load, 3)  # type: ignore[call-overload]  # nor is a number a key
     io.map("sizes", len, 3)  # type: ignore[call-overload]  # nor is a number iterable
     io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
+    io.run_task("load", load, 3, timeout=[5])  # type: ignore[call-overload]  # a list is no time
+    io.map("sizes", len, ["a"], limit=3)  # type: ignore[call-overload]  # it is called concurrency
+    io.map("sizes", len, ["a"], key_of=3)  # type: ignore[call-overload]  # nor is it a function
     nb.job("numbers", version=1)  # type: ignore[arg-type]  # a version is a string
     numbers.run(replay="all")  # type: ignore[arg-type]  # it is "only" or None
     nb.runs(3)  # type: ignore[arg-type]  # nor is a number a job

@@ -16,7 +16,6 @@ from nbtasks.core import keys
 from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.views.tree import render, style
 from nbtasks.views.tree.nodes import build
-from nbtasks.views.tree.render import age
 
 S = 1_000_000
 NOW = 1_700_000_000 * S  # 2023-11-14 22:13:20 UTC
@@ -419,31 +418,6 @@ def test_fifty_levels_and_more_are_drawn() -> None:
 
     assert len(page(run(), *rows).paths) == 400
     assert len(text(run(), *rows, limit=400).splitlines()) == 403
-
-
-@given(st.integers(0, 10**15))
-def test_a_span_is_told_in_at_most_two_units(us: int) -> None:
-    assert re.fullmatch(r"\d[\d.]* (ms|s)|\d+ (min|h|d)( \d+ (s|min|h))?", age(us))
-
-
-@pytest.mark.parametrize(
-    ("us", "words"),
-    [
-        (-5, "0.0 ms"),
-        (9_949, "9.9 ms"),
-        (9_950, "10 ms"),
-        (999_499, "999 ms"),
-        (999_500, "1.00 s"),
-        (9_995_000, "10.0 s"),
-        (59_940_000, "59.9 s"),
-        (59_950_000, "1 min"),
-        (3_599_400_000, "59 min 59 s"),
-        (3_599_600_000, "1 h"),
-        (86_399_600_000, "1 d"),
-    ],
-)
-def test_a_span_is_rounded_before_its_unit_is_chosen(us: int, words: str) -> None:
-    assert age(us) == words
 
 
 # ---------------------------------------------------------------- colours

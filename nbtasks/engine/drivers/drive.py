@@ -24,7 +24,6 @@ from nbtasks.engine.effects import (
     WaitFor,
     current,
 )
-from nbtasks.errors import WrongFaceError
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ __all__ = [
     "drive_async",
     "is_async",
     "mark_started",
-    "needs_loop",
     "run_effect",
 ]
 
@@ -326,17 +324,6 @@ async def _in_thread(call: Callable[[], Any], due_us: int | None) -> Any:
     except Exception as error:
         failures.add_inline_hint(error)
         raise
-
-
-def needs_loop(call: str) -> None:
-    """Raise WrongFaceError if the asynchronous io is called where no event loop runs."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise WrongFaceError(
-            f"io.{call} of an asynchronous run was called where no event loop runs, as in a plain "
-            "function in a worker thread: nothing could await it. Use nb.current_io() there."
-        ) from None
 
 
 def busy_threads() -> int:

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from nbtasks.core import keys
-from nbtasks.engine.drivers.drive import needs_loop
+from nbtasks.core.durations import Duration
 from nbtasks.engine.effects import mapped
-from nbtasks.engine.options import Duration
 from nbtasks.io.base import AsyncBaseIO
 from nbtasks.io.events import filters
 from nbtasks.io.events.tasks import Events, new_event, new_events, only
@@ -47,7 +46,8 @@ class SyncEvents(Events):
             source: Source of the event.
             deliver_at: Time at which a worker delivers the event, as an aware datetime. By default
                 the event is delivered at once.
-            deliver_after: Delay of the delivery instead, in seconds or as a timedelta.
+            deliver_after: Delay of the delivery instead: seconds, a timedelta, or text such as
+                "5m".
 
         Returns:
             The event, with its `runs`.
@@ -175,7 +175,7 @@ class SyncEvents(Events):
                 does not fit is ignored.
             filter: Conditions on the fields of the payload, by name.
             source: Source of the event; by default any.
-            timeout: Longest time to wait, in seconds or as a timedelta.
+            timeout: Longest time to wait: seconds, a timedelta, or text such as "5m".
 
         Raises:
             WaitTimeout: No matching event was delivered in time.
@@ -217,14 +217,12 @@ class AsyncEvents(Events, AsyncBaseIO):
         deliver_after: Duration | None = None,
     ) -> Coroutine[Any, Any, Event]:
         """Send an event. Awaitable form of `SyncIO.send_event`."""
-        needs_loop("send_event")
         args = (name, payload, id, source, deliver_at, deliver_after)
         new = new_event(f"io.send_event({key!r}, ...)", *args)
         return self._drive(mapped(self._send(key, lambda: [new], name), only))
 
     def send_events(self, key: keys.Key, events: Iterable[Any]) -> Coroutine[Any, Any, list[Event]]:
         """Send several events in one task. Awaitable form of `SyncIO.send_events`."""
-        needs_loop("send_events")
         batch = new_events(events)
         return self._drive(self._send(key, lambda: batch, [new.name for new in batch]))
 
@@ -234,7 +232,6 @@ class AsyncEvents(Events, AsyncBaseIO):
         id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event | None]:
         """Return the event with this id, or None. Awaitable form of `SyncIO.get_event`."""
-        needs_loop("get_event")
         return self._drive(self._look_up(key, lambda: self._dispatcher.event(id), id))
 
     def cancel_event(
@@ -243,7 +240,6 @@ class AsyncEvents(Events, AsyncBaseIO):
         id: str,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, Event]:
         """Cancel an event that is not delivered yet. Awaitable form of `SyncIO.cancel_event`."""
-        needs_loop("cancel_event")
         return self._drive(self._look_up(key, lambda: self._dispatcher.cancel_event(id), id))
 
     def wait_for_event(
@@ -257,6 +253,5 @@ class AsyncEvents(Events, AsyncBaseIO):
         timeout: Duration = 3600,
     ) -> Coroutine[Any, Any, Event]:
         """Wait for an event, and return it. Awaitable form of `SyncIO.wait_for_event`."""
-        needs_loop("wait_for_event")
         effects = self._wait_for_event(key, name, schema, filter, source, timeout)
         return self._drive(effects)

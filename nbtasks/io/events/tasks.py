@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from nbtasks.core import callsite, clock, keys
+from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.core.model import EventRow, TaskRow
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
-from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.errors import InvalidOptionError, InvalidPayloadError, UnreadableValueError
 from nbtasks.io.base import BaseIO
 from nbtasks.io.dispatcher import NewEvent
@@ -47,16 +47,12 @@ def new_event(  # noqa: PLR0913, PLR0917 - the parts of an event
             )
     if deliver_at is not None and deliver_after is not None:
         raise InvalidOptionError(f"{call}: give deliver_at or deliver_after, not both.")
-    if deliver_at is not None and deliver_at.tzinfo is None:
-        raise InvalidOptionError(
-            f"{call}: deliver_at={deliver_at!r}: an instant needs a time zone, as in "
-            "datetime(2026, 1, 31, 9, tzinfo=UTC)."
-        )
     deliver_us = None
     if deliver_at is not None:
-        deliver_us = round(deliver_at.timestamp() * _S)
+        deliver_us = to_instant(f"{call}: deliver_at", deliver_at)
     elif deliver_after is not None:
-        deliver_us = clock.micros() + round(seconds_of("deliver_after", deliver_after) * _S)
+        delay = to_seconds(f"{call}: deliver_after", deliver_after)
+        deliver_us = clock.micros() + round(delay * _S)
     if deliver_us is not None and deliver_us <= clock.micros():
         deliver_us = None
     return NewEvent(id_ or "", name, payload, source, deliver_us)
@@ -117,7 +113,7 @@ class Events(BaseIO):
             )
         if filter_ is not None:
             filters.check(filter_)
-        seconds = seconds_of("timeout", timeout)
+        seconds = to_seconds("timeout", timeout)
         inputs = {"event": names, "filter": filter_, "source": source, "timeout": seconds}
         find = self._execution.journal.find
 

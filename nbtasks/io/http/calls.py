@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import keys
-from nbtasks.engine.drivers.drive import needs_loop
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.engine.effects import Effects
-from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
+from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Fetches(BaseIO):
     ) -> Effects:
         from nbtasks.io.http import request
 
-        spec = request.Request(method, url, headers, body, seconds_of("timeout", timeout))
+        spec = request.Request(method, url, headers, body, to_seconds("timeout", timeout))
         strategies = request.Strategies(retry)
 
         def blocking() -> Any:
@@ -66,7 +66,7 @@ class _Fetches(BaseIO):
     ) -> Effects:
         from nbtasks.io.http import poll
 
-        pause, limit = seconds_of("interval", interval), seconds_of("timeout", timeout)
+        pause, limit = to_seconds("interval", interval), to_seconds("timeout", timeout)
         plan = poll.Poll((method, url, headers, body), pause, limit, until)
 
         def blocking() -> Any:
@@ -111,8 +111,8 @@ class SyncFetches(_Fetches):
                 "500-599", "401,403" or "all"; "timeout" is for a request without a response. The
                 first matching pattern counts. An `nb.Retry` sets the back-off, an `nb.RateLimit`
                 names the header that holds the time of the next attempt.
-            timeout: Longest time to connect, and between two parts of the response, in seconds or
-                as a timedelta.
+            timeout: Longest time to connect, and between two parts of the response: seconds, a
+                timedelta, or text such as "5m".
 
         Returns:
             The decoded JSON of the body; else its text, or its bytes; None if it is empty.
@@ -157,8 +157,8 @@ class SyncFetches(_Fetches):
         Args:
             key: Key of the task, as in `run_task`.
             url: Address of the request.
-            interval: Pause between two requests, in seconds or as a timedelta.
-            timeout: Longest time to poll, in seconds or as a timedelta.
+            interval: Pause between two requests: seconds, a timedelta, or text such as "5m".
+            timeout: Longest time to poll: seconds, a timedelta, or text such as "5m".
             until: Function that returns True for the `Response` that ends the poll; by default any
                 response with a status of 200 to 299.
             method: HTTP method, such as "POST".
@@ -211,7 +211,6 @@ class AsyncFetches(_Fetches, AsyncBaseIO):
         timeout: Duration = 120,
     ) -> Coroutine[Any, Any, Any]:
         """Make an HTTP request as a task. Awaitable form of `SyncIO.background_fetch`."""
-        needs_loop("background_fetch")
         return self._drive(self._fetch(key, method, url, headers, body, retry, timeout))
 
     def background_poll(  # noqa: PLR0913 - the parts of a request
@@ -227,6 +226,5 @@ class AsyncFetches(_Fetches, AsyncBaseIO):
         body: Any = None,
     ) -> Coroutine[Any, Any, Any]:
         """Repeat an HTTP request as a task. Awaitable form of `SyncIO.background_poll`."""
-        needs_loop("background_poll")
         request = (method, url, headers, body)
         return self._drive(self._poll(key, *request, interval, timeout, until))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
+from nbtasks.core.durations import seconds
 from nbtasks.errors import InvalidOptionError
 
 __all__ = ["RateLimit", "ResetFormat", "reset_us"]
@@ -17,17 +18,6 @@ __all__ = ["RateLimit", "ResetFormat", "reset_us"]
 ResetFormat = Literal[
     "unix_timestamp", "unix_timestamp_in_ms", "iso_8601", "iso_8601_duration_openai_variant"
 ]
-_DURATION: Final = re.compile(
-    r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?"
-    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?"
-)
-_UNITS: Final = {
-    "d": 86_400_000_000,
-    "h": 3_600_000_000,
-    "m": 60_000_000,
-    "s": 1_000_000,
-    "ms": 1000,
-}
 _NUMBERS: Final = {"unix_timestamp": 1_000_000, "unix_timestamp_in_ms": 1000}
 
 
@@ -96,8 +86,5 @@ def reset_us(text: str | None, format_: ResetFormat, now_us: int) -> int | None:
             return None
         aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
         return round(aware.timestamp() * 1e6)
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        return None
-    parts = {unit: float(digits) for unit, digits in match.groupdict().items() if digits}
-    return now_us + round(sum(number * _UNITS[unit] for unit, number in parts.items()))
+    delay = seconds(text)
+    return None if delay is None else now_us + round(delay * 1e6)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 from nbtasks.core import callsite, keys
+from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import TaskRow
-from nbtasks.engine.drivers.drive import needs_loop
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait
-from nbtasks.engine.options import Duration, Policy, TaskOptions, seconds_of
+from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.io import answers
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
@@ -69,7 +69,7 @@ class _Requests(BaseIO):
             )
         from nbtasks.io.webhooks import server  # lazily: most runs wait for no request
 
-        seconds = seconds_of("timeout", timeout)
+        seconds = to_seconds("timeout", timeout)
         journal, site = self._execution.journal, callsite.capture(2)
         asynchronous = self._context().asynchronous
 
@@ -118,7 +118,7 @@ class SyncRequests(_Requests):
             key: Key of the task, as in `run_task`.
             callback: Function called once with the address, a `RequestUrl`, to pass it to the
                 sender. A plain function, or an `async def` function.
-            timeout: Longest time to wait, in seconds or as a timedelta.
+            timeout: Longest time to wait: seconds, a timedelta, or text such as "5m".
 
         Returns:
             The body: decoded JSON, the fields of a form as a dict, or a string; None if it is
@@ -157,5 +157,4 @@ class AsyncRequests(_Requests, AsyncBaseIO):
         self, key: keys.Key, callback: Callable[[RequestUrl], Any], *, timeout: Duration = 3600
     ) -> Coroutine[Any, Any, Any]:
         """Wait for a POST request. Awaitable form of `SyncIO.wait_for_request`."""
-        needs_loop("wait_for_request")
         return self._drive(self._wait_for_request(key, callback, timeout))

@@ -12,10 +12,10 @@ from typing import Any
 
 from nbtasks.core import keys
 from nbtasks.core.clock import at
+from nbtasks.core.durations import format_duration
 from nbtasks.core.model import AttemptRow, Failure, LogRow, RunRow, TaskRow
 from nbtasks.views.tree.labels import clean
 from nbtasks.views.tree.nodes import TaskNode, read_failure
-from nbtasks.views.tree.render import age
 
 __all__ = ["card", "code_for"]
 
@@ -75,7 +75,7 @@ def _facts(row: TaskRow, node: TaskNode) -> str:
         if us is not None:
             facts.append((name, f"{at(us):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"))
     if node.since_us is not None and row.finished_us is not None:
-        facts.append(("took", age(row.finished_us - node.since_us)))
+        facts.append(("took", format_duration(row.finished_us - node.since_us)))
     if row.due_us is not None and row.finished_us is None:
         facts.append(("due", f"{at(row.due_us):%Y-%m-%d %H:%M:%S} UTC"))
     facts.append(("attempts", str(row.attempts)))
@@ -102,7 +102,7 @@ def _attempt_cells(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
     for attempt in attempts:
         duration = ""
         if attempt.started_us is not None and attempt.finished_us is not None:
-            duration = age(attempt.finished_us - attempt.started_us)
+            duration = format_duration(attempt.finished_us - attempt.started_us)
         retry_at = "" if attempt.retry_us is None else f"{at(attempt.retry_us):%H:%M:%S} UTC"
         rows.append(
             (

@@ -13,6 +13,7 @@ from html import escape
 from itertools import zip_longest
 
 from nbtasks.core.clock import at
+from nbtasks.core.durations import format_countdown, format_duration
 from nbtasks.core.model import UNDER_WAY, Status
 from nbtasks.views.tree.labels import clean as _clean
 from nbtasks.views.tree.labels import details, error_of, facts_of, failure_of, icon_of, pace, plural
@@ -27,7 +28,7 @@ from nbtasks.views.tree.nodes import (
 )
 from nbtasks.views.tree.style import DARK, STYLE, variables
 
-__all__ = ["SHAPES", "age", "html", "page", "text"]
+__all__ = ["SHAPES", "html", "page", "text"]
 
 #: Every state has a shape and a word, never only a colour. Shapes are one terminal cell wide.
 SHAPES = {
@@ -46,32 +47,7 @@ _OPEN_UP_TO = 50  # most tasks of a tree that is shown with all branches open
 _LABEL = 80  # characters of a key or a name; a tooltip shows all
 _MESSAGE = 200  # characters of an error's first line
 _COLUMN = 46  # widest label that the columns of the text form align to
-_MS, _S = 1_000, 1_000_000  # in microseconds
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # in seconds
-
-
-def age(us: float) -> str:
-    """Return a duration in microseconds as text, in its two largest units.
-
-    >>> [age(us) for us in (300, 812_000, 1_240_000, 12_300_000, 123_000_000, 93_600_000_000)]
-    ['0.3 ms', '812 ms', '1.24 s', '12.3 s', '2 min 3 s', '1 d 2 h']
-    """
-    if us < 9.95 * _MS:
-        return f"{max(us, 0) / _MS:.1f} ms"
-    if us < 999.5 * _MS:
-        return f"{us / _MS:.0f} ms"
-    if us < 59.95 * _S:
-        return f"{us / _S:.{2 if us < 9.995 * _S else 1}f} s"
-    seconds = round(us / _S)
-    if seconds < _HOUR:
-        return _pair(seconds // _MINUTE, "min", seconds % _MINUTE, "s")
-    if seconds < _DAY:
-        return _pair(seconds // _HOUR, "h", seconds % _HOUR // _MINUTE, "min")
-    return _pair(seconds // _DAY, "d", seconds % _DAY // _HOUR, "h")
-
-
-def _pair(many: int, unit: str, few: int, part: str) -> str:
-    return f"{many} {unit} {few} {part}" if few else f"{many} {unit}"
+_S = 1_000_000  # in microseconds
 
 
 # ---------------------------------------------------------------- labels of both forms
@@ -83,12 +59,7 @@ def _date(us: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
 
 def _due(due_us: int, now_us: int) -> str:
     seconds = -(-(due_us - now_us) // _S)  # rounded up to whole seconds, so "0 s" never shows
-    return f"due in {_whole_seconds(seconds * _S)}" if seconds > 0 else "due now"
-
-
-def _whole_seconds(us: int) -> str:
-    """Return a duration as `age` does, but in whole seconds: a running count must not flicker."""
-    return f"{max(us, 0) // _S} s" if us < _MINUTE * _S else age(us)
+    return f"due in {format_countdown(seconds * _S)}" if seconds > 0 else "due now"
 
 
 def _time(node: TaskNode, now_us: int) -> str:
@@ -99,8 +70,8 @@ def _time(node: TaskNode, now_us: int) -> str:
     if since is None:
         return ""
     if node.status in UNDER_WAY:
-        return _whole_seconds(now_us - since)
-    return "" if node.finished_us is None else age(node.finished_us - since)
+        return format_countdown(now_us - since)
+    return "" if node.finished_us is None else format_duration(node.finished_us - since)
 
 
 def _progress(node: TaskNode, now_us: int) -> str:
@@ -110,7 +81,7 @@ def _progress(node: TaskNode, now_us: int) -> str:
     us = now_us - (node.attempt_us or now_us) if node.status == Status.RUNNING else 0
     fresh = node.done - sum(child.reused for child in node.children)
     label, left_us = pace(node.done, node.total, fresh, us)
-    return label if left_us is None else f"{label}, {_whole_seconds(left_us)} left"
+    return label if left_us is None else f"{label}, {format_countdown(left_us)} left"
 
 
 def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
@@ -155,7 +126,7 @@ def _facts(tree: Tree) -> list[str]:
 
 def _run_time(tree: Tree, now_us: int) -> str:
     """Return the time of the latest execution, and of all if there were several."""
-    run, span = tree.run, _whole_seconds if tree.under_way else age
+    run, span = tree.run, format_countdown if tree.under_way else format_duration
     end = now_us if tree.under_way else run.finished_us
     if end is None or not run.started_us:
         return ""
