@@ -227,7 +227,7 @@ class ExternalWait:
 class TaskRecorder(Protocol):
     """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
 
-    def put(self, row: TaskRow) -> None:
+    def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task as it stands."""
 
     def record_progress(self, row: TaskRow) -> None:

@@ -203,14 +203,14 @@ class RunState:
             self._children.setdefault(keys.parent(path), []).append(path)
         return row
 
-    def put(self, row: TaskRow) -> None:
+    def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task's current row, unless it is late: from an abandoned attempt, or after the
         end of the execution, when another process may own the run."""
         if self._closed or (self.has_detached and not self.is_current(row)):
             return
         if self._pending_reuse:
             self._put_reused()
-        self._journal.put(row)
+        self._journal.put(row, flush=flush)
         self._mark_changed(row.path)
 
     def archive(
@@ -268,8 +268,7 @@ class RunState:
         now = clock.micros()
         if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
             self._noted[row.path] = now
-            self.put(row)
-            self._journal.flush()
+            self.put(row, flush=True)
 
     def show(self, row: TaskRow, value: Any) -> None:
         """Display a value for a running task, and record it."""

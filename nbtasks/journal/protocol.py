@@ -246,10 +246,14 @@ class Journal(Protocol):
             **equal: The value of each field.
         """
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Add a row. It is not yet durable, but never overtakes a row that was put before it.
 
         The values of the row are copied now: changing it afterwards does not change the record.
+
+        Args:
+            row: The row.
+            flush: Then flush, in the same call.
         """
 
     def flush(self) -> None:

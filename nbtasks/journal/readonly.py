@@ -77,7 +77,7 @@ class Reader(JournalWrapper):
     def transact(self, transaction: Transaction) -> None:
         """Do nothing: without writing there is no reason to read."""
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Drop the row."""
 
     def flush(self) -> None:

@@ -125,7 +125,7 @@ class Segment:
         """True if the file was removed: somebody has removed the home."""
         return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Add a row, in order; see `Journal.put`."""
         self.records += 1
         try:  # the code of `encode_line`, inlined to save a call per task
@@ -134,6 +134,8 @@ class Segment:
             self._buffer.append(encode_line(record(row)))
         else:
             self._buffer.append(b"%08x %b\n" % (crc32(body), body))
+        if flush:
+            self.flush()
 
     def flush(self) -> None:
         """Hand all rows put so far to the system."""

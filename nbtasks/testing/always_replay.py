@@ -259,7 +259,7 @@ class _Attempt(CrashableJournal):
         self._history.begin(self._run)
         return claimed
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`, and crash if the row newly ends a task.
 
         After the crash, ignore rows of tasks that the crash itself cancelled.
@@ -267,7 +267,7 @@ class _Attempt(CrashableJournal):
         with self._lock:
             if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:
                 return
-            super().put(row)
+            super().put(row, flush=flush)
             if isinstance(row, ReuseRow):
                 self._history.mark_reused(row)
             elif isinstance(row, TaskRow):

@@ -122,7 +122,7 @@ class CrashingJournal(CrashableJournal):
         self._hand_over()
         self._inner.release(run)
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`: buffer the row until the next flush or sync."""
         with self._lock:
             self._check()
@@ -135,6 +135,8 @@ class CrashingJournal(CrashableJournal):
                     self._hand_over()
                     self._inner.sync()
                 self._die()
+        if flush:
+            self.flush()
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""

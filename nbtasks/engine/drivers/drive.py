@@ -82,8 +82,7 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
 def mark_started(context: CallContext) -> None:
     """Record the start of an attempt."""
     assert context.row is not None  # noqa: S101 - only tasks call functions
-    context.execution.run_state.put(context.row)
-    context.execution.journal.flush()
+    context.execution.run_state.put(context.row, flush=True)
 
 
 def call_function(effect: CallFunction) -> Any:
