@@ -13,6 +13,7 @@ from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.engine.options import Duration, seconds_of
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.dispatcher import Invocable
+from nbtasks.journal.lookup import require_run
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _Invokes(BaseIO):
             first = not ids
             if first:
                 ids.extend(self._ids(job, given, row.path))
-            statuses = [journal.runs(run_id=run_id)[0].status for run_id in ids]
+            statuses = [require_run(journal, run_id).status for run_id in ids]
             for run_id, status in zip(ids, statuses, strict=True):
                 if status in OPEN and (first or status != Status.RUNNING):
                     self._dispatcher.resume(run_id)
