@@ -62,6 +62,7 @@ from nbtasks.jobs.triggers import (
     invoke_trigger,
 )
 from nbtasks.journal.events import Event
+from nbtasks.journal.lookup import job_id as _job_id
 from nbtasks.notebook.front_end import NotebookFrontEnd as _NotebookFrontEnd
 from nbtasks.views.history import attempts, due, logs, runs, sql, tasks, tree
 
@@ -219,7 +220,7 @@ def watch(job: Job | str | None = None) -> None:
     nb.watch()
     ```
     """
-    name = job.id if isinstance(job, Job) else job
+    name = _job_id(job)
     if "IPython" not in sys.modules:
         print(runs(name).tail(20))  # noqa: T201 - the purpose of the call
         return

@@ -16,6 +16,7 @@ from nbtasks.jobs import claims, events
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.journal.events import SOURCE
+from nbtasks.journal.lookup import require_run
 
 __all__ = ["register"]
 
@@ -33,7 +34,7 @@ def _resume(run: RunId = None, files: Files = None, home: Home = None) -> None:
     """Resume a run where it stopped. Its job must be defined in one of the files."""
     needs_home(home)
     load(files or [])
-    (row,) = runtime.journal.runs(run_id=get_run(resolve_run_id(run)).id)
+    row = require_run(runtime.journal, resolve_run_id(run))
     start = runtime.starter(row, claims.load_payload(row))
     _execute(lambda: start(claims.rerun_claim(row)), row.run_id)
 

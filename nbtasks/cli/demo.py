@@ -21,9 +21,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from nbtasks.cli.demo_proof import Proof, prove
+from nbtasks.cli.output import colour_tree
 from nbtasks.core import clock
 from nbtasks.errors import NbtasksError
 from nbtasks.jobs.runtime import configure
@@ -41,13 +41,6 @@ KILL_AFTER = 5  # carriers: some are finished, two are in flight, many have not 
 _LOOK_SECONDS = 0.1
 _CELL_SECONDS = 100
 _WIDTH = 100  # columns, if the output is not a terminal
-_COLOURS = {
-    "completed": "green",
-    "reused": "cyan",
-    "interrupted": "yellow",
-    "running": "blue",
-    "failed": "red",
-}
 
 
 class DemoError(NbtasksError):
@@ -217,7 +210,7 @@ class _Show:
         successor = await self._second_half()
         final = tasks()
         self._say("[bold]3.[/] The tree of the run, as the notebook shows it now:\n")
-        self._say(_coloured(str(tree())), no_wrap=True, overflow="ellipsis", soft_wrap=False)
+        self._say(colour_tree(tree()), no_wrap=True, overflow="ellipsis", soft_wrap=False)
         self._say("\n[bold]4.[/] nb.tasks(), a pandas DataFrame:\n")
         self._say(_compact(final))
         proof = prove(_statuses(at_kill), _statuses(final), _read(self._place.calls), killed)
@@ -314,13 +307,6 @@ def _compact(frame: DataFrame) -> str:
     columns = ["path", "status", "attempts", "reused", "seconds"]
     table = frame[columns].round({"seconds": 3})
     return f"{table.to_string(max_rows=20)}\n[{len(frame)} rows x {len(frame.columns)} columns]"
-
-
-def _coloured(picture: str) -> Text:
-    text = Text(picture)
-    for state, colour in _COLOURS.items():
-        text.highlight_words([state], colour)
-    return text
 
 
 def _read(file: Path) -> list[tuple[str, int]]:

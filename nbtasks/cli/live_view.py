@@ -14,20 +14,13 @@ from nbtasks.core import clock
 from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.views.history import tree
+from nbtasks.views.tree.render import terminal_colour
 
 __all__ = ["follow"]
 
 _REST = 0.5  # seconds between two refreshes
 _LINES_AROUND = 5
 _ID = 26  # characters of a run id
-_COLOURS = {
-    "COMPLETED": "green",
-    "FAILED": "red",
-    "INVALID": "red",
-    "RUNNING": "blue",
-    "WAITING": "yellow",
-    "INTERRUPTED": "yellow",
-}
 
 
 def follow(run: str | None, *, once: bool = False) -> None:
@@ -59,7 +52,7 @@ def _all(room: int) -> RenderableType:
     for row in runtime.journal.runs()[: -room - 1 : -1]:
         end = clock.micros() if row.finished_us is None else row.finished_us
         table.add_row(
-            Text(row.status, style=_COLOURS.get(row.status, "dim")),
+            Text(row.status, style=terminal_colour(row.status)),
             Text(row.job),
             f"{clock.at(row.started_us).astimezone():%d %H:%M:%S}",
             f"{(end - row.started_us) / 1e6:.1f}",

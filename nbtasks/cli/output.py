@@ -6,21 +6,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.views.tree.render import SHAPES
+from nbtasks.views.tree.render import SHAPES, terminal_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.text import Text
+
     from nbtasks.views.frames import DataFrame
     from nbtasks.views.tree.run_tree import RunTree
 
-__all__ = ["print_json", "print_table", "print_tree"]
+__all__ = ["colour_tree", "print_json", "print_table", "print_tree"]
 
-#: Names of the terminal's own colours, which its theme defines.
-_LOOKS = {
-    "completed": "green", "reused": "cyan", "running": "blue", "waiting": "yellow",
-    "failed": "red", "invalid": "red", "interrupted": "yellow",
-}  # fmt: skip
 _WIDEST = 60  # maximum characters of a cell
 
 
@@ -35,14 +32,18 @@ def print_table(frame: DataFrame, columns: Sequence[str] | None, *, as_json: boo
 def print_tree(tree: RunTree) -> None:
     """Print a tree; in a terminal each state has its colour."""
     from rich.console import Console
+
+    Console().print(colour_tree(tree), soft_wrap=True, highlight=False)
+
+
+def colour_tree(tree: RunTree) -> Text:
+    """Return the text of a tree in which each state has its colour."""
     from rich.text import Text
 
     text = Text(str(tree))
     for state, shape in SHAPES.items():
-        text.highlight_regex(
-            rf"{re.escape(shape)}|(?<=  ){state}(?=  |$)", _LOOKS.get(state, "dim")
-        )
-    Console().print(text, soft_wrap=True, highlight=False)
+        text.highlight_regex(rf"{re.escape(shape)}|(?<=  ){state}(?=  |$)", terminal_colour(state))
+    return text
 
 
 def print_json(value: Any) -> None:

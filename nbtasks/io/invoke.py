@@ -12,6 +12,7 @@ from nbtasks.core.model import OPEN, Status, TaskRow
 from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.io.base import BaseIO
 from nbtasks.io.dispatcher import Invocable
+from nbtasks.journal.lookup import require_run
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Invokes(BaseIO):
             first = not ids
             if first:
                 ids.extend(self._ids(job, given, row.path))
-            statuses = [journal.runs(run_id=run_id)[0].status for run_id in ids]
+            statuses = [require_run(journal, run_id).status for run_id in ids]
             for run_id, status in zip(ids, statuses, strict=True):
                 if status in OPEN and (first or status != Status.RUNNING):
                     self._dispatcher.resume(run_id)

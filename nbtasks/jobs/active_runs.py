@@ -17,6 +17,7 @@ from nbtasks.core import clock
 from nbtasks.core.model import OPEN, Status
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.journal import edits
+from nbtasks.journal.lookup import require_run
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
@@ -62,8 +63,13 @@ def discard(execution: Execution) -> None:
 
 
 def cancel(journal: Journal, run_id: str) -> None:
-    """Cancel a run, whichever process executes it. A run that has ended stays unchanged."""
-    while (row := journal.runs(run_id=run_id)[0]).status in OPEN:
+    """Cancel a run, whichever process executes it. A run that has ended stays unchanged.
+
+    Raises:
+        NotFoundError: There is no such run.
+        JournalWriteError: The home cannot be written.
+    """
+    while (row := require_run(journal, run_id)).status in OPEN:
         if cancel_here(run_id):
             return
         if row.status == Status.RUNNING:

@@ -21,6 +21,7 @@ from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.job import Job, RuntimeProtocol
 from nbtasks.jobs.triggers import EventTrigger
 from nbtasks.journal import events
+from nbtasks.journal.lookup import require_run
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
@@ -136,8 +137,7 @@ class HomeDispatcher:
     def resume(self, run_id: str) -> None:
         """Implement `Dispatcher.resume`."""
         if run_id not in active_runs.running_ids():
-            (run,) = self._runtime.journal.runs(run_id=run_id)
-            self.execute(run)
+            self.execute(require_run(self._runtime.journal, run_id))
 
     def execute(self, run: RunRow, budget: TimeBudget | None = None) -> None:
         """Execute a run in the background, unless it has ended or is executing already."""
@@ -213,6 +213,6 @@ def _awaited_names(awaits: str) -> Sequence[str]:
 
 def _wake_parent(journal: Journal, run: RunRow) -> None:
     """Wake the parent of a run that has ended, since the parent may be waiting for it."""
-    if run.parent_run is not None and journal.runs(run_id=run.run_id)[0].status not in OPEN:
+    if run.parent_run is not None and require_run(journal, run.run_id).status not in OPEN:
         wake = WakeRow(run.parent_run, clock.micros())
         journal.transact(lambda _: [wake])

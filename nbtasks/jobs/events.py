@@ -14,6 +14,7 @@ from nbtasks.io.events.tasks import new_event
 from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.events import SOURCE, Event
+from nbtasks.journal.lookup import require_run
 
 if TYPE_CHECKING:
     from nbtasks.jobs.run import Run
@@ -102,7 +103,7 @@ def _execute(run_id: str) -> None:
     """Execute a run that an event started, unless it has ended; wait if another process does."""
     never_set = threading.Event()  # waiting on it sleeps in real time, whatever the clock says
     while True:
-        (run,) = runtime.journal.runs(run_id=run_id)
+        run = require_run(runtime.journal, run_id)
         if run.status not in OPEN or (run.status == Status.WAITING and run.executions):
             return
         try:

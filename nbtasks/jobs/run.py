@@ -11,8 +11,10 @@ from nbtasks.core.model import SUCCEEDED, Failure, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs import active_runs, claims
 from nbtasks.journal import current, edits, outputs
+from nbtasks.journal.lookup import require_run
 from nbtasks.journal.protocol import Claim, Journal
 from nbtasks.values import codec, failures
+from nbtasks.views.history import History
 from nbtasks.views.tree import run_tree
 
 if TYPE_CHECKING:
@@ -60,10 +62,7 @@ class Run:
         return self._fixed_journal or current.journal()
 
     def _row(self) -> RunRow:
-        rows = self.journal.runs(run_id=self.id)
-        if not rows:
-            raise NotFoundError(f"There is no run {self.id!r} in this home.")
-        return rows[0]
+        return require_run(self.journal, self.id)
 
     @property
     def job(self) -> str:
@@ -109,15 +108,11 @@ class Run:
 
     def tasks(self) -> DataFrame:
         """Return the run's tasks, a row per task, with the columns of `nb.tasks`."""
-        from nbtasks.views import frames  # lazily: pandas is slow to import
-
-        return frames.tasks(self.journal, self.id)
+        return History(self.journal).tasks(self)
 
     def logs(self) -> DataFrame:
         """Return the run's log, a row per line."""
-        from nbtasks.views import frames
-
-        return frames.logs(self.journal, self.id)
+        return History(self.journal).logs(self)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot the run's tasks as bars over time with matplotlib; at most the 60 longest.
@@ -203,7 +198,6 @@ class Run:
         run.cancel()  # the run has ended: nothing happens
         ```
         """
-        self._row()  # raises if there is no such run
         active_runs.cancel(self.journal, self.id)
 
     # -- executing the run again ----------------------------------------------------------------

@@ -11,7 +11,7 @@ from nbtasks.core.model import RunRow
 from nbtasks.core.settings import config
 from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
-from nbtasks.errors import NbtasksError, NotFoundError
+from nbtasks.errors import NbtasksError
 from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
 from nbtasks.jobs.dispatch import HomeDispatcher
@@ -20,6 +20,7 @@ from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run, Starter
 from nbtasks.jobs.session import Session, Watcher
 from nbtasks.journal import current
+from nbtasks.journal.lookup import require_last_run, require_run
 from nbtasks.journal.protocol import Claim
 from nbtasks.journal.readonly import Reader
 from nbtasks.views.tree.run_tree import TreeDisplay
@@ -268,9 +269,7 @@ def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
     assert nb.get_run(run.id).status == "COMPLETED"
     ```
     """
-    if not runtime.journal.runs(run_id=id):
-        raise NotFoundError(f"There is no run {id!r} in this home. nb.runs() lists all runs.")
-    return runtime.get_run(id)
+    return runtime.get_run(require_run(runtime.journal, id).run_id)
 
 
 def last_run(job: Job | str | None = None) -> Run:
@@ -291,12 +290,7 @@ def last_run(job: Job | str | None = None) -> Run:
     assert nb.last_run(body).id == nb.last_run("last-run-example").id == run.id
     ```
     """
-    name = job.id if isinstance(job, Job) else job
-    rows = runtime.journal.runs(job=name)
-    if not rows:
-        scope = f" of job {name!r}" if name else ""
-        raise NotFoundError(f"There is no run{scope} in this home yet.")
-    return runtime.get_run(rows[-1].run_id)
+    return runtime.get_run(require_last_run(runtime.journal, job).run_id)
 
 
 def cancel(run: Run | str) -> None:
@@ -322,7 +316,7 @@ def cancel(run: Run | str) -> None:
     assert run.status == "CANCELED"
     ```
     """
-    get_run(run.id if isinstance(run, Run) else run).cancel()
+    runtime.get_run(require_run(runtime.journal, run).run_id).cancel()
 
 
 def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:

@@ -13,14 +13,14 @@ from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.bundle import export
 from nbtasks.journal.bundle.trust import pickles_of, trust
+from nbtasks.journal.lookup import require_last_run, require_run
 from nbtasks.views import frames
-from nbtasks.views.tree.run_tree import draw_run
+from nbtasks.views.history import History, locate_run
 
 if TYPE_CHECKING:
     from nbtasks.core.model import Row
-    from nbtasks.journal.protocol import Journal
+    from nbtasks.journal.protocol import JobHandle, Journal
     from nbtasks.views.frames import DataFrame
-    from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run"]
 
@@ -69,7 +69,7 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
         path = path.with_name(path.name + SHARED)
     rows: list[Row] = []
     blobs: dict[str, Journal] = {}
-    runs = [source for one in selection for source in _with_children(*_find_run(one))]
+    runs = [source for one in selection for source in _with_children(*locate_run(one))]
     for journal, run_row in runs:
         for row in export.rows(journal, run_row):
             rows.append(row)
@@ -130,7 +130,7 @@ def import_run(file: str | Path) -> list[Run]:
     return [runtime.get_run(run_id) for run_id in ids]
 
 
-class Shared:
+class Shared(History):
     """Shared file, open for reading; made by `nb.open`.
 
     The file stays unchanged, and no content of it is executed or unpickled.
@@ -150,55 +150,31 @@ class Shared:
     ```
     """
 
+    _live_view = False
+
     def __init__(self, path: Path) -> None:
         from nbtasks.journal.bundle.bundle_journal import SharedJournal
 
+        journal = SharedJournal(path)
+        super().__init__(journal)
         self.path = path
-        self._journal = SharedJournal(path)
+        self._manifest = journal.manifest
 
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest of the file: its runs, the time of the export, and the package versions."""
-        return self._journal.manifest
+        return self._manifest
 
     def get_run(self, id: str) -> Run:  # noqa: A002 - the name of the contract
         """Return the run with this id, like `nb.get_run`."""
-        if not self._journal.runs(run_id=id):
-            raise NotFoundError(f"There is no run {id!r} in {self.path}.")
-        return Run(id, runtime.starter, self._journal)
+        return self._run_of(require_run(self._journal, id))
 
-    def last_run(self, job: str | None = None) -> Run:
+    def last_run(self, job: JobHandle | str | None = None) -> Run:
         """Return the run that started last, like `nb.last_run`."""
-        rows = self._journal.runs(job=job)
-        if not rows:
-            raise NotFoundError(f"There is no such run in {self.path}.")
-        return Run(rows[-1].run_id, runtime.starter, self._journal)
+        return self._run_of(require_last_run(self._journal, job))
 
-    def runs(self, job: str | None = None) -> DataFrame:
-        """Return the runs of the file, like `nb.runs`."""
-        return frames.runs(self._journal, job)
-
-    def tasks(self, run: Run | str | None = None) -> DataFrame:
-        """Return the tasks of a run, by default of all runs, like `nb.tasks`."""
-        return frames.tasks(self._journal, _id(run))
-
-    def attempts(self, run: Run | str | None = None) -> DataFrame:
-        """Return the attempts of a run, by default of all runs, like `nb.attempts`."""
-        return frames.attempts(self._journal, _id(run))
-
-    def logs(self, run: Run | str | None = None) -> DataFrame:
-        """Return the log of a run, by default of all runs, like `nb.logs`."""
-        return frames.logs(self._journal, _id(run))
-
-    def sql(self, query: str, params: Any = None) -> DataFrame:
-        """Run a query on the views of the file, like `nb.sql`."""
-        return frames.sql(self._journal, query, params)
-
-    def tree(self, run: Run | str | None = None) -> RunTree:
-        """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
-        selected = self.last_run() if run is None else self.get_run(_id(run) or "")
-        (row,) = self._journal.runs(run_id=selected.id)
-        return draw_run(self._journal, row, live_view=False)
+    def _run_of(self, row: RunRow) -> Run:
+        return Run(row.run_id, runtime.starter, self._journal)
 
     def __enter__(self) -> Self:
         return self
@@ -273,12 +249,8 @@ def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
     assert nb.trust(run).trusted.all()
     ```
     """
-    pickles = pickles_of(*_find_run(run))
+    pickles = pickles_of(*locate_run(run))
     return frames.pickles(pickles if dry_run else trust(pickles))
-
-
-def _id(run: Run | str | None) -> str | None:
-    return run.id if isinstance(run, Run) else run
 
 
 def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]]:
@@ -291,14 +263,3 @@ def _with_children(journal: Journal, run: RunRow) -> list[tuple[Journal, RunRow]
                 runs[child.run_id] = child
                 todo.append(child)
     return [(journal, row) for row in runs.values()]
-
-
-def _find_run(run: Run | str) -> tuple[Journal, RunRow]:
-    journal = run.journal if isinstance(run, Run) else runtime.journal
-    rows = journal.runs(run_id=_id(run))
-    if not rows:
-        raise NotFoundError(
-            f"There is no run {_id(run)!r} in this home; nb.runs() lists its runs. For a run in "
-            "a shared file, pass the run itself, as in nb.open(file).last_run()."
-        )
-    return journal, rows[0]

@@ -22,6 +22,7 @@ from nbtasks.jobs import active_runs
 from nbtasks.jobs.dispatch import new_run
 from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, EventTrigger, IntervalTrigger, Schedule
+from nbtasks.journal.lookup import require_run
 
 if TYPE_CHECKING:
     from nbtasks.jobs.job import Job
@@ -302,7 +303,7 @@ class Worker:
             if job is None or not job.enabled or job.version != run.version:
                 continue
             if run.status == Status.RUNNING:
-                (run,) = self._runtime.journal.runs(run_id=run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
+                run = require_run(self._runtime.journal, run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
                 if run.status != Status.INTERRUPTED:
                     continue
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED

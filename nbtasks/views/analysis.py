@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtasks.core import keys
-from nbtasks.errors import NotFoundError
 from nbtasks.journal import current
+from nbtasks.journal.lookup import job_id, no_run_error
 from nbtasks.views import frames, plots
-from nbtasks.views.history import job_id, row_of
+from nbtasks.views.history import locate_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nbtasks.core.keys import KeyPath
-    from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
+    from nbtasks.journal.protocol import JobHandle, RunHandle
     from nbtasks.views.frames import DataFrame
 
 __all__ = ["compare", "history", "plot_history", "summary"]
@@ -52,7 +52,7 @@ def compare(run_a: RunHandle | str, run_b: RunHandle | str, *, metrics: bool = F
     assert changed.path.tolist() == ["square"]
     ```
     """
-    return frames.compare(_locate(run_a), _locate(run_b), metrics=metrics)
+    return frames.compare(locate_run(run_a), locate_run(run_b), metrics=metrics)
 
 
 def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
@@ -89,9 +89,7 @@ def history(job: JobHandle | str, *, path: KeyPath | None = None) -> DataFrame:
     name = job_id(job) or ""
     frame = frames.history(current.journal(), name, None if path is None else keys.path_of(path))
     if frame.empty:
-        raise NotFoundError(
-            f"There is no run of job {name!r} in this home yet. nb.runs() lists all runs."
-        )
+        raise no_run_error(current.journal(), name)
     return frame
 
 
@@ -157,9 +155,3 @@ def summary(job: JobHandle | str | None = None) -> DataFrame:
     ```
     """
     return frames.summary(current.journal(), job_id(job))
-
-
-def _locate(run: RunHandle | str) -> tuple[Journal, str]:
-    if isinstance(run, str):
-        return current.journal(), row_of(run).run_id
-    return run.journal, run.id

@@ -1,4 +1,4 @@
-"""Queries of the home in force, and access to its runs: the public functions."""
+"""Queries of a journal: its runs, tasks, attempts and logs; the public functions for the home."""
 
 from __future__ import annotations
 
@@ -11,26 +11,109 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import clock, durations, keys
 from nbtasks.core.keys import KeyPath
 from nbtasks.core.model import RunRow, Status
-from nbtasks.errors import InvalidOptionError, NotFoundError
+from nbtasks.errors import InvalidOptionError
 from nbtasks.journal import current
-from nbtasks.journal.protocol import JobHandle, RunHandle
+from nbtasks.journal.lookup import job_id, require_last_run, require_run
+from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
 from nbtasks.views.tree.run_tree import draw_run
 
 if TYPE_CHECKING:
-    from nbtasks.views.frames import DataFrame
+    from nbtasks.views.frames import DataFrame, Where
     from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = [
+    "History",
     "attempts",
     "due",
-    "job_id",
+    "locate_run",
     "logs",
-    "row_of",
     "runs",
     "sql",
     "tasks",
     "tree",
 ]
+
+
+class History:
+    """Runs, tasks, attempts and logs of a journal, as DataFrames and trees.
+
+    Args:
+        journal: The journal to query.
+    """
+
+    _live_view = True  # the live view of a tree reads the home in force
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def runs(
+        self,
+        job: JobHandle | str | None = None,
+        *,
+        status: str | Collection[str] | None = None,
+        since: date | timedelta | str | None = None,
+        outputs: bool = False,
+    ) -> DataFrame:
+        """Return the runs, like `nb.runs`."""
+        from nbtasks.views import frames  # lazily, here and below: `import nbtasks` needs none
+
+        return frames.runs(self._journal, _filters(job, status, since), outputs=outputs)
+
+    def tasks(  # noqa: PLR0913 - the filters of the contract
+        self,
+        run: RunHandle | str | None = None,
+        *,
+        job: JobHandle | str | None = None,
+        status: str | Collection[str] | None = None,
+        since: date | timedelta | str | None = None,
+        path: KeyPath | None = None,
+        outputs: bool = False,
+        metrics: bool = False,
+    ) -> DataFrame:
+        """Return the tasks of a run, by default of all runs, like `nb.tasks`."""
+        from nbtasks.views import frames
+
+        where = _filters(job, status, since).of_run(self._run_id(run))
+        where.below(None if path is None else keys.path_of(path))
+        return frames.tasks(self._journal, where, outputs=outputs, metrics=metrics)
+
+    def attempts(self, run: RunHandle | str | None = None) -> DataFrame:
+        """Return the attempts of a run, by default of all runs, like `nb.attempts`."""
+        from nbtasks.views import frames
+
+        return frames.attempts(self._journal, frames.Where().of_run(self._run_id(run)))
+
+    def logs(self, run: RunHandle | str | None = None) -> DataFrame:
+        """Return the log of a run, by default of all runs, like `nb.logs`."""
+        from nbtasks.views import frames
+
+        return frames.logs(self._journal, frames.Where().of_run(self._run_id(run)))
+
+    def sql(self, query: str, params: Any = None) -> DataFrame:
+        """Return the result of one SQL query over the views, like `nb.sql`."""
+        return _sql(self._journal, query, params)
+
+    def tree(self, run: RunHandle | str | None = None) -> RunTree:
+        """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
+        journal = self._journal
+        row = require_last_run(journal) if run is None else require_run(journal, run)
+        return draw_run(journal, row, live_view=self._live_view)
+
+    def _run_id(self, run: RunHandle | str | None) -> str | None:
+        """Return the id of a run. An id is looked up, so that an error names a wrong one."""
+        if isinstance(run, str):
+            return require_run(self._journal, run).run_id
+        return None if run is None else run.id
+
+
+def locate_run(run: RunHandle | str) -> tuple[Journal, RunRow]:
+    """Return a run, given as the run or as its id in the home, with the journal that holds it.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    journal = current.journal() if isinstance(run, str) else run.journal
+    return journal, require_run(journal, run)
 
 
 def due() -> DataFrame:
@@ -87,15 +170,7 @@ def runs(
     failed = nb.runs(status="FAILED", since="7d")
     ```
     """
-    from nbtasks.views import frames
-
-    return frames.runs(
-        current.journal(),
-        job_id(job),
-        status=_statuses(status),
-        since_us=None if since is None else durations.since(since),
-        outputs=outputs,
-    )
+    return _home().runs(job, status=status, since=since, outputs=outputs)
 
 
 def tasks(  # noqa: PLR0913 - the filters of the contract
@@ -135,17 +210,8 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     failed = nb.tasks(job="delays", status=["FAILED", "INTERRUPTED"], path="fit", since="1d")
     ```
     """
-    from nbtasks.views import frames
-
-    return frames.tasks(
-        current.journal(),
-        _run_id(run),
-        job=job_id(job),
-        status=_statuses(status),
-        since_us=None if since is None else durations.since(since),
-        path=None if path is None else keys.path_of(path),
-        outputs=outputs,
-        metrics=metrics,
+    return _home().tasks(
+        run, job=job, status=status, since=since, path=path, outputs=outputs, metrics=metrics
     )
 
 
@@ -158,9 +224,7 @@ def attempts(run: RunHandle | str | None = None) -> DataFrame:
     failed = nb.attempts().query("status == 'FAILED'")
     ```
     """
-    from nbtasks.views import frames
-
-    return frames.attempts(current.journal(), _run_id(run))
+    return _home().attempts(run)
 
 
 def logs(run: RunHandle | str | None = None) -> DataFrame:
@@ -172,9 +236,7 @@ def logs(run: RunHandle | str | None = None) -> DataFrame:
     errors = nb.logs().query("level == 'error'")
     ```
     """
-    from nbtasks.views import frames
-
-    return frames.logs(current.journal(), _run_id(run))
+    return _home().logs(run)
 
 
 def sql(query: str, params: Any = None) -> DataFrame:
@@ -201,10 +263,7 @@ def sql(query: str, params: Any = None) -> DataFrame:
     nb.sql("select owner, count(*) as runs from runs join owners using (job) group by owner")
     ```
     """
-    from nbtasks.views import frames
-
-    caller = sys._getframe(1)  # noqa: SLF001 - the only way to read the caller's variables by name
-    return frames.sql(current.journal(), query, params, ChainMap(caller.f_locals, caller.f_globals))
+    return _sql(current.journal(), query, params)
 
 
 def tree(run: RunHandle | str | None = None) -> RunTree:
@@ -223,37 +282,31 @@ def tree(run: RunHandle | str | None = None) -> RunTree:
     assert "load" in str(nb.tree())
     ```
     """
-    return draw_run(current.journal(), _latest() if run is None else row_of(_run_id(run) or ""))
+    return _home().tree(run)
 
 
-def _latest() -> RunRow:
-    rows = current.journal().runs()
-    if not rows:
-        raise NotFoundError("There is no run in this home yet.")
-    return rows[-1]
+def _home() -> History:
+    return History(current.journal())
 
 
-def job_id(job: JobHandle | str | None) -> str | None:
-    """Return the id of a job, given as the job or as its id."""
-    return job if job is None or isinstance(job, str) else job.id
+def _sql(journal: Journal, query: str, params: Any) -> DataFrame:
+    """Return the result of one query for the caller of our caller, a public function."""
+    from nbtasks.views import frames
+
+    caller = sys._getframe(2)  # noqa: SLF001 - the only way to read the caller's variables by name
+    return frames.sql(journal, query, params, ChainMap(caller.f_locals, caller.f_globals))
 
 
-def _run_id(run: RunHandle | str | None) -> str | None:
-    if run is None or not isinstance(run, str):
-        return None if run is None else run.id
-    return row_of(run).run_id
+def _filters(
+    job: JobHandle | str | None,
+    status: str | Collection[str] | None,
+    since: date | timedelta | str | None,
+) -> Where:
+    """Return the conditions that runs and tasks share."""
+    from nbtasks.views import frames
 
-
-def row_of(run_id: str) -> RunRow:
-    """Return the row of a run.
-
-    Raises:
-        NotFoundError: This home has no such run.
-    """
-    rows = current.journal().runs(run_id=run_id)
-    if not rows:
-        raise NotFoundError(f"There is no run {run_id!r} in this home. nb.runs() lists all runs.")
-    return rows[0]
+    where = frames.Where().of_job(job_id(job)).with_status(_statuses(status))
+    return where.started_since(None if since is None else durations.since(since))
 
 
 def _statuses(status: str | Collection[str] | None) -> list[str] | None:

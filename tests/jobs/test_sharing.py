@@ -89,6 +89,9 @@ class TestASharedFile:
         assert str(opened.tree()) == str(nb.tree())
         assert opened.sql("select count(*) as n from tasks").n.tolist() == [7]
         assert opened.runs("other").empty
+        assert opened.runs(status="FAILED").empty
+        assert opened.tasks(status="FAILED").path.tolist() == ["fails"]
+        assert opened.tasks(path="square", outputs=True).output.tolist()[1:] == [0, 1, 4]
         assert len(opened.tasks(opened.last_run())) == 7
         assert "study COMPLETED" in repr(opened)
 
@@ -134,8 +137,10 @@ class TestASharedFile:
     def test_names_a_run_that_it_does_not_hold(self, shared):
         with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
             nb.open(shared).get_run("x")
-        with pytest.raises(nb.NotFoundError):
+        with pytest.raises(nb.NotFoundError, match=r"no run of job 'another' in .*study\.nbrun"):
             nb.open(shared).last_run("another")
+        with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
+            nb.open(shared).tasks("x")
 
     def test_may_hold_several_runs(self, tmp_path):
         job = job_of_many()

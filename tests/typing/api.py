@@ -488,7 +488,8 @@ def shared(run: nb.Run) -> None:
     assert_type(nb.import_run(file), list[nb.Run])
     with nb.open(file) as opened:
         assert_type(opened, nb.Shared)
-        assert_type(opened.tasks(run), pd.DataFrame)
+        assert_type(opened.runs(status="FAILED", since="7d"), pd.DataFrame)
+        assert_type(opened.tasks(run, path="fit", outputs=True), pd.DataFrame)
         assert_type(opened.last_run(), nb.Run)
     try:
         assert_type(nb.trust(run, dry_run=True), pd.DataFrame)

@@ -45,12 +45,16 @@ class SharedJournal(MemoryJournal):
     Args:
         path: Path of the file.
 
+    Attributes:
+        home: Path of the file.
+
     Raises:
         SharedFileError: The file is missing, is not a shared file, or cannot be read safely.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self.home = path
         self._con: Any = None  # one for all queries, since nothing changes
         self._bundle = Bundle(path)
         for row in rows_of(self._bundle):

@@ -11,6 +11,7 @@ from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.core.throttle import Throttle
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import outputs
+from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.preview import preview
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.card import card, code_for
@@ -99,7 +100,7 @@ class Pane:
         self._tree.send({"type": "copy", "text": path})
 
     def _copy_code(self, path: str) -> None:
-        (run,) = runtime.journal.runs(run_id=self._run_id)
+        run = require_run(runtime.journal, self._run_id)
         self._tree.send({"type": "copy", "text": code_for(run, path)})
 
     def _close(self, _: str) -> None:
@@ -109,7 +110,7 @@ class Pane:
 
 def _card(run_id: str, path: str) -> str:
     journal = runtime.journal
-    (run,) = journal.runs(run_id=run_id)
+    run = require_run(journal, run_id)
     rows = journal.find("task", run_id=run_id, path=path)
     if not rows:
         return "<em>It is not recorded yet.</em>"

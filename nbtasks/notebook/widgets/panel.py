@@ -20,6 +20,7 @@ from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.runtime import runtime
+from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.details_pane import Pane
 from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.toolbar import Bar
@@ -185,7 +186,7 @@ class Panel:
             self.bar.show_message(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:
-        (row,) = runtime.journal.runs(run_id=self.run_id)
+        row = require_run(runtime.journal, self.run_id)
         self._execute(
             lambda: runtime.starter(row, claims.load_payload(row))(claims.rerun_claim(row))
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from nbtasks.views.frames.comparison import compare, history, summary
 from nbtasks.views.frames.dataframe import DataFrame
-from nbtasks.views.frames.queries import attempts, due, events, logs, runs, sql, tasks
+from nbtasks.views.frames.queries import Where, attempts, due, events, logs, runs, sql, tasks
 from nbtasks.views.frames.reports import ended, findings, pickles
 
 __all__ = [
     "DataFrame",
+    "Where",
     "attempts",
     "compare",
     "due",

@@ -9,6 +9,7 @@ from nbtasks.views.frames.from_arrow import framed
 from nbtasks.views.frames.queries import Where
 
 if TYPE_CHECKING:
+    from nbtasks.core.model import RunRow
     from nbtasks.journal.protocol import Journal
     from nbtasks.views.frames.dataframe import DataFrame
 
@@ -61,12 +62,12 @@ _SUMMARY = """
 
 
 def compare(
-    left: tuple[Journal, str], right: tuple[Journal, str], *, metrics: bool = False
+    left: tuple[Journal, RunRow], right: tuple[Journal, RunRow], *, metrics: bool = False
 ) -> DataFrame:
     """Return the tasks of two runs side by side; the runs may be in different journals."""
     import pandas as pd
 
-    sides = [framed(journal.query(_SIDE, {"run": run})) for journal, run in (left, right)]
+    sides = [framed(journal.query(_SIDE, {"run": run.run_id})) for journal, run in (left, right)]
     if metrics:
         sides = [with_metrics(side) for side in sides]
     paths = dict.fromkeys(path for side in sides for path in side.path)
@@ -87,7 +88,7 @@ def compare(
 def history(journal: Journal, job: str, path: str | None = None) -> DataFrame:
     """Return the runs of a job with the times and metrics of their tasks, one row per run."""
     frame = framed(journal.query(_RUNS, {"job": job}))
-    where = Where().add("job = $job", job=job).below(path)
+    where = Where().of_job(job).below(path)
     if path is None:
         where.add("(depth = 0 or metrics is not null)")
     query = f"""
@@ -116,5 +117,5 @@ def _by_task(tasks: DataFrame) -> DataFrame:
 
 def summary(journal: Journal, job: str | None = None) -> DataFrame:
     """Return one row per task of a job, or of all jobs, over all runs; longest total time first."""
-    where = Where().add("job = $job", job=job)
+    where = Where().of_job(job)
     return framed(journal.query(_SUMMARY.format(where=where), where.params or None))

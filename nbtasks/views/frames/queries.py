@@ -34,6 +34,22 @@ class Where:
             self.params |= values
         return self
 
+    def of_job(self, job: str | None) -> Where:
+        """Add a condition for a job, if its id is given."""
+        return self.add("job = $job", job=job)
+
+    def of_run(self, run_id: str | None) -> Where:
+        """Add a condition for a run, if its id is given."""
+        return self.add("run_id = $run_id", run_id=run_id)
+
+    def with_status(self, names: list[str] | None) -> Where:
+        """Add a condition for a status among these, if any are given."""
+        return self.add("list_contains($status, status::varchar)", status=names)
+
+    def started_since(self, us: int | None) -> Where:
+        """Add a condition for a start at an instant or later, if one is given."""
+        return self.add("started_at >= make_timestamptz($since)", since=us)
+
     def below(self, path: str | None) -> Where:
         """Add a condition for a task and all tasks below it, if a path is given."""
         return self.add("(path = $path or starts_with(path, $path || '/'))", path=path)
@@ -42,16 +58,8 @@ class Where:
         return " and ".join(self._conditions) or "true"
 
 
-def runs(
-    journal: Journal,
-    job: str | None = None,
-    *,
-    status: list[str] | None = None,
-    since_us: int | None = None,
-    outputs: bool = False,
-) -> DataFrame:
+def runs(journal: Journal, where: Where, *, outputs: bool = False) -> DataFrame:
     """Return the selected runs, oldest first."""
-    where = _filters(job, status, since_us)
     # By id alone, runs that started in the same millisecond would come in any order.
     order = "order by started_at, run_id"
     if outputs:
@@ -63,19 +71,10 @@ def runs(
     return _select(journal, f"select * from runs where {where} {order}", where.params)
 
 
-def tasks(  # noqa: PLR0913 - the filters of the contract
-    journal: Journal,
-    run_id: str | None = None,
-    *,
-    job: str | None = None,
-    status: list[str] | None = None,
-    since_us: int | None = None,
-    path: str | None = None,
-    outputs: bool = False,
-    metrics: bool = False,
+def tasks(
+    journal: Journal, where: Where, *, outputs: bool = False, metrics: bool = False
 ) -> DataFrame:
     """Return the selected tasks, in the order in which they first started."""
-    where = _filters(job, status, since_us).add("run_id = $run_id", run_id=run_id).below(path)
     if outputs:
         query = f"""
             select found.*, {decoded.TASK} from (select * from tasks where {where}) as found
@@ -87,15 +86,13 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     return decoded.with_metrics(frame) if metrics else frame
 
 
-def attempts(journal: Journal, run_id: str | None = None) -> DataFrame:
-    """Return the attempts of all tasks, or of one run's."""
-    where = Where().add("run_id = $run_id", run_id=run_id)
+def attempts(journal: Journal, where: Where) -> DataFrame:
+    """Return the selected attempts."""
     return _select(journal, f"select * from attempts where {where}", where.params)
 
 
-def logs(journal: Journal, run_id: str | None = None) -> DataFrame:
-    """Return the log lines of all runs, or of one, in order of time."""
-    where = Where().add("run_id = $run_id", run_id=run_id)
+def logs(journal: Journal, where: Where) -> DataFrame:
+    """Return the selected log lines, in order of time."""
     return _select(journal, f"select * from logs where {where}", where.params)
 
 
@@ -119,10 +116,3 @@ def sql(
 
 def _select(journal: Journal, query: str, params: dict[str, Any]) -> DataFrame:
     return framed(journal.query(query, params or None), NULLABLE)
-
-
-def _filters(job: str | None, status: list[str] | None, since_us: int | None) -> Where:
-    """Return the conditions that runs and tasks share."""
-    where = Where().add("job = $job", job=job)
-    where.add("list_contains($status, status::varchar)", status=status)
-    return where.add("started_at >= make_timestamptz($since)", since=since_us)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nbtasks.core import clock, keys
 from nbtasks.core.model import UNDER_WAY, RunRow, TaskRow
-from nbtasks.errors import NotFoundError
+from nbtasks.journal.lookup import require_run
 from nbtasks.views.tree.labels import is_chosen
 
 if TYPE_CHECKING:
@@ -102,22 +102,20 @@ class JournalFeed:
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
-        rows = self._journal.runs(run_id=self._run_id)
-        if not rows:
-            raise NotFoundError(
-                f"There is no run {self._run_id!r} in this home. nb.runs() lists them."
-            )
+        run = require_run(self._journal, self._run_id)
         tasks = [TaskRow(*values) for values in self._journal.tasks(self._run_id)]
-        self._seen = rows[0], tasks
+        self._seen = run, tasks
         return self._seen
 
     def changed(self) -> Rows | None:
         """Implement `Feed.changed`."""
         before = self._seen
-        if before is not None and before[0].status not in UNDER_WAY:
-            (row,) = self._journal.runs(run_id=self._run_id)
-            if row == before[0]:
-                return None
+        if (
+            before is not None
+            and before[0].status not in UNDER_WAY
+            and require_run(self._journal, self._run_id) == before[0]
+        ):
+            return None
         return self.all()
 
 

@@ -28,7 +28,7 @@ from nbtasks.views.tree.nodes import (
 )
 from nbtasks.views.tree.style import DARK, STYLE, variables
 
-__all__ = ["SHAPES", "html", "page", "text"]
+__all__ = ["SHAPES", "html", "page", "terminal_colour", "text"]
 
 #: Every state has a shape and a word, never only a colour. Shapes are one terminal cell wide.
 SHAPES = {
@@ -43,11 +43,29 @@ SHAPES = {
     "invalid": "⊗",
     NOT_REACHED: "·",
 }
+_TERMINAL_COLOURS = {
+    "completed": "green",
+    REUSED: "cyan",
+    "running": "blue",
+    "waiting": "yellow",
+    "failed": "red",
+    "interrupted": "yellow",
+    "invalid": "red",
+}
 _OPEN_UP_TO = 50  # most tasks of a tree that is shown with all branches open
 _LABEL = 80  # characters of a key or a name; a tooltip shows all
 _MESSAGE = 200  # characters of an error's first line
 _COLUMN = 46  # widest label that the columns of the text form align to
 _S = 1_000_000  # in microseconds
+
+
+def terminal_colour(state: str) -> str:
+    """Return the colour of a state, or a status, by its name in the theme of the terminal.
+
+    >>> [terminal_colour(state) for state in ("completed", "FAILED", "skipped")]
+    ['green', 'red', 'dim']
+    """
+    return _TERMINAL_COLOURS.get(state.lower(), "dim")
 
 
 # ---------------------------------------------------------------- labels of both forms

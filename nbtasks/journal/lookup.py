@@ -1,0 +1,98 @@
+"""Look-up of runs in a journal, with errors that help to find the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nbtasks.core.settings import is_shared
+from nbtasks.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from nbtasks.core.model import RunRow
+    from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
+
+__all__ = ["job_id", "no_run_error", "require_last_run", "require_run"]
+
+_COMPARED: Final = 1_000  # latest runs
+_LEAST: Final = 4  # characters of a part of an id that says which run is meant
+_CLOSE: Final = 0.8  # ids of one day have a ratio of about 0.5
+
+
+def require_run(journal: Journal, run: RunHandle | str) -> RunRow:
+    """Return the row of a run, given as the run or as its id.
+
+    Raises:
+        NotFoundError: The journal has no such run; the message names the nearest one.
+    """
+    run_id = run if isinstance(run, str) else run.id
+    rows = journal.runs(run_id=run_id)
+    if not rows:
+        raise _missing_run_error(journal, run_id)
+    return rows[0]
+
+
+def require_last_run(journal: Journal, job: JobHandle | str | None = None) -> RunRow:
+    """Return the row of the run that started last, of all jobs or of one.
+
+    Raises:
+        NotFoundError: There is no such run yet.
+    """
+    rows = journal.runs(job=job_id(job))
+    if not rows:
+        raise no_run_error(journal, job)
+    return rows[-1]
+
+
+def no_run_error(journal: Journal, job: JobHandle | str | None = None) -> NotFoundError:
+    """Return the error for a job, or a journal, without a run."""
+    if job is None:
+        return NotFoundError(f"There is no run in {_place(journal)} yet.")
+    return NotFoundError(
+        f"There is no run of job {job_id(job)!r} in {_place(journal)} yet. {_overview(journal)}"
+    )
+
+
+def job_id(job: JobHandle | str | None) -> str | None:
+    """Return the id of a job, given as the job or as its id."""
+    return job if job is None or isinstance(job, str) else job.id
+
+
+def _missing_run_error(journal: Journal, missing: str) -> NotFoundError:
+    near = _nearest(missing, journal.runs())
+    hint = f" The nearest: {near.run_id!r} of job {near.job!r}." if near else ""
+    return NotFoundError(
+        f"There is no run {missing!r} in {_place(journal)}. {_overview(journal)}{hint}"
+    )
+
+
+def _place(journal: Journal) -> str:
+    home = _home(journal)
+    return "this journal" if home is None else str(home)
+
+
+def _overview(journal: Journal) -> str:
+    """Return the sentence that says how to list the runs of a journal."""
+    home = _home(journal)
+    if home is not None and is_shared(home):
+        return f"nb.open({str(home)!r}).runs() lists all runs."
+    return "nb.runs() lists all runs, and nb.open(file).runs() those of a shared file."
+
+
+def _home(journal: Journal) -> Path | None:
+    """Return the folder or the shared file that a journal is kept in; None if it has none."""
+    return getattr(journal, "home", None)  # not in the protocol: only these messages need it
+
+
+def _nearest(missing: str, runs: Sequence[RunRow]) -> RunRow | None:
+    """Return the run that somebody may have meant, by a part of its id, its job or its key."""
+    latest = {run.run_id: run for run in reversed(runs[-_COMPARED:])}
+    part = missing.lower()
+    for run in latest.values():
+        if missing in (run.job, run.key) or (len(part) >= _LEAST and part in run.run_id):
+            return run
+    import difflib  # lazily: most look-ups succeed
+
+    close = difflib.get_close_matches(part, latest, n=1, cutoff=_CLOSE)
+    return latest[close[0]] if close else None
