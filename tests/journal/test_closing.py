@@ -23,7 +23,7 @@ RUN = """
 import nbtasks.journal.database.store as store
 import nbtasks.journal.home.home_journal as home
 from nbtasks.journal.database.file import DatabaseFile
-from nbtasks.journal.segments import SegmentFolder
+from nbtasks.journal.database.segments import SegmentFolder
 from nbtasks.journal.wal import Segment
 
 def finish(journal, key, tasks=2):

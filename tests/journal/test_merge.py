@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from nbtasks.core.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRow, values
 from nbtasks.journal.database import merge, schema
+from nbtasks.journal.database.segments import Listing
 from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.segments import Listing
 from nbtasks.views import frames
 
 TABLES = ("run", "task", "reuse", "attempt", "log")

@@ -19,8 +19,8 @@ from nbtasks.journal.database import merge
 from nbtasks.journal.database.connection import lock_down
 from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
+from nbtasks.journal.database.segments import Listing, SegmentFolder
 from nbtasks.journal.database.user_query import run_query
-from nbtasks.journal.segments import Listing, SegmentFolder
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection

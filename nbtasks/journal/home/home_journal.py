@@ -21,10 +21,10 @@ from nbtasks.errors import (
 from nbtasks.journal import conflicts
 from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.database import queries as stored
+from nbtasks.journal.database.segments import SegmentFolder
 from nbtasks.journal.database.store import CHECKPOINT_BYTES, DuckStore
 from nbtasks.journal.home.signals import CancelRequests, ChangeCounter
 from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
-from nbtasks.journal.segments import SegmentFolder
 from nbtasks.journal.wal import Segment
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 

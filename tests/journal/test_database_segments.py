@@ -9,11 +9,11 @@ import pytest
 
 from nbtasks.core.model import LogRow
 from nbtasks.errors import JournalDamaged
+from nbtasks.journal.database.segments import Listing, SegmentFolder
 from nbtasks.journal.database.store import DuckStore
-from nbtasks.journal.segments import Listing, SegmentFolder
 
 OWNER = """
-from nbtasks.journal.segments import SegmentFolder
+from nbtasks.journal.database.segments import SegmentFolder
 segments = SegmentFolder(HOME, durable=False)
 own = segments.start_own()
 own.put(LogRow("r", "", 0, 1, "info", "hello"))
