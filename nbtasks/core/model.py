@@ -15,8 +15,11 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 __all__ = [
+    "ANSWERED",
     "KEYS",
-    "TERMINAL",
+    "KINDS",
+    "OPEN",
+    "SUCCEEDED",
     "UNDER_WAY",
     "AnswerRow",
     "AttemptRow",
@@ -61,9 +64,16 @@ class Status(StrEnum):
     SKIPPED = "SKIPPED"
 
 
-#: States that may still change by themselves.
-UNDER_WAY = (Status.RUNNING, Status.WAITING)
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.SKIPPED, Status.INVALID})
+# Sets of statuses, not properties of `Status`: rows contain the plain text, as journals return it.
+
+#: A run or a task that may still change by itself.
+UNDER_WAY = frozenset({Status.RUNNING, Status.WAITING})
+#: A run that has not ended: it can be resumed and cancelled.
+OPEN = UNDER_WAY | {Status.INTERRUPTED}
+#: A task whose recorded output answers its call.
+SUCCEEDED = frozenset({Status.COMPLETED, Status.SKIPPED})
+#: A task with a recorded outcome: an output, or a failure.
+ANSWERED = SUCCEEDED | {Status.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,12 +356,14 @@ _ROWS: tuple[type[Any], ...] = (
     RunRow, TaskRow, AttemptRow, LogRow, CodeRow, EditRow, ReuseRow, DisplayRow, AnswerRow, WakeRow,
     StatusRow, EventRow, EntryRow, EnvironmentRow,
 )  # fmt: skip
+#: All kinds of rows.
+KINDS = tuple(row.kind for row in _ROWS)
 #: Key fields of the kinds of which, for each key, only the row changed last counts.
 KEYS: dict[str, tuple[str, ...]] = {
     "event": ("event_id",), "entry": ("scope", "key"),
 }  # fmt: skip
 _TYPES = {row.kind: row for row in _ROWS}
-_COLUMNS = {row.kind: tuple(f.name for f in fields(row)) for row in _ROWS}
+_COLUMNS = {kind: tuple(f.name for f in fields(row)) for kind, row in _TYPES.items()}
 _VALUES = {kind: attrgetter(*names) for kind, names in _COLUMNS.items()}
 _RECORDS = {kind: attrgetter("kind", *names) for kind, names in _COLUMNS.items()}
 

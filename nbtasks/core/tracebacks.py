@@ -1,7 +1,8 @@
-"""Tracebacks that show the user's own frames and none of the engine's."""
+"""Tracebacks that show the user's own frames and none of the engine's, and chains of errors."""
 
 from __future__ import annotations
 
+import collections
 import functools
 import inspect
 import linecache
@@ -10,10 +11,20 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FunctionType, TracebackType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["Remote", "call_hiding_engine", "locate_source", "own_frames", "text"]
+from nbtasks.errors import MapFailed
+
+__all__ = [
+    "Remote",
+    "call_hiding_engine",
+    "iter_errors",
+    "locate_source",
+    "own_frames",
+    "select_frames",
+    "text",
+]
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -40,20 +51,58 @@ def own_frames(tb: TracebackType | None) -> TracebackType | None:
 
     Frames of worker threads and the event loop go, too, where the engine called them.
     """
-    frames: list[TracebackType] = []
     called_by_engine = False
-    while tb is not None:
-        name = str(tb.tb_frame.f_globals.get("__name__", ""))
-        if tb.tb_frame.f_code.co_filename.startswith(_HERE):
+
+    def is_own(frame: FrameType, _: int) -> bool:
+        nonlocal called_by_engine
+        name = str(frame.f_globals.get("__name__", ""))
+        if frame.f_code.co_filename.startswith(_HERE):
             called_by_engine = True
         elif not (called_by_engine and name.partition(".")[0] in _CARRIERS):
             called_by_engine = False
-            frames.append(tb)
+        return not called_by_engine
+
+    return select_frames(tb, is_own)
+
+
+def select_frames(
+    tb: TracebackType | None, keep: Callable[[FrameType, int], bool]
+) -> TracebackType | None:
+    """Return the traceback without some of its frames; None if no others are left.
+
+    Args:
+        tb: The traceback.
+        keep: Function that returns True for a frame, and the number of its line, to keep. It is
+            called for the outermost frame first.
+    """
+    links: list[TracebackType] = []
+    while tb is not None:
+        if keep(tb.tb_frame, tb.tb_lineno):
+            links.append(tb)
         tb = tb.tb_next
     result: TracebackType | None = None
-    for frame in reversed(frames):
-        result = TracebackType(result, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    for link in reversed(links):
+        result = TracebackType(result, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return result
+
+
+def iter_errors(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error, its causes, contexts, group members and failed map items, each once.
+
+    The outermost comes first.
+    """
+    seen: set[int] = set()
+    todo = collections.deque([error])
+    while todo:
+        current = todo.popleft()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        members = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
+        todo += [current.__cause__, current.__context__, *members]
+        if isinstance(current, MapFailed):
+            todo += current.failed.values()
 
 
 def call_hiding_engine(fn: Callable[[Argument], Result], argument: Argument) -> Result:

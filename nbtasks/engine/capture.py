@@ -59,7 +59,7 @@ class Displays:
         paths: The tasks with recorded displays.
 
     Attributes:
-        replayable_paths: These tasks and their ancestors: `again` has something to show for each.
+        replayable_paths: These tasks and their ancestors: `replay` has something to show for each.
     """
 
     def __init__(self, journal: Journal, run: RunRow, paths: Collection[str]) -> None:
@@ -153,10 +153,10 @@ def capture_prints() -> Iterator[None]:
 
 
 class PrintedLines:
-    """PrintedLines lines of one attempt.
+    """Lines that one attempt prints, recorded in its log.
 
     Args:
-        scope: The attempt's call context.
+        context: The attempt's call context.
     """
 
     def __init__(self, context: CallContext) -> None:

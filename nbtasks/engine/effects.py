@@ -56,7 +56,7 @@ class CallFunction(NamedTuple):
     Attributes:
         fn: The function.
         args: Its arguments.
-        scope: The call context of the attempt.
+        context: The call context of the attempt.
         on: The executor for the call; None for none.
     """
 
@@ -72,9 +72,9 @@ class CallGuarded(NamedTuple):
     Attributes:
         fn: The function.
         args: Its arguments.
-        scope: The call context of the attempt.
+        context: The call context of the attempt.
         timeout: The longest that the call may take, in seconds; after that the driver throws
-            `timeouts.AttemptTimedOut` into the engine.
+            `AttemptTimedOut` into the engine.
         inline: Whether a plain function stays in this thread.
         begun: Whether the start of the attempt is already recorded.
         on: The executor for the call; None for none.
@@ -94,7 +94,7 @@ class Sleep(NamedTuple):
 
     Attributes:
         due_us: The instant.
-        execution: The execution that waits.
+        cancellation: The cancellation of the execution that waits.
     """
 
     due_us: int
@@ -106,7 +106,7 @@ class Suspend(NamedTuple):
 
     Attributes:
         due_us: The instant; None to suspend the run in any case.
-        execution: The execution that waits.
+        suspension: The suspension that carries out the wait.
         path: The path of the task that waits.
     """
 
@@ -119,12 +119,12 @@ class WaitFor(NamedTuple):
     """Effect: wait for an answer from outside the execution.
 
     Attributes:
-        heard: Returns whether it is worthwhile to call `look` again. Cheap.
+        has_changed: Returns whether it is worthwhile to call `look` again. Cheap.
         look: Returns the answer; None if there is none yet.
         due_us: The end of the wait; the effect's result is None then.
         path: The path of the task that waits.
-        parking: The suspension that carries out the wait.
-        parks: Whether the run may be suspended during the wait, once all its tasks wait.
+        suspension: The suspension that carries out the wait.
+        may_suspend: Whether the run may be suspended during the wait, once all its tasks wait.
     """
 
     has_changed: Callable[[], bool]
@@ -164,7 +164,7 @@ class Call:
         args: Its arguments.
         site: The place of the call in the user's code.
         policy: The task's options.
-        counted: Function and arguments for the staleness check, if they are not `fn` and `args`:
+        checked_as: Function and arguments for the staleness check, if they are not `fn` and `args`:
             a map is checked by the user's function and the items.
     """
 
@@ -209,7 +209,7 @@ class ExternalWait:
         icon: The name of the icon to show.
         ask: Takes the task's row and returns the call that requests the answer: a subtask, run
             once in the task's life.
-        parks: Returns whether the run may be suspended meanwhile, however short the wait.
+        may_suspend: Returns whether the run may be suspended meanwhile, however short the wait.
     """
 
     key: keys.Key
@@ -227,7 +227,7 @@ class ExternalWait:
 class TaskRecorder(Protocol):
     """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
 
-    def put(self, row: TaskRow) -> None:
+    def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task as it stands."""
 
     def record_progress(self, row: TaskRow) -> None:
@@ -271,7 +271,7 @@ class Running(Protocol):
     Attributes:
         run: Row of the run.
         journal: Journal that it is recorded in.
-        ending: Its cancellation.
+        cancellation: Its cancellation.
         is_open: Whether io calls are still accepted.
         active: Asyncio tasks in which io calls are under way.
         pending: Futures of executors that are not done.

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["Execution"]
 
 _PROVENANCE = slice(ANSWER.index("fingerprint"), ANSWER.index("stale") + 1)
-_DONE = (Status.COMPLETED, Status.SKIPPED)
 
 
 class Execution:
@@ -56,20 +55,20 @@ class Execution:
 
     Args:
         journal: The journal that records the run.
-        opened: The run as claimed from the journal.
+        claimed: The run as claimed from the journal.
 
     Attributes:
         run: The run's row.
-        ledger: The state of the run: recorded tasks and new ones.
-        changes: The staleness checker.
+        run_state: The state of the run: recorded tasks and new ones.
+        staleness: The staleness checker.
         is_open: Whether io calls are still accepted.
         root: The call context of the body.
         active: The asyncio tasks with io calls in flight.
         pending: The futures of executors that are not done.
-        ending: The cancellation state.
-        parking: The suspension of the run once all its tasks wait.
+        cancellation: The cancellation state.
+        suspension: The suspension of the run once all its tasks wait.
         waits: The durable waits and the time budget.
-        raising: The errors that callers of tasks get.
+        outcomes: The errors that callers of tasks get.
         replay_only: The answers to calls, if the execution only replays; else None.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys, tracebacks
-from nbtasks.core.model import Failure, RunRow, Status, TaskRow
+from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action, recorded
 from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
 from nbtasks.values import failures
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcomes", "ReplayOnly"]
 
-_DONE = (Status.COMPLETED, Status.SKIPPED)
-
 
 class Outcomes:
     """Source of the exceptions of one execution.
 
     Args:
-        ledger: The state of the run.
+        run_state: The state of the run.
         run: The run's row.
     """
 
@@ -96,7 +94,7 @@ class Outcomes:
         for index, item in self._iter_items(row, failure.segments):
             if item.status == Status.FAILED and index not in failed:
                 failed[index] = self.failure_recorded(item)
-            elif item.status in _DONE and index not in succeeded:
+            elif item.status in SUCCEEDED and index not in succeeded:
                 encoded = item.output_kind, item.output, item.blob
                 succeeded[index] = self._run_state.decode(*encoded, item.path)
         raised.failed = dict(sorted(failed.items()))
@@ -118,9 +116,9 @@ class ReplayOnly:
     """Answers to the calls of one execution that only replays.
 
     Args:
-        ledger: The state of the run.
-        changes: The staleness checker.
-        raising: The errors that callers of tasks get.
+        run_state: The state of the run.
+        staleness: The staleness checker.
+        outcomes: The errors that callers of tasks get.
 
     Attributes:
         refused: The first error for a task without an outcome; None if there was none.
@@ -130,8 +128,8 @@ class ReplayOnly:
         self, run_state: RunState, staleness: StalenessChecker, outcomes: Outcomes
     ) -> None:
         self._run_state = run_state
-        self._changes = staleness
-        self._raising = outcomes
+        self._staleness = staleness
+        self._outcomes = outcomes
         self.refused: NotRecordedError | None = None
 
     def task(self, call: Call, path: str) -> Any:
@@ -144,7 +142,7 @@ class ReplayOnly:
         row = self._run_state.row(path)
         if row is not None and recorded(row) is not None:
             provenance = row.fingerprint, row.digest, row.stale
-            if self._changes.must_rerun(call, path, provenance):
+            if self._staleness.must_rerun(call, path, provenance):
                 raise self._refuse(
                     path, 'it has changed since, and with on_change="rerun" it would run again'
                 )
@@ -163,7 +161,7 @@ class ReplayOnly:
             raise self._refuse(path, _describe_missing(row))
         self._run_state.reuse(row)
         if action is Action.RAISE:
-            raise self._raising.failure_recorded(row)
+            raise self._outcomes.failure_recorded(row)
         return self._run_state.decode(row.output_kind, row.output, row.blob, path)
 
     def wait(self, path: str) -> None:
@@ -179,7 +177,7 @@ class ReplayOnly:
         self._run_state.reuse(row)
 
     def _refuse(self, path: str, why: str) -> NotRecordedError:
-        error = self._raising.not_recorded(path, why)
+        error = self._outcomes.not_recorded(path, why)
         self.refused = self.refused or error
         return error
 

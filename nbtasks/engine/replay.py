@@ -14,7 +14,7 @@ from __future__ import annotations
 from enum import Enum
 
 from nbtasks.core import clock
-from nbtasks.core.model import Status, TaskRow
+from nbtasks.core.model import ANSWERED, SUCCEEDED, Status, TaskRow
 
 __all__ = ["ANSWERS", "Action", "decide", "expired", "is_expired", "ranges", "recorded"]
 
@@ -49,7 +49,7 @@ def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
     """
     if row is None:
         return Action.START
-    if row.status in (Status.COMPLETED, Status.SKIPPED):
+    if row.status in SUCCEEDED:
         return Action.RENEW if expired and row.status == Status.COMPLETED else Action.REUSE
     if row.status == Status.FAILED:
         return Action.RENEW if row.fatal else Action.RAISE
@@ -65,7 +65,7 @@ def recorded(row: TaskRow | None) -> Action | None:
     >>> recorded(TaskRow("r", "load", 1, status=Status.FAILED, fatal=True))
     <Action.RAISE: 'raise the recorded failure'>
     """
-    if row is None or row.status not in (Status.COMPLETED, Status.SKIPPED, Status.FAILED):
+    if row is None or row.status not in ANSWERED:
         return None
     return Action.RAISE if row.status == Status.FAILED else Action.REUSE
 

@@ -57,13 +57,13 @@ class RunState:
 
     Args:
         journal: The journal that takes the rows.
-        opened: The run as claimed from the journal.
+        claimed: The run as claimed from the journal.
 
     Attributes:
         displays: The displays of the tasks.
         revision: Grows with each change; tells a view whether to draw again.
         changed: Receives the path of each changed task, if a view has put a deque here.
-        orphans: Whether a row was taken from an abandoned attempt that may still be running.
+        has_detached: Whether a row was taken from an abandoned attempt that may still be running.
         secrets: The texts to hide in a task's logs and errors, by path.
     """
 
@@ -203,14 +203,14 @@ class RunState:
             self._children.setdefault(keys.parent(path), []).append(path)
         return row
 
-    def put(self, row: TaskRow) -> None:
+    def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task's current row, unless it is late: from an abandoned attempt, or after the
         end of the execution, when another process may own the run."""
         if self._closed or (self.has_detached and not self.is_current(row)):
             return
         if self._pending_reuse:
             self._put_reused()
-        self._journal.put(row)
+        self._journal.put(row, flush=flush)
         self._mark_changed(row.path)
 
     def archive(
@@ -268,8 +268,7 @@ class RunState:
         now = clock.micros()
         if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
             self._noted[row.path] = now
-            self.put(row)
-            self._journal.flush()
+            self.put(row, flush=True)
 
     def show(self, row: TaskRow, value: Any) -> None:
         """Display a value for a running task, and record it."""

@@ -58,7 +58,7 @@ class StalenessChecker:
 
     Args:
         run: The run.
-        ledger: The state of the run.
+        run_state: The state of the run.
     """
 
     def __init__(self, run: RunRow, run_state: RunState) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
 from nbtasks.core.durations import Duration, to_seconds
+from nbtasks.core.throttle import Throttle
 from nbtasks.engine.cancellation import CancelScope
 from nbtasks.errors import Suspended
 
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Suspension", "TimeBudget"]
 
-#: The longest pause between two checks whether all tasks wait; longer where a check is slow: a
-#: pause is at least so many times as long as the check before it.
+#: The longest pause between two checks whether all tasks wait; longer where a check is slow.
 _POLL_US = 50_000
-_COST_FACTOR = 20
 #: Loop turns, and seconds for other threads, in which no task may begin before the run is taken
 #: to be waiting. Fewer turns than `testing.FakeClock` takes before it jumps.
 _QUIET_TURNS, _QUIET_SECONDS = 10, 0.02
@@ -68,8 +66,8 @@ class Suspension:
 
     Args:
         run: The run.
-        ledger: The state of the run, with the tasks in flight.
-        ending: The cancellation state, which ends the execution.
+        run_state: The state of the run, with the tasks in flight.
+        cancellation: The cancellation state, which ends the execution.
     """
 
     def __init__(self, run: RunRow, run_state: RunState, cancellation: CancelScope) -> None:
@@ -106,24 +104,23 @@ class Suspension:
     # This polls the run state: otherwise each task would have to report its start and its end here,
     # and that is the hot path, also of runs that are never suspended. The first check comes at
     # once, for a body whose only task waits; from there the pauses double. A check takes time in
-    # proportion to the tasks of the run, hence the pause of `_COST_FACTOR` times its cost: polling
-    # takes less than 5 % of the loop's time.
+    # proportion to the tasks of the run, hence the throttle: polling takes less than 5 % of the
+    # loop's time.
     async def _suspend_when_all_wait(self) -> None:
-        pause_us = 1
+        pause_us, throttle = 1, Throttle(20)
         while self._due_by_path and self._cancellation.cause is None:
-            start = time.perf_counter()
-            if self.all_wait():
-                # Code between two tasks does not show: it has just awaited one task, and starts
-                # the next within a few loop turns. The revision also reveals a task that began and
-                # ended meanwhile.
-                revision = self._run_state.revision
-                for _ in range(_QUIET_TURNS):
-                    await asyncio.sleep(0)
-                if revision == self._run_state.revision and self.all_wait():
-                    self._suspend()
-                    return
-            cost_us = round((time.perf_counter() - start) * 1e6)
-            pause_us = max(min(2 * pause_us, _POLL_US), _COST_FACTOR * cost_us)
+            with throttle:
+                if self.all_wait():
+                    # Code between two tasks does not show: it has just awaited one task, and starts
+                    # the next within a few loop turns. The revision also reveals a task that began
+                    # and ended meanwhile.
+                    revision = self._run_state.revision
+                    for _ in range(_QUIET_TURNS):
+                        await asyncio.sleep(0)
+                    if revision == self._run_state.revision and self.all_wait():
+                        self._suspend()
+                        return
+            pause_us = max(min(2 * pause_us, _POLL_US), round(throttle.pause * 1e6))
             await clock.current().wait_until(clock.micros() + pause_us)
 
     def block(self, path: str, due_us: int | None) -> None:

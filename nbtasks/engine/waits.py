@@ -1,6 +1,6 @@
 """Tasks that wait, and the time budget that may suspend their run.
 
-The part of `engine.Execution` that deals with time: durable waits, delays between two attempts,
+The part of `execution.Execution` that deals with time: durable waits, delays between two attempts,
 and the end of an execution whose time is up.
 """
 
@@ -46,7 +46,7 @@ LOOK_SECONDS = 5.0
 
 class Steps(Protocol):
     """Steps of a task, and the parts of an execution, that waits share with other tasks;
-    `engine.Execution` has them."""
+    `execution.Execution` has them."""
 
     run: RunRow
     journal: Journal
@@ -83,8 +83,8 @@ class Waits:
     Attributes:
         budget: The time budget; None for no limit.
         deadline_us: The instant after which no more tasks start; None for none.
-        progressed: Whether a task has completed in this execution. Until then the budget does not
-            end it, or the next execution would get no further.
+        has_progressed: True once a task has completed in this execution. Until then the budget does
+            not end it, or the next execution would get no further.
     """
 
     def __init__(self, execution: Steps) -> None:

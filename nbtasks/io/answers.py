@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
-from nbtasks.core.model import AnswerRow, Row, Status, TaskRow, WakeRow
+from nbtasks.core.model import ANSWERED, AnswerRow, Row, TaskRow, WakeRow
 from nbtasks.errors import NotFoundError
 from nbtasks.values import codec
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["find_answers", "record_answer"]
 
 #: A task that was stopped while it waited still takes an answer: the next execution finds it.
-_WAITING = (Status.WAITING, Status.CANCELED, Status.INTERRUPTED)
 
 
 def find_answers(find: Find, run_id: str, path: str) -> list[Any]:
@@ -56,7 +55,7 @@ def record_answer(journal: Journal, run_id: str, path: str, value: Any, origin: 
         tasks: list[TaskRow] = find("task", run_id=run_id, path=path)
         if not tasks or tasks[0].awaits is None:
             raise NotFoundError(f"Run {run_id!r} has no task {path!r} that waits for an answer.")
-        if tasks[0].status in _WAITING:
+        if tasks[0].status not in ANSWERED:
             earlier: list[AnswerRow] = find("answer", run_id=run_id, path=path)
             first = not earlier
             now = max([clock.micros(), *(row.answered_us + 1 for row in earlier)])

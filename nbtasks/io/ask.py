@@ -159,6 +159,8 @@ _KINDS: Sequence[tuple[type, str]] = (
 
 
 def _field(name: str, info: Any) -> Field:
+    import pydantic_core
+
     annotation, optional = _without_none(info.annotation)
     choices = None
     if get_origin(annotation) is Literal:
@@ -170,7 +172,8 @@ def _field(name: str, info: Any) -> Field:
         kind = "date" if getattr(annotation, "__name__", "") == "date" else kind
     required = info.is_required()
     default = None if required else info.get_default(call_default_factory=True)
-    return Field(name, kind, _plain(default), required and not optional, choices, info.description)
+    plain = pydantic_core.to_jsonable_python(default)
+    return Field(name, kind, plain, required and not optional, choices, info.description)
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -179,12 +182,6 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
         if len(members) == 1:
             return members[0], True
     return annotation, False
-
-
-def _plain(value: Any) -> Any:
-    import pydantic_core
-
-    return pydantic_core.to_jsonable_python(value)
 
 
 #: Takes an answer and returns None, or refuses it and returns the reason.

@@ -80,7 +80,7 @@ class BaseIO:
         execution: Execution that the calls belong to.
         policy: Default policy of tasks that set none themselves.
         level: Lowest level of the log lines to record.
-        desk: Dispatcher that starts other runs, and finds them.
+        dispatcher: Dispatcher that starts other runs, and finds them.
         integrations: Integrations by name; other objects may be among them.
     """
 
@@ -201,7 +201,7 @@ class AsyncBaseIO(BaseIO):
         execution: Execution that the calls belong to.
         policy: Default policy of tasks that set none themselves.
         level: Lowest level of the log lines to record.
-        desk: Dispatcher that starts other runs, and finds them.
+        dispatcher: Dispatcher that starts other runs, and finds them.
         integrations: Integrations by name; other objects may be among them.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, keys
 from nbtasks.core.durations import Duration, to_seconds
-from nbtasks.core.model import Status, TaskRow
+from nbtasks.core.model import OPEN, Status, TaskRow
 from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.io.base import BaseIO
 from nbtasks.io.dispatcher import Invocable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Invokes"]
 
 _S = 1_000_000
-_ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INVALID)
 
 
 class Invokes(BaseIO):
@@ -57,9 +56,9 @@ class Invokes(BaseIO):
                 ids.extend(self._ids(job, given, row.path))
             statuses = [journal.runs(run_id=run_id)[0].status for run_id in ids]
             for run_id, status in zip(ids, statuses, strict=True):
-                if status not in _ENDED and (first or status != Status.RUNNING):
+                if status in OPEN and (first or status != Status.RUNNING):
                     self._dispatcher.resume(run_id)
-            return (list(ids),) if all(status in _ENDED for status in statuses) else None
+            return (list(ids),) if OPEN.isdisjoint(statuses) else None
 
         wait = ExternalWait(
             key,

@@ -272,12 +272,12 @@ def current_io() -> SyncIO | AsyncIO:
 
     def train(n: int) -> int:
         io = nb.current_io()
-        return sum(run_task(["fold", i], pow, i, 2) for i in range(n))
+        return sum(io.run_task(["fold", i], pow, i, 2) for i in range(n))
 
 
     @nb.job("current-io-example")
     def body(io: nb.SyncIO) -> int:
-        return run_task("train", train, 3)
+        return io.run_task("train", train, 3)
 
 
     assert body.run().output == 5
@@ -317,7 +317,7 @@ def current_task() -> CurrentTask:
 
     @nb.job("current-task-example")
     def body(io: nb.SyncIO) -> str:
-        return run_task("pay", pay, 10)
+        return io.run_task("pay", pay, 10)
 
 
     assert len(body.run().output) == 32

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
-from nbtasks.core.model import Status
+from nbtasks.core.model import OPEN, Status
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.journal import edits
 
@@ -36,7 +36,6 @@ __all__ = [
 
 #: Seconds between two polls for cancel requests.
 _POLL_SECONDS: Final = 0.1
-_CANCELLABLE = (Status.RUNNING, Status.WAITING, Status.INTERRUPTED)
 
 _lock = threading.Lock()
 _executions: dict[str, Execution] = {}
@@ -64,7 +63,7 @@ def discard(execution: Execution) -> None:
 
 def cancel(journal: Journal, run_id: str) -> None:
     """Cancel a run, whichever process executes it. A run that has ended stays unchanged."""
-    while (row := journal.runs(run_id=run_id)[0]).status in _CANCELLABLE:
+    while (row := journal.runs(run_id=run_id)[0]).status in OPEN:
         if cancel_here(run_id):
             return
         if row.status == Status.RUNNING:

@@ -12,10 +12,10 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
-from nbtasks.core.model import EventRow, Row, RunRow, Status, WakeRow
+from nbtasks.core.model import OPEN, EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.job import Job, RuntimeProtocol
@@ -33,14 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["HomeDispatcher"]
 
 #: States of runs that have not ended.
-_OPEN: Final = (Status.WAITING, Status.INTERRUPTED, Status.RUNNING)
 
 
 class HomeDispatcher:
     """Dispatcher of a home; implements `dispatcher.Dispatcher`.
 
     Args:
-        keeper: Runtime that provides the journal and the registered jobs.
+        runtime: Runtime that provides the journal and the registered jobs.
     """
 
     def __init__(self, runtime: RuntimeProtocol) -> None:
@@ -142,14 +141,14 @@ class HomeDispatcher:
 
     def execute(self, run: RunRow, budget: TimeBudget | None = None) -> None:
         """Execute a run in the background, unless it has ended or is executing already."""
-        if run.status in _OPEN:
+        if run.status in OPEN:
             execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
             active_runs.start(
                 run.run_id, execute, partial(_wake_parent, self._runtime.journal, run)
             )
 
     def get_run(self, run_id: str) -> Run:
-        """Implement `Dispatcher.hold`."""
+        """Implement `Dispatcher.get_run`."""
         return self._runtime.get_run(run_id)
 
 
@@ -214,6 +213,6 @@ def _awaited_names(awaits: str) -> Sequence[str]:
 
 def _wake_parent(journal: Journal, run: RunRow) -> None:
     """Wake the parent of a run that has ended, since the parent may be waiting for it."""
-    if run.parent_run is not None and journal.runs(run_id=run.run_id)[0].status not in _OPEN:
+    if run.parent_run is not None and journal.runs(run_id=run.run_id)[0].status not in OPEN:
         wake = WakeRow(run.parent_run, clock.micros())
         journal.transact(lambda _: [wake])

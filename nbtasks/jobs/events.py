@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
 from nbtasks.core.durations import Duration
-from nbtasks.core.model import Status
+from nbtasks.core.model import OPEN, Status
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.io.events.tasks import new_event
 from nbtasks.jobs import claims
@@ -103,9 +103,7 @@ def _execute(run_id: str) -> None:
     never_set = threading.Event()  # waiting on it sleeps in real time, whatever the clock says
     while True:
         (run,) = runtime.journal.runs(run_id=run_id)
-        if run.status not in (Status.WAITING, Status.INTERRUPTED, Status.RUNNING) or (
-            run.status == Status.WAITING and run.executions
-        ):
+        if run.status not in OPEN or (run.status == Status.WAITING and run.executions):
             return
         try:
             start = runtime.starter(run, claims.load_payload(run))

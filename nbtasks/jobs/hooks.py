@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import event_loop
@@ -111,12 +110,7 @@ class LimitedSession:
             threading.Event().wait(_POLL_SECONDS)
             self.session.postpone()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             self.session.__exit__(kind, error, tb)
         finally:
@@ -134,12 +128,7 @@ class LimitedSession:
             await asyncio.sleep(_POLL_SECONDS)
             self.session.postpone()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             await self.session.__aexit__(kind, error, tb)
         finally:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbtasks.core import clock, keys, tracebacks
-from nbtasks.core.model import Failure, Row, RunRow, Status, TaskRow
+from nbtasks.core.model import SUCCEEDED, Failure, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs import active_runs, claims
 from nbtasks.journal import current, edits, outputs
@@ -109,7 +109,7 @@ class Run:
 
     def tasks(self) -> DataFrame:
         """Return the run's tasks, a row per task, with the columns of `nb.tasks`."""
-        from nbtasks.views import frames  # lazily, as in `lookup`
+        from nbtasks.views import frames  # lazily: pandas is slow to import
 
         return frames.tasks(self.journal, self.id)
 
@@ -169,7 +169,7 @@ class Run:
         if text not in tasks:
             raise edits.missing_task_error(self._row(), text, tasks)
         row = TaskRow(*tasks[text])
-        if row.status not in (Status.COMPLETED, Status.SKIPPED):
+        if row.status not in SUCCEEDED:
             raise NotFoundError(
                 f"Task {text!r} of run {self.id} is {row.status}: it has no output yet."
             )

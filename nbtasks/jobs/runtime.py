@@ -149,7 +149,7 @@ class Runtime:
         """
         job, payload = self.jobs.get(run.job), claims.load_payload(run)
         job_starter(job, run, payload)  # raises if the job cannot execute the run
-        assert job is not None  # noqa: S101 - `by_job` has checked it
+        assert job is not None  # noqa: S101 - `job_starter` has checked it
         return job.prepare(claim, payload, budget=budget)
 
 

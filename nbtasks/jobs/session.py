@@ -12,7 +12,6 @@ import threading
 from contextvars import Token
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nbtasks.core import clock, tracebacks
@@ -119,10 +118,10 @@ class Session:
         policy: Defaults for tasks that set no option of their own.
         log_level: Lowest level of the log lines to record.
         watch: Factory of the watcher that shows the execution; it may return None.
-        require_output: If True, an output that cannot be recorded ends the run FAILED. False for a
+        keep_output: If True, an output that cannot be recorded ends the run FAILED. False for a
             cell, whose last expression may have any value.
         budget: Time budget of the execution.
-        desk: Dispatcher that starts other runs and finds them again.
+        dispatcher: Dispatcher that starts other runs and finds them again.
 
     Attributes:
         value: Output of the body; the owner of the body sets it before the block ends.
@@ -188,12 +187,7 @@ class Session:
         self._cancel_stack.enter_context(self.execution.cancellation.blocking())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         self._end(error)
 
     # -- a body that awaits -------------------------------------------------------------------
@@ -204,12 +198,7 @@ class Session:
         self._ticker = asyncio.create_task(self._tick())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             await self._cancel_unawaited()
         finally:

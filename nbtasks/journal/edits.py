@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nbtasks.core import keys
-from nbtasks.core.model import AttemptRow, EditRow, Row, RunRow, Status, TaskRow
+from nbtasks.core.model import ANSWERED, AttemptRow, EditRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
 from nbtasks.values import codec
 
@@ -31,7 +31,6 @@ __all__ = [
 #: Maximum number of paths that a mistyped one is compared with.
 _COMPARED: Final = 2000
 #: Statuses of tasks that do not call their function again, so their subtasks are not reached.
-_ANSWERED: Final = frozenset({Status.COMPLETED, Status.SKIPPED, Status.FAILED})
 
 
 def by_path(tasks: Iterable[tuple[Any, ...]]) -> dict[str, TaskRow]:
@@ -180,7 +179,7 @@ def missing_task_error(run: RunRow, path: str, paths: Iterable[str]) -> NotFound
 def nearest_paths(path: str, paths: Iterable[str]) -> list[str]:
     """Return at most three paths that somebody may have meant.
 
-    >>> nearest("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
+    >>> nearest_paths("fit/Aa", ["load", "fit", "fit/AA", "fit/BB"])
     ['fit/AA', 'fit/BB', 'fit']
     """
     import difflib  # lazily: most runs are not edited, and most edits name an existing task
@@ -194,7 +193,7 @@ def nearest_paths(path: str, paths: Iterable[str]) -> list[str]:
 def _find_finished_ancestors(tasks: Mapping[str, TaskRow], chosen: Collection[str]) -> set[str]:
     """Return the finished ancestors of `chosen`, which would not call their subtasks again."""
     ancestors = {p for path in chosen for p in keys.parents(path)}.difference(chosen)
-    return {p for p in ancestors if p in tasks and tasks[p].status in _ANSWERED}
+    return {p for p in ancestors if p in tasks and tasks[p].status in ANSWERED}
 
 
 def _find_subtasks(tasks: Mapping[str, TaskRow], path: str) -> list[str]:

@@ -182,8 +182,9 @@ class MemoryJournal:
         """Implement `Journal.cancel_requests`."""
         return set(self._asked)
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`."""
+        del flush  # no row outlives the process
         with self._lock:
             if isinstance(row, ReuseRow):
                 self._mark_reused(row)

@@ -1,14 +1,14 @@
-"""The journal protocol: eighteen methods, in the words of the domain, that the engine needs.
+"""The journal protocol: nineteen methods, in the words of the domain, that the engine needs.
 
 Two implementations follow this protocol, and one test holds both to it: `memory.MemoryJournal` and
-`home.HomeJournal`. `reader.Reader` wraps either of them for read-only use.
+`home_journal.HomeJournal`. `readonly.Reader` wraps either of them for read-only use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from nbtasks.core.model import Failure, Row, RunRow, TaskRow
 from nbtasks.values.content import LazyBytes, VerifiedBytes
@@ -21,6 +21,7 @@ __all__ = [
     "ClaimedRun",
     "Find",
     "Journal",
+    "JournalWrapper",
     "TaskTuple",
     "Transaction",
 ]
@@ -217,8 +218,8 @@ class Journal(Protocol):
         """Read recorded rows and write new ones in one transaction.
 
         No other process of the home runs a transaction or claims a run meanwhile. The new rows are
-        durable, in their order, when this method returns, and `news` has changed if there were any.
-        `transaction` is called with `find`; an error that it raises is raised here.
+        durable, in their order, when this method returns, and `change_count` has changed if there
+        were any. `transaction` is called with `find`; an error that it raises is raised here.
 
         Rows of a run that somebody executes, and rows of a task, must be written by `amend`
         instead. A row that replaces another must have a greater `changed_us`.
@@ -245,10 +246,14 @@ class Journal(Protocol):
             **equal: The value of each field.
         """
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Add a row. It is not yet durable, but never overtakes a row that was put before it.
 
         The values of the row are copied now: changing it afterwards does not change the record.
+
+        Args:
+            row: The row.
+            flush: Then flush, in the same call.
         """
 
     def flush(self) -> None:
@@ -297,3 +302,48 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Release all resources. Rows that were put are kept."""
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _delegate(method: Method) -> Method:
+    """Return a method that calls the one of the same name on the inner journal."""
+    name = method.__name__
+
+    def call(self: JournalWrapper, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._inner, name)(*args, **kwargs)
+
+    call.__name__, call.__doc__ = name, f"Delegate to the inner journal: `Journal.{name}`."
+    return cast("Method", call)
+
+
+class JournalWrapper:
+    """Journal that delegates to another journal. A subclass overrides the methods that differ.
+
+    Args:
+        inner: The other journal.
+    """
+
+    def __init__(self, inner: Journal) -> None:
+        self._inner = inner
+
+    claim = _delegate(Journal.claim)
+    peek = _delegate(Journal.peek)
+    release = _delegate(Journal.release)
+    amend = _delegate(Journal.amend)
+    import_rows = _delegate(Journal.import_rows)
+    request_cancel = _delegate(Journal.request_cancel)
+    cancel_requests = _delegate(Journal.cancel_requests)
+    transact = _delegate(Journal.transact)
+    change_count = _delegate(Journal.change_count)
+    find = _delegate(Journal.find)
+    put = _delegate(Journal.put)
+    flush = _delegate(Journal.flush)
+    sync = _delegate(Journal.sync)
+    put_blob = _delegate(Journal.put_blob)
+    get_blob = _delegate(Journal.get_blob)
+    runs = _delegate(Journal.runs)
+    tasks = _delegate(Journal.tasks)
+    query = _delegate(Journal.query)
+    close = _delegate(Journal.close)

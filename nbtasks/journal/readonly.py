@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 from nbtasks.core.model import Row, RunRow, Status
 from nbtasks.errors import NotRecordedError
-from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, TaskTuple, Transaction
+from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, JournalWrapper, Transaction
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["Reader"]
 
 
-class Reader:
+class Reader(JournalWrapper):
     """Read-only implementation of `nbtasks.journal.protocol.Journal` over another journal.
 
     There is one instance per execution. A claim writes nothing, and rows that are put are dropped:
     the run stays as it is recorded, and a read-only home is enough. The output of an execution that
-    completes is known to this object only.
+    completes is known to this object only. Edits, imports and requests to cancel reach the other
+    journal: a person makes them, not the execution.
 
     Args:
         inner: The journal to read.
     """
 
     def __init__(self, inner: Journal) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._recorded: RunRow | None = None
         self._ended: RunRow | None = None
         self._blobs: dict[str, bytes] = {}
@@ -52,10 +52,6 @@ class Reader:
         claimed.run.executions += 1  # the replay's own number, distinct from the recorded ones
         return claimed
 
-    def peek(self, claim: Claim) -> ClaimedRun | None:
-        """Delegate to the inner journal."""
-        return self._inner.peek(claim)
-
     def release(self, run: RunRow) -> None:
         """Keep the output of an execution that completed."""
         if run.status == Status.COMPLETED and self._recorded is not None:
@@ -70,17 +66,9 @@ class Reader:
             )
 
     def amend(self, run_id: str, change: Change) -> None:
-        """Delegate to the inner journal: a person requests an edit, not the execution."""
+        """Delegate to the inner journal; `runs` then returns the run as it is recorded."""
         self._inner.amend(run_id, change)
         self._ended = None
-
-    def import_rows(self, rows: Sequence[Row]) -> None:
-        """Delegate to the inner journal: a person requests an import, not the execution."""
-        self._inner.import_rows(rows)
-
-    def request_cancel(self, run_id: str) -> None:
-        """Delegate to the inner journal: a person requests this, not the execution."""
-        self._inner.request_cancel(run_id)
 
     def cancel_requests(self) -> Collection[str]:
         """Return no runs: nobody can cancel an execution that other processes do not see."""
@@ -89,17 +77,7 @@ class Reader:
     def transact(self, transaction: Transaction) -> None:
         """Do nothing: without writing there is no reason to read."""
 
-    def change_count(self) -> int:
-        """Delegate to the inner journal."""
-        return self._inner.change_count()
-
-    def find(
-        self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
-    ) -> list[Any]:
-        """Delegate to the inner journal."""
-        return self._inner.find(kind, since=since, **equal)
-
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Drop the row."""
 
     def flush(self) -> None:
@@ -128,14 +106,6 @@ class Reader:
             ended if ended is not None and row.run_id == ended.run_id else row
             for row in self._inner.runs(run_id=run_id, job=job)
         ]
-
-    def tasks(self, run_id: str) -> list[TaskTuple]:
-        """Delegate to the inner journal."""
-        return self._inner.tasks(run_id)
-
-    def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
-        """Delegate to the inner journal."""
-        return self._inner.query(sql, params, frames)
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

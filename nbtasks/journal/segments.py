@@ -50,7 +50,7 @@ class SegmentFolder:
         self._path = home / "wal"
         self._durable = durable
         self._notebook = notebook
-        self._own: Segment | None = None
+        self.current: Segment | None = None  # `own`, or the one of a parent process
         self._warned: set[tuple[str, int]] = set()
 
     # -- writing ------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class SegmentFolder:
     @property
     def own(self) -> Segment | None:
         """The segment of this process; None if it has none, as after a fork."""
-        segment = self._own
+        segment = self.current
         return None if segment is None or segment.is_forked else segment
 
     def start_own(self) -> Segment:
@@ -74,18 +74,18 @@ class SegmentFolder:
                 f"The home {self._home} cannot be created: {error.strerror}. Choose another with "
                 "nb.configure(home=...) or NBTASKS_HOME."
             ) from error
-        self._own = Segment(self._path, durable=self._durable, notebook=self._notebook)
-        return self._own
+        self.current = Segment(self._path, durable=self._durable, notebook=self._notebook)
+        return self.current
 
     def close_own(self, *, remove: bool = False) -> None:
         """Close the segment of this process; `remove` it, too, if all of it is kept elsewhere."""
-        segment, self._own = self._own, None
+        segment, self.current = self.current, None
         if segment is not None:
             segment.close(remove=remove)
 
     def abandon_own(self) -> None:
         """Close the segment of this process without the bytes that the disk refused."""
-        segment, self._own = self._own, None
+        segment, self.current = self.current, None
         if segment is not None:
             segment.abandon()
 

@@ -26,12 +26,11 @@ from zlib import crc32
 import orjson
 
 from nbtasks.core import clock
-from nbtasks.core.model import Row, columns, record
+from nbtasks.core.model import KINDS, Row, columns, record
 from nbtasks.errors import JournalFormatError, JournalWriteError
 
 __all__ = [
     "FORMAT",
-    "KINDS",
     "Segment",
     "SegmentReader",
     "encode_line",
@@ -45,10 +44,6 @@ __all__ = [
 #: NB. Increment when a reader of the old format would misread the new one, and add what changes in
 #: the tables to `schema.MIGRATIONS`.
 FORMAT = 1
-KINDS = (
-    "run", "task", "attempt", "log", "code", "edit", "reuse", "display", "answer", "wake", "status",
-    "event", "entry", "environment",
-)  # fmt: skip
 _BEFORE = 9  # bytes of a line before its body: the CRC, and a space
 #: Syncs data and length without the times of the file, where the system knows the difference.
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -130,15 +125,17 @@ class Segment:
         """True if the file was removed: somebody has removed the home."""
         return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Add a row, in order; see `Journal.put`."""
         self.records += 1
-        try:  # the code of `line`, inlined to save a call per task
+        try:  # the code of `encode_line`, inlined to save a call per task
             body = orjson.dumps(record(row))
         except TypeError:
             self._buffer.append(encode_line(record(row)))
         else:
             self._buffer.append(b"%08x %b\n" % (crc32(body), body))
+        if flush:
+            self.flush()
 
     def flush(self) -> None:
         """Hand all rows put so far to the system."""

@@ -8,7 +8,7 @@ import linecache
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbtasks.core import tracebacks
@@ -127,12 +127,7 @@ class Cell:
         self._open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             self.session.__exit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
@@ -157,12 +152,7 @@ class Cell:
         self._open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         try:
             await self.session.__aexit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
@@ -201,7 +191,7 @@ class Cell:
 
     def _explain(self, error: BaseException | None) -> None:
         """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
-        for link in _links(error):
+        for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
         if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = interrupt.without_libraries(error.__traceback__)
@@ -249,17 +239,3 @@ def _restore_first_line(frame: FrameType, line: str) -> None:
     lines: list[str] = linecache.getlines(frame.f_code.co_filename)
     if len(lines) >= frame.f_lineno:
         lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the cache's own list
-
-
-def _links(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error, its causes and contexts, and the members of exception groups."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        link = todo.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-        todo += [link.__cause__, link.__context__, *members]

@@ -11,6 +11,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from nbtasks.core import tracebacks
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -23,16 +25,13 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "
 def without_libraries(tb: TracebackType | None) -> TracebackType | None:
     """Return the frames of the user's own code: the line that was stopped, not the library code
     that it was waiting in."""
-    links: list[TracebackType] = []
-    while tb is not None:
-        file = tb.tb_frame.f_code.co_filename
-        if linecache.getline(file, tb.tb_lineno) and not file.startswith(_LIBRARIES):
-            links.append(tb)  # compiled libraries have frames without source
-        tb = tb.tb_next
-    result: TracebackType | None = None
-    for link in reversed(links):
-        result = TracebackType(result, link.tb_frame, link.tb_lasti, link.tb_lineno)
-    return result
+
+    def is_own(frame: FrameType, line: int) -> bool:
+        file = frame.f_code.co_filename
+        # Frames of compiled libraries have no source.
+        return bool(linecache.getline(file, line)) and not file.startswith(_LIBRARIES)
+
+    return tracebacks.select_frames(tb, is_own)
 
 
 def as_keyboard_interrupt(

@@ -11,11 +11,11 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
+from nbtasks.core.throttle import Throttle
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
 
@@ -41,7 +41,6 @@ Revision = Callable[[], int]
 _REST = 0.2  # minimum seconds between two polls
 _TICK = 1.0  # seconds after which ages and countdowns are redrawn
 _PATIENCE = 5.0  # seconds that the end of a run waits for a drawing in progress
-_SHARE = 10  # pause after a drawing, at least this many times the time it took
 _ROWS = 100  # tasks drawn while the run is live; the final drawing has more
 _ROW_COST = 20e-6  # seconds that a recorded task adds to the first drawing, as an estimate
 _FEW = 2_000  # recorded tasks, at most, that are drawn before the first task runs
@@ -114,6 +113,7 @@ class LiveTree(SafeView):
         self._snapshot = snapshot
         self._revision = revision
         self._updatable = updatable
+        self._throttle = Throttle(10, least=_REST)
         self._context: Context | None = None
         self._handle: DisplayHandle | None = None
         self._shown: dict[str, str] = {}
@@ -143,7 +143,7 @@ class LiveTree(SafeView):
         # Drawing a long history would delay the run, so only its title is drawn at first.
         few = tasks if len(tasks) <= _FEW else []
         self._publish(RunTree(build(run, few), clock.micros(), limit=_ROWS))
-        pause = max(_REST, _SHARE * _ROW_COST * len(tasks))
+        pause = self._throttle.pause_after(_ROW_COST * len(tasks))
         self._thread = threading.Thread(
             target=copy_context().run,
             args=(self.guarded, lambda: self._follow(pause)),
@@ -160,13 +160,13 @@ class LiveTree(SafeView):
             revision = self._revision()
             if revision == drawn and not (under_way and since >= _TICK):
                 continue
-            start = perf_counter()  # cost in real time, whatever clock is in use
-            picture = self._draw(limit=_ROWS)
-            if self._stop.is_set():
-                return
-            self._publish(picture)
+            with self._throttle:
+                picture = self._draw(limit=_ROWS)
+                if self._stop.is_set():
+                    return
+                self._publish(picture)
             drawn, under_way, since = revision, picture.tree.under_way, 0.0
-            pause = max(_REST, _SHARE * (perf_counter() - start))
+            pause = self._throttle.pause
 
     def _draw(self, limit: int = 500) -> RunTree:
         return RunTree(build(*self._snapshot()), clock.micros(), limit=limit)

@@ -10,17 +10,16 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 
 from nbtasks.core import clock, tracebacks
-from nbtasks.core.model import ReuseRow, Row, RunRow, Status, TaskRow
+from nbtasks.core.model import ANSWERED, ReuseRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import StaleTaskWarning
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import Runtime
 from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
-from nbtasks.testing.journals import JournalWrapper
+from nbtasks.testing.journals import CrashableJournal
 from nbtasks.testing.replay_history import History, ReplayError
 
 __all__ = ["always_replay"]
@@ -28,7 +27,6 @@ __all__ = ["always_replay"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMIT = 1000
-_ENDED = (Status.COMPLETED, Status.FAILED)
 
 
 @overload
@@ -99,12 +97,7 @@ class _AlwaysReplay:
             _AlwaysReplay._depth += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         with self._lock:
             _AlwaysReplay._depth -= 1
             if _AlwaysReplay._depth == 0:
@@ -219,12 +212,7 @@ class _Attempts:
     def __enter__(self) -> None:
         self._attempt = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> bool:
         if error is None:
             return False
         if self._attempt is None or not self._attempt.crashed or _stops(error):
@@ -248,7 +236,7 @@ def _stops(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
-class _Attempt(JournalWrapper):
+class _Attempt(CrashableJournal):
     """Journal of one execution, which crashes when a task has newly ended.
 
     Unlike a dead process, it releases the run, so that this process's other runs can continue.
@@ -271,7 +259,7 @@ class _Attempt(JournalWrapper):
         self._history.begin(self._run)
         return claimed
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`, and crash if the row newly ends a task.
 
         After the crash, ignore rows of tasks that the crash itself cancelled.
@@ -279,12 +267,12 @@ class _Attempt(JournalWrapper):
         with self._lock:
             if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:
                 return
-            super().put(row)
+            super().put(row, flush=flush)
             if isinstance(row, ReuseRow):
                 self._history.mark_reused(row)
             elif isinstance(row, TaskRow):
                 self._history.mark_reached(row)
-                if row.status in _ENDED and not row.reused and not row.fatal:
+                if row.status in ANSWERED and not row.reused and not row.fatal:
                     self._history.end(row)
                     self._die()
 

@@ -11,12 +11,12 @@ from nbtasks.core.model import Row, RunRow, values
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Change, Claim, ClaimedRun, Journal, Transaction
-from nbtasks.testing.journals import JournalWrapper
+from nbtasks.testing.journals import CrashableJournal
 
 __all__ = ["CrashingJournal"]
 
 
-class CrashingJournal(JournalWrapper):
+class CrashingJournal(CrashableJournal):
     """Journal whose process dies at the n-th write.
 
     Rows that were put but not yet flushed are lost, as in a real crash. From then on the journal
@@ -122,7 +122,7 @@ class CrashingJournal(JournalWrapper):
         self._hand_over()
         self._inner.release(run)
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`: buffer the row until the next flush or sync."""
         with self._lock:
             self._check()
@@ -135,6 +135,8 @@ class CrashingJournal(JournalWrapper):
                     self._hand_over()
                     self._inner.sync()
                 self._die()
+        if flush:
+            self.flush()
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""

@@ -167,7 +167,7 @@ class _Rehearsal(Execution):
         values: Functions that return the value of each such task, by path.
         reached: Set that receives the paths of such tasks once they are called.
         journal: Journal that records the run.
-        opened: Claimed run.
+        claimed: Claimed run.
     """
 
     def __init__(

@@ -239,7 +239,7 @@ def digest(value: object) -> str:
     """
     as_json = _to_json(value, orjson.OPT_SORT_KEYS)
     if as_json is None:
-        from nbtasks.values import pickles  # lazily, here and below, as `tags`
+        from nbtasks.values import pickles  # lazily, here and below, as `tagged_json`
 
         data = pickles.dump(value)
     else:

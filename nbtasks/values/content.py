@@ -55,7 +55,7 @@ class Secret:
     """Placeholder in tagged JSON for a tag that only the record itself may contain.
 
     Args:
-        tag: The complete tag, with the secret.
+        whole: The complete tag, with the secret.
     """
 
     __slots__ = ("tag",)
@@ -77,7 +77,7 @@ class LazyBytes:
         size: The number of bytes; for a table, the number before compression.
         write: Function that writes the bytes to a file.
 
-    >>> Content.of(b"abc").size
+    >>> LazyBytes.of(b"abc").size
     3
     """
 
@@ -100,7 +100,7 @@ class LazyBytes:
     def hash(self) -> str:
         """Return the hash of the bytes, 40 hex digits, which names their file.
 
-        >>> Content.of(b"").hash()
+        >>> LazyBytes.of(b"").hash()
         '3345524abf6bbe1809449224b5972c41790b6cf2'
         """
         file = Hashing()

@@ -7,7 +7,6 @@ instance of the original class, if that class can be found.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import re
@@ -120,23 +119,11 @@ def task_path(error: TaskFailed) -> str:
 
 
 def iter_task_failures(error: BaseException | None) -> Iterator[TaskFailed]:
-    """Yield every `TaskFailed` among `error`, its causes, contexts, group members and map items.
+    """Return every `TaskFailed` among `error`, its causes, contexts, group members and map items.
 
     The outermost comes first.
     """
-    seen: set[int] = set()
-    todo = collections.deque([error])
-    while todo:
-        current = todo.popleft()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if isinstance(current, TaskFailed):
-            yield current
-        members = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
-        todo += [current.__cause__, current.__context__, *members]
-        if isinstance(current, MapFailed):
-            todo += current.failed.values()
+    return (link for link in tracebacks.iter_errors(error) if isinstance(link, TaskFailed))
 
 
 def add_inline_hint(error: Exception) -> None:

@@ -82,7 +82,7 @@ def _parse(path: str) -> Steps:
 def redact(value: Any, paths: Sequence[Steps]) -> Any:
     """Return a copy of a value with the parts at the paths hidden; ignore paths without a part.
 
-    >>> redacted({"user": {"email": "a@b.c", "id": 1}}, parse(["user.email", "nothing"]))
+    >>> redact({"user": {"email": "a@b.c", "id": 1}}, parse(["user.email", "nothing"]))
     {'user': {'email': '[REDACTED]', 'id': 1}}
     """
     for steps in paths:
@@ -93,9 +93,9 @@ def redact(value: Any, paths: Sequence[Steps]) -> Any:
 def redact_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
     """Return a copy of arguments with parts hidden: of the list of arguments, and of each one.
 
-    >>> redacted_args(({"key": 1}, 2), parse(["key"]))
+    >>> redact_args(({"key": 1}, 2), parse(["key"]))
     ({'key': '[REDACTED]'}, 2)
-    >>> redacted_args(({"key": 1}, 2), parse(["$"]))
+    >>> redact_args(({"key": 1}, 2), parse(["$"]))
     ('[REDACTED]', '[REDACTED]')
     """
     whole = redact(list(args), [steps for steps in paths if steps])
@@ -121,7 +121,7 @@ def hide_secrets(value: Any) -> Any:
 def find_secrets(shown: Any, value: Any) -> set[str]:
     """Return the texts in a value at the places that are hidden in its redacted copy.
 
-    >>> sorted(secrets_of({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
+    >>> sorted(find_secrets({"a": "[REDACTED]", "b": 1}, {"a": ["enigma", {"x": "ultra"}], "b": 1}))
     ['enigma', 'ultra']
     """
     if shown == REDACTED:
@@ -140,7 +140,7 @@ def find_secrets(shown: Any, value: Any) -> set[str]:
 def scrub(text: str, secrets: Collection[str]) -> str:
     """Return a text with every secret replaced.
 
-    >>> scrubbed("token enigma refused", {"enigma"})
+    >>> scrub("token enigma refused", {"enigma"})
     'token [REDACTED] refused'
     """
     for secret in sorted(secrets, key=len, reverse=True):

@@ -154,3 +154,32 @@ def test_the_error_shows_the_users_frames_only() -> None:
     assert names[-2:] == ["body", "deep"]
     assert not any("nbtasks/engine" in str(entry.path) for entry in caught.traceback)
     assert "engine.py" not in (nb.last_run().error or pytest.fail("no error")).traceback
+
+
+def test_errors_of_a_chain_come_once_each_and_the_outermost_first():
+    cause, context, member = OSError("cause"), KeyError("context"), TypeError("member")
+    item = nb.TaskFailed("fit/3", type="ValueError", message="")
+    group = ExceptionGroup("group", [member, cause])
+    outer = RuntimeError("outer")
+    outer.__cause__, outer.__context__ = (
+        group,
+        nb.MapFailed("fit", type="", message="", failed={3: item}),
+    )
+    outer.__context__.__context__, context.__context__ = context, outer  # a cycle
+
+    errors = list(tracebacks.iter_errors(outer))
+
+    assert errors == [outer, group, outer.__context__, member, cause, context, item]
+    assert list(tracebacks.iter_errors(None)) == []
+
+
+def test_frames_are_selected_by_their_code_and_line():
+    error = caught(raising)
+    frames = traceback.extract_tb(error.__traceback__)
+
+    selected = tracebacks.select_frames(
+        error.__traceback__, lambda frame, _: frame.f_code is not raising.__code__
+    )
+
+    assert traceback.extract_tb(selected) == frames[:-1]
+    assert tracebacks.select_frames(error.__traceback__, lambda *_: False) is None

@@ -22,10 +22,10 @@ class Noting(MemoryJournal):
         self.reads += 1
         return super().tasks(run_id)
 
-    def put(self, row):
+    def put(self, row, *, flush=False):
         if isinstance(row, ReuseRow):
             self.reuse.append(row)
-        super().put(row)
+        super().put(row, flush=flush)
 
 
 def executed(*tasks: TaskRow) -> tuple[Noting, RunState]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.core.model import TaskRow
+from nbtasks.core.model import Row, TaskRow
 from nbtasks.io.map_task import Limits
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import use_journal
@@ -361,10 +361,11 @@ class FullWhenItBegins(MemoryJournal):
 
     refused = False
 
-    def flush(self) -> None:
-        if len(calls) == 2 and not self.refused:
+    def put(self, row: Row, *, flush: bool = False) -> None:
+        if flush and len(calls) == 2 and not self.refused:
             self.refused = True
             raise nb.JournalWriteError("The disk is full.")
+        super().put(row, flush=flush)
 
 
 def test_a_disk_that_is_full_when_an_item_begins_ends_the_map_too() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +29,7 @@ from nbtasks.core.model import (
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
 from nbtasks.journal.database import merge, user_query
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.journal.protocol import ANSWER, Journal
+from nbtasks.journal.protocol import ANSWER, Journal, JournalWrapper
 from nbtasks.journal.wal import FORMAT
 from nbtasks.values.content import LazyBytes
 from nbtasks.views import frames
@@ -778,3 +780,19 @@ def test_a_run_that_was_woken_since_it_began_is_due(journal, rows):
     now = frames.sql(journal, "select epoch_us(resume_at) as us from due").us.tolist()
 
     assert (late, now) == ([run.resume_us], [woken])
+
+
+VERBS = sorted(name for name in vars(Journal) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrapper_passes_each_call_with_its_arguments_and_result_to_the_inner_journal(
+    verb,
+) -> None:
+    inner = create_autospec(Journal)
+    getattr(inner, verb).side_effect = lambda *args, **kwargs: (args, kwargs)
+    parameters = list(inspect.signature(getattr(Journal, verb)).parameters.values())[1:]
+    args = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    kwargs = {p.name: p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    assert getattr(JournalWrapper(inner), verb)(*args, **kwargs) == (tuple(args), kwargs)

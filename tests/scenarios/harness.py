@@ -240,9 +240,9 @@ class RestartingJournal(CrashingJournal):
         super().__init__(inner)
         self._left = after
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         with self._lock:
-            super().put(row)
+            super().put(row, flush=flush)
             if isinstance(row, TaskRow) and row.status == Status.COMPLETED:
                 self._left -= 1
             if self._left == 0:

@@ -82,8 +82,7 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
 def mark_started(context: CallContext) -> None:
     """Record the start of an attempt."""
     assert context.row is not None  # noqa: S101 - only tasks call functions
-    context.execution.run_state.put(context.row)
-    context.execution.journal.flush()
+    context.execution.run_state.put(context.row, flush=True)
 
 
 def call_function(effect: CallFunction) -> Any:
@@ -156,7 +155,7 @@ class GroupCommit:
     Attributes:
         asked: The number of commits asked for; its value at that moment is a commit's position.
         done: The position up to which commits are durable.
-        turned: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
+        last_turn: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
     """
 
     def __init__(self, journal: Journal) -> None:

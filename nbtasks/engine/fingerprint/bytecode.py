@@ -41,7 +41,7 @@ class Reads(NamedTuple):
 def analyse_reads(code: CodeType) -> Reads:
     """Return the outer names that a function's code reads.
 
-    >>> reads((lambda x: helpers.clean(x, RATE)).__code__).names
+    >>> analyse_reads((lambda x: helpers.clean(x, RATE)).__code__).names
     (('RATE',), ('helpers', 'clean'))
     """
     chains: dict[str, set[Chain]] = {"names": set(), "free": set(), "own": set()}

@@ -71,7 +71,7 @@ class Events(BaseIO):
                 new._replace(id=new.id or f"{task.idempotency_key}{f'-{number}' * bool(number)}")
                 for number, new in enumerate(made())
             ]
-            return [_record(item) for item in self._dispatcher.send(events, task.run_id)]
+            return [_sent_record(item) for item in self._dispatcher.send(events, task.run_id)]
 
         return mapped(
             self._builtin_task(key, send, (), "send", {"event": shown}, 4), self._resume_runs
@@ -92,7 +92,7 @@ class Events(BaseIO):
     def _look_up(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
         def find() -> dict[str, Any] | None:
             match = ask()
-            return None if match is None else _record(match)
+            return None if match is None else _sent_record(match)
 
         effects = self._builtin_task(key, find, (), "search", {"id": id_}, 4)
         return mapped(effects, lambda record: None if record is None else self._event(record))
@@ -129,7 +129,7 @@ class Events(BaseIO):
             rows = [row for each in names for row in _since(find, each, awaits["since_us"])]
             for item in sorted(rows, key=lambda row: (row.delivered_us, row.event_id)):
                 if item.event_id not in awaits["before"] and _fits(item, schema, filter_, source):
-                    return (_plain(item),)
+                    return (_received_record(events.of_row(item)),)
             return None
 
         wait = ExternalWait(
@@ -164,11 +164,10 @@ def _fits(row: EventRow, schema: Any, filter_: filters.Filter | None, source: st
     return filter_ is None or filters.matches(payload, filter_)
 
 
-def _plain(row: EventRow) -> dict[str, Any]:
+def _received_record(event: Event) -> dict[str, Any]:
     """Return the record of an event that a task waited for."""
-    item = events.of_row(row)
     names = ("id", "name", "payload", "at", "source", "delivered_at")
-    return {name: getattr(item, name) for name in names}
+    return {name: getattr(event, name) for name in names}
 
 
 def _validated(record: dict[str, Any], schema: Any) -> Event:
@@ -176,11 +175,10 @@ def _validated(record: dict[str, Any], schema: Any) -> Event:
     return Event(**{**record, "payload": payload})
 
 
-def _record(found: Event) -> dict[str, Any]:
+def _sent_record(event: Event) -> dict[str, Any]:
     """Return the record of an event that a task sent."""
-    names = ("id", "name", "payload", "at", "source", "delivered_at", "cancelled_at")
-    record: dict[str, Any] = {name: getattr(found, name) for name in names}
-    return {**record, "runs": [run.id for run in found.runs]}
+    run_ids = [run.id for run in event.runs]
+    return {**_received_record(event), "cancelled_at": event.cancelled_at, "runs": run_ids}
 
 
 def _task() -> CurrentTask:

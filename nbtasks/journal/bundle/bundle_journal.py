@@ -100,7 +100,7 @@ class SharedJournal(MemoryJournal):
     def request_cancel(self, run_id: str) -> None:
         """Do nothing: nobody executes a run of a shared file."""
 
-    def put(self, _: Row) -> None:
+    def put(self, _: Row, *, flush: bool = False) -> None:  # noqa: ARG002 - as in the protocol
         """Raise: a shared file is read-only."""
         raise self._refused()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import Row
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["manifest", "rows"]
+__all__ = ["EXPORTED", "manifest", "rows"]
 
 _SECRETS = ("pydantic.types.Secret", "pydantic.SecretStr", "pydantic.SecretBytes")
 #: Kinds whose rows are exported completely, and the field that orders them.
@@ -24,6 +24,8 @@ _WHOLE = (
     ("attempt", "number"), ("log", "logged_us"), ("edit", "edited_us"), ("status", "changed_us"),
     ("environment", "recorded_us"), ("display", "shown_us"),
 )  # fmt: skip
+#: Kinds of the rows of an exported run.
+EXPORTED = ("run", "task", "code", *(kind for kind, _ in _WHOLE))
 
 
 def manifest(runs: Sequence[RunRow]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from nbtasks.core.model import Row, columns, record
 from nbtasks.errors import JournalWriteError, SharedFileError, UnreadableValueError
 from nbtasks.journal import validation
 from nbtasks.journal.blobs import BLOB_NAME
+from nbtasks.journal.bundle.export import EXPORTED
 from nbtasks.journal.database import merge
 from nbtasks.journal.wal import FORMAT, SegmentReader, encode_line, newer_format_error
 from nbtasks.values.content import VerifiedBytes
@@ -42,7 +43,6 @@ _UNREADABLE = (
     zipfile.BadZipFile, OSError, EOFError, zlib.error, struct.error, RuntimeError, ValueError,
     OverflowError,
 )  # fmt: skip
-_KINDS = ("run", "task", "attempt", "log", "code", "edit", "display", "status", "environment")
 
 
 def write(
@@ -65,7 +65,7 @@ def write(
         JournalWriteError: The disk refuses the write.
     """
     draft = path.with_name(f".{path.name}.{clock.new_id()}.part")
-    header = {"format": FORMAT, "columns": {kind: columns(kind) for kind in _KINDS}}
+    header = {"format": FORMAT, "columns": {kind: columns(kind) for kind in EXPORTED}}
     try:
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
             file.writestr(_MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -136,7 +136,7 @@ class Bundle:
         arrange = merge.column_arrangers(header.get("columns"))
         for number, row in enumerate(reader.records(), 2):
             kind = row[0]
-            if kind not in _KINDS:
+            if kind not in EXPORTED:
                 raise self._refusal(
                     f"line {number} of its journal has the unknown kind {str(kind)[:40]!r}"
                 )

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from nbtasks.core.model import KEYS, columns, row_type
+from nbtasks.core.model import KEYS, KINDS, columns, row_type
 from nbtasks.journal import validation
-from nbtasks.journal.wal import KINDS, SegmentReader
+from nbtasks.journal.wal import SegmentReader
 
 __all__ = ["Batch", "collect", "column_arrangers", "mark_interrupted", "orphans", "write"]
 
@@ -20,7 +20,7 @@ __all__ = ["Batch", "collect", "column_arrangers", "mark_interrupted", "orphans"
 #: change of each task. Shorter ranges are cheaper to write as changes than to search.
 LONG_RANGE = 1000
 #: Kinds whose rows are only ever added, never replaced.
-_ADDED = ("attempt", "log", "code", "edit", "display", "answer", "wake", "status", "environment")
+_ADDED = tuple(kind for kind in KINDS if kind not in ("run", "task", "reuse", *KEYS))
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Position of the time of change in a row, by kind; the values before it are the key.

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nbtasks.core.model import KINDS
 from nbtasks.errors import JournalFormatError
-from nbtasks.journal.wal import FORMAT, KINDS, newer_format_error
+from nbtasks.journal.wal import FORMAT, newer_format_error
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection

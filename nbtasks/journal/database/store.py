@@ -288,7 +288,7 @@ class DuckStore:
         segments = self._segments.scan()
         if not self._file.exists():
             self.forget()
-            return None if segments.has_more({}) else _open_empty(apart)
+            return None if segments.has_more({}) else _open_empty(apart=apart)
         if self._merged and self._has_grown(segments):
             return None
         con = self._file.open_to_read(apart=apart)
@@ -324,7 +324,7 @@ class DuckStore:
         return con
 
 
-def _open_empty(apart: bool) -> DuckDBPyConnection:  # noqa: FBT001 - as for `_look`
+def _open_empty(*, apart: bool) -> DuckDBPyConnection:
     """Return a connection to an empty journal, for a home that does not exist yet."""
     con = in_memory()
     if apart:

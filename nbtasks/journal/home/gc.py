@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks.core import clock
-from nbtasks.core.model import UNDER_WAY, columns
+from nbtasks.core.model import KINDS, UNDER_WAY, columns
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database.connection import attach
 from nbtasks.journal.database.schema import make_schema
-from nbtasks.journal.wal import KINDS
 
 if TYPE_CHECKING:
     from nbtasks.journal.database.connection import Connection
@@ -38,7 +37,6 @@ __all__ = [
 #: before the row that names it.
 _GRACE_SECONDS = 60
 _COLUMNS = {"reuse": ("run_id", "execution", "first", "last")}
-_OF_NO_RUN = ("event", "entry")
 _EXPIRED = "task.expires_us < $1 and task.output_kind is not null and task.output_kind <> 'expired'"
 _NAMED = ("run", "task", "display", "entry")  # tables whose rows name files
 
@@ -139,7 +137,7 @@ def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
     for kind in KINDS:
         names = ", ".join(_COLUMNS.get(kind) or columns(kind))
         in_scope = "'run:' || gone.run_id = one.scope" if kind == "entry" else "false"
-        condition = in_scope if kind in _OF_NO_RUN else "gone.run_id = one.run_id"
+        condition = "gone.run_id = one.run_id" if "run_id" in columns(kind) else in_scope
         new.execute(
             f"insert into {kind} ({names}) select {names} from {old}.{kind} one "  # noqa: S608 - fixed names
             f"where not exists (from temp.gone gone where {condition})"

@@ -233,9 +233,12 @@ class HomeJournal:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`."""
-        (self.segments.own or self._require_segment()).put(row)
+        segment = self.segments.current  # `own`, without a call for each row
+        if segment is None or segment.is_forked:
+            segment = self._require_segment()
+        segment.put(row, flush=flush)
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""
@@ -245,8 +248,8 @@ class HomeJournal:
 
     def sync(self) -> None:
         """Implement `Journal.sync`."""
-        segment = self.segments.own
-        if segment is not None:
+        segment = self.segments.current
+        if segment is not None and not segment.is_forked:
             segment.sync()
             if segment.records - self._merged_rows > MERGE_ROWS:
                 self._merge_in_background(segment)

@@ -21,8 +21,8 @@ _NAMES = {"description_width": "10rem"}
 
 
 def present(title: str, question: Question, submit: Submit) -> bool:
-    """Implement `nbtasks.io.ask.Present`: show a form, or return False if there is no kernel to
-    receive the answer."""
+    """Implement `io.ask.Prompter.ask`: show a form, or return False if no kernel could receive the
+    answer."""
     if getattr(get_ipython(), "kernel", None) is None:
         return False
     # A saved notebook shows this text: no kernel could receive the answer of a form.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 import ipywidgets
 
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.core.throttle import Throttle
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import outputs
 from nbtasks.notebook.widgets.preview import preview
@@ -18,8 +18,6 @@ from nbtasks.views.tree.nodes import make_node
 
 __all__ = ["Pane"]
 
-_REST = 1.0  # minimum seconds between two reads of a task that may still change
-_SHARE = 20  # pause after a read, at least this many times the time it took
 _LARGE = 50_000_000  # bytes; larger outputs are not read for a preview
 
 
@@ -46,7 +44,7 @@ class Pane:
         self._tree = tree
         self._run_id = run_id
         self._path: str | None = None
-        self._next = 0.0
+        self._throttle = Throttle(20, least=1.0)  # of reads of a task that may still change
         self._html = ipywidgets.HTML()
         self._html.add_class("nbtasks-tree")
         buttons = [
@@ -69,7 +67,7 @@ class Pane:
 
     def follow(self) -> None:
         """Refresh the details, if the last read is old enough."""
-        if self._path is not None and monotonic() >= self._next:
+        if self._path is not None and self._throttle.is_due():
             self.refresh()
 
     def refresh(self) -> None:
@@ -77,9 +75,8 @@ class Pane:
         path = self._path
         if path is None:
             return
-        start = monotonic()
-        card_html = _card(self._run_id, path)
-        self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
+        with self._throttle:
+            card_html = _card(self._run_id, path)
         if path == self._path:
             self._html.value = card_html
 

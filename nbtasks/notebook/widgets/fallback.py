@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import ClassVar
 
 import ipywidgets
 
+from nbtasks.core.throttle import Throttle
 from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["Fallback"]
-
-_REST = 1.0  # minimum seconds between two drawings
-_SHARE = 50  # pause after a drawing, at least this many times the time it took
 
 
 class Fallback:
@@ -33,22 +30,21 @@ class Fallback:
 
     def __init__(self, draw: Callable[[], RunTree]) -> None:
         self._draw = draw
-        self._next = 0.0
+        self._throttle = Throttle(50, least=1.0)
         self.html = ipywidgets.HTML()
         self.html.add_class("nbt-fallback")
         self.draw_if_due()
 
     def draw_if_due(self) -> None:
         """Draw the tree, if it is needed and the last drawing is old enough."""
-        start = monotonic()
-        if Fallback.needed and start >= self._next:
-            self.html.value = self._draw()._repr_html_()
-            self._next = monotonic() + max(_REST, _SHARE * (monotonic() - start))
+        if self._throttle.is_due():
+            self.draw()
 
-    def draw_final(self) -> None:
-        """Draw the final state, if it is needed."""
-        self._next = 0.0
-        self.draw_if_due()
+    def draw(self) -> None:
+        """Draw the tree, if it is needed."""
+        if Fallback.needed:
+            with self._throttle:
+                self.html.value = self._draw()._repr_html_()
 
     def hide(self) -> None:
         """Stop drawing and clear the HTML: a page has loaded the module."""

@@ -106,7 +106,7 @@ class Panel:
         self._stream.send()
         self.bar.show(self._stream.run.status, blocking=False)
         self.pane.refresh()
-        self.fallback.draw_final()
+        self.fallback.draw()
 
     def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets
 
-from nbtasks.core.model import UNDER_WAY, Status
+from nbtasks.core.model import OPEN, Status
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.render import SHAPES
 
@@ -60,7 +60,7 @@ class Bar:
         if self._state == (status, blocking):
             return
         self._state = status, blocking
-        self._cancel.disabled = blocking or status not in (*UNDER_WAY, Status.INTERRUPTED)
+        self._cancel.disabled = blocking or status not in OPEN
         self._cancel.tooltip = _BLOCKED if blocking else "Cancel the run; it can be resumed"
         self._resume.disabled = blocking or status in (Status.RUNNING, Status.COMPLETED)
         self._resume.tooltip = "Resume where the run stopped: finished tasks do not run again"

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from time import perf_counter
 
 from nbtasks.core.model import UNDER_WAY, RunRow
+from nbtasks.core.throttle import Throttle
 from nbtasks.notebook.live_tree import SafeView
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.feed import Feed
 
 __all__ = ["Stream"]
 
-_SHARE = 20  # pause after a poll, at least this many times the time it took
 _PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
 
 
@@ -69,17 +68,19 @@ class Stream(SafeView):
             self._thread.join(_PATIENCE)
 
     def _follow(self) -> None:
-        pause = self.feed.min_interval
-        while not self._stop.wait(pause):
-            start = perf_counter()
-            changed = self.feed.changed()
-            if changed is not None:
-                self.run, rows = changed
-                with self._tree.lock:
-                    patch = self._tree.picture.change(self.run, rows)
-                    if patch is not None:
-                        self._tree.send(patch)
-            pause = max(self.feed.min_interval, _SHARE * (perf_counter() - start))
+        throttle = Throttle(20, least=self.feed.min_interval)
+        while not self._stop.wait(throttle.pause):
+            with throttle:
+                self._send_changes()
             self._looked(self.run)
             if self.feed.is_final and self.run.status not in UNDER_WAY:
                 return
+
+    def _send_changes(self) -> None:
+        changed = self.feed.changed()
+        if changed is not None:
+            self.run, rows = changed
+            with self._tree.lock:
+                patch = self._tree.picture.change(self.run, rows)
+                if patch is not None:
+                    self._tree.send(patch)

@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from nbtasks.core.clock import at
 from nbtasks.core.durations import format_countdown, format_duration
-from nbtasks.core.model import Status
+from nbtasks.core.model import UNDER_WAY, Status
 from nbtasks.views.tree.labels import clean as _clean
 from nbtasks.views.tree.labels import details, error_of, facts_of, failure_of, icon_of, pace, plural
 from nbtasks.views.tree.nodes import (
@@ -69,7 +69,7 @@ def _time(node: TaskNode, now_us: int) -> str:
     since = node.since_us
     if since is None:
         return ""
-    if node.status in (Status.RUNNING, Status.WAITING):
+    if node.status in UNDER_WAY:
         return format_countdown(now_us - since)
     return "" if node.finished_us is None else format_duration(node.finished_us - since)
 

@@ -4,8 +4,8 @@ The widget receives the whole snapshot once, and from then on the tasks that hav
 nodes come from `nbtasks.views.tree.nodes`, so a live run and a recorded one look the same.
 
 >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
->>> picture = Picture(run, [TaskRow("r1", "fit", 1)])
->>> patch = picture.change(run, [TaskRow("r1", "fit/AA", 2)])
+>>> snapshot = TreeSnapshot(run, [TaskRow("r1", "fit", 1)])
+>>> patch = snapshot.change(run, [TaskRow("r1", "fit/AA", 2)])
 >>> patch["rev"], [cells[:3] for cells in patch["tasks"]]
 (1, [[1, 0, 'AA']])
 """
