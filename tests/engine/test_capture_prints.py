@@ -178,10 +178,11 @@ def test_the_stream_of_a_task_is_otherwise_the_one_that_was_there(capsys):
 
 
 def test_what_a_thread_prints_that_outlives_the_execution_is_dropped(capsys):
-    stopped, ended = threading.Event(), threading.Event()
+    started, stopped, ended = threading.Event(), threading.Event(), threading.Event()
 
     def slow() -> None:
         task = nb.current_task()
+        started.set()
         stopped.wait(10)
         task.log("too late")
         print("too late")
@@ -190,7 +191,7 @@ def test_what_a_thread_prints_that_outlives_the_execution_is_dropped(capsys):
     @nb.job("late")
     async def body(io: nb.AsyncIO) -> None:
         io_task = asyncio.ensure_future(io.run_task("slow", slow))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(started.wait, 10)
         io_task.cancel()
 
     run = body.run()

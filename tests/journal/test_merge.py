@@ -271,9 +271,9 @@ say("it lived")
 
 MOMENTS = {
     "the rows are in, not yet committed": ("database.merge", "mark_interrupted", "real(*args)"),
-    "it is committed, not yet checkpointed": ("segments", "SegmentFolder.report_damage", "pass"),
-    "it is checkpointed, nothing removed": ("segments", "SegmentFolder.remove", "pass"),
-    "the segment was removed": ("segments", "SegmentFolder.remove", "real(*args)"),
+    "it is committed, not yet checkpointed": ("database.segments", "SegmentFolder.report_damage", "pass"),
+    "it is checkpointed, nothing removed": ("database.segments", "SegmentFolder.remove", "pass"),
+    "the segment was removed": ("database.segments", "SegmentFolder.remove", "real(*args)"),
 }
 
 

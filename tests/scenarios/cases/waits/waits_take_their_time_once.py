@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.scenarios.harness import Expect, World
@@ -11,7 +12,7 @@ async def body(io: Any, world: World) -> str:
     await io.run_task("before", world.returning(None))
     await io.wait("cool down", 60)
     await io.wait("no time", 0)
-    await io.wait("the past", -5)
+    await io.wait("the past", until=datetime(2000, 1, 1, tzinfo=UTC))
     return await io.run_task("after", world.returning("done"))
 
 
