@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -198,26 +199,11 @@ class BaseIO:
 
 
 class AsyncBaseIO(BaseIO):
-    """Base of `AsyncIO`, whose calls return coroutines.
+    """Base of `AsyncIO`, whose calls return coroutines."""
 
-    Args:
-        execution: Execution that the calls belong to.
-        policy: Default policy of tasks that set none themselves.
-        level: Lowest level of the log lines to record.
-        dispatcher: Dispatcher that starts other runs, and finds them.
-        integrations: Integrations by name; other objects may be among them.
-    """
-
-    def __init__(
-        self,
-        execution: Execution,
-        policy: Policy,
-        level: str,
-        dispatcher: Dispatcher | None = None,
-        integrations: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(execution, policy, level, dispatcher, integrations)
-        self._commits: GroupCommit = GroupCommit(execution.journal)
+    @cached_property
+    def _commits(self) -> GroupCommit:
+        return GroupCommit(self._execution.journal)
 
     def _drive(self, effects: Effects, call: str | None = None) -> Coroutine[Any, Any, Any]:
         """Return a coroutine that runs the effects of a call.

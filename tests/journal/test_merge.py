@@ -271,7 +271,11 @@ say("it lived")
 
 MOMENTS = {
     "the rows are in, not yet committed": ("database.merge", "mark_interrupted", "real(*args)"),
-    "it is committed, not yet checkpointed": ("database.segments", "SegmentFolder.report_damage", "pass"),
+    "it is committed, not yet checkpointed": (
+        "database.segments",
+        "SegmentFolder.report_damage",
+        "pass",
+    ),
     "it is checkpointed, nothing removed": ("database.segments", "SegmentFolder.remove", "pass"),
     "the segment was removed": ("database.segments", "SegmentFolder.remove", "real(*args)"),
 }
