@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -110,3 +112,30 @@ def test_something_that_is_no_function_is_refused_with_what_to_write() -> None:
 
     with pytest.raises(TypeError, match=r"io.run_task\(key, fn, \*args\)"):
         body.run()
+
+
+def test_a_thread_that_outlives_its_run_is_told_so_by_current_io():
+    ended, errors = threading.Event(), []
+
+    def look() -> None:
+        ended.wait(10)
+        try:
+            nb.current_io()
+        except nb.RunEndedError as error:
+            errors.append(str(error))
+
+    @nb.job("outlived")
+    def body(io: nb.SyncIO) -> None:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(look,))
+        thread.start()
+        threads.append(thread)
+
+    threads: list[threading.Thread] = []
+    run = body.run()
+    ended.set()
+    threads[0].join(10)
+
+    (error,) = errors
+    assert run.id in error
+    assert "Wait for threads" in error
