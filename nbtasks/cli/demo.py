@@ -69,7 +69,9 @@ def demonstrate(folder: Path | None = None) -> int:
     if proof.holds:
         console.print(f"\n[bold green]The demo is done[/], in {seconds:.0f} s. See for yourself:\n")
     else:
-        console.print(f"\n[bold red]The demo failed[/] after {seconds:.0f} s. What it left:\n")
+        console.print(
+            f"\n[bold red]The demo failed[/] after {seconds:.0f} s. See what it recorded:\n"
+        )
     console.print(f"  the notebook    {escape(str(place.notebook))}")
     console.print(f"  its journal     {escape(str(place.home))}")
     console.print(f"  its calls       {escape(str(place.calls))}\n")
@@ -283,8 +285,8 @@ class _Show:
         if proof.holds:
             self._say(
                 "[bold green]✔[/] Every function that had finished when the kernel was killed was "
-                "called exactly once.\n[bold green]✔[/] What was in flight ran again, the rest "
-                "ran once, and the run is complete."
+                "called exactly once.\n[bold green]✔[/] The tasks that were running ran again, "
+                "the rest ran once, and the run is complete."
             )
 
 

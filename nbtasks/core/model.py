@@ -4,7 +4,7 @@ A row is a complete snapshot. Writing it again with other values replaces it: th
 written for a run, or for a path of a run, counts. Instants are epoch microseconds;
 `None` means not known or not yet.
 
-The fields have the order of the columns in `journal/schema.sql`.
+The fields have the order of the columns in `journal/database/schema.sql`.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class CodeRow:
 
     run_id: str
     fingerprint: str
-    source: str  # JSON, as `fingerprint` wrote it
+    source: str  # JSON, as `function.dumps` wrote it
 
 
 @dataclass(slots=True)

@@ -36,7 +36,9 @@ ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
 
 
 def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
-    """Return the action for a task, given its recorded row (DESIGN 4, the replay table).
+    """Return the action for a task, given its recorded row.
+
+    The replay table of docs/design.md states the rules.
 
     Args:
         row: The recorded row; None if there is none.

@@ -57,7 +57,7 @@ class Steps(Protocol):
     replay_only: ReplayOnly | None
 
     def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
-        """Return the path of a call in a scope, if it may be made there."""
+        """Return the path of a call in a context, if it may be made there."""
 
     def start_row(
         self, row: TaskRow | None, path: str, name: str | None, action: Action
@@ -71,7 +71,7 @@ class Steps(Protocol):
         """Record how a task ended."""
 
     def raise_if_abandoned(self, row: TaskRow) -> None:
-        """Raise if the attempt was given up."""
+        """Raise if the attempt was abandoned."""
 
 
 class Waits:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["find_answers", "record_answer"]
 
-#: A task that was stopped while it waited still takes an answer: the next execution finds it.
-
 
 def find_answers(find: Find, run_id: str, path: str) -> list[Any]:
     """Return the answers to a task, the earliest first.

@@ -70,7 +70,7 @@ class Logger:
 
     def _log(self, level: str, message: str, data: dict[str, Any]) -> None:
         if LEVELS.index(level) >= self._least:
-            context = self._io._context()  # noqa: SLF001 - its own half
+            context = self._io._context()  # noqa: SLF001 - two parts of one thing
             context.execution.run_state.log(level, str(message), data, context.row)
 
 

@@ -98,7 +98,7 @@ class Calls:
         if not callable(target):
             raise TypeError(f"io.{self._path} is a {type(target).__name__} and cannot be called.")
         inputs = {"args": list(args), **named} if args else dict(named)
-        inputs = redact(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - its own half
+        inputs = redact(hide_secrets(inputs), integration._steps)  # noqa: SLF001 - two parts of one thing
         policy = Policy(
             name=self._path,
             retry=integration._retry,  # noqa: SLF001 - as above
@@ -141,7 +141,7 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
     """
     match = integrations.get(name)
     if isinstance(match, Integration):
-        return Calls(io, match, name, match._client)  # noqa: SLF001 - its own half
+        return Calls(io, match, name, match._client)  # noqa: SLF001 - two parts of one thing
     names = sorted(key for key, value in integrations.items() if isinstance(value, Integration))
     hint = f"Its integrations: {', '.join(names)}." if names else "It has no integrations."
     raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")

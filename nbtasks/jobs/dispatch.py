@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HomeDispatcher"]
 
-#: States of runs that have not ended.
-
 
 class HomeDispatcher:
     """Dispatcher of a home; implements `dispatcher.Dispatcher`.

@@ -222,7 +222,7 @@ class Job(Invoked):
             raise
 
     def with_runtime(self, runtime: RuntimeProtocol) -> Job:
-        """Return a copy of this job that runs in another host."""
+        """Return a copy of this job that runs in another runtime."""
         job = copy.copy(self)
         job._runtime = runtime  # noqa: SLF001 - an instance of this very class
         return job

@@ -30,7 +30,6 @@ __all__ = [
 
 #: Maximum number of paths that a mistyped one is compared with.
 _COMPARED: Final = 2000
-#: Statuses of tasks that do not call their function again, so their subtasks are not reached.
 
 
 def by_path(tasks: Iterable[tuple[Any, ...]]) -> dict[str, TaskRow]:

@@ -1,7 +1,7 @@
 """The journal protocol: nineteen methods, in the words of the domain, that the engine needs.
 
-Two implementations follow this protocol, and one test holds both to it: `memory.MemoryJournal` and
-`home_journal.HomeJournal`. `readonly.Reader` wraps either of them for read-only use.
+`memory.MemoryJournal` and `home_journal.HomeJournal` implement it, and one test holds both to it.
+`readonly.Reader` wraps either of them for read-only use.
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ __all__ = [
     "Revision",
     "SafeView",
     "Snapshot",
-    "display_tree",
     "in_browser",
     "live",
     "show",
@@ -61,14 +60,6 @@ def in_browser() -> bool:
     if getattr(shell, "kernel", None) is None:
         return False
     return not _PYTHON_CLIENT.fullmatch(shell.get_parent().get("header", {}).get("msg_id", "_0_0"))
-
-
-def display_tree(run_tree: RunTree) -> None:
-    """Show a finished drawing; print it without an IPython shell."""
-    if _shell() is None:
-        print(run_tree)  # noqa: T201 - as asked
-        return
-    show(run_tree._repr_mimebundle_())
 
 
 class SafeView:

@@ -49,8 +49,8 @@ class _Sleeper:
     def sleeps_on(self, busy_threads: int, *, beside: bool) -> bool:
         """Return True if time must not jump to this instant yet.
 
-        A listener need not give threads `beside` the test's a moment: the clock knows when they
-        wait.
+        If other threads run `beside` the thread of the test, a sleeper that listens need not give
+        them a moment in real time: the clock knows when they wait.
         """
         if self.since is None or (beside and self.heard is not _never):
             return busy_threads > 0

@@ -267,7 +267,7 @@ def test_io_itself_cannot_be_sent_there(on: nb.TaskOptions) -> None:
 
 def test_what_cannot_be_sent_back_fails_its_task(on: nb.TaskOptions) -> None:
     with pytest.raises(
-        nb.TaskFailed, match=r"returned cannot be sent back.*_thread.lock"
+        nb.TaskFailed, match=r"The result of .* cannot be sent back.*_thread.lock"
     ) as caught:
         run(lambda io: io.run_task("lock", threading.Lock, options=on))
 

@@ -29,7 +29,7 @@ class Noting(MemoryJournal):
 
 
 def executed(*tasks: TaskRow) -> tuple[Noting, RunState]:
-    """A journal in which one execution left these tasks, and the ledger of the next."""
+    """A journal in which one execution left these tasks, and the run state of the next."""
     journal = Noting()
     run = journal.claim(Claim(RunRow("r", "job", "job", "1", "k"))).run
     for task in tasks:

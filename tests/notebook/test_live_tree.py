@@ -21,8 +21,6 @@ from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.notebook import live_tree
 from nbtasks.notebook.live_tree import LiveTree
 from nbtasks.testing import FakeClock
-from nbtasks.views.tree.nodes import build
-from nbtasks.views.tree.run_tree import RunTree
 
 if TYPE_CHECKING:  # takes seconds to load
     from nbformat import NotebookNode
@@ -32,7 +30,7 @@ FAKE = '''
 import threading
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
-from nbtasks.notebook.live_tree import display_tree, live
+from nbtasks.notebook.live_tree import live
 
 class Run:
     """A run that the test moves on by hand."""
@@ -85,7 +83,7 @@ CELLS = {
     "reopened": """
         from nbtasks.views.tree.run_tree import RunTree
         from nbtasks.views.tree.nodes import build
-        display_tree(RunTree(build(one.row, one.rows[:2]), clock.micros()))
+        display(RunTree(build(one.row, one.rows[:2]), clock.micros()))
     """,
 }
 
@@ -298,16 +296,6 @@ def test_without_ipython_there_is_no_live_tree_and_nothing_is_loaded_for_it() ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["None", "False"]
-
-
-def test_without_ipython_a_drawing_is_printed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_tree, "_shell", lambda: None)
-    picture = RunTree(build(RunRow("r1", "one", "one", "1.0.0", "k"), []), 0)
-    live_tree.display_tree(picture)
-
-    assert capsys.readouterr().out == f"{picture}\n"
 
 
 # ---------------------------------------------------------------- rates and faults

@@ -139,21 +139,21 @@ class Awaited:
         raise TypeError("as the io that it stands for")
 
     def run_task(self, key: Any, fn: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        scope = effects.current.get()
-        assert scope is not None
+        context = effects.current.get()
+        assert context is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
         # Which number a numbered key gets is for io to say.
-        place = None if type(key) is keys.Numbered else (scope.path, key)
+        place = None if type(key) is keys.Numbered else (context.path, key)
         return self._answer(place, self._io.run_task, key, fn, *args, **options)
 
     def map(self, key: Any, fn: Callable[..., Any], items: Any, **options: Any) -> Any:
-        scope = effects.current.get()
-        assert scope is not None
+        context = effects.current.get()
+        assert context is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
             fn = _blocking(fn)
-        return self._answer((scope.path, key), self._io.map, key, fn, items, **options)
+        return self._answer((context.path, key), self._io.map, key, fn, items, **options)
 
     def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
         return self._answer(None, self._io.wait, key, seconds, **until)

@@ -193,8 +193,8 @@ class GroupCommit:
         self.done = asked
 
     def _record_starts(self) -> None:
-        scopes, self._unrecorded_starts = self._unrecorded_starts, []
-        for context in scopes:
+        contexts, self._unrecorded_starts = self._unrecorded_starts, []
+        for context in contexts:
             if context.row is not None and context.row.status == Status.RUNNING:
                 context.execution.run_state.put(context.row)
 

@@ -26,7 +26,7 @@ from nbtasks.errors import ExecutorError, ValueNotKeptError
 
 __all__ = ["blocking", "run_pickled", "waiting"]
 
-#: Function that carries out an `CallFunction` without an executor, in the calling thread.
+#: Function that carries out a `CallFunction` without an executor, in the calling thread.
 Inline = Callable[[CallFunction], Any]
 
 
@@ -187,7 +187,7 @@ def _unpack_reply(reply: Any, call: CallFunction) -> Any:
         kind, content = reply
         if kind == "refused":
             raise ValueNotKeptError(
-                f"What {_name(call.fn)} returned cannot be sent back from its process, {content}."
+                f"The result of {_name(call.fn)} cannot be sent back from its process, {content}."
                 " Return plain data, or use a pool of threads."
             )
         import cloudpickle

@@ -25,7 +25,7 @@ async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
     A cancellation from outside stays a cancellation, even if the time is up as well.
 
     Raises:
-        Late: The awaitable took longer. It was cancelled, and has ended.
+        AttemptTimedOut: The awaitable took longer. It was cancelled, and has ended.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - all our coroutines run in tasks
@@ -67,7 +67,7 @@ def here(call: Callable[[], Any], due_us: int) -> Any:
     """Call in this thread, where nothing can end the call early: lateness is noticed at its end.
 
     Raises:
-        Late: The call took longer.
+        AttemptTimedOut: The call took longer.
     """
     error: Exception | None = None
     value = None
@@ -115,7 +115,7 @@ def in_thread(call: Callable[[], Any], due_us: int) -> Any:
     """Call in a thread of its own, and block until `due_us` at the latest.
 
     Raises:
-        Late: The call took longer. It may still be running; its result is dropped.
+        AttemptTimedOut: The call took longer. It may still be running; its result is dropped.
     """
     done = threading.Event()
     thread_call = _ThreadCall(call, done.set)
@@ -135,7 +135,7 @@ async def in_thread_async(call: Callable[[], Any], due_us: int) -> Any:
     """Call in a thread of its own, and await the result until `due_us` at the latest.
 
     Raises:
-        Late: The call took longer. It may still be running; its result is dropped.
+        AttemptTimedOut: The call took longer. It may still be running; its result is dropped.
     """
     loop = asyncio.get_running_loop()
     done = loop.create_future()

@@ -200,7 +200,7 @@ def orphans(con: Any, alive: list[str]) -> list[str]:
         con: The connection.
         alive: Names of the segments with living owners.
     """
-    # Filtered here, and not by a function of the file: see `rows`.
+    # Filtered here, and not by a function of the file: see `queries`.
     rows = con.execute("select run_id, segment from run where status = 'RUNNING'").fetchall()
     return [run_id for run_id, segment in rows if segment not in alive]
 

@@ -26,7 +26,7 @@ def run_query(
     """Return the result of one query that cannot write, as a pyarrow Table.
 
     Args:
-        con: Connection to the database with the views, after `instance.lock`.
+        con: Connection to the database with the views, after `connection.lock_down`.
         sql: The query.
         params: Values of the placeholders, by order or by name.
         frames: Tables that the query may name besides the views: DataFrames of pandas and polars,

@@ -291,7 +291,7 @@ def index_to_arrow(index: Any, tag: Tag) -> tuple[dict[str, Any], list[pa.Array]
 
 
 def index_from_arrow(about: dict[str, Any], arrays: list[Any], untag: Untag) -> Any:
-    """Return the index from `write_index`, removing its arrays from the front of the list."""
+    """Return the index from `index_to_arrow`, removing its arrays from the front of the list."""
     import pandas as pd
 
     if "range" in about:
