@@ -193,18 +193,18 @@ class Waits:
         """Wait for a row's answer and return it; None if none comes in time."""
         execution, due_us = self._execution, row.due_us
         assert due_us is not None  # noqa: S101 - a waiting row has one
-        news, looked_at = -1, 0.0
+        seen, looked_at = -1, 0.0
 
         def has_changed() -> bool:
             return (
-                execution.journal.change_count() != news
+                execution.journal.change_count() != seen
                 or time.monotonic() - looked_at > LOOK_SECONDS
             )
 
         def look() -> tuple[Any] | None:
-            nonlocal news, looked_at
+            nonlocal seen, looked_at
             looked_at = time.monotonic()
-            news = execution.journal.change_count()  # first, so as not to miss an answer meanwhile
+            seen = execution.journal.change_count()  # first, so as not to miss an answer meanwhile
             return wait.look(row)
 
         may_suspend = wait.may_suspend() or self._is_too_long(due_us)

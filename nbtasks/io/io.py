@@ -25,7 +25,7 @@ from nbtasks.io.events.calls import AsyncEvents, SyncEvents
 from nbtasks.io.http.calls import AsyncFetches, SyncFetches
 from nbtasks.io.invoke import Invokes
 from nbtasks.io.map import AsyncMap, SyncMap
-from nbtasks.io.side_effects import AsyncDraws, SyncDraws
+from nbtasks.io.side_effects import AsyncSideEffects, SyncSideEffects
 from nbtasks.io.statuses import AsyncStatuses, SyncStatuses
 from nbtasks.io.store import AsyncStores, SyncStores
 from nbtasks.io.webhooks.calls import AsyncRequests, SyncRequests
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 class SyncIO(
     SyncMap,
-    SyncDraws,
+    SyncSideEffects,
     SyncStatuses,
     SyncStores,
     SyncEvents,
@@ -149,7 +149,7 @@ class SyncIO(
 
 class AsyncIO(
     AsyncMap,
-    AsyncDraws,
+    AsyncSideEffects,
     AsyncStatuses,
     AsyncStores,
     AsyncEvents,

@@ -31,7 +31,7 @@ __all__ = ["Limits", "map_effects"]
 #: Shortest time between two records of a map's progress, in microseconds. The next commit of any
 #: task writes them.
 _PROGRESS_US = 250_000
-#: Number of items after which a lane yields to the loop: items that are answered from the journal
+#: Number of items after which a worker yields to the loop: items that are answered from the journal
 #: never wait, so many of them in a row would block it.
 _TURN = 256
 #: Options of the map as a whole, and options of each item. All others apply to both.
@@ -151,19 +151,19 @@ class _Map:
         tally = _Tally(self, fn, items)
         commits, todo = GroupCommit(tally.execution.journal), tally.todo()
         width = min(self.limits.concurrency, len(items))
-        lanes = [asyncio.create_task(self._lane(tally, todo, commits)) for _ in range(width)]
+        workers = [asyncio.create_task(self._run_items(tally, todo, commits)) for _ in range(width)]
         try:
-            if lanes:
-                await asyncio.wait(lanes, return_when=asyncio.FIRST_EXCEPTION)
+            if workers:
+                await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            await _end(lanes)
-        # A lane takes every `Exception`. Raise anything else unchanged, and before the
-        # CancelledError of the lanes that were cancelled because of it.
-        for lane in sorted(lanes, key=asyncio.Task.cancelled):
-            lane.result()
+            await _end(workers)
+        # A worker takes every `Exception`. Raise anything else unchanged, and before the
+        # CancelledError of the workers that were cancelled because of it.
+        for worker in sorted(workers, key=asyncio.Task.cancelled):
+            worker.result()
         return tally.outcome()
 
-    async def _lane(self, tally: _Tally, todo: Iterator[int], commits: GroupCommit) -> None:
+    async def _run_items(self, tally: _Tally, todo: Iterator[int], commits: GroupCommit) -> None:
         active = tally.execution.active
         for index in todo:
             try:
@@ -194,14 +194,14 @@ class _Map:
         return tally.outcome()
 
 
-async def _end(lanes: list[asyncio.Task[None]]) -> None:
-    if running := [lane for lane in lanes if not lane.done()]:
-        for lane in running:
-            lane.cancel()
+async def _end(workers: list[asyncio.Task[None]]) -> None:
+    if running := [worker for worker in workers if not worker.done()]:
+        for worker in running:
+            worker.cancel()
         await asyncio.wait(running)
-    for lane in lanes:
-        if not lane.cancelled():
-            lane.exception()  # retrieved, so that asyncio does not log it as never retrieved
+    for worker in workers:
+        if not worker.cancelled():
+            worker.exception()  # retrieved, so that asyncio does not log it as never retrieved
 
 
 class _Tally:

@@ -15,7 +15,7 @@ from nbtasks.io.base import AsyncBaseIO, BaseIO
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["AsyncDraws", "SyncDraws"]
+__all__ = ["AsyncSideEffects", "SyncSideEffects"]
 
 
 def _draw(low: float, high: float, whole: bool) -> float:  # noqa: FBT001 - as a task is called
@@ -43,7 +43,7 @@ def _now() -> datetime:
     return clock.at(clock.micros())
 
 
-class SyncDraws(BaseIO):
+class SyncSideEffects(BaseIO):
     """`io.random`, `io.now` and `io.uuid` as blocking calls."""
 
     def random(
@@ -128,14 +128,14 @@ class SyncDraws(BaseIO):
         return value
 
 
-class AsyncDraws(AsyncBaseIO):
+class AsyncSideEffects(AsyncBaseIO):
     """`io.random`, `io.now` and `io.uuid` as awaitable calls."""
 
     def random(
         self,
         key: keys.Key,
         *,
-        min: float = 0.0,  # noqa: A002 - as in `SyncDraws`
+        min: float = 0.0,  # noqa: A002 - as in `SyncSideEffects`
         max: float = 1.0,  # noqa: A002 - as above
         round: bool = False,  # noqa: A002 - as above
     ) -> Coroutine[Any, Any, float]:

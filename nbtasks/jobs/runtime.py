@@ -343,7 +343,7 @@ def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
 
 
 def cell_starter(
-    execute_cell: CellExecutor | None, run: RunRow, payload: Any, hold: Callable[[str], Run]
+    execute_cell: CellExecutor | None, run: RunRow, payload: Any, get_run: Callable[[str], Run]
 ) -> Starter:
     """Return a starter that executes a run by the recorded source of its cell.
 
@@ -359,6 +359,6 @@ def cell_starter(
 
     def start(claim: Claim) -> Run:
         execute_cell(claim, payload)
-        return hold(claim.make.run_id)
+        return get_run(claim.make.run_id)
 
     return start

@@ -42,7 +42,7 @@ class MemoryJournal:
         self._blobs: dict[str, bytes] = {}
         self._claimed: set[str] = set()
         self._asked: set[str] = set()  # runs with a request to cancel
-        self._news = 0
+        self._changes = 0
         self._lock = threading.RLock()
 
     def claim(self, claim: Claim) -> ClaimedRun:
@@ -142,11 +142,11 @@ class MemoryJournal:
             rows = list(transaction(self.find))
             for row in rows:
                 self.put(row)
-            self._news += bool(rows)
+            self._changes += bool(rows)
 
     def change_count(self) -> int:
         """Implement `Journal.change_count`."""
-        return self._news
+        return self._changes
 
     def find(
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any

@@ -201,9 +201,9 @@ def test_a_page_that_missed_a_change_asks_for_all_of_it(notebook: Open):
         """import dataclasses
 from nbtasks.notebook.widgets import panel
 tree = panel._panels[-1].tree
-run, rows = panel._panels[-1]._stream.feed.all()
-lost = tree.picture.change(run, [dataclasses.replace(rows[0], name="lost")])
-sent = tree.picture.change(run, [dataclasses.replace(rows[1], name="sent")])
+run, rows = panel._panels[-1]._updates.feed.all()
+lost = tree.snapshot.change(run, [dataclasses.replace(rows[0], name="lost")])
+sent = tree.snapshot.change(run, [dataclasses.replace(rows[1], name="sent")])
 tree.send(sent)""",
     )
     page.run(1)

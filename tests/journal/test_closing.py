@@ -152,7 +152,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     """What was in the lost file is no reason to remove the segment."""
     journal = open_home()
     rows.finished(journal, tasks=3)
-    assert journal.duck.merge_now(1.0, checkpoint_above=0)
+    assert journal.store.merge_now(1.0, checkpoint_above=0)
     assert not (home / "journal.duckdb.wal").exists()
     (home / "journal.duckdb").unlink()
     journal.close()
@@ -203,9 +203,9 @@ LEAVING = (
     RUN
     + """
 finish(journal, "mine")
-journal.duck.merge_now = lambda *_, **__: False  # others have the file open
+journal.store.merge_now = lambda *_, **__: False  # others have the file open
 finish(journal, "late")
-del journal.duck.merge_now
+del journal.store.merge_now
 store._MANY_DEAD = home.CHECKPOINT_BYTES = 0
 
 owner, _, name = "{step}".rpartition(".")
@@ -249,9 +249,9 @@ def test_processes_that_end_at_once_leave_everything(home, open_home, python):
         python(
             RUN
             + f"""
-journal.duck.merge_now = lambda *_, **__: False
+journal.store.merge_now = lambda *_, **__: False
 finish(journal, "p{number}")
-del journal.duck.merge_now
+del journal.store.merge_now
 say("ready")
 heard()
 """

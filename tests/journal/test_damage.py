@@ -179,7 +179,7 @@ def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
 # -- DuckDB's files -------------------------------------------------------------------------------
 
 # A process that is killed when it has folded, before DuckDB made its log part of its file.
-FOLDED = LEFT.replace("die()", "held = journal.duck._merge_segments()\ndie()")
+FOLDED = LEFT.replace("die()", "held = journal.store._merge_segments()\ndie()")
 
 
 @pytest.mark.slow
@@ -295,7 +295,7 @@ def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
     journal = open_home()
     for key in "abc":
         rows.finished(journal, key, tasks=20)
-    assert journal.duck.merge_now(5.0, checkpoint_above=0)  # else DuckDB's log holds most of it
+    assert journal.store.merge_now(5.0, checkpoint_above=0)  # else DuckDB's log holds most of it
     journal.close()
     if ours == "something to fold":
         python(

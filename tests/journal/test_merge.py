@@ -133,7 +133,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     """Each execution would else add to DuckDB's log, which every start reads."""
     journal = open_home()
     run = rows.finished(journal, tasks=2000)
-    assert journal.duck.merge_now(1.0, checkpoint_above=0)
+    assert journal.store.merge_now(1.0, checkpoint_above=0)
     log = home / "journal.duckdb.wal"
     sizes = []
     for execution in (2, 3, 4):
@@ -391,7 +391,7 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
     journal = open_home()
     run = journal.claim(rows.claim("first")).run
-    merge_now = journal.duck.merge_now
+    merge_now = journal.store.merge_now
     second = threading.Thread(target=rows.finished, args=(journal, "second", 1))
 
     def then_another_thread(seconds: float, **options: bool) -> bool:
@@ -403,10 +403,10 @@ def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
             second.join(2)  # where it has to wait for us, it will
         return done
 
-    monkeypatch.setattr(journal.duck, "merge_now", then_another_thread)
+    monkeypatch.setattr(journal.store, "merge_now", then_another_thread)
     if ends == "close":
         with monkeypatch.context() as patch:
-            patch.setattr(journal.duck, "merge_now", lambda seconds, **_: False)
+            patch.setattr(journal.store, "merge_now", lambda seconds, **_: False)
             journal.release(run)
         journal.close()
     else:

@@ -757,7 +757,7 @@ def test_what_a_transaction_raises_is_raised_and_nothing_is_written(journal):
     assert journal.find("entry") == []
 
 
-def test_news_change_with_each_transaction_that_writes(journal):
+def test_the_count_of_changes_grows_with_each_transaction_that_writes(journal):
     seen = {journal.change_count()}
     for us in (1, 2):
         journal.transact(lambda find, us=us: [entry("a", "1", us)])

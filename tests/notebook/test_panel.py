@@ -17,9 +17,9 @@ from nbtasks.journal.memory import MemoryJournal
 from nbtasks.notebook.widgets import panel as panels
 from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.panel import Panel
-from nbtasks.notebook.widgets.toolbar import Bar
+from nbtasks.notebook.widgets.toolbar import Toolbar
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.notebook.widgets.updates import Stream
+from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.testing import use_journal
 from nbtasks.views.tree.feed import JournalFeed
 from nbtasks.views.tree.snapshot import TreeSnapshot
@@ -59,7 +59,7 @@ def open_panel(run: nb.Run) -> Panel:
 def test_the_bar_offers_what_can_be_done_now(status: Status, blocking: bool, offered: list[str]):
     def nothing(_: Any) -> None: ...
 
-    bar = Bar(
+    bar = Toolbar(
         TreeWidget(TreeSnapshot(RUN, []), nothing), cancel=nothing, resume=nothing, again=nothing
     )
 
@@ -113,7 +113,7 @@ def test_a_feed_that_fails_is_told_once_and_ends_the_thread_only():
     tree = TreeWidget(TreeSnapshot(RUN, []), lambda _: None)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        Stream(Broken(), tree, RUN, lambda _: None).start()
+        TreeUpdates(Broken(), tree, RUN, lambda _: None).start()
         for thread in threading.enumerate():
             if thread.name == "nbtasks-stream":
                 thread.join(10)

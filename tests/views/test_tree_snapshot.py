@@ -25,7 +25,7 @@ def loaded(*rows: TaskRow) -> TreeSnapshot:
 
 
 def cells(picture: TreeSnapshot) -> dict[str, tuple[Any, ...]]:
-    rows = zip(*picture.snapshot()["columns"], strict=True)
+    rows = zip(*picture.to_dict()["columns"], strict=True)
     return dict(zip(picture.paths, rows, strict=True))
 
 
@@ -55,7 +55,7 @@ def test_revisions_follow_each_other_and_a_new_load_goes_on_counting():
 
     assert patch is not None
     assert patch["rev"] == 1
-    assert picture.snapshot()["rev"] == 2
+    assert picture.to_dict()["rev"] == 2
 
 
 def test_a_task_hangs_from_the_nearest_one_above_that_has_a_row():
@@ -68,7 +68,7 @@ def test_a_long_error_and_a_long_key_are_cut():
     failure = json.dumps({"type": "ValueError", "module": "x", "message": "m" * 9000})
     picture = loaded(task("k" * 9000, 1, "FAILED", error=failure))
 
-    assert len(json.dumps(picture.snapshot())) < 3000
+    assert len(json.dumps(picture.to_dict())) < 3000
 
 
 WORDS = st.sampled_from(["RUNNING", "COMPLETED", "FAILED", "WAITING"])

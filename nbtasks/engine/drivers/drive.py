@@ -116,7 +116,7 @@ def _call_guarded(guard: CallGuarded) -> Any:
     token = current.set(context)
     try:
         if guard.inline or (guard.on is None and is_async(fn)):
-            answer = timeouts.here(call, due_us)
+            answer = timeouts.in_this_thread(call, due_us)
         else:
             try:
                 answer = timeouts.in_thread(call, due_us)
@@ -294,7 +294,7 @@ async def _call_guarded_async(guard: CallGuarded, commits: GroupCommit) -> Any:
     try:
         context.asynchronous = on is None and is_async(fn)
         if context.asynchronous or inline:
-            answer = call() if due_us is None else timeouts.here(call, due_us)
+            answer = call() if due_us is None else timeouts.in_this_thread(call, due_us)
         else:
             answer = await _in_thread(call, due_us)
         if inspect.isawaitable(answer):

@@ -16,7 +16,7 @@ from typing import Any
 from nbtasks.core import clock
 from nbtasks.engine.effects import AttemptTimedOut
 
-__all__ = ["busy", "here", "in_thread", "in_thread_async", "limited"]
+__all__ = ["busy", "in_this_thread", "in_thread", "in_thread_async", "limited"]
 
 
 async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
@@ -63,7 +63,7 @@ def _return_in_time(value: Any, error: Exception | None, *, late: bool) -> Any:
     return value
 
 
-def here(call: Callable[[], Any], due_us: int) -> Any:
+def in_this_thread(call: Callable[[], Any], due_us: int) -> Any:
     """Call in this thread, where nothing can end the call early: lateness is noticed at its end.
 
     Raises:

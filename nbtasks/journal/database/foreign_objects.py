@@ -63,12 +63,14 @@ def _read_objects(con: Connection) -> dict[str, dict[str, str]]:
     if row is None:
         raise JournalError("DuckDB does not say which file it has open.")
     return {
-        kind: {name: _plain(sql, row[0]) for name, sql in con.execute(query, row).fetchall()}
+        kind: {
+            name: _without_database(sql, row[0]) for name, sql in con.execute(query, row).fetchall()
+        }
         for kind, query in _QUERIES.items()
     }
 
 
-def _plain(sql: str | None, database: str) -> str:
+def _without_database(sql: str | None, database: str) -> str:
     """Return SQL without the name under which the file is attached."""
     return re.sub(rf'"?{re.escape(database)}"?\\.', "", sql or "")
 

@@ -129,7 +129,7 @@ def _check_database(journal: HomeJournal) -> Iterator[Finding]:
             f"rebuild it from the segments: {_REPAIR}, and keeps the old one",
         )
         return
-    size = journal.duck.path.stat().st_size if journal.duck.path.exists() else 0
+    size = journal.store.path.stat().st_size if journal.store.path.exists() else 0
     if foreign:
         yield Finding(
             "journal.duckdb",
@@ -197,7 +197,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     home = journal.home
     if not home.is_dir():
         return
-    with journal.duck.exclusive():
+    with journal.store.exclusive():
         for path in _find_leftovers(home):
             path.unlink(missing_ok=True)
             yield Finding(str(path.relative_to(home)), "repaired", "removed")
@@ -211,10 +211,10 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     except JournalError:
         unreadable = True
     if unreadable:
-        with journal.duck.exclusive():
-            for path in (journal.duck.path, journal.duck.path.with_name("journal.duckdb.wal")):
+        with journal.store.exclusive():
+            for path in (journal.store.path, journal.store.path.with_name("journal.duckdb.wal")):
                 path.unlink(missing_ok=True)
-            journal.duck.forget()
+            journal.store.forget()
         with journal.reading():
             pass
         action = "rebuilt from the segments"
@@ -228,9 +228,9 @@ def _back_up(journal: HomeJournal) -> Path:
     """Copy the DuckDB file to a backup beside it, and return the path of the backup."""
     import shutil
 
-    path = journal.duck.path
+    path = journal.store.path
     backup = path.with_name(f"{path.name}.{clock.new_id()}.bak")
-    with journal.duck.exclusive():
+    with journal.store.exclusive():
         shutil.copyfile(path, backup)
         log = path.with_name(f"{path.name}.wal")
         if log.exists():

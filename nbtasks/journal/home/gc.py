@@ -116,11 +116,11 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
             _copy_rows(old.name, new, removed)
         return fresh
 
-    with journal.duck.exclusive():
-        if not journal.duck.rewrite(change):
+    with journal.store.exclusive():
+        if not journal.store.rewrite(change):
             raise JournalLockedError(
-                f"{journal.duck.path} is open in another program, so nothing was removed. Close it "
-                "there, and try again."
+                f"{journal.store.path} is open in another program, so nothing was removed. Close "
+                "it there, and try again."
             )
     return removed
 

@@ -53,21 +53,21 @@ class HomeJournal:
     Attributes:
         blobs: The files of large values.
         segments: The segments, of which one is our own.
-        duck: The DuckDB side.
+        store: The DuckDB file.
     """
 
     def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
         self.home = home
         self.blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
-        self._news = ChangeCounter(home / "news")
+        self._changes = ChangeCounter(home / "changes")
         self._notebook = notebook
         self._starting = threading.Lock()
         self._claimed: set[str] = set()  # the runs that this process executes now
         self._merged_rows = 0
         self._merging: threading.Thread | None = None
         self.segments = SegmentFolder(home, durable=durable, notebook=notebook)
-        self.duck = DuckStore(home, self.segments, durable=durable)
+        self.store = DuckStore(home, self.segments, durable=durable)
         atexit.register(self.close)
 
     # -- executing ----------------------------------------------------------------------------
@@ -75,10 +75,10 @@ class HomeJournal:
     def claim(self, claim: Claim) -> ClaimedRun:
         """Implement `Journal.claim`."""
         self._require_segment()  # first, so that there is a home to lock
-        with self.duck.exclusive():
+        with self.store.exclusive():
             segment = self._current_segment()
-            self.duck.make()
-            with self.duck.reading(tidy=False) as con:
+            self.store.make()
+            with self.store.reading(tidy=False) as con:
                 row = None if claim.new else self._find_run(con, claim)
                 claimed = self._open_run(con, row) if row else self._create_run(claim)
                 if claim.limit is not None:
@@ -114,7 +114,7 @@ class HomeJournal:
         segment = self._require_segment()
         if segment.is_removed and not self._claimed:
             self.segments.close_own()
-            self.duck.forget()
+            self.store.forget()
             segment = self._require_segment()
         return segment
 
@@ -160,8 +160,8 @@ class HomeJournal:
 
     def amend(self, run_id: str, change: Change) -> None:
         """Implement `Journal.amend`."""
-        with self.duck.exclusive():
-            with self.duck.reading() as con:
+        with self.store.exclusive():
+            with self.store.reading() as con:
                 runs = stored.runs(con, run_id=run_id)
                 tasks = stored.tasks(con, run_id)
             if not runs:
@@ -177,9 +177,9 @@ class HomeJournal:
     def import_rows(self, rows: Sequence[Row]) -> None:
         """Implement `Journal.import_rows`."""
         self._require_segment()  # first, so that there is a home to lock
-        with self.duck.exclusive():
+        with self.store.exclusive():
             self._current_segment()
-            with self.duck.reading() as con:
+            with self.store.reading() as con:
                 for run_id in conflicts.run_ids(rows):
                     if stored.runs(con, run_id=run_id):
                         raise conflicts.run_exists_error(run_id)
@@ -188,16 +188,16 @@ class HomeJournal:
     def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
         self._require_segment()  # first, so that there is a home to lock
-        with self.duck.exclusive():
+        with self.store.exclusive():
             self._current_segment()
-            self.duck.make()
-            with self.duck.reading(tidy=False) as con:
+            self.store.make()
+            with self.store.reading(tidy=False) as con:
                 rows = list(transaction(functools.partial(stored.find_rows, con)))
             for row in rows:
                 self.put(row)
             if rows:
                 self.sync()
-                self._news.add()
+                self._changes.add()
 
     def release(self, run: RunRow) -> None:
         """Implement `Journal.release`."""
@@ -214,7 +214,7 @@ class HomeJournal:
             self._requests.remove(run.run_id)
         segment = self._require_segment()
         is_long = segment.size > ROTATE_BYTES
-        if self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
+        if self.store.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
             self._merged_rows = segment.records
             if is_long:
                 self._drop_segment(ROTATE_BYTES)
@@ -229,7 +229,7 @@ class HomeJournal:
 
     def change_count(self) -> int:
         """Implement `Journal.change_count`."""
-        return self._news.count()
+        return self._changes.count()
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -285,14 +285,14 @@ class HomeJournal:
         """Implement `Journal.query`."""
         with contextlib.suppress(JournalWriteError):
             self.flush()  # a full disk must not hide the rows that are on it
-        return self.duck.query(sql, params, frames)
+        return self.store.query(sql, params, frames)
 
     @contextlib.contextmanager
     def reading(self) -> Any:
         """Yield a connection that sees everything put so far."""
         with contextlib.suppress(JournalWriteError):
             self.flush()  # a full disk must not hide the rows that are on it
-        with self.duck.exclusive(), self.duck.reading() as con:
+        with self.store.exclusive(), self.store.reading() as con:
             yield con
 
     # -- housekeeping -------------------------------------------------------------------------
@@ -309,7 +309,7 @@ class HomeJournal:
             return
         with contextlib.suppress(Exception):  # nobody can react at exit, and nothing is lost
             segment.sync()
-            self.duck.merge_now(PATIENCE_SECONDS, checkpoint_above=CHECKPOINT_BYTES)
+            self.store.merge_now(PATIENCE_SECONDS, checkpoint_above=CHECKPOINT_BYTES)
             self._claimed.clear()
             self._drop_segment(0)
         self.segments.close_own()
@@ -317,13 +317,13 @@ class HomeJournal:
     def _drop_segment(self, above: int) -> None:
         """Remove our segment if it exceeds `above` bytes and all of it is in the file itself."""
         segment = self.segments.own
-        if segment is None or not self.duck.has_checkpointed(segment.name, segment.size):
+        if segment is None or not self.store.has_checkpointed(segment.name, segment.size):
             return
-        with contextlib.suppress(JournalLockedError), self.duck.exclusive(PATIENCE_SECONDS):
+        with contextlib.suppress(JournalLockedError), self.store.exclusive(PATIENCE_SECONDS):
             segment = self.segments.own
             if segment is None or self._claimed:
                 return
-            if segment.size > above and self.duck.has_checkpointed(segment.name, segment.size):
+            if segment.size > above and self.store.has_checkpointed(segment.name, segment.size):
                 self.segments.close_own(remove=True)
 
     def _require_segment(self) -> Segment:
@@ -342,6 +342,6 @@ class HomeJournal:
             return
         self._merged_rows = segment.records
         self._merging = threading.Thread(
-            target=self.duck.merge_now, args=(0.0,), name="nbtasks-merge", daemon=True
+            target=self.store.merge_now, args=(0.0,), name="nbtasks-merge", daemon=True
         )
         self._merging.start()

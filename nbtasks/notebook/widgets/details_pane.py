@@ -17,12 +17,12 @@ from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.card import card, code_for
 from nbtasks.views.tree.nodes import make_node
 
-__all__ = ["Pane"]
+__all__ = ["DetailsPane"]
 
 _LARGE = 50_000_000  # bytes; larger outputs are not read for a preview
 
 
-class Pane:
+class DetailsPane:
     """Details of one task; hidden until a task is chosen.
 
     Args:

@@ -21,11 +21,11 @@ from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.lookup import require_run
-from nbtasks.notebook.widgets.details_pane import Pane
+from nbtasks.notebook.widgets.details_pane import DetailsPane
 from nbtasks.notebook.widgets.fallback import Fallback
-from nbtasks.notebook.widgets.toolbar import Bar
+from nbtasks.notebook.widgets.toolbar import Toolbar
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.notebook.widgets.updates import Stream
+from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views.tree.feed import Feed
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
@@ -41,7 +41,7 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 _asking: ContextVar[Panel | None] = ContextVar("nbtasks_panel", default=None)
 _panels: collections.deque[Panel] = collections.deque()
 #: View state (opened and chosen rows) by run id, which the run's next panel takes over.
-_kept: dict[str, dict[str, Any]] = {}
+_view_states: dict[str, dict[str, Any]] = {}
 
 
 def panel_of(run_id: str) -> Panel | None:
@@ -69,13 +69,16 @@ class Panel:
         self.box.add_class("nbtasks-panel")
         run, rows = feed.all()
         self.tree = TreeWidget(
-            TreeSnapshot(run, rows), self._hear, kept=_kept.get(run_id, {}), panel=self.box.model_id
+            TreeSnapshot(run, rows),
+            self._hear,
+            kept=_view_states.get(run_id, {}),
+            panel=self.box.model_id,
         )
         self.tree.observe(self._keep, "kept")
-        self.bar = Bar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
-        self.pane = Pane(self.tree, run_id, self._rerun_from, self._reset)
+        self.bar = Toolbar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
+        self.pane = DetailsPane(self.tree, run_id, self._rerun_from, self._reset)
         self.output = ipywidgets.Output()
-        self._stream = Stream(feed, self.tree, run, self._looked)
+        self._updates = TreeUpdates(feed, self.tree, run, self._looked)
         self.fallback = Fallback(lambda: self._static(_ROWS))
         self.box.children = [
             self.bar.box, self.tree, self.fallback.html, self.pane.box, self.output,
@@ -99,35 +102,35 @@ class Panel:
 
     def start(self) -> None:
         """Keep the page current, if the run may still change."""
-        self._stream.start()
+        self._updates.start()
 
     def finish(self) -> None:
         """Show the final state in the page."""
-        self._stream.stop()
-        self._stream.send()
-        self.bar.show(self._stream.run.status, blocking=False)
+        self._updates.stop()
+        self._updates.send()
+        self.bar.show(self._updates.run.status, blocking=False)
         self.pane.refresh()
         self.fallback.draw()
 
     def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""
-        self._stream.stop()
-        self._stream = Stream(feed, self.tree, self._stream.run, self._looked)
-        self._stream.send()
-        self._stream.start()
+        self._updates.stop()
+        self._updates = TreeUpdates(feed, self.tree, self._updates.run, self._looked)
+        self._updates.send()
+        self._updates.start()
 
     def close(self) -> None:
         """Remove the panel from the page; the static tree stays."""
-        self._stream.stop()
+        self._updates.stop()
         own = (self.fallback.html, self.output, self.tree, self.box)
         for widget in (*self.bar.widgets, *self.pane.widgets, *own):
             widget.close()
 
     def _static(self, limit: int = 500) -> RunTree:
-        return RunTree(build(*self._stream.feed.all()), clock.micros(), limit=limit)
+        return RunTree(build(*self._updates.feed.all()), clock.micros(), limit=limit)
 
     def _looked(self, run: RunRow) -> None:
-        self.bar.show(run.status, blocking=self._stream.feed.blocking)
+        self.bar.show(run.status, blocking=self._updates.feed.blocking)
         self.pane.follow()
         self.fallback.draw_if_due()
 
@@ -139,19 +142,19 @@ class Panel:
             self.fallback.hide()
         elif message.get("type") == "attempts":
             self.tree.send({"type": "attempts", "attempts": self._attempts()})
-        elif isinstance(task, int) and 0 <= task < len(self.tree.picture.paths):
-            self.pane.choose(self.tree.picture.paths[task])
+        elif isinstance(task, int) and 0 <= task < len(self.tree.snapshot.paths):
+            self.pane.choose(self.tree.snapshot.paths[task])
 
     def _keep(self, change: dict[str, Any]) -> None:
-        _kept[self.run_id] = change["new"]
+        _view_states[self.run_id] = change["new"]
 
     def _attempts(self) -> list[Any]:
         """Return the earlier attempts (all but the latest) of each task that has any."""
         bars: dict[int, list[Any]] = {}
-        ms = self.tree.picture.ms
+        ms = self.tree.snapshot.ms
         rows = runtime.journal.find("attempt", run_id=self.run_id)
         for row in sorted(rows, key=lambda row: row.number):
-            task = self.tree.picture.index(row.path)
+            task = self.tree.snapshot.index(row.path)
             if task is not None and row.started_us is not None:
                 ended = row.started_us if row.finished_us is None else row.finished_us
                 bar = [ms(row.started_us), ms(ended), row.status.lower(), ms(row.retry_us)]
@@ -166,7 +169,7 @@ class Panel:
         line."""
         token = _asking.set(self)
         self.bar.show_message("")
-        self.bar.show(self._stream.run.status, blocking=True)
+        self.bar.show(self._updates.run.status, blocking=True)
         try:
             with self.output:
                 try:
@@ -177,7 +180,7 @@ class Panel:
                     self.bar.show_message(f"{type(error).__name__}: {error}")
         finally:
             _asking.reset(token)
-            self.bar.show(self._stream.run.status, blocking=False)
+            self.bar.show(self._updates.run.status, blocking=False)
 
     def _cancel(self, _: object) -> None:
         try:

@@ -10,7 +10,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import live_tree
 from nbtasks.notebook.widgets.panel import Panel, wrap_for_panel
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.notebook.widgets.updates import Stream
+from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views import history
 from nbtasks.views.tree.feed import JournalFeed, RunsFeed
 from nbtasks.views.tree.snapshot import TreeSnapshot
@@ -53,10 +53,10 @@ class Watch:
         )
         self.box.children = [self.tree]
         self._opened: Panel | None = None
-        Stream(self._feed, self.tree, head, lambda _: None).start()
+        TreeUpdates(self._feed, self.tree, head, lambda _: None).start()
 
     def _hear(self, message: dict[str, Any]) -> None:
-        paths, task = self.tree.picture.paths, message.get("task")
+        paths, task = self.tree.snapshot.paths, message.get("task")
         if not (isinstance(task, int) and 0 <= task < len(paths)):
             return
         run_id = self._feed.runs.get(paths[task])

@@ -16,13 +16,13 @@ from nbtasks.core.model import OPEN, Status
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.render import SHAPES
 
-__all__ = ["Bar"]
+__all__ = ["Toolbar"]
 
 _SMALL = {"width": "auto"}
 _BLOCKED = "The cell keeps the kernel busy until it ends: press Stop (the square) to cancel it."
 
 
-class Bar:
+class Toolbar:
     """Toolbar of one tree.
 
     Args:

@@ -34,16 +34,16 @@ def _style() -> str:
 def _snapshot(_: object, widget: TreeWidget) -> dict[str, Any]:
     """Return the complete current state, for a page that has just connected."""
     with widget.lock:
-        return widget.picture.snapshot()
+        return widget.snapshot.to_dict()
 
 
 class TreeWidget(anywidget.AnyWidget):
     """Widget that shows a tree in the page.
 
     Args:
-        picture: Snapshot of the tree.
-        hears: Callback for each message of the page: "hello" once the page has loaded the module,
-            "choose" with a `task`, "attempts" when the timeline needs them.
+        snapshot: Snapshot of the tree.
+        on_message: Callback for each message of the page: "hello" once the page has loaded the
+            module, "choose" with a `task`, "attempts" when the timeline needs them.
         **traits: Values of `panel` and `kept`.
 
     Attributes:
@@ -60,11 +60,11 @@ class TreeWidget(anywidget.AnyWidget):
     timeline = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(
-        self, picture: TreeSnapshot, hears: Callable[[dict[str, Any]], None], **traits: Any
+        self, snapshot: TreeSnapshot, on_message: Callable[[dict[str, Any]], None], **traits: Any
     ) -> None:
-        self.picture = picture
+        self.snapshot = snapshot
         self.lock = threading.RLock()
-        self._hears = hears
+        self._on_message = on_message
         self._esm, self._css = _module(), _style()
         super().__init__(**traits)
         self.on_msg(self._heard)
@@ -75,4 +75,4 @@ class TreeWidget(anywidget.AnyWidget):
         if message.get("type") == "resync":
             self.send_state("snap")
         else:
-            self._hears(message)
+            self._on_message(message)

@@ -12,19 +12,19 @@ from nbtasks.notebook.live_tree import SafeView
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.feed import Feed
 
-__all__ = ["Stream"]
+__all__ = ["TreeUpdates"]
 
 _PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
 
 
-class Stream(SafeView):
-    """Stream of row changes to a tree in the page.
+class TreeUpdates(SafeView):
+    """TreeUpdates of row changes to a tree in the page.
 
     Args:
         feed: Source of the rows.
         tree: Tree that already shows the current rows.
         run: Current row of the run.
-        looked: Callback after each poll, called with the run even if nothing has changed.
+        on_poll: Callback after each poll, called with the run even if nothing has changed.
 
     Attributes:
         feed: Source of the rows.
@@ -32,11 +32,11 @@ class Stream(SafeView):
     """
 
     def __init__(
-        self, feed: Feed, tree: TreeWidget, run: RunRow, looked: Callable[[RunRow], None]
+        self, feed: Feed, tree: TreeWidget, run: RunRow, on_poll: Callable[[RunRow], None]
     ) -> None:
         self.feed = feed
         self._tree = tree
-        self._looked = looked
+        self._on_poll = on_poll
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.run = run
@@ -45,9 +45,9 @@ class Stream(SafeView):
         """Read all rows and send them."""
         self.run, rows = self.feed.all()
         with self._tree.lock:
-            self._tree.picture.load(self.run, rows)
+            self._tree.snapshot.load(self.run, rows)
             self._tree.send_state("snap")
-        self._looked(self.run)
+        self._on_poll(self.run)
 
     def start(self) -> None:
         """Keep the tree current from now on, if the rows may still change."""
@@ -72,7 +72,7 @@ class Stream(SafeView):
         while not self._stop.wait(throttle.pause):
             with throttle:
                 self._send_changes()
-            self._looked(self.run)
+            self._on_poll(self.run)
             if self.feed.is_final and self.run.status not in UNDER_WAY:
                 return
 
@@ -81,6 +81,6 @@ class Stream(SafeView):
         if changed is not None:
             self.run, rows = changed
             with self._tree.lock:
-                patch = self._tree.picture.change(self.run, rows)
+                patch = self._tree.snapshot.change(self.run, rows)
                 if patch is not None:
                     self._tree.send(patch)

@@ -61,8 +61,8 @@ class ExecutionFeed:
         self._run = execution.run
         self._run_state = execution.run_state
         self._revision = -1
-        self._news: collections.deque[str] = collections.deque()
-        self._run_state.changed = self._news
+        self._changed_paths: collections.deque[str] = collections.deque()
+        self._run_state.changed = self._changed_paths
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
@@ -75,8 +75,8 @@ class ExecutionFeed:
             return None
         self._revision = revision
         paths: dict[str, None] = {}
-        while self._news:
-            paths[self._news.popleft()] = None
+        while self._changed_paths:
+            paths[self._changed_paths.popleft()] = None
         return self._run, self._run_state.rows(paths)
 
 

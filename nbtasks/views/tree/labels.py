@@ -16,8 +16,8 @@ __all__ = [
     "failure_of",
     "icon_of",
     "is_chosen",
-    "pace",
     "plural",
+    "progress_label",
 ]
 
 #: Units of time in a rate, the shortest first, with their length in seconds.
@@ -26,7 +26,7 @@ _S = 1_000_000  # in microseconds
 _TWO_DIGITS = 9.95  # a rate below this gets one decimal
 
 
-def pace(done: int, total: int | None, fresh: int, us: int) -> tuple[str, int | None]:
+def progress_label(done: int, total: int | None, fresh: int, us: int) -> tuple[str, int | None]:
     """Return the progress label of a running task and its remaining time in microseconds.
 
     Args:
@@ -35,13 +35,13 @@ def pace(done: int, total: int | None, fresh: int, us: int) -> tuple[str, int | 
         fresh: Units done in this attempt: those answered from the journal took no time.
         us: Microseconds since this attempt began. In its first second nothing is predicted.
 
-    >>> pace(312, 1000, 312, 6_900_000)
+    >>> progress_label(312, 1000, 312, 6_900_000)
     ('312/1000, 45/s', 15215385)
-    >>> pace(900, 1000, 20, 60_000_000)
+    >>> progress_label(900, 1000, 20, 60_000_000)
     ('900/1000, 20/min', 300000000)
-    >>> pace(2, 3, 2, 7_000_000_000)
+    >>> progress_label(2, 3, 2, 7_000_000_000)
     ('2/3, 1.0/h', 3500000000)
-    >>> pace(3, None, 3, 100)
+    >>> progress_label(3, None, 3, 100)
     ('3', None)
     """
     label = str(done) if total is None else f"{done}/{total}"

@@ -16,7 +16,15 @@ from nbtasks.core.clock import at
 from nbtasks.core.durations import format_countdown, format_duration
 from nbtasks.core.model import UNDER_WAY, Status
 from nbtasks.views.tree.labels import clean as _clean
-from nbtasks.views.tree.labels import details, error_of, facts_of, failure_of, icon_of, pace, plural
+from nbtasks.views.tree.labels import (
+    details,
+    error_of,
+    facts_of,
+    failure_of,
+    icon_of,
+    plural,
+    progress_label,
+)
 from nbtasks.views.tree.nodes import (
     NOT_REACHED,
     REUSED,
@@ -98,7 +106,7 @@ def _progress(node: TaskNode, now_us: int) -> str:
         return ""
     us = now_us - (node.attempt_us or now_us) if node.status == Status.RUNNING else 0
     fresh = node.done - sum(child.reused for child in node.children)
-    label, left_us = pace(node.done, node.total, fresh, us)
+    label, left_us = progress_label(node.done, node.total, fresh, us)
     return label if left_us is None else f"{label}, {format_countdown(left_us)} left"
 
 

@@ -78,7 +78,7 @@ class TreeSnapshot:
         self.rev += 1
         return patch
 
-    def snapshot(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the whole tree: a list for each column."""
         return {
             "rev": self.rev,
