@@ -188,7 +188,7 @@ class WrongFaceError(NbtasksError, RuntimeError):
     import nbtasks as nb
 
 
-    @nb.job("wrong-face-example")
+    @nb.job("wrong-form-example")
     async def body(io: nb.AsyncIO) -> int:
         def parent() -> int:  # plain, so it runs in a worker thread
             try:

@@ -42,7 +42,7 @@ def calls() -> list[Any]:
 
 @pytest.fixture(params=["sync", "async"])
 def run(request: pytest.FixtureRequest, calls: list[Any]) -> Any:
-    """Executes a body `async def body(chat)` by either face."""
+    """Executes a body `async def body(chat)` by either form."""
 
     def play(body: Any, **options: Any) -> nb.Run:
         integrations = {"chat": nb.integration(Chat(calls), **options)}

@@ -31,7 +31,7 @@ def test_outside_of_a_run_there_is_no_io_and_no_task() -> None:
 
 
 async def test_the_asynchronous_io_in_a_worker_thread_says_what_to_use() -> None:
-    @nb.job("wrong face")
+    @nb.job("wrong form")
     async def body(io: nb.AsyncIO) -> None:
         await io.run_task("in a thread", lambda: io.run_task("inner", note, 1))
 
@@ -39,7 +39,7 @@ async def test_the_asynchronous_io_in_a_worker_thread_says_what_to_use() -> None
         await body.arun()
 
 
-@nb.job("child of the wrong face")
+@nb.job("child of the wrong form")
 def child(io: nb.SyncIO) -> None: ...
 
 
@@ -79,7 +79,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 async def test_where_no_loop_runs_each_call_is_refused_by_its_name_at_once(name: str) -> None:
     """When it is made, that is: nobody could await what it returned."""
 
-    @nb.job("wrong face", integrations={"client": nb.integration(Client())})
+    @nb.job("wrong form", integrations={"client": nb.integration(Client())})
     async def body(io: nb.AsyncIO) -> None:
         def in_a_thread() -> None:
             try:
@@ -96,7 +96,7 @@ async def test_where_no_loop_runs_each_call_is_refused_by_its_name_at_once(name:
 
 
 async def test_a_status_that_is_updated_where_no_loop_runs_is_refused_too() -> None:
-    @nb.job("wrong face")
+    @nb.job("wrong form")
     async def body(io: nb.AsyncIO) -> None:
         status = await io.create_status("import", "Importing")
         await io.run_task("in a thread", lambda: status.update("done", state="success"))

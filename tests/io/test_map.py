@@ -129,7 +129,7 @@ def test_the_key_of_a_map_is_one_among_its_siblings() -> None:
 
 
 async def test_awaited_where_no_loop_runs_it_says_what_to_use() -> None:
-    @nb.job("wrong face")
+    @nb.job("wrong form")
     async def body(io: nb.AsyncIO) -> None:
         await io.run_task("in a thread", lambda: io.map("inner", note, [1]))
 

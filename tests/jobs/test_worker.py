@@ -267,7 +267,7 @@ def test_an_interrupted_run_goes_on_also_when_somebody_has_seen_that_it_is(worke
     assert (run.output, run.executions) == (7, 2)
 
 
-def test_a_long_wait_gives_its_place_to_others_and_is_gone_on_with(worker: Worker):
+def test_a_long_wait_gives_its_place_to_others_and_is_resumed(worker: Worker):
     with FakeClock() as clock:
 
         @nb.job("patient", trigger=nb.event_trigger("go"))

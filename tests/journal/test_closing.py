@@ -1,7 +1,7 @@
 """What a process leaves behind at its end, and what the next one makes of it.
 
 Its last rows are in DuckDB's log, and its segment stays until they are in the file itself: that
-is not an exit's business, and a start has nothing to do with a segment of which all is folded.
+is not an exit's business, and a start has nothing to do with a segment of which all is merged.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def test_any_duckdb_tool_sees_everything_when_a_process_has_ended(home, ended, r
 
 def test_a_start_has_nothing_to_do_for_those_who_ended(home, open_home, rows, ended, monkeypatch):
     def refuse(*_: object) -> None:
-        pytest.fail("nothing is to be folded, and nothing to be brought up to date")
+        pytest.fail("nothing is to be merged, and nothing to be brought up to date")
 
     with monkeypatch.context() as patch:
         patch.setattr(DuckStore, "_merge_segments", refuse)
@@ -190,7 +190,7 @@ def test_of_a_damaged_segment_and_a_lost_log_the_good_lines_are_saved(home, open
 # What a journal does when it is closed: each step, and the process dies before or after it.
 STEPS = {
     "the rows are synced": "Segment.sync",
-    "they are folded": "store.merge.write",
+    "they are merged": "store.merge.write",
     "that is committed": "SegmentFolder.report_damage",
     "the file is copied": "DatabaseFile._draft",
     "the copy has its checkpoint": "DatabaseFile._sync",
@@ -244,7 +244,7 @@ def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, py
 
 
 def test_processes_that_end_at_once_leave_everything(home, open_home, python):
-    """Each with rows that nobody has folded."""
+    """Each with rows that nobody has merged."""
     leaving = [
         python(
             RUN

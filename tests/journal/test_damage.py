@@ -16,7 +16,7 @@ import pytest
 from nbtasks.errors import JournalDamaged, JournalError
 from nbtasks.views import frames
 
-# A process that is killed with five tasks in its segment, none of them folded.
+# A process that is killed with five tasks in its segment, none of them merged.
 LEFT = """
 journal = HomeJournal(HOME)
 run = journal.claim(claim()).run
@@ -119,7 +119,7 @@ def test_damage_in_the_middle_and_a_torn_tail_are_told_apart(open_home, left):
 
 @pytest.mark.usefixtures("tidy_at_once")
 def test_damage_met_while_the_owner_lives_is_kept_when_it_has_gone(home, open_home, python):
-    """The fold that meets the damage is not the one that ends the segment."""
+    """The merge that meets the damage is not the one that ends the segment."""
     owner = python(LEFT.replace("die()", "say('written')\nheard()"))
     owner.expect("written")
     (segment,) = (home / "wal").glob("*.log")
@@ -178,8 +178,8 @@ def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
 
 # -- DuckDB's files -------------------------------------------------------------------------------
 
-# A process that is killed when it has folded, before DuckDB made its log part of its file.
-FOLDED = LEFT.replace("die()", "held = journal.store._merge_segments()\ndie()")
+# A process that is killed when it has merged, before DuckDB made its log part of its file.
+MERGED = LEFT.replace("die()", "held = journal.store._merge_segments()\ndie()")
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ FOLDED = LEFT.replace("die()", "held = journal.store._merge_segments()\ndie()")
 def test_a_damaged_log_of_duckdb_is_set_aside_and_its_rows_are_taken_in_again(
     home, open_home, python, damage
 ):
-    assert python(FOLDED).line() == ""
+    assert python(MERGED).line() == ""
     log = home / "journal.duckdb.wal"
     size = log.stat().st_size
     assert size > 1000, "the rows should be in there"
@@ -218,7 +218,7 @@ def test_a_damaged_log_of_duckdb_is_set_aside_and_its_rows_are_taken_in_again(
 def test_a_log_that_a_users_own_session_left_damaged_is_set_aside_too(
     home, open_home, rows, python
 ):
-    """With nothing of ours to fold: every way into the file has to stand it."""
+    """With nothing of ours to merge: every way into the file has to stand it."""
     journal = open_home()
     rows.finished(journal, tasks=2)
     journal.close()
@@ -287,17 +287,17 @@ def test_flipped_bytes_in_the_file_are_one_clear_error(home, open_home, rows):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [12_288, 12_288 + 262_144, 12_288 + 2 * 262_144])
-@pytest.mark.parametrize("ours", ["nothing to fold", "something to fold"])
+@pytest.mark.parametrize("ours", ["nothing to merge", "something to merge"])
 def test_a_flipped_byte_in_one_block_is_one_clear_error_or_does_no_harm(
     home, open_home, rows, python, place, ours
 ):
-    """It may show when the file is opened, when it is folded into, or when it is read."""
+    """It may show when the file is opened, when it is merged into, or when it is read."""
     journal = open_home()
     for key in "abc":
         rows.finished(journal, key, tasks=20)
     assert journal.store.merge_now(5.0, checkpoint_above=0)  # else DuckDB's log holds most of it
     journal.close()
-    if ours == "something to fold":
+    if ours == "something to merge":
         python(
             "journal = HomeJournal(HOME)\njournal.claim(claim())\njournal.flush()\nos._exit(0)"
         ).end()

@@ -99,7 +99,7 @@ def test_a_home_works_on_while_another_program_has_the_file_open(
     held_elsewhere, home, open_home, rows, holder
 ):
     use_it(open_home, rows)
-    assert segments(home) != [], "what is not folded yet must be kept"
+    assert segments(home) != [], "what is not merged yet must be kept"
     holder.close()
 
     is_all_folded(home, open_home)
@@ -304,7 +304,7 @@ def test_what_a_killed_process_wrote_last_is_taken_in_by_whoever_comes_next(
 @pytest.mark.parametrize("who", ["goes on", "ends"])
 def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open_home, rows, who):
     """Another process died when it had removed DuckDB's log, and not yet put the new file there.
-    What this process remembers to have folded is then no more than in its segments."""
+    What this process remembers to have merged is then no more than in its segments."""
     journal = open_home()
     rows.finished(journal, "first", tasks=3)
     (home / "journal.duckdb.wal").unlink()

@@ -33,7 +33,7 @@ def segments(home: Path) -> list[str]:
     return sorted(path.name for path in (home / "wal").iterdir())
 
 
-# -- what a fold makes of rows --------------------------------------------------------------------
+# -- what a merge makes of rows --------------------------------------------------------------------
 
 
 @st.composite
@@ -72,8 +72,8 @@ def con():
 
 
 @pytest.fixture(scope="module")
-def folded(con):
-    """Gives the tables after a fold of each group of rows."""
+def merged(con):
+    """Gives the tables after a merge of each group of rows."""
 
     def fold_all(*groups: list[Row]) -> dict[str, list[tuple[object, ...]]]:
         for table in TABLES:
@@ -92,20 +92,20 @@ def folded(con):
 
 @settings(max_examples=30)
 @given(history=histories(), cuts=st.lists(st.integers(0, 30), max_size=3))
-def test_it_makes_no_difference_into_how_many_folds_rows_are_cut(folded, history, cuts):
+def test_it_makes_no_difference_into_how_many_merges_rows_are_cut(merged, history, cuts):
     edges = [0, *sorted(cuts), len(history)]
     parts = [history[start:end] for start, end in itertools.pairwise(edges)]
 
-    assert folded(*parts) == folded(history)
+    assert merged(*parts) == merged(history)
 
 
 @settings(max_examples=30)
 @given(history=histories())
-def test_a_journal_in_memory_comes_to_the_same(folded, history):
+def test_a_journal_in_memory_comes_to_the_same(merged, history):
     journal = MemoryJournal()
     for row in history:
         journal.put(row)
-    tables = folded(history)
+    tables = merged(history)
 
     assert sorted(values(run) for run in journal.find("run")) == tables["run"]
     assert sorted(journal.tasks("r1") + journal.tasks("r2")) == tables["task"]
@@ -169,17 +169,17 @@ def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, ope
 
 @settings(max_examples=30)
 @given(history=histories(), cut=st.integers(0, 30))
-def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, folded, history, cut):
+def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, merged, history, cut):
     marked = (
         "select task.run_id, path from task_now as task join run using (run_id) "
         "where reused and execution = executions order by all"
     )
-    folded(history[:cut], history[cut:])
+    merged(history[:cut], history[cut:])
     by_rows = con.execute(marked).fetchall()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "LONG_RANGE", 1)
-        folded(history[:cut], history[cut:])
+        merged(history[:cut], history[cut:])
         assert con.execute(marked).fetchall() == by_rows
 
 
@@ -387,7 +387,7 @@ def test_a_segment_is_not_replaced_while_a_run_goes_on(home, open_home, rows, mo
 def test_a_segment_is_not_removed_when_another_thread_has_just_used_it(
     home, open_home, rows, monkeypatch, ends
 ):
-    """Its whole run falls between the fold and the removal, and its own fold is put off."""
+    """Its whole run falls between the merge and the removal, and its own merge is put off."""
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
     journal = open_home()
     run = journal.claim(rows.claim("first")).run

@@ -70,13 +70,13 @@ say(*nb.runs().status)
 )
 
 
-@pytest.mark.parametrize("state", ["all folded", "some of it in a segment"])
+@pytest.mark.parametrize("state", ["all merged", "some of it in a segment"])
 def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
     open_folder, monkeypatch, python, state
 ):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))
-    ends = "journal.close()" if state == "all folded" else "os._exit(0)"
+    ends = "journal.close()" if state == "all merged" else "os._exit(0)"
     python(
         f"""
         journal = HomeJournal(HOME)
@@ -84,7 +84,7 @@ def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
         journal.put(task(run, "t1", 1))
         run.status = "COMPLETED"
         journal.release(run)
-        if {state != "all folded"}:
+        if {state != "all merged"}:
             run = journal.claim(claim("other")).run
             journal.put(task(run, "t2", 1))
             journal.sync()
@@ -96,8 +96,8 @@ def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
 
     process = python(READ_ONLY)
 
-    statuses = "COMPLETED" if state == "all folded" else "COMPLETED INTERRUPTED"
-    tasks = "t1" if state == "all folded" else "t1 t2"
+    statuses = "COMPLETED" if state == "all merged" else "COMPLETED INTERRUPTED"
+    tasks = "t1" if state == "all merged" else "t1 t2"
     process.expect(statuses)
     process.expect(tasks)
     process.expect(tasks)
@@ -119,7 +119,7 @@ def shared(payload, io: nb.SyncIO) -> int:
 """
 
 
-@pytest.mark.parametrize("ends", ["current.close()", "os._exit(0)"], ids=["folded", "in a segment"])
+@pytest.mark.parametrize("ends", ["current.close()", "os._exit(0)"], ids=["merged", "in a segment"])
 def test_a_read_only_home_will_do_to_replay_a_run(open_folder, monkeypatch, python, ends):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))

@@ -22,7 +22,7 @@ from nbtasks.journal.database import schema
 from nbtasks.journal.wal import FORMAT
 from nbtasks.views import frames
 
-# A process that is killed with five tasks in its segment, none of them folded.
+# A process that is killed with five tasks in its segment, none of them merged.
 LEFT = """
 journal = HomeJournal(HOME)
 run = journal.claim(claim()).run

@@ -406,7 +406,7 @@ def test_a_lost_newline_costs_the_two_lines_that_it_parted_and_is_noticed(tmp_pa
 # -- other versions -------------------------------------------------------------------------------
 
 
-def folded_tasks(path: Path) -> list[tuple[Any, ...]]:
+def merged_tasks(path: Path) -> list[tuple[Any, ...]]:
     reader = SegmentReader(path)
     reader.read_header()
     batch = merge.collect([reader])
@@ -443,7 +443,7 @@ def test_values_are_found_by_the_names_that_the_header_gives(tmp_path):
         line(["segment", header]) + line(["task", 3, "a", "r", "what was once", "FAILED"])
     )
 
-    (row,) = folded_tasks(path)
+    (row,) = merged_tasks(path)
 
     task = TaskRow(*row)
     assert (task.run_id, task.path, task.seq, task.status) == ("r", "a", 3, "FAILED")
@@ -458,7 +458,7 @@ def test_what_an_older_segment_does_not_know_has_its_default(tmp_path):
         line(["segment", {"format": FORMAT, "columns": {"task": names}}]) + line(record)
     )
 
-    (row,) = folded_tasks(path)
+    (row,) = merged_tasks(path)
 
     assert TaskRow(*row) == whole
 
@@ -470,7 +470,7 @@ def test_a_segment_without_a_readable_header_has_the_columns_of_today(tmp_path):
     path = tmp_path / "headless.log"
     path.write_bytes(data)
 
-    assert folded_tasks(path) == [values(row)]
+    assert merged_tasks(path) == [values(row)]
 
 
 def test_a_segment_of_a_newer_format_is_refused(tmp_path):

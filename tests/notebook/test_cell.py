@@ -32,7 +32,7 @@ def test_executed_again_tasks_are_answered_from_the_journal(shell: Shell, awaits
     assert shell.names["run"].executions == 3
 
 
-def test_a_cell_may_change_its_face(shell: Shell) -> None:
+def test_a_cell_may_change_its_form(shell: Shell) -> None:
     """The same run goes on when the body awaits where it did not before."""
     shell.ok("%%job j\nio.run_task('square', square, 4)")
 
@@ -164,8 +164,8 @@ def test_the_body_finds_io_ctx_and_payload(shell: Shell, awaits: str) -> None:
         "type(io).__name__, ctx.job.id, ctx.job.name, ctx.job.version, ctx.run.key, payload"
     )
 
-    face = "AsyncIO" if awaits else "SyncIO"
-    assert seen.value == (face, "delays", "All delays", "1.2.0", "k", {"a": [1, [1]]})
+    form = "AsyncIO" if awaits else "SyncIO"
+    assert seen.value == (form, "delays", "All delays", "1.2.0", "k", {"a": [1, [1]]})
 
 
 @BOTH

@@ -1,7 +1,7 @@
-"""Runs one scenario in every way there is: by both faces of io, on both journals, straight,
+"""Runs one scenario in every way there is: by both forms of io, on both journals, straight,
 replayed after every task, and crashed at every write of the journal.
 
-A scenario is written once, as an `async def body(io, world)`. For the synchronous face it is
+A scenario is written once, as an `async def body(io, world)`. For the synchronous form it is
 driven through an io whose calls block, by a job that is a plain `def`. It may have `STEPS`: what
 somebody does with the run each time it has come to an end, before it is executed again; and
 `OPTIONS` of `job.run`.
@@ -129,7 +129,7 @@ class World:
 
 
 class Awaited:
-    """An io of either face, whose calls are awaited, and noted when they are answered."""
+    """An io of either form, whose calls are awaited, and noted when they are answered."""
 
     def __init__(self, io: Any, world: World) -> None:
         self._io, self._world = io, world

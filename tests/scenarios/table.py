@@ -24,7 +24,7 @@ _TEST = re.compile(
 
 
 def table(results: Iterable[tuple[str, bool]]) -> list[str]:
-    """A line for each scenario, a column for each mode, in each cell how many passes over faces
+    """A line for each scenario, a column for each mode, in each cell how many passes over forms
     and journals.
 
     Args:

@@ -1,7 +1,7 @@
 """Random programs, killed at random writes, come to what they come to when nothing happens.
 
 A program is data: nested tasks, one after the other or side by side, maps and waits, with failures
-that are caught or not, and retries. It is interpreted by both faces of io, and by a few lines of
+that are caught or not, and retries. It is interpreted by both forms of io, and by a few lines of
 plain Python that know nothing of journals.
 """
 

@@ -66,28 +66,28 @@ def siblings(paths: list[str]) -> dict[str, list[str]]:
 
 
 def forms(mode: str, *, on_disk: int = 1) -> Any:
-    """A test of each scenario by each face of io that it has a form for, in each journal.
+    """A test of each scenario by each form of io that it supports, in each journal.
 
     Args:
         mode: How the test runs it; with "crashed" it is told when.
-        on_disk: By how many faces where everything is tried. A disk does not know them.
+        on_disk: By how many forms where everything is tried. A disk does not know them.
     """
     whens = ["before", "after"] if mode == "crashed" else [None]
     found = []
     for path, when in itertools.product(CASES, whens):
         module, name = _load(path), f"{mode} {when}" if when else mode
-        faces = ["async", "sync"] if expectation(module).sync else ["async"]
-        one = spread(faces, 1, path.stem)
-        ways = [(face, "memory") for face in faces]
+        here = ["async", "sync"] if expectation(module).sync else ["async"]
+        one = spread(here, 1, path.stem)
+        ways = [(form, "memory") for form in here]
         if name in (MODES if THOROUGH else spread(MODES, 1, path.stem)):
-            there = spread(faces, on_disk, path.stem) if THOROUGH else one
-            ways += [(face, "home") for face in there]
-        for face, kind in ways:
-            quick = mode == "straight" and kind == "memory" and face in one
+            there = spread(here, on_disk, path.stem) if THOROUGH else one
+            ways += [(form, "home") for form in there]
+        for form, kind in ways:
+            quick = mode == "straight" and kind == "memory" and form in one
             found.append(
                 pytest.param(
-                    (module, face, kind, when),
-                    id="-".join([path.stem, face, kind, *([when] if when else [])]),
+                    (module, form, kind, when),
+                    id="-".join([path.stem, form, kind, *([when] if when else [])]),
                     marks=[] if quick else pytest.mark.slow,
                 )
             )
@@ -253,7 +253,7 @@ def kill_points(case: ModuleType, *, sync: bool) -> list[tuple[int, int]]:
 def crashes(kind: str, *, sync: bool) -> int:
     """At how many writes a scenario is crashed.
 
-    Everywhere in memory is so by both faces. On disk, which takes most of the time, it is by the
-    face that every scenario has; by the other one at one.
+    Everywhere in memory is so by both forms. On disk, which takes most of the time, it is by the
+    form that every scenario has; by the other one at one.
     """
     return POINTS if kind == "memory" or not sync else 1

@@ -13,8 +13,8 @@ def test_without_scenarios_there_is_no_table() -> None:
 
 def test_a_cell_counts_the_passes_over_faces_and_journals() -> None:
     lines = table(
-        (f"{TEST}{name}[waits_rest-{face}-{journal}{when}]", True)
-        for face in ("sync", "async")
+        (f"{TEST}{name}[waits_rest-{form}-{journal}{when}]", True)
+        for form in ("sync", "async")
         for journal in ("memory", "home")
         for name, when in (
             ("straight_it_comes_to_what_it_says", ""),
