@@ -21,6 +21,7 @@ from nbtasks.core.model import Row, TaskRow
 from nbtasks.io.map_task import Limits
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import use_journal
+from tests.thorough import THOROUGH
 
 calls: list[Any] = []
 
@@ -522,7 +523,7 @@ KILLED = textwrap.dedent(
     import nbtasks as nb
 
     notes = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    die_at = int(sys.argv[2])
+    items, die_at = int(sys.argv[2]), int(sys.argv[3])
 
     async def step(n):
         os.write(notes, b"%d\\n" % n)
@@ -532,7 +533,7 @@ KILLED = textwrap.dedent(
 
     @nb.job("killed")
     async def body(io):
-        return sum(await io.map("step", step, range(10_000), concurrency=64))
+        return sum(await io.map("step", step, range(items), concurrency=64))
 
     print(body.run().output)
     """
@@ -540,24 +541,26 @@ KILLED = textwrap.dedent(
 
 
 @pytest.mark.slow
-def test_a_map_of_10_000_that_is_killed_runs_only_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.thorough
+def test_a_long_map_that_is_killed_runs_only_what_is_missing(tmp_path: Path) -> None:
+    items = 10_000 if THOROUGH else 2_000
     script, first, second = (tmp_path / name for name in ("script.py", "first", "second"))
     script.write_text(KILLED)
 
     def execute(notes: Path, die_at: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(script), str(notes), str(die_at)]
+        command = [sys.executable, str(script), str(notes), str(items), str(die_at)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert execute(first, 6_000).returncode == -signal.SIGKILL
+    assert execute(first, items * 6 // 10).returncode == -signal.SIGKILL
     recorded = nb.tasks().query("status == 'COMPLETED'").path
-    assert len(recorded) > 5_000
+    assert len(recorded) > items // 2
     done = execute(second, -1)
 
-    assert done.stdout == f"{sum(range(10_000))}\n", done.stderr
+    assert done.stdout == f"{sum(range(items))}\n", done.stderr
     ran = [f"step/[{n}]" for n in second.read_text().split()]
-    assert set(ran) == {f"step/[{n}]" for n in range(10_000)} - set(recorded)
+    assert set(ran) == {f"step/[{n}]" for n in range(items)} - set(recorded)
     assert len(ran) == len(set(ran))
-    assert nb.tasks().status.value_counts()["COMPLETED"] == 10_001
+    assert nb.tasks().status.value_counts()["COMPLETED"] == items + 1
 
 
 @pytest.mark.slow
