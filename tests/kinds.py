@@ -53,7 +53,7 @@ class Secretive(pydantic.BaseModel):
 
 
 class Meters(float):
-    """What only a pickle can hold: a number, and more."""
+    """A value that only a pickle can hold: a number, and more."""
 
 
 class Kind(NamedTuple):
@@ -201,7 +201,7 @@ def same(one: Any, other: Any) -> None:
 
 
 def looks(made: Figure) -> bytes:
-    """What a figure looks like."""
+    """Return the pixels of a figure."""
     import io
 
     import matplotlib as mpl

@@ -26,7 +26,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What is answered; a body that is no bytes is sent as JSON."""
+    """Response of a server; a body that is not bytes is sent as JSON."""
 
     status: int = 200
     body: Any = None

@@ -1,4 +1,4 @@
-"""Whether the tests take all the time that they need, as in CI, or as little as a developer has."""
+"""Switch between thorough tests, for CI, and quick ones, for developers."""
 
 from __future__ import annotations
 

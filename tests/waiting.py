@@ -1,4 +1,4 @@
-"""What somebody does, from another thread, once tasks wait: however long a slow machine takes."""
+"""Actions from another thread once tasks wait, however long a slow machine takes."""
 
 from __future__ import annotations
 

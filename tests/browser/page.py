@@ -128,7 +128,7 @@ class Notebook:
             self.errors.append(f"{message.text} ({message.location['url']})")
 
     def js(self, body: str, argument: Any = None) -> Any:
-        """What a function in the page gives, for which the notebook is `nb`."""
+        """Return what a function of the page returns; the notebook is `nb` in it."""
         return self.page.evaluate(
             f"async (arg) => {{ if (!globalThis.jupyterapp) return null; const nb = {_NOTEBOOK};"
             f" if (!nb) return null; {body} }}",
@@ -157,7 +157,7 @@ class Notebook:
         wait_for("the cells have ended", lambda: self.js(idle), seconds)
 
     def output(self, cell: int) -> Any:
-        """Where a cell shows what it gives: a locator."""
+        """Return the locator of a cell's outputs."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
 
     def rows(self, cell: int) -> list[str]:
@@ -192,7 +192,7 @@ class Notebook:
         self.wait_until_open()
 
     def save(self) -> Any:
-        """As it is then in its file."""
+        """Return the notebook as its file has it then."""
         import nbformat
 
         self.js("await nb.context.save()")

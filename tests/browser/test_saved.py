@@ -1,4 +1,4 @@
-"""What stands in a notebook when it is saved by JupyterLab, nbclient or papermill."""
+"""Notebooks that JupyterLab, nbclient or papermill saved: their outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command says, and how one is refused; files and notebooks for it to load."""
+"""Helpers for commands: their output, their refusals, and files and notebooks for them to load."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def executed(path: Path, folder: Path):
 
 
 def values(notebook, mime: str = "text/plain") -> list[str]:
-    """What the cells' last expressions and plots show: not the trees, which tell times."""
+    """Return the last expressions and plots of the cells, without the trees, which show times."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = [output.data for output in outputs if "data" in output]
     return [data[mime] for data in shown if mime in data and "nbtasks-tree" not in str(data)]

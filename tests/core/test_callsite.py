@@ -1,4 +1,4 @@
-"""Where a call stands."""
+"""Call sites: file, function and line of a call."""
 
 from __future__ import annotations
 

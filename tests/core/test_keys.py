@@ -23,7 +23,7 @@ KEYS = STRINGS | LISTS | LOOKALIKES
 
 
 def identity(key: Any) -> tuple[object, ...]:
-    """What makes a key that key: `1` is not `"1"`, and `["a"]` is not `"a"`."""
+    """Return a key with its types: `1` is not `"1"`, and `["a"]` is not `"a"`."""
     if isinstance(key, str):
         return ("string", key)
     return ("list", *((type(part), part) for part in key))

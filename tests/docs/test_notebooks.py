@@ -102,7 +102,7 @@ def at(home: Path) -> Any:
 
 
 def shown(notebook: Any) -> list[Any]:
-    """What the cells show that do not say that it varies: a tree tells of the execution, too."""
+    """Return the outputs of the cells without the tag `varies`; a tree shows the execution, too."""
     result = []
     for cell in notebook.cells:
         if cell.cell_type != "code" or VARIES in cell.metadata.get("tags", []):

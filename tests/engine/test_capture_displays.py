@@ -1,4 +1,4 @@
-"""What tasks display: shown once, recorded, and shown again when they are reused."""
+"""Displays of tasks: shown once, recorded, and shown again when the task is reused."""
 
 from __future__ import annotations
 

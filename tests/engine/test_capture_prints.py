@@ -1,4 +1,4 @@
-"""What tasks print: it shows, and it is in their logs."""
+"""Prints of tasks: they are shown, and are in the logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task says of itself: progress, metrics, properties, its idempotency key."""
+"""The current task: progress, metrics, properties, its idempotency key."""
 
 from __future__ import annotations
 

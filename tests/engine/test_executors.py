@@ -41,7 +41,7 @@ def run(body: Any, *, name: str = "remote") -> nb.Run:
 
 
 class OddError(Exception):
-    """As many are: it cannot be made again from its `args`."""
+    """An error that, like many, cannot be made again from its `args`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}")
@@ -134,7 +134,7 @@ def test_in_another_process_there_is_no_io_and_the_error_says_so(on: nb.TaskOpti
 
 
 def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
-    """As a forked process does, which has the context of the one it was forked in."""
+    """A forked process has the context of its parent."""
     import cloudpickle
 
     def body(io: nb.SyncIO) -> str:
@@ -145,7 +145,7 @@ def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
 
 
 class Cluster:
-    """As a distributed.Client: no executor itself, but it gives one."""
+    """A client like distributed.Client: no executor itself, but it returns one."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

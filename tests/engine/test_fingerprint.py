@@ -466,7 +466,7 @@ def test_a_module_of_a_package_counts(cell, module):
 
 
 def test_code_put_into_a_function_in_place_counts(cell, module):
-    """As autoreload does."""
+    """Autoreload replaces code like this."""
     helpers = module("def clean(x): return x")
     cell("from helpers import clean\ndef f(x): return clean(x)")
     old, clean = cell.of("f"), helpers.clean

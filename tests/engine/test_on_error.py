@@ -1,4 +1,4 @@
-"""What `on_error` is given, and what it may answer."""
+"""`on_error`: its arguments, and the answers it may return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for a task: the call over the function over the job."""
+"""Options of a task: the call wins over the function, the function over the job."""
 
 from __future__ import annotations
 

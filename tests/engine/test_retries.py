@@ -1,4 +1,4 @@
-"""When a task is tried again: the arithmetic of retries, and what `retry_on` lets through."""
+"""Retries: the arithmetic of delays, and the errors that `retry_on` lets through."""
 
 from __future__ import annotations
 

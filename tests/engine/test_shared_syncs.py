@@ -1,4 +1,4 @@
-"""When a task that is awaited is on the disk: before its call returns, and with as few syncs as
+"""Durability of awaited tasks: on the disk before the call returns, and with as few syncs as
 those who finish together need."""
 
 from __future__ import annotations

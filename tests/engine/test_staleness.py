@@ -305,7 +305,7 @@ def job(fn: Callable[..., Any], **options: Any) -> nb.Job:
 
 
 def warned(job: nb.Job, key: str = "k") -> list[str]:
-    """What an execution warns of, a line a task."""
+    """Return the warnings of an execution, a line a task."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         job.run(key=key)
@@ -676,7 +676,7 @@ def test_a_loops_variable_does_not_fill_the_journal_with_sources():
 
 
 def test_what_was_recorded_without_a_fingerprint_is_not_stale():
-    """As by a version that had none."""
+    """A version without fingerprints may have recorded it."""
     with use_journal(MemoryJournal()) as journal:
         book = Book(FIVE, JOB)
         run = book.run()

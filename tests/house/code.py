@@ -17,7 +17,7 @@ PACKAGE = ROOT / "nbtasks"
 
 
 def shipped_files() -> list[Path]:
-    """What git tracks or would track; without git, all that no tool has made."""
+    """Return the files that git tracks or would track; without git, all that no tool has made."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -57,7 +57,7 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def place(path: Path) -> str:
-    """Where it is; two modules may have the same name."""
+    """Return the place of a module; two modules may have the same name."""
     return path.relative_to(ROOT).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""What a module may import, and what is loaded with it."""
+"""Contracts: the imports that a module may have, and the modules loaded with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in any file, and what is shipped."""
+"""Files: rules for each of them, and the list of those that are shipped."""
 
 from __future__ import annotations
 

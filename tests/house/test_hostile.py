@@ -1,4 +1,4 @@
-"""What a stranger may have made: homes and shared files that mean harm.
+"""Hostile homes and shared files, as a stranger may have made them.
 
 To open, list, draw, export and query them runs nothing, reads nothing beside them, and says what
 was refused.
@@ -38,7 +38,7 @@ CANARY = "the canary sings"
 
 
 def spring(what: str) -> str:
-    """What a trap calls."""
+    """Note that a trap was sprung."""
     TRAPS.append(what)
     return what
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.house.code import modules, parsed, place
+from tests.house.code import PACKAGE, ROOT, modules, parsed, place
 
 #: A docstring begins with a verb or a noun, not with a clause that lacks one.
 OPENERS = re.compile(r"(What|Who|Where|Whether|As|How|When|If)\b")
@@ -19,7 +19,8 @@ AVOIDED = re.compile(
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 DOCS = [
     (f"{place(path)}:{getattr(node, 'name', '')}", ast.get_docstring(node) or "")
-    for path in modules()
+    for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+    for path in sorted(folder.rglob("*.py"))
     for node in ast.walk(parsed(path))
     if isinstance(node, Documented)
 ]
@@ -28,6 +29,10 @@ DOCS = [
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     assert len(DOCS) > 1000, "the check is blind"
     assert [name for name, doc in DOCS if OPENERS.match(doc)] == []
+
+
+def test_docstrings_use_plain_words() -> None:
+    assert [name for name, doc in DOCS if AVOIDED.search(doc)] == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=place)

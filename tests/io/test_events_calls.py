@@ -21,7 +21,7 @@ class Order(pydantic.BaseModel):
 
 @pytest.fixture
 def heard() -> list[Any]:
-    """What jobs of two kinds hear of an order."""
+    """Return the calls of two jobs, of both forms, that an order triggers."""
     calls: list[Any] = []
 
     @nb.job("blocking", trigger=nb.event_trigger("order", schema=Order))

@@ -1,4 +1,4 @@
-"""When a server takes requests again: the cases of Trigger.dev v2's `calculateResetAt.test.ts`."""
+"""Rate limits of servers: the cases of Trigger.dev v2's `calculateResetAt.test.ts`."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_only_replayed_nothing_goes_on():
 
 
 def test_a_run_whose_process_died_goes_on_with_its_parent(nb_home: Any):
-    """As in a new kernel: what was in the background there is interrupted."""
+    """A new kernel finds the background runs of the old one interrupted."""
 
     @nb.job("long")
     def long(io: nb.SyncIO) -> str:

@@ -77,7 +77,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_where_no_loop_runs_each_call_is_refused_by_its_name_at_once(name: str) -> None:
-    """When it is made, that is: nobody could await what it returned."""
+    """The call raises when it is made: nobody could await its result."""
 
     @nb.job("wrong form", integrations={"client": nb.integration(Client())})
     async def body(io: nb.AsyncIO) -> None:

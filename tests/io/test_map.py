@@ -1,4 +1,4 @@
-"""What `io.map` is asked for and refuses, and what a person sees of it."""
+"""`io.map`: its arguments and refusals, and its rows in the tree."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_awaited_where_no_loop_runs_it_says_what_to_use() -> None:
 
 
 class Gauge:
-    """How many are in it at once, and at most."""
+    """Counter of the calls that run at once, and of their maximum."""
 
     def __init__(self, parties: int) -> None:
         self.now = self.most = 0

@@ -125,7 +125,7 @@ def test_a_body_that_is_too_large_is_refused():
 
 
 def refused(url: str, **said: Any) -> bool:
-    """Whether a body is refused: by a status, or by the end of the connection while it is sent."""
+    """Return True if a body is refused, by a status or by the end of the connection."""
     try:
         return httpx.post(url, **said).status_code == 413
     except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
@@ -237,8 +237,8 @@ def test_after_a_killed_process_the_address_is_the_same(
 
 
 def output(process: subprocess.Popen[str], url: str) -> str:
-    """What it came to. Killed before it was recorded that it had told the address, it tells it
-    again: the same."""
+    """Return the output of the process, which prints the same address twice if it was killed
+    between sending it and recording that."""
     said = line(process)
     return line(process) if said == url else said
 

@@ -1,4 +1,4 @@
-"""Which run a call continues, and who executes it."""
+"""Claims: the run that a call continues, and the process that executes it."""
 
 from __future__ import annotations
 

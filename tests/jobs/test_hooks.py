@@ -1,4 +1,4 @@
-"""What surrounds the runs of a job: hooks, its limit, and whether it may run."""
+"""Surroundings of a job's runs: hooks, its limit, and its switch."""
 
 from __future__ import annotations
 

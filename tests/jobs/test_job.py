@@ -1,4 +1,4 @@
-"""What can be a job, and how its runs are begun."""
+"""Jobs: functions that can be one, and the ways to begin a run."""
 
 from __future__ import annotations
 

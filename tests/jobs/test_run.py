@@ -1,4 +1,4 @@
-"""What a run says of itself, to its body and to others."""
+"""Runs: their facts, for their body and for others."""
 
 from __future__ import annotations
 

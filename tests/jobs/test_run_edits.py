@@ -1,4 +1,4 @@
-"""What a person does with a run afterwards: run.reset, run.set, run.skip."""
+"""Edits by a person afterwards: run.reset, run.set, run.skip."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_edit_is_kept_with_when_and_from_where() -> None:
 
 
 def test_a_task_in_doubt_is_no_longer_so() -> None:
-    """Whether it is still an at-most-once task is for its next start to say."""
+    """Its next start decides again if it runs at most once."""
     run = three.run()
     run.reset("a")
 

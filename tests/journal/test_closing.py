@@ -1,4 +1,4 @@
-"""What a process leaves behind at its end, and what the next one makes of it.
+"""Ends of processes: the files that they leave behind, and their next start.
 
 Its last rows are in DuckDB's log, and its segment stays until they are in the file itself: that
 is not an exit's business, and a start has nothing to do with a segment of which all is merged.
@@ -42,7 +42,7 @@ def segments(home: Path) -> list[Path]:
 
 
 def counts(home: Path, *, read_only: bool = True) -> tuple[int, int]:
-    """How many runs and tasks any DuckDB tool sees."""
+    """Return the number of runs and of tasks that any DuckDB tool sees."""
     with duckdb.connect(str(home / "journal.duckdb"), read_only=read_only) as con:
         (found,) = con.execute("select (select count(*) from runs), count(*) from tasks").fetchall()
     return found
@@ -121,7 +121,7 @@ def test_much_that_was_written_is_in_the_file_itself_when_a_process_has_ended(
 
 
 def test_what_a_lost_log_of_duckdb_held_is_taken_from_the_segments(home, open_home, rows, ended):
-    """As where a process died between removing the log and putting the newer file there."""
+    """Its process died between the removal of the log and the move of the newer file."""
     (home / "journal.duckdb.wal").unlink()
 
     assert [run.status for run in open_home().runs()] == ["COMPLETED"]
@@ -149,7 +149,7 @@ def test_what_a_lost_file_held_is_taken_from_the_segments(home, open_home, rows,
 
 
 def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(home, open_home, rows):
-    """What was in the lost file is no reason to remove the segment."""
+    """A segment stays although its rows were in the lost file."""
     journal = open_home()
     rows.finished(journal, tasks=3)
     assert journal.store.merge_now(1.0, checkpoint_above=0)

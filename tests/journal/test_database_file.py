@@ -19,7 +19,7 @@ from nbtasks.views import frames
 
 
 def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
-    """What any DuckDB tool sees, without a word of ours."""
+    """Return what any DuckDB tool sees, without our code."""
     with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
         return con.execute(sql).fetchall()
 

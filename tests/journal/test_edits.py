@@ -1,4 +1,4 @@
-"""What an edit writes, from a run's tasks alone."""
+"""Edits: the rows that they write, from a run's tasks alone."""
 
 from __future__ import annotations
 

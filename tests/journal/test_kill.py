@@ -85,7 +85,7 @@ for start in range(0, TASKS, 20):
 
 
 def look(home: Path) -> int:
-    """How many tasks any DuckDB tool sees, each once."""
+    """Return the number of tasks that any DuckDB tool sees, each counted once."""
     if not (home / "journal.duckdb").exists():
         return 0  # killed before it came to that
     with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:

@@ -24,7 +24,7 @@ TABLES = ("run", "task", "reuse", "attempt", "log")
 
 
 def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
-    """What any DuckDB tool sees, without a word of ours."""
+    """Return what any DuckDB tool sees, without our code."""
     with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
         return con.execute(sql).fetchall()
 
@@ -38,7 +38,7 @@ def segments(home: Path) -> list[str]:
 
 @st.composite
 def histories(draw) -> list[Row]:
-    """What a process may write: runs whose executions only ever grow, and their tasks."""
+    """Return a strategy for histories: runs whose executions only grow, and their tasks."""
     rows: list[Row] = []
     executions = {"r1": 0, "r2": 0}
     steps = st.tuples(
@@ -311,7 +311,7 @@ def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_hom
 
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, rows, tmp_path):
-    """As from a backup, or where its removal was lost in a power cut."""
+    """It came from a backup, or its removal was lost in a power cut."""
     journal = open_home()
     run = journal.claim(rows.claim()).run
     journal.put(rows.task(run, "a", 1))

@@ -1,4 +1,4 @@
-"""What every journal does: the docstrings of `nbtasks.journal.protocol`, sentence by sentence."""
+"""The journal protocol: the docstrings of `nbtasks.journal.protocol`, sentence by sentence."""
 
 from __future__ import annotations
 

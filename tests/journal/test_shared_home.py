@@ -221,7 +221,7 @@ def test_of_many_processes_that_claim_a_run_at_once_one_gets_it(open_home, pytho
 def test_a_run_that_failed_to_record_its_end_is_not_taken_for_a_live_one(
     open_home, rows, monkeypatch
 ):
-    """As when the disk was full to the end: nobody executes it any more."""
+    """The disk was full to the end: nobody executes it any more."""
     journal = open_home()
     run = journal.claim(rows.claim()).run
 
@@ -269,7 +269,7 @@ def test_a_journal_that_is_closed_in_one_process_is_whole_in_another(home, open_
 
 
 def test_both_durabilities_of_one_process_share_a_home(open_home, rows):
-    """As after nb.configure(durability=...) in mid-session."""
+    """A call of `nb.configure(durability=...)` in mid-session leads to this."""
     task, relaxed = open_home(), open_home(durable=False)
     run = task.claim(rows.claim()).run
 

@@ -54,7 +54,7 @@ class Execution:
 
     @property
     def text(self) -> str:
-        """What it printed."""
+        """Return what the cell printed."""
         return "".join(o["text"] for o in self.outputs if o["type"] == "stream")
 
     @property
@@ -126,7 +126,7 @@ class Kernel:
         return done.value or ""
 
     def stop(self, execution: Execution) -> float:
-        """What the Stop button does. How many seconds later the cell has ended."""
+        """Press the Stop button, and return the seconds until the cell has ended."""
         began = monotonic()
         self.manager.interrupt_kernel()
         execution.finish()

@@ -33,7 +33,7 @@ def bad(x):
 
 @dataclass
 class Seen:
-    """What one cell left behind."""
+    """Results of one cell."""
 
     success: bool
     value: Any
@@ -76,5 +76,5 @@ class Shell:
 
 
 def frames(text: str) -> list[str]:
-    """Where the frames of a shown traceback are."""
+    """Return the places of the frames of a shown traceback."""
     return re.findall(r"^(?:Cell|File) (.+)$", text, re.MULTILINE)

@@ -59,7 +59,7 @@ def test_a_fork_executes_it_for_a_run_of_its_own(shell: Shell, awaits: str) -> N
 
 @BOTH
 def test_it_works_where_no_cell_runs_too(shell: Shell, awaits: str) -> None:
-    """As in the callback of a button."""
+    """The callback of a button runs so."""
     shell.ok(f'%%job j --as run\n{awaits}io.run_task("a", square, 3)')
     run = shell.names["run"]
 

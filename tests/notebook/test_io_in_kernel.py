@@ -1,4 +1,4 @@
-"""What io asks, calls and sends in a real kernel."""
+"""Questions, calls and messages of io in a real kernel."""
 
 from __future__ import annotations
 

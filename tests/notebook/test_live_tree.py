@@ -123,7 +123,7 @@ class Notebook:
         return dict(shown)
 
     def messages(self, job: str) -> list[dict[str, Any]]:
-        """What was published of a job's live tree."""
+        """Return the outputs that a job's live tree published."""
         return [
             msg
             for msg in self._published

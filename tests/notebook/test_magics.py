@@ -1,4 +1,4 @@
-"""What `%load_ext nbtasks` adds to a shell: the magic as a function, and the other magics."""
+"""`%load_ext nbtasks`: the magic as a function, and the other magics."""
 
 from __future__ import annotations
 

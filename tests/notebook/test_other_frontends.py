@@ -41,7 +41,7 @@ def needs(module: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
-    """What these tests read, they read from the home that the kernel wrote."""
+    """Close the journal after each test: the tests read the home that the kernel wrote."""
     yield
     current.close()
 
@@ -152,7 +152,7 @@ class Terminal:
         return self._child.expect([pattern, pexpect.TIMEOUT], timeout=within) == 0
 
     def prompt(self, number: int) -> str:
-        """What came before the prompt of a number; prompt_toolkit colours the number."""
+        """Return the text before the prompt of a number; prompt_toolkit colours the number."""
         return self.wait_for(rf"In \[(?:\x1b\[[0-9;]*m)*{number}(?:\x1b\[[0-9;]*m)*\]: ")
 
     def type(self, line: str, *, blanks: int = 0) -> None:

@@ -35,7 +35,7 @@ PAYLOAD = {"carriers": ["AA", "BB"], "rows": 3}
 
 @dataclass
 class Expect:
-    """What a scenario comes to, in every mode.
+    """Outcome of a scenario, in every mode.
 
     Attributes:
         output: What the body returns; not looked at if it raises.
@@ -65,7 +65,7 @@ class Expect:
 
 
 class World:
-    """What outlives an execution of a scenario: who was called, and what was acknowledged.
+    """Things that outlive an execution of a scenario: calls, and acknowledged writes.
 
     Attributes:
         sync: Whether it is played by a `def` job.
@@ -169,11 +169,11 @@ class Awaited:
         return self._io.store
 
     async def call(self, name: str, *args: Any, **options: Any) -> Any:
-        """What a call of io gives, by its name."""
+        """Return the result of a call of io, by its name."""
         return await self._answer(None, getattr(self._io, name), *args, **options)
 
     async def stored(self, call: Any, *args: Any, **options: Any) -> Any:
-        """What a call of `store`, of a status or of a job gives."""
+        """Return the result of a call of `store`, of a status or of a job."""
         return await self._answer(None, call, *args, **options)
 
     def random(self, key: Any, **options: Any) -> Any:
@@ -253,7 +253,7 @@ class RestartingJournal(CrashingJournal):
 
 @dataclass
 class Outcome:
-    """How a scenario ended, and how many writes each execution made that did not crash."""
+    """End of a scenario, and the number of writes of each execution that did not crash."""
 
     output: Any
     error: BaseException | None
@@ -358,7 +358,7 @@ _asleep: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def _die() -> None:
-    """What was in the background dies with its process, and so do a map's threads.
+    """End the threads of background runs and of maps, as the death of a process does.
 
     One that sleeps in a wait is left asleep: when it wakes, its journal is gone.
     """
@@ -384,7 +384,7 @@ def _run_of(key: str, journal: Journal) -> nb.Run:
 
 
 def check(outcome: Outcome, journal: Journal, expect: Expect) -> None:
-    """What holds in every mode."""
+    """Assert what every mode has in common."""
     if expect.raises is None:
         assert outcome.error is None, repr(outcome.error)
         assert outcome.output == expect.output
@@ -417,18 +417,18 @@ def _check_logs(journal: Journal, run_id: str, expected: list[str]) -> None:
 
 
 def steps_of(case: ModuleType) -> Sequence[Step]:
-    """What somebody does with the run in a case's module."""
+    """Return the steps of a case: edits of its run by a person."""
     steps: Sequence[Step] = getattr(case, "STEPS", ())
     return steps
 
 
 def options_of(case: ModuleType) -> Mapping[str, Any] | None:
-    """How a case's job is run; None where it is never suspended."""
+    """Return the way to run a case's job; None if it is never suspended."""
     options: Mapping[str, Any] | None = getattr(case, "OPTIONS", None)
     return options
 
 
 def expectation(case: ModuleType) -> Expect:
-    """What a case's module says that it comes to."""
+    """Return the expectation of a case."""
     expect: Expect = case.EXPECT
     return expect

@@ -297,7 +297,7 @@ def play_program(program: Group, journal: Journal, **how: Any) -> Outcome:
 
 
 def result(outcome: Outcome) -> Any:
-    """What the user gets."""
+    """Return what the user gets."""
     error = outcome.error
     if error is None:
         return outcome.output
@@ -307,7 +307,7 @@ def result(outcome: Outcome) -> Any:
 
 
 def record(outcome: Outcome, journal: Journal) -> Any:
-    """What is recorded of it."""
+    """Return what is recorded of it."""
     (run,) = [run for run in journal.runs() if run.key == outcome.key]
     rows = [TaskRow(*row) for row in journal.tasks(run.run_id)]
     assert len({row.seq for row in rows}) == len(rows)

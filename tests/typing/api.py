@@ -1,4 +1,4 @@
-"""What a user's editor and type checker know of the API. Never run: mypy reads it."""
+"""Types of the API, as a user's editor and type checker see them. Never run: mypy reads it."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ VALUES = st.recursive(
 
 
 def exact(value: Any, *, ordered: bool = True) -> Any:
-    """What makes a value that very value, so that nan equals nan, and 0.0 not -0.0 nor 0."""
+    """Return the identity of a value: nan equals nan, and 0.0 equals neither -0.0 nor 0."""
     kind = type(value)
     part = partial(exact, ordered=ordered)
     if isinstance(value, float):

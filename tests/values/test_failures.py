@@ -35,7 +35,7 @@ def raised(error: BaseException) -> BaseException:
 
 
 def failed(error: BaseException, path: str = "load", run_id: str = RUN) -> TaskFailed:
-    """What the caller of a task gets whose function raised `error`."""
+    """Return the error that the caller gets of a task whose function raised `error`."""
     failure = failures.from_task_error(raised(error), path, 1, run_id)
     return failures.rebuild(failures.loads(failures.dumps(failure)), path, run_id)
 
@@ -215,7 +215,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 def test_a_class_of_a_module_that_is_not_loaded_is_not_imported(
     module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    """Who can name it in an `except` has it loaded; and a record may be a stranger's."""
+    """A class that an `except` names is loaded already; and a record may be a stranger's."""
     failure = failures.from_task_error(raised(module.Refused(1, "no")), "load", 1, RUN)
     monkeypatch.delitem(sys.modules, "nbtasks_test_errors")
 

@@ -21,7 +21,7 @@ print(signing.sign("content"))
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
-    """Where the key lives; empty as yet."""
+    """Yield the folder of the key, which is still empty."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     signing._key.cache_clear()
     yield tmp_path / "nbtasks"
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
 
 
 def forget() -> None:
-    """As a new process does."""
+    """Forget the key, like a new process."""
     signing._key.cache_clear()
 
 
@@ -103,7 +103,7 @@ def test_a_key_whose_writing_was_cut_short_is_made_anew(folder: Path, torn: byte
 
 
 def test_a_folder_without_hard_links_gets_a_key_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """As on some network and memory-card file systems."""
+    """Some network and memory-card file systems have none."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -116,7 +116,7 @@ def test_an_alias_of_an_enum_is_its_member():
 
 @dataclass
 class Doubled:
-    """What it is made with is not what it holds."""
+    """Class whose arguments are not what its fields hold."""
 
     value: int
 

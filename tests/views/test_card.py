@@ -1,4 +1,4 @@
-"""What there is to know of one task, as HTML."""
+"""The card of a task: its facts as HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a view hears of what has changed: of an execution, of a run, of all runs."""
+"""Feeds: changes of an execution, of a run or of all runs, for views."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def test_a_query_sees_dataframes_of_the_caller_by_name() -> None:
 
 
 class Owned(pd.DataFrame):
-    """As libraries on top of pandas make them."""
+    """Frame of a class of its own, such as libraries on top of pandas have."""
 
 
 def test_a_query_sees_frames_of_classes_of_ones_own() -> None:

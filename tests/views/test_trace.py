@@ -1,4 +1,4 @@
-"""When what ran, for Perfetto."""
+"""Traces: the times of tasks, for Perfetto."""
 
 from __future__ import annotations
 

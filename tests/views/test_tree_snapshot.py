@@ -1,4 +1,4 @@
-"""What the widget is sent: a picture of the tree, and what has changed in it."""
+"""Snapshots for the widget: the whole tree, and its changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What failed and was caught stays so, until somebody resets it."""
+"""A caught failure stays recorded until somebody resets it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What had started before a task is copied into another run; this one stays, and goes on."""
+"""Tasks that started before a task are copied into another run; this one stays, and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What had started before is kept; a parent of the chosen task runs again, its earlier subtasks
+"""Tasks that started before are kept; a parent of the chosen task runs again, its earlier subtasks
 answer."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who resets a subtask wants it called, so its parents run again; its siblings do not."""
+"""A reset subtask is called again, so its parents run again; its siblings do not."""
 
 from __future__ import annotations
 

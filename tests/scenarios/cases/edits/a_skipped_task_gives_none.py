@@ -1,4 +1,4 @@
-"""What cannot be done is skipped, and the run goes on without it."""
+"""A task that cannot be done is skipped, and the run continues without it."""
 
 from __future__ import annotations
 

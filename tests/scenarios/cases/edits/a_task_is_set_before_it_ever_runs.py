@@ -1,4 +1,4 @@
-"""As in a test: the task is never called, nor are those below it."""
+"""A task is set, for example by a test: it is never called, nor are those below it."""
 
 from __future__ import annotations
 

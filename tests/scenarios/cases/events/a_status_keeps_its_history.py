@@ -1,4 +1,4 @@
-"""What is not given stays as it is; nothing is told twice (v2: `status.ts`)."""
+"""Fields that are not given stay as they are; nothing is reported twice (v2: `status.ts`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for an event that never comes fails, and the body may go on."""
+"""A wait for an event that never comes fails, and the body may continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the body caught, it catches again, without another call of the function."""
+"""A failure that the body caught is raised again, without another call of the function."""
 
 from __future__ import annotations
 

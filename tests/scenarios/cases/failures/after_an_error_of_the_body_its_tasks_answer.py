@@ -1,4 +1,4 @@
-"""Plain code is mended and runs again; no task is called twice."""
+"""Plain code is fixed and runs again; no task is called twice."""
 
 from __future__ import annotations
 

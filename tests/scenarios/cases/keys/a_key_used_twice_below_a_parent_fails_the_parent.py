@@ -1,4 +1,4 @@
-"""Trying again cannot mend that, so it is not tried again."""
+"""Another attempt would fail in the same way, so there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was not started by then never is, and the run fails with what came of each item."""
+"""Items not started by then never are, and the run fails with the outcome of each item."""
 
 from __future__ import annotations
 

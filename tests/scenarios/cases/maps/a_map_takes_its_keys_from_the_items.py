@@ -1,4 +1,4 @@
-"""As strings and as lists, so the order of the items may change between executions."""
+"""Keys are strings or lists, so the order of the items may change between executions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As soon as fewer can succeed, though others were not tried; before any, if there are too few."""
+"""A map ends once too few items can succeed; with too few items, before any is tried."""
 
 from __future__ import annotations
 

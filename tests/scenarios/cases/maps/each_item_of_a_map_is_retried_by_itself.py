@@ -1,4 +1,4 @@
-"""As `nb.task` on its function says; the map is not tried again, and others do not wait."""
+"""Its function's `nb.task` sets the retries; the map is not tried again, and others do not wait."""
 
 from __future__ import annotations
 

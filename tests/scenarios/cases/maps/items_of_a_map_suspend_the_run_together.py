@@ -1,4 +1,4 @@
-"""As many as run at once wait at once."""
+"""Items that run at once wait at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a task may be tried is what the code says now, not what it said when it failed."""
+"""The number of attempts is that of the code now, not that of the code when the task failed."""
 
 from __future__ import annotations
 

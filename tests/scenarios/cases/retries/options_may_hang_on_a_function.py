@@ -1,4 +1,4 @@
-"""What `nb.task` says of a function holds wherever it runs; what a call says wins."""
+"""Options from `nb.task` hold wherever the function runs; those of a call win."""
 
 from __future__ import annotations
 

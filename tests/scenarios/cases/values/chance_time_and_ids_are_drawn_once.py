@@ -1,4 +1,4 @@
-"""What differs each time it is asked for is recorded on first use (v2: `random-example`)."""
+"""Values that differ each time are recorded on first use (v2: `random-example`)."""
 
 from __future__ import annotations
 

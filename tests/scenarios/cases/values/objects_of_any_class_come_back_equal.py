@@ -1,4 +1,4 @@
-"""What is neither JSON nor tagged is kept as a pickle."""
+"""Values that are neither JSON nor tagged are kept as a pickle."""
 
 from __future__ import annotations
 

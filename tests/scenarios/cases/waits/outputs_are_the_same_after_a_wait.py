@@ -1,4 +1,4 @@
-"""What a task returned before a wait is what it returns after it."""
+"""A task returns the same output before a wait and after it."""
 
 from __future__ import annotations
 
