@@ -27,7 +27,7 @@ _RUNS = f"""
         md5(r::varchar)[:16] as key, if(r % 50 = 0, 'FAILED', 'COMPLETED') as status,
         'manual' as trigger, 1767225600000000 + r * 60000000 as started_us,
         started_us + 55000000 as finished_us, started_us as execution_us, 1 as executions,
-        '{{"night":' || r || '}}' as payload, 'json' as payload_kind
+        '{{"night":' || r || '}}' as payload, 'json' as payload_kind, false as hidden
     from range({RUNS}) as runs(r)
 """
 _TASKS = f"""
@@ -46,7 +46,7 @@ _TASKS = f"""
         if(status = 'FAILED', null, 'json') as output_kind,
         if(status = 'FAILED', null, 98) as output_bytes,
         if(status = 'FAILED', '{{"type":"ValueError","message":"no such part"}}', null) as error,
-        false as once,
+        false as once, false as hidden,
         if(p = 0, '{{"rmse":' || (hash(r * s) % 1000) / 1000 || ',"rows":' || seq || '}}', null)
             as metrics
     from range({RUNS}) as runs(r), range({STEPS}) as steps(s), range({PARTS + 1}) as parts(p)
