@@ -137,7 +137,7 @@ def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, 
 @every_notebook
 def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path: Path):
     if notebook.stem == WITHOUT_A_HOME:
-        pytest.skip("its runs are in memory, so there is nothing to go on with")
+        pytest.skip("its runs are in memory, so there is nothing to resume")
     whole, killed = Reader(notebook, tmp_path / "whole"), Reader(notebook, tmp_path / "killed")
     expected = whole.execute()
     killed.be_killed(max(1, len(whole.ended()) // 2))

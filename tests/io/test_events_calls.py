@@ -5,36 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pydantic
 import pytest
 
 import nbtasks as nb
 from nbtasks.jobs import active_runs
 from nbtasks.testing import FakeClock
+from tests.orders import Order, take_orders
 from tests.waiting import once_they_wait
-
-
-class Order(pydantic.BaseModel):
-    number: int
-    city: str = "Berlin"
 
 
 @pytest.fixture
 def heard() -> list[Any]:
-    """Return the calls of two jobs, of both forms, that an order triggers."""
-    calls: list[Any] = []
-
-    @nb.job("blocking", trigger=nb.event_trigger("order", schema=Order))
-    def blocking(payload: Order, io: nb.SyncIO) -> int:
-        io.run_task("note", calls.append, ["blocking", payload.number])
-        return payload.number
-
-    @nb.job("awaiting", trigger=nb.event_trigger(["order", "refund"]))
-    async def awaiting(payload: dict[str, Any], io: nb.AsyncIO) -> str:
-        await io.run_task("note", lambda: calls.append(["awaiting", payload["number"]]))
-        return "done"
-
-    return calls
+    return take_orders()
 
 
 def test_cancelling_an_unknown_event_fails_its_task():

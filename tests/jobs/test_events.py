@@ -10,29 +10,12 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
-
-
-class Order(pydantic.BaseModel):
-    number: int
-    city: str = "Berlin"
+from tests.orders import take_orders
 
 
 @pytest.fixture
 def heard() -> list[Any]:
-    """Return the calls of two jobs, of both forms, that an order triggers."""
-    calls: list[Any] = []
-
-    @nb.job("blocking", trigger=nb.event_trigger("order", schema=Order))
-    def blocking(payload: Order, io: nb.SyncIO) -> int:
-        io.run_task("note", calls.append, ["blocking", payload.number])
-        return payload.number
-
-    @nb.job("awaiting", trigger=nb.event_trigger(["order", "refund"]))
-    async def awaiting(payload: dict[str, Any], io: nb.AsyncIO) -> str:
-        await io.run_task("note", lambda: calls.append(["awaiting", payload["number"]]))
-        return "done"
-
-    return calls
+    return take_orders()
 
 
 def test_sending_an_event_runs_the_jobs_that_take_it_before_it_returns(heard: list[Any]):

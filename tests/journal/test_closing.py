@@ -161,7 +161,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     assert len(frames.sql(open_home(), "from tasks")) == 3
 
 
-def test_a_segment_damaged_after_its_fold_costs_nothing_and_is_kept(
+def test_a_segment_damaged_after_its_merge_costs_nothing_and_is_kept(
     home, open_home, ended, monkeypatch
 ):
     monkeypatch.setattr(store, "_MANY_DEAD", 0)
@@ -269,7 +269,7 @@ heard()
     assert sorted(run.key for run in open_home().runs()) == ["p0", "p1", "p2", "p3"]
 
 
-def test_a_process_that_cannot_fold_at_its_end_leaves_its_rows_to_the_next(
+def test_a_process_that_cannot_merge_at_its_end_leaves_its_rows_to_the_next(
     home, open_home, rows, holder
 ):
     journal = open_home()

@@ -198,7 +198,7 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
     assert plain_read(home, "select key from runs") == [("before",), ("during",)]
 
 
-def test_a_fold_that_is_stopped_does_not_keep_the_file(home, open_home, rows, python, monkeypatch):
+def test_a_merge_that_is_stopped_does_not_keep_the_file(home, open_home, rows, python, monkeypatch):
     """Jupyter keeps the last traceback, and with it whatever its frames hold."""
     journal = open_home()
     run = journal.claim(rows.claim()).run

@@ -227,7 +227,7 @@ say("end")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("tidy_at_once")
-def test_every_acknowledged_row_is_there_once_after_many_kills_of_who_folds(
+def test_every_acknowledged_row_is_there_once_after_many_kills_of_the_merging_process(
     home, open_home, python
 ):
     kills = 40
@@ -284,7 +284,7 @@ MOMENTS = {
 @pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_home, python, moment):
+def test_a_process_killed_in_the_middle_of_a_merge_changes_nothing(home, open_home, python, moment):
     writer = python(
         """
         journal = HomeJournal(HOME)
@@ -310,7 +310,7 @@ def test_a_process_killed_in_the_middle_of_a_fold_changes_nothing(home, open_hom
 
 
 @pytest.mark.usefixtures("tidy_at_once")
-def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, rows, tmp_path):
+def test_a_segment_that_comes_back_after_its_merge_adds_nothing(home, open_home, rows, tmp_path):
     """It came from a backup, or its removal was lost in a power cut."""
     journal = open_home()
     run = journal.claim(rows.claim()).run
@@ -331,7 +331,7 @@ def test_a_segment_that_comes_back_after_its_fold_adds_nothing(home, open_home, 
     assert segments(home) == []
 
 
-def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatch):
+def test_a_long_run_is_merged_while_it_goes_on(home, open_home, rows, monkeypatch):
     monkeypatch.setattr(home_module, "MERGE_ROWS", 50)
     journal = open_home()
     run = journal.claim(rows.claim()).run
@@ -349,7 +349,7 @@ def test_a_long_run_is_folded_while_it_goes_on(home, open_home, rows, monkeypatc
 # -- segments that grew ---------------------------------------------------------------------------
 
 
-def test_a_segment_that_grew_is_replaced_when_all_of_it_is_folded(
+def test_a_segment_that_grew_is_replaced_when_all_of_it_is_merged(
     home, open_home, rows, monkeypatch
 ):
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 2000)
