@@ -114,6 +114,7 @@ def test_a_second_kernel_answers_the_whole_notebook_from_the_journal(tmp_path: P
     assert table in values(second)
 
 
+@pytest.mark.slow
 def test_the_notebook_is_saved_with_its_outputs() -> None:
     import nbformat
 

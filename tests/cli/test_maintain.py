@@ -48,6 +48,7 @@ def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
     assert said("runs") == "(none)\n"
 
 
+@pytest.mark.slow
 def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
     nb.runs()
     assert "journal.duckdb" in said("doctor")

@@ -145,6 +145,7 @@ def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path:
     assert killed.execute() == expected
 
 
+@pytest.mark.slow
 @every_notebook
 def test_it_is_saved_with_its_outputs(notebook: Path):
     content = read(notebook)

@@ -184,6 +184,7 @@ def test_a_wait_that_is_cancelled_keeps_its_due_time() -> None:
         assert abs((clock.now() - began).total_seconds() - 3600) < 1
 
 
+@pytest.mark.slow
 def test_a_body_in_another_thread_ends_at_its_next_io_call() -> None:
     @nb.job("thread")
     def body(io: nb.SyncIO) -> None:

@@ -151,6 +151,7 @@ def test_io_and_ctx_are_the_same_in_every_execution():
     assert len(set(digests)) == 1
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_another_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

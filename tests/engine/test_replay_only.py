@@ -24,7 +24,9 @@ def _no_calls() -> None:
     calls.clear()
 
 
-@pytest.fixture(params=["in a home", "in memory"], autouse=True)
+@pytest.fixture(
+    params=["in a home", pytest.param("in memory", marks=pytest.mark.slow)], autouse=True
+)
 def _journal(request: pytest.FixtureRequest) -> Any:
     if request.param == "in a home":
         yield

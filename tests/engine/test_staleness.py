@@ -80,7 +80,7 @@ class Book(Notebook):
         return [str(path) for path in tasks[tasks.stale].path]
 
 
-@pytest.fixture(params=["memory", "home"])
+@pytest.fixture(params=["home", pytest.param("memory", marks=pytest.mark.slow)])
 def journal(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "home":
         yield

@@ -138,6 +138,7 @@ def test_plain_functions_side_by_side_come_to_their_end_first(calls: list[str]) 
     assert statuses(run) == {"an hour": "WAITING", "slow": "COMPLETED"}
 
 
+@pytest.mark.slow
 def test_gathered_waits_resume_with_the_first_and_keep_their_order(
     fake: FakeClock, calls: list[str]
 ) -> None:
@@ -397,6 +398,7 @@ def test_each_execution_comes_to_something_new_however_short_it_is(
     assert calls == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_tasks_that_are_under_way_end_before_the_run_is_suspended(calls: list[str]) -> None:
     def slow(name: str) -> str:
         time.sleep(0.4)

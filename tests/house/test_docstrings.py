@@ -5,31 +5,41 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-
-import pytest
+from functools import cache
 
 from tests.house.code import modules, parsed, place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-CLASSES = {
-    node.name: node
-    for path in modules()
-    for node in ast.walk(parsed(path))
-    if isinstance(node, ast.ClassDef)
-}
-MODULES: dict[str, set[str]] = {}
-for module in modules():
-    stem = module.stem if module.stem != "__init__" else module.parent.name
-    MODULES.setdefault(stem, set()).update(
-        part.name
-        for node in parsed(module).body
-        if isinstance(node, ast.ClassDef | ast.ImportFrom)
-        for part in ([node] if isinstance(node, ast.ClassDef) else node.names)
-    )
 #: An entry of a section: `name: text`, `**name: text`.
 ENTRY = re.compile(r"\*{0,2}(\w+):(?: |$)")
 #: In backticks: a class or a module of the package, and a name in it.
 REFERENCE = re.compile(r"`(?:\w+\.)*(\w+)\.(\w+)(?:\([^`]*\))?`")
+
+
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    """Return the classes of the package by name."""
+    return {
+        node.name: node
+        for path in modules()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+@cache
+def names_in_modules() -> dict[str, set[str]]:
+    """Return the classes and imported names of each module, or of those of one name."""
+    found: dict[str, set[str]] = {}
+    for module in modules():
+        stem = module.stem if module.stem != "__init__" else module.parent.name
+        found.setdefault(stem, set()).update(
+            part.name
+            for node in parsed(module).body
+            if isinstance(node, ast.ClassDef | ast.ImportFrom)
+            for part in ([node] if isinstance(node, ast.ClassDef) else node.names)
+        )
+    return found
 
 
 def section(doc: str, title: str) -> list[str]:
@@ -60,7 +70,7 @@ def lineage(cls: ast.ClassDef) -> Iterator[ast.ClassDef]:
     yield cls
     for base in cls.bases:
         name = base.value if isinstance(base, ast.Subscript) else base
-        parent = CLASSES.get(getattr(name, "id", getattr(name, "attr", "")))
+        parent = classes().get(getattr(name, "id", getattr(name, "attr", "")))
         if parent is not None and parent is not cls:
             yield from lineage(parent)
 
@@ -122,24 +132,26 @@ def dangling(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Module | ast.ClassDef | Function):
             for match in REFERENCE.finditer(ast.get_docstring(node) or ""):
                 owner, name = match.groups()
-                if owner in CLASSES:
-                    names = attributes(CLASSES[owner])
-                elif owner in MODULES and re.match("[A-Z]+[a-z]", name):
-                    names = MODULES[owner]
+                if owner in classes():
+                    names = attributes(classes()[owner])
+                elif owner in names_in_modules() and re.match("[A-Z]+[a-z]", name):
+                    names = names_in_modules()[owner]
                 else:
                     continue
                 if name not in names:
                     yield match[0]
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_sections_name_the_parameters_and_attributes_there_are(path) -> None:
-    assert list(misnamed(parsed(path))) == []
+def test_sections_name_the_parameters_and_attributes_there_are() -> None:
+    assert {
+        place(path): found for path in modules() if (found := list(misnamed(parsed(path))))
+    } == {}
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_references_in_docstrings_lead_somewhere(path) -> None:
-    assert list(dangling(parsed(path))) == []
+def test_references_in_docstrings_lead_somewhere() -> None:
+    assert {
+        place(path): found for path in modules() if (found := list(dangling(parsed(path))))
+    } == {}
 
 
 def test_the_rules_find_what_they_are_for() -> None:
@@ -174,5 +186,7 @@ def run(job, *rest, **fields):
 
     assert list(misnamed(tree)) == ["Job: Args: old", "Job: Attributes: lost", "run: Args: field"]
     assert list(dangling(tree)) == ["`run.Gone`", "`Run.gone`"]
-    assert len(CLASSES) > 200, "the check is blind"
-    assert sum(len(section(ast.get_docstring(cls) or "", "Args")) for cls in CLASSES.values()) > 100
+    assert len(classes()) > 200, "the check is blind"
+    assert (
+        sum(len(section(ast.get_docstring(cls) or "", "Args")) for cls in classes().values()) > 100
+    )

@@ -179,6 +179,7 @@ def test_json_of_a_home_that_is_none_does_no_harm(home, column, text):
     assert len(nb.attempts()) >= 1
 
 
+@pytest.mark.slow
 def test_macros_in_the_place_of_functions_read_nothing(home, canary):
     names = ("list_contains", "coalesce", "count_star", "make_timestamptz", "contains", "unnest",
              "regexp_replace", "split_part", "json_valid", "to_microseconds")  # fmt: skip

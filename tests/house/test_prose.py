@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-
-import pytest
+from functools import cache
 
 from tests.house.code import PACKAGE, ROOT, modules, parsed, place
 
@@ -17,33 +16,38 @@ AVOIDED = re.compile(
     re.IGNORECASE,
 )
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-DOCS = [
-    (f"{place(path)}:{getattr(node, 'name', '')}", ast.get_docstring(node) or "")
-    for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
-    for path in sorted(folder.rglob("*.py"))
-    for node in ast.walk(parsed(path))
-    if isinstance(node, Documented)
-]
+
+
+@cache
+def docstrings() -> list[tuple[str, str]]:
+    """Return the place and the text of each docstring of the package, tests and benchmarks."""
+    return [
+        (f"{place(path)}:{getattr(node, 'name', '')}", ast.get_docstring(node) or "")
+        for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, Documented)
+    ]
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
-    assert len(DOCS) > 1000, "the check is blind"
-    assert [name for name, doc in DOCS if OPENERS.match(doc)] == []
+    assert len(docstrings()) > 1000, "the check is blind"
+    assert [name for name, doc in docstrings() if OPENERS.match(doc)] == []
 
 
 def test_docstrings_use_plain_words() -> None:
-    assert [name for name, doc in DOCS if AVOIDED.search(doc)] == []
+    assert [name for name, doc in docstrings() if AVOIDED.search(doc)] == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_texts_use_plain_words(path) -> None:
+def test_texts_use_plain_words() -> None:
     texts = [
-        node.value
+        (place(path), node.value)
+        for path in modules()
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
 
-    assert [text for text in texts if AVOIDED.search(text)] == []
+    assert [(name, text) for name, text in texts if AVOIDED.search(text)] == []
 
 
 def test_the_rules_find_what_they_are_for() -> None:

@@ -71,6 +71,7 @@ def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again()
     assert nb.events().id.tolist() == [first]
 
 
+@pytest.mark.slow
 def test_the_first_event_that_fits_is_taken_by_both_faces():
     @nb.job("waits")
     def waits(io: nb.SyncIO) -> Order:

@@ -153,6 +153,7 @@ PAYLOADS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(PAYLOADS, st.dictionaries(st.text(max_size=2), st.just([{"$exists": True}])))
 def test_no_payload_breaks_a_filter(payload: Any, wanted: dict[str, Any]):
     there = isinstance(payload, dict) and all(key in payload for key in wanted)

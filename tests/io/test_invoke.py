@@ -104,6 +104,7 @@ def test_a_key_used_twice_is_refused():
         parent.run()
 
 
+@pytest.mark.slow
 def test_a_key_that_looks_like_one_of_a_batch_is_another_run():
     @nb.job("parent")
     def parent(io: nb.SyncIO) -> list[int]:

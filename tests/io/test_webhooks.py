@@ -220,6 +220,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.mark.slow
 def test_after_a_killed_process_the_address_is_the_same(
     start: Callable[[], subprocess.Popen[str]],
 ):
@@ -250,6 +251,7 @@ def _answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_meanwhile_is_a_clear_error(
     start: Callable[[], subprocess.Popen[str]],
 ):

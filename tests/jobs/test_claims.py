@@ -110,6 +110,7 @@ def test_a_run_that_is_being_executed_in_another_thread_is_refused() -> None:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_an_interrupted_run_that_goes_on(tmp_path: Path) -> None:
     """Dying inside a task's function: the task and the run are INTERRUPTED at once."""
     script = tmp_path / "script.py"

@@ -26,7 +26,9 @@ def _no_calls() -> None:
     calls.clear()
 
 
-@pytest.fixture(params=["in a home", "in memory"], autouse=True)
+@pytest.fixture(
+    params=["in a home", pytest.param("in memory", marks=pytest.mark.slow)], autouse=True
+)
 def _journal(request: pytest.FixtureRequest) -> Any:
     if request.param == "in a home":
         yield
@@ -202,6 +204,7 @@ def test_a_run_that_is_not_the_latest_is_executed_again_all_the_same() -> None:
     assert three.run(1).id == latest.id
 
 
+@pytest.mark.slow
 def test_the_payload_is_the_one_that_the_run_was_begun_with() -> None:
     @nb.job("payload")
     def body(payload: dict[str, Any], io: nb.SyncIO) -> Any:
@@ -505,6 +508,7 @@ def test_limits_and_hooks_hold_as_for_any_execution(verb: str) -> None:
     assert done.id in heard  # the hook of the other one may come later
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_is_forked_here(tmp_path: Path) -> None:
     path = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n"
     code = path + "from tests.jobs import test_fork\n"

@@ -150,6 +150,7 @@ def test_a_limit_counts_runs(bad: Any) -> None:
         nb.job("limited", concurrency_limit=bad)(lambda io: None)
 
 
+@pytest.mark.slow
 def test_no_more_runs_than_the_limit_are_executed_at_once() -> None:
     lock, now, most = threading.Lock(), [0], [0]
     gate = threading.Event()
@@ -267,6 +268,7 @@ def test_what_a_dead_process_left_takes_no_room(tmp_path: Path) -> None:
     assert limited().run("mine").output == "mine"
 
 
+@pytest.mark.slow
 def test_the_limit_holds_for_all_processes_of_the_home(tmp_path: Path) -> None:
     """The other process stands still in the middle of its run: it lives, and has the room."""
     child = start(tmp_path, "SIGSTOP")

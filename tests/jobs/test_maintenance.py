@@ -48,6 +48,7 @@ def files(home: Path) -> list[str]:
 
 
 class TestGc:
+    @pytest.mark.slow
     def test_shows_first_and_removes_when_asked(self, job):
         runs = [job.run(day) for day in range(3)]
 

@@ -319,6 +319,7 @@ def test_an_edit_outlives_a_process_that_dies_at_once(tmp_path: Path) -> None:
     assert three.run().output == ["a", 7, "c"]
 
 
+@pytest.mark.slow
 def test_an_edit_holds_though_nothing_can_be_merged_meanwhile() -> None:
     """Somebody keeps the DuckDB file open, so that the segments hold it all; and the process that
     edits has written since long before the one that executes."""

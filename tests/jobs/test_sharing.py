@@ -142,6 +142,7 @@ class TestASharedFile:
         with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
             nb.open(shared).tasks("x")
 
+    @pytest.mark.slow
     def test_may_hold_several_runs(self, tmp_path):
         job = job_of_many()
         runs = [job.run({"n": n}) for n in (1, 2)]
@@ -198,6 +199,7 @@ class TestAnImport:
         pd.testing.assert_frame_equal(nb.tasks(), mine)
         same(run["load"], frame())
 
+    @pytest.mark.slow
     def test_goes_on_where_it_was(self, shared, stranger):
         stranger()
         nb.import_run(shared)
@@ -348,6 +350,7 @@ class TestWhatIsHidden:
         assert run["connect"]["token"] == self.SECRET
         assert run["frame"].token.tolist() == [self.SECRET]
 
+    @pytest.mark.slow
     def test_is_in_no_export(self, tmp_path):
         file = nb.export_run(self.run(), tmp_path / "hidden")
 

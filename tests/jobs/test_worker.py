@@ -307,6 +307,7 @@ def test_runs_of_other_versions_and_of_unknown_jobs_are_left_alone(worker: Worke
     assert run.status == "WAITING"
 
 
+@pytest.mark.slow
 def test_when_it_stops_what_is_under_way_ends_and_the_rest_waits(worker: Worker):
     began = threading.Event()
 

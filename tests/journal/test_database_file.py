@@ -106,6 +106,7 @@ def test_a_home_works_on_while_another_program_has_the_file_open(
     holder.hold(home / "journal.duckdb")  # for the fixture to close
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_home_works_on_while_the_user_has_the_file_open_in_this_process(
     users_own, home, open_home, rows
@@ -130,6 +131,7 @@ except duckdb.IOException as error:
 """
 
 
+@pytest.mark.slow
 def test_the_users_connection_keeps_its_lock_whatever_we_do(
     users_own, home, open_home, rows, python
 ):

@@ -90,6 +90,7 @@ def merged(con):
     return fold_all
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(history=histories(), cuts=st.lists(st.integers(0, 30), max_size=3))
 def test_it_makes_no_difference_into_how_many_merges_rows_are_cut(merged, history, cuts):
@@ -167,6 +168,7 @@ def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, ope
     assert plain_read(home, "select count(*) from tasks") == [(60,)]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(history=histories(), cut=st.integers(0, 30))
 def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, merged, history, cut):

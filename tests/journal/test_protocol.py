@@ -531,6 +531,7 @@ class TestEveryJournal:
 
     # -- values -----------------------------------------------------------------------------------
 
+    @pytest.mark.slow
     @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(texts=st.lists(st.text(), min_size=1, max_size=30))
     def test_keeps_any_text(self, journal, rows, texts):
@@ -618,6 +619,7 @@ class TestEveryJournal:
         assert frames.sql(journal, "select ? + ? as n", [1, 2]).n.tolist() == [3]
         assert frames.sql(journal, "select $a::int as n", {"a": 3}).n.tolist() == [3]
 
+    @pytest.mark.slow
     def test_refuses_a_query_that_is_not_one_select(self, journal, rows, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         rows.finished(journal, tasks=1)

@@ -70,6 +70,7 @@ say(*nb.runs().status)
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["all merged", "some of it in a segment"])
 def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
     open_folder, monkeypatch, python, state
@@ -119,6 +120,7 @@ def shared(payload, io: nb.SyncIO) -> int:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["current.close()", "os._exit(0)"], ids=["merged", "in a segment"])
 def test_a_read_only_home_will_do_to_replay_a_run(open_folder, monkeypatch, python, ends):
     home = open_folder / "home"
@@ -144,6 +146,7 @@ except nb.NotRecordedError as error:
     assert {path: path.is_file() and path.read_bytes() for path in home.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_who_may_only_read_sees_a_run_that_goes_on(open_folder, monkeypatch, python):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))
@@ -177,6 +180,7 @@ for _ in range(2):
     reader.expect("INTERRUPTED INTERRUPTED")
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_made_says_how_to_choose_another(open_folder, monkeypatch, python):
     closed = open_folder / "closed"
     closed.mkdir()

@@ -192,6 +192,7 @@ def test_a_run_that_another_process_executes_is_refused_and_says_whose_it_is(
     assert journal.claim(rows.claim(run_id=run.run_id)).run.executions == 2
 
 
+@pytest.mark.slow
 def test_of_many_processes_that_claim_a_run_at_once_one_gets_it(open_home, python):
     claimants = [
         python(
@@ -239,6 +240,7 @@ def test_a_run_that_failed_to_record_its_end_is_not_taken_for_a_live_one(
     assert journal.claim(rows.claim()).run.executions == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_journal_that_is_closed_in_one_process_is_whole_in_another(home, open_home, rows):
     """Opening, closing and looking at once, many times: a segment goes while others look."""

@@ -620,6 +620,7 @@ def test_a_draft_that_was_left_behind_is_nobodys_segment(home, open_home, rows):
 # -- forks ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_fork_reads_all_and_writes_a_segment_of_its_own(home, python):
     process = python(
         """

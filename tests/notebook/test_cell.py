@@ -53,6 +53,7 @@ def test_statements_at_the_end_show_nothing(shell: Shell, awaits: str) -> None:
     assert (seen.text, seen.value) == ("", None)
 
 
+@pytest.mark.slow
 def test_none_shows_nothing(shell: Shell) -> None:
     assert shell.ok("%%job j\nNone").text == ""
 

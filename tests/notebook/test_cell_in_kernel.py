@@ -105,6 +105,7 @@ STOPPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "error"), STOPPED.values(), ids=STOPPED)
 def test_stop_ends_a_cell_at_once_and_executing_it_again_goes_on(
     kernel: Kernel, tmp_path: Path, cell: str, error: str
@@ -142,6 +143,7 @@ def test_stop_does_not_wait_for_a_function_in_a_thread(kernel: Kernel, tmp_path:
     assert kernel.ask(cell) == "'slow'"
 
 
+@pytest.mark.slow
 def test_a_stopped_cell_shows_its_line_and_how_to_go_on(kernel: Kernel) -> None:
     for cell, error in list(STOPPED.values())[:2]:
         execution = begun(kernel.start(f"{cell};"))

@@ -12,6 +12,7 @@ from tests.notebook.kernels import Kernel
 from tests.notebook.shells import BOTH, Shell
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_cell_answers_from_what_is_recorded(shell: Shell, awaits: str) -> None:
     body = f'{awaits}io.run_task("a", square, payload) + 1'

@@ -157,6 +157,7 @@ def test_the_tree_stands_above_what_the_cell_prints(notebook: Notebook) -> None:
     assert [out.output_type for out in notebook.outputs("in place")] == ["display_data", "stream"]
 
 
+@pytest.mark.slow
 def test_the_saved_notebook_has_the_final_tree_in_both_forms(notebook: Notebook) -> None:
     saved = notebook.tree("in place")
 
@@ -198,6 +199,7 @@ def test_a_front_end_that_breaks_costs_the_tree_and_not_the_job(notebook: Notebo
     assert result.data["text/plain"] == "'the cell went on'"
 
 
+@pytest.mark.slow
 def test_a_long_history_does_not_hold_up_its_continuation(notebook: Notebook) -> None:
     """Its title is there at once, its tasks with a later drawing."""
     first, *_, last = notebook.messages("three")
@@ -213,6 +215,7 @@ def test_a_finished_drawing_can_be_displayed(notebook: Notebook) -> None:
     assert "2 tasks: 2 completed" in saved["text/html"]
 
 
+@pytest.mark.slow
 def test_the_tree_stays_in_its_cell_while_another_one_runs(tmp_path: Path) -> None:
     (tmp_path / "fake.py").write_text(FAKE)
     manager, client = start_new_kernel(cwd=str(tmp_path))
@@ -262,6 +265,7 @@ def test_a_terminal_shows_the_final_tree_once(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_console_on_a_kernel_shows_the_final_tree_once(tmp_path: Path) -> None:
     """It prints displays but ignores their updates."""
     (tmp_path / "fake.py").write_text(FAKE)
@@ -343,6 +347,7 @@ def waiting(now: FakeClock, seconds: int) -> tuple[RunRow, list[TaskRow]]:
     return run, [TaskRow("r1", "wait", 1, status=Status.WAITING, due_us=due)]
 
 
+@pytest.mark.slow
 def test_a_countdown_goes_on_while_nothing_changes(screen: Screen, now: FakeClock) -> None:
     rows = waiting(now, 30)
     tree = LiveTree(lambda: rows, lambda: 0, updatable=True)
@@ -376,6 +381,7 @@ def test_what_looks_the_same_is_not_sent_again(screen: Screen, now: FakeClock) -
     assert len(screen.shown) == 1
 
 
+@pytest.mark.slow
 def test_drawing_takes_at_most_a_tenth_of_the_time(screen: Screen, now: FakeClock) -> None:
     cost = 0.06
     run, rows = waiting(now, 30)

@@ -121,6 +121,7 @@ def test_it_can_be_used_in_the_cell_that_loads_it(bare: Shell) -> None:
     assert seen.value == "j"
 
 
+@pytest.mark.slow
 def test_it_survives_a_reset_of_the_namespace(shell: Shell) -> None:
     shell.ok("%reset -f")
 

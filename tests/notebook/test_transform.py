@@ -28,6 +28,7 @@ def test_the_first_line_becomes_a_call_and_the_others_stay() -> None:
     assert rest == ["x = 1\n", "x\n"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), max_size=5))
 def test_rewriting_keeps_the_number_of_lines_and_twice_is_once(body: list[str]) -> None:
     cell = ["%%job j\n", *(f"{line}\n" for line in body)]

@@ -88,6 +88,7 @@ async def nested_async(payload: int, io: nb.AsyncIO) -> list[int]:
     return await io.map("fit", fit, rows, concurrency=1)
 
 
+@pytest.mark.slow
 @JOURNALS
 @pytest.mark.parametrize("job", [nested, nested_async], ids=["def", "async def"])
 def test_a_job_is_started_again_after_each_task(job: nb.Job, kind: str, tmp_path: Path) -> None:

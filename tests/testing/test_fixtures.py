@@ -94,6 +94,7 @@ def test_settings_are_put_back_after_a_test_with_a_home(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_pytest_starts_without_loading_nbtasks(tmp_path: Path) -> None:
     pytest_in(
         tmp_path,

@@ -185,6 +185,7 @@ def test_what_comes_back_equals_what_went_in_in_type_and_value(value: Any):
     assert exact(again(value)) == exact(value)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
@@ -644,6 +645,7 @@ def test_nothing_recorded_is_none():
 # -- digests ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(KEYS, VALUES),

@@ -29,6 +29,7 @@ def again(value: object) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.what)
 class TestEachKind:
+    @pytest.mark.slow
     def test_is_recorded_as_the_docs_say(self, kind):
         assert codec.encode(kind.make()).kind == kind.kind
 
@@ -197,6 +198,7 @@ def test_a_scalar_comes_back_as_it_was(values: Any):
     assert np.array(result).tobytes() == np.array(values[0]).tobytes() or values[0] != values[0]
 
 
+@pytest.mark.slow
 def test_the_flights_of_2013_come_back_as_they_were():
     given = flights()
     assert len(given) == 336_776

@@ -136,6 +136,7 @@ def test_statuses_are_in_order() -> None:
 # -- filters --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tasks_are_filtered_by_job_status_and_path() -> None:
     one, _ = everything()
 
@@ -154,6 +155,7 @@ def test_runs_are_filtered_by_job_and_status() -> None:
     assert nb.runs(status={"WAITING"}).job.tolist() == ["waiting"]
 
 
+@pytest.mark.slow
 def test_since_is_an_instant_or_how_long_ago() -> None:
     begin = datetime(2026, 3, 1, 12, tzinfo=UTC)
     with FakeClock(begin) as clock:

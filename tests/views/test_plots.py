@@ -26,6 +26,7 @@ def texts(ax: Any) -> list[str]:
     return [text.get_text().strip() for text in ax.texts]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_agg")
 def test_a_timeline_has_a_bar_a_task_with_what_became_of_it() -> None:
     ax = body.run(2).plot()

@@ -86,6 +86,7 @@ def printable(value: str) -> str:
 # ---------------------------------------------------------------- whatever the journal holds
 
 
+@pytest.mark.slow
 @given(runs())
 def test_nothing_that_was_supplied_becomes_html(case: tuple[RunRow, list[TaskRow]]) -> None:
     row, rows = case
@@ -94,6 +95,7 @@ def test_nothing_that_was_supplied_becomes_html(case: tuple[RunRow, list[TaskRow
     assert printable(row.job)[:80] in "".join(drawn.words)
 
 
+@pytest.mark.slow
 @given(runs())
 def test_every_path_is_drawn_once(case: tuple[RunRow, list[TaskRow]]) -> None:
     row, rows = case
@@ -103,6 +105,7 @@ def test_every_path_is_drawn_once(case: tuple[RunRow, list[TaskRow]]) -> None:
     assert len(lines(row, *rows)) >= len(expected)
 
 
+@pytest.mark.slow
 @given(runs())
 def test_every_character_prints_and_every_line_is_one_line(
     case: tuple[RunRow, list[TaskRow]],

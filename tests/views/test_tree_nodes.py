@@ -221,6 +221,7 @@ def test_building_takes_time_in_proportion_to_the_tasks() -> None:
 # ---------------------------------------------------------------- outline
 
 
+@pytest.mark.slow
 @given(trees(), st.integers(1, 30))
 def test_an_outline_keeps_to_its_limit_and_counts_what_it_leaves_out(
     tree: Tree, limit: int
