@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-__all__ = ["THOROUGH"]
+import pytest
+
+__all__ = ["THOROUGH", "only_thorough", "variants"]
 
 #: What differs by it has the mark `thorough`.
 THOROUGH = os.environ.get("NBTASKS_THOROUGH") == "1"
+
+
+def only_thorough(test: Any) -> Any:
+    """Mark a test that is run only by CI, since it takes long and others show nearly the same."""
+    skipped = pytest.mark.skipif(not THOROUGH, reason="NBTASKS_THOROUGH=1 runs it")
+    return pytest.mark.thorough(skipped(test))
+
+
+def variants(usual: Any, *others: Any) -> list[Any]:
+    """Return the parameters of a test that only CI tries with more than the usual one."""
+    values = (usual, *others) if THOROUGH else (usual,)
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]

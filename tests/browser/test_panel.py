@@ -10,6 +10,7 @@ import pytest
 
 import nbtasks as nb
 from tests.browser.page import Notebook, wait_for
+from tests.thorough import variants
 
 Open = Callable[..., Notebook]
 
@@ -35,7 +36,7 @@ io.run_task("<img src=x onerror=alert(1)>", lambda: 1)
 """
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook"])
+@pytest.mark.parametrize("app", variants("lab", "notebook"))
 def test_it_grows_while_the_cell_runs_and_cancel_ends_it_within_a_second(notebook: Open, app: str):
     page = notebook(SLOW, app=app)
 
@@ -218,9 +219,9 @@ def test_the_log_of_the_chosen_task_grows_while_it_runs(notebook: Open):
     page = notebook(
         """%%job talking
 async def talk():
-    for n in range(100):
+    for n in range(400):
         nb.current_io().logger.info(f"line {n}")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
 await io.run_task("talk", talk)
 """
     )
@@ -230,7 +231,7 @@ await io.run_task("talk", talk)
     page.row(1, "talk").click()
     card = page.output(1).locator(".nbt-card")
     wait_for("its log", lambda: card.count() and "line 3" in card.inner_text())
-    wait_for("it grows", lambda: "line 12" in card.inner_text())
+    wait_for("it grows", lambda: "line 48" in card.inner_text())
     shape = page.row(1, "talk").locator("i").first
     moves = "node => getComputedStyle(node).animationName"
     assert shape.evaluate(moves) == "nbt-breathe"
@@ -353,9 +354,9 @@ def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: 
     page.errors.clear()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, dark: bool):
-    page = notebook(NESTED, dark=dark)
+@pytest.mark.parametrize("theme", variants("light", "dark"))
+def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, theme: str):
+    page = notebook(NESTED, dark=theme == "dark")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "load").count())
     page.row(1, "[3]").click()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.page import Notebook, wait_for
+from tests.thorough import variants
 
 WIDE = """%%job wide
 def fit(n):
@@ -48,7 +49,7 @@ def by_papermill(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
     return nbformat.read(tmp_path / "out.ipynb", as_version=4)
 
 
-@pytest.mark.parametrize("execute", [by_lab, by_nbclient, by_papermill])
+@pytest.mark.parametrize("execute", variants(by_lab, by_nbclient, by_papermill))
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # papermill's own
 def test_a_saved_notebook_holds_the_final_tree_and_nothing_that_needs_a_kernel(
     execute: Callable[..., Any], notebook: Callable[..., Notebook], tmp_path: Path

@@ -12,6 +12,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.cli.demo import demonstrate
+from tests.thorough import only_thorough
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "00_first_job.ipynb"
@@ -98,6 +99,7 @@ def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_second_kernel_answers_the_whole_notebook_from_the_journal(tmp_path: Path) -> None:
     first = executed(NOTEBOOK, tmp_path)
     calls = read_calls(tmp_path)

@@ -34,6 +34,7 @@ async def test_a_numbered_key_counts_when_it_is_called_and_not_when_it_is_awaite
     assert [run[path] for path in ("part", "part#2", "part#3", "part#4")] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_loop_of_ten_thousand_numbered_calls_resumes_at_its_end() -> None:
     stop_at = 10_000
 

@@ -99,6 +99,7 @@ def test_a_task_that_failed_and_was_caught_shows_again_what_it_displayed(capsys)
     assert capsys.readouterr().out.splitlines()[1:] == ["'so far'"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replay", [None, "only"])
 def test_it_is_shown_again_in_another_process_and_where_nothing_runs(capsys, replay):
     @nb.job("elsewhere")

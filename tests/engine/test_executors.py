@@ -216,6 +216,7 @@ def test_an_error_that_cannot_be_pickled_comes_back_too(on: nb.TaskOptions) -> N
     assert caught.value.type == "OddError"
 
 
+@pytest.mark.slow
 def test_a_failure_there_is_tried_again(on: nb.TaskOptions, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
 

@@ -14,6 +14,7 @@ import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import FakeClock, use_journal
+from tests.thorough import variants
 
 calls: list[Any] = []
 ONLY: Literal["only"] = "only"
@@ -24,9 +25,7 @@ def _no_calls() -> None:
     calls.clear()
 
 
-@pytest.fixture(
-    params=["in a home", pytest.param("in memory", marks=pytest.mark.slow)], autouse=True
-)
+@pytest.fixture(params=variants("in a home", "in memory"), autouse=True)
 def _journal(request: pytest.FixtureRequest) -> Any:
     if request.param == "in a home":
         yield
@@ -56,6 +55,7 @@ def three(payload: int, io: nb.SyncIO) -> list[Any]:
 # -- what is recorded -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_completed_run_stays_as_it_is() -> None:
     run = three.run(3)
     before = recorded()
@@ -183,6 +183,7 @@ def test_a_task_that_was_never_recorded_does_not_run() -> None:
     assert recorded() == before
 
 
+@pytest.mark.slow
 def test_a_map_of_which_an_item_is_not_recorded_does_not_run() -> None:
     def broken(n: int) -> int:
         if n == 2:
@@ -266,6 +267,7 @@ def patient(io: nb.SyncIO) -> str:
     return "cool"
 
 
+@pytest.mark.slow
 def test_a_wait_is_recorded_once_it_is_over() -> None:
     with Stop() as stopped, pytest.raises(KeyboardInterrupt):
         patient.run()
@@ -295,6 +297,7 @@ def test_a_task_between_two_attempts_has_no_outcome() -> None:
 # -- failures -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failure_is_raised_again_also_where_it_ended_the_run() -> None:
     def broken() -> None:
         calls.append("broken")

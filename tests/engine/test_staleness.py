@@ -18,6 +18,7 @@ from nbtasks.core.model import TaskRow
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import FakeClock, use_journal
 from tests.engine.cells import Notebook
+from tests.thorough import variants
 
 FIVE = """
     calls = []
@@ -80,7 +81,7 @@ class Book(Notebook):
         return [str(path) for path in tasks[tasks.stale].path]
 
 
-@pytest.fixture(params=["home", pytest.param("memory", marks=pytest.mark.slow)])
+@pytest.fixture(params=variants("home", "memory"))
 def journal(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "home":
         yield
@@ -130,6 +131,7 @@ def test_nothing_changed_warns_of_nothing() -> None:
     assert (book.calls, book.warned, book.stale(again)) == ([], [], [])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("journal")
 def test_warn_reuses_and_says_which_and_why() -> None:
     book = Book(FIVE, JOB)
@@ -165,6 +167,7 @@ def test_a_changed_helper_changes_the_tasks_that_call_it(book):
     assert len(book.warned) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("journal")
 def test_rerun_runs_what_changed_and_exactly_what_takes_its_changed_output() -> None:
     book = Book(FIVE, JOB)
@@ -219,6 +222,7 @@ def test_ignore_says_nothing(book):
     assert (book.calls, book.warned, book.stale(run)) == ([], [], [])
 
 
+@pytest.mark.slow
 def test_what_was_stale_is_not_when_the_old_code_is_back(book):
     book(NEW_CLEAN)
     assert book.stale(book.run()) == ["clean"]
@@ -348,6 +352,7 @@ class Fitted:
         return Fitted, (), {"pickled": Fitted.count}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("journal")
 @pytest.mark.parametrize(
     "make",
@@ -463,6 +468,7 @@ def test_a_changed_subtask_reruns_its_parent_and_its_failed_siblings(book):
     assert run.output == 6
 
 
+@pytest.mark.slow
 def test_a_failure_that_was_caught_runs_again_with_other_code():
     text = """
         import nbtasks as nb
@@ -543,6 +549,7 @@ def test_of_a_map_that_reruns_only_the_items_that_changed_run(book):
     assert (run.output, book.calls) == ([6, 8, 2], ["fit 3", "fit 4", "fit 1"])
 
 
+@pytest.mark.slow
 def test_the_face_of_io_does_not_count():
     text = (
         "import nbtasks as nb\n@nb.job('five')\n{0}def five(io): return {1}io.map('m', len, ['a'])"

@@ -340,6 +340,7 @@ def test_a_function_with_a_timeout_that_was_stopped_starts_nothing_more() -> Non
     assert run.tasks().status.tolist() == ["CANCELED"]
 
 
+@pytest.mark.slow
 def test_a_thread_that_hangs_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import time

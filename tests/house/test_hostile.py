@@ -165,6 +165,7 @@ def test_a_pickle_of_a_home_is_not_loaded(home):
             ask()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["error", "params", "metrics", "properties"])
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"type": 1, "message": [1]}', "\x00"])
 def test_json_of_a_home_that_is_none_does_no_harm(home, column, text):

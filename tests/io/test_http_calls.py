@@ -59,6 +59,7 @@ def test_without_retry_a_status_that_is_not_right_fails_at_once(sync: bool):
         assert len(server.asked) == 1
 
 
+@pytest.mark.slow
 def test_the_first_pattern_that_fits_says_how_it_is_tried_again(sync: bool):
     back_off = nb.Retry(limit=3, min_timeout=10, factor=2, randomize=False)
     retry = {"429": nb.Retry(limit=1), "5xx": back_off, "all": nb.Retry(limit=1)}

@@ -88,6 +88,7 @@ async def talk(chat: Any) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_each_call_is_a_task_named_after_the_method(run: Any, calls: list[Any]):
     made = run(talk)
 

@@ -169,6 +169,7 @@ def test_many_are_invoked_at_once():
     assert nb.runs("child").key.nunique() == 30
 
 
+@pytest.mark.slow
 def test_invoked_runs_of_a_job_with_a_limit_take_turns():
     active: list[int] = []
     most: list[int] = []

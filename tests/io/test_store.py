@@ -19,6 +19,7 @@ def make(job: str, seen: list[Any]) -> nb.Job:
     return body
 
 
+@pytest.mark.slow
 def test_a_value_is_that_of_its_run_of_its_job_or_of_all():
     seen: list[Any] = []
 

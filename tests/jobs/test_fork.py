@@ -16,6 +16,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import Crash, CrashingJournal, FakeClock, use_journal
+from tests.thorough import variants
 
 calls: list[Any] = []
 VERBS = pytest.mark.parametrize("verb", ["rerun", "fork"])
@@ -26,9 +27,7 @@ def _no_calls() -> None:
     calls.clear()
 
 
-@pytest.fixture(
-    params=["in a home", pytest.param("in memory", marks=pytest.mark.slow)], autouse=True
-)
+@pytest.fixture(params=variants("in a home", "in memory"), autouse=True)
 def _journal(request: pytest.FixtureRequest) -> Any:
     if request.param == "in a home":
         yield
@@ -64,6 +63,7 @@ NESTED = ["first", "first/x", "first/y", "first/z", "second", "second/x", "secon
 # -- from where -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @VERBS
 @pytest.mark.parametrize(
     ("from_", "called"),
@@ -265,6 +265,7 @@ def test_a_fork_is_a_run_of_its_own() -> None:
     assert calls == ["a", "b", "c", "b", "c"]
 
 
+@pytest.mark.slow
 def test_a_fork_neither_takes_its_runs_place_nor_is_lost() -> None:
     run = three.run(1)
     forks = [run.fork(from_="c"), run.fork(from_="c")]
@@ -278,6 +279,7 @@ def test_a_fork_neither_takes_its_runs_place_nor_is_lost() -> None:
     assert calls == ["a", "b", "c", "c", "c"]
 
 
+@pytest.mark.slow
 def test_a_fork_may_have_another_payload() -> None:
     @nb.job("scaled")
     def body(payload: int, io: nb.SyncIO) -> Any:
@@ -367,6 +369,7 @@ def test_a_task_in_doubt_is_so_in_the_fork() -> None:
         run.fork(from_="later")
 
 
+@pytest.mark.slow
 def test_a_fork_whose_process_dies_goes_on_or_was_never_made() -> None:
     kept = MemoryJournal()
     with use_journal(kept):
@@ -482,6 +485,7 @@ def test_a_cell_is_not_executed_where_no_notebook_is(verb: str) -> None:
         getattr(run, verb)()
 
 
+@pytest.mark.slow
 @VERBS
 def test_limits_and_hooks_hold_as_for_any_execution(verb: str) -> None:
     heard: list[str] = []

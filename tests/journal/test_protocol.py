@@ -328,6 +328,7 @@ class TestEveryJournal:
         assert opened.answers["t1"][ANSWER.index("output")] == "2"
         assert TaskRow(*journal.tasks(run.run_id)[0]).output == "3"
 
+    @pytest.mark.slow
     def test_amends_no_run_that_is_being_executed(self, journal, rows):
         run = journal.claim(rows.claim()).run
 
@@ -576,6 +577,7 @@ class TestEveryJournal:
 
     # -- reading ----------------------------------------------------------------------------------
 
+    @pytest.mark.slow
     def test_lists_the_runs_oldest_first(self, journal, rows):
         made = [rows.finished(journal, key).run_id for key in "cab"]
         journal.release(journal.claim(rows.claim("c")).run)  # this changes no order
@@ -598,6 +600,7 @@ class TestEveryJournal:
 
         assert journal.runs()[0].status == "COMPLETED"
 
+    @pytest.mark.slow
     def test_sees_in_a_query_what_was_put_of_a_live_run(self, journal, rows):
         run = journal.claim(rows.claim()).run
         journal.put(rows.task(run, "a", 1, status="RUNNING"))
@@ -649,6 +652,7 @@ class TestEveryJournal:
         for sql in ("from runs", "describe runs", "values (1)", "show tables"):
             assert frames.sql(journal, sql).shape[1] > 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("view", VIEWS)
     def test_has_the_columns_that_the_frames_promise(self, journal, rows, view):
         assert list(frames.sql(journal, f"from {view}").columns) == VIEWS[view]

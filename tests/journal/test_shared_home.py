@@ -125,6 +125,7 @@ def states(journal) -> tuple[list[str], dict[str, str]]:
     return [run.status for run in journal.runs()], dict(tasks.values.tolist())
 
 
+@pytest.mark.slow
 def test_a_live_run_of_another_process_is_seen_with_its_tasks(open_home, python):
     owner = python(LIVE)
     owner.expect("running")
@@ -138,6 +139,7 @@ def test_a_live_run_of_another_process_is_seen_with_its_tasks(open_home, python)
     assert states(journal) == (["COMPLETED"], {"done": "COMPLETED", "going on": "COMPLETED"})
 
 
+@pytest.mark.slow
 def test_a_run_is_interrupted_the_moment_its_process_is_killed(home, open_home, python):
     owner = python(LIVE)
     owner.expect("running")

@@ -158,6 +158,7 @@ def test_a_home_of_an_older_format_is_migrated(older, open_home, rows, monkeypat
     assert hidden == [("fit", True), ("load", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", ["read_only", "read_write"])
 def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
     older, open_home, holder, monkeypatch, held

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.notebook.kernels import Execution, Kernel
+from tests.thorough import variants
 
 FUNCTIONS = """
 import nbtasks as nb
@@ -43,7 +44,7 @@ models = {await}io.map("fit", fit, [(rows, c) for c in range(3)], concurrency=1)
 EVERYTHING = ["load", "clean", "fit 0", "fit 1", "fit 2", "report"]
 
 
-@pytest.fixture(params=["", "await "], ids=["blocking", "awaiting"])
+@pytest.fixture(params=variants("await ", ""), ids=lambda form: "awaiting" if form else "blocking")
 def body(request: pytest.FixtureRequest) -> str:
     return BODY.replace("{await}", request.param)
 

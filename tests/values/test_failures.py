@@ -299,6 +299,7 @@ def test_more_than_one_attempt_is_said():
     assert str(rebuilt) == f"ValueError: no (task 'load' after 3 attempts, run {RUN})"
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Failure,

@@ -320,6 +320,7 @@ def test_a_query_sees_the_tasks_of_a_run_that_goes_on() -> None:
     assert seen == [["RUNNING"], ["first"]]
 
 
+@pytest.mark.slow
 def test_frames_give_no_warnings() -> None:
     everything()
     with warnings.catch_warnings():
