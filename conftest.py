@@ -57,6 +57,7 @@ def _own_home(
     if not isinstance(request.node, pytest.Function):
         monkeypatch.chdir(tmp_path)
     settings_before = dict(config._overrides)
+    monkeypatch.setattr(config, "_homes", {})  # as in a process that begins here
     yield
     config._overrides.clear()  # no test inherits the settings of another
     config._overrides.update(settings_before)

@@ -31,6 +31,10 @@ class Terminal:
         """Print the text of a recorded output."""
         print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
 
+    def tell_home(self, home: Any, origin: str) -> None:
+        """Do nothing: whoever starts a process from a terminal knows its folder."""
+        del home, origin
+
     def ask(self, title: str, question: Any, submit: Any) -> bool:
         """Return False: nobody is asked."""
         del title, question, submit

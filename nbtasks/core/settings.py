@@ -26,6 +26,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "replay": ("only",),
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_VARIABLE = "NBTASKS_HOME"
+#: Origins of a home that nobody named.
+_HERE, _ABOVE, _NEW = "found in the working directory", "found above the working directory", "new"
 
 
 @dataclass
@@ -44,13 +47,22 @@ class Settings:
     """
 
     _overrides: dict[str, Any] = field(default_factory=dict)
+    #: Homes by the text of `NBTASKS_HOME`, each with its origin, as they were first used.
+    _homes: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    _is_origin_told: bool = False
+
+    def __post_init__(self) -> None:
+        # Set outside of the process, a relative one counts from where the process began.
+        if text := os.environ.get(_VARIABLE):
+            self._homes[text] = _home_of(text)
 
     @property
     def home(self) -> Path:
         """Folder that holds the journal, or a shared file that is replayed.
 
         `NBTASKS_HOME`, else the nearest `.nbtasks` from the working directory upward, else a new
-        `.nbtasks` in the working directory.
+        `.nbtasks` in the working directory. The first use decides: later changes of the working
+        directory do not move the home. `nb.configure(home=None)` looks for it again.
         """
         return cast("Path", self._resolve("home")[0])
 
@@ -79,8 +91,12 @@ class Settings:
 
         `only` overrides cells and jobs. It always applies if the home is a shared file.
         """
+        return self.replay_of(self.home)
+
+    def replay_of(self, home: Path) -> str | None:
+        """Return the replay mode of runs in a home, which may not be the one in force."""
         value = self._resolve("replay")[0]
-        return "only" if is_shared(self.home) else cast("str | None", value)
+        return "only" if is_shared(home) else cast("str | None", value)
 
     @property
     def tree(self) -> bool:
@@ -102,8 +118,19 @@ class Settings:
         for name, value in checked.items():
             if value is None:
                 self._overrides.pop(name, None)
+                if name == "home":
+                    self._homes.clear()
             else:
                 self._overrides[name] = value
+
+    def take_origin(self) -> str | None:
+        """Return, the first time, how a home was chosen that nobody named.
+
+        None if it was named, or is in the working directory that it was first used from.
+        """
+        told, self._is_origin_told = self._is_origin_told, True
+        origin = self._resolve("home")[1]
+        return origin if origin in (_ABOVE, _NEW) and not told else None
 
     @contextlib.contextmanager
     def overridden(self, **changes: object) -> Iterator[None]:
@@ -120,10 +147,14 @@ class Settings:
         if name in self._overrides:
             return self._overrides[name], "nb.configure"
         variable = f"NBTASKS_{name.upper()}"
-        if text := os.environ.get(variable):
-            return _parse(name, text, variable), variable
+        text = os.environ.get(variable, "")
         if name == "home":
-            return _nearest_home()
+            home = self._homes.get(text)
+            if home is None:
+                home = self._homes[text] = _home_of(text)
+            return home
+        if text:
+            return _parse(name, text, variable), variable
         return _DEFAULTS[name], "default"
 
     def __repr__(self) -> str:
@@ -138,9 +169,6 @@ _DEFAULTS: dict[str, Any] = {
     "durability": "task", "on_change": "warn", "tree": True, "replay": None,
 }  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
-
-#: The settings of this process.
-config = Settings()
 
 
 def is_shared(home: Path) -> bool:
@@ -162,9 +190,16 @@ def _parse(name: str, value: object, origin: str) -> object:
     raise NbtasksError(f"{name} is True or False, not {value!r} (from {origin}).")
 
 
-def _nearest_home() -> tuple[Path, str]:
+def _home_of(text: str) -> tuple[Path, str]:
+    """Return the home for a value of `NBTASKS_HOME`, and its origin."""
+    if text:
+        return cast("Path", _parse("home", text, _VARIABLE)), _VARIABLE
     current = Path.cwd()
     for folder in (current, *current.parents):
         if (folder / _FOLDER).is_dir():
-            return folder / _FOLDER, "found from the working directory"
-    return current / _FOLDER, "default"
+            return folder / _FOLDER, _HERE if folder == current else _ABOVE
+    return current / _FOLDER, _NEW
+
+
+#: The settings of this process.
+config = Settings()

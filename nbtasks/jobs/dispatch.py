@@ -20,11 +20,13 @@ from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.job import Job, RuntimeProtocol
 from nbtasks.jobs.triggers import EventTrigger
-from nbtasks.journal import events
+from nbtasks.journal import current, events
 from nbtasks.journal.lookup import require_run
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbtasks.engine.suspension import TimeBudget
     from nbtasks.io.dispatcher import Invocable, NewEvent
     from nbtasks.jobs.run import Run
@@ -39,10 +41,16 @@ class HomeDispatcher:
 
     Args:
         runtime: Runtime that provides the journal and the registered jobs.
+        home: Home of the calling run, whichever is in force; None for the one in force.
     """
 
-    def __init__(self, runtime: RuntimeProtocol) -> None:
+    def __init__(self, runtime: RuntimeProtocol, home: Path | None = None) -> None:
         self._runtime = runtime
+        self._home = home
+
+    def at(self, home: Path) -> HomeDispatcher:
+        """Return the dispatcher of the runs in a home."""
+        return HomeDispatcher(self._runtime, home)
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -61,7 +69,8 @@ class HomeDispatcher:
                 sent.append(events.of_row(row, list(map(self._runtime.get_run, run_ids))))
                 yield from rows
 
-        self._runtime.journal.transact(transaction)
+        with current.at(self._home):
+            self._runtime.journal.transact(transaction)
         return sent
 
     def delivery_rows(self, find: Find, row: EventRow, parent: str | None = None) -> Iterator[Row]:
@@ -87,9 +96,10 @@ class HomeDispatcher:
 
     def event(self, id_: str) -> Event[Run] | None:
         """Implement `Dispatcher.event`."""
-        find = self._runtime.journal.find
-        rows = find("event", event_id=id_)
-        return self._event_of(find, rows[0]) if rows else None
+        with current.at(self._home):
+            find = self._runtime.journal.find
+            rows = find("event", event_id=id_)
+            return self._event_of(find, rows[0]) if rows else None
 
     def _event_of(self, find: Find, row: EventRow) -> Event[Run]:
         run_ids = sorted(run.run_id for run in find("run", key=row.event_id, trigger="event"))
@@ -104,7 +114,8 @@ class HomeDispatcher:
                     now = clock.micros()
                     yield dataclasses.replace(row, changed_us=_later_than(row), cancelled_us=now)
 
-        self._runtime.journal.transact(transaction)
+        with current.at(self._home):
+            self._runtime.journal.transact(transaction)
         cancelled = self.event(id_)
         if cancelled is None:
             raise NotFoundError(f"There is no event {id_!r} in this home. nb.events() lists them.")
@@ -129,25 +140,28 @@ class HomeDispatcher:
                     ids.append(run.run_id)
                     yield run
 
-        self._runtime.journal.transact(transaction)
+        with current.at(self._home):
+            self._runtime.journal.transact(transaction)
         return ids
 
     def resume(self, run_id: str) -> None:
         """Implement `Dispatcher.resume`."""
         if run_id not in active_runs.running_ids():
-            self.execute(require_run(self._runtime.journal, run_id))
+            with current.at(self._home):
+                self.execute(require_run(self._runtime.journal, run_id))
 
     def execute(self, run: RunRow, budget: TimeBudget | None = None) -> None:
         """Execute a run in the background, unless it has ended or is executing already."""
         if run.status in OPEN:
-            execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
-            active_runs.start(
-                run.run_id, execute, partial(_wake_parent, self._runtime.journal, run)
-            )
+            with current.at(self._home):
+                execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
+                journal = self._runtime.journal
+            active_runs.start(run.run_id, execute, partial(_wake_parent, journal, run))
 
     def get_run(self, run_id: str) -> Run:
         """Implement `Dispatcher.get_run`."""
-        return self._runtime.get_run(run_id)
+        with current.at(self._home):
+            return self._runtime.get_run(run_id)
 
 
 def new_run(job: Job, payload: Any, *, key: str, trigger: str, parent: str | None = None) -> RunRow:

@@ -78,16 +78,16 @@ class LimitedSession:
     Args:
         session: The session to enter.
         hooks: The completion callbacks.
-        get_run: Function that returns the run with an id.
+        run_of: Function that returns the run of a session.
 
     Attributes:
         session: The session to enter.
     """
 
-    def __init__(self, session: Session, hooks: Hooks, get_run: Callable[[str], Run]) -> None:
+    def __init__(self, session: Session, hooks: Hooks, run_of: Callable[[Session], Run]) -> None:
         self.session = session
         self._hooks = hooks
-        self._get_run = get_run
+        self._run_of = run_of
         self._token: Token[frozenset[str]] | None = None
 
     @property
@@ -152,7 +152,7 @@ class LimitedSession:
             return None
         label = f"{name} of job {session.job!r}"
         try:
-            result = hook(self._get_run(session.ctx.run.id))
+            result = hook(self._run_of(session))
         except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
             _warn(label, error)
             return None

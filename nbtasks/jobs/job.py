@@ -288,7 +288,7 @@ class Job(Invoked):
             budget=budget,
         )
         session.integrations = self._integrations
-        return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.get_run)
+        return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.run_of)
 
     def validate_payload(self, payload: Any) -> Any:
         """Return the payload validated for the body.

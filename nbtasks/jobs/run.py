@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbtasks.core import clock, keys, tracebacks
@@ -50,16 +51,17 @@ class Run:
     """
 
     def __init__(
-        self, run_id: str, starter: Callable[[RunRow, Any], Starter], journal: Journal | None = None
+        self, run_id: str, starter: Callable[[RunRow, Any], Starter], place: Path | Journal | None
     ) -> None:
         self.id = run_id
         self._starter = starter
-        self._fixed_journal = journal  # instead of the home's
+        self._home = place if isinstance(place, Path) else None
+        self._given = None if isinstance(place, Path) else place
 
     @property
     def journal(self) -> Journal:
-        """The journal that records the run: the home's, or that of a shared file."""
-        return self._fixed_journal or current.journal()
+        """The journal that records the run: that of its home, or of a shared file."""
+        return self._given or current.journal(self._home)
 
     def _row(self) -> RunRow:
         return require_run(self.journal, self.id)
@@ -150,7 +152,8 @@ class Run:
 
     def tree(self) -> RunTree:
         """Return the run's tasks as a tree that a notebook and `print` can show."""
-        in_home = self._fixed_journal is None or bool(current.journal().runs(run_id=self.id))
+        in_force = current.journal()
+        in_home = self.journal is in_force or bool(in_force.runs(run_id=self.id))
         return run_tree.draw_run(self.journal, self._row(), live_view=in_home)
 
     def __getitem__(self, path: keys.KeyPath) -> Any:
@@ -250,7 +253,8 @@ class Run:
             self.id,
             lambda row, tasks: edits.reset_from(row, edits.by_path(tasks), path, clock.micros()),
         )
-        return tracebacks.call_hiding_engine(start, claims.rerun_claim(run))
+        with current.at(self._home):
+            return tracebacks.call_hiding_engine(start, claims.rerun_claim(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
         """Fork this run at a task, and execute the fork now. This run stays unchanged.
@@ -300,9 +304,10 @@ class Run:
         path = None if from_ is None else keys.path_of(from_)
         self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
-        return tracebacks.call_hiding_engine(
-            start, claims.fork_claim(run, tasks, path, fork_payload)
-        )
+        with current.at(self._home):
+            return tracebacks.call_hiding_engine(
+                start, claims.fork_claim(run, tasks, path, fork_payload)
+            )
 
     # -- manual edits ----------------------------------------------------------------------------
 

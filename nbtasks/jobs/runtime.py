@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from nbtasks.core import front_end
@@ -67,6 +68,9 @@ class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
     def watch(self, execution: Execution) -> Watcher | None:
         """Return what shows an execution while it runs; None if nothing does."""
 
+    def tell_home(self, home: Path, origin: str) -> None:
+        """Say which home is in force, once, where nobody named it."""
+
 
 def current_front_end() -> FrontEnd:
     """Return the front end in force."""
@@ -93,6 +97,11 @@ class Runtime:
         """The journal of the home in force, or this runtime's own."""
         return self.own_journal or current.journal()
 
+    @property
+    def place(self) -> Path | Journal | None:
+        """Home in force, or this runtime's own journal; None if a test replaces all journals."""
+        return self.own_journal or current.place()
+
     def session(  # noqa: PLR0913 - what an execution is made of
         self,
         claim: Claim,
@@ -107,30 +116,34 @@ class Runtime:
         """Return the session that executes a claimed run or, with `only`, replays it."""
         front_end = current_front_end()
         watch = front_end.watch if tree and config.tree else None
-        only = only or config.replay == "only"
+        place = self.place
+        if isinstance(place, Path) and (origin := config.take_origin()):
+            front_end.tell_home(place, origin)
+        only = only or config.replay_of(current.home()) == "only"
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=config.on_change)
             policy = replace(policy, options=options)
         return Session(
             Reader(self.journal) if only else self.journal,
             claim,
+            home=place if isinstance(place, Path) else None,
             policy=policy,
             log_level=log_level,
             watch=watch,
             keep_output=keep_output,
             budget=budget,
-            dispatcher=self.dispatcher,
+            dispatcher=self.dispatcher.at(place) if isinstance(place, Path) else self.dispatcher,
         )
 
     def get_run(self, run_id: str) -> Run:
         """Return the run with this id."""
-        return Run(run_id, self.starter, self.own_journal)
+        return Run(run_id, self.starter, self.place)
 
     def run_of(self, session: Session) -> Run:
         """Return the run that a session has executed. A replayed run reads the replay's journal."""
         execution = session.execution
-        journal = execution.journal if execution.replay_only else self.own_journal
-        return Run(session.ctx.run.id, self.starter, journal)
+        place = execution.journal if execution.replay_only else session.home or self.place
+        return Run(session.ctx.run.id, self.starter, place)
 
     def starter(self, run: RunRow, payload: Any) -> Starter:
         """Return a function that executes a claim to a run or its fork by the code of the run.
@@ -316,7 +329,9 @@ def cancel(run: Run | str) -> None:
     assert run.status == "CANCELED"
     ```
     """
-    runtime.get_run(require_run(runtime.journal, run).run_id).cancel()
+    if isinstance(run, str):
+        run = get_run(run)
+    run.cancel()
 
 
 def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:

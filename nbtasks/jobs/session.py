@@ -33,6 +33,7 @@ from nbtasks.values import codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
@@ -115,6 +116,7 @@ class Session:
     Args:
         journal: Journal that records the run.
         claim: Claim to the run.
+        home: Home of the journal, if it is kept in one.
         policy: Defaults for tasks that set no option of their own.
         log_level: Lowest level of the log lines to record.
         watch: Factory of the watcher that shows the execution; it may return None.
@@ -126,6 +128,7 @@ class Session:
     Attributes:
         value: Output of the body; the owner of the body sets it before the block ends.
         ctx: Context of the execution.
+        home: Home of the journal, if it is kept in one.
         ended: True once the end is recorded.
         integrations: Integrations of the job, by name.
         execute: Factory of the execution; tests may replace it.
@@ -140,6 +143,7 @@ class Session:
         journal: Journal,
         claim: Claim,
         *,
+        home: Path | None = None,
         policy: Policy,
         log_level: str = "info",
         watch: Callable[[Execution], Watcher | None] | None = None,
@@ -148,6 +152,7 @@ class Session:
         dispatcher: Dispatcher | None = None,
     ) -> None:
         self.value: Any = None
+        self.home = home
         self.ended = False
         self._recording = False  # the end is being recorded, and must not be recorded twice
         self.integrations: Mapping[str, Any] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,43 @@ from nbtasks.core.settings import config, is_shared
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["close", "journal", "override"]
+__all__ = ["at", "close", "home", "journal", "override", "place"]
 
 _open: dict[tuple[Path, str], Journal] = {}
 _override: Journal | None = None
+#: The home of a run that is executed again while another home is configured.
+_pinned: ContextVar[Path | None] = ContextVar("nbtasks_home", default=None)
 
 
-def journal() -> Journal:
-    """Return the journal of the home in force, opened by its first use."""
+def journal(at: Path | None = None) -> Journal:
+    """Return the journal of a home, by default of the home in force, opened by its first use."""
     if _override is not None:
         return _override
-    home, durability = config.home, config.durability
-    opened = _open.get((home, durability))
+    at, durability = at or home(), config.durability
+    opened = _open.get((at, durability))
     if opened is None:
-        opened = _open[home, durability] = _open_journal(home, durability)
+        opened = _open[at, durability] = _open_journal(at, durability)
     return opened
+
+
+def home() -> Path:
+    """Return the home in force."""
+    return _pinned.get() or config.home
+
+
+def place() -> Path | None:
+    """Return the home in force; None while another journal replaces that of any home."""
+    return None if _override is not None else home()
+
+
+@contextlib.contextmanager
+def at(home: Path | None) -> Iterator[None]:
+    """Put a home in force for the calling code, unless it is None, until the block ends."""
+    token = _pinned.set(home or _pinned.get())
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core.front_end import Output, Terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbtasks.engine.execution import Execution
     from nbtasks.io.ask import Question, Submit
     from nbtasks.jobs.session import Watcher
@@ -38,6 +40,14 @@ class NotebookFrontEnd(Terminal):
         from nbtasks.notebook import run_view
 
         return run_view.view_of(execution)
+
+    def tell_home(self, home: Path, origin: str) -> None:
+        """Print one line that says which home this kernel uses: its folder may be another one than
+        that of the front end before."""
+        if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+            print(  # noqa: T201 - for the person at the notebook
+                f"nbtasks: home {home} ({origin}). nb.configure(home=...) chooses another."
+            )
 
     def live_view(self, tree: RunTree) -> dict[str, Any] | None:
         """Return the live view of a recorded run as MIME data; None where no page can show it."""

@@ -170,7 +170,7 @@ def runs(
     failed = nb.runs(status="FAILED", since="7d")
     ```
     """
-    return _home().runs(job, status=status, since=since, outputs=outputs)
+    return History(current.journal()).runs(job, status=status, since=since, outputs=outputs)
 
 
 def tasks(  # noqa: PLR0913 - the filters of the contract
@@ -210,7 +210,7 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     failed = nb.tasks(job="delays", status=["FAILED", "INTERRUPTED"], path="fit", since="1d")
     ```
     """
-    return _home().tasks(
+    return _history_of(run).tasks(
         run, job=job, status=status, since=since, path=path, outputs=outputs, metrics=metrics
     )
 
@@ -224,7 +224,7 @@ def attempts(run: RunHandle | str | None = None) -> DataFrame:
     failed = nb.attempts().query("status == 'FAILED'")
     ```
     """
-    return _home().attempts(run)
+    return _history_of(run).attempts(run)
 
 
 def logs(run: RunHandle | str | None = None) -> DataFrame:
@@ -236,7 +236,7 @@ def logs(run: RunHandle | str | None = None) -> DataFrame:
     errors = nb.logs().query("level == 'error'")
     ```
     """
-    return _home().logs(run)
+    return _history_of(run).logs(run)
 
 
 def sql(query: str, params: Any = None) -> DataFrame:
@@ -282,11 +282,12 @@ def tree(run: RunHandle | str | None = None) -> RunTree:
     assert "load" in str(nb.tree())
     ```
     """
-    return _home().tree(run)
+    return _history_of(run).tree(run)
 
 
-def _home() -> History:
-    return History(current.journal())
+def _history_of(run: RunHandle | str | None) -> History:
+    """Return the history that holds a run: of its own home, or of the one in force for an id."""
+    return History(current.journal() if run is None or isinstance(run, str) else run.journal)
 
 
 def _sql(journal: Journal, query: str, params: Any) -> DataFrame:

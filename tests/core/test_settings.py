@@ -83,6 +83,73 @@ def test_a_relative_home_stays_where_it_was_when_the_working_directory_changes(
     assert settings.home == tmp_path / "journals"
 
 
+@pytest.mark.parametrize("named", [None, "", "journals"])
+def test_the_home_stays_where_it_was_first_used_when_the_working_directory_changes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+):
+    (tmp_path / "elsewhere" / ".nbtasks").mkdir(parents=True)
+    if named is not None:
+        monkeypatch.setenv("NBTASKS_HOME", named)
+    first = settings.home
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert settings.home == first == tmp_path / (named or ".nbtasks")
+    settings.configure(home=None)  # looks for it again
+    assert settings.home == Path.cwd() / (named or ".nbtasks")
+
+
+def test_a_relative_home_of_the_environment_counts_from_where_the_process_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBTASKS_HOME", "journals")
+    settings = Settings()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert settings.home == tmp_path / "journals"
+
+
+def test_another_home_in_the_environment_is_a_deliberate_choice(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = settings.home
+    monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "another"))
+    assert settings.home == tmp_path / "another"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.delenv("NBTASKS_HOME")
+
+    assert settings.home == first
+
+
+@pytest.mark.parametrize(
+    ("folder", "origin"), [("new", "new"), ("old", None), ("old/below", "found above")]
+)
+def test_a_home_that_nobody_named_is_told_once_unless_it_is_right_here(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str,
+    origin: str | None,
+):  # fmt: skip
+    (tmp_path / "old" / ".nbtasks").mkdir(parents=True)
+    (tmp_path / folder).mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / folder)
+
+    assert (settings.take_origin() or "").startswith(origin or "")
+    assert settings.take_origin() is None
+
+
+@pytest.mark.parametrize("how", ["configure", "environment"])
+def test_a_home_that_somebody_named_is_not_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    if how == "configure":
+        settings.configure(home="journals")
+    else:
+        monkeypatch.setenv("NBTASKS_HOME", "journals")
+
+    assert settings.take_origin() is None
+
+
 def test_a_tilde_is_the_users_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/somebody")
 

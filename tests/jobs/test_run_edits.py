@@ -137,15 +137,12 @@ def test_what_is_no_path_is_refused_with_what_one_is(path: Any) -> None:
     assert nb.sql("from edits").empty
 
 
-def test_a_run_that_is_not_in_the_home_is_named() -> None:
+def test_a_run_that_is_not_in_its_home_any_more_is_named() -> None:
     run = three.run()
-    nb.configure(home=nb.config.home.with_name("another"))
-    try:
-        with pytest.raises(nb.NotFoundError, match=run.id):
-            run.reset("a")
-        assert not nb.config.home.exists()
-    finally:
-        nb.configure(home=None)
+    nb.gc(keep=0, dry_run=False)
+
+    with pytest.raises(nb.NotFoundError, match=run.id):
+        run.reset("a")
 
 
 # -- set and skip ---------------------------------------------------------------------------------

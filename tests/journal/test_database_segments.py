@@ -161,3 +161,31 @@ def test_a_store_asks_the_folder_and_needs_no_journal_above_it(segments, home):
     with store.exclusive(), store.reading() as con:
         assert con.execute("select message from log").fetchall() == [("hello",)]
     segments.close_own()
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "the lock of a reader"])
+def test_a_new_home_is_ignored_by_git(home: Path, there: str):
+    if there != "nothing":
+        home.mkdir(exist_ok=True)
+    if there == "the lock of a reader":
+        (home / "journal.lock").touch()
+    SegmentFolder(home, durable=False).start_own()
+
+    assert (home / ".gitignore").read_text() == "*\n"
+
+
+def test_what_git_ignores_in_an_old_home_is_up_to_its_owner(home: Path):
+    segments = SegmentFolder(home, durable=False)
+    segments.start_own()
+    (home / ".gitignore").unlink()
+    segments.close_own()
+    segments.start_own()
+
+    assert not (home / ".gitignore").exists()
+
+
+def test_a_folder_with_files_of_others_is_not_hidden_from_git(tmp_path: Path):
+    (tmp_path / "notebook.ipynb").touch()
+    SegmentFolder(tmp_path, durable=False).start_own()
+
+    assert not (tmp_path / ".gitignore").exists()

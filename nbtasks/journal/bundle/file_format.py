@@ -114,6 +114,7 @@ class Bundle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = path.absolute()  # the working directory may change
         try:
             with zipfile.ZipFile(path) as file:
                 self._members = self._check_members(file.infolist())
@@ -172,7 +173,7 @@ class Bundle:
 
     def _bytes(self, member: str) -> bytes:
         try:
-            with zipfile.ZipFile(self.path) as file, file.open(member) as part:
+            with zipfile.ZipFile(self._file) as file, file.open(member) as part:
                 return part.read()
         except _UNREADABLE as error:
             raise self._refusal(f"{member} cannot be read ({error})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from nbtasks.core.model import Row
 from nbtasks.errors import JournalDamaged, JournalWriteError
 from nbtasks.journal.wal import Segment, SegmentReader, is_alive
 
-__all__ = ["Listing", "SegmentFolder"]
+__all__ = ["LOCK", "Listing", "SegmentFolder"]
+
+#: Name of the file by which processes lock a home.
+LOCK = "journal.lock"
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,16 @@ class SegmentFolder:
     def start_own(self) -> Segment:
         """Create the segment of this process, and the home if it is missing.
 
+        A new home is ignored by git: it may hold secrets.
+
         Raises:
             JournalWriteError: They cannot be created.
         """
         try:
+            is_new = self._is_new()
             self._path.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                (self._home / ".gitignore").write_text("*\n")
         except OSError as error:
             raise JournalWriteError(
                 f"The home {self._home} cannot be created: {error.strerror}. Choose another with "
@@ -76,6 +85,10 @@ class SegmentFolder:
             ) from error
         self.current = Segment(self._path, durable=self._durable, notebook=self._notebook)
         return self.current
+
+    def _is_new(self) -> bool:
+        """Return True if the home is missing or empty but for the lock of a reader."""
+        return not self._home.exists() or {*os.listdir(self._home)} <= {LOCK}  # noqa: PTH208 - names
 
     def close_own(self, *, remove: bool = False) -> None:
         """Close the segment of this process; `remove` it, too, if all of it is kept elsewhere."""

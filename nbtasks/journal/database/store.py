@@ -19,7 +19,7 @@ from nbtasks.journal.database import merge
 from nbtasks.journal.database.connection import lock_down
 from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
-from nbtasks.journal.database.segments import Listing, SegmentFolder
+from nbtasks.journal.database.segments import LOCK, Listing, SegmentFolder
 from nbtasks.journal.database.user_query import run_query
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DuckStore:
     def __init__(self, home: Path, segments: SegmentFolder, *, durable: bool) -> None:
         self._home = home
         self._file = DatabaseFile(home / "journal.duckdb", durable=durable)
-        self._lock_path = home / "journal.lock"
+        self._lock_path = home / LOCK
         self._segments = segments
         self._threads = threading.RLock()
         self._merged: dict[str, int] = {}  # by segment, the bytes known to be merged
