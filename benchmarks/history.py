@@ -34,7 +34,7 @@ _TASKS = f"""
     insert into task by name
     select
         printf('run%023d', r) as run_id,
-        if(p = 0, printf('step%d', s), printf('step%d/["part",%d]', s, p)) as path,
+        if(p = 0, printf('step%d', s), printf('step%d/part[%d]', s, p)) as path,
         s * {1 + PARTS} + p + 1 as seq,
         if((r * 7 + seq) % 500 = 0, 'FAILED', 'COMPLETED') as status,
         1 as execution, false as reused,

@@ -1,12 +1,10 @@
 """Task keys and the paths they form.
 
-A path joins the keys from the root to a task by `/`. The encoding is injective: two different
-keys never have the same path segment.
+A path joins the keys from the root to a task by `/`, and a key reads there as people would write
+it. The encoding is injective, but for an int and its decimal text, which are the same key.
 
->>> join("", "load")
-'load'
->>> join("fit", ["AA", 1])
-'fit/["AA",1]'
+>>> join("", "load"), join("fit", 0), join("", ["fold", 2]), join("", ["fit", "AA", 3])
+('load', 'fit/0', 'fold[2]', 'fit[AA,3]')
 >>> join("fit", "a/b%")
 'fit/a%2Fb%25'
 """
@@ -14,11 +12,13 @@ keys never have the same path segment.
 from __future__ import annotations
 
 import hashlib
-import json
+import operator
 import re
+import reprlib
 from collections.abc import Sequence
-
-import orjson
+from datetime import date
+from enum import Enum
+from typing import Self, SupportsIndex
 
 from nbtasks.errors import InvalidKeyError
 
@@ -36,73 +36,145 @@ __all__ = [
     "token",
 ]
 
-type_key = str | Sequence[str | int]
-#: A task's key: a non-empty string, or a list of strings and ints.
-Key = type_key
+KeyPart = str | SupportsIndex | date
+#: A task's key: a non-empty string, an int, a date, or a list of these.
+Key = KeyPart | Sequence[KeyPart]
 #: A path, or the list of its keys.
 KeyPath = str | Sequence[Key]
 
-_PARTS = frozenset({str, int})
-#: An empty key, or a '%' that `segment` would not have written.
-_NO_PATH = re.compile(r"^/|//|/$|%(?!25|2F|5B)")
+_ESCAPES = {
+    "%": "%25",
+    "/": "%2F",
+    "[": "%5B",
+    "]": "%5D",
+    ",": "%2C",
+    "#": "%23",
+}
+_TRANSLATION = str.maketrans(_ESCAPES)
+#: What an element of a key is written as.
+_ELEMENT = r"(?:[^%/\[\],#]|%(?:25|2F|5B|5D|2C|23))+"
+_REST = rf"(?:{_ELEMENT})?(?:,(?:{_ELEMENT})?)*"
+_SEGMENT = rf"(?:{_ELEMENT}(?:#[1-9][0-9]*|\[{_REST}\])?|\[(?:{_ELEMENT})?\]|\[,{_REST}\])"
+_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+_NUMPY_TIME = re.compile(r"(.+T)(\d\d)(:\d\d)?(:\d\d)?(?:\.(\d*?)0*)?")
 
 
 def segment(key: Key) -> str:
     """Return the path segment of one key.
 
-    A string stands for itself, with `%` and `/` escaped; a list becomes compact JSON, escaped
-    likewise. A string that reads like such a list has its first bracket escaped.
+    A string or an int stands for itself. A list is its first element, with the others in brackets.
+    What has a meaning in a path is percent-encoded within an element. Scalars of numpy and pandas
+    count as what they hold, a date as its ISO text.
 
     Raises:
         InvalidKeyError: The key is empty, of another type, or not valid Unicode.
 
-    >>> segment("a/b"), segment(["a", "b"]), segment('["a","b"]')
-    ('a%2Fb', '["a","b"]', '%5B"a","b"]')
+    >>> segment("a/b"), segment(["a", "b", 1]), segment("a[b,1]"), segment(["a"])
+    ('a%2Fb', 'a[b,1]', 'a%5Bb%2C1%5D', '[a]')
     """
-    if type(key) is str:
-        if not key:
-            raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
-        if key.isascii() and "%" not in key and "/" not in key and key[0] != "[":
-            return key
-        _refuse_surrogates(key)
-        text = key.replace("%", "%25").replace("/", "%2F")
-        return "%5B" + text[1:] if key[0] == "[" and _reads_as_list(key) else text
+    if type(key) is str and key.isidentifier():
+        return key  # holds nothing to escape
     if isinstance(key, (list, tuple)):  # a union would be created on each call
         return _list_segment(key)
-    raise InvalidKeyError(
-        f"{key!r} is {_article(key)}, which cannot be a task key: use a string, or a list of "
-        "strings and ints."
-    )
+    if type(key) is Numbered and key.number > 1:
+        return f"{_element(str(key), key)}#{key.number}"
+    return _element(key, key)
 
 
-def _list_segment(key: Sequence[str | int]) -> str:
+def _list_segment(key: Sequence[KeyPart]) -> str:
     if not key:
         raise InvalidKeyError("A task key must not be an empty list.")
-    if not _PARTS.issuperset(map(type, key)):
-        part = next(part for part in key if type(part) not in _PARTS)
-        raise InvalidKeyError(
-            f"{part!r} in the task key {key!r} is {_article(part)}: a list key holds strings "
-            "and ints only."
-        )
-    try:
-        text = orjson.dumps(key).decode()
-    except TypeError:  # an int above 64 bits, or a lone surrogate
-        text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
+    texts = [
+        part if type(part) is str and part.isidentifier() else _element(part, key) for part in key
+    ]
+    if len(texts) > 1 and texts[0]:
+        return f"{texts[0]}[{','.join(texts[1:])}]"
+    return f"[{','.join(texts)}]"  # a string never begins with a bracket
+
+
+def _element(part: object, key: object) -> str:
+    """Return what stands in a path for a key that is no list, or for one element of a list."""
+    if type(part) is int:
+        return _decimal(part)
+    text = part if type(part) is str else _text(part, key)
+    if not text and part is key:
+        raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
+    text = text.translate(_TRANSLATION)
+    if not text.isascii():
         _refuse_surrogates(text)
-    return text.replace("%", "%25").replace("/", "%2F") if "%" in text or "/" in text else text
+    return text
 
 
-def _reads_as_list(key: str) -> bool:
+def _text(part: object, key: object) -> str:
+    """Return the text of an element that is neither a plain string nor a plain int."""
+    kind = type(part)
+    if isinstance(part, str):
+        return str.__str__(part)
+    library, name = kind.__module__.partition(".")[0], kind.__name__
+    if isinstance(part, date) and name != "NaTType":
+        return part.isoformat()
+    if library == "numpy" and name == "datetime64" and str(part) != "NaT":
+        return _iso(str(part))
+    if library == "pandas" and name == "Period":
+        return str(part)
+    if not isinstance(part, bool) and hasattr(kind, "__index__"):
+        try:
+            return _decimal(operator.index(part))  # type: ignore[arg-type] # it has `__index__`
+        except TypeError:  # a bool or an array of numpy
+            pass
+    raise InvalidKeyError(_refusal(part, key))
+
+
+def _decimal(number: int) -> str:
     try:
-        parts = json.loads(key)
-    except ValueError:
-        return False
+        return str(number)
+    except ValueError:  # Python writes no int of more than 4300 digits
+        raise InvalidKeyError(
+            f"An int of {number.bit_length()} bits is too long for a task key: use a digest of it."
+        ) from None
+
+
+def _iso(text: str) -> str:
+    """Return the text of a numpy datetime as a datetime of Python would be written.
+
+    >>> _iso("2020-01"), _iso("2020-01-31T05"), _iso("2020-01-31T05:06:07.500000000")
+    ('2020-01', '2020-01-31T05:00:00', '2020-01-31T05:06:07.500000')
+    """
+    found = _NUMPY_TIME.fullmatch(text)
+    if found is None:
+        return text
+    day, hour, minute, second, fraction = found.groups()
+    whole = f"{day}{hour}{minute or ':00'}{second or ':00'}"
+    return f"{whole}.{fraction.ljust(9 if fraction[6:] else 6, '0')}" if fraction else whole
+
+
+def _refusal(part: object, key: object) -> str:
+    """Say what an element is, and what to write instead."""
+    shown = reprlib.repr(part)
+    place = "" if part is key else f" in the task key {reprlib.repr(key)}"
     return (
-        isinstance(parts, list)
-        and bool(parts)
-        and all(type(part) in (str, int) for part in parts)
-        and _list_segment(parts).replace("%2F", "/").replace("%25", "%") == key
+        f"{shown}{place} is {_article(part)}, which cannot be a task key: {_advice(part)}. "
+        "A key is a string, an int, a date, or a list of these."
     )
+
+
+def _advice(part: object) -> str:
+    """Return what to write instead of an element that is refused."""
+    name, advice = type(part).__name__, "write str(...) of it, or of what tells it from others"
+    if part is None or name in ("NAType", "NaTType"):
+        advice = 'write a word for what is missing, such as "none"'
+    elif isinstance(part, bool) or name in ("bool", "bool_"):
+        advice = f'write str({part}), or a word such as "{"yes" if part else "no"}"'
+    elif isinstance(part, float) or name.startswith("float"):
+        whole = f"int({part!s}) or " if str(part).endswith(".0") else ""
+        advice = f"write {whole}str({part!s})"
+    elif isinstance(part, bytes | bytearray):
+        advice = f"write {reprlib.repr(part)}.decode()"
+    elif isinstance(part, tuple | list):
+        advice = "write its elements into the list, with a star: [..., *elements]"
+    elif isinstance(part, Enum):
+        advice = f"write {name}.{part.name}.name"
+    return advice
 
 
 def _refuse_surrogates(text: str) -> None:
@@ -154,7 +226,9 @@ def display(path: str) -> str:
     last = path.rpartition("/")[2]
     if "%" not in last:
         return last
-    return last.replace("%2F", "/").replace("%5B", "[").replace("%25", "%")
+    for character, escape in reversed(_ESCAPES.items()):  # the percent sign last
+        last = last.replace(escape, character)
+    return last
 
 
 def path_of(path: KeyPath) -> str:
@@ -163,16 +237,17 @@ def path_of(path: KeyPath) -> str:
     Raises:
         InvalidKeyError: No task can have this path.
 
-    >>> path_of("fit/AA"), path_of(["fit", "a/b"])
-    ('fit/AA', 'fit/a%2Fb')
+    >>> path_of("fit/AA"), path_of(["fit", "a/b"]), path_of(["fit", ["fold", 2], 0])
+    ('fit/AA', 'fit/a%2Fb', 'fit/fold[2]/0')
     """
     if isinstance(path, str):
-        if not path or _NO_PATH.search(path):
+        if _PATH.fullmatch(path) is None:
             raise InvalidKeyError(
-                f"{path!r} is not a task path. A path is the keys from the top, joined by '/'; "
-                "a '/' or '%' within a key is '%2F' or '%25'. Or give the list of the keys."
+                f"{path!r} is not a task path. A path is the keys from the top, joined by '/', as "
+                "in 'fit/AA', 'fit/0' or 'fold[2]'; / % [ ] , # within a key are written as "
+                "'%2F', '%25', '%5B', '%5D', '%2C', '%23'. Or give the list of the keys."
             )
-        return path
+        return str(path)
     if not isinstance(path, list | tuple) or not path:
         raise InvalidKeyError(
             f"{path!r} is not a task path: give a string like 'fit/AA', or a list of keys like "
@@ -182,18 +257,28 @@ def path_of(path: KeyPath) -> str:
 
 
 class Numbered(str):
-    """A repeatable key; see `numbered`. io counts its uses."""
+    """A repeatable key; see `numbered`. io counts its uses.
 
-    __slots__ = ()
+    Attributes:
+        number: The number of this use among its siblings, from 1.
+    """
+
+    __slots__ = ("number",)
+    number: int
+
+    def __new__(cls, key: str, number: int = 1) -> Self:
+        """Make the key of the n-th use."""
+        self = super().__new__(cls, key)
+        self.number = number
+        return self
 
 
 def numbered(key: str) -> Numbered:
     """Return a key that can be used repeatedly among siblings.
 
-    The first use is `key` itself, the next ones are `key#2`, `key#3` and so on. Uses are counted
-    when
-    io is called, separately in each parent, and from the start in each execution. So the n-th call
-    gets the n-th answer: make the calls in the same order each time, as a loop does.
+    In paths, the first use is `key` itself, the next ones are `key#2`, `key#3` and so on. Uses are
+    counted when io is called, separately in each parent, and from the start in each execution. So
+    the n-th call gets the n-th answer: make the calls in the same order each time, as a loop does.
 
     Args:
         key: A non-empty string.
@@ -216,7 +301,8 @@ def numbered(key: str) -> Numbered:
     assert run["poll#3"] == 3
     ```
     """
-    if type(key) is not str or not key:
+    given: object = key
+    if not isinstance(given, str) or not given:
         raise InvalidKeyError(f"nb.numbered takes a non-empty string, not {key!r}.")
     return Numbered(key)
 

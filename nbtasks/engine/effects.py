@@ -332,12 +332,12 @@ class CallContext:
         if self.row is not None:
             self.path = self.row.path
 
-    def number(self, key: keys.Numbered) -> str:
-        """Return a numbered key with the number of this use: `poll`, then `poll#2`."""
+    def number(self, key: keys.Numbered) -> keys.Numbered:
+        """Return a numbered key with the number of this use: in paths `poll`, then `poll#2`."""
         if self.numbers is None:
             self.numbers = {}
         number = next(self.numbers.setdefault(key, itertools.count(1)))
-        return str(key) if number == 1 else f"{key}#{number}"
+        return keys.Numbered(key, number)
 
 
 #: Call context of the running code. Set around the body and around each task's function.

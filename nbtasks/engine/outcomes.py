@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.core import clock, keys, tracebacks
+from nbtasks.core import clock, tracebacks
 from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action, recorded
 from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
@@ -105,7 +105,7 @@ class Outcomes:
     ) -> Iterator[tuple[int, TaskRow]]:
         """Yield index and row of each item of a map that was ever started."""
         if segments is None:
-            segments = [keys.segment([index]) for index in range(row.total or 0)]
+            segments = [str(index) for index in range(row.total or 0)]
         for index, segment in enumerate(segments):
             item = self._run_state.row(f"{row.path}/{segment}")
             if item is not None:

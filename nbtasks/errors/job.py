@@ -22,7 +22,7 @@ __all__ = [
 
 
 class InvalidKeyError(NbtasksError, ValueError):
-    """Error for a task key that is no non-empty string or non-empty list of strings and ints.
+    """Error for a task key that is no non-empty string, no int and no list of these.
 
     ```python
     import nbtasks as nb
@@ -31,12 +31,12 @@ class InvalidKeyError(NbtasksError, ValueError):
     @nb.job("invalid-key-example")
     def body(io: nb.SyncIO) -> int:
         try:
-            return io.run_task(3, pow, 3, 2)  # a bare number says too little
+            return io.run_task(3.0, pow, 3, 2)
         except nb.InvalidKeyError:
             return io.run_task(["square", 3], pow, 3, 2)
 
 
-    assert body.run().tasks().path.tolist() == ['["square",3]']
+    assert body.run().tasks().path.tolist() == ["square[3]"]
     ```
     """
 

@@ -204,7 +204,7 @@ class _Ask(BaseIO):
 
     def _ask(self, key: keys.Key, fields: Any, timeout: Duration) -> Effects:
         seconds = to_seconds("timeout", timeout)
-        question, title = Question(fields), key if isinstance(key, str) else keys.join("", key)
+        question, title = Question(fields), keys.display(keys.segment(key))
         journal = self._execution.journal
         awaiting, blocks = self._context().asynchronous, False
 

@@ -84,7 +84,7 @@ class SyncMap(BaseIO):
             items: The items; listed once, before the first item starts.
             concurrency: Number of items that run at once.
             key_of: Function that returns the key of an item, below the map's own key. Without it
-                the n-th item, counted from 0, has the key `[n]`, so its path is `fit/[0]`: then
+                the n-th item, counted from 0, has the key `n`, so its path is `fit/0`: then
                 the order must not change.
             min_ok: Number of items that must succeed. All items run, until this number cannot be
                 reached any more.

@@ -236,7 +236,7 @@ class _Tally:
     def effects(self, index: int) -> Effects:
         """Build the call of an item."""
         of = self._of
-        key = [index] if of.names is None else of.names[index]
+        key = index if of.names is None else of.names[index]
         call = Call(key, self._fn, (self._items[index],), of.site, of.policy)
         return self.execution.task(call, self._context)
 

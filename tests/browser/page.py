@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -168,7 +169,7 @@ class Notebook:
             ".sort((a, b) => a[0] - b[0]).map(row => row[1].replace(/\\s+/g, ' ').trim())"
         )
 
-    def row(self, cell: int, text: str) -> Any:
+    def row(self, cell: int, text: str | re.Pattern[str]) -> Any:
         """One of them: a locator."""
         return self.output(cell).locator(".nbtasks-widget .nbt-row:visible", has_text=text).first
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
+from datetime import UTC, date, datetime
+from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,36 +16,52 @@ from nbtasks.core import keys
 from nbtasks.errors import InvalidKeyError
 
 #: Text in which what the encoding treats specially is frequent.
-TRICKY = st.text(st.sampled_from('a1/%[]",\\ {}25FB\n\x7fé\U0001f642'), min_size=1, max_size=8)
+TRICKY = st.text(st.sampled_from('a1/%[],#"\\ {}235BCDF\n\x7fé\U0001f642'), min_size=1, max_size=8)
 STRINGS = TRICKY | st.text(min_size=1)
-LISTS = st.lists(st.text() | TRICKY | st.integers(), min_size=1, max_size=4)
-#: Strings that read like a list key, which are the ones that could be taken for one.
-LOOKALIKES = LISTS.map(lambda key: json.dumps(key, ensure_ascii=False, separators=(",", ":")))
-KEYS = STRINGS | LISTS | LOOKALIKES
+PARTS = STRINGS | st.integers()
+LISTS = st.lists(PARTS | st.just(""), min_size=1, max_size=4)
+#: Strings that read like a path or a segment, which are the ones that could be taken for one.
+LOOKALIKES = LISTS.map(lambda key: "[".join(map(str, key)) + "]") | LISTS.map(
+    lambda key: ",".join(map(str, key))
+)
+KEYS = PARTS | LISTS | LOOKALIKES.filter(bool)
 
 
-def identity(key: Any) -> tuple[object, ...]:
-    """Return a key with its types: `1` is not `"1"`, and `["a"]` is not `"a"`."""
-    if isinstance(key, str):
-        return ("string", key)
-    return ("list", *((type(part), part) for part in key))
+def identity(key: Any) -> tuple[str, ...]:
+    """Return what tells a key from others: `["a"]` is not `"a"`, but `1` is `"1"`."""
+    return ("list", *map(str, key)) if isinstance(key, list) else ("one", str(key))
 
 
 @given(KEYS, KEYS)
 @example("a", ["a"])
-@example(["a", "b"], "a:b")
-@example(["a", "b"], '["a","b"]')
-@example(["a"], '%5B"a"]')
+@example(["a", "b"], "a[b]")
+@example(["a", "b"], "a%5Bb%5D")
+@example(["a"], "[a]")
+@example(["a"], ["a", ""])
+@example(["", "a"], ["a"])
+@example([""], ["", ""])
 @example("a/b", "a%2Fb")
 @example("%2F", "/")
+@example(1, "1")
 @example([1], ["1"])
 @example("1", [1])
-@example(["a", "b"], ["a,b"])
+@example(["a", "b", "c"], ["a", "b,c"])
+@example(["a", "b", "c"], ["a,b", "c"])
 @example(["a/b"], ["a%2Fb"])
-@example(["[1]"], "[1]")
-@example([10**30], [10**30 + 1])
+@example(["a", "b]"], ["a", "b"])
+@example("a#2", "a")
+@example(10**30, 10**30 + 1)
 def test_different_keys_never_share_a_segment(one: Any, other: Any):
     assert (keys.segment(one) == keys.segment(other)) == (identity(one) == identity(other))
+
+
+@given(KEYS, STRINGS, st.integers(2, 30))
+def test_a_numbered_key_never_shares_the_segment_of_another(key: Any, name: str, number: int):
+    numbered = keys.segment(keys.Numbered(name, number))
+
+    assert numbered == f"{keys.segment(name)}#{number}"
+    assert numbered != keys.segment(key)
+    assert keys.path_of(numbered) == numbered
 
 
 @given(KEYS)
@@ -55,7 +73,8 @@ def test_a_segment_holds_no_slash_and_can_be_written_as_utf8(key: Any):
     segment.encode()
 
 
-@given(STRINGS | LOOKALIKES)
+@given(STRINGS | LOOKALIKES.filter(bool))
+@example("%252F#[,]")
 def test_a_string_key_is_displayed_as_it_was_written(key: str):
     assert keys.display(keys.segment(key)) == key
 
@@ -89,18 +108,22 @@ def test_different_lists_of_keys_never_make_the_same_path(one: list[Any], other:
         ("a/b", "a%2Fb"),
         ("50%", "50%25"),
         ("%2F", "%252F"),
-        ("[draft] text", "[draft] text"),
-        ('["a"]', '%5B"a"]'),
-        (["a", "b"], '["a","b"]'),
-        (("a", 1), '["a",1]'),
+        ("[draft] text", "%5Bdraft%5D text"),
+        ("a,b", "a%2Cb"),
+        ("poll#2", "poll%232"),
+        (0, "0"),
+        (-3, "-3"),
+        (["fold", 2], "fold[2]"),
+        (["fit", "AA", 3], "fit[AA,3]"),
+        (("a", 1), "a[1]"),
         ([1], "[1]"),
-        (["1"], '["1"]'),
-        (["é", "a/b"], '["é","a%2Fb"]'),
-        ([-(2**80)], f"[{-(2**80)}]"),
+        (["fit", ""], "fit[]"),
+        (["", "fit"], "[,fit]"),
+        (["é", "a/b"], "é[a%2Fb]"),
+        ([0, -(2**80)], f"0[{-(2**80)}]"),
     ],
 )
-def test_segments_stay_as_journals_have_them(key: Any, segment: str):
-    """A change here would make recorded tasks unknown."""
+def test_a_key_reads_in_a_path_as_people_would_write_it(key: Any, segment: str):
     assert keys.segment(key) == segment
 
 
@@ -108,8 +131,60 @@ def test_a_tuple_is_the_same_key_as_a_list():
     assert keys.segment(("fit", 1)) == keys.segment(["fit", 1])
 
 
-class Color(StrEnum):
-    RED = "red"
+class Shade(StrEnum):
+    RED = "dark/red"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+class Color(Enum):
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    ("scalar", "plain"),
+    [
+        (np.int64(3), 3),
+        (np.uint8(3), 3),
+        (np.str_("a/b"), "a/b"),
+        (np.array(["AA", "UA"])[0], "AA"),
+        (pd.Series([1, 2]).unique()[0], 1),
+        (pd.Index(["x"])[0], "x"),
+        (Shade.RED, "dark/red"),
+        (Size.LARGE, 3),
+        (date(2020, 1, 31), "2020-01-31"),
+        (datetime(2020, 1, 31, 5, tzinfo=UTC), "2020-01-31T05:00:00+00:00"),
+        (pd.Timestamp("2020-01-31"), "2020-01-31T00:00:00"),
+        (pd.Timestamp("2020-01-31T05:06:07.5"), "2020-01-31T05:06:07.500000"),
+        (np.datetime64("2020-01-31"), "2020-01-31"),
+        (np.datetime64("2020-01"), "2020-01"),
+        (pd.Period("2020-01"), "2020-01"),
+    ],
+    ids=repr,
+)
+def test_a_scalar_counts_as_what_it_holds(scalar: Any, plain: Any):
+    assert keys.segment(scalar) == keys.segment(plain)
+    assert keys.segment(["fit", scalar]) == keys.segment(["fit", plain])
+    assert keys.path_of(["fit", scalar]) == keys.path_of(["fit", plain])
+
+
+@pytest.mark.parametrize("unit", ["h", "m", "s", "ms", "us", "ns"])
+def test_an_instant_of_numpy_is_the_same_key_as_the_timestamp_of_pandas(unit: str):
+    for text in ("2020-01-31", "2020-01-31T05:06:07", "2020-01-31T05:06:07.123456789"):
+        instant = np.datetime64(text).astype(f"datetime64[{unit}]")
+
+        assert keys.segment(instant) == keys.segment(pd.Timestamp(instant))
+
+
+def test_the_keys_of_a_grouped_frame_are_keys():
+    frame = pd.DataFrame({"month": [1, 2], "carrier": ["AA", "UA"]})
+
+    by_both: Any = frame.groupby(["month", "carrier"])
+    found = [keys.segment(["fit", *key]) for key in by_both.groups]
+
+    assert found == ["fit[1,AA]", "fit[2,UA]"]
 
 
 @pytest.mark.parametrize(
@@ -118,22 +193,32 @@ class Color(StrEnum):
         ("", "must not be empty"),
         ([], "must not be an empty list"),
         ((), "must not be an empty list"),
-        (True, "True is a bool"),
-        (1, "1 is an int"),
-        (1.5, "1.5 is a float"),
-        (None, "None is a NoneType"),
-        (b"load", "b'load' is a bytes"),
+        (True, "True is a bool, which cannot be a task key: write str(True)"),
+        (np.True_, "write str(True)"),
+        (1.5, "1.5 is a float, which cannot be a task key: write str(1.5)"),
+        (1.0, "write int(1.0) or str(1.0)"),
+        (np.float64(3), "write int(3.0) or str(3.0)"),
+        (float("nan"), "write str(nan)"),
+        (None, "None is a NoneType, which cannot be a task key: write a word for what is missing"),
+        (pd.NA, "write a word for what is missing"),
+        (pd.NaT, "write a word for what is missing"),
+        (np.datetime64("NaT"), "is a datetime64"),
+        (b"load", "b'load' is a bytes, which cannot be a task key: write b'load'.decode()"),
+        (Color.RED, "write Color.RED.name"),
         ({"a": 1}, "is a dict"),
         ({"a"}, "is a set"),
+        (np.array(["a", "b"]), "is a ndarray"),
+        (pd.Series([1, 2]), "is a Series"),
         (["a", True], "True in the task key ['a', True] is a bool"),
         (["a", None], "None in the task key"),
         (["a", 1.0], "1.0 in the task key"),
         (["a", b"b"], "b'b' in the task key"),
-        (["a", ["b"]], "['b'] in the task key"),
+        (["a", ("b", 1)], "with a star: [..., *elements]"),
         ("\ud800", "lone surrogate"),
         ("a/\udfff", "lone surrogate"),
         (["a", "\ud800"], "lone surrogate"),
     ],
+    ids=lambda value: repr(value)[:30],
 )
 def test_what_cannot_be_a_key_is_refused_by_name(key: Any, part_of_the_message: str):
     with pytest.raises(InvalidKeyError) as caught:
@@ -144,9 +229,20 @@ def test_what_cannot_be_a_key_is_refused_by_name(key: Any, part_of_the_message: 
     str(caught.value).encode()  # or no front end could show it
 
 
-def test_a_refused_key_is_refused_in_a_path_argument_too():
+def test_an_int_that_python_cannot_write_is_refused():
+    with pytest.raises(InvalidKeyError, match="too long for a task key"):
+        keys.segment(["fit", 10**5000])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [["fit", []], ["fit", None], [], "", "/", "a/", "/a", "a//b", "a[", "a]", "a[b", "[a,b]", "a,b",
+     "a#b", "a#0", "50%", "a%2f", "a[b]c", "a[b][c]", "a[b]#2", 0, None],
+    ids=repr,
+)  # fmt: skip
+def test_what_no_task_can_have_is_refused_as_a_path(path: Any):
     with pytest.raises(InvalidKeyError):
-        keys.path_of(["fit", []])
+        keys.path_of(path)
 
 
 @given(st.lists(st.text(), max_size=3), st.lists(st.text(), max_size=3))

@@ -155,14 +155,14 @@ def test_a_map_in_threads_is_cancelled() -> None:
         return io.map("slow", time.sleep, [0, seconds, seconds], concurrency=2)
 
     seconds = LONG
-    assert seconds_until_cancelled(body.run, "slow/[1]") < GENEROUS
-    assert statuses()["slow/[0]"] == "COMPLETED"
-    assert statuses()["slow/[1]"] == "CANCELED"
+    assert seconds_until_cancelled(body.run, "slow/1") < GENEROUS
+    assert statuses()["slow/0"] == "COMPLETED"
+    assert statuses()["slow/1"] == "CANCELED"
 
     seconds = 0
     assert body.run().output == [None, None, None]
     assert nb.tasks().set_index("path").attempts.to_dict() == {
-        "slow": 2, "slow/[0]": 1, "slow/[1]": 2, "slow/[2]": 2,
+        "slow": 2, "slow/0": 1, "slow/1": 2, "slow/2": 2,
     }  # fmt: skip
 
 

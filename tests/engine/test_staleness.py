@@ -98,7 +98,7 @@ def book() -> Book:
     return book
 
 
-ALL = ["load", "clean", '["fit",0]', '["fit",1]', '["fit",2]', "report"]
+ALL = ["load", "clean", "fit[0]", "fit[1]", "fit[2]", "report"]
 NEW_CLEAN = """
     def clean(rows):
         calls.append("clean")

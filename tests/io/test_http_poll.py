@@ -33,8 +33,8 @@ def test_it_polls_until_it_is_answered_as_is_wished(sync: bool):
         assert run(sync, "background_poll", server.url, until=done).output == {"state": "done"}
         assert len(server.asked) == 3
     assert nb.tasks(made.id).key.tolist() == [
-        "ask", "began", '["attempt",1]', '["wait",1]', '["attempt",2]', '["wait",2]',
-        '["attempt",3]',
+        "ask", "began", "attempt[1]", "wait[1]", "attempt[2]", "wait[2]",
+        "attempt[3]",
     ]  # fmt: skip
 
 

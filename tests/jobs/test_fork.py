@@ -167,7 +167,7 @@ def test_what_would_run_again_in_the_run_runs_in_its_fork() -> None:
     run = nb.last_run()
     calls.extend([0, 0, 0])
 
-    fork = run.fork(from_="weigh/[1]")
+    fork = run.fork(from_="weigh/1")
 
     assert fork.output == 6
     assert calls == [1, 0, 0, 0, 2, 3, 6]

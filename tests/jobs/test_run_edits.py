@@ -185,7 +185,7 @@ def test_a_task_may_be_set_before_its_parent_has_ever_run() -> None:
     nb.job("nested")(body.fn)
     assert body.run().output == [0, "set"]
     assert nb.last_run().id == run.id
-    assert run.tasks().path.tolist() == ['fit/["fold",1]', "fit", 'fit/["fold",0]']
+    assert run.tasks().path.tolist() == ["fit/fold[1]", "fit", "fit/fold[0]"]
 
 
 def test_a_skipped_task_can_be_reset() -> None:

@@ -682,13 +682,15 @@ class TestEveryJournal:
 
     def test_tells_a_task_from_its_parent(self, journal, rows):
         run = journal.claim(rows.claim()).run
-        for seq, path in enumerate(["fit", "fit/A%2FA", "fit/A%2FA/train", '%5B"a",1]'], 1):
+        for seq, path in enumerate(
+            ["fit", "fit/A%2FA", "fit/A%2FA/train", "a%5B1%2C2%5D%23[3%25]"], 1
+        ):
             journal.put(rows.task(run, path, seq))
         journal.sync()
 
         frame = frames.sql(journal, "select key, name, depth, parent from tasks")
 
-        assert frame.key.tolist() == ["fit", "A/A", "train", '["a",1]']
+        assert frame.key.tolist() == ["fit", "A/A", "train", "a[1,2]#[3%]"]
         assert frame.name.tolist() == frame.key.tolist()
         assert frame.depth.tolist() == [0, 1, 2, 0]
         assert frame.parent.fillna("").tolist() == ["", "fit", "fit/A%2FA", ""]

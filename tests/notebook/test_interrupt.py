@@ -76,7 +76,7 @@ PLACES = {
     "in a blocking wait": ("io.wait('w', seconds())", "w", "CANCELED"),
     "in a blocking back-off": (f"io.run_task('b', broken, {RETRY})", "b", "CANCELED"),
     "in a blocking map": (
-        "io.map('m', nap, range(20), concurrency=4)[-1]", "m/[3]", "CANCELED",
+        "io.map('m', nap, range(20), concurrency=4)[-1]", "m/3", "CANCELED",
     ),
     "in an async task of a blocking body": ("io.run_task('t', async_nap)", "t", "CANCELED"),
     "in an await": (
@@ -87,7 +87,7 @@ PLACES = {
     "in an awaited wait": ("await io.wait('w', seconds())", "w", "CANCELED"),
     "in an awaited back-off": (f"await io.run_task('b', broken, {RETRY})", "b", "CANCELED"),
     "in an awaited map": (
-        "(await io.map('m', async_nap, range(20), concurrency=4))[-1]", "m/[3]", "CANCELED",
+        "(await io.map('m', async_nap, range(20), concurrency=4))[-1]", "m/3", "CANCELED",
     ),
 }  # fmt: skip
 

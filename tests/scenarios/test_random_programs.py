@@ -181,7 +181,7 @@ def map_plainly(mapping: Map, path: str) -> list[Any]:
     outputs: list[Any] = []
     for n, item in enumerate(mapping.items):
         try:
-            outputs.append(once_plainly(item, keys.join(path, [n]), 0, 0))
+            outputs.append(once_plainly(item, keys.join(path, n), 0, 0))
         except Failed as error:
             if mapping.concurrency > 1:
                 outputs.append(None)

@@ -75,7 +75,7 @@ def test_the_run_can_be_looked_at_afterwards(job: nb.Job) -> None:
     assert tasks.params["load"] == "[5]"  # what the task would have been called with
     assert tasks.status.eq("COMPLETED").all()
     assert run["load"] == [1, 2, 3]
-    assert run["fit/parts/[1]"] == run[["fit", "parts", [1]]] == 2
+    assert run["fit/parts/1"] == run[["fit", "parts", 1]] == 2
     assert "cool down" in str(run.tree())
     assert run.finished_at is not None
     assert run.finished_at - run.started_at == timedelta(hours=1)
@@ -101,7 +101,7 @@ def test_a_wait_gives_nothing_else() -> None:
 
 
 def test_a_path_may_be_the_tuple_of_its_keys() -> None:
-    values: dict[Any, Any] = {("load",): [1, 2], ("fit", "parts", (0,)): 40}
+    values: dict[Any, Any] = {("load",): [1, 2], ("fit", "parts", 0): 40}
 
     assert run_job(report, 5, tasks=values).output == 42
     assert calls == [2]
@@ -125,7 +125,7 @@ def test_an_exception_as_value_fails_the_task_with_it(job: nb.Job) -> None:
 @BOTH
 def test_an_exception_of_one_item_of_a_map(job: nb.Job) -> None:
     with pytest.raises(nb.MapFailed) as caught:
-        run_job(job, 5, tasks={"load": [1, 2], "fit/parts/[0]": OSError("torn")})
+        run_job(job, 5, tasks={"load": [1, 2], "fit/parts/0": OSError("torn")})
 
     assert str(caught.value.failed[0].message) == "torn"
 

@@ -174,7 +174,7 @@ async def jobs_awaited() -> None:
 def wrong(io: nb.SyncIO) -> None:
     # mypy itself tests these: an ignore that is not needed is an error
     io.run_task("load", load(3))  # type: ignore[call-overload]  # a list is no function
-    io.run_task(3, load, 3)  # type: ignore[call-overload]  # nor is a number a key
+    io.run_task(3.0, load, 3)  # type: ignore[call-overload]  # nor is a float a key
     io.map("sizes", len, 3)  # type: ignore[call-overload]  # nor is a number iterable
     io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
     io.run_task("load", load, 3, timeout=[5])  # type: ignore[call-overload]  # a list is no time

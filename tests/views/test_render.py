@@ -395,7 +395,7 @@ def map_of(done: int, total: int, *, seconds: int, reused: int = 0, **fields: An
         "fit", 1, done=done, total=total, attempt_us=NOW - seconds * S,
         **({"status": "RUNNING"} | fields),
     )  # fmt: skip
-    return [row, *(task(f"fit/[{n}]", 2 + n, reused=True) for n in range(reused))]
+    return [row, *(task(f"fit/{n}", 2 + n, reused=True) for n in range(reused))]
 
 
 def progress(*rows: TaskRow, status: str = "RUNNING") -> str:

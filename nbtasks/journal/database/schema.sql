@@ -5,7 +5,7 @@
 -- execution  one pass through the body
 -- task       a keyed step of a run; a task started inside another is its subtask
 -- attempt    one call of a task's function
--- path       the keys from the root to a task, joined by '/': fit/AA/train
+-- path       the keys from the root to a task, joined by '/': fit/AA/train, fit/0, fold[2]
 -- reused     a task answered from the journal in the latest execution
 -- event      a named occurrence; triggers start runs for it, and it ends waits
 -- trigger    an event or a schedule that starts runs of a job automatically
@@ -307,8 +307,9 @@ from (
     select
         *,
         -- few keys contain characters that a path escapes, and checking for them is fast
-        case when contains(path, '%') then replace(replace(replace(
-            split_part(path, '/', -1), '%2F', '/'), '%5B', '['), '%25', '%')
+        case when contains(path, '%') then replace(replace(replace(replace(replace(replace(
+            split_part(path, '/', -1), '%23', '#'), '%2C', ','), '%5D', ']'), '%5B', '['),
+            '%2F', '/'), '%25', '%')
             else split_part(path, '/', -1) end as key
     from task_now
 ) as task

@@ -29,15 +29,15 @@ EXPECT = Expect(
     calls={
         "before": 1,
         "parent": 2,
-        'parent/["n",0]': 2,
-        'parent/["n",1]': 2,
-        'parent/["n",2]': 2,
+        "parent/n[0]": 2,
+        "parent/n[1]": 2,
+        "parent/n[2]": 2,
     },
     statuses={
         "before": "COMPLETED",
         "parent": "COMPLETED",
-        'parent/["n",0]': "COMPLETED",
-        'parent/["n",1]': "COMPLETED",
-        'parent/["n",2]': "COMPLETED",
+        "parent/n[0]": "COMPLETED",
+        "parent/n[1]": "COMPLETED",
+        "parent/n[2]": "COMPLETED",
     },
 )

@@ -22,11 +22,11 @@ EXPECT = Expect(
     statuses={
         "poll": "FAILED",
         "poll/began": "COMPLETED",
-        'poll/["attempt",1]': "COMPLETED",
-        'poll/["wait",1]': "COMPLETED",
-        'poll/["attempt",2]': "COMPLETED",
-        'poll/["wait",2]': "COMPLETED",
-        'poll/["attempt",3]': "COMPLETED",
+        "poll/attempt[1]": "COMPLETED",
+        "poll/wait[1]": "COMPLETED",
+        "poll/attempt[2]": "COMPLETED",
+        "poll/wait[2]": "COMPLETED",
+        "poll/attempt[3]": "COMPLETED",
     },
     seconds=20,
 )

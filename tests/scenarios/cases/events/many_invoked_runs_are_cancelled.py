@@ -29,5 +29,5 @@ async def body(io: Any, world: World) -> list[str]:
 
 EXPECT = Expect(
     output=["CANCELED"] * 5,
-    statuses={**{f'["child",{n}]': "COMPLETED" for n in range(5)}, "cancel": "COMPLETED"},
+    statuses={**{f"child[{n}]": "COMPLETED" for n in range(5)}, "cancel": "COMPLETED"},
 )

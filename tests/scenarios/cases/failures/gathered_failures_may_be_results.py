@@ -23,10 +23,10 @@ async def body(io: Any, world: World) -> list[Any]:
     return await io.run_task("note", world.returning([good, bad]))
 
 
-PATHS = {'["parse","1"]': "COMPLETED", '["parse","two"]': "FAILED",
-         '["parse","3"]': "COMPLETED", '["parse","four"]': "FAILED"}  # fmt: skip
+PATHS = {"parse[1]": "COMPLETED", "parse[two]": "FAILED",
+         "parse[3]": "COMPLETED", "parse[four]": "FAILED"}  # fmt: skip
 EXPECT = Expect(
-    output=[[1, 3], ['["parse","two"]', '["parse","four"]']],
+    output=[[1, 3], ["parse[two]", "parse[four]"]],
     calls=dict.fromkeys([*PATHS, "note"], 1),
     statuses={**PATHS, "note": "COMPLETED"},
     sync=False,

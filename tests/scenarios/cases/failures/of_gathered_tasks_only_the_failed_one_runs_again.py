@@ -28,7 +28,7 @@ async def body(io: Any, world: World) -> list[int]:
     return await asyncio.gather(*others, last())
 
 
-PATHS = [f'["load",{n}]' for n in range(3)]
+PATHS = [f"load[{n}]" for n in range(3)]
 EXPECT = Expect(
     output=[0, 1, 2, 3],
     calls={**dict.fromkeys(PATHS, 1), "flaky": 2},

@@ -6,9 +6,9 @@ from typing import Any
 
 from tests.scenarios.harness import Expect, World
 
-KEYS: list[Any] = ["a", ["a"], '["a"]', "a/b", ["a", "b"], "a%2Fb", [1], ["1"], "[1]", "a:b"]
+KEYS: list[Any] = ["a", ["a"], "a[]", "a/b", ["a", "b"], "a%2Fb", 1, [1], "[1]", "a,b", "a#2"]
 PATHS = [
-    "a", '["a"]', '%5B"a"]', "a%2Fb", '["a","b"]', "a%252Fb", "[1]", '["1"]', "%5B1]", "a:b",
+    "a", "[a]", "a%5B%5D", "a%2Fb", "a[b]", "a%252Fb", "1", "[1]", "%5B1%5D", "a%2Cb", "a%232",
 ]  # fmt: skip
 
 

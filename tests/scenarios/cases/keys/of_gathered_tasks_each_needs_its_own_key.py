@@ -20,7 +20,7 @@ async def body(io: Any, world: World) -> list[Any]:
 
 EXPECT = Expect(
     output=[1, "DuplicateKeyError", 3],
-    calls={"load": 1, '["load",2]': 1},
-    statuses={"load": "COMPLETED", '["load",2]': "COMPLETED"},
+    calls={"load": 1, "load[2]": 1},
+    statuses={"load": "COMPLETED", "load[2]": "COMPLETED"},
     sync=False,
 )

@@ -17,7 +17,7 @@ async def body(io: Any, world: World) -> list[int]:
     return [*found, await io.run_task("itself", power, 7)]
 
 
-PATHS = [*(f'["square",{n}]' for n in range(4)), "square", "itself"]
+PATHS = [*(f"square[{n}]" for n in range(4)), "square", "itself"]
 EXPECT = Expect(
     output=[0, 1, 4, 9, 25, 7],
     calls=dict.fromkeys(PATHS, 1),

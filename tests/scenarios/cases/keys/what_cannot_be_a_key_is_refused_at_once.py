@@ -8,7 +8,7 @@ import nbtasks as nb
 from tests.scenarios.harness import Expect, World
 
 BAD: list[Any] = [
-    "", [], 3, None, 1.5, True, ["a", None], [True], [["a"]], {"a": 1}, b"a", "\ud83d",
+    "", [], None, 1.5, True, ["a", None], [True], [["a"]], {"a": 1}, b"a", "\ud83d",
 ]  # fmt: skip
 
 

@@ -23,12 +23,12 @@ async def body(io: Any, world: World) -> list[Any]:
 
 
 EXPECT = Expect(
-    output=[[(0, 4.0)], {1: ("divide/[1]", "ZeroDivisionError", "division by zero")}],
-    calls={"divide/[0]": 1, "divide/[1]": 1, "instead": 1},
+    output=[[(0, 4.0)], {1: ("divide/1", "ZeroDivisionError", "division by zero")}],
+    calls={"divide/0": 1, "divide/1": 1, "instead": 1},
     statuses={
         "divide": "FAILED",
-        "divide/[0]": "COMPLETED",
-        "divide/[1]": "FAILED",
+        "divide/0": "COMPLETED",
+        "divide/1": "FAILED",
         "instead": "COMPLETED",
     },
 )

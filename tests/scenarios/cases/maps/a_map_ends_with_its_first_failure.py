@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> None:
     except nb.MapFailed as error:
         assert error.succeeded == {0: 1}
         assert [(n, failed.path, failed.type) for n, failed in error.failed.items()] == [
-            (1, "parse/[1]", "ValueError")
+            (1, "parse/1", "ValueError")
         ]
         assert isinstance(error.failed[1], ValueError)
         assert error.__cause__ is error.failed[1] or str(error.__cause__) == str(error.failed[1])
@@ -28,6 +28,6 @@ async def body(io: Any, world: World) -> None:
 
 EXPECT = Expect(
     raises=nb.MapFailed,
-    calls={"parse/[0]": 1, "parse/[1]": 1},
-    statuses={"parse": "FAILED", "parse/[0]": "COMPLETED", "parse/[1]": "FAILED"},
+    calls={"parse/0": 1, "parse/1": 1},
+    statuses={"parse": "FAILED", "parse/0": "COMPLETED", "parse/1": "FAILED"},
 )

@@ -15,7 +15,7 @@ async def body(io: Any, world: World) -> list[int]:
     return await io.map("square", square, range(5), concurrency=3)
 
 
-ITEMS = [f"square/[{n}]" for n in range(5)]
+ITEMS = [f"square/{n}" for n in range(5)]
 PATHS = [*ITEMS, *(f"{path}/multiply" for path in ITEMS)]
 EXPECT = Expect(
     output=[0, 1, 4, 9, 16],

@@ -23,7 +23,7 @@ async def body(io: Any, world: World) -> dict[str, str]:
     return dict.fromkeys(sorted(paths), "ran")
 
 
-PATHS = ['fit/["UA",1]', 'fit/["UA",2]', "fit/a%2Fb"]
+PATHS = ["fit/UA[1]", "fit/UA[2]", "fit/a%2Fb"]
 EXPECT = Expect(
     output=dict.fromkeys(PATHS, "ran"),
     calls=dict.fromkeys(PATHS, 1),

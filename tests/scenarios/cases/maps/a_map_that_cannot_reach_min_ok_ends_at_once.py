@@ -24,12 +24,12 @@ async def body(io: Any, world: World) -> list[Any]:
 
 EXPECT = Expect(
     output=[[[1], [0, 2]], [[], []]],
-    calls={f"some/[{n}]": 1 for n in range(3)},
+    calls={f"some/{n}": 1 for n in range(3)},
     statuses={
         "some": "FAILED",
-        "some/[0]": "FAILED",
-        "some/[1]": "COMPLETED",
-        "some/[2]": "FAILED",
+        "some/0": "FAILED",
+        "some/1": "COMPLETED",
+        "some/2": "FAILED",
         "few": "FAILED",
     },
 )

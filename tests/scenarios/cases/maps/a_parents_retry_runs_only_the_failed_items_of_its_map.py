@@ -23,8 +23,8 @@ async def body(io: Any, world: World) -> list[int]:
 
 EXPECT = Expect(
     output=[0, 1, 2],
-    calls={"stage": 2, "stage/call/[0]": 1, "stage/call/[1]": 2, "stage/call/[2]": 1},
+    calls={"stage": 2, "stage/call/0": 1, "stage/call/1": 2, "stage/call/2": 1},
     statuses=dict.fromkeys(
-        ["stage", "stage/call", *(f"stage/call/[{n}]" for n in range(3))], "COMPLETED"
+        ["stage", "stage/call", *(f"stage/call/{n}" for n in range(3))], "COMPLETED"
     ),
 )

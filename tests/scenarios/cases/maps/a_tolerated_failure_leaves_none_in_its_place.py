@@ -17,15 +17,15 @@ async def body(io: Any, world: World) -> list[int | None]:
     return found
 
 
-PATHS = [f"parse/[{n}]" for n in range(4)]
+PATHS = [f"parse/{n}" for n in range(4)]
 EXPECT = Expect(
     output=[1, None, 3, None],
     calls=dict.fromkeys([*PATHS, "after"], 1),
     statuses={
         "parse": "COMPLETED",
         **dict.fromkeys(PATHS, "COMPLETED"),
-        "parse/[1]": "FAILED",
-        "parse/[3]": "FAILED",
+        "parse/1": "FAILED",
+        "parse/3": "FAILED",
         "after": "COMPLETED",
     },
 )

@@ -21,7 +21,7 @@ async def body(io: Any, world: World) -> list[int]:
 
 EXPECT = Expect(
     output=[0, 1, 2],
-    calls={f"call/[{n}]": n + 1 for n in range(3)},
-    statuses=dict.fromkeys(["call", "call/[0]", "call/[1]", "call/[2]"], "COMPLETED"),
+    calls={f"call/{n}": n + 1 for n in range(3)},
+    statuses=dict.fromkeys(["call", "call/0", "call/1", "call/2"], "COMPLETED"),
     seconds=20,
 )

@@ -21,7 +21,7 @@ async def body(io: Any, world: World) -> list[Any]:
     return [first.result(), second.result(), alone.result()]
 
 
-ITEMS = ["alone", *(f"first/[{n}]" for n in range(3)), *(f"second/[{n}]" for n in range(2))]
+ITEMS = ["alone", *(f"first/{n}" for n in range(3)), *(f"second/{n}" for n in range(2))]
 EXPECT = Expect(
     output=[[0, 2, 4], [0, 2], 42],
     calls=dict.fromkeys(ITEMS, 1),

@@ -16,7 +16,7 @@ async def body(io: Any, world: World) -> list[int]:
     return await io.map("patient", patient, [3, 1, 2], key_of=lambda n: ["for", n], concurrency=2)
 
 
-TOP = [f'patient/["for",{n}]' for n in (3, 1, 2)]
+TOP = [f"patient/for[{n}]" for n in (3, 1, 2)]
 EXPECT = Expect(
     output=[3, 1, 2],
     calls=dict.fromkeys(TOP, 1),

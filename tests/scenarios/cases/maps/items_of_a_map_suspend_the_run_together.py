@@ -20,11 +20,11 @@ async def body(io: Any, world: World) -> list[int]:
 OPTIONS = {"suspend_after": 60}
 EXPECT = Expect(
     output=[0, 1, 4, 9],
-    calls={f"square/[{n}]": 2 for n in range(4)},
+    calls={f"square/{n}": 2 for n in range(4)},
     statuses={
         "square": "COMPLETED",
-        **{f"square/[{n}]": "COMPLETED" for n in range(4)},
-        **{f"square/[{n}]/wait": "COMPLETED" for n in range(4)},
+        **{f"square/{n}": "COMPLETED" for n in range(4)},
+        **{f"square/{n}/wait": "COMPLETED" for n in range(4)},
     },
     seconds=2 * 3600,
 )

@@ -19,9 +19,9 @@ async def body(io: Any, world: World) -> list[list[int]]:
     return await io.map("rows", row, [0, 10])
 
 
-TOP = ["rows/[0]", "rows/[1]"]
+TOP = ["rows/0", "rows/1"]
 BELOW = [f"{path}/cells" for path in TOP]
-ITEMS = [f"{path}/[{n}]" for path in BELOW for n in (0, 1)]
+ITEMS = [f"{path}/{n}" for path in BELOW for n in (0, 1)]
 EXPECT = Expect(
     output=[[0, 1], [100, 121]],
     calls=dict.fromkeys([*TOP, *ITEMS], 1),

@@ -23,11 +23,11 @@ async def body(io: Any, world: World) -> list[list[int]]:
 
 EXPECT = Expect(
     output=[[1], [0, 2]],
-    calls={f"parse/[{n}]": 1 for n in range(3)},
+    calls={f"parse/{n}": 1 for n in range(3)},
     statuses={
         "parse": "FAILED",
-        "parse/[0]": "FAILED",
-        "parse/[1]": "COMPLETED",
-        "parse/[2]": "FAILED",
+        "parse/0": "FAILED",
+        "parse/1": "COMPLETED",
+        "parse/2": "FAILED",
     },
 )

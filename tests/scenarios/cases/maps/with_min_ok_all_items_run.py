@@ -15,13 +15,13 @@ async def body(io: Any, world: World) -> list[int | None]:
     return await io.map("parse", parse, ["one", "two", "three", "4"], min_ok=1)
 
 
-PATHS = [f"parse/[{n}]" for n in range(4)]
+PATHS = [f"parse/{n}" for n in range(4)]
 EXPECT = Expect(
     output=[None, None, None, 4],
     calls=dict.fromkeys(PATHS, 1),
     statuses={
         "parse": "COMPLETED",
         **dict.fromkeys(PATHS, "FAILED"),
-        "parse/[3]": "COMPLETED",
+        "parse/3": "COMPLETED",
     },
 )

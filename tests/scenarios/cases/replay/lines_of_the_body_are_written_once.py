@@ -19,7 +19,7 @@ async def body(io: Any, world: World) -> None:
 
 
 EXPECT = Expect(
-    calls={f'["row",{n}]': 1 for n in range(3)},
-    statuses={f'["row",{n}]': "COMPLETED" for n in range(3)},
+    calls={f"row[{n}]": 1 for n in range(3)},
+    statuses={f"row[{n}]": "COMPLETED" for n in range(3)},
     logs=["begun", *["row done"] * 3, *["numbered"] * 3, "ended"],
 )

@@ -22,11 +22,9 @@ async def body(io: Any, world: World) -> int:
 
 EXPECT = Expect(
     output=40,
-    calls={
-        f'["fit","{name}"]{sub}': 1 for name in ("AA", "BB") for sub in ("", "/prepare", "/train")
-    },
+    calls={f"fit[{name}]{sub}": 1 for name in ("AA", "BB") for sub in ("", "/prepare", "/train")},
     statuses={
-        f'["fit","{name}"]{sub}': "COMPLETED"
+        f"fit[{name}]{sub}": "COMPLETED"
         for name in ("AA", "BB")
         for sub in ("", "/prepare", "/train")
     },

@@ -16,7 +16,7 @@ async def body(io: Any, world: World) -> dict[str, int]:
     }
 
 
-PATHS = ["list", *(f'["part","{name}",{n}]' for name in PAYLOAD["carriers"] for n in range(3))]  # type: ignore[attr-defined]  # a list
+PATHS = ["list", *(f"part[{name},{n}]" for name in PAYLOAD["carriers"] for n in range(3))]  # type: ignore[attr-defined]  # a list
 EXPECT = Expect(
     output={"AA": 3, "BB": 3},
     calls=dict.fromkeys(PATHS, 1),

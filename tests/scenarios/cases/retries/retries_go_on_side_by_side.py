@@ -26,7 +26,7 @@ async def body(io: Any, world: World) -> list[int]:
     )
 
 
-PATHS = [f'["flaky",{n}]' for n in (1, 2, 3)]
+PATHS = [f"flaky[{n}]" for n in (1, 2, 3)]
 EXPECT = Expect(
     output=[1, 2, 3],
     calls=dict.fromkeys(PATHS, 3),

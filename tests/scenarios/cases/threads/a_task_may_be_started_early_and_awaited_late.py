@@ -16,7 +16,7 @@ async def body(io: Any, world: World) -> list[int]:
 
 EXPECT = Expect(
     output=[1, 2, 3],
-    calls={"early": 1, '["other",2]': 1, '["other",3]': 1},
-    statuses=dict.fromkeys(['["other",2]', "early", '["other",3]'], "COMPLETED"),
+    calls={"early": 1, "other[2]": 1, "other[3]": 1},
+    statuses=dict.fromkeys(["other[2]", "early", "other[3]"], "COMPLETED"),
     sync=False,
 )

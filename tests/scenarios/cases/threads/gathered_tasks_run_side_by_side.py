@@ -16,7 +16,7 @@ async def body(io: Any, world: World) -> list[int]:
     return await asyncio.gather(*(io.run_task(["square", n], square, n) for n in range(5)))
 
 
-TOP = [f'["square",{n}]' for n in range(5)]
+TOP = [f"square[{n}]" for n in range(5)]
 PATHS = [*TOP, *(f"{path}/multiply" for path in TOP)]
 EXPECT = Expect(
     output=[0, 1, 4, 9, 16],

@@ -22,7 +22,7 @@ async def body(io: Any, world: World) -> list[list[str]]:
     return await asyncio.gather(*(io.run_task(["branch", n], branch, n) for n in range(3)))
 
 
-TOP = [f'["branch",{n}]' for n in range(3)]
+TOP = [f"branch[{n}]" for n in range(3)]
 PATHS = [*TOP, *(f"{top}/{leaf}" for top in TOP for leaf in "ab")]
 EXPECT = Expect(
     output=[[f"{top}/a", f"{top}/b"] for top in TOP],

@@ -24,7 +24,7 @@ async def body(io: Any, world: World) -> bool:
     return got == [0, 1, 2, 3]
 
 
-TOP = [f'["parent",{n}]' for n in range(4)]
+TOP = [f"parent[{n}]" for n in range(4)]
 PATHS = [*TOP, *(f"{path}/child" for path in TOP)]
 EXPECT = Expect(
     output=True,

@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> list[int]:
     return [task.result() for task in tasks]
 
 
-PATHS = [f'["square",{n}]{sub}' for sub in ("", "/multiply") for n in range(4)]
+PATHS = [f"square[{n}]{sub}" for sub in ("", "/multiply") for n in range(4)]
 EXPECT = Expect(
     output=[0, 1, 4, 9],
     calls=dict.fromkeys(PATHS, 1),

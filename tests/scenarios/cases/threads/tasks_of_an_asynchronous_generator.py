@@ -23,7 +23,7 @@ async def body(io: Any, world: World) -> list[int]:
     return found
 
 
-PATHS = [f'["page",{n}]' for n in range(3)]
+PATHS = [f"page[{n}]" for n in range(3)]
 EXPECT = Expect(
     output=[0, 1, 4], calls=dict.fromkeys(PATHS, 1), statuses=dict.fromkeys(PATHS, "COMPLETED")
 )

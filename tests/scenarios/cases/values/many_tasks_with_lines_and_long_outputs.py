@@ -19,7 +19,7 @@ async def body(io: Any, world: World) -> bool:
     return texts == [f"{n} " * 20_000 for n in range(COUNT)]
 
 
-PATHS = [f'["text",{n}]' for n in range(COUNT)]
+PATHS = [f"text[{n}]" for n in range(COUNT)]
 EXPECT = Expect(
     output=True,
     calls=dict.fromkeys(PATHS, 1),

@@ -26,7 +26,7 @@ async def body(io: Any, world: World) -> bool:
     return got == VALUES and got[2].maxlen == 5
 
 
-PATHS = [f'["value",{n}]' for n in range(len(VALUES))]
+PATHS = [f"value[{n}]" for n in range(len(VALUES))]
 EXPECT = Expect(
     output=True, calls=dict.fromkeys(PATHS, 1), statuses=dict.fromkeys(PATHS, "COMPLETED")
 )

@@ -26,8 +26,6 @@ async def body(io: Any, world: World) -> list[Any]:
 EXPECT = Expect(
     output=[answer for scope in NAMES for answer in (None, True, VALUES[scope])],
     statuses={
-        f'["{scope}","{what}"]': "COMPLETED"
-        for scope in NAMES
-        for what in ("got", "set", "has", "gets")
+        f"{scope}[{what}]": "COMPLETED" for scope in NAMES for what in ("got", "set", "has", "gets")
     },
 )

@@ -26,7 +26,7 @@ async def body(io: Any, world: World) -> list[Any]:
     return got
 
 
-PATHS = [f'["value",{n}]' for n in range(len(VALUES))]
+PATHS = [f"value[{n}]" for n in range(len(VALUES))]
 EXPECT = Expect(
     output=VALUES, calls=dict.fromkeys(PATHS, 1), statuses=dict.fromkeys(PATHS, "COMPLETED")
 )

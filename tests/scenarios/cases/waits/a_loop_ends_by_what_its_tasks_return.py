@@ -21,9 +21,7 @@ async def body(io: Any, world: World) -> int:
 
 EXPECT = Expect(
     output=3,
-    calls={f'["look",{n}]': 1 for n in (1, 2, 3)},
-    statuses=dict.fromkeys(
-        ['["look",1]', '["rest",1]', '["look",2]', '["rest",2]', '["look",3]'], "COMPLETED"
-    ),
+    calls={f"look[{n}]": 1 for n in (1, 2, 3)},
+    statuses=dict.fromkeys(["look[1]", "rest[1]", "look[2]", "rest[2]", "look[3]"], "COMPLETED"),
     seconds=20,
 )

@@ -18,6 +18,6 @@ async def body(io: Any, world: World) -> list[int]:
 OPTIONS: dict[str, Any] = {}
 EXPECT = Expect(
     output=[0, 1, 2, 3],
-    calls={f'["step",{n}]': 1 for n in range(4)},
-    statuses={f'["{name}",{n}]': "COMPLETED" for n in range(4) for name in ("step", "yield")},
+    calls={f"step[{n}]": 1 for n in range(4)},
+    statuses={f"{name}[{n}]": "COMPLETED" for n in range(4) for name in ("step", "yield")},
 )

@@ -19,10 +19,10 @@ async def body(io: Any, world: World) -> list[int]:
 OPTIONS = {"suspend_after": 60}
 EXPECT = Expect(
     output=[1, 3, 2],
-    calls={f'["after",{n}]': 1 for n in (1, 2, 3)},
+    calls={f"after[{n}]": 1 for n in (1, 2, 3)},
     statuses={
-        **{f'["wait",{n}]': "COMPLETED" for n in (1, 3, 2)},
-        **{f'["after",{n}]': "COMPLETED" for n in (1, 2, 3)},
+        **{f"wait[{n}]": "COMPLETED" for n in (1, 3, 2)},
+        **{f"after[{n}]": "COMPLETED" for n in (1, 2, 3)},
     },
     seconds=3 * 3600,
     sync=False,

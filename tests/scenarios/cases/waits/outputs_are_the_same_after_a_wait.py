@@ -22,9 +22,9 @@ async def body(io: Any, world: World) -> list[Any]:
 
 EXPECT = Expect(
     output=VALUES,
-    calls={f'["value",{n}]': 1 for n in range(len(VALUES))},
+    calls={f"value[{n}]": 1 for n in range(len(VALUES))},
     statuses={
-        **{f'["value",{n}]': "COMPLETED" for n in range(len(VALUES))},
+        **{f"value[{n}]": "COMPLETED" for n in range(len(VALUES))},
         "a moment": "COMPLETED",
     },
     seconds=1,

@@ -22,11 +22,11 @@ async def body(io: Any, world: World) -> list[int]:
 OPTIONS = {"suspend_after": 60}
 EXPECT = Expect(
     output=[0, 1, 2],
-    calls={"chain": 1, **{f'chain/["step",{n}]': 1 for n in range(3)}},
+    calls={"chain": 1, **{f"chain/step[{n}]": 1 for n in range(3)}},
     statuses={
         "an hour": "COMPLETED",
         "chain": "COMPLETED",
-        **{f'chain/["step",{n}]': "COMPLETED" for n in range(3)},
+        **{f"chain/step[{n}]": "COMPLETED" for n in range(3)},
     },
     seconds=3600,
     sync=False,

@@ -23,7 +23,7 @@ async def body(io: Any, world: World) -> list[int]:
 OPTIONS = {"max_time": 60}
 EXPECT = Expect(
     output=[0, 1, 2, 3, 4],
-    calls={f'["step",{n}]': 1 for n in range(5)},
-    statuses={f'["step",{n}]': "COMPLETED" for n in range(5)},
+    calls={f"step[{n}]": 1 for n in range(5)},
+    statuses={f"step[{n}]": "COMPLETED" for n in range(5)},
     seconds=200,
 )
