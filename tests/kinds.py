@@ -153,7 +153,8 @@ KINDS = (
     Kind("structures of all these with frames, arrays or figures among them", "parts",
          lambda: {"frame": frame(), "more": (np.arange(3), [frame()["at"], Fit("b", 1.0)])}),
     Kind("matplotlib `Figure`: as a PNG, and signed", "figure", figure, trust=True),
-    Kind("anything else that can be pickled: models, functions, classes of a notebook", "pickle",
+    Kind("anything else that can be pickled: objects of other classes, by their current "
+         "class; models; functions, with their code", "pickle",
          lambda: [Meters(1.5), Fraction(1, 3), np.array([{"a": 1}, None], dtype=object)],
          trust=True),
 )  # fmt: skip

@@ -157,9 +157,8 @@ def explain(
         sentences.append(f"If you trust whoever made it, nb.trust({run_id!r}) lets it be loaded.")
     elif differences := _describe_differences(journal, run_id):
         sentences.append(f"It was recorded with {differences}.")
-    sentences.append(
-        "To compute it again, start a new run (new=True, or --new), or reset the task."
-    )
+    reset = f"reset the task with nb.get_run({run_id!r}).reset({path!r}), or " if path else ""
+    sentences.append(f"To compute it again, {reset}start a new run (new=True, or --new).")
     return type(error)(" ".join(sentences))
 
 

@@ -357,6 +357,8 @@ def _untag(value: object, find: Find) -> Any:
 
     try:
         return tagged_json.untag(value, find)
+    except UnreadableValueError:
+        raise
     except Exception as error:
         raise UnreadableValueError(
             f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."

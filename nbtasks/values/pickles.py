@@ -23,10 +23,10 @@ def dump(value: object) -> bytes:
     Raises:
         ValueNotKeptError: The value cannot be pickled. The message names the part to blame.
     """
-    import cloudpickle  # lazily: most journals hold JSON only
+    from nbtasks.values import pickler  # lazily: most journals hold JSON only
 
     try:
-        return bytes(cloudpickle.dumps(value))
+        return pickler.dumps(value)
     except Exception as error:
         raise ValueNotKeptError(
             f"{_locate(value)} cannot be recorded: {error}. Return plain data, keep the object "
@@ -57,13 +57,17 @@ def load(data: bytes | memoryview, signature: str) -> Any:
             f"pickle may run any code. It was not loaded. It would import "
             f"{_join_names(names(data))}."
         )
-    import cloudpickle
+    from nbtasks.values import unpickler
 
+    source = unpickler.Unpickler(data)
     try:
-        return cloudpickle.loads(data)
+        return source.load()
+    except UnreadableValueError:
+        raise
     except Exception as error:
         raise UnreadableValueError(
             f"The recorded pickle cannot be loaded here: {type(error).__name__}: {error}."
+            f"{_describe_needs(source.names)}"
         ) from error
 
 
@@ -112,6 +116,17 @@ class _NameCollector(pickle._Unpickler):  # noqa: SLF001 - the one in C allocate
         self.append(_Dummy)  # type: ignore[attr-defined]  # of the stack
 
 
+def _describe_needs(names: list[str]) -> str:
+    """Return what to do about the notebook's classes that a pickle needs, if it needs any."""
+    if not names:
+        return ""
+    needed = _join_names(list(dict.fromkeys(names)))
+    return (
+        f" It needs {needed} of this notebook. If a definition has changed since the value was "
+        "recorded, the recorded state may no longer fit it: define it as it was."
+    )
+
+
 def _join_names(names: list[str]) -> str:
     listed = [name[:80] for name in names[:_MOST_NAMES]]
     more = len(names) - len(listed)
@@ -120,7 +135,7 @@ def _join_names(names: list[str]) -> str:
 
 def _locate(value: object) -> str:
     """Describe the part of a value that cannot be pickled, for the message."""
-    import cloudpickle
+    from nbtasks.values import pickler
 
     place = ""
     seen: set[int] = set()
@@ -130,7 +145,7 @@ def _locate(value: object) -> str:
             if id(part) in seen:
                 continue  # a structure that contains itself
             try:
-                cloudpickle.dumps(part)
+                pickler.dumps(part)
             except Exception:  # noqa: BLE001 - pickling may raise anything
                 place, value = f"{place}{name}", part
                 break

@@ -15,7 +15,6 @@ import base64
 import dataclasses
 import datetime as dt
 import enum
-import importlib
 import pathlib
 import sys
 import uuid
@@ -24,7 +23,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nbtasks.values import registry
+from nbtasks.values import classes, registry
 from nbtasks.values.content import Find, NotTaggable, Secret, Untag
 from nbtasks.values.libraries import dispatch
 
@@ -156,28 +155,9 @@ def _refuse_zone(zone: dt.tzinfo | None) -> None:
 def _importable(kind: type) -> list[str]:
     """Return the module and qualified name that look up exactly this class, not a copy of it."""
     loaded = "<locals>" not in kind.__qualname__ and kind.__module__ in sys.modules
-    if not loaded or _lookup(kind.__module__, kind.__qualname__) is not kind:
+    if not loaded or classes.lookup(kind.__module__, kind.__qualname__) is not kind:
         raise NotTaggable(kind)
     return [kind.__module__, kind.__qualname__]
-
-
-def _lookup(module: str, qualname: str) -> Any:
-    target: Any = sys.modules.get(module)
-    if target is None:
-        # Import only modules of loaded packages: the record may be a stranger's, and importing a
-        # module runs its code.
-        if module.partition(".")[0] not in sys.modules:
-            raise LookupError(f"it is a {module}.{qualname}: import {module}, then try again")
-        target = importlib.import_module(module)
-    for name in qualname.split("."):
-        target = getattr(target, name, None)
-    return target
-
-
-def _is_model(kind: type) -> bool:
-    # If pydantic is not loaded, no value can be one of its models; do not load it to ask.
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and issubclass(kind, pydantic.BaseModel)
 
 
 def _tag_enum(value: enum.Enum) -> Any:
@@ -227,58 +207,39 @@ def _read_by_codec(content: list[Any], untag: Untag) -> Any:
 
 def _read_dataclass(content: list[Any], untag: Untag) -> Any:
     module, qualname, recorded = content
-    kind = _lookup(module, qualname)
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        raise TypeError(f"{module}.{qualname} is no longer a dataclass")
+    kind = classes.find_as(module, qualname, "a dataclass", dataclasses.is_dataclass)
+    names = {field.name for field in dataclasses.fields(kind)}
     # Bypass __init__, which may take other arguments, or process the field values a second time.
     value: Any = object.__new__(kind)
-    for field in dataclasses.fields(kind):
-        if field.name in recorded:
-            item = untag(recorded[field.name])
-        elif field.default is not dataclasses.MISSING:
-            item = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            item = field.default_factory()
-        else:
-            raise TypeError(f"{module}.{qualname} has a new field {field.name!r} without a default")
-        object.__setattr__(value, field.name, item)
+    state = {name: untag(item) for name, item in recorded.items() if name in names}
+    classes.fill_fields(value, state)
     return value
 
 
 def _read_model(content: list[Any], untag: Untag) -> Any:
     module, qualname, (recorded, extra, fields_set) = content
-    target = _lookup(module, qualname)
-    if not (isinstance(target, type) and _is_model(target)):
-        raise TypeError(f"{module}.{qualname} is no longer a pydantic model")
-    kind: Any = target
-    value = object.__new__(kind)
-    fields = untag(recorded)
-    for name, field in kind.model_fields.items():  # fields that were added since
-        if name not in fields and not field.is_required():
-            fields[name] = field.get_default(call_default_factory=True)
+    value = object.__new__(classes.find_as(module, qualname, "a pydantic model", classes.is_model))
     state = {
-        "__dict__": fields,
+        "__dict__": untag(recorded),
         "__pydantic_extra__": untag(extra),
         "__pydantic_fields_set__": set(fields_set),
         "__pydantic_private__": None,
     }
-    value.__setstate__(state)
+    classes.fill_model(value, state)
     return value
 
 
 def _read_enum(content: list[Any]) -> Any:
     module, qualname, name = content
-    kind = _lookup(module, qualname)
-    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-        raise TypeError(f"{module}.{qualname} is no longer an enum")
-    return kind[name]
+    kind = classes.find_as(module, qualname, "an enum", lambda kind: issubclass(kind, enum.Enum))
+    return classes.member(kind, name)
 
 
 def _read_flag(content: list[Any]) -> Any:
     module, qualname, value = content
-    kind = _lookup(module, qualname)
-    if not (isinstance(kind, type) and issubclass(kind, enum.Flag)):
-        raise TypeError(f"{module}.{qualname} is no longer a flag")
+    kind: Any = classes.find_as(
+        module, qualname, "a flag", lambda kind: issubclass(kind, enum.Flag)
+    )
     return kind(value)
 
 
@@ -325,7 +286,7 @@ _CLASSES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, enum.Enum), _tag_enum),
     (_is_path, lambda value: {"$path": [type(value).__name__, str(value)]}),
     (_is_record, lambda value: {"$dataclass": [*_importable(type(value)), _fields(value)]}),
-    (lambda value: _is_model(type(value)), lambda value: {
+    (lambda value: classes.is_model(type(value)), lambda value: {
         "$model": [*_importable(type(value)), _state(value)]
     }),
     (_is_secret, _tag_secret),

@@ -267,3 +267,42 @@ def test_many_members_are_remembered_up_to_a_limit_and_the_rest_digest_by_their_
         len(list(itertools.takewhile(lambda v: id(v) in arguments._recorded._digests, values)))
         < 2000
     )
+
+
+NO_UNICODE = "caf\udce9.csv"
+OBJECTS = pd.Index([NO_UNICODE, 1], dtype=object)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.Series(OBJECTS),
+        OBJECTS,
+        pd.CategoricalIndex(OBJECTS),
+        pd.Series(pd.Categorical(OBJECTS)),
+        pd.DataFrame({"file": pd.Series(OBJECTS), "size": [1, 2]}),
+        pd.DataFrame({"size": [1, 2]}, index=OBJECTS),
+        pd.DataFrame([[1, 2], [3, 4]], columns=OBJECTS),
+        pd.MultiIndex.from_arrays([OBJECTS, [1, 2]]),
+        pd.Series([1, 2], index=pd.MultiIndex.from_arrays([OBJECTS, [1, 2]])),
+        pd.Series([1, 2], name=NO_UNICODE),
+        pd.Series([[NO_UNICODE], [1]]),
+        pd.Series(pd.array([NO_UNICODE, "a"], dtype=pd.StringDtype("python"))),
+    ],
+    ids=[
+        "series", "index", "categories of an index", "categories", "frame", "index of a frame",
+        "columns", "levels", "levels of a series", "name", "lists",
+        "strings",
+    ],
+)  # fmt: skip
+def test_pandas_objects_with_text_that_is_no_unicode_have_a_digest_and_are_kept(value: Any):
+    """`os.listdir` gives such names of files."""
+
+    @nb.job("no-unicode")
+    def body(io: nb.SyncIO) -> str:
+        made = io.run_task("make", lambda: value)
+        return io.run_task("use", lambda given: type(given).__name__, made)
+
+    assert digest((value,)) == digest((value.copy(),)) != digest((value[:1],))
+    assert body.run().output == body.run().output == type(value).__name__
+    assert not nb.tasks().stale.any()

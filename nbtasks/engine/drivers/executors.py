@@ -190,12 +190,12 @@ def _unpack_reply(reply: Any, call: CallFunction) -> Any:
                 f"The result of {_name(call.fn)} cannot be sent back from its process, {content}."
                 " Return plain data, or use a pool of threads."
             )
-        import cloudpickle
+        from nbtasks.values import unpickler  # it leaves the notebook's classes as they are
 
         if kind == "error":
-            error = _unpack_error(cloudpickle.loads(content[0]))
+            error = _unpack_error(unpickler.loads(content[0]))
             raise error from tracebacks.Remote(tracebacks.locate_source(content[1], call.fn))
-        return cloudpickle.loads(content)
+        return unpickler.loads(content)
     return reply
 
 

@@ -287,12 +287,22 @@ def _of_pandas(value: Any, pandas: Any, part: _Part) -> Any:
 
 def _rows(value: Any, pandas: Any) -> bytes:
     """Return the hashes of the rows, as bytes."""
+    hash_rows = pandas.util.hash_pandas_object
     try:
-        hashes = pandas.util.hash_pandas_object(value)
-    except TypeError:  # a column of lists or arrays, for example
-        hashes = pandas.util.hash_pandas_object(value.astype(object).map(repr))
+        hashes = hash_rows(value)
+    except (TypeError, UnicodeEncodeError):  # lists or arrays, a lone surrogate
+        if isinstance(value, pandas.Index):
+            hashes = hash_rows(_spell(value, pandas))
+        else:
+            values = value.astype(object).map(ascii).set_axis(_spell(value.index, pandas), axis=0)
+            hashes = hash_rows(values)
     content: bytes = hashes.to_numpy().tobytes()
     return content
+
+
+def _spell(index: Any, pandas: Any) -> Any:
+    """Return an index in which each label is spelt in ASCII."""
+    return pandas.Index([ascii(label) for label in index], dtype=object)
 
 
 def _stamp(value: Any) -> int:

@@ -27,7 +27,10 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
     """
     module = type(value).__module__.partition(".")[0]
     if module == "pandas":
-        return _write_scalar(value) or _write_pandas(value, tag)
+        try:
+            return _write_scalar(value) or _write_pandas(value, tag)
+        except UnicodeEncodeError as error:  # Arrow's text is UTF-8
+            raise NotTaggable(type(value)) from error
     return _write_polars(value) if module == "polars" else _write_arrow(value)
 
 

@@ -1,0 +1,247 @@
+"""Classes by their names, as they are now, and instances of them made from recorded state.
+
+A value refers to its class by module and qualified name, never by its code. So an instance comes
+back as one of the class that the notebook has now, also after a restart, and also if the class was
+bound to another name than its own, as in `P = namedtuple("Point", "x y")`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import re
+import sys
+from typing import Any
+
+from nbtasks.errors import UnreadableValueError
+
+__all__ = [
+    "MAIN",
+    "as_it_is_now",
+    "create",
+    "current",
+    "fill_fields",
+    "fill_model",
+    "find",
+    "find_as",
+    "is_model",
+    "lookup",
+    "member",
+    "rebuild",
+    "reference",
+    "set_with_attributes",
+]
+
+#: The module of a notebook's own names, and of a script's.
+MAIN = "__main__"
+#: Modules of classes made by a call in the notebook: `make_dataclass`, `types.new_class`.
+_OF_CALLS = (MAIN, "types")
+#: Names in which IPython keeps outputs and inputs.
+_OF_IPYTHON = re.compile(r"_+i*\d*|In|Out")
+
+
+# -- classes ---------------------------------------------------------------------------------------
+
+
+def lookup(module: str, qualname: str) -> Any:
+    """Return what a recorded name stands for now; None if it is gone.
+
+    Raises:
+        LookupError: The module is not loaded, and neither is its package.
+    """
+    target: Any = sys.modules.get(module)
+    if target is None:
+        # Import only modules of loaded packages: the record may be a stranger's, and importing a
+        # module runs its code.
+        if module.partition(".")[0] not in sys.modules:
+            raise LookupError(f"it is a {module}.{qualname}: import {module}, then try again")
+        target = importlib.import_module(module)
+    return _follow(target, qualname)
+
+
+def find(module: str, qualname: str) -> Any:
+    """Return what a recorded name stands for now.
+
+    Raises:
+        UnreadableValueError: The name is gone; the message says what to do.
+        LookupError: The module is not loaded, and neither is its package.
+    """
+    target = lookup(module, qualname)
+    if target is None:
+        raise UnreadableValueError(explain_missing(module, qualname))
+    return target
+
+
+def find_as(module: str, qualname: str, what: str, matches: Any) -> Any:
+    """Return the class that a recorded name stands for now.
+
+    Args:
+        module: The module.
+        qualname: The qualified name.
+        what: What the class has to be, for the message, as "an enum".
+        matches: Function that returns True for such a class.
+
+    Raises:
+        UnreadableValueError: The name is gone, or stands for something else.
+        LookupError: The module is not loaded, and neither is its package.
+    """
+    target = find(module, qualname)
+    if isinstance(target, type) and matches(target):
+        return target
+    raise UnreadableValueError(
+        f"The recorded value is an instance of {module}.{qualname}, which is no longer {what}. "
+        f"Define it as it was, or give the new one another name."
+    )
+
+
+def explain_missing(module: str, qualname: str) -> str:
+    """Return the message for a name that a value needs and that is gone."""
+    if module == MAIN:
+        return (
+            f"The recorded value needs {qualname}, which is not defined in this notebook. Run the "
+            f"cell that defines {qualname} first, then try again."
+        )
+    return (
+        f"The recorded value needs {module}.{qualname}, which the module no longer has. Define it "
+        "there, then try again."
+    )
+
+
+def current(qualname: str) -> Any:
+    """Return what a name of the notebook stands for now.
+
+    Raises:
+        UnreadableValueError: The name is gone.
+    """
+    return find(MAIN, qualname)
+
+
+def as_it_is_now(kind: type) -> type:
+    """Return a class: in a pickle, in place of an older one of the same name."""
+    return kind
+
+
+def reference(kind: type) -> tuple[str, type] | None:
+    """Return a name of the notebook, or of a module, for a class, and the class that has it now.
+
+    That is another class than `kind` if a cell was run again, or a module reloaded, since `kind`
+    was made. None if no name leads to it, as for a class that is local to a function.
+    """
+    module, qualname = kind.__module__, kind.__qualname__
+    is_local = "<locals>" in qualname
+    there: Any = None
+    if not is_local and module in sys.modules:
+        there = _follow(sys.modules[module], qualname)
+    if there is kind:
+        return qualname, kind
+    if module in _OF_CALLS and (found := _search_notebook(kind, is_local=is_local)):
+        return found
+    return (qualname, there) if _is_namesake(there, kind) else None
+
+
+def _search_notebook(kind: type, *, is_local: bool) -> tuple[str, type] | None:
+    """Return a name of the notebook that is not the class's own, and the class that has it now."""
+    classes = {
+        name: value
+        for name, value in list(vars(sys.modules[MAIN]).items())
+        if isinstance(value, type) and not _OF_IPYTHON.fullmatch(name)
+    }
+    for name, value in classes.items():
+        if value is kind:
+            return name, kind
+    found = ((n, v) for n, v in classes.items() if not is_local and _is_namesake(v, kind))
+    return next(found, None)
+
+
+def _is_namesake(other: Any, kind: type) -> bool:
+    return isinstance(other, type) and (other.__module__, other.__qualname__) == (
+        kind.__module__,
+        kind.__qualname__,
+    )
+
+
+def is_model(kind: type) -> bool:
+    """Return True if a class is a pydantic model."""
+    # If pydantic is not loaded, no value can be one of its models; do not load it to ask.
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(kind, pydantic.BaseModel)
+
+
+def member(kind: Any, name: str) -> Any:
+    """Return a member of an enum by its name.
+
+    Raises:
+        UnreadableValueError: The enum no longer has it.
+    """
+    if name in kind.__members__:
+        return kind[name]
+    where = f"{kind.__module__}.{kind.__qualname__}"
+    raise UnreadableValueError(
+        f"The recorded value is {where}.{name}, a member that {where} no longer has. Define it "
+        "again, then try again."
+    )
+
+
+def _follow(target: Any, qualname: str) -> Any:
+    for name in qualname.split("."):
+        target = getattr(target, name, None)
+    return target
+
+
+# -- instances, made by what a pickle calls --------------------------------------------------------
+
+
+def create(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
+    """Return a new instance, made by a base of its class; the class's own `__new__` is not called.
+
+    Its parameters may be others than the state: `Celsius(5, "F")` is a float of -15.
+    """
+    return base.__new__(kind, *args)
+
+
+def rebuild(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
+    """Return an instance, made and initialised by a base of its class."""
+    value = base.__new__(kind, *args)
+    if base.__init__ is not object.__init__:
+        base.__init__(value, *args)
+    return value
+
+
+def set_with_attributes(value: Any, state: tuple[Any, dict[str, Any]]) -> None:
+    """Set the state of an array or a frame, and the attributes that its library leaves out."""
+    value.__setstate__(state[0])
+    vars(value).update(state[1])
+
+
+def fill_fields(value: Any, state: dict[str, Any]) -> None:
+    """Set the attributes of a dataclass's new instance; fields that it has got since by default.
+
+    Raises:
+        TypeError: A new field has no default.
+    """
+    fields = {field.name: field for field in dataclasses.fields(value)}
+    for name, item in state.items():
+        if name in fields or hasattr(value, "__dict__"):  # a slot may be gone with its field
+            object.__setattr__(value, name, item)
+    for name, field in fields.items():
+        if name in state:
+            continue
+        if field.default is not dataclasses.MISSING:
+            item = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            item = field.default_factory()
+        else:
+            kind = type(value)
+            raise TypeError(
+                f"{kind.__module__}.{kind.__qualname__} has a new field {name!r} without a default"
+            )
+        object.__setattr__(value, name, item)
+
+
+def fill_model(value: Any, state: dict[str, Any]) -> None:
+    """Set the state of a model's new instance; fields that it has got since by default."""
+    fields = state["__dict__"]
+    for name, field in type(value).model_fields.items():
+        if name not in fields and not field.is_required():
+            fields[name] = field.get_default(call_default_factory=True)
+    value.__setstate__(state)

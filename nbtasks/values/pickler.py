@@ -1,0 +1,280 @@
+"""Pickler of values: classes by name, instances by their state, and nothing as another type.
+
+It is cloudpickle's, so functions and local classes are recorded with their code. This differs:
+
+- A class that has a name in the notebook or in a module is recorded by that name (`classes`).
+- An instance is made again by what knows its state. Where a class has an `__init__` or a `__new__`
+  of its own, the recorded arguments may be those of a base, which is then called instead.
+- Attributes are kept that a base leaves out, as those of a subclass of Counter or of an array.
+- Values that would come back as another type, or empty, are refused.
+"""
+
+from __future__ import annotations
+
+import _io
+import copyreg
+import enum
+import inspect
+import io
+import pickle
+import sys
+import weakref
+from abc import abstractproperty
+from collections import OrderedDict
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any, TypeVar
+
+import cloudpickle
+
+from nbtasks.values import classes
+
+__all__ = ["dumps"]
+
+_PROTOCOL = 5
+_Reduce = Callable[[Any], Any]
+_OPEN: tuple[Any, ...] = (_io._IOBase,)  # noqa: SLF001 - the base of all files, without an ABC's hooks
+_IN_MEMORY = (io.BytesIO, io.StringIO)
+_ITERATORS = tuple(
+    type(iter(part))
+    for mapping in (dict[Any, Any](), OrderedDict[Any, Any]())
+    for part in (
+        mapping, mapping.values(), mapping.items(), set[Any](), reversed(mapping),
+        reversed(mapping.values()), reversed(mapping.items()),
+    )
+)  # fmt: skip
+#: Types that pickle as another type, each with the words for it and the way out.
+_OTHERS: tuple[tuple[Any, str], ...] = (
+    (memoryview, "a memoryview would come back as bytes; return bytes(view) or view.tolist()"),
+    (weakref.WeakSet, "a WeakSet would come back empty; return a list of its members"),
+    (weakref.ProxyTypes, "a weak proxy would come back as the object itself; return that"),
+    (super, "a super() would come back as the object itself; return that"),
+    (abstractproperty, "an abstractproperty would come back as a property"),
+    (_ITERATORS, "the iterator would come back as one of a list; return a list of what it yields"),
+)  # fmt: skip
+_LIBRARIES = frozenset({*sys.stdlib_module_names, "numpy", "pandas"})
+
+
+def dumps(value: object) -> bytes:
+    """Return the pickle of a value."""
+    file = io.BytesIO()
+    _Pickler(file, protocol=_PROTOCOL).dump(value)
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it carries no types
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        self._reducers: dict[type, _Reduce | None] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if issubclass(kind, type):
+            return self._reduce_class(value)
+        try:
+            reduce = self._reducers[kind]
+        except KeyError:
+            reduce = self._reducers[kind] = _choose_reducer(kind)
+        reduced = NotImplemented if reduce is None else reduce(value)
+        return super().reducer_override(value) if reduced is NotImplemented else reduced
+
+    def _reduce_class(self, kind: type) -> Any:
+        if kind.__module__ == "builtins" or (found := classes.reference(kind)) is None:
+            return super().reducer_override(kind)
+        name, now = found
+        if now is not kind:
+            return classes.as_it_is_now, (now,)
+        if kind.__module__ == classes.MAIN:
+            return name
+        if name != kind.__qualname__:
+            return classes.current, (name,)
+        return super().reducer_override(kind)
+
+
+# -- instances -------------------------------------------------------------------------------------
+
+
+def _choose_reducer(kind: type) -> _Reduce | None:
+    """Return the function that reduces the instances of a class; None for cloudpickle's own."""
+    if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY):
+        return _refuse_with("an open file belongs to this process; return its path or content")
+    for types, reason in _OTHERS:
+        if issubclass(kind, types):
+            return _refuse_with(reason)
+    if kind in _EXACT:
+        return _EXACT[kind]
+    if issubclass(kind, enum.Enum):
+        return None if issubclass(kind, enum.Flag) else _reduce_member
+    if kind in copyreg.dispatch_table or kind in cloudpickle.Pickler.dispatch_table:
+        return None
+    owner = _definer(kind, "__reduce_ex__", "__reduce__")
+    return _choose_by_state(kind) if owner is None else _choose_by_owner(kind, owner)
+
+
+def _choose_by_owner(kind: type, owner: type) -> _Reduce | None:
+    base = _base_of_constructor(kind, owner)
+    if not _is_of_library(owner) or (base is None and _is_of_library(kind)):
+        return None  # its author knows what to do
+    return lambda value: _reduce_by_owner(value, base)
+
+
+def _choose_by_state(kind: type) -> _Reduce | None:
+    holder = _definer(kind, "__getnewargs_ex__", "__getnewargs__")
+    base = _base_of_constructor(kind, holder, "__new__")
+    if base is not None and not classes.is_model(kind):
+        return lambda value: _reduce_by_base(value, base, exact=holder is not None)
+    if _own_state(kind):
+        return None
+    if classes.is_model(kind):
+        return lambda value: _with_setter(value, value.__getstate__(), classes.fill_model)
+    if holder is None and _definer(kind, "__dataclass_fields__"):
+        return _reduce_dataclass
+    return _reduce_frame if _is_pandas(kind) else None
+
+
+def _reduce_by_owner(value: Any, base: Any) -> Any:
+    """Reduce by the `__reduce__` of a base: by that base's constructor, with all attributes."""
+    reduced = value.__reduce_ex__(_PROTOCOL)
+    if not isinstance(reduced, tuple):
+        return reduced
+    make, args, state, items, pairs = (*reduced, None, None, None)[:5]
+    kind = type(value)
+    if make is kind and base is not None:
+        make, args = classes.rebuild, (base, kind, args)
+    lost = getattr(value, "__dict__", None)
+    if not lost or _is_of_library(kind):
+        return make, args, state, items, pairs
+    if state is None:
+        return make, args, value.__getstate__(), items, pairs
+    if isinstance(state, tuple) and hasattr(value, "__setstate__"):  # an array
+        return make, args, (state, dict(lost)), items, pairs, classes.set_with_attributes
+    return make, args, state, items, pairs
+
+
+def _reduce_by_base(value: Any, base: Any, *, exact: bool) -> Any:
+    """Reduce by the `__new__` of the base that knows the state."""
+    kind = type(value)
+    make, args, *rest = value.__reduce_ex__(_PROTOCOL)
+    if make is not copyreg.__newobj__ or args[0] is not kind:  # type: ignore[attr-defined]  # undocumented
+        return NotImplemented
+    if not exact and _takes(kind.__new__, args):
+        return NotImplemented
+    return (classes.create, (base, kind, args[1:]), *rest)
+
+
+def _with_setter(value: Any, state: Any, set_state: Callable[[Any, Any], None]) -> Any:
+    return copyreg.__newobj__, (type(value),), state, None, None, set_state  # type: ignore[attr-defined]  # undocumented
+
+
+def _reduce_dataclass(value: Any) -> Any:
+    make, args, _, items, pairs = (*value.__reduce_ex__(_PROTOCOL), None, None)[:5]
+    return make, args, _attributes(value), items, pairs, classes.fill_fields
+
+
+def _reduce_frame(value: Any) -> Any:
+    state = value.__getstate__()
+    lost = {k: v for k, v in vars(value).items() if k[:1] != "_" and k not in state}
+    if not lost:
+        return NotImplemented
+    return _with_setter(value, (state, lost), classes.set_with_attributes)
+
+
+def _reduce_member(value: enum.Enum) -> Any:
+    # by name, as a member alone is recorded: its value may change with the class
+    if type(value).__members__.get(value.name) is not value:
+        return NotImplemented
+    return classes.member, (type(value), value.name)
+
+
+def _reduce_method(value: MethodType) -> Any:
+    # by name, so that it is the method of the class as it is now
+    owner, name = value.__self__, value.__func__.__name__
+    for base in owner.__mro__ if isinstance(owner, type) else type(owner).__mro__:
+        if name in base.__dict__:
+            found = base.__dict__[name]
+            if getattr(found, "__func__", found) is value.__func__:
+                return getattr, (owner, name)
+            break
+    return NotImplemented
+
+
+def _reduce_type_variable(value: TypeVar) -> Any:
+    is_named = value.__module__ == classes.MAIN and (
+        vars(sys.modules[classes.MAIN]).get(value.__name__) is value
+    )
+    return value.__name__ if is_named else NotImplemented
+
+
+#: Reducers of types that have no subclasses.
+_EXACT: dict[Any, _Reduce] = {MethodType: _reduce_method, TypeVar: _reduce_type_variable}
+
+
+def _refuse_with(reason: str) -> _Reduce:
+    def refuse(_: object) -> Any:
+        raise pickle.PicklingError(reason)
+
+    return refuse
+
+
+# -- what a class defines --------------------------------------------------------------------------
+
+
+def _definer(kind: type, *names: str) -> Any:
+    """Return the nearest class that defines one of the methods; None if only `object` does."""
+    for base in kind.__mro__[:-1]:
+        if any(name in base.__dict__ for name in names):
+            return base
+    return None
+
+
+def _base_of_constructor(kind: type, owner: Any, *names: str) -> Any:
+    """Return the base whose constructor fits what `owner` reduces to; None if the class's own does.
+
+    Args:
+        kind: The class.
+        owner: The class that defines how its instances are reduced; None for `object`.
+        names: The methods that the constructor consists of; by default both.
+    """
+    bases = kind.__mro__[: kind.__mro__.index(owner or object)]
+    base = None
+    for place, each in enumerate(bases):
+        methods = (each.__dict__.get(name) for name in names or ("__init__", "__new__"))
+        if any(isinstance(getattr(m, "__func__", m), FunctionType) for m in methods):
+            base = kind.__mro__[place + 1]
+    return base
+
+
+def _own_state(kind: type) -> bool:
+    """Return True if a class of the user defines what its state is."""
+    for name in ("__getstate__", "__setstate__"):
+        owner = _definer(kind, name)
+        generated = getattr(getattr(owner, name, None), "__module__", "") == "dataclasses"
+        if owner is not None and not generated and not _is_of_library(owner, "pydantic"):
+            return True
+    return False
+
+
+def _is_of_library(kind: type, *more: str) -> bool:
+    module = str(kind.__module__).partition(".")[0]
+    return module != classes.MAIN and (module in _LIBRARIES or module in more)
+
+
+def _is_pandas(kind: type) -> bool:
+    return not _is_of_library(kind) and any(
+        base.__module__ == "pandas.core.generic" for base in kind.__mro__
+    )
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return all attributes of an instance, in its dict and in slots."""
+    state = object.__getstate__(value)
+    parts = state if isinstance(state, tuple) else (state,)
+    return {name: item for part in parts if part for name, item in part.items()}
+
+
+def _takes(function: Any, args: tuple[Any, ...]) -> bool:
+    try:
+        inspect.signature(function).bind(*args)
+    except (TypeError, ValueError):
+        return False
+    return True
