@@ -89,13 +89,18 @@ def to_instant(option: str, value: object) -> int:
         value: The datetime.
 
     Raises:
-        InvalidOptionError: `value` is not a datetime, or has no time zone.
+        InvalidOptionError: `value` is not a datetime, has no time zone, or is too far ahead.
 
     >>> to_instant("until", datetime.fromisoformat("1970-01-02T00:00:00Z"))
     86400000000
     """
     if isinstance(value, datetime) and value.tzinfo and value.utcoffset() is not None:
-        return round(value.timestamp() * 1e6)
+        us = round(value.timestamp() * 1e6)
+        if us - clock.micros() <= MOST * _S:
+            return us
+        raise InvalidOptionError(
+            f"{option} is at most {_bound(MOST)} from now, and {value.isoformat()} is later."
+        )
     raise InvalidOptionError(
         f"{option} is a datetime and needs a time zone, as in "
         f"datetime(2026, 1, 31, 9, tzinfo=UTC); not {value!r}."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
+import operator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from numbers import Real
+from typing import Any, SupportsIndex, TypeGuard
 
 from nbtasks.core import clock
 from nbtasks.core.durations import MOST, Duration, to_instant, to_seconds
@@ -26,39 +29,44 @@ __all__ = [
 class Retry:
     """Retry policy: the number of attempts and the delays between them.
 
-    The delay after the n-th failure is `min_timeout * factor ** (n - 1)`, at most `max_timeout`,
-    times a random factor in [1, 2) if `randomize`, and again at most `max_timeout`. The default
+    The delay after the n-th failure is `min_delay * factor ** (n - 1)`, at most `max_delay`,
+    times a random factor in [1, 2) if `jitter`, and again at most `max_delay`. The default
     numbers are those of Trigger.dev v2.
 
     Args:
-        limit: Attempts in total; 1 means no retry.
+        attempts: Calls of the function in total; 1 means no retry.
         factor: The growth of the delay from one failure to the next.
-        min_timeout: The first delay: seconds, a timedelta, or text such as "5m".
-        max_timeout: The longest delay, likewise.
-        randomize: Whether to spread the delays, so that many tasks do not retry at the same time.
+        min_delay: The first delay: seconds, a timedelta, or text such as "5m".
+        max_delay: The longest delay, likewise.
+        jitter: Whether to spread the delays, so that many tasks do not retry at the same time.
 
     Raises:
-        ValueError: The limit is below 1, the factor is not above 0, or a timeout is no duration.
+        InvalidOptionError: `attempts` is no int from 1 on, `factor` is no number above 0, or a
+            delay is no duration.
 
     ```python
     import nbtasks as nb
 
-    assert [nb.Retry(4, randomize=False).delay(n) for n in (1, 2, 3)] == [1.0, 1.8, 3.24]
+    assert [nb.Retry(4, jitter=False).delay(n) for n in (1, 2, 3)] == [1.0, 1.8, 3.24]
     ```
     """
 
-    limit: int = 5
+    attempts: int = 5
     factor: float = 1.8
-    min_timeout: Duration = 1.0
-    max_timeout: Duration = 60.0
-    randomize: bool = True
+    min_delay: Duration = 1.0
+    max_delay: Duration = 60.0
+    jitter: bool = True
 
     def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"Retry(limit={self.limit}): the limit counts attempts, at least 1.")
-        if not self.factor > 0:
-            raise ValueError(f"{self}: the factor must be above 0.")
-        self._timeouts()
+        if not _is_count(self.attempts):
+            raise InvalidOptionError(
+                f"Retry: attempts counts all calls, at least 1; not {self.attempts!r}."
+            )
+        factor: Any = self.factor
+        is_number = isinstance(factor, Real) and not isinstance(factor, bool)
+        if not is_number or not 0 < factor < math.inf:
+            raise InvalidOptionError(f"Retry: factor is a number above 0; not {self.factor!r}.")
+        self._delays()
 
     @classmethod
     def standard(cls) -> Retry:
@@ -72,35 +80,49 @@ class Retry:
 
     @classmethod
     def of(cls, retry: Retry | int | None) -> Retry | None:
-        """Return `retry` as a `Retry`; an int becomes its limit."""
-        if isinstance(retry, bool):
-            raise ValueError(f"retry={retry}: pass the number of attempts, or an nb.Retry.")  # noqa: TRY004 - like other bad values
-        return cls(limit=retry) if isinstance(retry, int) else retry
+        """Return `retry` as a `Retry`; an int becomes its attempts.
+
+        Raises:
+            InvalidOptionError: It is neither an int from 1 on, nor a `Retry`.
+        """
+        if retry is None or isinstance(retry, cls):
+            return retry
+        if not _is_count(retry):
+            raise InvalidOptionError(
+                f"retry is the number of attempts, at least 1, or an nb.Retry; not {retry!r}."
+            )
+        return cls(attempts=operator.index(retry))
 
     def delay(self, failures: int) -> float:
         """Return the delay in seconds after the `failures`-th failed attempt.
 
-        >>> Retry(min_timeout=2, max_timeout=5, factor=2, randomize=False).delay(3)
+        >>> Retry(min_delay=2, max_delay=5, factor=2, jitter=False).delay(3)
         5.0
         """
-        first, most = self._timeouts()
+        first, most = self._delays()
         try:
             uncapped = first * self.factor ** (failures - 1)
         except OverflowError:
             uncapped = most
         seconds = min(most, uncapped)
-        if self.randomize:
+        if self.jitter:
             import random  # lazily: most tasks do not fail
 
             seconds *= 1 + random.random()  # noqa: S311 - spreads load, no security
         return min(most, seconds)
 
-    def _timeouts(self) -> tuple[float, float]:
+    def _delays(self) -> tuple[float, float]:
         """Return the shortest and the longest delay in seconds."""
         return (
-            to_seconds("Retry: min_timeout", self.min_timeout, least=0),
-            to_seconds("Retry: max_timeout", self.max_timeout, least=0),
+            to_seconds("Retry: min_delay", self.min_delay, least=0),
+            to_seconds("Retry: max_delay", self.max_delay, least=0),
         )
+
+
+def _is_count(value: object) -> TypeGuard[SupportsIndex]:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return False
+    return operator.index(value) >= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +166,7 @@ def retry_at(when: datetime | Duration) -> RetryAt:
     """Return the answer with which `on_error` sets the start of the next attempt.
 
     The task is retried as long as `on_error` returns this, even if it has no `retry`; if it has
-    one, its limit applies.
+    one, its number of attempts applies.
 
     Args:
         when: An aware datetime, or a delay from now: seconds, a timedelta, or text such as "5m". A
@@ -214,7 +236,7 @@ def due_after(
     Raises:
         InvalidOptionError: The function `retry_on` failed.
     """
-    if isinstance(answer, SkipRetrying) or (retry is not None and failures >= retry.limit):
+    if isinstance(answer, SkipRetrying) or (retry is not None and failures >= retry.attempts):
         return None
     if isinstance(answer, RetryAt):
         return answer.due_us

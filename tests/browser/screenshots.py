@@ -28,7 +28,7 @@ summary""",
     await asyncio.sleep(0.3)
     return pd.DataFrame({"carrier": CARRIERS, "flights": range(1200, 10200, 1000), "delay": 7.5})
 
-@nb.task(retry=nb.Retry(5, min_timeout=0.3, factor=1))
+@nb.task(retry=nb.Retry(5, min_delay=0.3, factor=1))
 async def train(name):
     io = nb.current_io()
     io.logger.info("training", carrier=name)

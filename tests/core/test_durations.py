@@ -154,6 +154,46 @@ def test_anything_else_is_no_instant(value: Any) -> None:
         to_instant("until", value)
 
 
+INSTANTS: dict[str, Callable[[Any], object]] = {
+    "wait until": lambda at: in_a_run(lambda io, _: io.wait("key", until=at))(None),
+    "send_event deliver_at": lambda at: nb.send_event("name", deliver_at=at),
+    "io.send_event deliver_at": lambda at: in_a_run(
+        lambda io, _: io.send_event("key", "name", deliver_at=at)
+    )(None),
+    "retry_at when": nb.retry_at,
+}
+
+
+@pytest.mark.parametrize("name", INSTANTS)
+def test_an_instant_that_never_comes_is_refused_and_nothing_is_recorded(name: str) -> None:
+    journal = MemoryJournal()
+    for at in (datetime.max.replace(tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)):
+        with (
+            use_journal(journal),
+            pytest.raises(nb.InvalidOptionError, match="from now") as refused,
+        ):
+            INSTANTS[name](at)
+        assert name.rsplit(maxsplit=1)[-1] in str(refused.value)
+
+    assert [row for run in journal.runs() for row in journal.tasks(run.run_id)] == []
+    assert journal.find("event") == []
+
+
+def test_a_time_of_milliseconds_is_refused_and_the_right_one_then_holds() -> None:
+    @nb.job("patient")
+    def body(io: nb.SyncIO) -> str:
+        io.wait("rest", length)
+        return "rested"
+
+    with FakeClock() as clock, use_journal(MemoryJournal()):
+        length = clock.now().timestamp() * 1000
+        with pytest.raises(nb.InvalidOptionError, match="up to 1000000 d"):
+            body.run()
+        length = 0.01
+
+        assert body.run().output == "rested"
+
+
 def test_the_age_of_a_filter_may_be_absurd_neither_way() -> None:
     for absurd in (timedelta.max, timedelta(-1), "9" * 12):
         with pytest.raises(nb.InvalidOptionError, match="since is a time from 0"):
@@ -211,8 +251,8 @@ OUTSIDE = {
     "nb.task timeout": lambda t: nb.task(timeout=t),
     "nb.task ttl": lambda t: nb.task(ttl=t),
     "TaskOptions ttl": lambda t: nb.TaskOptions(ttl=t),
-    "Retry min_timeout": lambda t: nb.Retry(min_timeout=t),
-    "Retry max_timeout": lambda t: nb.Retry(max_timeout=t),
+    "Retry min_delay": lambda t: nb.Retry(min_delay=t),
+    "Retry max_delay": lambda t: nb.Retry(max_delay=t),
     "interval_trigger seconds": nb.interval_trigger,
     "retry_at when": nb.retry_at,
     "gc older_than": lambda t: nb.gc(older_than=t),
@@ -269,7 +309,7 @@ def test_every_option_takes_text() -> None:
     assert resolve(Policy(), len, None, None, None, "90s", None, None).timeout == 90
     assert Policy(options=nb.TaskOptions(ttl="30d")).ttl_us == 30 * 86_400_000_000
     assert nb.interval_trigger("1h30m").seconds == 5400
-    retry = nb.Retry(min_timeout="1m", max_timeout=timedelta(minutes=3), factor=2, randomize=False)
+    retry = nb.Retry(min_delay="1m", max_delay=timedelta(minutes=3), factor=2, jitter=False)
     assert [retry.delay(n) for n in (1, 2, 3)] == [60, 120, 180]
     with FakeClock() as clock:
         at = nb.retry_at("5m").due_us

@@ -73,7 +73,7 @@ def test_only_the_latest_attempt_shows_again(capsys):
 
     @nb.job("flaky")
     def body(io: nb.SyncIO) -> None:
-        io.run_task("flaky", flaky, retry=nb.Retry(3, min_timeout=0))
+        io.run_task("flaky", flaky, retry=nb.Retry(3, min_delay=0))
 
     body.run()
     capsys.readouterr()

@@ -97,7 +97,7 @@ def test_what_failed_attempts_print_is_there_too_and_a_subtask_has_its_own(capsy
     @nb.job("broken")
     def body(io: nb.SyncIO) -> None:
         with contextlib.suppress(nb.TaskFailed):
-            io.run_task("outer", broken, retry=nb.Retry(2, min_timeout=0))
+            io.run_task("outer", broken, retry=nb.Retry(2, min_delay=0))
 
     run = body.run()
 

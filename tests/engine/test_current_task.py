@@ -106,7 +106,7 @@ def test_another_attempt_begins_with_no_progress() -> None:
 
     @nb.job("again")
     def body(io: nb.SyncIO) -> None:
-        io.run_task("task", task, retry=nb.Retry(2, min_timeout=0))
+        io.run_task("task", task, retry=nb.Retry(2, min_delay=0))
 
     found = body.run().tasks()
     assert found.progress.isna().all()
@@ -133,7 +133,7 @@ def test_the_idempotency_key_is_the_same_for_all_attempts_and_executions() -> No
             keys.append(nb.current_task().idempotency_key)
             raise OSError("down")
 
-        io.run_task("pay", pay, retry=nb.Retry(2, min_timeout=0.001))
+        io.run_task("pay", pay, retry=nb.Retry(2, min_delay=0.001))
 
     for _ in range(2):
         with pytest.raises(OSError, match="down"):

@@ -58,7 +58,7 @@ def test_a_fatal_failure_gets_a_fresh_retry_budget() -> None:
             seen.append(nb.current_task().attempt)
             raise OSError("down")
 
-        io.run_task("call", broken, retry=nb.Retry(2, randomize=False))
+        io.run_task("call", broken, retry=nb.Retry(2, jitter=False))
 
     with FakeClock():
         for _ in range(2):

@@ -227,7 +227,7 @@ def test_a_failure_there_is_tried_again(on: nb.TaskOptions, tmp_path: Path) -> N
         return "at last"
 
     def body(io: nb.SyncIO) -> str:
-        return io.run_task("flaky", flaky, retry=nb.Retry(3, min_timeout=0.001), options=on)
+        return io.run_task("flaky", flaky, retry=nb.Retry(3, min_delay=0.001), options=on)
 
     assert run(body).output == "at last"
     assert nb.tasks().attempts.tolist() == [2]

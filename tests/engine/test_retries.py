@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def _no_calls() -> None:
 
 
 def test_the_delay_grows_by_the_factor_up_to_the_most():
-    retry = Retry(min_timeout=1, factor=2, max_timeout=10, randomize=False)
+    retry = Retry(min_delay=1, factor=2, max_delay=10, jitter=False)
 
     assert [retry.delay(n) for n in range(1, 7)] == [1, 2, 4, 8, 10, 10]
 
@@ -37,7 +39,7 @@ def test_the_delay_grows_by_the_factor_up_to_the_most():
     ],
 )
 def test_the_ready_made_ones(retry: Retry, limit: int, factor: float, least: float, most: float):
-    assert retry == Retry(limit, factor, least, most, randomize=True)
+    assert retry == Retry(limit, factor, least, most, jitter=True)
 
 
 def test_none_is_no_retry_and_a_retry_is_itself():
@@ -56,7 +58,7 @@ def test_none_is_no_retry_and_a_retry_is_itself():
 def test_a_random_delay_is_between_the_plain_one_and_twice_that_and_never_above_the_most(
     failures: int, factor: float, least: float, most: float
 ):
-    plain = Retry(5, factor, least, most, randomize=False).delay(failures)
+    plain = Retry(5, factor, least, most, jitter=False).delay(failures)
     spread = Retry(5, factor, least, most).delay(failures)
 
     assert 0 <= plain <= most
@@ -65,7 +67,7 @@ def test_a_random_delay_is_between_the_plain_one_and_twice_that_and_never_above_
 
 
 def test_random_delays_are_spread():
-    retry = Retry(min_timeout=1, max_timeout=60)
+    retry = Retry(min_delay=1, max_delay=60)
 
     assert len({retry.delay(1) for _ in range(10)}) > 5
 
@@ -73,28 +75,53 @@ def test_random_delays_are_spread():
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"limit": 0},
-        {"limit": -1},
+        {"attempts": 0},
+        {"attempts": -1},
+        {"attempts": 2.5},
+        {"attempts": "3"},
+        {"attempts": None},
+        {"attempts": True},
+        {"factor": math.inf},
+        {"factor": "2"},
+        {"factor": True},
         {"factor": 0},
         {"factor": -1.8},
         {"factor": math.nan},
-        {"min_timeout": -1},
-        {"min_timeout": "soon"},
-        {"min_timeout": math.nan},
-        {"max_timeout": -0.5},
-        {"max_timeout": math.nan},
-        {"max_timeout": math.inf},
+        {"min_delay": -1},
+        {"min_delay": "soon"},
+        {"min_delay": math.nan},
+        {"max_delay": -0.5},
+        {"max_delay": math.nan},
+        {"max_delay": math.inf},
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(arguments: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"limit|factor|_timeout is a time from 0 "):
+    with pytest.raises(ValueError, match=r"attempts|factor|_delay is a time from 0 "):
         Retry(**arguments)
 
 
-def test_a_bool_is_no_number_of_attempts():
+@pytest.mark.parametrize("retry", [True, False, 0, -1, 2.5, "3", {"attempts": 3}], ids=repr)
+def test_what_is_no_number_of_attempts_is_refused_where_it_is_written(retry: Any):
     """`retry=True` would read as "retry", and mean one attempt."""
-    with pytest.raises((TypeError, ValueError)):
-        Retry.of(True)
+    calls: list[Any] = [
+        Retry.of,
+        lambda retry: nb.task(retry=retry),
+        lambda retry: nb.job("job", retry=retry)(lambda: None),
+        lambda retry: nb.integration(object(), retry=retry),
+    ]
+    for call in calls:
+        with pytest.raises(nb.InvalidOptionError, match="retry is the number of attempts"):
+            call(retry)
+
+
+def test_an_int_of_numpy_is_a_number_of_attempts():
+    assert Retry.of(np.int64(3)) == Retry(np.int64(3)) == Retry(3)  # type: ignore[arg-type]  # ints
+
+
+def test_delays_may_be_text_and_timedeltas():
+    retry = Retry(min_delay="1m", max_delay=timedelta(minutes=3), factor=2, jitter=False)
+
+    assert [retry.delay(n) for n in (1, 2, 3)] == [60, 120, 180]
 
 
 def test_retry_on_of_a_plain_word_is_the_job_too() -> None:

@@ -200,7 +200,7 @@ def test_a_back_off_that_is_too_long_suspends_the_run_and_counts_on(
             raise OSError("down")
         return "up"
 
-    retry = nb.Retry(3, factor=1, min_timeout=HOUR, max_timeout=HOUR, randomize=False)
+    retry = nb.Retry(3, factor=1, min_delay=HOUR, max_delay=HOUR, jitter=False)
 
     @nb.job("flaky")
     async def body(io: nb.AsyncIO) -> str:
@@ -253,7 +253,7 @@ def test_items_of_a_map_in_back_off_suspend_the_run(fake: FakeClock, calls: list
             raise OSError("down")
         return n
 
-    retry = nb.Retry(2, min_timeout=HOUR, max_timeout=HOUR, randomize=False)
+    retry = nb.Retry(2, min_delay=HOUR, max_delay=HOUR, jitter=False)
 
     @nb.job("map")
     def body(io: nb.SyncIO) -> list[int]:

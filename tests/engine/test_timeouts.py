@@ -96,7 +96,7 @@ def test_the_time_is_that_of_each_attempt(fake: FakeClock) -> None:
 
     @nb.job("slow")
     def body(io: nb.SyncIO) -> int:
-        return io.run_task("slow", slow, timeout=5, retry=nb.Retry(5, min_timeout=60, factor=1))
+        return io.run_task("slow", slow, timeout=5, retry=nb.Retry(5, min_delay=60, factor=1))
 
     run = body.run()
 
@@ -202,7 +202,7 @@ def test_an_attempt_that_was_given_up_starts_nothing_and_spoils_nothing() -> Non
     @nb.job("given-up")
     def body(io: nb.SyncIO) -> list[str]:
         # The second attempt has all the time it needs, on a busy machine as well.
-        return io.run_task("parent", parent, timeout=0.5, retry=nb.Retry(9, min_timeout=0))
+        return io.run_task("parent", parent, timeout=0.5, retry=nb.Retry(9, min_delay=0))
 
     run = body.run()
 
@@ -237,7 +237,7 @@ async def test_a_parents_retry_takes_over_what_its_last_attempt_left_behind() ->
 
     @nb.job("takes-over")
     async def body(io: nb.AsyncIO) -> Any:
-        got = await io.run_task("parent", parent, retry=nb.Retry(2, min_timeout=0))
+        got = await io.run_task("parent", parent, retry=nb.Retry(2, min_delay=0))
         go_on.set()
         await asyncio.sleep(0.05)
         return got

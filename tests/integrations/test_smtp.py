@@ -46,7 +46,7 @@ def mailbox() -> Any:
 def test_smtp_sends_by_a_real_mail_server(mailbox: Any):
     box, port = mailbox
     box.refuses = 1
-    smtp = Smtp("127.0.0.1", port, sender="us@example.org", retry=nb.Retry(3, min_timeout=0.01))
+    smtp = Smtp("127.0.0.1", port, sender="us@example.org", retry=nb.Retry(3, min_delay=0.01))
 
     @nb.job("mails", integrations={"mail": smtp})
     async def mails(io: Any) -> Any:

@@ -61,8 +61,8 @@ def test_without_retry_a_status_that_is_not_right_fails_at_once(sync: bool):
 
 @pytest.mark.slow
 def test_the_first_pattern_that_fits_says_how_it_is_tried_again(sync: bool):
-    back_off = nb.Retry(limit=3, min_timeout=10, factor=2, randomize=False)
-    retry = {"429": nb.Retry(limit=1), "5xx": back_off, "all": nb.Retry(limit=1)}
+    back_off = nb.Retry(attempts=3, min_delay=10, factor=2, jitter=False)
+    retry = {"429": nb.Retry(attempts=1), "5xx": back_off, "all": nb.Retry(attempts=1)}
     with FakeClock() as clock:
         began = clock.now()
         with serving(in_turn(Answer(500), Answer(502), Answer(200, "fine"))) as server:
@@ -77,7 +77,7 @@ def test_the_first_pattern_that_fits_says_how_it_is_tried_again(sync: bool):
 
 
 def test_its_limit_counts_attempts(sync: bool):
-    retry = {"all": nb.Retry(limit=4)}
+    retry = {"all": nb.Retry(attempts=4)}
     with FakeClock(), serving(in_turn(Answer(500))) as server:
         with pytest.raises(nb.TaskFailed) as failed:
             run(sync, "background_fetch", server.url, retry=retry)
@@ -108,7 +108,7 @@ def test_no_answer_in_time_is_tried_again_as_timeout_says(sync: bool):
             gate.wait(30)
         return Answer(200, "fine")
 
-    retry = {"timeout": nb.Retry(limit=2, min_timeout=0.01)}
+    retry = {"timeout": nb.Retry(attempts=2, min_delay=0.01)}
     with serving(answer) as server:
         assert run(sync, "background_fetch", server.url, retry=retry, timeout=0.3).output == "fine"
         gate.set()

@@ -216,7 +216,7 @@ def test_context_variables_come_along_into_the_threads() -> None:
 
 
 def test_options_are_the_items_or_the_maps_as_they_say() -> None:
-    @nb.task(name="Fit one", retry=nb.Retry(2, min_timeout=0.001))
+    @nb.task(name="Fit one", retry=nb.Retry(2, min_delay=0.001))
     def fit(n: int) -> int:
         if nb.current_task().attempt == 1:
             raise OSError("busy")

@@ -107,7 +107,7 @@ def test_a_task_that_rests_between_two_attempts_begins_anew_after_a_reset() -> N
             calls.append(nb.current_task().attempt)
             raise OSError("down")
 
-        io.run_task("call", broken, retry=nb.Retry(2, min_timeout=60, randomize=False))
+        io.run_task("call", broken, retry=nb.Retry(2, min_delay=60, jitter=False))
 
     with Stop() as stopped, pytest.raises(KeyboardInterrupt):
         body.run()

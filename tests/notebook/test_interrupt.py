@@ -67,7 +67,7 @@ def kernel(shared: Kernel, home: Path, tmp_path: Path) -> Iterator[Kernel]:
     shared.ask("%reset -f\nimport nbtasks.journal.current\nnbtasks.journal.current.close()")
 
 
-RETRY = "retry=nb.Retry(2, min_timeout=30, max_timeout=30, randomize=False)"
+RETRY = "retry=nb.Retry(2, min_delay=30, max_delay=30, jitter=False)"
 #: Each place with the body of a cell that is there for long, the task that is then recorded, and
 #: its status after a Stop.
 PLACES = {

@@ -232,7 +232,7 @@ async def start(step: Step, key: str, io: Any, world: World) -> Any:
             return await io.map(
                 key, as_async(item), numbers, concurrency=what.concurrency, max_failures=most
             )
-        retry = nb.Retry(step.retry, randomize=False)
+        retry = nb.Retry(step.retry, jitter=False)
         return await io.run_task(key, function(what, world), retry=retry)
     except nb.TaskFailed as error:
         if not step.caught:

@@ -134,7 +134,7 @@ def test_a_failing_task_is_retried_as_it_says() -> None:
     @nb.job("retried")
     def job(io: nb.SyncIO) -> str:
         try:
-            return io.run_task("load", refuse, retry=nb.Retry(3, randomize=False))
+            return io.run_task("load", refuse, retry=nb.Retry(3, jitter=False))
         except OSError:
             return "gave up"
 
@@ -151,7 +151,7 @@ def test_a_failing_subtask_stays_so_when_its_parent_is_retried(times: int) -> No
 
     @nb.job("retried parent")
     def job(io: nb.SyncIO) -> Any:
-        return io.run_task("parent", parent, retry=nb.Retry(times, randomize=False))
+        return io.run_task("parent", parent, retry=nb.Retry(times, jitter=False))
 
     with pytest.raises(OSError, match="busy"):
         run_job(job, tasks={"parent/child": OSError("busy")})

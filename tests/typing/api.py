@@ -122,7 +122,7 @@ def numbers(io: nb.SyncIO) -> int:
     return sum(loaded)
 
 
-@nb.job("pages", name="Pages", version="1.0.0", retry=nb.Retry(limit=3), log_level="debug")
+@nb.job("pages", name="Pages", version="1.0.0", retry=nb.Retry(attempts=3), log_level="debug")
 async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.run_task("load", load, 3), list[int])
     assert_type(await io.run_task("fetch", fetch, payload[0], retry=2), bytes)
@@ -301,7 +301,7 @@ async def replayed_awaited() -> None:
 def settings() -> None:
     nb.configure(home="journal", durability="relaxed", tree=False)
     assert_type(repr(nb.config), str)
-    retry = nb.Retry(limit=4, factor=2, min_timeout=0.5, max_timeout=30, randomize=False)
+    retry = nb.Retry(attempts=4, factor=2, min_delay=0.5, max_delay=30, jitter=False)
     assert_type(retry.delay(1), float)
     assert_type(nb.Retry.standard(), nb.Retry)
     assert_type(nb.Retry.exponential(), nb.Retry)

@@ -9,7 +9,7 @@ import pandas as pd
 import nbtasks as nb
 
 
-@nb.task(retry=nb.Retry(limit=2, min_timeout=0.001, randomize=False))
+@nb.task(retry=nb.Retry(attempts=2, min_delay=0.001, jitter=False))
 def flaky() -> None:
     raise ValueError("no such carrier")
 

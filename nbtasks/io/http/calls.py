@@ -128,7 +128,7 @@ class SyncFetches(_Fetches):
 
         @nb.job("background-fetch-example")
         def body(io: nb.SyncIO) -> str:
-            retry = {"429": nb.RateLimit("x-ratelimit-reset"), "5xx": nb.Retry(limit=3)}
+            retry = {"429": nb.RateLimit("x-ratelimit-reset"), "5xx": nb.Retry(attempts=3)}
             try:
                 return io.background_fetch("ask", "http://127.0.0.1:9/", retry=retry, timeout=5)
             except nb.TaskFailed as error:

@@ -38,7 +38,7 @@ class RateLimit:
     import nbtasks as nb
 
     slower = nb.RateLimit("x-ratelimit-reset-requests", "iso_8601_duration_openai_variant")
-    retry = {"429": slower, "5xx": nb.Retry(limit=3)}
+    retry = {"429": slower, "5xx": nb.Retry(attempts=3)}
     ```
     """
 

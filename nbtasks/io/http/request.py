@@ -187,10 +187,11 @@ class Strategies:
         """Return the decision after the `attempt`-th failure of a request, counted from 1."""
         status = getattr(error, "status", None)
         strategy = self._strategy(status)
+        if isinstance(strategy, Retry):
+            is_spent = attempt >= strategy.attempts
+            return skip_retrying() if is_spent else retry_at(strategy.delay(attempt))
         if strategy is None or attempt >= strategy.limit:
             return skip_retrying()
-        if isinstance(strategy, Retry):
-            return retry_at(strategy.delay(attempt))
         headers: Mapping[str, str] = getattr(error, "headers", None) or {}
         text = headers.get(strategy.reset_header.lower())
         due_us = reset_us(text, strategy.reset_format, clock.micros())

@@ -14,7 +14,7 @@ async def body(io: Any, world: World) -> str:
         raise OSError("down")
 
     try:
-        return await io.run_task("call", broken, retry=nb.Retry(3, randomize=False))
+        return await io.run_task("call", broken, retry=nb.Retry(3, jitter=False))
     except OSError:
         return "gave up"
 

@@ -12,10 +12,10 @@ _NOBODY = "http://127.0.0.1:9/"
 
 async def body(io: Any, world: World) -> Any:
     async def parent() -> Any:
-        retry = {"timeout": nb.Retry(limit=2, min_timeout=5, randomize=False)}
+        retry = {"timeout": nb.Retry(attempts=2, min_delay=5, jitter=False)}
         return await world.io().call("background_fetch", "fetch", _NOBODY, retry=retry)
 
-    return await io.run_task("parent", parent, retry=nb.Retry(limit=2, min_timeout=1))
+    return await io.run_task("parent", parent, retry=nb.Retry(attempts=2, min_delay=1))
 
 
 EXPECT = Expect(

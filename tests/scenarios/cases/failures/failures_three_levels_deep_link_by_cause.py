@@ -15,7 +15,7 @@ async def body(io: Any, world: World) -> list[Any]:
 
     async def middle() -> None:
         world.called()
-        await world.io().run_task("inner", inner, retry=nb.Retry(2, randomize=False))
+        await world.io().run_task("inner", inner, retry=nb.Retry(2, jitter=False))
 
     def inner() -> None:
         world.called()

@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> list[Any]:
         return found
 
     own = [await io.run_task(nb.numbered("step"), world.returning("own")) for _ in range(2)]
-    return own + await io.run_task("parent", parent, retry=nb.Retry(9, randomize=False))
+    return own + await io.run_task("parent", parent, retry=nb.Retry(9, jitter=False))
 
 
 EXPECT = Expect(

@@ -17,7 +17,7 @@ async def body(io: Any, world: World) -> list[int]:
             raise ConnectionError("lost")
 
     for key in ("first", "second"):
-        await io.run_task(key, pay, retry=nb.Retry(2, randomize=False))
+        await io.run_task(key, pay, retry=nb.Retry(2, jitter=False))
     keys = [world.notes.get(key, {key}) for key in ("first", "second")]  # none if both answered
     return [len(keys[0]), len(keys[1]), len(keys[0] | keys[1])]
 

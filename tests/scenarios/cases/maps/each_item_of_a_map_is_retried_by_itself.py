@@ -9,7 +9,7 @@ from tests.scenarios.harness import Expect, World
 
 
 async def body(io: Any, world: World) -> list[int]:
-    @nb.task(retry=nb.Retry(3, min_timeout=10, factor=1, randomize=False))
+    @nb.task(retry=nb.Retry(3, min_delay=10, factor=1, jitter=False))
     def flaky(n: int) -> int:
         world.called()
         if nb.current_task().attempt <= n:

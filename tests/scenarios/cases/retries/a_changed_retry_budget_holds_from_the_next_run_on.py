@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> str:
         return "up"
 
     limit = 2 if world.failures == 0 else 9
-    return await io.run_task("flaky", flaky, retry=nb.Retry(limit, randomize=False))
+    return await io.run_task("flaky", flaky, retry=nb.Retry(limit, jitter=False))
 
 
 EXPECT = Expect(

@@ -19,11 +19,11 @@ async def body(io: Any, world: World) -> None:
 
     async def parent() -> None:
         world.called()
-        retry = nb.Retry(2, min_timeout=1, randomize=False)
+        retry = nb.Retry(2, min_delay=1, jitter=False)
         await world.io().run_task("fetch", fetch, timeout=5, retry=retry)
 
     try:
-        await io.run_task("parent", parent, retry=nb.Retry(4, min_timeout=1, randomize=False))
+        await io.run_task("parent", parent, retry=nb.Retry(4, min_delay=1, jitter=False))
     except nb.TaskFailed as error:
         assert (error.path, error.type) == ("parent/fetch", "TimeoutError")
         raise

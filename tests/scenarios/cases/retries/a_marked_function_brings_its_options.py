@@ -10,7 +10,7 @@ from tests.scenarios.harness import Expect, World
 
 
 async def body(io: Any, world: World) -> list[str]:
-    @nb.task(retry=nb.Retry(3, min_timeout=1, randomize=False), retry_on=OSError, timeout=30)
+    @nb.task(retry=nb.Retry(3, min_delay=1, jitter=False), retry_on=OSError, timeout=30)
     def marked(seconds: int, error: Exception | None) -> str:
         world.called()
         if error is not None:

@@ -20,7 +20,7 @@ async def body(io: Any, world: World) -> str:
             raise ConnectionError("after it was paid")
         return "sent"
 
-    return await io.run_task("parent", parent, retry=nb.Retry(2, randomize=False))
+    return await io.run_task("parent", parent, retry=nb.Retry(2, jitter=False))
 
 
 EXPECT = Expect(

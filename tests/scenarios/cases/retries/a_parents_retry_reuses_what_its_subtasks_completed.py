@@ -16,7 +16,7 @@ async def body(io: Any, world: World) -> int:
             raise OSError("the parent's own")
         return part
 
-    return await io.run_task("parent", parent, retry=nb.Retry(2, randomize=False))
+    return await io.run_task("parent", parent, retry=nb.Retry(2, jitter=False))
 
 
 EXPECT = Expect(

@@ -23,7 +23,7 @@ async def body(io: Any, world: World) -> str:
         ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
         return await world.io().run_task("child", child, options=ignore)
 
-    return await io.run_task("parent", parent, retry=nb.Retry(3, randomize=False))
+    return await io.run_task("parent", parent, retry=nb.Retry(3, jitter=False))
 
 
 EXPECT = Expect(

@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> list[int]:
             return []
         return [first, await world.io().run_task("second", world.returning(2))]
 
-    return await io.run_task("parent", parent, timeout=60, retry=nb.Retry(3, randomize=False))
+    return await io.run_task("parent", parent, timeout=60, retry=nb.Retry(3, jitter=False))
 
 
 EXPECT = Expect(

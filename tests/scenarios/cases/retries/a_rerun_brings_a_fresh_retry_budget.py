@@ -17,7 +17,7 @@ async def body(io: Any, world: World) -> int:
             raise OSError("down")
         return 1
 
-    return await io.run_task("flaky", flaky, retry=nb.Retry(2, randomize=False))
+    return await io.run_task("flaky", flaky, retry=nb.Retry(2, jitter=False))
 
 
 EXPECT = Expect(output=1, calls={"flaky": 4}, statuses={"flaky": "COMPLETED"}, seconds=2, reruns=1)

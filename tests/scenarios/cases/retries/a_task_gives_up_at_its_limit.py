@@ -14,7 +14,7 @@ async def body(io: Any, world: World) -> None:
         raise ValueError("always")
 
     await io.run_task("before", world.returning(1))
-    await io.run_task("broken", broken, retry=nb.Retry(3, randomize=False))
+    await io.run_task("broken", broken, retry=nb.Retry(3, jitter=False))
 
 
 EXPECT = Expect(

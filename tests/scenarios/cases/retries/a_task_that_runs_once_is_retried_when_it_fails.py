@@ -20,7 +20,7 @@ async def body(io: Any, world: World) -> str:
         await io.run_task(
             "pay",
             pay,
-            retry=nb.Retry(2, min_timeout=5, randomize=False),
+            retry=nb.Retry(2, min_delay=5, jitter=False),
             options=nb.TaskOptions(once=True),
         )
     assert world.calls["pay"] <= 2

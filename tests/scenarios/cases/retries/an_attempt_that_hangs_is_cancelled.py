@@ -24,7 +24,7 @@ async def body(io: Any, world: World) -> list[str]:
         ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
         return await world.io().run_task("child", child, options=ignore)
 
-    return [await io.run_task("hangs", hangs, timeout=3600, retry=nb.Retry(2, randomize=False))]
+    return [await io.run_task("hangs", hangs, timeout=3600, retry=nb.Retry(2, jitter=False))]
 
 
 EXPECT = Expect(

@@ -18,7 +18,7 @@ async def body(io: Any, world: World) -> str:
         return "in time"
 
     return await io.run_task(
-        "slow", slow, timeout=30, retry=nb.Retry(3, min_timeout=10, randomize=False)
+        "slow", slow, timeout=30, retry=nb.Retry(3, min_delay=10, jitter=False)
     )
 
 

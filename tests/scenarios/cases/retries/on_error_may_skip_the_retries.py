@@ -20,7 +20,7 @@ async def body(io: Any, world: World) -> bool:
 
     try:
         await io.run_task(
-            "fails", fails, retry=nb.Retry(5, min_timeout=3, randomize=False), on_error=decide
+            "fails", fails, retry=nb.Retry(5, min_delay=3, jitter=False), on_error=decide
         )
     except ValueError as error:
         return isinstance(error, nb.TaskFailed) and error.attempts < 5

@@ -9,7 +9,7 @@ from tests.scenarios.harness import Expect, World
 
 
 async def body(io: Any, world: World) -> list[int]:
-    @nb.task(name="Flaky", retry=nb.Retry(3, min_timeout=5, factor=1, randomize=False))
+    @nb.task(name="Flaky", retry=nb.Retry(3, min_delay=5, factor=1, jitter=False))
     def flaky() -> int:
         world.called()
         task = nb.current_task()

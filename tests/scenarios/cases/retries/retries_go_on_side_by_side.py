@@ -19,7 +19,7 @@ async def body(io: Any, world: World) -> list[int]:
     return await asyncio.gather(
         *(
             io.run_task(
-                ["flaky", n], flaky, n, retry=nb.Retry(3, 2, min_timeout=10 * n, randomize=False)
+                ["flaky", n], flaky, n, retry=nb.Retry(3, 2, min_delay=10 * n, jitter=False)
             )
             for n in (1, 2, 3)
         )

@@ -7,7 +7,7 @@ from typing import Any
 import nbtasks as nb
 from tests.scenarios.harness import Expect, World
 
-RETRY = nb.Retry(3, min_timeout=10, randomize=False)
+RETRY = nb.Retry(3, min_delay=10, jitter=False)
 
 
 async def body(io: Any, world: World) -> list[Any]:

@@ -20,10 +20,10 @@ async def body(io: Any, world: World) -> str:
             return "mended"
 
         ignore = nb.TaskOptions(on_change="ignore")  # it reads the number of the attempt
-        retry = nb.Retry(2, randomize=False)
+        retry = nb.Retry(2, jitter=False)
         return await world.io().run_task("child", child, retry=retry, options=ignore)
 
-    return await io.run_task("parent", parent, retry=nb.Retry(4, min_timeout=10, randomize=False))
+    return await io.run_task("parent", parent, retry=nb.Retry(4, min_delay=10, jitter=False))
 
 
 EXPECT = Expect(

@@ -14,7 +14,7 @@ async def body(io: Any, world: World) -> str:
             raise OSError("down")
         return "up"
 
-    retry = nb.Retry(3, factor=1, min_timeout=3600, max_timeout=3600, randomize=False)
+    retry = nb.Retry(3, factor=1, min_delay=3600, max_delay=3600, jitter=False)
     state: str = await io.run_task("flaky", flaky, retry=retry)
     return state
 
