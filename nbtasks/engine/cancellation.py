@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -39,12 +40,18 @@ class CancelScope:
 
     Attributes:
         cause: The exception that ends the body; None while the execution may continue.
+        delivered: Whether `cause` has been raised in the body or in a task. From then on, code that
+            returns normally has swallowed it.
+        swallowed: Whether the body ended although its asyncio task had been cancelled.
     """
 
     def __init__(self) -> None:
-        self.cause: Interrupt | None = None
+        self.cause: BaseException | None = None
+        self.delivered = False
+        self.swallowed = False
         self._stop_event = threading.Event()
         self._task: asyncio.Task[Any] | None = None
+        self._outer_cancels = 0  # those of the caller's task before the body began
         self._cancelled = False
 
     @contextlib.contextmanager
@@ -68,14 +75,16 @@ class CancelScope:
     def awaiting(self) -> Iterator[None]:
         """Deliver a cancellation to a body that awaits in the caller's asyncio task."""
         task = self._task = asyncio.current_task()
+        self._outer_cancels = task.cancelling() if task is not None else 0
         if self.cause is not None and task is not None:  # cancelled before there was a body
             task.get_loop().call_soon(self._cancel)
         try:
             yield
         finally:
-            self._task = None
             if self._cancelled and task is not None:
                 task.uncancel()  # the code around the body is not cancelled
+            self.swallowed = self.is_being_cancelled()
+            self._task = None
 
     def cancel(self, cause: Interrupt) -> None:
         """Cancel the execution, from any thread. Only the first cause counts."""
@@ -92,13 +101,40 @@ class CancelScope:
 
     def _cancel(self) -> None:
         if self._task is not None and not self._task.done():
-            self._cancelled = True
+            self._cancelled = self.delivered = True
             self._task.cancel()
+
+    def note_stop(self, error: BaseException) -> None:
+        """Let a Stop (Ctrl-C, `sys.exit()`) that passed a task end the execution, even if the body
+        swallows it."""
+        if isinstance(error, KeyboardInterrupt | SystemExit) and self.cause is None:
+            self.cause, self.delivered = error, True
+
+    def is_being_cancelled(self) -> bool:
+        """Return True if the body's asyncio task is being cancelled: by a Stop, by what surrounds
+        the run, or by a timeout in the body that has not ended yet."""
+        return self._task is not None and self._task.cancelling() > self._outer_cancels
 
     def check(self) -> None:
         """Raise `cause` if the execution has been cancelled."""
         if self.cause is not None:
+            self.delivered = True
             raise self.cause
+
+    def check_call(self) -> None:
+        """Raise at an io call if the execution has been cancelled, or if the body has swallowed the
+        cancellation of its asyncio task. An `except` or `finally` block may still make calls while
+        that cancellation passes through it."""
+        if self.cause is not None:
+            self.check()
+        task = self._task
+        if (
+            task is not None
+            and task.cancelling() > self._outer_cancels
+            and not isinstance(sys.exception(), asyncio.CancelledError)
+            and _is_current(task)
+        ):
+            raise asyncio.CancelledError("The cancellation was swallowed before.")
 
     def sleep_until(self, due_us: int) -> None:
         """Block until `due_us`.
@@ -128,9 +164,20 @@ class CancelScope:
         self.check()
 
 
+def _is_current(task: asyncio.Task[Any]) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # a thread without a loop
+        return False
+
+
 def _handle_signal(number: int, frame: FrameType | None) -> None:
     del number
     if frame is None or frame.f_globals.get("__name__") in _OUR_MODULES:
         return
-    for cancellation in _blocking_main:
-        cancellation.check()
+    for index, cancellation in enumerate(_blocking_main):
+        if cancellation.cause is not None:
+            for inner in _blocking_main[index + 1 :]:  # runs within the run: they end with it
+                inner.cause = inner.cause or cancellation.cause
+                inner.delivered = True
+            cancellation.check()

@@ -145,7 +145,7 @@ class Execution:
     # `complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
     # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
     # sync must not count as a failure of the task.
-    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0915 - one frame, for its speed
+    def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0912, PLR0915 - one frame, for its speed
         """Run attempts of a task until it succeeds or fails for good."""
         policy = call.policy
         while True:
@@ -164,6 +164,8 @@ class Execution:
                 finally:
                     if context.printed is not None:
                         context.printed.close()
+                if self.cancellation.delivered and not row.once:
+                    self.cancellation.check()  # the function has swallowed it: a part of a result
                 self.run_state.complete(row, value, policy)
                 self.waits.has_progressed = True
             except (JournalError, ExecutorError):
@@ -175,7 +177,11 @@ class Execution:
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
                 error = exc
-            except BaseException:
+                if self.cancellation.delivered and not row.once:
+                    self.abandon(row)
+                    self.cancellation.check()
+            except BaseException as exc:
+                self.cancellation.note_stop(exc)
                 self.abandon(row)
                 raise
             self.raise_if_abandoned(row)
@@ -259,15 +265,14 @@ class Execution:
             RunEndedError: The execution has ended, or the calling attempt was abandoned.
             DuplicateKeyError: A sibling has the same key.
         """
-        if self.cancellation.cause is not None:
-            raise self.cancellation.cause
+        if context.row is not None:
+            self.raise_if_abandoned(context.row)
+        self.cancellation.check_call()
         if not self.is_open:
             raise RunEndedError(
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
                 "Await every io call before the end of the cell or job."
             )
-        if context.row is not None:
-            self.raise_if_abandoned(context.row)
         path = keys.join(context.path, key)
         if context.visited is None:
             context.visited = {}
@@ -376,8 +381,9 @@ class Execution:
         """Record the end of the execution and release the run."""
         self.is_open = False
         run = self.run
-        if status == Status.FAILED and error is not None:
-            for task_failed in list(failures.iter_task_failures(error)):
+        failure = error if status == Status.FAILED or error is None else error.__cause__
+        if failure is not None:
+            for task_failed in list(failures.iter_task_failures(failure)):
                 if task_failed.run_id == run.run_id:
                     self._make_fatal(failures.task_path(task_failed))
         for future in list(self.pending):

@@ -258,7 +258,8 @@ class Waits:
         try:
             yield Commit()
             answer = yield effect
-        except BaseException:
+        except BaseException as error:
+            execution.cancellation.note_stop(error)
             if not self.suspended:
                 row.status = Status.CANCELED
                 execution.run_state.put(row)

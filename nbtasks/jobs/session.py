@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import signal
 import threading
 from contextvars import Token
@@ -21,7 +22,6 @@ from nbtasks.engine.cancellation import SIGNAL
 from nbtasks.errors import (
     Interrupt,
     NbtasksError,
-    NotRecordedError,
     Suspended,
     TaskFailed,
     ValueNotKeptError,
@@ -297,22 +297,29 @@ class Session:
             _trim_traceback(error)
         self._conclude(_status_for(cause or error), cause or error, encoded)
         if cause is not None and cause is not error:
-            raise cause from None
+            raise cause from cause.__cause__
 
-    def _find_cause(self, error: BaseException | None) -> Interrupt | NotRecordedError | None:
-        """Return the interrupt that ended the body, or the replay error that the body suppressed.
+    def _find_cause(self, error: BaseException | None) -> BaseException | None:
+        """Return the interrupt that ended the body or should have, or the replay error that the
+        body suppressed; None if the body ended by itself.
 
-        None if a cancelled body finished all the same, or failed in its `finally`. The replay
-        error is raised for a task without a recorded outcome.
+        An interrupt is not lost if the body swallowed it, or turned it into an error of its own:
+        that one becomes its `__cause__`. The replay error is raised for a task without a recorded
+        outcome.
         """
         if error is None and (only := self.execution.replay_only) is not None and only.refused:
             return only.refused  # the body has caught it
+        cancellation = self.execution.cancellation
+        cause, ended_by_itself = cancellation.cause, error is None or isinstance(error, Exception)
+        if cause is None and cancellation.swallowed and ended_by_itself:
+            cause = asyncio.CancelledError("The body swallowed its cancellation.")
+        if ended_by_itself:
+            if cause is not None and error is not None:
+                cause = copy.copy(cause)  # it is likely to be in the chain of `error`
+                cause.__cause__ = error
+            return cause
         early = isinstance(error, asyncio.CancelledError | Interrupt | BaseExceptionGroup)
-        return (
-            self.execution.cancellation.cause
-            if early and not isinstance(error, Exception)
-            else None
-        )
+        return cause if early and isinstance(cause, Interrupt) else None
 
     def _conclude(
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
