@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 from nbtasks.core import clock
 from nbtasks.errors import Interrupt
@@ -52,6 +52,8 @@ class CancelScope:
         self._stop_event = threading.Event()
         self._task: asyncio.Task[Any] | None = None
         self._outer_cancels = 0  # those of the caller's task before the body began
+        self._received = 0  # its cancels when the last CancelledError passed a call of the body
+        self._stopped = False
         self._cancelled = False
 
     @contextlib.contextmanager
@@ -78,9 +80,11 @@ class CancelScope:
         self._outer_cancels = task.cancelling() if task is not None else 0
         if self.cause is not None and task is not None:  # cancelled before there was a body
             task.get_loop().call_soon(self._cancel)
+        restore = self._watch_stop()
         try:
             yield
         finally:
+            restore()
             if self._cancelled and task is not None:
                 task.uncancel()  # the code around the body is not cancelled
             self.swallowed = self.is_being_cancelled()
@@ -104,16 +108,38 @@ class CancelScope:
             self._cancelled = self.delivered = True
             self._task.cancel()
 
-    def note_stop(self, error: BaseException) -> None:
-        """Let a Stop (Ctrl-C, `sys.exit()`) that passed a task end the execution, even if the body
-        swallows it."""
+    def _watch_stop(self) -> Callable[[], None]:
+        """Notice a Stop from now on, besides whatever handles it; return the way to end that."""
+        previous = signal.getsignal(signal.SIGINT)
+        if not callable(previous) or threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self._stopped = True
+            previous(number, frame)
+
+        def restore() -> None:
+            if signal.getsignal(signal.SIGINT) is note:
+                signal.signal(signal.SIGINT, previous)
+
+        signal.signal(signal.SIGINT, note)
+        return restore
+
+    def note(self, error: BaseException) -> None:
+        """Note an error that passed a task and may be a Stop (Ctrl-C, `sys.exit()`, a cancellation
+        of the body's asyncio task): it is to end the execution even if the body swallows it."""
         if isinstance(error, KeyboardInterrupt | SystemExit) and self.cause is None:
             self.cause, self.delivered = error, True
+        elif isinstance(error, asyncio.CancelledError) and _is_current(self._task):
+            self._received = self._task.cancelling()
 
     def is_being_cancelled(self) -> bool:
-        """Return True if the body's asyncio task is being cancelled: by a Stop, by what surrounds
-        the run, or by a timeout in the body that has not ended yet."""
-        return self._task is not None and self._task.cancelling() > self._outer_cancels
+        """Return True if the body is being cancelled: by a Stop, by whatever awaits the run, or by
+        a timeout in the body that has not ended yet."""
+        # The count alone would not do: a failed TaskGroup leaves one too many before Python 3.13.
+        if self._task is not None and self._task.cancelling() < self._received:
+            self._received = 0
+        return self._stopped or self._received > self._outer_cancels
 
     def check(self) -> None:
         """Raise `cause` if the execution has been cancelled."""
@@ -127,12 +153,11 @@ class CancelScope:
         that cancellation passes through it."""
         if self.cause is not None:
             self.check()
-        task = self._task
         if (
-            task is not None
-            and task.cancelling() > self._outer_cancels
+            (self._stopped or self._received)
+            and self.is_being_cancelled()
             and not isinstance(sys.exception(), asyncio.CancelledError)
-            and _is_current(task)
+            and (self._stopped or _is_current(self._task))
         ):
             raise asyncio.CancelledError("The cancellation was swallowed before.")
 
@@ -164,9 +189,9 @@ class CancelScope:
         self.check()
 
 
-def _is_current(task: asyncio.Task[Any]) -> bool:
+def _is_current(task: asyncio.Task[Any] | None) -> TypeGuard[asyncio.Task[Any]]:
     try:
-        return asyncio.current_task() is task
+        return task is not None and asyncio.current_task() is task
     except RuntimeError:  # a thread without a loop
         return False
 

@@ -181,7 +181,7 @@ class Execution:
                     self.abandon(row)
                     self.cancellation.check()
             except BaseException as exc:
-                self.cancellation.note_stop(exc)
+                self.cancellation.note(exc)
                 self.abandon(row)
                 raise
             self.raise_if_abandoned(row)

@@ -259,7 +259,7 @@ class Waits:
             yield Commit()
             answer = yield effect
         except BaseException as error:
-            execution.cancellation.note_stop(error)
+            execution.cancellation.note(error)
             if not self.suspended:
                 row.status = Status.CANCELED
                 execution.run_state.put(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from typing import Any
 
@@ -379,3 +380,43 @@ def test_a_run_within_a_run_that_swallows_the_outer_cancel_is_canceled_too() -> 
         outer.run()
 
     assert set(nb.runs().status) == {"CANCELED"}
+
+
+def test_a_stop_that_all_branches_swallow_ends_the_body_all_the_same() -> None:
+    @nb.job("branches")
+    async def body(io: nb.AsyncIO) -> str:
+        async def branch(name: str) -> None:
+            with contextlib.suppress(asyncio.CancelledError):  # as careless users write
+                await io.run_task(name, asyncio.sleep, seconds)
+
+        with contextlib.suppress(asyncio.CancelledError):  # as above
+            if seconds:
+                asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGINT)
+            await asyncio.gather(branch("a"), branch("b"))
+        return await io.run_task("after", str, "end")
+
+    seconds = HOUR
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert nb.last_run().status == "CANCELED"
+    assert statuses() == {"a": "CANCELED", "b": "CANCELED"}
+
+    seconds = 0
+    assert body.run().output == "end"
+
+
+def test_a_task_group_that_failed_and_was_caught_is_no_cancellation() -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    @nb.job("caught")
+    async def body(io: nb.AsyncIO) -> str:
+        for n in range(2):
+            with contextlib.suppress(ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(io.run_task(["broken", n], broken))
+                    group.create_task(io.run_task(["slow", n], asyncio.sleep, HOUR))
+            await io.run_task(["after", n], str, n)
+        return "end"
+
+    assert body.run().output == "end"
