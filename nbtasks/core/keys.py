@@ -241,6 +241,7 @@ def path_of(path: KeyPath) -> str:
     ('fit/AA', 'fit/a%2Fb', 'fit/fold[2]/0')
     """
     if isinstance(path, str):
+        _refuse_surrogates(path)
         if _PATH.fullmatch(path) is None:
             raise InvalidKeyError(
                 f"{path!r} is not a task path. A path is the keys from the top, joined by '/', as "

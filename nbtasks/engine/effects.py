@@ -166,6 +166,8 @@ class Call:
         policy: The task's options.
         checked_as: Function and arguments for the staleness check, if they are not `fn` and `args`:
             a map is checked by the user's function and the items.
+        is_item: Whether the key is the position of an item in a map, so that a record with another
+            argument is that of another item.
     """
 
     key: keys.Key
@@ -174,6 +176,7 @@ class Call:
     site: callsite.Site
     policy: Policy
     checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+    is_item: bool = False
 
 
 @dataclass(slots=True)
@@ -294,6 +297,9 @@ class Running(Protocol):
 
     def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or call its function and record the outcome."""
+
+    def forget_other_item(self, call: Call, path: str) -> bool:
+        """Reset a task of a map if its record is that of another item, and return True then."""
 
 
 class TextSink(Protocol):

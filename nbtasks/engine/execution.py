@@ -77,6 +77,7 @@ class Execution:
         self.run: RunRow = claimed.run
         self.run_state = RunState(journal, claimed)
         self.staleness = StalenessChecker(self.run, self.run_state)
+        self.forget_other_item = self.staleness.forget_other_item
         self.is_open = True
         self.root: CallContext = CallContext(self)
         self.active: set[Any] = set()
@@ -108,6 +109,8 @@ class Execution:
             action = self._action(call, old_row, changed=answer is not None)
             if old_row is not None and action in ANSWERS:
                 return self.answer(old_row, action)
+            if call.is_item and self.forget_other_item(call, path):
+                old_row, action = run_state.row(path), Action.RENEW
             if action is not Action.WAIT:
                 yield from self.waits.suspend_if_out_of_time(path)
             row = self.start_row(old_row, path, policy.name, action)

@@ -19,14 +19,15 @@ from nbtasks.core.model import (
     Status,
     TaskRow,
     columns,
-)  # fmt: skip
+)
 from nbtasks.engine.capture import Displays
 from nbtasks.engine.fingerprint import arguments, function
 from nbtasks.engine.options import Policy
 from nbtasks.engine.replay import is_expired, ranges
 from nbtasks.errors import UnreadableValueError
-from nbtasks.journal import outputs  # fmt: skip
+from nbtasks.journal import edits, outputs
 from nbtasks.journal.protocol import ANSWER
+from nbtasks.journal.wal import escape_invalid
 from nbtasks.values import codec, preview, redaction
 from nbtasks.values.content import content_hash
 
@@ -41,8 +42,7 @@ _PATH, _SEQ = columns("task").index("path"), columns("task").index("seq")
 _ANSWER_SEQ, _KIND, _OUTPUT, _BLOB, _FINISHED = (
     ANSWER.index(name) for name in ("seq", "output_kind", "output", "blob", "finished_us")
 )
-#: Values of these kinds are digested by their content.
-_BY_CONTENT = ("json", "tagged", None)
+_BY_CONTENT = ("json", "tagged", None)  # kinds of values that are digested by their content
 #: The most functions to record in a run. One that reads a loop variable is new in each iteration.
 _MAX_CODES = 500
 #: The least time between two records of a task's progress and metrics.
@@ -52,8 +52,8 @@ _NOTE_US = 100_000
 class RunState:
     """Rows of one execution, each written through to the journal.
 
-    A recorded task stays a tuple until its row is needed: a resumed run may have 100,000 tasks, and
-    most only need their answer. Their other fields are read once a view asks for them.
+    A recorded task stays a tuple until its row is needed: of 100,000 tasks of a resumed run, most
+    only need their answer. Their other fields are read once a view asks for them.
 
     Args:
         journal: The journal that takes the rows.
@@ -76,17 +76,16 @@ class RunState:
         self._rows: dict[str, TaskRow | TaskTuple] = dict(claimed.tasks)
         self._answers = claimed.answers
         self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
-        last_seq = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
-        self._seq = itertools.count(last_seq + 1)
+        last = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
+        self._seq = itertools.count(last + 1)
         self._logged_counts = dict(claimed.logs)
         self.codes: dict[str, str] = dict(claimed.codes)
         self._reused_paths: set[str] = set()  # answered from the journal in this execution
-        # Those whose reuse is not yet recorded. Threads append while another one drains it.
+        # those whose reuse is not recorded yet: threads append while another one drains it
         self._pending_reuse: collections.deque[str] = collections.deque()
         self._lock = threading.RLock()
         self._children: dict[str, list[str]] | None = None
-        self._closed = self._stamped = False
-        self.has_detached = False
+        self._closed = self._stamped = self.has_detached = False
         self.secrets: dict[str, frozenset[str]] = {}
         self._noted: dict[str, int] = {}  # last record of a task's progress, by path
 
@@ -94,8 +93,7 @@ class RunState:
 
     def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
         """Return the rows at `paths`, or all rows of the run, in no particular order."""
-        # Rows built here are not stored: a view calls this from its own thread.
-        if paths is None:
+        if paths is None:  # rows built here are not stored: a view calls this from its own thread
             paths = dict.fromkeys((*list(self._answers), *list(self._rows)))
         rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
         return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
@@ -151,7 +149,7 @@ class RunState:
         except UnreadableValueError as error:
             raise outputs.explain(self._journal, error, self._run.run_id, path) from None
         if kind not in _BY_CONTENT:
-            _cache_digest(value, text, blob)
+            arguments.remember(value, blob or content_hash((text or "").encode()))
         return value
 
     def paths_in_flight(self) -> list[str]:
@@ -165,10 +163,14 @@ class RunState:
 
     def open_descendants(self, path: str) -> list[str]:
         """Return the paths of all descendants, except those that an earlier execution completed."""
-        paths = list(self.children(path))
-        for descendant in paths:  # the list grows meanwhile
-            paths += self.children(descendant)
-        return [descendant for descendant in paths if descendant not in self._answers]
+        return [below for below in self._subtree(path)[1:] if below not in self._answers]
+
+    def _subtree(self, path: str) -> list[str]:
+        """Return the path of a task and those of all its descendants."""
+        paths = [path]
+        for subpath in paths:  # the list grows meanwhile
+            paths += self.children(subpath)
+        return paths
 
     def children(self, path: str) -> list[str]:
         """Return the paths of a task's direct subtasks."""
@@ -202,6 +204,14 @@ class RunState:
         if self._children is not None and "/" in path:
             self._children.setdefault(keys.parent(path), []).append(path)
         return row
+
+    def reset(self, path: str) -> None:
+        """Reset a task and its subtasks."""
+        tasks = {each: row for each in self._subtree(path) if (row := self.row(each))}
+        for new in edits.reset_rows(tasks, tasks):
+            self._journal.put(new)
+            if isinstance(new, TaskRow):
+                self._rows[new.path] = new
 
     def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task's current row, unless it is late: from an abandoned attempt, or after the
@@ -251,7 +261,7 @@ class RunState:
         encoded = codec.encode(value) if redact is None else codec.encode_redacted(value, redact)
         self.keep(row, encoded)
         if row.output_kind not in _BY_CONTENT:
-            _cache_digest(value, row.output, row.blob)
+            arguments.remember(value, row.blob or content_hash((row.output or "").encode()))
         row.status, row.error, row.finished_us = Status.COMPLETED, None, clock.micros()
         row.expires_us = None if ttl_us is None else row.finished_us + ttl_us
         self.put(row)
@@ -283,10 +293,7 @@ class RunState:
         the attempt keeps the old rows, which are ignored. Return the new current row."""
         self.has_detached = True
         current = self._rows[row.path] = dataclasses.replace(row)
-        todo = list(self.children(row.path))
-        while todo:
-            path = todo.pop()
-            todo += self.children(path)
+        for path in self._subtree(row.path)[1:]:
             subtask = self._rows.get(path)
             if type(subtask) is TaskRow and subtask.status in UNDER_WAY:
                 end_us = None if subtask.status == Status.WAITING else clock.micros()
@@ -300,7 +307,7 @@ class RunState:
         its lines that are already recorded are skipped."""
         if self._closed or (task is not None and self.has_detached and not self.is_current(task)):
             return
-        text = preview.log_data(data)
+        message, text = escape_invalid(message), escape_invalid(preview.log_data(data))
         if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
             self._logged_counts[level, message, text] = remaining - 1
             return
@@ -378,12 +385,11 @@ class RunState:
                             child.execution, child.reused = self._run.executions, True
                         self._pending_reuse.append(subpath)
         if seqs:
-            run = self._run
-            self._journal.put(ReuseRow(run.run_id, run.executions, ranges(sorted(seqs))))
+            reuse = ReuseRow(self._run.run_id, self._run.executions, ranges(sorted(seqs)))
+            self._journal.put(reuse)
 
     def _seq_of(self, path: str) -> int:
-        answer = self._answers.get(path)
-        if answer is not None:
+        if (answer := self._answers.get(path)) is not None:
             return int(answer[_ANSWER_SEQ])
         row = self._rows[path]
         return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
@@ -392,8 +398,3 @@ class RunState:
 def _last_seq(tasks: dict[str, tuple[Any, ...]], seq: int) -> int:
     """Return the last `seq` of tasks in the order of `seq`; 0 if there are none."""
     return int(next(reversed(tasks.values()))[seq]) if tasks else 0
-
-
-def _cache_digest(value: Any, text: str | None, blob: str | None) -> None:
-    """Remember a value's digest, for when the value is an argument of another task."""
-    arguments.remember(value, blob or content_hash((text or "").encode()))

@@ -95,12 +95,27 @@ class StalenessChecker:
             self._run_state.mark_stale(path, None)
         return False
 
+    def forget_other_item(self, call: Call, path: str) -> bool:
+        """Reset the task of an item of a map if it was recorded for another item.
+
+        Its subtasks are reset, too. Return True if it was so.
+        """
+        row = self._run_state.row(path)
+        if row is None or row.digest is None or call.policy.options.on_change == "ignore":
+            return False
+        is_other = row.digest != _fingerprint_call(call)[1]
+        if is_other:
+            self._run_state.reset(path)
+        return is_other
+
     def _handle_change(self, call: Call, path: str, code: Fingerprint, digest: str) -> bool:
         on_change = call.policy.options.on_change
         if on_change == "rerun":
             return True
         row = self._run_state.row(path)
         assert row is not None  # noqa: S101 - the task is recorded
+        if on_change != "error" and call.is_item and digest != row.digest:
+            return True  # a result of another item
         text = self._run_state.codes.get(row.fingerprint or "")
         before = None if text is None else fingerprints.loads(text)
         reason = "; ".join(_reasons(call, row, before, code, digest))

@@ -81,11 +81,11 @@ class SyncMap(BaseIO):
         Args:
             key: Key of the map among its siblings, as in `run_task`.
             fn: Function to call with each item.
-            items: The items; listed once, before the first item starts.
+            items: The items; listed once, before the first item starts. A set needs `key_of`.
             concurrency: Number of items that run at once.
             key_of: Function that returns the key of an item, below the map's own key. Without it
-                the n-th item, counted from 0, has the key `n`, so its path is `fit/0`: then
-                the order must not change.
+                the n-th item, counted from 0, has the key `n`, so its path is `fit/0`. An
+                unfinished map calls an item again whose argument is not the recorded one.
             min_ok: Number of items that must succeed. All items run, until this number cannot be
                 reached any more.
             max_failures: Number of items that may fail.

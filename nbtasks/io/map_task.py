@@ -37,6 +37,8 @@ _TURN = 256
 #: Options of the map as a whole, and options of each item. All others apply to both.
 _OF_MAP = ("params", "properties", "icon")
 _OF_ITEM = ("once", "inline", "on")
+#: Iterables whose order depends on the process. (An iterator of a set has no name of its own.)
+_SETS = (set, frozenset, type(iter(set[Any]())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,21 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
             f"io.map({key!r}, ...) takes a function and its items, not the {type(fn).__name__} "
             f"{fn!r}. Write io.map(key, fn, items)."
         )
+    is_set = isinstance(items, _SETS)
+    if is_set and key_of is None:
+        raise InvalidOptionError(
+            f"io.map({key!r}, ...): the items are a {type(items).__name__}, whose order is another "
+            "one in each process: a restart could not tell which result belongs to which item. "
+            "Pass sorted(items), or give each item a key with key_of=."
+        )
     listed = list(items)
     names = None if key_of is None else [key_of(item) for item in listed]
     segments = None if names is None else _segments(key, names)
+    order: list[int] = []
+    if is_set and names is not None and segments is not None:
+        order = sorted(range(len(listed)), key=segments.__getitem__)
+        listed, names = [listed[n] for n in order], [names[n] for n in order]
+        segments = sorted(segments)
     if on is not None:
         options = dataclasses.replace(options or TaskOptions(), on=on)
     policy = resolve(default, fn, None, None, None, None, None, options)
@@ -109,7 +123,24 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         map_options = dataclasses.replace(map_options, redact=("$",))
     whole = Policy(name=policy.name, options=map_options)
     call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
-    return context.execution.task(call, context)
+    effects = context.execution.task(call, context)
+    return _in_order(effects, order) if is_set else effects
+
+
+def _in_order(effects: Effects, order: list[int]) -> Effects:
+    """Turn the results of a map over a set from the order of its keys into the set's own.
+
+    The own order is another one in each process; that of the keys, which is recorded, is not.
+    """
+    try:
+        results = yield from effects
+    except MapFailed as failed:
+        count = len(order)  # the recorded map may have had more items
+        failed.succeeded = {order[n]: one for n, one in failed.succeeded.items() if n < count}
+        failed.failed = {order[n]: one for n, one in failed.failed.items() if n < count}
+        raise
+    placed = sorted(zip(order, results, strict=False))
+    return [result for _, result in placed]
 
 
 def _without(policy: Policy, options: tuple[str, ...]) -> Policy:
@@ -235,10 +266,13 @@ class _Tally:
 
     def effects(self, index: int) -> Effects:
         """Build the call of an item."""
-        of = self._of
-        key = index if of.names is None else of.names[index]
-        call = Call(key, self._fn, (self._items[index],), of.site, of.policy)
-        return self.execution.task(call, self._context)
+        return self.execution.task(self._call(index), self._context)
+
+    def _call(self, index: int) -> Call:
+        of, args = self._of, (self._items[index],)
+        if of.names is None:
+            return Call(index, self._fn, args, of.site, of.policy, is_item=True)
+        return Call(of.names[index], self._fn, args, of.site, of.policy)
 
     def tell(self, index: int, value: Any, error: Exception | None) -> None:
         """Record the output or the error of an item."""
@@ -263,6 +297,8 @@ class _Tally:
         if len(self._failed) <= self._tolerated:
             return [self._succeeded.get(index) for index in range(len(self._items))]
         first = next(iter(self._failed.values()), None)
+        if self._of.names is None:
+            self._forget_other_items()
         raise MapFailed(
             self._row.path,
             type=MapFailed.__name__,
@@ -272,6 +308,13 @@ class _Tally:
             failed=self._failed,
             segments=self._of.segments,
         ) from first
+
+    def _forget_other_items(self) -> None:
+        """Reset the items that were not started this time and have the record of another item."""
+        for index in range(len(self._items)):
+            if index not in self._succeeded and index not in self._failed:
+                path = keys.join(self._context.path, index)
+                self.execution.forget_other_item(self._call(index), path)
 
     def _message(self, first: TaskFailed | None) -> str:
         count = len(self._items)

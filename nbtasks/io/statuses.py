@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from nbtasks.core import clock, keys
+from nbtasks.core import clock, keys, text
 from nbtasks.core.model import StatusRow
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.base import AsyncBaseIO, BaseIO
@@ -86,6 +86,7 @@ def _check(snapshot: Snapshot) -> None:
     label: object = snapshot.label
     if not isinstance(label, str) or not label:
         raise InvalidOptionError(f"The label of a status is a non-empty string, not {label!r}.")
+    text.check("The label of a status,", label, InvalidOptionError)
     if snapshot.state not in (None, *get_args(State)):
         raise InvalidOptionError(
             f"The state of a status is one of {', '.join(get_args(State))}, not {snapshot.state!r}."

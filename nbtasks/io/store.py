@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from nbtasks.core import clock, keys
+from nbtasks.core import clock, keys, text
 from nbtasks.core.model import EntryRow, Row
 from nbtasks.errors import InvalidKeyError
 from nbtasks.io.base import AsyncBaseIO, BaseIO
@@ -81,6 +81,7 @@ class _Shelf:
                 f"io.store: {name!r} cannot name a value: a name is a non-empty string. The first "
                 "argument is the key of the task, the second the name."
             )
+        text.check("io.store: the name of a value,", name, InvalidKeyError)
         params = {"scope": self._scope.partition(":")[0], "name": name}
         fn, io = getattr(self._entries, verb), self._io
         effects = io._builtin_task(key, fn, (name, *value), "database", params, depth=4)  # noqa: SLF001 - a part of that io

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbtasks.core import clock
+from nbtasks.core import clock, text
 from nbtasks.core.model import EventRow, RunRow, TaskRow
 from nbtasks.errors import InvalidJobError, UnreadableValueError
 from nbtasks.journal import edits
@@ -24,6 +24,9 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
     """Return the claim to the latest run of a job, version and key."""
     if key == "" or not isinstance(key, str | None):
         raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
+    for what, one in (("id", job), ("name", name), ("version", version)):
+        text.check(f"The {what} of a job,", one, InvalidJobError)
+    text.check("The key of a run,", key, InvalidJobError)
     row = RunRow(
         run_id=clock.new_id(),
         job=job,

@@ -61,6 +61,7 @@ def gc(
 
     Raises:
         JournalLockedError: Another program has the journal's file open. Nothing has changed.
+        JournalWriteError: The home cannot be written. Nothing has changed.
         InvalidOptionError: An option has no valid value.
 
     ```python

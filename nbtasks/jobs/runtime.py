@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from nbtasks.core import front_end
+from nbtasks.core import front_end, text
 from nbtasks.core.model import RunRow
 from nbtasks.core.settings import config
 from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
-from nbtasks.errors import NbtasksError
+from nbtasks.errors import InvalidJobError, NbtasksError
 from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
 from nbtasks.jobs.dispatch import HomeDispatcher
@@ -258,6 +258,8 @@ def job(  # noqa: PLR0913 - the options of the contract
             hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
+        for what, one in (("id", id), ("name", name), ("version", version)):
+            text.check(f"The {what} of a job,", one, InvalidJobError)
         runtime.jobs[new_job.id] = new_job
         return new_job
 

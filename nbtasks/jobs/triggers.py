@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from nbtasks.core import clock
+from nbtasks.core import clock, text
 from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.events import filters
@@ -162,6 +162,7 @@ def event_trigger(
         raise InvalidOptionError(
             f"event_trigger(name={name!r}): it is the name of an event, or a list of names."
         )
+    text.check("event_trigger: the source", source, InvalidOptionError)
     if filter is not None:
         filters.check(filter)
     return EventTrigger(names, schema, filter, source)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.errors import JournalWriteError, UnreadableValueError
 from nbtasks.journal.wal import sync_folder
 from nbtasks.values.content import Hashing, LazyBytes, VerifiedBytes
@@ -71,14 +71,14 @@ class Blobs:
             if self._durable:
                 sync_folder(path.parent)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            disk.discard(draft)
             raise JournalWriteError(
                 f"A value of {content.size:,} bytes could not be written: {error.strerror} "
-                f"({self._folder.parent}). Make room, then run the cell again: it continues where "
-                "it stopped."
+                f"({self._folder.parent}). {disk.remedy(error)}, then run the cell again: it "
+                "continues where it stopped."
             ) from error
         except BaseException:  # a Stop, or an error of the value while it writes itself
-            draft.unlink(missing_ok=True)
+            disk.discard(draft)
             raise
         return name
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nbtasks.core import text
 from nbtasks.core.settings import is_shared
-from nbtasks.errors import NotFoundError
+from nbtasks.errors import InvalidOptionError, NotFoundError
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
@@ -27,6 +28,7 @@ def require_run(journal: Journal, run: RunHandle | str) -> RunRow:
         NotFoundError: The journal has no such run; the message names the nearest one.
     """
     run_id = run if isinstance(run, str) else run.id
+    text.check("The id of a run,", run_id, InvalidOptionError)
     rows = journal.runs(run_id=run_id)
     if not rows:
         raise _missing_run_error(journal, run_id)
@@ -55,7 +57,12 @@ def no_run_error(journal: Journal, job: JobHandle | str | None = None) -> NotFou
 
 
 def job_id(job: JobHandle | str | None) -> str | None:
-    """Return the id of a job, given as the job or as its id."""
+    """Return the id of a job, given as the job or as its id.
+
+    Raises:
+        InvalidOptionError: It is not valid Unicode.
+    """
+    text.check("The id of a job,", job, InvalidOptionError)
     return job if job is None or isinstance(job, str) else job.id
 
 

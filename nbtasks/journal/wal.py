@@ -25,7 +25,7 @@ from zlib import crc32
 
 import orjson
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.core.model import KINDS, Row, columns, record
 from nbtasks.errors import JournalFormatError, JournalWriteError
 
@@ -39,6 +39,7 @@ __all__ = [
     "newer_format_error",
     "process_start",
     "sync_folder",
+    "write_error",
 ]
 
 #: NB. Increment when a reader of the old format would misread the new one, and add what changes in
@@ -90,6 +91,7 @@ class Segment:
     ) -> None:
         self.name = clock.new_id()
         self.path = folder / f"{self.name}.log"
+        self._home = folder.parent
         self._durable = durable
         self._lock = threading.Lock()
         self._buffer: list[bytes] = [encode_line(["segment", _header(notebook)])]
@@ -110,9 +112,9 @@ class Segment:
             if durable:
                 sync_folder(folder)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            disk.discard(draft)
             self.close()
-            raise _refused(self.path, error) from error
+            raise write_error(self._home, error) from error
         os.register_at_fork(after_in_child=self._forget)
 
     @property
@@ -154,7 +156,7 @@ class Segment:
                 try:
                     _sync_data(self._fd)
                 except OSError as error:
-                    raise _refused(self.path, error) from error
+                    raise write_error(self._home, error) from error
                 self._synced = end
 
     def _write(self) -> None:
@@ -170,7 +172,7 @@ class Segment:
             while position < end:
                 position += os.pwrite(self._fd, data[position - end :], position)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise write_error(self._home, error) from error
         self._end = end
         del self._buffer[: len(lines)]
 
@@ -220,13 +222,14 @@ def _header(notebook: str | None) -> dict[str, Any]:
     }
 
 
-def _refused(path: Path, error: OSError) -> JournalWriteError:
+def write_error(home: Path, error: OSError) -> JournalWriteError:
+    """Return the error for a home that could not be written."""
     if isinstance(error, JournalWriteError):
         return error
     return JournalWriteError(
-        f"The journal could not be written: {error.strerror or error} ({path.parent.parent}). "
-        "Nothing that was recorded is lost. Make room or give write access, then run the cell "
-        "again: it continues where it stopped."
+        f"The journal could not be written: {error.strerror or error} ({home}). Nothing that was "
+        f"recorded is lost. {disk.remedy(error)}, then run the cell again: it continues where it "
+        "stopped."
     )
 
 

@@ -242,6 +242,201 @@ def test_a_completed_map_answers_at_once_without_its_items() -> None:
     assert again.tasks().reused.tolist() == [True] * 3
 
 
+# -- items in another order -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "items", [{"a", "b"}, frozenset("ab"), iter({"a", "b"}), {"a": 1}.keys() & {"a"}]
+)
+def test_a_set_without_keys_is_refused_before_anything_is_recorded(items: Any) -> None:
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("upper", note, items)
+
+    with pytest.raises(nb.InvalidOptionError, match=r"io\.map\('upper'.*sorted\(items\).*key_of="):
+        run(body)
+
+    assert calls == []
+    assert nb.tasks().empty
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_of_a_set_with_keys_each_item_gets_its_own_result(asynchronous: bool) -> None:
+    order = ["b", "c", "a"]
+
+    class Letters(set[str]):
+        """A set whose order is known, and changes."""
+
+        def __iter__(self) -> Any:
+            return iter(order)
+
+    def body(io: nb.SyncIO) -> dict[str, str]:
+        results = io.map("m", upper, Letters(order), key_of=str)
+        return dict(zip(Letters(order), results, strict=True))
+
+    async def awaited(io: nb.AsyncIO) -> dict[str, str]:
+        results = await io.map("m", upper, Letters(order), key_of=str)
+        return dict(zip(Letters(order), results, strict=True))
+
+    job = nb.job("letters")(awaited if asynchronous else body)
+    assert job.run().output == {"a": "A", "b": "B", "c": "C"}
+    calls.clear()
+    order.reverse()
+
+    assert job.run().output == {"a": "A", "b": "B", "c": "C"}
+    assert calls == []
+
+
+def upper(name: str) -> str:
+    return str(note(name)).upper()
+
+
+def test_a_failed_map_over_a_set_counts_its_items_in_the_sets_order() -> None:
+    items = {"b", "a"}
+
+    def fail(name: str) -> str:
+        if name == "a":
+            raise OSError("down")
+        return name
+
+    def body(io: nb.SyncIO) -> Any:
+        try:
+            io.map("m", fail, items, key_of=str, max_failures=0, min_ok=2)
+        except nb.MapFailed as error:
+            return list(error.failed), error.succeeded
+
+    index = list(items).index("a")
+    assert run(body).output == ([index], {1 - index: "b"})
+
+
+def die_at(name: str) -> Any:
+    """Return a function that is stopped at one item, until a file says that this has happened."""
+
+    def work(item: str) -> str:
+        if item == name and "died" not in calls:
+            note("died")
+            raise KeyboardInterrupt
+        return upper(item)
+
+    return work
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize(
+    "other", [["c", "a", "b", "d"], ["b", "c", "d"], ["x", "a", "b", "c", "d"]]
+)
+def test_an_item_that_is_another_one_now_is_called(asynchronous: bool, other: list[str]) -> None:
+    items, work = ["a", "b", "c", "d"], die_at("c")
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items, options=nb.TaskOptions(inline=True))
+
+    async def awaited(io: nb.AsyncIO) -> list[str]:
+        return await io.map("m", work, items, options=nb.TaskOptions(inline=True))
+
+    job = nb.job("letters")(awaited if asynchronous else body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    items[:] = other
+
+    assert job.run().output == [item.upper() for item in other]
+
+
+def test_an_item_that_is_still_the_same_keeps_its_result() -> None:
+    items, work = ["a", "b", "c"], die_at("c")
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items, options=nb.TaskOptions(inline=True))
+
+    job = nb.job("letters")(body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    calls[:] = ["died"]
+    items[:] = ["a", "c", "b"]
+
+    assert job.run().output == ["A", "C", "B"]
+    assert calls == ["died", "c", "b"]
+
+
+def test_subtasks_of_another_item_run_again() -> None:
+    items, died = ["a", "b"], list[str]()
+
+    def work(item: str) -> str:
+        inner = nb.current_io()
+        loaded = inner.run_task("load", lambda: upper(items[0]))
+        if not died:
+            died.append(item)
+            raise KeyboardInterrupt
+        return f"{item} {loaded}"
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items[:1], options=nb.TaskOptions(inline=True))
+
+    job = nb.job("letters")(body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    items.reverse()
+
+    assert job.run().output == ["b B"]
+
+
+def test_a_tolerated_failure_of_another_item_does_not_count() -> None:
+    items, broken = ["bad", "good", "stop"], ["bad", "stop"]
+
+    def work(item: str) -> str:
+        if item == "stop" and item in broken:
+            raise KeyboardInterrupt
+        if item in broken:
+            raise OSError(item)
+        return item
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items, max_failures=1, options=nb.TaskOptions(inline=True))
+
+    job = nb.job("letters")(body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    items[:2] = ["good", "bad"]
+    broken.remove("stop")
+
+    assert job.run().output == ["good", None, "stop"]
+
+
+def test_a_map_that_fails_names_no_result_of_another_item() -> None:
+    items, broken = ["a", "b", "stop"], ["stop"]
+
+    def work(item: str) -> str:
+        if item in broken:
+            raise KeyboardInterrupt if item == "stop" else OSError(item)
+        return item.upper()
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items, concurrency=1, options=nb.TaskOptions(inline=True))
+
+    job = nb.job("letters")(body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    items[:], broken[:] = ["c", "a", "b"], ["c"]
+    with pytest.raises(nb.MapFailed) as caught:
+        job.run()
+
+    assert (list(caught.value.failed), caught.value.succeeded) == ([0], {})
+
+
+def test_with_on_change_error_another_item_is_an_error() -> None:
+    items, work = ["a", "stop"], die_at("stop")
+
+    def body(io: nb.SyncIO) -> list[str]:
+        return io.map("m", work, items, options=nb.TaskOptions(inline=True, on_change="error"))
+
+    job = nb.job("letters")(body)
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    items[0] = "b"
+
+    with pytest.raises(nb.StaleTaskError, match="argument 1 is"):
+        job.run()
+
+
 # -- failing --------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
+
+from nbtasks.errors import JournalWriteError
 
 
 @pytest.fixture
@@ -110,6 +116,113 @@ def test_a_read_only_home_can_be_read_and_says_why_it_cannot_be_written(
     process.expect(statuses)
     process.end()
     assert sorted(home.rglob("*")) == before
+
+
+MOUNTED = """
+import os, sys
+import nbtasks as nb
+
+@nb.job("mounted")
+def mounted(payload: int, io: nb.SyncIO) -> int:
+    return io.run_task("t", abs, payload)
+
+def gc():
+    nb.gc(older_than="0s", dry_run=False)
+
+mounted_calls = {
+    "runs": lambda: nb.runs(), "run": lambda: mounted.run(1), "new": lambda: mounted.run(2),
+    "event": lambda: nb.send_event("e", 1), "gc": gc, "repair": lambda: nb.doctor(repair=True),
+    "set": lambda: nb.last_run().set("t", 5), "reset": lambda: nb.last_run().reset("t"),
+    "import": lambda: nb.import_run(sys.argv[2]), "store": lambda: nb.last_run().rerun(),
+    "export": lambda: nb.export_run(nb.last_run(), str(nb.config.home / "a.nbrun")),
+}
+if sys.argv[1] == "fill":
+    mounted.run(1)
+    nb.export_run(nb.last_run(), sys.argv[2])
+    leftover = nb.config.home / "journal.new"  # of a process that died
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    sys.exit()
+for name, call in mounted_calls.items():
+    try:
+        call()
+    except Exception as error:
+        print(name, type(error).__name__, "give write access" in str(error), flush=True)
+    else:
+        print(name, "done", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts file systems")
+def test_on_a_file_system_mounted_read_only_every_write_asks_for_write_access(tmp_path):
+    home, script, shared = tmp_path / "disk", tmp_path / "mounted.py", tmp_path / "run.nbrun"
+    home.mkdir()
+    script.write_text(MOUNTED)
+    python = f"{sys.executable} {script}"
+    other = f"NBTASKS_HOME={tmp_path}/other"
+    commands = [
+        f"mount -t tmpfs tmpfs {home}",
+        f"{python} fill {shared}",
+        f"{other} {python} fill {shared}",  # a run that this home does not know
+        f"mount -o remount,ro {home}",
+        f"{python} look {shared}",
+    ]
+    env = {**os.environ, "NBTASKS_HOME": f"{home}/home"}
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", " && ".join(commands)],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if ended.returncode and not ended.stdout:
+        pytest.skip(f"this machine does not let us mount: {ended.stderr}")
+
+    lines = dict(line.split(" ", 1) for line in ended.stdout.splitlines())
+    assert lines.pop("runs") == "done"
+    assert set(lines.values()) == {"JournalWriteError True"}, str(lines)
+    assert len(lines) == 10
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Make room"),
+        (errno.EDQUOT, "Make room"),
+        (errno.EROFS, "give write access"),
+        (errno.EACCES, "give write access"),
+        (errno.EPERM, "give write access"),
+        (errno.EIO, "Check that the disk"),
+        (errno.ESTALE, "Check that the disk"),
+    ],
+)
+def test_a_refused_write_says_what_to_do(home, open_home, rows, monkeypatch, number, remedy):
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    journal = open_home()
+    rows.finished(journal)
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(JournalWriteError) as refused:
+        journal.claim(rows.claim("other"))
+
+    assert remedy in str(refused.value)
+    assert os.strerror(number) in str(refused.value)
+    assert str(home) in str(refused.value)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EDQUOT, errno.EROFS])
+def test_a_lock_file_that_the_disk_refuses_is_no_bare_error(open_home, rows, monkeypatch, number):
+    journal = open_home()
+    rows.finished(journal)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    if number in (errno.EIO, errno.ESTALE):
+        with pytest.raises(JournalWriteError, match="Check that the disk"):
+            journal.runs()
+    else:
+        assert len(journal.runs()) == 1
 
 
 SHARED = """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from nbtasks.core import callsite, clock, keys
+from nbtasks.core import callsite, clock, keys, text
 from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.core.model import EventRow, TaskRow
 from nbtasks.engine.current_task import CurrentTask
@@ -39,12 +39,13 @@ def new_event(  # noqa: PLR0913, PLR0917 - the parts of an event
     Raises:
         InvalidOptionError: An argument is not valid.
     """
-    texts: list[tuple[Any, str]] = [(name, "name"), (source, "source"), (id_ or "id", "id")]
-    for text, field in texts:
-        if not isinstance(text, str) or not text:
+    fields: list[tuple[Any, str]] = [(name, "name"), (source, "source"), (id_ or "id", "id")]
+    for value, field in fields:
+        if not isinstance(value, str) or not value:
             raise InvalidOptionError(
-                f"{call}: the {field} of an event is a non-empty string, not {text!r}."
+                f"{call}: the {field} of an event is a non-empty string, not {value!r}."
             )
+        text.check(f"{call}: the {field} of an event,", value, InvalidOptionError)
     if deliver_at is not None and deliver_after is not None:
         raise InvalidOptionError(f"{call}: give deliver_at or deliver_after, not both.")
     deliver_us = None
@@ -90,6 +91,8 @@ class Events(BaseIO):
         return Event(**fields, runs=list(map(self._dispatcher.get_run, runs)))
 
     def _look_up(self, key: keys.Key, ask: Callable[[], Event | None], id_: str) -> Effects:
+        text.check("The id of an event,", id_, InvalidOptionError)
+
         def find() -> dict[str, Any] | None:
             match = ask()
             return None if match is None else _sent_record(match)
@@ -111,6 +114,7 @@ class Events(BaseIO):
             raise InvalidOptionError(
                 f"io.wait_for_event({key!r}, {name!r}): give at least one name."
             )
+        text.check("The source of an event,", source, InvalidOptionError)
         if filter_ is not None:
             filters.check(filter_)
         seconds = to_seconds("timeout", timeout)
@@ -225,6 +229,12 @@ def only(events: list[Event]) -> Event:
 
 
 def event_names(name: Any) -> tuple[str, ...]:
-    """Return the event names in a string or a list; an empty tuple if one is invalid."""
+    """Return the event names in a string or a list; an empty tuple if one is invalid.
+
+    Raises:
+        InvalidOptionError: A name is not valid Unicode.
+    """
     names = (name,) if isinstance(name, str) else tuple(name or ())
-    return names if all(isinstance(text, str) and text for text in names) else ()
+    for one in names:
+        text.check("The name of an event,", one, InvalidOptionError)
+    return names if all(isinstance(one, str) and one for one in names) else ()

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.core.model import Row, columns, record
 from nbtasks.errors import JournalWriteError, SharedFileError, UnreadableValueError
 from nbtasks.journal import validation
@@ -84,9 +84,12 @@ def write(
             os.fsync(finished.fileno())
         draft.replace(path)
     except OSError as error:
-        raise JournalWriteError(f"{path} could not be written: {error.strerror}.") from error
+        raise JournalWriteError(
+            f"{path} could not be written: {error.strerror}. {disk.remedy(error)}, or choose "
+            "another place, and export again."
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        disk.discard(draft)
 
 
 def _choose_compression(data: memoryview) -> int:

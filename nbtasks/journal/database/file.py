@@ -10,6 +10,7 @@ it in a copy, which then replaces the file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -18,9 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbtasks.core import disk
 from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
 from nbtasks.journal.database import connection
 from nbtasks.journal.database.connection import Connection, attach, connect
+from nbtasks.journal.database.refusals import is_passing, unreadable_error
 from nbtasks.journal.database.schema import (
     TABLES,
     in_memory,
@@ -29,7 +32,7 @@ from nbtasks.journal.database.schema import (
     offsets,
     read_format,
 )
-from nbtasks.journal.wal import FORMAT, sync_folder
+from nbtasks.journal.wal import FORMAT, sync_folder, write_error
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
@@ -88,7 +91,7 @@ class DatabaseFile:
         try:
             con = self._open()
         except duckdb.Error as error:
-            if _is_passing(error):
+            if is_passing(error):
                 return None
             self._set_wal_aside(error)
             con = self._open()
@@ -132,8 +135,8 @@ class DatabaseFile:
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
                 return self._snapshot(apart=apart)
-            if not self._wal.exists() or _is_passing(error):
-                raise self.unreadable(error) from None
+            if not self._wal.exists() or is_passing(error):
+                raise unreadable_error(self.path, error) from None
             self._set_wal_aside(error)
             con = open_it(self.path)
         self._check(con)
@@ -191,14 +194,14 @@ class DatabaseFile:
         import _duckdb as duckdb
 
         if not self._wal.exists():
-            raise self.unreadable(error) from None
+            raise unreadable_error(self.path, error) from None
         damaged = self._wal.with_name(f"{self._wal.name}.damaged")
         self._wal.replace(damaged)
         try:
             self._open().close()
         except duckdb.Error as second_error:
             damaged.replace(self._wal)
-            raise self.unreadable(second_error) from None
+            raise unreadable_error(self.path, second_error) from None
         warnings.warn(
             f"DuckDB could not read its log, which is now {damaged.name}. Its rows are taken from "
             "the segments again.",
@@ -242,12 +245,21 @@ class DatabaseFile:
             f"cannot be read. Close it there. ({last_error})"
         )
 
-    def unreadable(self, error: Exception) -> JournalError:
-        """Return the error for a file that DuckDB cannot read."""
-        return JournalError(
-            f"DuckDB cannot read {self.path}: {error} Move the file away to start a new one: the "
-            "rows in the segments in wal/ are merged into it."
-        )
+    def check_writable(self) -> None:
+        """Raise an error if the file cannot be replaced.
+
+        Raises:
+            JournalWriteError: The disk is full, or the home may only be read.
+        """
+        draft = self._draft()
+        try:
+            draft.write_bytes(bytes(4096))  # a full disk still takes an empty file
+            if self.exists() and not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise write_error(self.path.parent, error) from error
+        finally:
+            disk.discard(draft)
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -298,7 +310,7 @@ class DatabaseFile:
             return None
         finally:
             for path in (draft, replacement):
-                path.unlink(missing_ok=True)
+                disk.discard(path)
         return merged
 
     def _is_open_here(self) -> bool:
@@ -320,7 +332,7 @@ class DatabaseFile:
     def _draft(self) -> Path:
         draft = self.path.with_suffix(".new")
         for path in (draft, _wal_of(draft)):
-            path.unlink(missing_ok=True)
+            disk.discard(path)
         return draft
 
     def _sync(self, draft: Path) -> None:
@@ -353,21 +365,6 @@ def _is_same(file: Path, stat: os.stat_result) -> bool:
         return os.path.samestat(file.stat(), stat)
     except OSError:
         return False
-
-
-def _is_passing(error: Exception) -> bool:
-    """Return True if the file is only unavailable now: held by others, or not writable."""
-    import _duckdb as duckdb
-
-    if isinstance(
-        error,
-        duckdb.ConnectionException | duckdb.PermissionException | duckdb.ResourceInUseException,
-    ):
-        return True
-    message = str(error)
-    return any(
-        phrase in message for phrase in ("set lock", "Permission denied", "Read-only", "No space")
-    )
 
 
 @contextlib.contextmanager

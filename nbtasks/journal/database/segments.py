@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbtasks.core.model import Row
 from nbtasks.errors import JournalDamaged, JournalWriteError
-from nbtasks.journal.wal import Segment, SegmentReader, is_alive
+from nbtasks.journal.wal import Segment, SegmentReader, is_alive, write_error
 
 __all__ = ["LOCK", "Listing", "SegmentFolder"]
 
@@ -79,6 +79,8 @@ class SegmentFolder:
             if is_new:
                 (self._home / ".gitignore").write_text("*\n")
         except OSError as error:
+            if self._home.is_dir():
+                raise write_error(self._home, error) from error
             raise JournalWriteError(
                 f"The home {self._home} cannot be created: {error.strerror}. Choose another with "
                 "nb.configure(home=...) or NBTASKS_HOME."

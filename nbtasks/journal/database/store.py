@@ -8,19 +8,21 @@ readers get a copy in memory with the segments merged into it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbtasks.core import disk
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database import merge
 from nbtasks.journal.database.connection import lock_down
 from nbtasks.journal.database.file import Change, DatabaseFile
+from nbtasks.journal.database.refusals import unreadable_error
 from nbtasks.journal.database.schema import in_memory, offsets
 from nbtasks.journal.database.segments import LOCK, Listing, SegmentFolder
 from nbtasks.journal.database.user_query import run_query
+from nbtasks.journal.wal import write_error
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
@@ -95,8 +97,8 @@ class DuckStore:
                 "of this home stopped or stuck?"
             ) from None
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
-                raise
+            if error.errno not in disk.READ_ONLY | disk.FULL:
+                raise write_error(self._home, error) from error
             return None
         return file_lock
 
@@ -122,7 +124,7 @@ class DuckStore:
         try:
             yield con
         except duckdb.Error as error:
-            raise self._file.unreadable(error) from None  # a bad block may show only here
+            raise unreadable_error(self.path, error) from None  # a bad block may show only here
         finally:
             con.close()
         if tidy:
@@ -175,6 +177,14 @@ class DuckStore:
         """Drop all knowledge of merged segments, because the home is a different one now."""
         self._merged, self._checkpointed = {}, {}
 
+    def check_writable(self) -> None:
+        """Raise an error if the file cannot be replaced. The caller holds `exclusive`.
+
+        Raises:
+            JournalWriteError: The disk is full, or the home may only be read.
+        """
+        self._file.check_writable()
+
     def rewrite(self, change: Change) -> bool:
         """Replace the file after merging all segments. The caller holds `exclusive`.
 
@@ -219,9 +229,9 @@ class DuckStore:
                 self._dead = segments.dead
                 self._segments.report_damage(segments)
                 self._commits += 1
-        except duckdb.Error:
-            # A full disk, in most cases. Nothing is lost: the segments still hold everything, and
-            # the offsets tell how much of each has been merged.
+        except (duckdb.Error, OSError):
+            # A full or read-only disk, in most cases. Nothing is lost: the segments still hold
+            # everything, and the offsets tell how much of each has been merged.
             if con is not None:
                 con.close()
             return None
@@ -303,7 +313,7 @@ class DuckStore:
                 if segments.has_more(merged) or merge.orphans(con, segments.alive):
                     return None
             except duckdb.Error as error:
-                raise self._file.unreadable(error) from None
+                raise unreadable_error(self.path, error) from None
             closing.pop_all()
         self._dead = segments.dead
         return con
@@ -316,7 +326,7 @@ class DuckStore:
         try:
             con = in_memory(source)
         except duckdb.Error as error:
-            raise self._file.unreadable(error) from None
+            raise unreadable_error(self.path, error) from None
         finally:
             if source is not None:
                 source.close()

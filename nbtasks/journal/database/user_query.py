@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nbtasks.core import text
 from nbtasks.errors import JournalError
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def run_query(
     """
     import duckdb  # the whole package: only that returns Arrow tables
 
+    values = params.values() if isinstance(params, Mapping) else params or ()
+    for what, one in (("query", sql), *(("parameter", value) for value in values)):
+        text.check(f"nb.sql: the {what}", one, JournalError)
     try:
         statements = con.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

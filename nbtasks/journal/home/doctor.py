@@ -10,7 +10,7 @@ from nbtasks.core import clock
 from nbtasks.errors import JournalError, NbtasksError, UnreadableValueError
 from nbtasks.journal.database.foreign_objects import extras, foreign_objects
 from nbtasks.journal.home import gc
-from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive
+from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive, write_error
 
 if TYPE_CHECKING:
     from nbtasks.journal.home.home_journal import HomeJournal
@@ -199,7 +199,7 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
         return
     with journal.store.exclusive():
         for path in _find_leftovers(home):
-            path.unlink(missing_ok=True)
+            _remove(home, path)
             yield Finding(str(path.relative_to(home)), "repaired", "removed")
     problems = [finding for finding in _check_database(journal) if finding.state == "problem"]
     if not problems:
@@ -224,6 +224,13 @@ def repair(journal: HomeJournal) -> Iterator[Finding]:
     yield Finding("journal.duckdb", "repaired", f"{action}; the old one is {backup.name}")
 
 
+def _remove(home: Path, path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(home, error) from error
+
+
 def _back_up(journal: HomeJournal) -> Path:
     """Copy the DuckDB file to a backup beside it, and return the path of the backup."""
     import shutil
@@ -231,6 +238,7 @@ def _back_up(journal: HomeJournal) -> Path:
     path = journal.store.path
     backup = path.with_name(f"{path.name}.{clock.new_id()}.bak")
     with journal.store.exclusive():
+        journal.store.check_writable()
         shutil.copyfile(path, backup)
         log = path.with_name(f"{path.name}.wal")
         if log.exists():

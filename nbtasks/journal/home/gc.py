@@ -8,7 +8,6 @@ next time.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +17,7 @@ from nbtasks.core.model import KINDS, UNDER_WAY, columns
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database.connection import attach
 from nbtasks.journal.database.schema import make_schema
+from nbtasks.journal.wal import write_error
 
 if TYPE_CHECKING:
     from nbtasks.journal.database.connection import Connection
@@ -103,6 +103,7 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
 
     Raises:
         JournalLockedError: Another program has the file open. Nothing has changed.
+        JournalWriteError: The home cannot be written. Nothing has changed.
     """
     removed: list[str] = []
 
@@ -117,6 +118,7 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
         return fresh
 
     with journal.store.exclusive():
+        journal.store.check_writable()
         if not journal.store.rewrite(change):
             raise JournalLockedError(
                 f"{journal.store.path} is open in another program, so nothing was removed. Close "
@@ -181,8 +183,12 @@ def remove_blobs(journal: HomeJournal) -> int:
     for name, size in unused_blobs(journal):
         # Looked at again: a file that a new row refers to in between counts as written now.
         path = journal.blobs.path(name)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             if path.stat().st_mtime < clock.micros() / 1e6 - _GRACE_SECONDS:
                 path.unlink()
                 freed += size
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise write_error(journal.home, error) from error
     return freed

@@ -12,8 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbtasks.core import text
 from nbtasks.core.model import EditRow, Row, RunRow, Status, columns, values
 from nbtasks.errors import (
+    JournalError,
     JournalLockedError,
     JournalWriteError,
     NotFoundError,
@@ -57,6 +59,7 @@ class HomeJournal:
     """
 
     def __init__(self, home: Path, *, durable: bool = True, notebook: str | None = None) -> None:
+        text.check("The path of the home,", str(home), JournalError)
         self.home = home
         self.blobs = Blobs(home / "blobs", durable=durable)
         self._requests = CancelRequests(home / "cancel")
