@@ -44,6 +44,7 @@ from nbtasks.errors import (
     UntrustedValueError,
     ValueNotKeptError,
     WaitTimeout,
+    WorkerLostError,
     WrongFaceError,
 )
 from nbtasks.io.integration import Integration, integration
@@ -129,6 +130,7 @@ __all__ = [
     "UntrustedValueError",
     "ValueNotKeptError",
     "WaitTimeout",
+    "WorkerLostError",
     "WrongFaceError",
     "attempts",
     "cancel",

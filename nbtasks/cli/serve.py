@@ -53,10 +53,12 @@ def _worker(
             "@nb.job, as in: nbtasks worker jobs.py"
         )
     logging.basicConfig(format="%(message)s")
-    print(f"working for {', '.join(sorted(runtime.jobs))} in {config.home}", flush=True)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    worker.listen()
+    # From here on a caller may send events, and end this process.
+    print(f"working for {', '.join(sorted(runtime.jobs))} in {config.home}", flush=True)
     worker.run(stopped, resume=resume)
     print("ended", flush=True)
 

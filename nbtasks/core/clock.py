@@ -129,6 +129,13 @@ def use(clock: Clock) -> Clock:
     return previous
 
 
+def booted_us() -> int | None:
+    """Return the instant at which this machine was started; None if it is not known."""
+    if not isinstance(_clock, SystemClock) or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    return micros() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
 def at(us: int) -> datetime:
     """Return the instant `us` as an aware UTC datetime.
 

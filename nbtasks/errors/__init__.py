@@ -14,6 +14,7 @@
     ├── NotRecordedError(LookupError)   no recorded result, and replay runs nothing
     ├── NoRunError(RuntimeError)        an io call outside a run
     ├── WrongFaceError(RuntimeError)    the asynchronous io outside an event loop
+    ├── WorkerLostError(RuntimeError)   a run that killed its worker again and again
     ├── InDoubtError(RuntimeError)      unknown outcome of a task that may run only once
     ├── RunBusyError(RuntimeError)      the run is already being executed
     │   └── JobBusyError                the job's concurrency limit is reached
@@ -60,6 +61,7 @@ from nbtasks.errors.job import (
     NotRecordedError,
     RunBusyError,
     RunEndedError,
+    WorkerLostError,
     WrongFaceError,
 )
 from nbtasks.errors.journal import (
@@ -111,5 +113,6 @@ __all__ = [
     "UntrustedValueError",
     "ValueNotKeptError",
     "WaitTimeout",
+    "WorkerLostError",
     "WrongFaceError",
 ]

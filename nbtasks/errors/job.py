@@ -17,6 +17,7 @@ __all__ = [
     "NotRecordedError",
     "RunBusyError",
     "RunEndedError",
+    "WorkerLostError",
     "WrongFaceError",
 ]
 
@@ -270,6 +271,26 @@ class RunEndedError(NbtasksError, RuntimeError):
     except nb.RunEndedError as error:
         problem = str(error)
     assert "before the end of the cell or job" in problem
+    ```
+    """
+
+
+class WorkerLostError(NbtasksError, RuntimeError):
+    """Error of a run that was left alone because it killed its worker several times in a row.
+
+    The process that executed the run died under it: of `os._exit`, a crash in a library, or too
+    little memory. Workers resume such a run twice, then it is FAILED with this error, which is
+    recorded and not raised. Its finished tasks are kept: `nbtasks resume RUN` executes it again,
+    once the cause is removed.
+
+    ```python
+    import nbtasks as nb
+
+    runs = nb.runs()
+    lost = runs[runs.error_type == nb.WorkerLostError.__name__]
+    for run_id, message in zip(lost.run_id, lost.error_message):
+        print(message)  # which task it died in, and where
+    assert lost.empty
     ```
     """
 

@@ -12,7 +12,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.model import OPEN, EventRow, Row, RunRow, Status, WakeRow
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from nbtasks.journal.events import Event
     from nbtasks.journal.protocol import Find, Journal
 
-__all__ = ["HomeDispatcher"]
+__all__ = ["CURSOR", "HomeDispatcher", "after_others"]
+
+#: Scope of the entries that hold, by job, the instant up to which a worker has handled all events.
+CURSOR: Final = "delivered"
 
 
 class HomeDispatcher:
@@ -182,7 +185,7 @@ def new_run(job: Job, payload: Any, *, key: str, trigger: str, parent: str | Non
 
 def _event_row(find: Find, new_event: NewEvent) -> EventRow | None:
     """Return the row of an event to send, or None if an event with its id is already final."""
-    now = _after_others(find)
+    now = after_others(find)
     row = EventRow(
         new_event.id, now, new_event.name, new_event.source, None, None, created_us=now,
         at_us=new_event.deliver_us or now, deliver_us=new_event.deliver_us,
@@ -196,12 +199,21 @@ def _event_row(find: Find, new_event: NewEvent) -> EventRow | None:
     return row
 
 
-def _after_others(find: Find) -> int:
-    """Return the current time, but later than every recorded delivery, to order the events."""
+def after_others(find: Find) -> int:
+    """Return the current time, but later than all that events are compared with.
+
+    That is each recorded delivery, for their order, and each instant from which on a job or a task
+    hears of events, which may lie ahead where the clock was set back.
+    """
     now = clock.micros()
-    events = find("event", since=("at_us", now))
-    deliveries: list[int] = [row.delivered_us for row in events if row.delivered_us is not None]
-    return max([now, *(us + 1 for us in deliveries)])
+    others: list[int] = [row.delivered_us + 1 for row in find("event", since=("at_us", now))
+              if row.delivered_us is not None]  # fmt: skip
+    others += [int(row.value) for row in find("entry", scope=CURSOR)]
+    if find("run", since=("execution_us", now)):
+        waiting = find("task", status=Status.WAITING)
+        awaited: list[Any] = [json.loads(task.awaits) for task in waiting if task.awaits]
+        others += [each["since_us"] for each in awaited if "since_us" in each]
+    return max([now, *others])
 
 
 def _later_than(row: EventRow) -> int:

@@ -2,105 +2,41 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.durations import Duration, to_seconds
-from nbtasks.core.model import EntryRow, EventRow, Row, RunRow, Status
+from nbtasks.core.model import OPEN, EntryRow, EventRow, Row, RunRow, Status
 from nbtasks.engine.suspension import TimeBudget
 from nbtasks.errors import Interrupt, NbtasksError
-from nbtasks.jobs import active_runs
-from nbtasks.jobs.dispatch import new_run
+from nbtasks.jobs import active_runs, losses
+from nbtasks.jobs.dispatch import CURSOR, after_others, new_run
 from nbtasks.jobs.runtime import runtime
-from nbtasks.jobs.triggers import CronTrigger, EventTrigger, IntervalTrigger, Schedule
+from nbtasks.jobs.triggers import (
+    CronTrigger,
+    EventTrigger,
+    IntervalTrigger,
+    Plan,
+    Schedule,
+    find_plan,
+)
 from nbtasks.journal.lookup import require_run
+from nbtasks.values import failures
 
 if TYPE_CHECKING:
     from nbtasks.jobs.job import Job
     from nbtasks.jobs.runtime import Runtime
     from nbtasks.journal.protocol import Find
 
-__all__ = ["Plan", "Worker", "find_plan", "worker"]
-
-_SCOPE: Final = "schedule"
-#: Longest delay of a tick, in microseconds: a later tick is skipped. Shorter for short intervals.
-_LATEST_US: Final = 60_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Plan of the ticks of a job.
-
-    Attributes:
-        schedule: The job's trigger as text; another trigger starts a new plan.
-        since_us: Instant of the first plan for this trigger.
-        next_us: Instant of the next tick.
-        last_us: Instant of the last tick that started a run; None before the first.
-        changed_us: Instant at which the plan was recorded.
-    """
-
-    schedule: str
-    since_us: int
-    next_us: int
-    last_us: int | None = None
-    changed_us: int = 0
-
-    @classmethod
-    def new(cls, schedule: Schedule, now: int) -> Plan:
-        """Return the plan of a job that has none."""
-        return cls(repr(schedule), now, schedule.after(now, now))
-
-    def due(self, schedule: Schedule, now: int) -> int | None:
-        """Return the tick to start a run for now, or None.
-
-        It is the latest tick that is due, unless it was due too long ago.
-        """
-        if self.next_us > now:
-            return None
-        tick = max(self.next_us, schedule.after(now - _tolerance(schedule), self.since_us))
-        while (after := schedule.after(tick, self.since_us)) <= now:
-            tick = after
-        return tick if tick <= now else None
-
-    def after_turn(self, schedule: Schedule, now: int, tick: int | None) -> Plan:
-        """Return the plan after this turn, in which `tick` has started a run if it is not None."""
-        last = self.last_us if tick is None else tick
-        return replace(
-            self,
-            next_us=schedule.after(now, self.since_us),
-            last_us=last,
-            changed_us=self.changed_us + 1,
-        )
-
-    def row(self, job: str) -> EntryRow:
-        """Return the row that records the plan."""
-        plan = replace(self, changed_us=max(clock.micros(), self.changed_us))
-        return EntryRow(_SCOPE, job, plan.changed_us, json.dumps(asdict(plan)), "json")
-
-
-def _tolerance(schedule: Schedule) -> int:
-    if isinstance(schedule, CronTrigger):
-        return _LATEST_US
-    return min(_LATEST_US, round(schedule.seconds * 1e6))
-
-
-def find_plan(find: Find, job: str, schedule: Schedule) -> Plan | None:
-    """Return the recorded plan of a job for this schedule, if there is one."""
-    for row in find("entry", scope=_SCOPE, key=job):
-        plan = Plan(**json.loads(row.value))
-        if plan.schedule == repr(schedule):
-            return plan
-    return None
-
+__all__ = ["Plan", "Worker", "worker"]
 
 _log = logging.getLogger("nbtasks.worker")
 #: Largest number of runs that execute at once. Further due runs wait.
@@ -112,7 +48,6 @@ _TURN_SECONDS: Final = 2.0
 #: Seconds that a stopping worker waits for tasks in flight.
 _GRACE_SECONDS: Final = 10.0
 _DAY_US: Final = 24 * 3600 * 1_000_000
-_CURSOR: Final = "delivered"
 #: Triggers of runs without a user watching: these are resumed after their process has died.
 _UNATTENDED: Final = ("event", "schedule", "invoke")
 
@@ -153,6 +88,7 @@ class Worker:
         self._resume = False
         self._turned = 0.0
         self._executing: set[str] = set()  # ids of the runs that this worker executes
+        self._last_chances: set[str] = set()  # those that must not kill it once more
 
     def start(self, *, resume: bool = False) -> None:
         """Start the worker in a thread of its own, unless it is running.
@@ -164,6 +100,8 @@ class Worker:
             return
         self._resume = resume
         self._stopped.clear()
+        self.listen()
+        atexit.register(self._acquit_runs)
         time = clock.current()
         self._thread = threading.Thread(
             target=self._work, args=(time,), name="nbtasks-worker", daemon=True
@@ -193,6 +131,21 @@ class Worker:
     def suspend_runs(self, seconds: float = _GRACE_SECONDS) -> None:
         """Suspend the runs of this worker once their tasks in flight have finished."""
         active_runs.stop(active_runs.suspend_here, seconds, self._executing)
+        self._acquit_runs()
+
+    def _acquit_runs(self) -> None:
+        """Record of the runs still executing that they are not why this process ends."""
+        run_ids = self._executing.intersection(active_runs.running_ids())
+
+        def transaction(find: Find) -> Iterator[Row]:
+            for run_id in run_ids:
+                for run in find("run", run_id=run_id, status=Status.RUNNING):
+                    yield from losses.acquit(find, run)
+
+        atexit.unregister(self._acquit_runs)
+        if run_ids:
+            with contextlib.suppress(NbtasksError):  # a full disk must not keep the process alive
+                self._runtime.journal.transact(transaction)
 
     def run(self, stopped: threading.Event, *, resume: bool = False) -> None:
         """Work in the calling thread until `stopped` is set; `resume` is that of `start`."""
@@ -200,6 +153,22 @@ class Worker:
         self._stopped = stopped
         self._loop()
         self.suspend_runs()
+
+    def listen(self) -> None:
+        """Record that the jobs hear of each event, and keep their schedules, from now on.
+
+        Raises:
+            JournalError: The home cannot be written.
+        """
+
+        def transaction(find: Find) -> Iterator[Row]:
+            for job in list(self._runtime.jobs.values()):
+                if job.enabled and isinstance(job.trigger, EventTrigger):
+                    yield from _new_cursor(find, job)
+                elif job.enabled and isinstance(job.trigger, CronTrigger | IntervalTrigger):
+                    yield from _new_plan(find, job, job.trigger)
+
+        self._runtime.journal.transact(transaction)
 
     def _work(self, time: clock.Clock) -> None:
         try:
@@ -263,12 +232,12 @@ class Worker:
 
     def _deferred(self, find: Find, soonest: list[int]) -> Iterator[Row]:
         """Yield the rows that deliver the deferred events that are due."""
-        now = clock.micros()
         pending: list[EventRow] = find("event", delivered_us=None, cancelled_us=None)
-        for row in sorted(pending, key=lambda row: (row.at_us, row.event_id)):
-            if row.at_us > now:
-                soonest.append(row.at_us)
-                continue
+        now = clock.micros()
+        soonest += [row.at_us for row in pending if row.at_us > now]
+        due = [row for row in pending if row.at_us <= now]
+        now = after_others(find) if due else now
+        for row in sorted(due, key=lambda row: (row.at_us, row.event_id)):
             now += 1  # a distinct time for each event keeps their order
             changed_us = max(now, row.changed_us + 1)
             event = dataclasses.replace(row, changed_us=changed_us, at_us=now, delivered_us=now)
@@ -281,9 +250,9 @@ class Worker:
         to which event this is done.
         """
         now = clock.micros()
-        cursors: list[EntryRow] = find("entry", scope=_CURSOR, key=job.id)
+        cursors: list[EntryRow] = find("entry", scope=CURSOR, key=job.id)
         if not cursors:
-            yield EntryRow(_CURSOR, job.id, now, str(now), "json")
+            yield from _new_cursor(find, job)
             return
         since = int(cursors[0].value or now)
         events: list[EventRow] = find("event", since=("at_us", since))
@@ -293,11 +262,13 @@ class Worker:
         if rows:
             last = max(row.at_us for row in rows)
             changed_us = max(now, cursors[0].changed_us + 1)
-            yield EntryRow(_CURSOR, job.id, changed_us, str(last + 1), "json")
+            yield EntryRow(CURSOR, job.id, changed_us, str(last + 1), "json")
 
     def _execute_due(self, due: list[RunRow]) -> None:
         """Execute the runs that are due, and the runs whose process has died."""
-        self._executing.intersection_update(active_runs.running_ids())
+        running = active_runs.running_ids()
+        self._executing.intersection_update(running)
+        self._last_chances.intersection_update(running)
         for run in sorted(due, key=lambda run: run.run_id):
             job = self._runtime.jobs.get(run.job)
             if job is None or not job.enabled or job.version != run.version:
@@ -309,11 +280,44 @@ class Worker:
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
             if (attended and not self._resume) or len(active_runs.running_ids()) >= _MOST_RUNS:
                 continue
+            if run.status == Status.INTERRUPTED and not self._may_resume(run):
+                continue
             try:
                 self._executing.add(run.run_id)
                 self._runtime.dispatcher.execute(run, _PATIENCE)
             except NbtasksError as error:  # for instance an unreadable payload
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
+
+    def _may_resume(self, interrupted: RunRow) -> bool:
+        """Count the death of a run's process. Return False if the run is not to be resumed now.
+
+        Of the runs that get their last chance, only one executes at a time: another one might kill
+        the process, and this one be blamed for it.
+        """
+        busy = not self._last_chances.isdisjoint(active_runs.running_ids())
+        may_resume = failed = False
+
+        def transaction(find: Find) -> Iterator[Row]:
+            nonlocal may_resume, failed
+            for run in find("run", run_id=interrupted.run_id, executions=interrupted.executions):
+                if run.status not in OPEN:
+                    continue
+                deaths, rows = losses.count(find, run)
+                if deaths >= losses.LIMIT:
+                    failed = True
+                    yield from losses.fail(find, run, deaths)
+                    continue
+                yield from rows
+                is_last = deaths == losses.LIMIT - 1
+                may_resume = not (is_last and busy)
+                if is_last and may_resume:
+                    self._last_chances.add(run.run_id)
+
+        self._runtime.journal.transact(transaction)
+        if failed:
+            run = require_run(self._runtime.journal, interrupted.run_id)
+            _log.error("%s", failures.loads(run.error or "{}").message)
+        return may_resume
 
 
 def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:
@@ -337,6 +341,19 @@ def _maybe_interrupted(find: Find) -> list[RunRow]:
     own = set(active_runs.running_ids())
     runs = [*find("run", status=Status.RUNNING), *find("run", status=Status.INTERRUPTED)]
     return [run for run in runs if run.run_id not in own]
+
+
+def _new_cursor(find: Find, job: Job) -> Iterator[Row]:
+    """Yield the row that says from when on a job hears of events, if it is not recorded yet."""
+    if not find("entry", scope=CURSOR, key=job.id):
+        now = after_others(find)
+        yield EntryRow(CURSOR, job.id, now, str(now), "json")
+
+
+def _new_plan(find: Find, job: Job, schedule: Schedule) -> Iterator[Row]:
+    """Yield the plan of a job's schedule, if it has none yet."""
+    if find_plan(find, job.id, schedule) is None:
+        yield Plan.new(schedule, clock.micros()).row(job.id)
 
 
 def _ticks(find: Find, job: Job, schedule: Schedule, soonest: list[int]) -> Iterator[Row]:

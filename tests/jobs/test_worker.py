@@ -459,6 +459,52 @@ def test_a_worker_that_is_asked_to_end_leaves_runs_that_the_next_one_goes_on_wit
 
 
 @pytest.mark.slow
+def test_each_event_that_is_sent_once_a_worker_says_it_works_is_delivered(processes: Processes):
+    worker = processes.worker()  # which has printed its line
+    nb.send_event("go", 0)  # of a job that this process does not know
+    until(lambda: statuses("hears") == ["COMPLETED"])
+
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_ended_as_soon_as_it_says_it_works_ends_well(processes: Processes):
+    worker = processes.worker()
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(30) == 0
+    assert worker.stdout is not None
+    assert worker.stdout.read() == "ended\n"
+
+
+def test_once_it_has_started_in_a_notebook_events_of_other_processes_are_heard(worker: Worker):
+    @nb.job("hears", trigger=nb.event_trigger("go"))
+    def hears(payload: int, io: nb.SyncIO) -> int:
+        return payload
+
+    worker.start()
+    assert known("hears")
+
+
+def test_an_event_is_heard_though_the_clock_was_set_back_since(worker: Worker):
+    @nb.job("hears", trigger=nb.event_trigger("go"))
+    def hears(payload: int, io: nb.SyncIO) -> int:
+        return payload
+
+    with FakeClock(datetime(2026, 7, 1, 12, tzinfo=UTC)):
+        worker.listen()
+    with FakeClock(datetime(2026, 7, 1, 11, tzinfo=UTC)):
+        job = runtime.jobs.pop("hears")
+        nb.send_event("go", 1)  # by a process that does not know the job
+        nb.send_event("go", 2)
+        runtime.jobs["hears"] = job
+        worker.turn()
+
+        until(lambda: statuses("hears") == ["COMPLETED"] * 2)
+
+
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,

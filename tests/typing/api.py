@@ -366,6 +366,7 @@ VALUE_ERRORS: list[type[ValueError]] = [
 RUNTIME_ERRORS: list[type[RuntimeError]] = [
     nb.NoRunError,
     nb.WrongFaceError,
+    nb.WorkerLostError,
     nb.RunBusyError,
     nb.RunEndedError,
     nb.ExecutorError,
