@@ -86,9 +86,8 @@ class Execution:
         self.suspension = Suspension(self.run, self.run_state, self.cancellation)
         self.waits = Waits(self)
         self.outcomes = Outcomes(self.run_state, self.run)
-        self.replay_only = (
-            ReplayOnly(self.run_state, self.staleness, self.outcomes) if claimed.only else None
-        )
+        replay_only = ReplayOnly(self.run_state, self.staleness, self.outcomes)
+        self.replay_only = replay_only if claimed.only else None
 
     # -- a task -------------------------------------------------------------------------------
 
@@ -251,8 +250,7 @@ class Execution:
             raise
 
     def _back_off(self, row: TaskRow, failure: Failure, due_us: int) -> None:
-        row.due_us = due_us
-        text = failures.dumps(failure)
+        row.due_us, text = due_us, failures.dumps(failure)
         self.run_state.archive(row, Status.FAILED, clock.micros(), text, due_us)
         row.status, row.error = Status.WAITING, text
         self.release_failed(row.path)
@@ -332,8 +330,7 @@ class Execution:
         else:
             row.attempt_us = clock.micros()
             row.done = row.total = row.metrics = None
-        row.status, row.due_us, row.error = Status.RUNNING, None, None
-        # Not put here: the driver records the start together with the call.
+        row.status, row.due_us, row.error = Status.RUNNING, None, None  # put by the driver
 
     def abandon(self, row: TaskRow) -> None:
         """End an attempt without an outcome: the execution was stopped, or the run suspended."""
