@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io as stdlib_io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -133,18 +134,29 @@ def _caller(target: Callable[..., Any]) -> Callable[..., Any]:
     return call_async if inspect.iscoroutinefunction(target) else call
 
 
-def find(io: Any, integrations: Mapping[str, Any], name: str) -> Calls:
-    """Return the integration with this name, bound to an io.
+def find(io: Any, integrations: Mapping[str, Any], name: str) -> Any:
+    """Return the integration with this name, bound to an io, or the name of the module `io`.
+
+    Code that was written for the module works with the io of a run, too.
 
     Raises:
-        AttributeError: There is no integration with this name; the message lists the others.
+        AttributeError: There is no such name; the message gives the nearest one, and lists the
+            integrations.
     """
     match = integrations.get(name)
     if isinstance(match, Integration):
         return Calls(io, match, name, match._client)  # noqa: SLF001 - two parts of one thing
+    if name in stdlib_io.__all__:
+        return getattr(stdlib_io, name)
+    import difflib  # lazily: most names exist
+
     names = sorted(key for key, value in integrations.items() if isinstance(value, Integration))
     hint = f"Its integrations: {', '.join(names)}." if names else "It has no integrations."
-    raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}")
+    public = [other for other in dir(io) if other[:1] != "_"]
+    nearest = difflib.get_close_matches(name, [*public, *names, *stdlib_io.__all__], n=1)
+    if nearest:
+        hint = f"Is it io.{nearest[0]}? {hint}"
+    raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}", name=name, obj=io)
 
 
 def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, Integration]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import linecache
+import re
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -15,10 +16,13 @@ from nbtasks.core import tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
+from nbtasks.io.io import SyncIO
 from nbtasks.jobs.claims import make_claim
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import interrupt
+from nbtasks.notebook.body_names import BodyNames
 from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, parse
+from nbtasks.notebook.scopes import ENTRY, refuse_star
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -30,27 +34,40 @@ __all__ = ["Cell", "Entry"]
 
 _MISSING = object()
 _STOP_ERRORS = (KeyboardInterrupt, asyncio.CancelledError)
+_NAME_ERRORS = (NameError, AttributeError)
+_NO_NAME = re.compile(
+    rf"name '(?P<name>{'|'.join(GIVEN)})' is not defined"
+    r"|module 'io' has no attribute '(?P<method>\w+)'"
+)
 #: The cell whose body runs in this context, and the value of the cell that ended last.
 _running: ContextVar[Cell | None] = ContextVar("nbtasks_cell", default=None)
 _last_value: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
+#: Run and payload of the next cell in this context, in place of those of its first line.
+_given: ContextVar[tuple[Claim, Any] | None] = ContextVar("nbtasks_cell_given", default=None)
 
 
 class Entry:
     """Entry point of rewritten cells, which find it in the builtins: it enters a cell and holds
-    its value."""
+    its value.
+
+    Attributes:
+        inside: False: the code is not executing as a body.
+    """
+
+    inside = False
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self._given: tuple[Claim, Any] | None = None
 
     @contextlib.contextmanager
     def executing(self, claim: Claim, payload: Any) -> Iterator[None]:
-        """Make the next cell execute this run with this payload, whatever its first line says."""
-        self._given = claim, payload
+        """Make the next cell of this context execute this run with this payload, whatever its first
+        line says."""
+        token = _given.set((claim, payload))
         try:
             yield
         finally:
-            self._given = None
+            _given.reset(token)
 
     def __call__(self, line: str, source: str) -> None:
         """Raise `CellRefusedError`: the cell was rewritten as text but not as a syntax tree, so its
@@ -64,11 +81,23 @@ class Entry:
     def cell(self, line: str, source: str) -> Cell:
         """Return the context manager around the body."""
         options = parse(line)
-        claim, self._given = self._given, None  # it does not apply to cells nested in this one
-        cell = Cell(self._shell, options, source, claim)
+        given = _given.get()
+        _given.set(None)  # it does not apply to cells nested in this one
         caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
+        cell = Cell(self._shell, options, source, given, caller)
         _restore_first_line(caller, line)
         return cell
+
+    def run(self) -> Any:
+        """Execute the body: the caller's own code, in the namespace of the body.
+
+        Returns:
+            The coroutine of a body that awaits, else None.
+        """
+        cell = _running.get()
+        assert cell is not None  # noqa: S101 - it has just been entered
+        code = sys._getframe(1).f_code  # noqa: SLF001 - as above
+        return eval(code, self._shell.user_global_ns, cell.names)  # noqa: S307 - the cell
 
     @property
     def value(self) -> Any:
@@ -77,11 +106,28 @@ class Entry:
         _last_value.set(None)
         return value
 
-    @value.setter
-    def value(self, value: Any) -> None:
-        cell = _running.get()
-        assert cell is not None  # noqa: S101 - only the rewritten body of a cell assigns it
-        cell.session.value = value
+
+class Body:
+    """Receiver of a body's value, which the body finds in place of the entry point.
+
+    Attributes:
+        inside: True: the code is executing as a body.
+        value: Value of the last expression.
+    """
+
+    inside = True
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.value: Any = None
+        self._names = names
+
+    def check_star(self, module: str, level: int, line: int) -> None:
+        """Raise `CellRefusedError` if a star import would bind a given name."""
+        try:
+            imported = __import__(module, self._names, None, ["*"], level)
+        except ImportError:  # the statement itself raises it again
+            return
+        refuse_star(imported, f"{'.' * level}{module}", line)
 
 
 class Cell:
@@ -92,19 +138,25 @@ class Cell:
         options: Options of the first line.
         source: Text of the cell, as it is recorded.
         given: Claim of the run to execute and its payload, in place of those of the first line.
+        frame: Frame that enters the cell; tracebacks leave it out.
 
     Attributes:
         session: Session that executes the run.
+        names: Namespace of the body, while it executes.
     """
+
+    names: BodyNames
 
     def __init__(
         self,
         shell: InteractiveShell,
         options: Options,
         source: str,
-        given: tuple[Claim, Any] | None = None,
+        given: tuple[Claim, Any] | None,
+        frame: FrameType,
     ) -> None:
         self._shell = shell
+        self._frame: FrameType | None = frame
         # With `given`, a method of a run executes its cell: the cell's variable keeps naming that
         # run. The new run of a fork is what the method returns.
         self._variable = None if given else options.variable
@@ -119,7 +171,8 @@ class Cell:
         )
         self.session.integrations = shell.user_ns  # looked up in the notebook's variables
         self._outer: Cell | None = None
-        self._covered: dict[str, Any] = {}
+        self._body = Body(shell.user_ns)
+        self._free: list[str] = []  # given names that the notebook does not use
         self._interrupt: interrupt.CtrlC | None = None
 
     def __enter__(self) -> Self:
@@ -128,6 +181,7 @@ class Cell:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        self._leave_body(error)
         try:
             self.session.__exit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
@@ -153,6 +207,7 @@ class Cell:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        self._leave_body(error)
         try:
             await self.session.__aexit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
@@ -167,20 +222,27 @@ class Cell:
 
     def _open(self) -> None:
         session, names = self.session, self._shell.user_ns
-        self._covered = {name: names.get(name, _MISSING) for name in GIVEN}
-        names.update(io=session.io, ctx=session.ctx, payload=self._payload)
+        given = {"io": session.io, "ctx": session.ctx, "payload": self._payload}
+        self.names = BodyNames({**given, ENTRY: self._body}, names)
+        self._free = [name for name in given if name not in names]
         self._bind()
         self._outer = _running.get()
         _running.set(self)
 
+    def _leave_body(self, error: BaseException | None) -> None:
+        """Take over the body's value, and leave the frame that entered the cell out of an error."""
+        self.session.value = self._body.value
+        frame, self._frame = self._frame, None
+        for link in tracebacks.iter_errors(error):
+            link.__traceback__ = tracebacks.select_frames(
+                link.__traceback__, lambda found, _: found is not frame
+            )
+
     def _close(self) -> None:
         names = self._shell.user_ns
-        for name, value in self._covered.items():
-            if value is _MISSING:
-                names.pop(name, None)
-            else:
-                names[name] = value
-        self._covered.clear()
+        for name in self._free:  # `%timeit` copies the names of a body into the notebook's
+            if names.get(name, _MISSING) is self.names[name]:
+                del names[name]
         self._bind()
         _running.set(self._outer)
         _last_value.set(self.session.value)
@@ -193,6 +255,8 @@ class Cell:
         """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
         for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
+        if error is not None and (note := _explain_name(error)):
+            error.add_note(note)
         if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = interrupt.without_libraries(error.__traceback__)
             execution = self.session.execution
@@ -205,6 +269,24 @@ class Cell:
                 )
         elif isinstance(error, NbtasksError | Interrupt) and not isinstance(error, TaskFailed):
             error.__context__ = None  # its message is enough: do not show earlier errors
+
+
+def _explain_name(error: BaseException) -> str | None:
+    """Return what to do about a function outside the body that reads a given name as a global."""
+    for link in tracebacks.iter_errors(error):
+        # A failed task has the message of its error, but not the error itself.
+        found = _NO_NAME.search(str(link)) if isinstance(link, _NAME_ERRORS) else None
+        if found is None or (found["method"] and not hasattr(SyncIO, found["method"])):
+            continue
+        name = found["name"] or "io"
+        give = f"give it {name} as an argument, or let it call nb.current_io()"
+        if name != "io":
+            give = f"or give it {name} as an argument"
+        return (
+            f"%%job gives {name} to the body of its cell alone. Define the function in the cell, "
+            f"{give}."
+        )
+    return None
 
 
 def _make_claim_and_payload(

@@ -26,7 +26,8 @@ from nbtasks.jobs.run import Run
 from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.cell import Entry
 from nbtasks.notebook.front_end import ShellFrontEnd
-from nbtasks.notebook.transform import ENTRY, Wrapper, to_call
+from nbtasks.notebook.scopes import ENTRY
+from nbtasks.notebook.transform import Wrapper, to_call
 from nbtasks.views import frames, history
 
 if TYPE_CHECKING:

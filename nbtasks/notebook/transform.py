@@ -2,12 +2,16 @@
 
 1. `to_call` turns the first line into a plain call on the same line. IPython can still analyse
    the text: it detects by itself whether the cell awaits, and every line keeps its number.
-2. `Wrapper` puts the body into the `with` block of that call - an `async with` block if the
-   body awaits - and shows the last expression after the block.
+2. `Wrapper` adds the `with` block of that call - an `async with` block if the body awaits - in
+   which the same code executes again in the namespace of its body, and shows the last expression
+   after the block.
 
-    %%job delays                       with __nbtasks_job__.cell("delays", ...):
+    %%job delays                       if __nbtasks_job__.inside:
     models = io.run_task(...)    ->        models = io.run_task(...)
     len(models)                            __nbtasks_job__.value = len(models)
+                                       else:
+                                           with __nbtasks_job__.cell("delays", ...):
+                                               __nbtasks_job__.run()
                                        __nbtasks_job__.value
 
 All functions of this module are pure: IPython calls them several times for one cell.
@@ -19,17 +23,16 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from nbtasks.notebook import scopes
 from nbtasks.notebook.cell_options import GIVEN, CellRefusedError
+from nbtasks.notebook.scopes import ENTRY
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["ENTRY", "Rebinding", "Wrapper", "awaits", "rebindings", "to_call"]
-
-#: The name under which a rewritten cell finds `cell.Entry`.
-ENTRY: Final = "__nbtasks_job__"
+__all__ = ["Rebinding", "Wrapper", "awaits", "rebindings", "to_call"]
 
 _FIRST = re.compile(r"%%job(?=\s|$)")
 
@@ -94,10 +97,25 @@ class Wrapper(ast.NodeTransformer):
             assignment = ast.Assign([_entry("value", ast.Store())], last.value)
             body[-1] = ast.copy_location(assignment, last)
             display = [ast.copy_location(ast.Expr(_entry("value", ast.Load())), last)]
-        kind = ast.AsyncWith if asynchronous else ast.With
-        enter = ast.Call(_entry("cell", ast.Load()), call.args, [])
-        block = ast.copy_location(kind([ast.withitem(enter)], body or [ast.Pass()]), first)
-        return ast.fix_missing_locations(ast.Module([block, *display], []))
+        names = (
+            scopes.global_names(body) if self._shell.user_ns is self._shell.user_global_ns else []
+        )
+        inside: list[ast.stmt] = [ast.Global(names)] if names else [ast.Pass()]
+        inside += scopes.bind(body, _entry("check_star", ast.Load()))
+        execution = ast.If(
+            _entry("inside", ast.Load()), inside, [_block(call, asynchronous=asynchronous)]
+        )
+        ast.copy_location(execution, first)
+        return ast.fix_missing_locations(ast.Module([execution, *display], []))
+
+
+def _block(call: ast.Call, *, asynchronous: bool) -> ast.stmt:
+    """Return the `with` block that executes the body."""
+    enter = ast.withitem(ast.Call(_entry("cell", ast.Load()), call.args, []))
+    run = ast.Call(_entry("run", ast.Load()), [], [])
+    if asynchronous:
+        return ast.AsyncWith([enter], [ast.Expr(ast.Await(run))])
+    return ast.With([enter], [ast.Expr(run)])
 
 
 def _is_ours(call: ast.Call) -> bool:

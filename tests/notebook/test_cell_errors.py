@@ -11,7 +11,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.core import front_end
 from nbtasks.jobs.runtime import runtime
-from nbtasks.notebook.transform import ENTRY
+from nbtasks.notebook.scopes import ENTRY
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
 
 # -- errors ---------------------------------------------------------------------------------------

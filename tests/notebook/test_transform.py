@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtasks.notebook.cell_options import GIVEN
-from nbtasks.notebook.transform import ENTRY, awaits, rebindings, to_call
+from nbtasks.notebook.scopes import ENTRY
+from nbtasks.notebook.transform import awaits, rebindings, to_call
 
 
 def lines(text: str) -> list[str]:
