@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import re
 import sys
+from types import CodeType, FunctionType
 from typing import Any
 
 from nbtasks.errors import UnreadableValueError
@@ -24,8 +25,10 @@ __all__ = [
     "fill_model",
     "find",
     "find_as",
+    "function_now",
     "is_model",
     "lookup",
+    "make_function",
     "member",
     "rebuild",
     "reference",
@@ -36,6 +39,10 @@ __all__ = [
 MAIN = "__main__"
 #: Modules of classes made by a call in the notebook: `make_dataclass`, `types.new_class`.
 _OF_CALLS = (MAIN, "types")
+_OF_CODE = (
+    "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount",
+    "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_exceptiontable",
+)  # fmt: skip
 #: Names in which IPython keeps outputs and inputs.
 _OF_IPYTHON = re.compile(r"_+i*\d*|In|Out")
 
@@ -121,8 +128,8 @@ def as_it_is_now(kind: type) -> type:
     return kind
 
 
-def reference(kind: type) -> tuple[str, type] | None:
-    """Return a name of the notebook, or of a module, for a class, and the class that has it now.
+def reference(kind: type) -> tuple[str, str, type] | None:
+    """Return a module and a name in it that lead to a class, and the class that has the name now.
 
     That is another class than `kind` if a cell was run again, or a module reloaded, since `kind`
     was made. None if no name leads to it, as for a class that is local to a function.
@@ -132,11 +139,13 @@ def reference(kind: type) -> tuple[str, type] | None:
     there: Any = None
     if not is_local and module in sys.modules:
         there = _follow(sys.modules[module], qualname)
+    if not isinstance(there, type) and hasattr(there, "__wrapped__"):  # by a decorator
+        qualname, there = f"{qualname}.__wrapped__", there.__wrapped__
     if there is kind:
-        return qualname, kind
+        return module, qualname, kind
     if module in _OF_CALLS and (found := _search_notebook(kind, is_local=is_local)):
-        return found
-    return (qualname, there) if _is_namesake(there, kind) else None
+        return MAIN, *found
+    return (module, qualname, there) if _is_namesake(there, kind) else None
 
 
 def _search_notebook(kind: type, *, is_local: bool) -> tuple[str, type] | None:
@@ -158,6 +167,13 @@ def _is_namesake(other: Any, kind: type) -> bool:
         kind.__module__,
         kind.__qualname__,
     )
+
+
+def function_now(qualname: str) -> FunctionType | None:
+    """Return the notebook's function of a name; None if there is none, or it has a closure."""
+    found = _follow(sys.modules[MAIN], qualname) if "<" not in qualname else None
+    is_plain = isinstance(found, FunctionType) and found.__closure__ is None
+    return found if is_plain else None
 
 
 def is_model(kind: type) -> bool:
@@ -188,7 +204,32 @@ def _follow(target: Any, qualname: str) -> Any:
     return target
 
 
-# -- instances, made by what a pickle calls --------------------------------------------------------
+# -- functions and instances, made by what a pickle calls ------------------------------------------
+
+
+def make_function(known: tuple[str, Any, Any], make: Any, *args: Any) -> Any:
+    """Return the notebook's own function if it is the recorded one; else a new one, by `make`."""
+    qualname, *defaults = known
+    now = function_now(qualname)
+    if now is not None and _is_same_code(now.__code__, args[0]):
+        try:
+            if [now.__defaults__, now.__kwdefaults__] == defaults:
+                return now
+        except ValueError:  # arrays have no single truth
+            pass
+    return make(*args)
+
+
+def _is_same_code(one: Any, other: Any) -> bool:
+    """Return True if two codes do the same, on whatever lines of their cells they stand."""
+    if not (isinstance(one, CodeType) and isinstance(other, CodeType)):
+        return type(one) is type(other) and bool(one == other)
+    consts = zip(one.co_consts, other.co_consts, strict=False)
+    return (
+        all(getattr(one, name) == getattr(other, name) for name in _OF_CODE)
+        and len(one.co_consts) == len(other.co_consts)
+        and all(_is_same_code(*pair) for pair in consts)
+    )
 
 
 def create(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
@@ -244,4 +285,11 @@ def fill_model(value: Any, state: dict[str, Any]) -> None:
     for name, field in type(value).model_fields.items():
         if name not in fields and not field.is_required():
             fields[name] = field.get_default(call_default_factory=True)
+    private = state.get("__pydantic_private__") or {}
+    for name, attribute in type(value).__private_attributes__.items():
+        default = attribute.get_default()
+        if name not in private and type(default).__name__ != "PydanticUndefinedType":
+            private[name] = default
+    if private:
+        state["__pydantic_private__"] = private
     value.__setstate__(state)

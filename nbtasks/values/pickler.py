@@ -16,6 +16,7 @@ import copyreg
 import enum
 import inspect
 import io
+import operator
 import pickle
 import sys
 import weakref
@@ -46,7 +47,6 @@ _ITERATORS = tuple(
 #: Types that pickle as another type, each with the words for it and the way out.
 _OTHERS: tuple[tuple[Any, str], ...] = (
     (memoryview, "a memoryview would come back as bytes; return bytes(view) or view.tolist()"),
-    (weakref.WeakSet, "a WeakSet would come back empty; return a list of its members"),
     (weakref.ProxyTypes, "a weak proxy would come back as the object itself; return that"),
     (super, "a super() would come back as the object itself; return that"),
     (abstractproperty, "an abstractproperty would come back as a property"),
@@ -78,16 +78,28 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it carries no type
         reduced = NotImplemented if reduce is None else reduce(value)
         return super().reducer_override(value) if reduced is NotImplemented else reduced
 
+    def _function_reduce(self, value: FunctionType) -> Any:
+        reduced = super()._function_reduce(value)
+        if reduced is NotImplemented or classes.function_now(value.__qualname__) is not value:
+            return reduced
+        make, args, *rest = reduced
+        known = (value.__qualname__, value.__defaults__, value.__kwdefaults__)
+        return (classes.make_function, (known, make, *args), *rest)
+
     def _reduce_class(self, kind: type) -> Any:
+        if classes.is_model(kind):
+            generic: Any = kind.__pydantic_generic_metadata__  # type: ignore[attr-defined]  # of a model
+            if generic["origin"] is not None:
+                return operator.getitem, (generic["origin"], generic["args"])
         if kind.__module__ == "builtins" or (found := classes.reference(kind)) is None:
             return super().reducer_override(kind)
-        name, now = found
+        module, name, now = found
         if now is not kind:
             return classes.as_it_is_now, (now,)
-        if kind.__module__ == classes.MAIN:
-            return name
-        if name != kind.__qualname__:
+        if module != kind.__module__:  # made by a call in the notebook, as `make_dataclass` is
             return classes.current, (name,)
+        if module == classes.MAIN or name != kind.__qualname__:
+            return name
         return super().reducer_override(kind)
 
 
@@ -96,7 +108,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it carries no type
 
 def _choose_reducer(kind: type) -> _Reduce | None:
     """Return the function that reduces the instances of a class; None for cloudpickle's own."""
-    if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY):
+    if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY) and not _own_pickling(kind):
         return _refuse_with("an open file belongs to this process; return its path or content")
     for types, reason in _OTHERS:
         if issubclass(kind, types):
@@ -112,15 +124,17 @@ def _choose_reducer(kind: type) -> _Reduce | None:
 
 
 def _choose_by_owner(kind: type, owner: type) -> _Reduce | None:
-    base = _base_of_constructor(kind, owner)
-    if not _is_of_library(owner) or (base is None and _is_of_library(kind)):
+    if not _is_of_library(owner) or _is_of_library(kind):
         return None  # its author knows what to do
+    base = _base_of_constructor(kind, owner)
     return lambda value: _reduce_by_owner(value, base)
 
 
 def _choose_by_state(kind: type) -> _Reduce | None:
     holder = _definer(kind, "__getnewargs_ex__", "__getnewargs__")
-    base = _base_of_constructor(kind, holder, "__new__")
+    base = None
+    if holder is None or _is_of_library(holder) or hasattr(holder, "_fields"):  # or a named tuple
+        base = _base_of_constructor(kind, holder, "__new__")
     if base is not None and not classes.is_model(kind):
         return lambda value: _reduce_by_base(value, base, exact=holder is not None)
     if _own_state(kind):
@@ -142,7 +156,7 @@ def _reduce_by_owner(value: Any, base: Any) -> Any:
     if make is kind and base is not None:
         make, args = classes.rebuild, (base, kind, args)
     lost = getattr(value, "__dict__", None)
-    if not lost or _is_of_library(kind):
+    if not lost:
         return make, args, state, items, pairs
     if state is None:
         return make, args, value.__getstate__(), items, pairs
@@ -198,6 +212,12 @@ def _reduce_method(value: MethodType) -> Any:
     return NotImplemented
 
 
+def _reduce_weak_set(value: weakref.WeakSet[Any]) -> Any:
+    if len(value):
+        raise pickle.PicklingError("a WeakSet would come back empty; return a list of its members")
+    return NotImplemented
+
+
 def _reduce_type_variable(value: TypeVar) -> Any:
     is_named = value.__module__ == classes.MAIN and (
         vars(sys.modules[classes.MAIN]).get(value.__name__) is value
@@ -205,8 +225,12 @@ def _reduce_type_variable(value: TypeVar) -> Any:
     return value.__name__ if is_named else NotImplemented
 
 
-#: Reducers of types that have no subclasses.
-_EXACT: dict[Any, _Reduce] = {MethodType: _reduce_method, TypeVar: _reduce_type_variable}
+#: Reducers of exact types.
+_EXACT: dict[Any, _Reduce] = {
+    MethodType: _reduce_method,
+    TypeVar: _reduce_type_variable,
+    weakref.WeakSet: _reduce_weak_set,
+}
 
 
 def _refuse_with(reason: str) -> _Reduce:
@@ -239,9 +263,15 @@ def _base_of_constructor(kind: type, owner: Any, *names: str) -> Any:
     base = None
     for place, each in enumerate(bases):
         methods = (each.__dict__.get(name) for name in names or ("__init__", "__new__"))
-        if any(isinstance(getattr(m, "__func__", m), FunctionType) for m in methods):
+        defines = any(isinstance(getattr(m, "__func__", m), FunctionType) for m in methods)
+        if defines and not _is_of_library(each):
             base = kind.__mro__[place + 1]
     return base
+
+
+def _own_pickling(kind: type) -> bool:
+    owner = _definer(kind, "__reduce_ex__", "__reduce__", "__getstate__")
+    return owner is not None and not _is_of_library(owner)
 
 
 def _own_state(kind: type) -> bool:

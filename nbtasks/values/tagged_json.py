@@ -154,7 +154,8 @@ def _refuse_zone(zone: dt.tzinfo | None) -> None:
 
 def _importable(kind: type) -> list[str]:
     """Return the module and qualified name that look up exactly this class, not a copy of it."""
-    loaded = "<locals>" not in kind.__qualname__ and kind.__module__ in sys.modules
+    # a generic model with its types has a name only where it has been used
+    loaded = not {"<", "["} & set(kind.__qualname__) and kind.__module__ in sys.modules
     if not loaded or classes.lookup(kind.__module__, kind.__qualname__) is not kind:
         raise NotTaggable(kind)
     return [kind.__module__, kind.__qualname__]

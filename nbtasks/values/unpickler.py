@@ -51,6 +51,8 @@ class Unpickler(pickle.Unpickler):
                 return lambda *args: self._make_class(found, *args)
             if name == "_class_setstate":
                 return lambda kind, state: self._set_class_state(found, kind, state)
+            if name == "_function_setstate":
+                return lambda function, state: self._set_function_state(found, function, state)
         return found
 
     def _make_class(self, make: Any, *args: Any) -> Any:
@@ -62,6 +64,11 @@ class Unpickler(pickle.Unpickler):
             kind = make(*args)
             self._made[id(kind)] = kind
         return kind
+
+    def _set_function_state(self, set_state: Any, function: Any, state: Any) -> Any:
+        if classes.function_now(function.__qualname__) is function:
+            return function
+        return set_state(function, state)
 
     def _set_class_state(self, set_state: Any, kind: Any, state: Any) -> Any:
         return set_state(kind, state) if id(kind) in self._made else kind

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 #: The cell of the classes. In the second kernel VERSION is 2: each method says so.
 CLASSES = """
-import abc, collections, dataclasses, datetime, decimal, enum, fractions, functools, itertools
+import abc, collections, copyreg, io, dataclasses, datetime, decimal, enum, fractions, functools, itertools
 import pathlib, types, typing
-import numpy as np, pandas as pd, pydantic
+import numpy as np, pandas as pd, pydantic, pydantic.dataclasses
 
 T = typing.TypeVar("T")
 
@@ -189,6 +189,76 @@ class Private(pydantic.BaseModel):
 class GenericModel(pydantic.BaseModel, typing.Generic[T]):
     a: T
 
+class PairModel(pydantic.BaseModel, typing.Generic[T]):
+    a: list[T]
+class Root(pydantic.RootModel[list[int]]): pass
+class Loose(pydantic.BaseModel, extra="allow"):
+    a: int
+@pydantic.dataclasses.dataclass
+class Checked:
+    a: int
+UserId = typing.NewType("UserId", int)
+class Sentinel:
+    def __reduce__(self): return "MISSING"
+MISSING = Sentinel()
+@functools.lru_cache
+def cached(x): return x
+def wrapping(kind):
+    @functools.wraps(kind, updated=())
+    def make(*args): return kind(*args)
+    return make
+@wrapping
+class Wrapped(Base):
+    def __init__(self, a): self.a = a
+class Info(np.ndarray):
+    def __new__(cls, data, unit=None):
+        made = np.asarray(data).view(cls)
+        made.unit = unit
+        return made
+    def __array_finalize__(self, of): self.unit = getattr(of, "unit", None)
+class Stamp(pd.Timestamp): pass
+class Scaler(Base):
+    def __init__(self, by=1): self.by = by
+    def fit(self, X, y=None): self.n_ = len(X); return self
+    def transform(self, X): return X * self.by
+class Stream(io.RawIOBase, Base):
+    def __init__(self, path): self.path = path
+    def __reduce__(self): return Stream, (self.path,)
+class Registered(Base): pass
+copyreg.pickle(Registered, lambda value: (Registered, ()))
+class CountsInit(collections.Counter, Base):
+    def __init__(self, name, items=()): super().__init__(items); self.name = name
+class Chained(RuntimeError):
+    def __init__(self, path, *, cause): super().__init__(path, cause); self.cause = cause
+    def __str__(self): return f"{self.args[0]} by {self.cause}"
+class DiskWith(OSError):
+    def __init__(self, code, text, path, more): super().__init__(code, text, path); self.more = more
+class Versioned(tuple, Base):
+    __slots__ = ()
+    def __new__(cls, text): return super().__new__(cls, map(int, text.split(".")))
+class Weak(Base):
+    __slots__ = ("a", "__weakref__")
+class Hidden(Base):
+    def __init__(self): self.__a = 1
+class Metadata(type):
+    def __call__(cls, *args):
+        made = super().__call__(*args)
+        made.registered = True
+        return made
+class WithCall(Base, metaclass=Metadata): pass
+class Proto(typing.Protocol):
+    def seen(self): ...
+class Implements(Proto):
+    def __init__(self, a): self.a = a
+    def seen(self): return VERSION
+class Movie(typing.TypedDict): a: int
+@functools.total_ordering
+class Ordered2(Base):
+    def __init__(self, a): self.a = a
+    def __eq__(self, other): return type(other) is Ordered2 and self.a == other.a
+    def __lt__(self, other): return self.a < other.a
+    def __hash__(self): return hash(self.a)
+
 class Frame(pd.DataFrame, Base):
     _metadata = ["kept"]
     @property
@@ -198,7 +268,7 @@ class Column(pd.Series, Base):
     def _constructor(self): return Column
 class Array(np.ndarray, Base): pass
 
-def double(x): return 2 * x
+def double(x, y=2): return y * x
 def color_of(name): return Color[name]
 def made(kind, base, **state):
     value = base
@@ -296,6 +366,34 @@ KINDS = {
     "model in a pickle": "Plain(Model(a=1))",
     "model with private attributes": "made(Private, Private(a=1), _b=5)",
     "generic model": "[GenericModel(a=1), Plain(GenericModel(a=1))]",
+    "generic model with types": "[GenericModel[int](a=1), Plain(PairModel[Color](a=[Color.RED]))]",
+    "root model": "[Root([1]), Plain(Root([1]))]",
+    "model with extra fields": "[Loose(a=1, b=2), Plain(Loose(a=1, b=2))]",
+    "pydantic dataclass": "[Checked(1), Plain(Checked(1))]",
+    "NewType": "Plain(UserId)",
+    "global object": "[MISSING, Plain(MISSING)]",
+    "cached function": "Plain(cached)",
+    "class behind a function": "Wrapped(1)",
+    "array with metadata": "Info([1, 2], 'm')",
+    "Timestamp": "[Stamp('2026-01-01'), Plain(1)]",
+    "estimator": "Scaler(2).fit([[1]])",
+    "own stream": "Stream('a')",
+    "copyreg": "Registered()",
+    "Counter with init": "CountsInit('n', 'aab')",
+    "exception with keywords": "Chained('a', cause='b')",
+    "OSError with init": "DiskWith(2, 'gone', 'file', 'more')",
+    "tuple with text": "Versioned('1.2.3')",
+    "slots with weak references": "made(Weak, Weak(), a=1)",
+    "private names": "Hidden()",
+    "metaclass with call": "WithCall()",
+    "protocol": "Implements(1)",
+    "typed dict": "Plain(Movie(a=1))",
+    "ordered": "{Ordered2(1): Ordered2(2)}",
+    "functions": "[double, Plain(double), functools.partial(double, 1).func, color_of]",
+    "enums in containers": "collections.OrderedDict({Color.RED: [{Perm.R | Perm.W, Outer.Level.LOW}]})",
+    "member of a frame": "pd.Series([Color.RED, Color.GREEN], dtype=object)",
+    "categories of members": "pd.Series(pd.Categorical([Color.RED, Color.GREEN]))",
+    "mapping proxy": "Plain(types.MappingProxyType({'a': Plain(1)}).copy())",
     "DataFrame": "made(Frame, Frame({'a': [1, 2]}), kept='k', lost='l')",
     "Series": "Column([1, 2])",
     "ndarray": "made(Array, np.arange(3).view(Array), unit='m')",
@@ -426,6 +524,7 @@ assert type(run["instance"]) is Plain and run["instance"].rate() == "patched"
 assert run["class"] is Plain and run["local class"] is Local_ and type(run["local"]) is Local_
 assert type(run["of local"]) is OfLocal and run["member"][0] is Color.RED
 assert run["method"]() == "patched" and type(run["method"].__self__) is Plain
-assert (run["function"](), run["lambda"]()) == (1, (1, Plain))  # the code and the globals as they were
+assert run["function"] is rate and run["partial"].func is rate  # not changed since
+assert run["lambda"]() == (1, Plain)  # the code and the globals as they were
 assert type(run["closure"]()) is Local_
 """

@@ -217,6 +217,48 @@ def test_functions_and_local_classes_come_back_with_their_code(tmp_path: Path):
     assert said == "[2, True, True, True, 1, 1, True, 0]\n"
 
 
+@pytest.mark.slow
+def test_an_unchanged_function_is_the_notebooks_own_and_an_edited_one_is_as_recorded(
+    tmp_path: Path,
+):
+    before = """
+        def same(x, by=[1]):
+            def inner(y): return y + 1.5
+            return inner(x)
+        def default(x=1): return x
+        def constant(): return 1
+        def nested():
+            def inner(): return 1
+            return inner()
+        def attributed(): return 1
+        def gone(): return 1
+        def make(): return [same, default, constant, nested, attributed, gone, len]
+        """
+    after = """
+        # a line more above does not count
+        def same(x, by=[1]):
+            def inner(y): return y + 1.5
+            return inner(x)
+        def default(x=2): return x
+        def constant(): return 2
+        def nested():
+            def inner(): return 2
+            return inner()
+        def attributed(): return 1
+        attributed.mark = "now"
+        def show(value):
+            found = [same, default, constant, nested, attributed]
+            return [
+                *[one is other for one, other in zip(value, found)],
+                *[function() for function in value[1:-1]], attributed.mark,
+            ]
+        """
+
+    said = recorded(before, after, home=tmp_path)
+
+    assert said == "[True, False, False, False, True, 1, 1, 1, 1, 1, 'now']\n"
+
+
 def test_a_pickle_of_somebody_else_says_which_classes_of_the_notebook_it_would_need(tmp_path: Path):
     cell = """
         from nbtasks.values import pickles

@@ -8,6 +8,7 @@ import io
 import socket
 import sys
 import tempfile
+import types
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -107,7 +108,20 @@ def test_a_refusal_says_where_the_file_is_and_what_to_return(tmp_path: Path):
     assert "return its path or content" in str(refused.value)
 
 
+class Reopened(io.RawIOBase):
+    """A stream that knows how to be pickled, as those of fsspec do."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Reopened, (self.path,)
+
+
 KEEPING: dict[str, Any] = {
+    "stream with a pickle of its own": Reopened("a"),
+    "empty weak set": weakref.WeakSet(),
+    "type": types.SimpleNamespace,
     "bytes in memory": io.BytesIO(b"abc"),
     "text in memory": io.StringIO("abc"),
     "iterator of a list": iter([1, 2]),
