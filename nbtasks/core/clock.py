@@ -44,10 +44,13 @@ class Clock(Protocol):
     async def wait_until(self, due_us: int) -> None:
         """Wait until `due_us` without blocking the event loop."""
 
-    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = ...) -> None:
+    async def alarm(
+        self, due_us: int, has_changed: Callable[[], bool] = ..., *, patient: bool = ...
+    ) -> None:
         """Wait until `due_us` as a timeout: the work it limits is likely to end first.
 
-        `has_changed` tells a fake clock that the caller has something to handle before `due_us`.
+        `has_changed` tells a fake clock that the caller has something to handle before `due_us`,
+        `patient` that the caller itself is likely to be cancelled before, in real time.
         """
 
     def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
@@ -87,9 +90,15 @@ class SystemClock:
         while (left_us := due_us - self.micros()) > 0:
             await asyncio.sleep(min(1.0, left_us / 1e6))
 
-    async def alarm(self, due_us: int, has_changed: Callable[[], bool] = lambda: False) -> None:
+    async def alarm(
+        self,
+        due_us: int,
+        has_changed: Callable[[], bool] = lambda: False,
+        *,
+        patient: bool = False,
+    ) -> None:
         """Wait until `due_us`."""
-        del has_changed  # in real time, the caller checks it by itself
+        del has_changed, patient  # in real time, the caller checks it by itself
         await self.wait_until(due_us)
 
     def register_thread(self, thread: threading.Thread) -> None:

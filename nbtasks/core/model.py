@@ -175,6 +175,7 @@ class TaskRow:
     properties: str | None = None
     icon: str | None = None
     awaits: str | None = None  # JSON: the outside answer that it waits for
+    given_up_us: int | None = None  # CANCELED, and the body continued without it: after how long
     hidden: bool = False  # whether exports leave its output out
 
 

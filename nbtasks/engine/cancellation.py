@@ -43,12 +43,14 @@ class CancelScope:
         delivered: Whether `cause` has been raised in the body or in a task. From then on, code that
             returns normally has swallowed it.
         swallowed: Whether the body ended although its asyncio task had been cancelled.
+        closed: Whether the execution has ended, so that no call of it waits any longer.
     """
 
     def __init__(self) -> None:
         self.cause: BaseException | None = None
         self.delivered = False
         self.swallowed = False
+        self.closed = False
         self._stop_event = threading.Event()
         self._task: asyncio.Task[Any] | None = None
         self._outer_cancels = 0  # those of the caller's task before the body began
@@ -124,6 +126,15 @@ class CancelScope:
 
         signal.signal(signal.SIGINT, note)
         return restore
+
+    def close(self) -> None:
+        """End the waits of calls that the body has left in threads."""
+        self.closed = True
+        self._stop_event.set()
+
+    def is_task_of_body(self, task: asyncio.Task[Any]) -> bool:
+        """Return True for the asyncio task that the body itself runs in."""
+        return task is self._task
 
     def note(self, error: BaseException) -> None:
         """Note an error that passed a task and may be a Stop (Ctrl-C, `sys.exit()`, a cancellation

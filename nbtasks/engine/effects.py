@@ -34,6 +34,7 @@ __all__ = [
     "Effect",
     "Effects",
     "ExternalWait",
+    "Linger",
     "Running",
     "Sleep",
     "Suspend",
@@ -101,6 +102,18 @@ class Sleep(NamedTuple):
     cancellation: CancelScope
 
 
+class Linger(NamedTuple):
+    """Effect: wait until an instant to be given up by the body, which is likely to happen before.
+
+    Attributes:
+        due_us: The instant.
+        cancellation: The cancellation of the execution that waits.
+    """
+
+    due_us: int
+    cancellation: CancelScope
+
+
 class Suspend(NamedTuple):
     """Effect: wait until an instant, or suspend the run as soon as all its tasks wait.
 
@@ -145,7 +158,7 @@ class AttemptTimedOut(Exception):  # noqa: N818 - never seen by users, who get a
     """Timeout of a call. Not a TimeoutError, since the call may raise one of its own."""
 
 
-Effect = CallFunction | CallGuarded | Sleep | WaitFor | Suspend | Commit
+Effect = CallFunction | CallGuarded | Sleep | Linger | WaitFor | Suspend | Commit
 Effects = Generator[Effect, Any, Any]
 
 

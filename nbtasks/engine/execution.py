@@ -6,10 +6,11 @@ result. `io.SyncIO` carries out the effects by blocking, `io.AsyncIO` by awaitin
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, clock, keys
-from nbtasks.core.model import UNDER_WAY, Failure, Status, TaskRow
+from nbtasks.core.model import Failure, Status, TaskRow
 from nbtasks.engine import effects
 from nbtasks.engine.cancellation import CancelScope
 from nbtasks.engine.current_task import CurrentTask
@@ -22,15 +23,16 @@ from nbtasks.engine.effects import (
     Commit,
     Effects,
 )
-from nbtasks.engine.outcomes import Outcomes, ReplayOnly
+from nbtasks.engine.outcomes import Outcomes, ReplayOnly, duplicate_key
 from nbtasks.engine.replay import ANSWERS, Action, decide, expired
 from nbtasks.engine.retries import due_after, effective_error
 from nbtasks.engine.run_state import RunState
 from nbtasks.engine.staleness import StalenessChecker
-from nbtasks.engine.suspension import Suspension
-from nbtasks.engine.waits import Waits
+from nbtasks.engine.task_rows import begin_attempt, start_row
+from nbtasks.engine.waiting.given_up import GivenUpTasks
+from nbtasks.engine.waiting.suspension import Suspension
+from nbtasks.engine.waiting.waits import Waits
 from nbtasks.errors import (
-    DuplicateKeyError,
     ExecutorError,
     InvalidOptionError,
     JournalError,
@@ -67,6 +69,7 @@ class Execution:
         pending: The futures of executors that are not done.
         cancellation: The cancellation state.
         suspension: The suspension of the run once all its tasks wait.
+        given_up: The tasks that the body gave up.
         waits: The durable waits and the time budget.
         outcomes: The errors that callers of tasks get.
         replay_only: The answers to calls, if the execution only replays; else None.
@@ -84,6 +87,7 @@ class Execution:
         self.pending: set[Any] = set()
         self.cancellation = CancelScope()
         self.suspension = Suspension(self.run, self.run_state, self.cancellation)
+        self.given_up = GivenUpTasks(self.run, self.run_state, self.cancellation)
         self.waits = Waits(self)
         self.outcomes = Outcomes(self.run_state, self.run)
         replay_only = ReplayOnly(self.run_state, self.staleness, self.outcomes)
@@ -95,6 +99,7 @@ class Execution:
         """Answer a call from the journal, or run its function and record the outcome."""
         path = self.claim_path(call.key, call.site, context)
         if self.replay_only is not None:
+            yield from self._wait_again(self.given_up.recorded(path), context)
             return self.replay_only.task(call, path)
         run_state, staleness, policy = self.run_state, self.staleness, call.policy
         if self.waits.budget is not None and not run_state.has(path):
@@ -105,28 +110,41 @@ class Execution:
             if answer is not None and not staleness.must_rerun(call, path, answer[_PROVENANCE]):
                 return run_state.answer(path, answer)  # the most frequent case in a replay
             old_row = run_state.row(path)
-            action = self._action(call, old_row, changed=answer is not None)
+            action = yield from self._action(call, old_row, context, changed=answer is not None)
             if old_row is not None and action in ANSWERS:
                 return self.answer(old_row, action)
             if call.is_item and self.forget_other_item(call, path):
                 old_row, action = run_state.row(path), Action.RENEW
             if action is not Action.WAIT:
                 yield from self.waits.suspend_if_out_of_time(path)
-            row = self.start_row(old_row, path, policy.name, action)
+            row = start_row(self.run, run_state, old_row, path, policy.name, action)
         self._write_preview(row, call)
         staleness.stamp(row, call)
         return (yield from self._attempts(row, call))
 
-    def _action(self, call: Call, row: TaskRow | None, *, changed: bool) -> Action:
-        """Return the action for a task. Check it for staleness, unless it has already `changed`."""
+    def _action(
+        self, call: Call, row: TaskRow | None, context: CallContext, *, changed: bool
+    ) -> Effects:
+        """Return the action for a task. Check it for staleness, unless it has already `changed`;
+        wait for it to be given up again, if the body gave it up."""
         action = decide(row, expired=expired(row, call.policy.ttl_us))
-        if row is None or action not in (Action.REUSE, Action.RAISE):
+        if row is None or action not in (Action.REUSE, Action.RAISE, Action.GIVE_UP):
             return action
         provenance = row.fingerprint, row.digest, row.stale
         if changed or self.staleness.must_rerun(call, row.path, provenance):
             self.release_failed(row.path)
             return Action.RENEW
+        if action is Action.GIVE_UP:
+            yield from self._wait_again(row, context)
+            return decide(row)
         return action
+
+    def _wait_again(self, row: TaskRow | None, context: CallContext) -> Effects:
+        """Wait for the body to give a task up again; return if it has not done so in time."""
+        if row is not None:
+            yield from self.given_up.wait_again(row, only=self.replay_only is not None)
+        if context.row is not None:
+            self.raise_if_abandoned(context.row)
 
     def answer(self, row: TaskRow, action: Action) -> Any:
         """Return a task's recorded output, or raise its recorded failure."""
@@ -153,7 +171,7 @@ class Execution:
         while True:
             if row.due_us is not None:
                 yield from self.waits.wait_until_due(row)
-            self._begin(row)
+            begin_attempt(row)
             error: Exception | None = None
             value, late = None, False
             context = CallContext(self, row)
@@ -175,6 +193,7 @@ class Execution:
                 raise
             except AttemptTimedOut as over:
                 row, late = self.run_state.detach(row), True
+                self.given_up.release(row.path)
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
@@ -185,10 +204,15 @@ class Execution:
             except BaseException as exc:
                 self.cancellation.note(exc)
                 self.abandon(row)
+                self.given_up.note(row, exc)
                 raise
             self.raise_if_abandoned(row)
             if error is None:
-                yield Commit()
+                try:
+                    yield Commit()
+                except asyncio.CancelledError as exc:  # the body gives it up even now
+                    self.given_up.note(row, exc)
+                    raise
                 return value
             yield from self._failed(row, call, error, late=late)
 
@@ -226,6 +250,7 @@ class Execution:
             self._back_off(row, failure, due_us)
             return
         self.finish(row, Status.FAILED, failures.dumps(failure))
+        self.given_up.release(row.path, error)
         yield Commit()
         raise self.outcomes.failure_now(row, failure, error)
 
@@ -243,9 +268,10 @@ class Execution:
             if exc is not error and exc.__cause__ is None:
                 exc.__cause__ = error
             return None, exc
-        except BaseException:
+        except BaseException as exc:
             row.once = False  # the attempt has failed, so its outcome is not in doubt
             self._cancel(row)
+            self.given_up.note(row, exc)
             self.journal.sync()
             raise
 
@@ -269,6 +295,8 @@ class Execution:
         if context.row is not None:
             self.raise_if_abandoned(context.row)
         self.cancellation.check_call()
+        if self.given_up.pending:
+            self.given_up.settle()
         if not self.is_open:
             raise RunEndedError(
                 f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
@@ -279,40 +307,8 @@ class Execution:
             context.visited = {}
         first = context.visited.setdefault(path, site)
         if first is not site:
-            place = f" below {context.path!r}" if context.path else ""
-            raise DuplicateKeyError(
-                f"Task key {key!r} is used twice{place}:\n"
-                f"  first at {callsite.describe(first)}\n"
-                f"  again at {callsite.describe(site)}\n"
-                "Each task needs its own key. In a loop, make the loop variable part of it: "
-                '["fit", name].'
-            )
+            raise duplicate_key(key, context.path, first, site)
         return path
-
-    def start_row(
-        self, row: TaskRow | None, path: str, name: str | None, action: Action
-    ) -> TaskRow:
-        """Return a task's row, prepared for the action that `decide` returned."""
-        if row is None:
-            return self.run_state.add(path, name)
-        if row.execution == self.run.executions and row.status in UNDER_WAY:
-            row = self.run_state.detach(row)  # left over from its parent's last attempt
-            row.status, row.finished_us = Status.CANCELED, clock.micros()
-        if action is not Action.WAIT:
-            # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
-            # the attempt, which is archived already.
-            if row.attempt and row.status != Status.WAITING:
-                died = row.status == Status.RUNNING
-                status = Status.INTERRUPTED if died else row.status
-                self.run_state.archive(row, status, row.finished_us, row.error, None)
-            row.started_us, row.due_us = clock.micros(), None
-            row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
-        row.once, row.properties, row.icon = False, None, None
-        if action is Action.RENEW:
-            row.attempt, row.failures, row.fatal = 0, 0, False
-        row.name, row.finished_us = name, None
-        row.execution, row.reused = self.run.executions, False
-        return row
 
     def _write_preview(self, row: TaskRow, call: Call) -> None:
         if call.policy.plain:
@@ -321,16 +317,6 @@ class Execution:
             effects.write_preview(row, call)
         if row.params and REDACTED in row.params:
             self.run_state.secrets[row.path] = effects.secrets_of(call)
-
-    def _begin(self, row: TaskRow) -> None:
-        row.attempts += 1
-        row.attempt += 1
-        if row.attempts == 1:
-            row.attempt_us = row.started_us
-        else:
-            row.attempt_us = clock.micros()
-            row.done = row.total = row.metrics = None
-        row.status, row.due_us, row.error = Status.RUNNING, None, None  # put by the driver
 
     def abandon(self, row: TaskRow) -> None:
         """End an attempt without an outcome: the execution was stopped, or the run suspended."""
@@ -366,6 +352,7 @@ class Execution:
         """Let the failed subtasks of a task run again, since the task itself will."""
         for subtask in self.run_state.open_descendants(path):
             self._make_fatal(subtask)
+        self.given_up.release(path)
 
     def _make_fatal(self, path: str) -> None:
         row = self.run_state.row(path)
@@ -388,7 +375,11 @@ class Execution:
                     self._make_fatal(failures.task_path(task_failed))
         for future in list(self.pending):
             future.cancel()
-        self.run_state.cancel_rest()
+        self.given_up.conclude(status, error)
+        left = self.run_state.cancel_rest()
+        if status == Status.COMPLETED:
+            self.given_up.mark_left(left)
+        self.cancellation.close()
         run.status, run.finished_us = status, clock.micros()
         if status == Status.WAITING:
             run.finished_us = error = None

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.core import clock, tracebacks
+from nbtasks.core import callsite, clock, keys, tracebacks
 from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action, recorded
-from nbtasks.errors import InDoubtError, MapFailed, NotRecordedError, TaskFailed
+from nbtasks.errors import DuplicateKeyError, InDoubtError, MapFailed, NotRecordedError, TaskFailed
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from nbtasks.engine.run_state import RunState
     from nbtasks.engine.staleness import StalenessChecker
 
-__all__ = ["Outcomes", "ReplayOnly"]
+__all__ = ["Outcomes", "ReplayOnly", "duplicate_key"]
+
+
+def duplicate_key(
+    key: keys.Key, parent: str, first: callsite.Site, again: callsite.Site
+) -> DuplicateKeyError:
+    """Return the error for a key that two siblings use."""
+    place = f" below {parent!r}" if parent else ""
+    return DuplicateKeyError(
+        f"Task key {key!r} is used twice{place}:\n"
+        f"  first at {callsite.describe(first)}\n"
+        f"  again at {callsite.describe(again)}\n"
+        "Each task needs its own key. In a loop, make the loop variable part of it: "
+        '["fit", name].'
+    )
 
 
 class Outcomes:
@@ -185,6 +199,8 @@ class ReplayOnly:
 def _describe_missing(row: TaskRow | None) -> str:
     if row is None:
         return "nothing is recorded for it"
+    if row.given_up_us is not None:
+        return "the body gave it up, and has not done so again in time"
     if row.due_us is not None:
         due = clock.at(row.due_us).astimezone()
         return f"it waits until {due:%Y-%m-%d %H:%M:%S}"

@@ -4,9 +4,10 @@
 2. The task has an output: the output is the answer, and the function is not called. An output
    whose `ttl` has passed is computed anew.
 3. The task failed and the body caught that: it fails again, so that the body takes the same path.
-4. The task waits, for an instant or between two attempts: it waits only the remaining time.
-5. The function may be called at most once, and the outcome of the call is unknown: in doubt.
-6. Anything else (a failure that ended the run, a stop, a dead process): the task starts again.
+4. The body gave the task up and continued without it: the call waits to be given up again.
+5. The task waits, for an instant or between two attempts: it waits only the remaining time.
+6. The function may be called at most once, and the outcome of the call is unknown: in doubt.
+7. Anything else (a failure that ended the run, a stop, a dead process): the task starts again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Action(Enum):
     START = "first start"
     REUSE = "answer with the recorded output"
     RAISE = "raise the recorded failure"
+    GIVE_UP = "wait to be given up again, as the body did"
     WAIT = "wait the remaining time, keep counting attempts"
     RESUME = "start again, keep counting attempts"
     RENEW = "start again with a fresh retry budget"
@@ -55,6 +57,8 @@ def decide(row: TaskRow | None, *, expired: bool = False) -> Action:
         return Action.RENEW if expired and row.status == Status.COMPLETED else Action.REUSE
     if row.status == Status.FAILED:
         return Action.RENEW if row.fatal else Action.RAISE
+    if row.given_up_us is not None:
+        return Action.GIVE_UP
     if row.due_us is not None:
         return Action.WAIT
     return Action.DOUBT if row.once else Action.RESUME

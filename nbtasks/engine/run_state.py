@@ -234,11 +234,10 @@ class RunState:
         """Record the row's latest attempt on its own, before the next attempt overwrites it."""
         if self.has_detached and not self.is_current(row):
             return
-        attempt = AttemptRow(
+        self._journal.put(AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
             row.attempt_us, finished_us, error, retry_us,
-        )  # fmt: skip
-        self._journal.put(attempt)
+        ))  # fmt: skip
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
         """Store an output in a row, or in a blob if it is large or partly hidden."""
@@ -321,12 +320,13 @@ class RunState:
         self._journal.put(line)
         self.revision += 1
 
-    def cancel_rest(self) -> None:
+    def cancel_rest(self) -> list[TaskRow]:
         """Record as CANCELED the tasks that are still running, in threads for example."""
-        for row in list(self._rows.values()):
-            if type(row) is TaskRow and row.status == Status.RUNNING:
-                row.status, row.finished_us = Status.CANCELED, clock.micros()
-                self.put(row)
+        rows = [row for row in list(self._rows.values()) if type(row) is TaskRow]
+        for row in (left := [row for row in rows if row.status == Status.RUNNING]):
+            row.status, row.finished_us = Status.CANCELED, clock.micros()
+            self.put(row)
+        return left
 
     def close(self) -> None:
         """Record the remaining reuse, and drop all rows from now on."""

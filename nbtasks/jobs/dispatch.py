@@ -27,7 +27,7 @@ from nbtasks.values import failures
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nbtasks.engine.suspension import TimeBudget
+    from nbtasks.engine.waiting.budget import TimeBudget
     from nbtasks.io.dispatcher import Invocable, NewEvent
     from nbtasks.jobs.run import Run
     from nbtasks.journal.events import Event

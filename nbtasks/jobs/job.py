@@ -15,7 +15,7 @@ from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import OnChange, Policy, TaskOptions
 from nbtasks.engine.retries import Retry
-from nbtasks.engine.suspension import TimeBudget
+from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import (
     InvalidJobError,
     InvalidOptionError,

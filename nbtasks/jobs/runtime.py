@@ -29,7 +29,7 @@ from nbtasks.views.tree.run_tree import TreeDisplay
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.retries import Retry
-    from nbtasks.engine.suspension import TimeBudget
+    from nbtasks.engine.waiting.budget import TimeBudget
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.triggers import Trigger
     from nbtasks.journal.protocol import Journal

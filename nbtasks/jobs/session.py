@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from nbtasks.engine.execution import Execution
     from nbtasks.engine.options import Policy
-    from nbtasks.engine.suspension import TimeBudget
+    from nbtasks.engine.waiting.budget import TimeBudget
     from nbtasks.io.dispatcher import Dispatcher
     from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
 
@@ -204,6 +204,7 @@ class Session:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        self.execution.given_up.body_failed = error is not None
         try:
             await self._cancel_unawaited()
         finally:

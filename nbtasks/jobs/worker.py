@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nbtasks.core import clock
 from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import OPEN, EntryRow, EventRow, Row, RunRow, Status
-from nbtasks.engine.suspension import TimeBudget
+from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import Interrupt, NbtasksError
 from nbtasks.jobs import active_runs, losses
 from nbtasks.jobs.dispatch import CURSOR, after_others, new_run

@@ -14,7 +14,7 @@ from IPython.core.error import InputRejected
 
 from nbtasks.core.durations import seconds
 from nbtasks.core.settings import ON_CHANGE, OnChange
-from nbtasks.engine.suspension import TimeBudget
+from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.line_parser import QUOTED, LineParser, variable
 

@@ -37,6 +37,7 @@ class _Sleeper:
         since: Real time at which an alarm started to wait; None for a plain wait.
         seconds: Length of the wait at its start.
         heard: Callable that returns True if a listener has something to receive.
+        patient: Whether it is likely to be cancelled before, by code that takes real time.
     """
 
     due_us: int
@@ -45,6 +46,7 @@ class _Sleeper:
     since: float | None = field(compare=False)
     seconds: float = field(compare=False)
     heard: Callable[[], bool] = field(compare=False)
+    patient: bool = field(compare=False)
 
     def sleeps_on(self, busy_threads: int, *, beside: bool) -> bool:
         """Return True if time must not jump to this instant yet.
@@ -52,6 +54,8 @@ class _Sleeper:
         If other threads run `beside` the thread of the test, a sleeper that listens need not give
         them a moment in real time: the clock knows when they wait.
         """
+        if self.since is not None and self.patient:
+            return time.monotonic() - self.since < _PATIENCE
         if self.since is None or (beside and self.heard is not _never):
             return busy_threads > 0
         patience = min(self.seconds, _PATIENCE if busy_threads else _GRACE)
@@ -192,12 +196,15 @@ class FakeClock:
         """Wait until time has reached `due_us`, by `advance` or by a jump."""
         await self._wait(due_us, None, _never)
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = _never) -> None:
+    async def alarm(
+        self, due_us: int, heard: Callable[[], bool] = _never, *, patient: bool = False
+    ) -> None:
         """Wait for the end of a timeout.
 
-        Time does not jump to it at once: functions run in real time, and may be about to return.
+        Time does not jump to it at once: functions run in real time, and may be about to return, or
+        to cancel a `patient` caller.
         """
-        await self._wait(due_us, time.monotonic(), heard)
+        await self._wait(due_us, time.monotonic(), heard, patient=patient)
 
     def wait_for_thread(self, done: threading.Event, due_us: int) -> None:
         """Wait briefly in real time for a thread, then jump to `due_us`."""
@@ -262,7 +269,14 @@ class FakeClock:
 
     # -- an event loop --------------------------------------------------------------------------
 
-    async def _wait(self, due_us: int, since: float | None, heard: Callable[[], bool]) -> None:
+    async def _wait(
+        self,
+        due_us: int,
+        since: float | None,
+        heard: Callable[[], bool],
+        *,
+        patient: bool = False,
+    ) -> None:
         if due_us <= self._us:
             return
         running = asyncio.get_running_loop()
@@ -273,7 +287,7 @@ class FakeClock:
                 del self._loops[closed]
             loop = self._loops.setdefault(running, _Loop())
             loop.pushed += 1
-            sleeper = _Sleeper(due_us, loop.pushed, future, since, seconds, heard)
+            sleeper = _Sleeper(due_us, loop.pushed, future, since, seconds, heard, patient)
             heapq.heappush(loop.sleepers, sleeper)
         if loop.pump is None or loop.pump.done():
             loop.pump = asyncio.create_task(self._jump_when_quiet(loop))

@@ -15,7 +15,7 @@ from nbtasks.core import clock as clocks
 from nbtasks.core import keys
 from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
-from nbtasks.engine.waits import Waits
+from nbtasks.engine.waiting.waits import Waits
 from nbtasks.errors import NbtasksError, NotFoundError, ValueNotKeptError
 from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run

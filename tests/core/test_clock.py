@@ -30,7 +30,9 @@ class StandingClock:
     async def wait_until(self, due_us: int) -> None:
         self.now = max(self.now, due_us)
 
-    async def alarm(self, due_us: int, heard: Callable[[], bool] = bool) -> None:
+    async def alarm(
+        self, due_us: int, heard: Callable[[], bool] = lambda: False, *, patient: bool = False
+    ) -> None:
         await self.wait_until(due_us)
 
     def wait_for_thread(self, done: threading.Event, due_us: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbtasks.engine.suspension import TimeBudget
+from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.notebook.cell_options import CellRefusedError, Options, parse
 
 plain = st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x00"))

@@ -20,6 +20,7 @@ from nbtasks.engine.effects import (
     CallGuarded,
     Commit,
     Effects,
+    Linger,
     Sleep,
     WaitFor,
     current,
@@ -71,6 +72,8 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
                 answer = run_effect(effect)
             elif isinstance(effect, Sleep):
                 effect.cancellation.sleep_until(effect.due_us)
+            elif isinstance(effect, Linger):
+                effect.cancellation.wait_for_thread(effect.due_us)
             elif isinstance(effect, WaitFor):
                 answer = effect.suspension.listen(effect)
             else:
@@ -258,6 +261,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                     answer = await _call_guarded_async(effect, commits)
                 elif isinstance(effect, Sleep):
                     await clock.current().wait_until(effect.due_us)
+                elif isinstance(effect, Linger):
+                    await clock.current().alarm(effect.due_us, patient=True)
                 elif isinstance(effect, WaitFor):
                     answer = await effect.suspension.hear(effect)
                 else:

@@ -100,6 +100,7 @@ create table if not exists task (
     properties varchar,              -- JSON
     icon varchar,
     awaits varchar,                  -- JSON: the external answer that it waits for
+    given_up_us bigint,              -- if the body itself gave it up and continued: after how long
     hidden boolean not null          -- true if its output is left out of exports
 );
 

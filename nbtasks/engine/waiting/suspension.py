@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
-from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.throttle import Throttle
 from nbtasks.engine.cancellation import CancelScope
 from nbtasks.errors import Suspended
@@ -24,41 +22,13 @@ if TYPE_CHECKING:
     from nbtasks.engine.effects import WaitFor
     from nbtasks.engine.run_state import RunState
 
-__all__ = ["Suspension", "TimeBudget"]
+__all__ = ["Suspension"]
 
 #: The longest pause between two checks whether all tasks wait; longer where a check is slow.
 _POLL_US = 50_000
 #: Loop turns, and seconds for other threads, in which no task may begin before the run is taken
 #: to be waiting. Fewer turns than `testing.FakeClock` takes before it jumps.
 _QUIET_TURNS, _QUIET_SECONDS = 10, 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class TimeBudget:
-    """Time budget of an execution.
-
-    Attributes:
-        most_us: The time in microseconds after which no more tasks start; None for no limit.
-        patience_us: The longest single wait in microseconds; None for no limit.
-    """
-
-    most_us: int | None = None
-    patience_us: int | None = None
-
-    @classmethod
-    def of(cls, max_time: Duration | None, suspend_after: Duration | None) -> TimeBudget | None:
-        """Return the budget for these options; None if both are None.
-
-        Raises:
-            InvalidOptionError: An option is not a duration.
-        """
-        if max_time is None and suspend_after is None:
-            return None
-        return cls(_to_us("max_time", max_time), _to_us("suspend_after", suspend_after))
-
-
-def _to_us(option: str, value: Duration | None) -> int | None:
-    return None if value is None else round(to_seconds(option, value, least=0) * 1e6)
 
 
 class Suspension:

@@ -23,6 +23,7 @@ from nbtasks.engine.effects import (
     WaitFor,
 )
 from nbtasks.engine.replay import ANSWERS, Action, decide
+from nbtasks.engine.task_rows import start_row
 from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
 from nbtasks.values import failures
 
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from nbtasks.engine.cancellation import CancelScope
     from nbtasks.engine.outcomes import Outcomes, ReplayOnly
     from nbtasks.engine.run_state import RunState
-    from nbtasks.engine.suspension import Suspension, TimeBudget
+    from nbtasks.engine.waiting.budget import TimeBudget
+    from nbtasks.engine.waiting.given_up import GivenUpTasks
+    from nbtasks.engine.waiting.suspension import Suspension
     from nbtasks.journal.protocol import Journal
 
 __all__ = ["Waits"]
@@ -53,16 +56,12 @@ class Steps(Protocol):
     run_state: RunState
     cancellation: CancelScope
     suspension: Suspension
+    given_up: GivenUpTasks
     outcomes: Outcomes
     replay_only: ReplayOnly | None
 
     def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
         """Return the path of a call in a context, if it may be made there."""
-
-    def start_row(
-        self, row: TaskRow | None, path: str, name: str | None, action: Action
-    ) -> TaskRow:
-        """Return the row of a task that is about to start."""
 
     def answer(self, row: TaskRow, action: Action) -> Any:
         """Return what is recorded of a task, or raise its error."""
@@ -108,13 +107,15 @@ class Waits:
         """Run a task that only waits. Its due time is recorded: a restart waits only the rest."""
         execution = self._execution
         path = execution.claim_path(wait.key, wait.site, context)
+        if execution.replay_only is not None:
+            yield from self._wait_again(path, context)
         if self._is_answered(path):
             return
-        row = execution.run_state.row(path)
+        row = yield from self._wait_again(path, context)
         action = decide(row)
         if action is not Action.WAIT:
             yield from self.suspend_if_out_of_time(path)
-        row = execution.start_row(row, path, None, action)
+        row = start_row(execution.run, execution.run_state, row, path, None, action)
         if row.due_us is None:
             row.due_us, row.params = wait.due(), wait.params
         row.status = Status.WAITING
@@ -123,7 +124,7 @@ class Waits:
         row.due_us = None
         execution.finish(row, Status.COMPLETED, None)
         self.has_progressed = True
-        yield Commit()
+        yield from execution.given_up.commit(row)
 
     def until(self, wait: ExternalWait, context: CallContext) -> Effects:
         """Run a task that waits for an answer from outside; the answer is its output.
@@ -133,13 +134,15 @@ class Waits:
         """
         execution = self._execution
         path = execution.claim_path(wait.key, wait.site, context)
+        if execution.replay_only is not None:
+            yield from self._wait_again(path, context)
         if (answer := self._recorded_answer(path)) is not None:
             return answer[0]
-        row = execution.run_state.row(path)
+        row = yield from self._wait_again(path, context)
         action = decide(row)
         if action is not Action.WAIT:
             yield from self.suspend_if_out_of_time(path)
-        row = execution.start_row(row, path, None, action)
+        row = start_row(execution.run, execution.run_state, row, path, None, action)
         if row.due_us is None:
             row.due_us = clock.micros() + wait.timeout_us
             row.params = wait.params
@@ -158,8 +161,19 @@ class Waits:
             yield Commit()
             raise execution.outcomes.failure_now(row, failure, error)
         execution.run_state.complete(row, arrival[0])
-        yield Commit()
+        yield from execution.given_up.commit(row)
         return arrival[0]
+
+    def _wait_again(self, path: str, context: CallContext) -> Effects:
+        """Return the row of a wait; if the body gave it up, once it has not done so again."""
+        execution = self._execution
+        row = execution.given_up.recorded(path)
+        if row is None:
+            return None if execution.replay_only is not None else execution.run_state.row(path)
+        yield from execution.given_up.wait_again(row, only=execution.replay_only is not None)
+        if context.row is not None:
+            execution.raise_if_abandoned(context.row)
+        return row
 
     def _run_ask(self, row: TaskRow, ask: Callable[[TaskRow], Effects]) -> Effects:
         """Request the answer that a row waits for. If the request fails, so does the row."""
@@ -172,10 +186,11 @@ class Waits:
             execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
             raise execution.outcomes.failure_now(row, failure, error) from error
-        except BaseException:  # like a stop during the wait
+        except BaseException as error:  # like a stop during the wait
             if not self.suspended:
                 row.status = Status.CANCELED
                 execution.run_state.put(row)
+                execution.given_up.note(row, error)
             raise
 
     def _recorded_answer(self, path: str) -> tuple[Any] | None:
@@ -221,7 +236,7 @@ class Waits:
             return
         row = execution.run_state.row(path)
         action = decide(row)
-        row = execution.start_row(row, path, None, action)
+        row = start_row(execution.run, execution.run_state, row, path, None, action)
         execution.finish(row, Status.COMPLETED, None)
         yield Commit()
         if not self._is_inside_once(path):
@@ -263,6 +278,7 @@ class Waits:
             if not self.suspended:
                 row.status = Status.CANCELED
                 execution.run_state.put(row)
+                execution.given_up.note(row, error)
             execution.journal.sync()
             raise
         execution.raise_if_abandoned(row)

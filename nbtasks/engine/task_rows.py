@@ -1,0 +1,59 @@
+"""Steps of a task in its row: its start, and the start of each attempt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbtasks.core import clock
+from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.engine.replay import Action
+
+if TYPE_CHECKING:
+    from nbtasks.engine.run_state import RunState
+
+__all__ = ["begin_attempt", "start_row"]
+
+
+def start_row(
+    run: RunRow,
+    run_state: RunState,
+    row: TaskRow | None,
+    path: str,
+    name: str | None,
+    action: Action,
+) -> TaskRow:
+    """Return a task's row, prepared for the action that `decide` returned."""
+    if row is None:
+        return run_state.add(path, name)
+    if row.execution == run.executions and row.status in UNDER_WAY:
+        row = run_state.detach(row)  # left over from its parent's last attempt
+        row.status, row.finished_us = Status.CANCELED, clock.micros()
+    if action is not Action.WAIT:
+        # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
+        # the attempt, which is archived already.
+        if row.attempt and row.status != Status.WAITING:
+            died = row.status == Status.RUNNING
+            status = Status.INTERRUPTED if died else row.status
+            run_state.archive(row, status, row.finished_us, row.error, None)
+        row.started_us, row.due_us = clock.micros(), None
+        row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
+    row.given_up_us = None
+    row.once, row.properties, row.icon = False, None, None
+    if action is Action.RENEW:
+        row.attempt, row.failures, row.fatal = 0, 0, False
+    row.name, row.finished_us = name, None
+    row.execution, row.reused = run.executions, False
+    return row
+
+
+def begin_attempt(row: TaskRow) -> None:
+    """Begin an attempt in its row."""
+    row.attempts += 1
+    row.attempt += 1
+    if row.attempts == 1:
+        row.attempt_us = row.started_us
+    else:
+        row.attempt_us = clock.micros()
+        row.done = row.total = row.metrics = None
+    row.status, row.due_us, row.error = Status.RUNNING, None, None
+    # Not put here: the driver records the start together with the call.

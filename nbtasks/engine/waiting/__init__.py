@@ -1,0 +1,1 @@
+"""Calls that wait: durable waits, suspension, and what the body gave up."""
