@@ -224,7 +224,7 @@ def watch(job: Job | str | None = None) -> None:
     """
     name = _job_id(job)
     if "IPython" not in sys.modules:
-        print(runs(name).tail(20))  # noqa: T201 - the purpose of the call
+        print(runs(name).head(20))  # noqa: T201 - the purpose of the call
         return
     from nbtasks.notebook.widgets import runs_panel as _watching
 

@@ -16,7 +16,7 @@ __all__ = ["AsJson", "Files", "Home", "Job", "RunId", "needs_home", "resolve_run
 
 
 def _complete_runs(incomplete: str) -> list[tuple[str, str]]:
-    frame = runs().iloc[::-1]
+    frame = runs()
     return [
         (run_id, f"{job} {status}")
         for run_id, job, status in zip(frame.run_id, frame.job, frame.status, strict=True)

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _runs(job: Job = None, as_json: AsJson = False, home: Home = None) -> None:
-    """List the runs of the home, oldest first."""
+    """List the runs of the home, newest first."""
     needs_home(home)
     print_table(history.runs(job), _RUNS, as_json=as_json)
 

@@ -295,7 +295,7 @@ class Run:
         fork = run.fork(from_="scale", payload=0.5)
         assert (run.output, fork.output) == ([0, 1, 2, 3], [0, 0.5, 1, 1.5])
         assert fork.tasks().reused.tolist() == [True, False]
-        assert nb.runs().trigger.tolist() == ["manual", "fork"]
+        assert nb.runs().trigger.tolist() == ["fork", "manual"]
         ```
         """
         run = self._row()

@@ -150,7 +150,7 @@ def runs(
     since: date | timedelta | str | None = None,
     outputs: bool = False,
 ) -> DataFrame:
-    """Return the runs of the home as a DataFrame: one row per run, oldest first.
+    """Return the runs of the home as a DataFrame: one row per run, newest first.
 
     Args:
         job: Only runs of this job.
@@ -217,6 +217,8 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
 
 def attempts(run: RunHandle | str | None = None) -> DataFrame:
     """Return the attempts of all tasks, or of one run's, as a DataFrame: one row per attempt.
+
+    They stand in the order in which their tasks first started.
 
     ```python
     import nbtasks as nb

@@ -256,8 +256,8 @@ def test_a_fork_is_a_run_of_its_own() -> None:
     row = runtime.journal.runs(run_id=fork.id)[0]
     assert (row.trigger, row.parent_run, row.executions) == ("fork", run.id, 1)
     frame = nb.runs()
-    assert frame.trigger.tolist() == ["manual", "fork"]
-    assert frame.parent_run.tolist()[1] == run.id
+    assert frame.trigger.tolist() == ["fork", "manual"]
+    assert frame.parent_run.tolist()[0] == run.id
     assert fork.tasks().reused.tolist() == [True, False, False]
     assert fork["a"] == "a"
     assert "2 completed, 1 reused" in str(fork.tree())
@@ -290,7 +290,7 @@ def test_a_fork_may_have_another_payload() -> None:
     fork = run.fork(from_="scale", payload="10")  # as the body gets it: validated
 
     assert (run.output, fork.output) == ([1, 2], [10, 20])
-    assert nb.runs().payload.tolist() == ["1", '"10"']
+    assert nb.runs().payload.tolist() == ['"10"', "1"]
     assert fork.rerun().output == [10, 20]
     assert calls == [[1, 2], [1, 2]]
 

@@ -151,7 +151,7 @@ class TestASharedFile:
 
         assert file.name == "two.nbrun"
         with nb.open(file) as opened:
-            assert opened.runs().run_id.tolist() == [run.id for run in runs]
+            assert opened.runs().run_id.tolist() == [run.id for run in reversed(runs)]
         with zipfile.ZipFile(file) as members:  # what both have is in there once
             assert len([name for name in members.namelist() if name.startswith("blobs/")]) == 1
 
@@ -169,7 +169,7 @@ class TestASharedFile:
         nb.configure(home=file)
 
         assert parent.run().output == 42
-        assert nb.runs().job.tolist() == ["parent", "child"]
+        assert nb.runs().job.tolist() == ["child", "parent"]
 
     def test_is_written_whole_or_not_at_all(self, tmp_path, monkeypatch):
         run = job_of_many().run({"n": 1})

@@ -35,27 +35,41 @@ from nbtasks.values.content import LazyBytes
 from nbtasks.views import frames
 
 RUNS = [
-    "run_id", "job", "version", "key", "status", "trigger", "parent_run", "started_at",
-    "finished_at", "duration", "seconds", "executions", "tasks", "failed", "error_type",
-    "error_message", "payload", "output", "notebook", "host", "pid",
+    "job", "key", "status", "started_at", "seconds", "tasks", "failed", "error_message", "run_id",
+    "version", "trigger", "parent_run", "executions", "finished_at", "duration", "error_type",
+    "payload", "output", "notebook", "host", "pid",
 ]  # fmt: skip
 TASKS = [
-    "run_id", "job", "path", "parent", "key", "depth", "name", "status", "attempts", "reused",
-    "stale", "started_at", "finished_at", "duration", "seconds", "progress", "params", "output",
-    "output_kind", "output_bytes", "error_type", "error_message", "properties", "metrics", "seq",
+    "job", "path", "status", "attempts", "seconds", "reused", "stale", "error_message", "run_id",
+    "parent", "key", "depth", "name", "started_at", "finished_at", "duration", "progress",
+    "params", "output", "output_kind", "output_bytes", "error_type", "properties", "metrics",
+    "seq",
 ]  # fmt: skip
 ATTEMPTS = [
-    "run_id", "path", "attempt", "status", "started_at", "finished_at", "duration", "seconds",
-    "error_type", "error_message", "traceback", "retry_at",
+    "path", "attempt", "status", "seconds", "error_message", "run_id", "started_at",
+    "finished_at", "duration", "error_type", "traceback", "retry_at",
 ]  # fmt: skip
-LOGS = ["run_id", "path", "attempt", "logged_at", "level", "message", "data"]
+LOGS = [
+    "logged_at",
+    "path",
+    "level",
+    "message",
+    "data",
+    "run_id",
+    "attempt",
+]
 EVENTS = [
-    "id", "name", "source", "payload", "created_at", "deliver_at", "delivered_at", "cancelled_at",
-    "runs",
+    "name", "created_at", "delivered_at", "payload", "runs", "id", "source", "deliver_at",
+    "cancelled_at",
 ]  # fmt: skip
 STATUSES = ["run_id", "status", "number", "changed_at", "label", "state", "data"]
 EDITS = ["run_id", "path", "action", "edited_at", "host", "pid", "notebook"]
-DUE = ["run_id", "job", "path", "resume_at"]
+DUE = [
+    "run_id",
+    "job",
+    "path",
+    "resume_at",
+]
 VIEWS = {
     "runs": RUNS, "tasks": TASKS, "attempts": ATTEMPTS, "logs": LOGS, "edits": EDITS, "due": DUE,
     "events": EVENTS, "statuses": STATUSES,

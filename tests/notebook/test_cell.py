@@ -193,7 +193,7 @@ def test_another_payload_is_another_run(shell: Shell) -> None:
         shell.ok("%%job j --payload {'month': month}\nio.run_task('square', square, month)")
 
     assert shell.names["calls"] == [1, 2]
-    assert nb.runs("j").executions.tolist() == [2, 1]
+    assert nb.runs("j").executions.tolist() == [1, 2]
 
 
 def test_new_begins_a_new_run_and_so_does_a_raised_version(shell: Shell) -> None:
@@ -201,9 +201,9 @@ def test_new_begins_a_new_run_and_so_does_a_raised_version(shell: Shell) -> None
         shell.ok(f"%%job j {options}\nio.run_task('square', square, 1)")
 
     assert nb.runs("j")[["version", "executions"]].values.tolist() == [
-        ["0.0.1", 1],
-        ["0.0.1", 2],
         ["2", 1],
+        ["0.0.1", 2],
+        ["0.0.1", 1],
     ]
 
 

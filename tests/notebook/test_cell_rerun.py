@@ -122,4 +122,4 @@ def test_in_a_kernel_a_run_of_another_session_is_executed_again(tmp_path: Path) 
         (tree,) = [o for o in done.outputs if o["type"] == "display_data"]
         assert "2 executions" in tree["data"]["text/plain"]
         assert kernel.ask("nb.last_run().fork(payload=4).output") == "6"
-        assert kernel.ask("nb.runs().trigger.tolist()") == "['manual', 'fork']"
+        assert kernel.ask("nb.runs().trigger.tolist()") == "['fork', 'manual']"

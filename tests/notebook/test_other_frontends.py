@@ -90,7 +90,7 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
         "TaskFailed"
     ]
     assert after.execution_count is None
-    assert nb.runs().status.tolist() == ["COMPLETED", "FAILED"]
+    assert nb.runs().status.tolist() == ["FAILED", "COMPLETED"]
     nbformat.validate(book)
 
 
@@ -115,7 +115,7 @@ def test_papermill_runs_a_notebook_for_each_of_its_parameters(tmp_path: Path) ->
     assert [out.partition(",")[0] for out in outs] == ["(14", "(1", "(14"]
     assert [text(book.cells[-2]).count("squaring") for book in books] == [4, 2, 0]
     assert "reused" in data(books[2].cells[-2], "display_data")[0]["text/plain"]
-    assert nb.runs().executions.tolist() == [2, 1]
+    assert nb.runs().executions.tolist() == [1, 2]
 
 
 # -- terminals ------------------------------------------------------------------------------------

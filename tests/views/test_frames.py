@@ -26,34 +26,36 @@ ATTEMPT_STATUS = ["RUNNING", "COMPLETED", "FAILED", "CANCELED", "INTERRUPTED"]
 #: All columns of the frames in their order, with their types. DESIGN 8.
 FRAMES: dict[str, dict[str, Any]] = {
     "runs": {
-        "run_id": TEXT, "job": TEXT, "version": TEXT, "key": TEXT, "status": RUN_STATUS,
-        "trigger": TEXT, "parent_run": TEXT, "started_at": TIME, "finished_at": TIME,
-        "duration": SPAN, "seconds": "float64", "executions": "int32", "tasks": "int64",
-        "failed": "int64", "error_type": TEXT, "error_message": TEXT, "payload": TEXT,
+        "job": TEXT, "key": TEXT, "status": RUN_STATUS, "started_at": TIME, "seconds": "float64",
+        "tasks": "int64", "failed": "int64", "error_message": TEXT, "run_id": TEXT,
+        "version": TEXT, "trigger": TEXT, "parent_run": TEXT, "executions": "int32",
+        "finished_at": TIME, "duration": SPAN, "error_type": TEXT, "payload": TEXT,
         "output": TEXT, "notebook": TEXT, "host": TEXT, "pid": "Int64",
     },
     "tasks": {
-        "run_id": TEXT, "job": TEXT, "path": TEXT, "parent": TEXT, "key": TEXT, "depth": "int32",
-        "name": TEXT, "status": TASK_STATUS, "attempts": "int32", "reused": "bool", "stale": "bool",
-        "started_at": TIME, "finished_at": TIME, "duration": SPAN, "seconds": "float64",
-        "progress": "float64", "params": TEXT, "output": TEXT, "output_kind": TEXT,
-        "output_bytes": "Int64", "error_type": TEXT, "error_message": TEXT, "properties": TEXT,
-        "metrics": TEXT, "seq": "int64",
+        "job": TEXT, "path": TEXT, "status": TASK_STATUS, "attempts": "int32",
+        "seconds": "float64", "reused": "bool", "stale": "bool", "error_message": TEXT,
+        "run_id": TEXT, "parent": TEXT, "key": TEXT, "depth": "int32", "name": TEXT,
+        "started_at": TIME, "finished_at": TIME, "duration": SPAN, "progress": "float64",
+        "params": TEXT, "output": TEXT, "output_kind": TEXT, "output_bytes": "Int64",
+        "error_type": TEXT, "properties": TEXT, "metrics": TEXT, "seq": "int64",
     },
     "attempts": {
-        "run_id": TEXT, "path": TEXT, "attempt": "int32", "status": ATTEMPT_STATUS,
-        "started_at": TIME, "finished_at": TIME, "duration": SPAN, "seconds": "float64",
-        "error_type": TEXT, "error_message": TEXT, "traceback": TEXT, "retry_at": TIME,
+        "path": TEXT, "attempt": "int32", "status": ATTEMPT_STATUS, "seconds": "float64",
+        "error_message": TEXT, "run_id": TEXT, "started_at": TIME, "finished_at": TIME,
+        "duration": SPAN, "error_type": TEXT, "traceback": TEXT, "retry_at": TIME,
     },
     "logs": {
-        "run_id": TEXT, "path": TEXT, "attempt": "int32", "logged_at": TIME, "level": TEXT,
-        "message": TEXT, "data": TEXT,
+        "logged_at": TIME, "path": TEXT, "level": TEXT, "message": TEXT, "data": TEXT,
+        "run_id": TEXT, "attempt": "int32",
     },
     "events": {
-        "id": TEXT, "name": TEXT, "source": TEXT, "payload": TEXT, "created_at": TIME,
-        "deliver_at": TIME, "delivered_at": TIME, "cancelled_at": TIME, "runs": "int64",
+        "name": TEXT, "created_at": TIME, "delivered_at": TIME, "payload": TEXT, "runs": "int64",
+        "id": TEXT, "source": TEXT, "deliver_at": TIME, "cancelled_at": TIME,
     },
-    "due": {"run_id": TEXT, "job": TEXT, "path": TEXT, "resume_at": TIME},
+    "due": {
+        "run_id": TEXT, "job": TEXT, "path": TEXT, "resume_at": TIME,
+    },
 }  # fmt: skip
 
 
@@ -84,11 +86,51 @@ def everything() -> tuple[nb.Run, nb.Run]:
 def test_an_empty_home_has_the_columns_and_types_of_a_full_one(kind: str) -> None:
     empty = getattr(nb, kind)()
 
+    assert list(empty.columns) == list(FRAMES[kind])
     assert empty.dtypes.to_dict() == expected(kind)
     everything()
     full = getattr(nb, kind)()
     assert len(full) >= 1
+    assert list(full.columns) == list(FRAMES[kind])
     assert full.dtypes.to_dict() == expected(kind)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_view_of_sql_has_the_columns_of_the_frame_in_its_order(kind: str) -> None:
+    everything()
+
+    assert list(nb.sql(f"from {kind}").columns) == list(FRAMES[kind])
+
+
+def test_runs_stand_newest_first() -> None:
+    runs = [body.run(n) for n in range(3)]
+    newest_first = [run.id for run in reversed(runs)]
+
+    assert nb.runs().run_id.tolist() == newest_first
+    assert nb.runs("frames", status="COMPLETED", outputs=True).run_id.tolist() == newest_first
+    assert nb.sql("from runs").run_id.tolist() == newest_first
+
+
+def test_tasks_and_attempts_stand_in_the_order_in_which_the_tasks_first_started() -> None:
+    failures = iter([ConnectionError("busy")])
+
+    def flaky() -> None:
+        for error in failures:
+            raise error
+
+    @nb.job("ordered")
+    def ordered(io: nb.SyncIO) -> None:
+        io.run_task("z", len, "")
+        io.run_task("b", flaky, retry=nb.Retry(2, min_delay=0))
+        io.run_task("a", len, "")
+
+    run = ordered.run()
+
+    assert run.tasks().path.tolist() == ["z", "b", "a"]
+    assert run.tasks().seq.is_monotonic_increasing
+    attempts = nb.attempts(run)
+    assert attempts.path.tolist() == ["z", "b", "b", "a"]
+    assert attempts.attempt.tolist() == [1, 1, 2, 1]
 
 
 def test_a_query_of_a_view_has_its_types() -> None:
@@ -165,7 +207,7 @@ def test_since_is_an_instant_or_how_long_ago() -> None:
         later = begin + timedelta(minutes=30)
         for since in (later, later.isoformat(), "45m", timedelta(minutes=45)):
             assert nb.runs(since=since).payload.tolist() == ["2"], since
-            assert set(nb.tasks(since=since).run_id) == set(nb.runs().run_id[1:]), since
+            assert set(nb.tasks(since=since).run_id) == set(nb.runs().run_id[:1]), since
         for early in (date(2026, 1, 1), "2026-01-01", later.replace(year=2025, tzinfo=None)):
             assert len(nb.runs(since=early)) == 2, early
         assert nb.runs(since="2026-12-31").empty

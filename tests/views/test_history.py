@@ -41,7 +41,7 @@ def test_a_history_is_that_of_its_journal(elsewhere: History):
 
 
 def test_all_its_frames_of_a_run_are_of_that_run_only(elsewhere: History):
-    first, _ = elsewhere.runs().run_id
+    _, first = elsewhere.runs().run_id
 
     for frame in (elsewhere.tasks(first), elsewhere.attempts(first), elsewhere.logs(first)):
         assert frame.run_id.tolist() == [first]

@@ -248,22 +248,22 @@ left join reuse
 
 create or replace view runs as
 select
-    run.run_id,
     job,
-    version,
     key,
     status::run_status as status,
-    trigger,
-    parent_run,
     make_timestamptz(started_us) as started_at,
-    make_timestamptz(finished_us) as finished_at,
-    to_microseconds(finished_us - started_us) as duration,
     (finished_us - started_us) / 1e6 as seconds,
-    executions,
     coalesce(counts.tasks, 0) as tasks,
     coalesce(counts.failed, 0) as failed,
-    case when json_valid(error) then error ->> '$.type' end as error_type,
     case when json_valid(error) then error ->> '$.message' end as error_message,
+    run.run_id,
+    version,
+    trigger,
+    parent_run,
+    executions,
+    make_timestamptz(finished_us) as finished_at,
+    to_microseconds(finished_us - started_us) as duration,
+    case when json_valid(error) then error ->> '$.type' end as error_type,
     coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
         as payload,
     case when output_kind in ('json', 'tagged', 'hidden') then output end as output,
@@ -275,32 +275,32 @@ left join (
     select run_id, count(*) as tasks, count(*) filter (status = 'FAILED') as failed
     from task group by run_id
 ) as counts on counts.run_id = run.run_id
-order by run.run_id;
+order by started_us desc, run.run_id desc;
 
 create or replace view tasks as
 select
-    task.run_id,
     run.job,
     path,
+    task.status::task_status as status,
+    attempts,
+    (task.finished_us - task.started_us) / 1e6 as seconds,
+    reused and execution = run.executions as reused,
+    stale is not null and execution = run.executions as stale,
+    case when json_valid(task.error) then task.error ->> '$.message' end as error_message,
+    task.run_id,
     case when contains(path, '/') then regexp_replace(path, '/[^/]*$', '') end as parent,
     task.key,
     (length(path) - length(replace(path, '/', '')))::integer as depth,
     coalesce(task.name, task.key) as name,
-    task.status::task_status as status,
-    attempts,
-    reused and execution = run.executions as reused,
-    stale is not null and execution = run.executions as stale,
     make_timestamptz(task.started_us) as started_at,
     make_timestamptz(task.finished_us) as finished_at,
     to_microseconds(task.finished_us - task.started_us) as duration,
-    (task.finished_us - task.started_us) / 1e6 as seconds,
     case when total > 0 then least(done / total, 1) end as progress,
     params,
     case when task.output_kind in ('json', 'tagged', 'hidden') then task.output end as output,
     task.output_kind,
     task.output_bytes,
     case when json_valid(task.error) then task.error ->> '$.type' end as error_type,
-    case when json_valid(task.error) then task.error ->> '$.message' end as error_message,
     properties,
     metrics,
     seq
@@ -319,18 +319,18 @@ order by task.run_id, seq;
 
 create or replace view attempts as
 select
-    run_id,
-    path,
-    attempt,
-    status::attempt_status as status,
-    make_timestamptz(started_us) as started_at,
-    make_timestamptz(finished_us) as finished_at,
-    to_microseconds(finished_us - started_us) as duration,
-    (finished_us - started_us) / 1e6 as seconds,
-    case when json_valid(error) then error ->> '$.type' end as error_type,
-    case when json_valid(error) then error ->> '$.message' end as error_message,
-    case when json_valid(error) then error ->> '$.traceback' end as traceback,
-    make_timestamptz(retry_us) as retry_at
+    made.path,
+    made.attempt,
+    made.status::attempt_status as status,
+    (made.finished_us - made.started_us) / 1e6 as seconds,
+    case when json_valid(made.error) then made.error ->> '$.message' end as error_message,
+    made.run_id,
+    make_timestamptz(made.started_us) as started_at,
+    make_timestamptz(made.finished_us) as finished_at,
+    to_microseconds(made.finished_us - made.started_us) as duration,
+    case when json_valid(made.error) then made.error ->> '$.type' end as error_type,
+    case when json_valid(made.error) then made.error ->> '$.traceback' end as traceback,
+    make_timestamptz(made.retry_us) as retry_at
 from (
     from attempt
     union all by name
@@ -339,18 +339,19 @@ from (
         attempt_us as started_us, finished_us, error, null::bigint as retry_us
     from task
     where attempt > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
-)
-order by run_id, path, number;
+) as made
+left join task on task.run_id = made.run_id and task.path = made.path
+order by made.run_id, task.seq, made.path, made.number;
 
 create or replace view logs as
 select
-    run_id,
-    nullif(path, '') as path,
-    attempt,
     make_timestamptz(logged_us) as logged_at,
+    nullif(path, '') as path,
     level,
     message,
-    data
+    data,
+    run_id,
+    attempt
 from log
 order by run_id, logged_us;
 
@@ -375,16 +376,16 @@ order by resume_at, run.run_id;
 
 create or replace view events as
 select
-    event_id as id,
     name,
-    source,
+    make_timestamptz(created_us) as created_at,
+    make_timestamptz(delivered_us) as delivered_at,
     coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
         as payload,
-    make_timestamptz(created_us) as created_at,
+    coalesce(counts.runs, 0) as runs,
+    event_id as id,
+    source,
     make_timestamptz(deliver_us) as deliver_at,
-    make_timestamptz(delivered_us) as delivered_at,
-    make_timestamptz(cancelled_us) as cancelled_at,
-    coalesce(counts.runs, 0) as runs
+    make_timestamptz(cancelled_us) as cancelled_at
 from event
 left join (
     select key, count(*) as runs from run where trigger = 'event' group by key

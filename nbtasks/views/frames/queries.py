@@ -59,9 +59,9 @@ class Where:
 
 
 def runs(journal: Journal, where: Where, *, outputs: bool = False) -> DataFrame:
-    """Return the selected runs, oldest first."""
+    """Return the selected runs, newest first."""
     # By id alone, runs that started in the same millisecond would come in any order.
-    order = "order by started_at, run_id"
+    order = "order by started_at desc, run_id desc"
     if outputs:
         query = f"""
             select found.*, {decoded.RUN} from (select * from runs where {where}) as found
@@ -87,7 +87,7 @@ def tasks(
 
 
 def attempts(journal: Journal, where: Where) -> DataFrame:
-    """Return the selected attempts."""
+    """Return the selected attempts, in the order of their tasks."""
     return _select(journal, f"select * from attempts where {where}", where.params)
 
 
