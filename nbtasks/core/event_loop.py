@@ -31,6 +31,7 @@ def run_awaitable(awaitable: Awaitable[Any]) -> Any:
     nest_asyncio2.apply(loop)
     result = []
     task = loop.create_task(_await(awaitable, result))
+    waiting = len(getattr(loop, "_ready", ()))
     try:
         loop.run_until_complete(task)
         return result[0]
@@ -39,6 +40,16 @@ def run_awaitable(awaitable: Awaitable[Any]) -> Any:
         with contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
         raise
+    finally:
+        # A loop that was running before it was patched is in the middle of a pass over its waiting
+        # callbacks. It counted them, and would end with an IndexError, and the kernel with it, now
+        # that the nested run has taken them. So give it as many back.
+        for _ in range(waiting):
+            loop.call_soon(_nothing)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

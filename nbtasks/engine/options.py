@@ -190,6 +190,26 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
     return _merge(policy, _make_policy(name, retry, retry_on, timeout, on_error, options))
 
 
+def unknown_option(call: str, key: object, fn: Any, given: Mapping[str, Any]) -> TypeError:
+    """Return the error for keyword arguments that are no options of a call."""
+    import difflib  # lazily: calls seldom have one
+
+    name, value = next(iter(given.items()))
+    text = f"{call}({key!r}, ...) has no option {name}=. "
+    others = [field.name for field in dataclasses.fields(TaskOptions)]
+    if nearest := difflib.get_close_matches(name, TaskKwargs.__annotations__, n=1):
+        text += f"Is it {nearest[0]}=? "
+    elif nearest := difflib.get_close_matches(name, others, n=1):
+        text += f"Is it options=nb.TaskOptions({nearest[0]}=...)? "
+    called = getattr(fn, "__name__", "fn")
+    if called == "<lambda>":
+        called = "fn"
+    return TypeError(
+        f"{text}A keyword argument of the function goes through functools.partial or a lambda: "
+        f"functools.partial({called}, {name}={value!r:.40})."
+    )
+
+
 def _make_policy(
     name: str | None,
     retry: Retry | int | None,

@@ -98,9 +98,9 @@ class RunState:
         rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
         return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
 
-    def has(self, path: str) -> bool:
-        """Return True if the task is recorded or has begun."""
-        return path in self._rows or path in self._answers
+    def has(self, path: str = "") -> bool:
+        """Return True if the task is recorded or has begun; without a path, if any task is."""
+        return any(path in known if path else known for known in (self._rows, self._answers))
 
     def row(self, path: str) -> TaskRow | None:
         """Return the row of a task; None if it has none."""

@@ -90,7 +90,8 @@ class Calls:
             target = getattr(self._target, name)
         except AttributeError:
             kind = type(self._target).__name__
-            raise AttributeError(f"io.{self._path} ({kind}) has no {name!r}.") from None
+            hint = _nearest(name, f"io.{self._path}", dir(self._target))
+            raise AttributeError(f"io.{self._path} ({kind}) has no {name!r}.{hint}") from None
         return Calls(self._io, self._integration, f"{self._path}.{name}", target)
 
     def __call__(self, key: keys.Key, *args: Any, **named: Any) -> Any:
@@ -148,15 +149,19 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Any:
         return Calls(io, match, name, match._client)  # noqa: SLF001 - two parts of one thing
     if name in stdlib_io.__all__:
         return getattr(stdlib_io, name)
-    import difflib  # lazily: most names exist
-
     names = sorted(key for key, value in integrations.items() if isinstance(value, Integration))
     hint = f"Its integrations: {', '.join(names)}." if names else "It has no integrations."
-    public = [other for other in dir(io) if other[:1] != "_"]
-    nearest = difflib.get_close_matches(name, [*public, *names, *stdlib_io.__all__], n=1)
-    if nearest:
-        hint = f"Is it io.{nearest[0]}? {hint}"
-    raise AttributeError(f"{type(io).__name__} has no {name!r}. {hint}", name=name, obj=io)
+    nearest = _nearest(name, "io", [*dir(io), *names, *stdlib_io.__all__])
+    raise AttributeError(f"{type(io).__name__} has no {name!r}.{nearest} {hint}")
+
+
+def _nearest(missing: str, owner: str, names: Sequence[str]) -> str:
+    """Return the question whether the nearest public name is meant; empty if none is near."""
+    import difflib  # lazily: most names exist
+
+    public = [name for name in names if name[:1] != "_"]
+    nearest = difflib.get_close_matches(missing, public, n=1)
+    return f" Is it {owner}.{nearest[0]}?" if nearest else ""
 
 
 def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, Integration]:

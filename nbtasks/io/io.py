@@ -16,7 +16,14 @@ from nbtasks.core.durations import Duration
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import CallContext, Running, current
-from nbtasks.engine.options import OnError, RetryOn, TaskKwargs, TaskOptions, resolve
+from nbtasks.engine.options import (
+    OnError,
+    RetryOn,
+    TaskKwargs,
+    TaskOptions,
+    resolve,
+    unknown_option,
+)
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
@@ -96,6 +103,7 @@ class SyncIO(
         timeout: Duration | None = None,
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
+        **others: Any,
     ) -> Any:
         """Run `fn(*args)` once in a run; later executions return its recorded output.
 
@@ -110,6 +118,7 @@ class SyncIO(
                 "5m".
             on_error: Function called as `on_error(error, task)` with each failure.
             options: Less common options.
+            others: None: keyword arguments of `fn` go through `functools.partial` or a lambda.
 
         Returns:
             The output of the function.
@@ -120,6 +129,8 @@ class SyncIO(
             DuplicateKeyError: The key is used twice among siblings.
             InvalidKeyError: The key is not valid.
         """
+        if others:
+            raise unknown_option("io.run_task", key, fn, others)
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
         return drive(self._call(key, fn, args, policy), self._execution.journal)
 
@@ -204,12 +215,15 @@ class AsyncIO(
         timeout: Duration | None = None,
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
+        **others: Any,
     ) -> Coroutine[Any, Any, Any]:
         """Run `fn(*args)` once in the life of the run. Awaitable form of `SyncIO.run_task`.
 
         A plain function runs in a worker thread, so the loop stays free; an `async def` function
         runs on the loop.
         """
+        if others:
+            raise unknown_option("io.run_task", key, fn, others)
         policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
         return self._drive(self._call(key, fn, args, policy))
 

@@ -34,6 +34,10 @@ __all__ = ["Cell", "Entry"]
 
 _MISSING = object()
 _STOP_ERRORS = (KeyboardInterrupt, asyncio.CancelledError)
+_NO_TASKS = (
+    "No task was recorded, so the whole cell runs again next time. Give a step a key: "
+    'x = io.run_task("load", load, path)'
+)
 _NAME_ERRORS = (NameError, AttributeError)
 _NO_NAME = re.compile(
     rf"name '(?P<name>{'|'.join(GIVEN)})' is not defined"
@@ -251,11 +255,19 @@ class Cell:
         if self._variable is not None:
             self._shell.user_ns[self._variable] = runtime.run_of(self.session)
 
+    def _tell_without_tasks(self) -> None:
+        """Print one line if the run has no task: executed again, the cell reuses nothing."""
+        execution = self.session.execution
+        if execution.replay_only is None and not execution.run_state.has():
+            print(_NO_TASKS)  # noqa: T201 - a line of the cell's output
+
     def _explain(self, error: BaseException | None) -> None:
         """Trim the error's tracebacks to the user's own frames, and note how to resume the run."""
         for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
-        if error is not None and (note := _explain_name(error)):
+        if error is None:
+            self._tell_without_tasks()
+        elif note := _explain_name(error):
             error.add_note(note)
         if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = interrupt.without_libraries(error.__traceback__)

@@ -24,6 +24,10 @@ __all__ = ["GIVEN", "PARSER", "CellRefusedError", "Options", "parse"]
 GIVEN: Final = ("io", "ctx", "payload")
 
 _PAYLOAD = re.compile(rf"{QUOTED}|(?<!\S)(--payload)(?![\w-])=?")
+#: A variable as IPython's own magics expand it.
+_VARIABLE = re.compile(
+    r"^\{(?P<whole>.+)\}$|\{(?P<braces>[A-Za-z_][\w.]*)\}|^\$\{?(?P<dollar>[A-Za-z_][\w.]*)"
+)
 _NEXT_OPTION = re.compile(r"\s--[A-Za-z]")
 
 
@@ -120,6 +124,13 @@ def parse(line: str) -> Options:
             f"--as {values['variable']}: the cell itself is given {', '.join(GIVEN)}. Use another "
             "name, as in --as run"
         )
+    for name, option in (("job", "the id"), ("key", "--key"), ("version", "--version")):
+        if found := _VARIABLE.search(values.get(name, "")):
+            expression = found["whole"] or found["braces"] or found["dollar"]
+            PARSER.error(
+                f"takes {option} {values[name]} literally, as text. For a value of Python use "
+                f"--payload, as in --payload {expression}: another payload is another run"
+            )
     budget = TimeBudget.of(values.pop("max_time", None), values.pop("suspend_after", None))
     return Options(**values, budget=budget)
 

@@ -73,6 +73,8 @@ class Wrapper(ast.NodeTransformer):
                 any other exception, so this method raises no other.
         """
         try:
+            if isinstance(node, ast.Module):
+                _check_place(node.body)
             match node:
                 case ast.Module(body=[ast.Expr(value=ast.Call() as call) as first, *body]):
                     if _is_ours(call):
@@ -155,6 +157,18 @@ def awaits(body: list[ast.stmt]) -> bool:
 
 
 # -- restrictions on a body -----------------------------------------------------------------------
+
+
+def _check_place(body: list[ast.stmt]) -> None:
+    """Raise `CellRefusedError` for a `%%job` below the first line, which IPython takes for a line
+    magic named `%job`."""
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.Call(ast.Attribute(attr="run_line_magic"), [ast.Constant("%job"), *_]):
+                raise CellRefusedError(
+                    f"line {node.lineno}: %%job must be the first line of its cell. Only comments "
+                    "that are not indented and blank lines may stand above it."
+                )
 
 
 def _check(body: list[ast.stmt]) -> None:

@@ -318,6 +318,11 @@ def _statuses(status: str | Collection[str] | None) -> list[str] | None:
     names = [status] if isinstance(status, str) else list(status)
     for name in names:
         if name not in Status.__members__:
-            allowed = ", ".join(Status)
-            raise InvalidOptionError(f"There is no status {name!r}. It is one of {allowed}.")
+            import difflib  # lazily: most names exist
+
+            nearest = difflib.get_close_matches(str(name).upper(), Status, n=1)
+            hint = f"Is it {nearest[0]}? " if nearest else ""
+            raise InvalidOptionError(
+                f"There is no status {name!r}. {hint}It is one of {', '.join(Status)}."
+            )
     return names

@@ -132,9 +132,9 @@ def test_a_failure_is_tried_again_eight_times_by_default(run: Any, calls: list[A
 def test_what_is_not_there_says_what_is(calls: list[Any]):
     @nb.job("chats", integrations={"chat": nb.integration(Chat(calls))})
     def chats(io: Any) -> None:
-        with pytest.raises(AttributeError, match=r"SyncIO has no 'chatt'. Its integrations: chat"):
+        with pytest.raises(AttributeError, match=r"SyncIO has no 'chatt'. Is it io.chat\? Its"):
             io.chatt.post("a")
-        with pytest.raises(AttributeError, match=r"io.chat \(Chat\) has no 'pots'"):
+        with pytest.raises(AttributeError, match=r"\(Chat\) has no 'pots'. Is it io.chat.post\?"):
             io.chat.pots("a")
         with pytest.raises(AttributeError, match=r"io.chat has no '_calls'"):
             io.chat._calls("a")

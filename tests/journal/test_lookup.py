@@ -85,5 +85,7 @@ def test_the_last_run_is_that_of_the_job(journal: MemoryJournal):
 def test_where_no_run_is_there_is_no_last_one(journal: MemoryJournal):
     with pytest.raises(nb.NotFoundError, match=r"no run of job 'other' in this journal yet\. nb\."):
         lookup.require_last_run(journal, "other")
+    with pytest.raises(nb.NotFoundError, match=r"no run of job 'laod' .* The nearest: 'load'\."):
+        lookup.require_last_run(journal, "laod")
     with pytest.raises(nb.NotFoundError, match=r"^There is no run in this journal yet\.$"):
         lookup.require_last_run(MemoryJournal())

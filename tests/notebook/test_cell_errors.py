@@ -248,3 +248,78 @@ def second(x):
     tasks = shell.names["run"].tasks().set_index("path")
     assert tasks.status.to_dict() == {"first": "COMPLETED", "second": "COMPLETED"}
     assert tasks.reused.to_dict() == {"first": True, "second": False}
+
+
+# -- usual slips ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import os\n%%job a\n1",
+        '"""doc"""\n%%job a\n1',
+        "  # c\n%%job a\n1",
+        "%%job a\n%%job b\n1",
+        "x = 1\nif x:\n    %%job a\n1",
+    ],
+)
+def test_a_cell_with_the_magic_below_its_first_line_is_refused_before_it_runs(
+    shell: Shell, cell: str
+) -> None:
+    assert "%%job must be the first line of its cell" in shell.refused(cell)
+    assert nb.runs().empty
+
+
+@pytest.mark.parametrize(
+    ("line", "payload"),
+    [
+        ("k --key {month}", "--payload month:"),
+        ("k --key $month", "--payload month:"),
+        ("k --key ${month}", "--payload month:"),
+        ("k --key run-{month}", "--payload month:"),
+        ("k --key '{month + 1}'", "--payload month + 1:"),
+        ("k --version {month}", "--payload month:"),
+        ("{month}", "--payload month:"),
+    ],
+)
+def test_a_variable_in_the_first_line_is_refused_and_the_payload_named(
+    shell: Shell, line: str, payload: str
+) -> None:
+    assert payload in shell.refused(f"%%job {line}\nx = 1")
+    assert nb.runs().empty
+
+
+def test_an_amount_in_a_key_is_no_variable(shell: Shell) -> None:
+    assert shell.ok("%%job j --key 5$-{}\nio.run_task('t', int)\nctx.run.key").value == "5$-{}"
+
+
+@BOTH
+def test_a_cell_without_a_task_says_so_in_one_line(shell: Shell, awaits: str) -> None:
+    seen = shell.ok("%%job j --no-tree\nx = 1")
+
+    assert len(seen.lines) == 1
+    assert seen.text.startswith("No task was recorded")
+    assert "io.run_task(" in seen.text
+    assert "No task" not in shell.ok(f"%%job k\n{awaits}io.run_task('t', int);").text
+    assert "No task" not in shell.ok("%%job k\nx = 1").text  # the task of the run is not reached
+    assert "No task" not in shell.run("%%job l\n1 / 0").text
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        ("io.runtask('t', int)", "Is it io.run_task?"),
+        ("io.runTask('t', int)", "Is it io.run_task?"),
+        ("io.StringI0('t')", "Is it io.StringIO?"),
+        ("io.run_task('t', int, base=2)", "functools.partial(int, base=2)"),
+        ("io.run_task('t', int, retries=3)", "Is it retry=?"),
+        ("io.run_task('t', int, timeouts=3)", "Is it timeout=?"),
+        ("io.run_task('t', int, inlined=True)", "Is it options=nb.TaskOptions(inline=...)?"),
+    ],
+)
+@BOTH
+def test_a_slip_in_a_call_of_io_is_answered_with_the_nearest_name(
+    shell: Shell, awaits: str, call: str, hint: str
+) -> None:
+    assert hint in shell.run(f"%%job j\n{awaits}{call}").text
+    assert nb.tasks().empty

@@ -52,7 +52,8 @@ def test_run_cell_magic_in_the_body_of_another_job_gives_io_back(shell: Shell) -
 
 
 def test_run_cell_magic_honours_a_semicolon_and_shows_own_frames_only(shell: Shell) -> None:
-    assert shell.ok("get_ipython().run_cell_magic('job', 'j', '1;')").text == ""
+    body = 'io.run_task("t", int);'
+    assert shell.ok(f"get_ipython().run_cell_magic('job', 'j', '{body}')").text == ""
 
     seen = shell.run(
         "get_ipython().run_cell_magic('job', 'j', 'x = 0\\nio.run_task(\"b\", bad, x)')"
@@ -202,7 +203,7 @@ def test_job_status_tells_what_is_under_way(shell: Shell) -> None:
     assert shell.ok("%job_status").text.startswith("Nothing is running or waiting in ")
 
     shell.ok("%%job delays --version 2 --as run\ntold = !echo\n%job_status")
-    told = shell.ok("%%job delays --version 2\n%job_status").lines
+    told = shell.ok("%%job delays --version 2\nio.run_task('t', int);\n%job_status").lines
 
     assert len(told) == 1
     assert told[0].startswith("RUNNING  delays 2  since ")

@@ -223,7 +223,8 @@ def test_what_says_no_instant_is_refused(since: Any) -> None:
 
 
 def test_an_unknown_status_is_refused_with_those_there_are() -> None:
-    with pytest.raises(nb.InvalidOptionError, match=r"'failed'\. It is one of RUNNING, WAITING"):
+    told = r"'failed'\. Is it FAILED\? It is one of RUNNING, WAITING"
+    with pytest.raises(nb.InvalidOptionError, match=told):
         nb.tasks(status="failed")
     with pytest.raises(nb.InvalidOptionError, match="'DONE'"):
         nb.runs(status=["FAILED", "DONE"])
