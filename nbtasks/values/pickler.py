@@ -203,6 +203,8 @@ def _reduce_member(value: enum.Enum) -> Any:
 def _reduce_method(value: MethodType) -> Any:
     # by name, so that it is the method of the class as it is now
     owner, name = value.__self__, value.__func__.__name__
+    if not isinstance(owner, type) and name in getattr(owner, "__dict__", ()):
+        return NotImplemented  # the object has something else under that name
     for base in owner.__mro__ if isinstance(owner, type) else type(owner).__mro__:
         if name in base.__dict__:
             found = base.__dict__[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import threading
 from typing import Any
 
 from nbtasks.values import classes
@@ -11,6 +12,8 @@ from nbtasks.values import classes
 __all__ = ["Unpickler", "loads"]
 
 _CLOUDPICKLE = "cloudpickle.cloudpickle"
+#: Held from the making of a local class to the end of its pickle: no thread finds half of one.
+_making = threading.RLock()
 
 
 def loads(data: bytes) -> Any:
@@ -35,6 +38,15 @@ class Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(data))
         self.names: list[str] = []
         self._made: dict[int, Any] = {}
+        self._locked = False
+
+    def load(self) -> Any:
+        """Return the value."""
+        try:
+            return super().load()
+        finally:
+            if self._locked:
+                _making.release()
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what a name stands for now.
@@ -48,12 +60,18 @@ class Unpickler(pickle.Unpickler):
         found = super().find_class(module, name)
         if module == _CLOUDPICKLE:
             if name in ("_make_skeleton_class", "_make_skeleton_enum"):
+                self._lock()
                 return lambda *args: self._make_class(found, *args)
             if name == "_class_setstate":
                 return lambda kind, state: self._set_class_state(found, kind, state)
             if name == "_function_setstate":
                 return lambda function, state: self._set_function_state(found, function, state)
         return found
+
+    def _lock(self) -> None:
+        if not self._locked:
+            _making.acquire()
+            self._locked = True
 
     def _make_class(self, make: Any, *args: Any) -> Any:
         from cloudpickle import cloudpickle

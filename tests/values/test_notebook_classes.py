@@ -72,61 +72,89 @@ def recorded(*cells: str, home: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ("class Fit: pass\nmake = Fit", "", ["needs Fit", "Run the cell that defines Fit"]),
-        (
-            "@dataclasses.dataclass\nclass Fit: a: int = 1\nmake = Fit",
-            "",
-            ["needs Fit", "Run the cell that defines Fit"],
-        ),
-        ("class E(enum.Enum): A = 1\ndef make(): return E.A", "", ["the cell that defines E"]),
-        (
-            "class E(enum.Enum): A = 1\ndef make(): return E.A",
-            "class E(enum.Enum): B = 1",
-            ["__main__.E.A", "no longer has"],
-        ),
-        (
-            "class E(enum.Enum): A = 1\ndef make(): return {1, E.A, len}",
-            "class E(enum.Enum): B = 1",
-            ["__main__.E.A", "no longer has"],
-        ),
-        (
-            "class Fit:\n  __slots__ = ('a',)\nfit = Fit()\nfit.a = 1\ndef make(): return fit",
-            "class Fit:\n  __slots__ = ('b',)",
-            ["It needs Fit of this notebook", "define it as it was"],
-        ),
-        ("class Fit: pass\nmake = Fit", "Fit = 5", ["It needs Fit of this notebook"]),
-        (
-            "class Fit:\n  class Part: pass\nmake = Fit.Part",
-            "class Fit: pass",
-            ["needs Fit.Part", "Run the cell"],
-        ),
-        (
-            "class Fit: pass\nimport functools\ndef make(): return lambda: Fit()",
-            "",
-            ["needs Fit", "Run the cell"],
-        ),
-        (
-            "@dataclasses.dataclass\nclass Fit: a: int = 1\ndef make(): return {1, len}, Fit()",
-            "@dataclasses.dataclass\nclass Fit:\n  b: int",
-            ["Fit has a new field 'b' without a default"],
-        ),
-    ],
-    ids=[
-        "plain", "dataclass", "enum", "member", "member in a pickle", "slot", "no class", "nested",
-        "of a lambda", "field in a pickle",
-    ],
-)  # fmt: skip
-def test_a_class_that_is_gone_or_does_not_fit_is_named(
-    before: str, after: str, words: list[str], tmp_path: Path
-):
-    said = recorded(before, f"{after}\nshow = repr", home=tmp_path)
+#: By name: the cell that makes the value, the cell of the second kernel, and what the error says.
+GONE = {
+    "plain": ("class A: pass\nplain = A()", "", ["needs A,", "Run the cell that defines A first"]),
+    "dataclass": (
+        "@dataclasses.dataclass\nclass B: a: int = 1\ndataclass = B()",
+        "",
+        ["needs B,", "Run the cell that defines B first"],
+    ),
+    "an_enum": ("class C(enum.Enum): A = 1\nan_enum = C.A", "", ["the cell that defines C first"]),
+    "member": (
+        "class D(enum.Enum): A = 1\nmember = D.A",
+        "class D(enum.Enum): B = 1",
+        ["__main__.D.A", "no longer has"],
+    ),
+    "member_in_a_pickle": (
+        "class E(enum.Enum): A = 1\nmember_in_a_pickle = {1, E.A, len}",
+        "class E(enum.Enum): B = 1",
+        ["__main__.E.A", "no longer has"],
+    ),
+    "no_enum": (
+        "class F(enum.Enum): A = 1\nno_enum = F.A",
+        "class F: pass",
+        ["__main__.F, which is no longer an enum"],
+    ),
+    "slot": (
+        "class G: __slots__ = ('a',)\nslot = G()\nslot.a = 1",
+        "class G: __slots__ = ('b',)",
+        ["It needs G of this notebook", "define it as it was"],
+    ),
+    "no_class": ("class H: pass\nno_class = H()", "H = 5", ["It needs H of this notebook"]),
+    "nested": (
+        "class I:\n  class Part: pass\nnested = I.Part()",
+        "class I: pass",
+        ["needs I.Part,", "Run the cell"],
+    ),
+    "of_a_lambda": ("class J: pass\nof_a_lambda = lambda: J()", "", ["needs J,", "Run the cell"]),
+    "field": (
+        "@dataclasses.dataclass\nclass K: a: int = 1\nfield = K()",
+        "@dataclasses.dataclass\nclass K:\n  b: int",
+        ["K has a new field 'b' without a default"],
+    ),
+    "field_in_a_pickle": (
+        "@dataclasses.dataclass\nclass L: a: int = 1\nfield_in_a_pickle = {1, len}, L()",
+        "@dataclasses.dataclass\nclass L:\n  b: int",
+        ["L has a new field 'b' without a default"],
+    ),
+    "fields_of_a_tuple": (
+        "M = collections.namedtuple('M', 'a')\nfields_of_a_tuple = M(1)",
+        "M = collections.namedtuple('M', 'a b')",
+        ["It needs M of this notebook", "define it as it was"],
+    ),
+    "generic_alias": ("class N: pass\ngeneric_alias = list[N]", "", ["needs N,", "Run the cell"]),
+}
 
-    for word in [*words, "task 't' of run", "reset"]:
-        assert word in said, said
+
+@pytest.mark.slow
+def test_a_class_that_is_gone_or_does_not_fit_is_named(tmp_path: Path):
+    before, after, words = zip(*GONE.values(), strict=True)
+    imports = "import collections, dataclasses, enum, json\nimport nbtasks as nb"
+    record = f"""
+        nb.configure(tree=False)
+        @nb.job("gone")
+        def gone(io: nb.SyncIO):
+            for name in {list(GONE)}:
+                io.run_task(name, lambda: globals()[name])
+        gone.run()
+        """
+    read = f"""
+        said, run = [], nb.last_run("gone")
+        for name in {list(GONE)}:
+            try: said.append(f"{{name}} is {{run[name]!r}}")
+            except nb.UnreadableValueError as error: said.append(str(error))
+        print(json.dumps(said))
+        """
+    done = kernel(1, tmp_path, imports, *before, record)
+    assert done.returncode == 0, done.stderr
+
+    done = kernel(2, tmp_path, imports, *after, read)
+
+    assert done.returncode == 0, done.stderr
+    for name, said, expected in zip(GONE, json.loads(done.stdout), words, strict=True):
+        for word in [*expected, f"task {name!r} of run", f".reset({name!r})"]:
+            assert word in said
 
 
 @pytest.mark.slow
@@ -215,6 +243,69 @@ def test_functions_and_local_classes_come_back_with_their_code(tmp_path: Path):
     said = recorded(before, after, home=tmp_path)
 
     assert said == "[2, True, True, True, 1, 1, True, 0]\n"
+
+
+@pytest.mark.slow
+def test_a_local_class_is_made_once_for_all_threads(tmp_path: Path):
+    before = """
+        def define():
+            class Local:
+                __slots__ = ("a", "b")
+                def __init__(self): self.a = 1
+                def __getstate__(self): return self.a
+                def __setstate__(self, state): self.a, self.b = state, 2
+            return Local
+        def make(): return define()()
+        """
+    after = """
+        from concurrent.futures import ThreadPoolExecutor
+        import sys, threading
+        sys.setswitchinterval(1e-6)
+        def show(_):
+            run, ready = nb.last_run("one"), threading.Barrier(8)
+            def read(_):
+                ready.wait()
+                value = run["t"]
+                return type(value), value.a, value.b
+            with ThreadPoolExecutor(8) as pool:
+                return len(set(pool.map(read, range(8))))
+        """
+
+    assert recorded(before, after, home=tmp_path) == "1\n"
+
+
+@pytest.mark.slow
+def test_a_result_from_another_process_leaves_the_notebooks_class_alone(tmp_path: Path):
+    cell = """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        import nbtasks as nb
+        nb.configure(tree=False)
+        class Plain:
+            made = 0
+            def method(self): return 1
+        class Error(ValueError):
+            made = 0
+        own = Plain.method
+        def make():
+            Plain.made = Error.made = 5
+            return Plain()
+        def fail(): raise Error("x")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
+            elsewhere = nb.TaskOptions(on=pool)
+            @nb.job("pool")
+            def job(io: nb.SyncIO):
+                try: io.run_task("fail", fail, options=elsewhere)
+                except Error: pass
+                return io.run_task("make", make, options=elsewhere)
+            values = [job.run().output, job.run().output]
+        assert [type(value) for value in values] == [Plain, Plain]
+        assert (Plain.method, Plain.made, Error.made) == (own, 0, 0)
+        """
+
+    done = kernel(1, tmp_path, cell)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
