@@ -21,6 +21,7 @@ __all__ = [
     "as_it_is_now",
     "create",
     "current",
+    "fill",
     "fill_fields",
     "fill_model",
     "find",
@@ -246,6 +247,27 @@ def rebuild(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
     if base.__init__ is not object.__init__:
         base.__init__(value, *args)
     return value
+
+
+def fill(value: Any, parts: tuple[Any, Any, list[Any], list[Any]]) -> None:
+    """Set the members and the state of a new instance by a base: no method of its class runs.
+
+    Such a method may need attributes that are not yet there, or change what it is given.
+    """
+    base, state, items, pairs = parts
+    for key, item in pairs:
+        base.__setitem__(value, key, item)
+    if items:
+        base.extend(value, items)
+    set_state = getattr(type(value), "__setstate__", None)
+    if set_state is not None and state is not None:
+        set_state(value, state)
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        object.__getattribute__(value, "__dict__").update(attributes)
+    for name, item in (slots or {}).items():
+        object.__setattr__(value, name, item)
 
 
 def set_with_attributes(value: Any, state: tuple[Any, dict[str, Any]]) -> None:

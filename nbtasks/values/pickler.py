@@ -33,6 +33,7 @@ from nbtasks.values import classes
 __all__ = ["dumps"]
 
 _PROTOCOL = 5
+_MOST_PARTS = 5  # of what `__reduce__` returns, without a setter
 _Reduce = Callable[[Any], Any]
 _OPEN: tuple[Any, ...] = (_io._IOBase,)  # noqa: SLF001 - the base of all files, without an ABC's hooks
 _IN_MEMORY = (io.BytesIO, io.StringIO)
@@ -108,11 +109,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it carries no type
 
 def _choose_reducer(kind: type) -> _Reduce | None:
     """Return the function that reduces the instances of a class; None for cloudpickle's own."""
-    if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY) and not _own_pickling(kind):
-        return _refuse_with("an open file belongs to this process; return its path or content")
-    for types, reason in _OTHERS:
-        if issubclass(kind, types):
-            return _refuse_with(reason)
+    if refusal := _explain_refusal(kind):
+        return _refuse_with(refusal)
     if kind in _EXACT:
         return _EXACT[kind]
     if issubclass(kind, enum.Enum):
@@ -120,14 +118,18 @@ def _choose_reducer(kind: type) -> _Reduce | None:
     if kind in copyreg.dispatch_table or kind in cloudpickle.Pickler.dispatch_table:
         return None
     owner = _definer(kind, "__reduce_ex__", "__reduce__")
-    return _choose_by_state(kind) if owner is None else _choose_by_owner(kind, owner)
-
-
-def _choose_by_owner(kind: type, owner: type) -> _Reduce | None:
-    if not _is_of_library(owner) or _is_of_library(kind):
+    if owner is not None and (_is_of_library(kind) or not _is_of_library(owner)):
         return None  # its author knows what to do
-    base = _base_of_constructor(kind, owner)
-    return lambda value: _reduce_by_owner(value, base)
+    base = None if owner is None else _base_of_constructor(kind, owner)
+    reduce = _choose_by_state(kind) if owner is None else lambda value: _by_owner(value, base)
+    return _guard(kind, reduce) if _is_guarded(kind) else reduce
+
+
+def _explain_refusal(kind: type) -> str:
+    """Return why instances of a class are refused, and the way out; empty if they are not."""
+    if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY) and not _own_pickling(kind):
+        return "an open file belongs to this process; return its path or content"
+    return next((reason for types, reason in _OTHERS if issubclass(kind, types)), "")
 
 
 def _choose_by_state(kind: type) -> _Reduce | None:
@@ -146,7 +148,7 @@ def _choose_by_state(kind: type) -> _Reduce | None:
     return _reduce_frame if _is_pandas(kind) else None
 
 
-def _reduce_by_owner(value: Any, base: Any) -> Any:
+def _by_owner(value: Any, base: Any) -> Any:
     """Reduce by the `__reduce__` of a base: by that base's constructor, with all attributes."""
     reduced = value.__reduce_ex__(_PROTOCOL)
     if not isinstance(reduced, tuple):
@@ -174,6 +176,26 @@ def _reduce_by_base(value: Any, base: Any, *, exact: bool) -> Any:
     if not exact and _takes(kind.__new__, args):
         return NotImplemented
     return (classes.create, (base, kind, args[1:]), *rest)
+
+
+def _guard(kind: type, reduce: _Reduce | None) -> _Reduce:
+    """Return a reducer by which no method of the class runs when its state is set."""
+    library = next(base for base in kind.__mro__ if _is_of_library(base))
+    has_arguments = _definer(kind, "__getnewargs_ex__", "__getnewargs__") is not None
+
+    def guarded(value: Any) -> Any:
+        reduced = NotImplemented if reduce is None else reduce(value)
+        if reduced is NotImplemented:
+            reduced = value.__reduce_ex__(_PROTOCOL)
+        if not isinstance(reduced, tuple) or len(reduced) > _MOST_PARTS:
+            return reduced  # it has a setter
+        make, args, state, items, pairs = (*reduced, None, None, None)[:_MOST_PARTS]
+        if make is copyreg.__newobj__ and not has_arguments:  # type: ignore[attr-defined]  # undocumented
+            args = args[:1]  # a `__getattr__` may have found those of another object
+        parts = (library, state, list(items or ()), list(pairs or ()))
+        return make, args, parts, None, None, classes.fill
+
+    return guarded
 
 
 def _with_setter(value: Any, state: Any, set_state: Callable[[Any, Any], None]) -> Any:
@@ -269,6 +291,19 @@ def _base_of_constructor(kind: type, owner: Any, *names: str) -> Any:
         if defines and not _is_of_library(each):
             base = kind.__mro__[place + 1]
     return base
+
+
+def _is_guarded(kind: type) -> bool:
+    """Return True if a class of the user's has a method that setting its state would run."""
+    if _is_of_library(kind):
+        return False
+    names = ("append", "extend", "__setitem__", "__setattr__", "__getattr__", "__getattribute__")
+    owners = ((name, _definer(kind, name)) for name in names)
+    return any(
+        isinstance(owner.__dict__[name], FunctionType)
+        for name, owner in owners
+        if owner is not None and not _is_of_library(owner)
+    )
 
 
 def _own_pickling(kind: type) -> bool:

@@ -259,6 +259,37 @@ class Ordered2(Base):
     def __lt__(self, other): return self.a < other.a
     def __hash__(self): return hash(self.a)
 
+class Delegating(Base):
+    def __init__(self, inner): self.inner = inner
+    def __getattr__(self, name): return getattr(self.inner, name)
+class Immutable(Base):
+    __slots__ = ("a",)
+    def __init__(self, a): object.__setattr__(self, "a", a)
+    def __setattr__(self, name, value): raise AttributeError("immutable")
+class Logged(dict, Base):
+    def __init__(self, **items):
+        super().__init__()
+        self.log = []
+        for name, item in items.items(): self[name] = item
+    def __setitem__(self, name, item): self.log.append(name); super().__setitem__(name, item * 2)
+class Doubled(list, Base):
+    def __init__(self, *items):
+        self.added = 0
+        for item in items: self.append(item)
+    def append(self, item): self.added += 1; super().append(item * 2)
+    def extend(self, items):
+        for item in items: self.append(item)
+class LoggedOrder(collections.OrderedDict, Base):
+    def __setitem__(self, name, item): super().__setitem__(name, item * 2)
+class Watched(Base):
+    def __init__(self, a): self.__dict__["a"] = a
+    def __setattr__(self, name, value): raise AttributeError("watched")
+    def __getattribute__(self, name): return object.__getattribute__(self, name)
+class Shadowed(Base):
+    def __init__(self): self.__dict__["a"] = 1
+    @property
+    def a(self): return self.__dict__["a"]
+
 class Frame(pd.DataFrame, Base):
     _metadata = ["kept"]
     @property
@@ -367,6 +398,15 @@ KINDS = {
     "model with private attributes": "made(Private, Private(a=1), _b=5)",
     "generic model": "[GenericModel(a=1), Plain(GenericModel(a=1))]",
     "generic model with types": "[GenericModel[int](a=1), Plain(PairModel[Color](a=[Color.RED]))]",
+    "delegating": "Delegating(Plain(1))",
+    "delegating to text": "Delegating('text')",
+    "delegating to a tuple": "[Delegating((1, 2)), Delegating(pd.DataFrame({'a': [1]}))]",
+    "immutable with slots": "Immutable(1)",
+    "dict that changes what it is given": "Logged(a=1, b=2)",
+    "list that changes what it is given": "Doubled(1, 2)",
+    "OrderedDict that changes what it is given": "LoggedOrder(a=1)",
+    "watched attributes": "Watched(1)",
+    "attribute behind a property": "Shadowed()",
     "root model": "[Root([1]), Plain(Root([1]))]",
     "model with extra fields": "[Loose(a=1, b=2), Plain(Loose(a=1, b=2))]",
     "pydantic dataclass": "[Checked(1), Plain(Checked(1))]",
