@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import weakref
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import keys
-from nbtasks.errors import InvalidOptionError
+from nbtasks.core.model import Status
+from nbtasks.errors import InvalidOptionError, NoRunError
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import CallContext
+    from nbtasks.engine.effects import CallContext, Running
 
-__all__ = ["CurrentTask"]
+__all__ = ["CurrentTask", "claim_for_body"]
 
 _FRACTION_PARTS = 1_000_000  # total of a progress that is recorded as a fraction
 _MAX_NUMBER = 2**53
@@ -108,3 +111,57 @@ def _to_json_number(value: Any) -> float | None:
     if isinstance(value, Integral):
         return int(value)
     return float(value) if math.isfinite(value) else None
+
+
+class _PlainCalls:
+    """Calls that threads without a context have made with the io of a body.
+
+    Attributes:
+        lock: Lock of the other attributes.
+        paths: Paths of the tasks that these calls have started.
+        running: Tasks of the body that may be running; the others have ended.
+        seen: Number of tasks of the body that have been looked at.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.paths: set[str] = set()
+        self.running: list[str] = []
+        self.seen = 0
+
+
+_plain_calls: weakref.WeakKeyDictionary[Running, _PlainCalls] = weakref.WeakKeyDictionary()
+
+
+def claim_for_body(execution: Running, root: CallContext, key: keys.Key) -> CallContext:
+    """Return the context of a body for a call with its io from a thread that has no context.
+
+    Such a thread may have been started by the body, or by a task that is running: nothing tells.
+    So the call is the body's only while it has no task running but those of such threads.
+
+    Raises:
+        NoRunError: A task is running.
+    """
+    calls = _plain_calls.setdefault(execution, _PlainCalls())
+    with calls.lock:
+        visited = root.visited or {}
+        new = list(visited)[calls.seen :] if len(visited) > calls.seen else []
+        calls.seen += len(new)
+        state = execution.run_state
+        calls.running = [
+            path
+            for path in (*calls.running, *new)
+            if not state.has(path) or state.paths_in_flight([path])
+        ]
+        rows = state.rows(path for path in calls.running if state.has(path))
+        for row in rows:
+            if row.status == Status.RUNNING and row.path not in calls.paths:
+                raise NoRunError(
+                    f"io was used for {key!r} in a thread that does not know its task, while "
+                    f"task {row.path!r} of run {execution.run.run_id} is running: the thread may "
+                    "belong to that task or to the body. Call `io = nb.current_io()` where the "
+                    "thread is started, and use that io in it; or start its function with "
+                    "contextvars.copy_context().run."
+                )
+        calls.paths.add(keys.join("", key))
+    return root

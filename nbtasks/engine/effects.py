@@ -8,7 +8,7 @@ and the current task use, so that they need not import it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -245,6 +245,15 @@ class TaskRecorder(Protocol):
 
     def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task as it stands."""
+
+    def has(self, path: str) -> bool:
+        """Return True if the task is recorded or has begun."""
+
+    def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
+        """Return the rows at `paths`."""
+
+    def paths_in_flight(self, among: Iterable[str] | None = None) -> list[str]:
+        """Return the paths of the tasks that run or wait."""
 
     def record_progress(self, row: TaskRow) -> None:
         """Record the progress and metrics of a running task, at most every 0.1 s."""

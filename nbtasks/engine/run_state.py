@@ -152,13 +152,15 @@ class RunState:
             arguments.remember(value, blob or content_hash((text or "").encode()))
         return value
 
-    def paths_in_flight(self) -> list[str]:
-        """Return the paths of the tasks that are running or waiting in this execution."""
-        latest = self._run.executions
+    def paths_in_flight(self, among: Iterable[str] | None = None) -> list[str]:
+        """Return the paths of the tasks, by default of all, that run or wait in this execution."""
+        latest, rows = self._run.executions, self._rows
         return [
             path
-            for path, row in list(self._rows.items())
-            if type(row) is TaskRow and row.execution == latest and row.status in UNDER_WAY
+            for path in (list(rows) if among is None else among)
+            if type(row := rows.get(path)) is TaskRow
+            and row.execution == latest
+            and row.status in UNDER_WAY
         ]
 
     def open_descendants(self, path: str) -> list[str]:
@@ -312,10 +314,8 @@ class RunState:
             return
         path, attempt = (task.path, task.attempt) if task is not None else ("", 0)
         secrets = self.secrets.get(path, ())
-        message, text = (
-            redaction.scrub(message, secrets),
-            text and redaction.scrub(text, secrets),
-        )
+        message = redaction.scrub(message, secrets)
+        text = text and redaction.scrub(text, secrets)
         line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
         self._journal.put(line)
         self.revision += 1

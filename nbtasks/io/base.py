@@ -6,19 +6,21 @@ The calls themselves are in `io`, and in the modules that add calls to both clas
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.durations import Duration, to_instant, to_seconds
-from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async
+from nbtasks.core.model import Status
+from nbtasks.engine.current_task import claim_for_body
+from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
 from nbtasks.engine.options import Policy, TaskOptions
-from nbtasks.errors import WrongFaceError
+from nbtasks.errors import RunEndedError, WrongFaceError
 from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
 
@@ -85,6 +87,9 @@ class BaseIO:
         integrations: Integrations by name; other objects may be among them.
     """
 
+    _bound: CallContext | None = None  # set by `bound_to`
+    _attempts = 0  # of the bound task, with the one that the io was bound in
+
     def __init__(
         self,
         execution: Execution,
@@ -95,6 +100,7 @@ class BaseIO:
     ) -> None:
         self._execution = execution
         self._policy = policy
+        self._level = level
         self._given_dispatcher = dispatcher
         self._integrations = integrations
         self.logger = Logger(self, level)
@@ -114,6 +120,17 @@ class BaseIO:
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("io belongs to a running job and cannot be pickled: call nb.current_io().")
 
+    def bound_to(self, context: CallContext) -> Self:
+        """Return an io whose calls belong to the task of `context`, or to the body, in threads that
+        have no context of their own."""
+        bound = type(self)(
+            self._execution, self._policy, self._level, self._given_dispatcher, self._integrations
+        )
+        bound._bound = context  # noqa: SLF001 - an instance of this very class
+        if context.row is not None:
+            bound._attempts = context.row.attempts  # noqa: SLF001 - as above
+        return bound
+
     def _call(
         self,
         key: keys.Key,
@@ -131,18 +148,43 @@ class BaseIO:
         frame = sys._getframe(depth)  # noqa: SLF001 - documented, and the only fast way
         site = frame.f_code, frame.f_lasti
         context, key = self._enter(key)
-        return self._execution.task(Call(key, fn, args, site, policy), context)
+        call = Call(key, fn, args, site, policy)
+        for arg in args:
+            if isinstance(arg, BaseIO):
+                call.fn, call.checked_as = _with_bound_io(fn), (fn, args)
+                break
+        return self._execution.task(call, context)
 
     def _context(self) -> CallContext:
         """Return the caller's context in this run: the body's, unless it is in one of its tasks."""
         context = current.get()
+        if self._bound is not None:
+            return self._bound_context(context)
         if context is None or context.execution is not self._execution:
             return self._execution.root
         return context
 
+    def _bound_context(self, context: CallContext | None) -> CallContext:
+        """Return the context of a call with a bound io: that of a running subtask, or its own."""
+        bound = self._bound
+        assert bound is not None  # noqa: S101 - the caller has checked it
+        if context is not None and context.execution is self._execution:
+            is_inside = not bound.path or f"{context.path}/".startswith(f"{bound.path}/")
+            if is_inside and (context.row is None or context.row.status == Status.RUNNING):
+                return context
+        row = bound.row
+        if row is not None and (row.status != Status.RUNNING or row.attempts != self._attempts):
+            raise RunEndedError(
+                f"Task {bound.path!r} of run {self._execution.run.run_id} has ended, so its io "
+                "starts no more tasks. Wait for the threads of a task before its end."
+            )
+        return bound
+
     def _enter(self, key: keys.Key) -> tuple[CallContext, keys.Key]:
         """Return the caller's context, and the key of its call: a numbered one with its number."""
         context = self._context()
+        if context.row is None and self._bound is None and current.get() is not context:
+            claim_for_body(self._execution, context, key)
         return context, context.number(key) if type(key) is keys.Numbered else key
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:
@@ -201,9 +243,15 @@ class BaseIO:
 class AsyncBaseIO(BaseIO):
     """Base of `AsyncIO`, whose calls return coroutines."""
 
-    @cached_property
-    def _commits(self) -> GroupCommit:
-        return GroupCommit(self._execution.journal)
+    def __init__(self, execution: Execution, *args: Any) -> None:
+        super().__init__(execution, *args)
+        self._commits = GroupCommit(execution.journal)
+
+    def bound_to(self, context: CallContext) -> Self:
+        """Return an io as `BaseIO.bound_to` does, which shares the syncs with this one."""
+        bound = super().bound_to(context)
+        bound._commits = self._commits  # noqa: SLF001 - an instance of this very class
+        return bound
 
     def _drive(self, effects: Effects, call: str | None = None) -> Coroutine[Any, Any, Any]:
         """Return a coroutine that runs the effects of a call.
@@ -222,6 +270,27 @@ class AsyncBaseIO(BaseIO):
             call = call or f"io.{sys._getframe(1).f_code.co_name}"  # noqa: SLF001 - as in `callsite`
             raise WrongFaceError(
                 f"{call} of an asynchronous run was called where no event loop runs, as in a plain "
-                "function in a worker thread: nothing could await it. Use nb.current_io() there."
+                "function in a worker thread: nothing could await it. Use nb.current_io() there, "
+                "which blocks. In a thread that you start, call the function by asyncio.to_thread "
+                "or by contextvars.copy_context().run, so that it finds its task."
             ) from None
         return drive_async(effects, self._commits, self._execution.active)
+
+
+def _with_bound_io(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is called with each io among its arguments bound to its own task."""
+
+    def bind(args: tuple[Any, ...]) -> list[Any]:
+        context = current.get()
+        assert context is not None  # noqa: S101 - called as a task
+        return [arg.bound_to(context) if isinstance(arg, BaseIO) else arg for arg in args]
+
+    @functools.wraps(fn)
+    def blocking(*args: Any) -> Any:
+        return fn(*bind(args))
+
+    @functools.wraps(fn)
+    async def awaiting(*args: Any) -> Any:
+        return await fn(*bind(args))
+
+    return awaiting if is_async(fn) else blocking

@@ -7,6 +7,7 @@ awaited. Both send the same effects to the engine, so each call is implemented o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
@@ -245,8 +246,21 @@ class RunIO(NamedTuple):
     awaiting: AsyncIO
 
     def of(self, context: CallContext) -> SyncIO | AsyncIO:
-        """Return the io that fits a caller."""
+        """Return the io of a body."""
         return self.awaiting if context.asynchronous else self.blocking
+
+    def within(self, context: CallContext) -> SyncIO | AsyncIO:
+        """Return the io of a caller: bound to its task, and awaiting where a loop runs for it."""
+        awaits = context.asynchronous and _in_loop()
+        return (self.awaiting if awaits else self.blocking).bound_to(context)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 #: The io of each execution of this process.
@@ -276,6 +290,8 @@ def close(execution: Execution) -> None:
 def current_io() -> SyncIO | AsyncIO:
     """Return the io of the caller's run: a `SyncIO` or an `AsyncIO`, whichever fits the caller.
 
+    It stands for the caller's task: what a thread starts with it is a subtask of that task.
+
     Raises:
         NoRunError: The caller is not in a run.
         RunEndedError: The execution of the caller's run has ended.
@@ -301,7 +317,8 @@ def current_io() -> SyncIO | AsyncIO:
     if context is None:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
-            "%%job cell, or in a function that one of its tasks runs. In another process, where "
+            "%%job cell, or in a function that one of its tasks runs. In a thread that such a "
+            "function starts, use the io that it has got itself. In another process, where "
             "on= may send a function, there is no run: make its subtasks here."
         )
     ios = _by_execution.get(context.execution)
@@ -310,7 +327,7 @@ def current_io() -> SyncIO | AsyncIO:
             f"nb.current_io() was called after the execution of run {context.execution.run.run_id} "
             "had ended. Wait for threads and tasks of the body before its end."
         )
-    return ios.of(context)
+    return ios.within(context)
 
 
 def current_task() -> CurrentTask:
@@ -341,7 +358,8 @@ def current_task() -> CurrentTask:
     if context is None or context.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
-            "run_task runs. In another process, where on= may send it, there is no task: pass "
+            "run_task runs. In a thread that such a function starts, use the one that "
+            "it has got itself. In another process, where on= may send it, there is no task: pass "
             "what the function needs, such as its key or idempotency_key, as arguments."
         )
     return CurrentTask(context)

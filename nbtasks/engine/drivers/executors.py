@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
@@ -21,6 +22,7 @@ from concurrent.futures import (
 from typing import Any
 
 from nbtasks.core import tracebacks
+from nbtasks.engine.drivers import nested_pools
 from nbtasks.engine.effects import CallFunction
 from nbtasks.errors import ExecutorError, ValueNotKeptError
 
@@ -39,7 +41,9 @@ def blocking(call: CallFunction, inline: Inline) -> Any:
         Exception: The function's own error.
     """
     with _explain_errors(call):
-        reply = _submit(call, inline).result()
+        reply = nested_pools.result_of(
+            call.on, _submit(call, inline), functools.partial(_call_here, call, inline)
+        )
     return _unpack_reply(reply, call)
 
 
@@ -49,7 +53,11 @@ async def waiting(call: CallFunction, inline: Inline) -> Any:
     with _explain_errors(call):
         future = _submit(call, inline)
         try:
-            reply = await asyncio.wrap_future(future)
+            with nested_pools.steal(call.on, future) as place:
+                if place is not None:
+                    reply = place(functools.partial(_call_here, call, inline))
+                else:
+                    reply = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
@@ -105,7 +113,12 @@ def _submit(call: CallFunction, inline: Inline) -> Future[Any]:
         executor = executor.get_executor(pure=False)  # equal calls are separate tasks
     if _shares_memory(executor):
         local_invoke = call._replace(on=None)
-        future: Future[Any] = executor.submit(contextvars.copy_context().run, inline, local_invoke)
+        future: Future[Any] = executor.submit(
+            contextvars.copy_context().run,
+            functools.partial(
+                nested_pools.occupy, executor, functools.partial(inline, local_invoke)
+            ),
+        )
     else:
         future = executor.submit(run_pickled, _pack(call))
     pending = call.context.execution.pending
@@ -114,6 +127,13 @@ def _submit(call: CallFunction, inline: Inline) -> Future[Any]:
     if _has_ended(call):  # stopped just now, so the stop may have missed this future
         future.cancel()
     return future
+
+
+def _call_here(call: CallFunction, inline: Inline) -> Any:
+    """Call a function in place of its executor, which shares memory with this thread."""
+    if _has_ended(call):
+        raise CancelledError
+    return inline(call._replace(on=None))
 
 
 def _has_ended(call: CallFunction) -> bool:
