@@ -14,6 +14,7 @@ from nbtasks.core import clock
 from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.views.history import tree
+from nbtasks.views.tree.labels import title_of
 from nbtasks.views.tree.render import terminal_colour
 
 __all__ = ["follow"]
@@ -53,7 +54,7 @@ def _all(room: int) -> RenderableType:
         end = clock.micros() if row.finished_us is None else row.finished_us
         table.add_row(
             Text(row.status, style=terminal_colour(row.status)),
-            Text(row.job),
+            Text(title_of(row)[0]),
             f"{clock.at(row.started_us).astimezone():%d %H:%M:%S}",
             f"{(end - row.started_us) / 1e6:.1f}",
             row.run_id,

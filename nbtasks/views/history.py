@@ -25,6 +25,7 @@ __all__ = [
     "History",
     "attempts",
     "due",
+    "latest_runs",
     "locate_run",
     "logs",
     "runs",
@@ -171,6 +172,16 @@ def runs(
     ```
     """
     return History(current.journal()).runs(job, status=status, since=since, outputs=outputs)
+
+
+def latest_runs(job: JobHandle | str | None, limit: int) -> DataFrame:
+    """Return the latest runs for a display: with the names of their jobs, if any has one."""
+    frame = runs(job).head(limit)
+    rows = {row.run_id: row for row in current.journal().runs(job=job_id(job))}
+    names = [rows[run_id].name if run_id in rows else "" for run_id in frame.run_id]
+    if any(name not in ("", id_) for name, id_ in zip(names, frame.job, strict=True)):
+        frame.insert(0, "name", names)
+    return frame
 
 
 def tasks(  # noqa: PLR0913 - the filters of the contract

@@ -111,3 +111,15 @@ def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
     assert [row.name for row in rows if row.name] == ["key chosen"]
     assert feed.changed() is None
     assert len(RunsFeed(runtime.journal, "fine").all()[1]) == 3
+
+
+def test_the_watched_runs_stand_below_the_name_of_their_job(watched: list[Watcher]):
+    @nb.job("delays", name="Flight delays")
+    def delays(io: nb.SyncIO) -> None: ...
+
+    delays.run()
+    job_row = RunsFeed(runtime.journal, None).all()[1][0]
+    head = RunsFeed(runtime.journal, "delays").all()[0]
+
+    assert (job_row.path, job_row.name) == ("delays", "Flight delays")
+    assert head.name == "Flight delays"

@@ -8,6 +8,7 @@ from nbtasks.core.model import RunRow, TaskRow
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.render import page
 from nbtasks.views.tree.run_tree import RunTree
+from nbtasks.views.tree.snapshot import TreeSnapshot
 from tests.views.drawing import NOW, Page, run, task
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -40,3 +41,25 @@ def test_the_limit_of_a_run_tree_holds_for_both_forms() -> None:
 
     assert len(Page(bundle["text/html"]).paths) == 1
     assert bundle["text/plain"].count("✔") == 2  # the title's and one task's
+
+
+NAMED = RunRow("r1", "delays", "Flight <delays>", "1.0.0", "2013", status="FAILED", executions=1)
+
+
+def test_the_name_of_a_job_is_the_title_in_each_form() -> None:
+    drawn = RunTree(build(NAMED, [task("a")]), NOW)
+    snapshot = TreeSnapshot(NAMED, []).to_dict()["head"]
+
+    assert str(drawn).startswith("Flight <delays> · delays 1.0.0 · ✖ failed")
+    assert "<b>Flight &lt;delays&gt;</b> delays 1.0.0 " in drawn._repr_html_()
+    assert "<title>Flight &lt;delays&gt; delays 1.0.0</title>" in page(build(NAMED, []), NOW)
+    assert (snapshot["title"], snapshot["beside"]) == ("Flight <delays>", "delays 1.0.0")
+
+
+def test_the_id_of_a_job_without_a_name_is_the_title_in_each_form() -> None:
+    drawn = RunTree(build(RUN, [task("a")]), NOW)
+    snapshot = TreeSnapshot(RUN, []).to_dict()["head"]
+
+    assert str(drawn).startswith("delays 1.0.0 · ✖ failed")
+    assert "<b>delays</b> 1.0.0 " in drawn._repr_html_()
+    assert (snapshot["title"], snapshot["beside"]) == ("delays", "1.0.0")

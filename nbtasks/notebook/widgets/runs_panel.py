@@ -22,7 +22,7 @@ _ROWS = 20  # rows of the table in the saved notebook
 
 def watch(job: str | None) -> None:
     """Display the runs of a home or of one job; as a table outside a browser."""
-    table = history.runs(job).head(_ROWS)
+    table = history.latest_runs(job, _ROWS)
     bundle = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
     if not live_tree.in_browser():
         live_tree.show(bundle)

@@ -147,11 +147,13 @@ class RunsFeed:
             row = _run_row(run, 2 * len(rows) + 1)
             rows[row.path] = row
             self.runs[row.path] = run.run_id
+            job_row.name = run.name if run.name != run.job else None
             job_row.status, job_row.attempt_us, job_row.finished_us = (
                 row.status, row.attempt_us, row.finished_us,
             )  # fmt: skip
         first = runs[0].started_us if runs else 0
-        head = RunRow("", self._job or "all jobs", "", "", "", started_us=first)
+        name = runs[-1].name if runs and self._job else ""
+        head = RunRow("", self._job or "all jobs", name, "", "", started_us=first)
         self._seen = head, list(rows.values())
         return self._seen
 

@@ -18,6 +18,7 @@ __all__ = [
     "is_chosen",
     "plural",
     "progress_label",
+    "title_of",
 ]
 
 #: Units of time in a rate, the shortest first, with their length in seconds.
@@ -52,6 +53,21 @@ def progress_label(done: int, total: int | None, fresh: int, us: int) -> tuple[s
     rate = per_second * seconds
     label += f", {rate:.0f}/{unit}" if rate >= _TWO_DIGITS else f", {rate:.1f}/{unit}"
     return label, None if total is None else round(max(0, total - done) / per_second * _S)
+
+
+def title_of(run: RunRow) -> tuple[str, str]:
+    """Return the title of a run, and what stands smaller beside it.
+
+    The title is the name of the job, if it has one; its id is beside it then.
+
+    >>> title_of(RunRow("r1", "delays", "Flight delays", "1.0.0", "2013"))
+    ('Flight delays', 'delays 1.0.0')
+    >>> title_of(RunRow("r1", "delays", "delays", "1.0.0", "2013"))
+    ('delays', '1.0.0')
+    """
+    if run.name and run.name != run.job:
+        return run.name, f"{run.job} {run.version}".strip()
+    return run.job, run.version
 
 
 _ICON, _LONG = 8, 80  # characters

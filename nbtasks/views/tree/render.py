@@ -24,6 +24,7 @@ from nbtasks.views.tree.labels import (
     icon_of,
     plural,
     progress_label,
+    title_of,
 )
 from nbtasks.views.tree.nodes import (
     NOT_REACHED,
@@ -184,7 +185,9 @@ def _folded_label(counts: Counter[str], tree: Tree) -> str:
 
 def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
     """Return the tree in box-drawing characters, for terminals and GitHub's plain view."""
-    title = [f"{_clean(tree.run.job, _LABEL)} {_clean(tree.run.version, _LABEL)}"]
+    name, beside = title_of(tree.run)
+    has_name = name != tree.run.job
+    title = [f"{_clean(name, _LABEL)}{' · ' if has_name else ' '}{_clean(beside, _LABEL)}"]
     title.append(f"{SHAPES[tree.status.lower()]} {tree.status.lower()}")
     title.extend(filter(None, [_run_time(tree, now_us)]))
     lines = [" · ".join(title), *_facts(tree), *_remarks(tree, now_us)]
@@ -314,10 +317,10 @@ def _safe(value: object) -> str:
 
 def _head(tree: Tree, now_us: int) -> str:
     run, state = tree.run, tree.status.lower()
-    name = f"<small>{_safe(run.name)}</small> " if run.name and run.name != run.job else ""
+    name, beside = map(_safe, title_of(run))
     parts = [
         f'<div class="nbt-head nbt-{state}">',
-        f"<b>{_safe(run.job)}</b> {_safe(run.version)} {name}",
+        f"<b>{name}</b> {beside} ",
         f'<span><i aria-hidden="true">{SHAPES[state]}</i> {state}</span> ',
         f"<time>{_run_time(tree, now_us)}</time></div>",
         *(f'<div class="nbt-facts">{escape(line)}</div>' for line in _facts(tree)),
@@ -346,7 +349,7 @@ _PAGE_STYLE = (
 
 def page(tree: Tree, now_us: int) -> str:
     """Return one HTML document without scripts that refers to nothing outside itself."""
-    name = escape(_clean(f"{tree.run.job} {tree.run.version}", _TITLE_CHARACTERS))
+    name = escape(_clean(" ".join(title_of(tree.run)), _TITLE_CHARACTERS))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

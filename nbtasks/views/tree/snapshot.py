@@ -18,7 +18,15 @@ from typing import Any, Final
 
 from nbtasks.core import clock, keys
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
-from nbtasks.views.tree.labels import clean, details, error_of, facts_of, failure_of, icon_of
+from nbtasks.views.tree.labels import (
+    clean,
+    details,
+    error_of,
+    facts_of,
+    failure_of,
+    icon_of,
+    title_of,
+)
 from nbtasks.views.tree.nodes import TaskNode, empty_tree, make_node
 from nbtasks.views.tree.render import SHAPES
 
@@ -142,10 +150,11 @@ class TreeSnapshot:
 
     def _head_of(self, run: RunRow) -> dict[str, Any]:
         tree = empty_tree(run)
+        title, beside = title_of(run)
         is_repeated = run.execution_us and run.execution_us != run.started_us
         return {
-            "job": clean(run.job, _LABEL),
-            "version": clean(run.version, _LABEL),
+            "title": clean(title, _LABEL),
+            "beside": clean(beside, _LABEL),
             "status": run.status.lower(),
             "noun": self._noun,
             "facts": facts_of(run),

@@ -17,6 +17,7 @@ from typing import Any
 
 from nbtasks.core import keys
 from nbtasks.core.model import AttemptRow
+from nbtasks.views.tree.labels import title_of
 from nbtasks.views.tree.nodes import TaskNode, Tree
 
 __all__ = ["trace"]
@@ -46,7 +47,7 @@ def trace(tree: Tree, attempts: Iterable[AttemptRow], now_us: int) -> dict[str, 
 
 
 def _title(tree: Tree) -> str:
-    return f"{tree.run.job} {tree.run.version} ({tree.run.run_id})"
+    return f"{' '.join(title_of(tree.run))} ({tree.run.run_id})"
 
 
 def _spans(node: TaskNode, earlier: list[AttemptRow], now_us: int) -> list[Span]:

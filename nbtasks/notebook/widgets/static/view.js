@@ -19,7 +19,7 @@ class View {
     this.bar = element("div", "nbt-bar", this.node);
     this.bar.ariaHidden = "true";
     this.title = element("b", "", this.head);
-    this.version = element("small", "", this.head);
+    this.beside = element("small", "", this.head);
     this.state = element("span", "", this.head);
     this.state.setAttribute("role", "status");
     this.took = element("time", "", this.head);
@@ -104,10 +104,10 @@ class View {
     const { store } = this;
     const { head } = store;
     const { counts } = store.summary();
-    if (!head.job) return;
+    if (!head.title) return;
     this.head.className = `nbt-head nbt-${head.status}`;
-    say(this.title, head.job);
-    say(this.version, head.version);
+    say(this.title, head.title);
+    say(this.beside, head.beside);
     const runs = head.noun === "run";
     say(this.state, runs ? "live" : `${store.shapes[store.code[head.status]]} ${head.status}`);
     const end = store.underWay ? store.now() : head.finished;
@@ -121,7 +121,7 @@ class View {
       + `(${dueIn(head.resume - store.now())})`;
     say(this.error, remark ?? "");
     this.error.className = head.resume === null ? "nbt-error" : "nbt-facts";
-    set(this.rows.box, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.job}`);
+    set(this.rows.box, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.title}`);
     this.bar.replaceChildren();
     counts.forEach((count, code) => {
       if (!count) return;
