@@ -65,7 +65,7 @@ from nbtasks.jobs.triggers import (
 from nbtasks.journal.events import Event
 from nbtasks.journal.lookup import job_id as _job_id
 from nbtasks.notebook.front_end import NotebookFrontEnd as _NotebookFrontEnd
-from nbtasks.views.history import attempts, due, latest_runs, logs, runs, sql, tasks, tree
+from nbtasks.views.history import attempts, due, logs, runs, sql, tasks, tree
 
 if TYPE_CHECKING:
     from nbtasks.io.http.rate_limit import RateLimit
@@ -224,6 +224,8 @@ def watch(job: Job | str | None = None) -> None:
     """
     name = _job_id(job)
     if "IPython" not in sys.modules:
+        from nbtasks.views.history import latest_runs
+
         print(latest_runs(name, 20))  # noqa: T201 - the purpose of the call
         return
     from nbtasks.notebook.widgets import runs_panel as _watching
