@@ -90,6 +90,8 @@ class Failure:
         cause: Path of the subtask whose failure this one passes on.
         segments: For a map, the last path segment of each item, by its index. None if the segments
             are the indexes themselves.
+        state: State of the exception as JSON: its arguments, attributes, notes and members, as far
+            as they are data.
     """
 
     type: str
@@ -100,6 +102,7 @@ class Failure:
     attempts: int = 1
     cause: str | None = None
     segments: list[str] | None = None
+    state: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

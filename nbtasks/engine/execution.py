@@ -152,7 +152,7 @@ class Execution:
             raise self.outcomes.in_doubt(row)
         self.run_state.reuse(row)
         if action is Action.RAISE:
-            raise self.outcomes.failure_recorded(row)
+            raise failures.carry(self.outcomes.failure_recorded(row))
         return self.run_state.decode(row.output_kind, row.output, row.blob, row.path)
 
     # The common path stays in one frame: a helper would cost each effect one more `yield from`.
@@ -197,7 +197,7 @@ class Execution:
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
-                error = exc
+                error = failures.carried(exc)
                 if self.cancellation.delivered and not row.once:
                     self.abandon(row)
                     self.cancellation.check()
@@ -252,7 +252,7 @@ class Execution:
         self.finish(row, Status.FAILED, failures.dumps(failure))
         self.given_up.release(row.path, error)
         yield Commit()
-        raise self.outcomes.failure_now(row, failure, error)
+        raise failures.carry(self.outcomes.failure_now(row, failure, error))
 
     def _ask_on_error(self, row: TaskRow, on_error: OnError, error: Exception) -> Effects:
         """Return the answer of `on_error` to a failure, and the failure that counts then."""
@@ -267,7 +267,7 @@ class Execution:
         except Exception as exc:  # noqa: BLE001 - counts instead of `error`
             if exc is not error and exc.__cause__ is None:
                 exc.__cause__ = error
-            return None, exc
+            return None, failures.carried(exc)
         except BaseException as exc:
             row.once = False  # the attempt has failed, so its outcome is not in doubt
             self._cancel(row)

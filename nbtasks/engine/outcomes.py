@@ -11,6 +11,7 @@ from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action, recorded
 from nbtasks.errors import DuplicateKeyError, InDoubtError, MapFailed, NotRecordedError, TaskFailed
 from nbtasks.values import failures
+from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
     from nbtasks.engine.effects import Call
@@ -73,25 +74,34 @@ class Outcomes:
     def failure_now(self, row: TaskRow, failure: Failure, error: Exception) -> TaskFailed:
         """Return the error for a task that has just failed for good."""
         task_failed = failures.rebuild(failure, row.path, self._run.run_id)
-        task_failed.__cause__ = next(
-            (e for e in failures.iter_task_failures(error) if e.run_id), None
-        )
-        if task_failed.__cause__ is None and isinstance(error.__cause__, tracebacks.Remote):
+        cause = next((e for e in failures.iter_task_failures(error) if e.run_id), None)
+        if cause is not None:
+            failures.link(task_failed, cause, row.path)
+        elif isinstance(error.__cause__, tracebacks.Remote):
             task_failed.__cause__ = error.__cause__
         if isinstance(task_failed, MapFailed):
             self._fill_map_results(task_failed, failure, row, error)
-        return task_failed.with_traceback(tracebacks.own_frames(error.__traceback__))
+        failures.show_frames(task_failed, error)
+        return task_failed
 
     def failure_recorded(self, row: TaskRow) -> TaskFailed:
         """Return the error for a task that failed in an earlier execution."""
-        failure = failures.loads(row.error or "{}")
-        task_failed = failures.rebuild(failure, row.path, self._run.run_id)
-        cause = self._run_state.row(failure.cause) if failure.cause else None
-        if cause is not None and cause.error:
-            task_failed.__cause__ = self.failure_recorded(cause)
-        if isinstance(task_failed, MapFailed):
-            self._fill_map_results(task_failed, failure, row, None)
-        return task_failed
+        chain: list[tuple[TaskRow, Failure]] = []
+        link: TaskRow | None = row
+        while link is not None and (link is row or link.error):
+            failure = failures.loads(link.error or "{}")
+            chain.append((link, failure))
+            link = self._run_state.row(failure.cause) if failure.cause else None
+        cause: TaskFailed | None = None
+        for link, failure in reversed(chain):  # no recursion: tasks may be nested deeply
+            task_failed = failures.rebuild(failure, link.path, self._run.run_id)
+            if cause is not None:
+                failures.link(task_failed, cause, link.path)
+            if isinstance(task_failed, MapFailed):
+                self._fill_map_results(task_failed, failure, link, None)
+            cause = task_failed
+        assert cause is not None  # noqa: S101 - the chain has the row itself
+        return cause
 
     def _fill_map_results(
         self, raised: MapFailed, failure: Failure, row: TaskRow, first: Exception | None
@@ -175,7 +185,7 @@ class ReplayOnly:
             raise self._refuse(path, _describe_missing(row))
         self._run_state.reuse(row)
         if action is Action.RAISE:
-            raise self._outcomes.failure_recorded(row)
+            raise stops.carry(self._outcomes.failure_recorded(row))
         return self._run_state.decode(row.output_kind, row.output, row.blob, path)
 
     def wait(self, path: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbtasks.errors.base import NbtasksError
 
@@ -20,8 +21,8 @@ class FetchError(NbtasksError, OSError):
 
     Attributes:
         status: Status code of the response.
-        headers: Headers of the response, by lower-case name. A caller of io catches a
-            `TaskFailed`, which has neither attribute but names the status in its message.
+        headers: Headers of the response, by lower-case name. The `TaskFailed` that a caller of io
+            catches has them, too, except for those with the name of a secret.
     """
 
     status: int | None = None
@@ -63,12 +64,22 @@ class WaitTimeout(NbtasksError, TimeoutError):  # noqa: N818 - the name of the c
     """
 
 
+#: The cause as `raise ... from` sets it.
+_CAUSE: Any = BaseException.__dict__["__cause__"]
+#: Name of the `__getattribute__` of classes mixed with `TaskFailed`.
+GET: Final = "get_attribute"
+#: Packages that show tracebacks.
+_RENDERERS: Final = frozenset(("IPython", "_pytest", "rich", "traceback"))
+
+
 class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
     """Failure of a task after its last attempt.
 
-    If the original exception's class is a builtin or can be imported, the raised object is an
-    instance of that class, too, so `except ValueError:` works in the first execution and in every
-    replay.
+    If the original exception's class is a builtin, can be imported, or is one of the notebook's,
+    the raised object is an instance of that class, too, so `except ValueError:` works in the first
+    execution and in every replay. It has the name, the text, the arguments and the notes of the
+    original, and its attributes, as far as they are data; reading another one is an
+    `AttributeError` that says so.
 
     Attributes:
         path: Path of the innermost task that failed.
@@ -85,9 +96,10 @@ class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
     @nb.job("failing-example")
     def failing(io: nb.SyncIO) -> None:
         try:
-            io.run_task("parse", int, "twelve")
-        except ValueError as error:  # the TaskFailed is a ValueError, too
-            assert error.path == "parse"
+            io.run_task("read", open, "no-such-file")
+        except FileNotFoundError as error:  # the TaskFailed is a FileNotFoundError, too
+            assert error.filename == "no-such-file"
+            assert error.path == "read"
 
 
     failing.run()
@@ -104,8 +116,7 @@ class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
         attempts: int = 1,
         run_id: str = "",
     ) -> None:
-        # Bypasses the original class's own __init__, whose arguments are unknown here.
-        Exception.__init__(self, message)
+        super().__init__(message)
         self.path = path
         self.type = type
         self.message = message
@@ -113,29 +124,79 @@ class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
         self.attempts = attempts
         self.run_id = run_id
 
+    def __init_subclass__(cls) -> None:
+        # Not passed on: a hook of the original's class does not expect a class of the engine's.
+        pass
+
     def __str__(self) -> str:
-        times = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        return f"{self.type}: {self.message} (task {self.path!r}{times}, run {self.run_id})"
+        return str(vars(self).get("_text", vars(self)["message"]))
 
     def __repr__(self) -> str:
-        return f"TaskFailed({str(self)!r})"
+        return BaseException.__repr__(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The mixed-in class has no importable name, so a copy in another process is plain.
-        return _rebuild, (
-            self.path,
-            self.type,
-            self.message,
-            self.traceback,
-            self.attempts,
-            self.run_id,
-        )
+        # The mixed class has no importable name, so it is made again from the record.
+        restore = vars(self).get("_restore")
+        if restore is not None:
+            return restore, (vars(self)["_record"], vars(self)["_task"], self.run_id)
+        names = ("path", "type", "message", "traceback", "attempts", "run_id")
+        return _rebuild, tuple(vars(self)[name] for name in names)
+
+    # A failure that a parent passes on is that of its subtask once more: the same frames, and more
+    # above them. If it showed as a cause, Python and Jupyter would repeat them for each level.
+    @property
+    def __cause__(self) -> BaseException | None:
+        """The subtask's failure that this one passes on, or what `raise ... from` set.
+
+        Code that shows tracebacks gets None in the first case.
+        """
+        cause: BaseException | None = _CAUSE.__get__(self)
+        passed_on = vars(self).get("_passed_on")
+        if cause is not None or passed_on is None:
+            return cause
+        frame = sys._getframe(1)  # noqa: SLF001 - documented
+        if frame.f_code.co_name == GET and frame.f_back is not None:
+            frame = frame.f_back
+        renders = str(frame.f_globals.get("__name__")).partition(".")[0] in _RENDERERS
+        return None if renders else cast("TaskFailed", passed_on)
+
+    @__cause__.setter
+    def __cause__(self, cause: BaseException | None) -> None:
+        _CAUSE.__set__(self, cause)
+
+    if not TYPE_CHECKING:  # so that a type checker reports a misspelled name
+
+        def __getattr__(self, name: str) -> Any:
+            """Explain which attributes are there, or ask the original's class for it."""
+            fields = vars(self)
+            lost = fields.get("_lost", {})
+            hook = getattr(super(), "__getattr__", None)
+            if name not in lost and not name.startswith("_") and hook is not None:
+                try:
+                    return hook(name)
+                except Exception:  # noqa: BLE001, S110 - what it relies on is not kept
+                    pass
+            if name.startswith("_") and name not in lost:
+                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            raise AttributeError(_explain(fields, name, lost.get(name)))
 
     @property
     def _render_traceback_(self) -> Any:
         # Pretend that the attribute is missing: IPython then shows the traceback with the user's
         # failing line.
         raise AttributeError("_render_traceback_")
+
+
+def _explain(fields: dict[str, Any], name: str, reason: str | None) -> str:
+    """Return the message for an attribute that a recorded error lacks."""
+    why = f"its attribute {name!r} is not kept, since {reason}" if reason else f"it has no {name!r}"
+    kept = ", ".join(fields.get("_kept", ("args",)))
+    return (
+        f"This {fields.get('type')} of task {fields.get('path')!r} of run {fields.get('run_id')} "
+        f"is a recorded error, and {why}. A journal keeps what is data; kept are: {kept}. The "
+        "original was raised inside the task, and error.traceback shows where: catch it in the "
+        "task's function to read more of it."
+    )
 
 
 def _rebuild(*fields: object) -> TaskFailed:

@@ -25,6 +25,7 @@ from nbtasks.errors import (
     MapFailed,
     TaskFailed,
 )
+from nbtasks.values.failures import stops
 
 __all__ = ["Limits", "map_effects"]
 
@@ -200,7 +201,7 @@ class _Map:
             try:
                 value = await drive_async(tally.effects(index), commits, active)
             except Exception as error:  # noqa: BLE001 - recorded, of whatever class
-                tally.tell(index, None, error)
+                tally.tell(index, None, stops.carried(error))
             else:
                 tally.tell(index, value, None)
             if index % _TURN == 0:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks.core import event_loop, tracebacks
+from nbtasks.core import tracebacks
 from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import OnChange, Policy, TaskOptions
@@ -32,7 +32,7 @@ from nbtasks.jobs.invocation import Invoked
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.triggers import EventTrigger, InvokeTrigger, Trigger
 from nbtasks.journal.protocol import Claim
-from nbtasks.values import validation
+from nbtasks.values import failures, validation
 
 if TYPE_CHECKING:
     from nbtasks.io.integration import Integration
@@ -254,7 +254,7 @@ class Job(Invoked):
 
         def execute() -> Run:
             if inspect.iscoroutinefunction(self.fn):
-                run: Run = event_loop.run_awaitable(self._await(limited, value))
+                run: Run = failures.run_awaitable(self._await(limited, value))
                 return run
             return self._block(limited, value)
 

@@ -52,7 +52,7 @@ def read(server: Server, chrome: Any, tmp_path: Path) -> Iterator[Callable[[str]
     ("name", "job", "errors"),
     [
         ("00_first_job", "delays", []),
-        ("02_retries_and_fixing_a_cell", "punctual", ["TaskFailed"]),
+        ("02_retries_and_fixing_a_cell", "punctual", ["ValueError"]),
         ("03_nested_tasks_and_maps", "late-arrivals", []),
         ("04_run_history", "by-month", []),
     ],

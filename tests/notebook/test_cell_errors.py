@@ -31,7 +31,8 @@ def test_a_failed_task_shows_the_line_of_the_cell_and_of_the_function(
     assert f"----> 5 {awaits}io.run_task('bad', bad, x)" in seen.text
     assert "----> 9     return 1 / x" in seen.text
     assert "1 # %%job j --new" in seen.text
-    assert seen.lines[-1].startswith("TaskFailed: ZeroDivisionError: division by zero (task 'bad'")
+    assert seen.lines[-2] == "ZeroDivisionError: division by zero"
+    assert seen.lines[-1].startswith("TaskFailed: task 'bad', run ")
     assert PACKAGE not in seen.text
     assert ENTRY not in seen.text
 

@@ -246,7 +246,7 @@ def second(one):
     return FIX
 {awaits}io.run_task("second", second, one)"""
     failed = kernel.run(cell.replace("FIX", "one / 2"))
-    assert (failed.status, failed.reply["ename"]) == ("error", "TaskFailed")
+    assert (failed.status, failed.reply["ename"]) == ("error", "TypeError")
     assert "----> 6 " in failed.error
     assert "----> 5     return one / 2" in failed.error
 

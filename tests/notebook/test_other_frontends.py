@@ -76,7 +76,7 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
     book = notebook(LOAD, "month = 3", CELL, "%%job j\nio.run_task('t', int, 'x')", "after = 1")
     client = NotebookClient(book, timeout=60, resources={"metadata": {"path": str(tmp_path)}})
 
-    with pytest.raises(CellExecutionError, match="TaskFailed"):
+    with pytest.raises(CellExecutionError, match="TaskFailed: task 't'"):
         client.execute()
 
     job, failed, after = book.cells[2:]
@@ -87,7 +87,7 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
     assert text(job).count("squaring") == 3
     assert [out["text/plain"] for out in data(job, "execute_result")] == ["5"]
     assert [output.ename for output in failed.outputs if output.output_type == "error"] == [
-        "TaskFailed"
+        "ValueError"
     ]
     assert after.execution_count is None
     assert nb.runs().status.tolist() == ["FAILED", "COMPLETED"]

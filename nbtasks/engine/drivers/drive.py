@@ -26,6 +26,7 @@ from nbtasks.engine.effects import (
     current,
 )
 from nbtasks.values import failures
+from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
@@ -49,16 +50,19 @@ _THREADS: Final = 1000
 _TURN_SECONDS: Final = 0.005
 
 
-def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch for each effect
+def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901, PLR0915 - one branch for each effect
     """Carry out the effects of a call by blocking, and return the call's result."""
     error: BaseException | None = None
     answer = None
     while True:
         try:
             # Outside any `except`, so that errors of the engine do not get ours as their context.
-            effect = effects.send(answer) if error is None else effects.throw(error)
+            effect = effects.send(answer) if error is None else effects.throw(stops.carry(error))
         except StopIteration as stop:
             return stop.value
+        except stops.AwaitedStop as carrier:
+            error = stops.carried(carrier)
+            break
         error = answer = None
         try:
             if isinstance(effect, CallFunction):
@@ -80,6 +84,7 @@ def drive(effects: Effects, journal: Journal) -> Any:  # noqa: C901 - one branch
                 effect.suspension.block(effect.path, effect.due_us)
         except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
             error = exc
+    raise error
 
 
 def mark_started(context: CallContext) -> None:
@@ -213,9 +218,10 @@ def _wait_one_turn() -> Generator[None]:
 #
 # - The first effect is requested before asyncio is touched: a call that is answered from the
 #   journal has none, and a replay may make 100,000 such calls.
-# - `active` lets the end of the body cancel calls that it started and never awaited. A subtask's
-#   call may run in the asyncio task of its parent's call, so only the outermost call adds and
-#   discards the task; a subtask that discarded it would hide its parent, which is still in flight.
+# - `active` holds the asyncio tasks with calls in flight. It lets the end of the body cancel calls
+#   that it started and never awaited. A subtask's call may run in the asyncio task of its parent's
+#   call, so only the outermost call adds and discards the task; a subtask that discarded it would
+#   hide its parent, which is still in flight.
 # - A coroutine function is awaited right here, in the caller's asyncio task, so a cancellation
 #   reaches the user's code. Only plain functions need a thread.
 # - A commit takes its position before it waits. After the turn, the first call to resume syncs for
@@ -224,10 +230,7 @@ def _wait_one_turn() -> Generator[None]:
 #   before it raises. The error is thrown outside the `except`, or it would become the context of
 #   what the engine raises.
 async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
-    """Carry out the effects of a call by awaiting, and return the call's result.
-
-    `active` holds the asyncio tasks with calls in flight; the outermost call of a task adds it.
-    """
+    """Carry out the effects of a call by awaiting, and return the call's result."""
     try:
         effect = effects.send(None)
     except StopIteration as stop:
@@ -269,7 +272,7 @@ async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) 
                     await effect.suspension.wait(effect.path, effect.due_us)
             except BaseException as exc:  # noqa: BLE001 - the engine decides what to do with it
                 error = exc
-            effect = effects.send(answer) if error is None else effects.throw(error)
+            effect = effects.send(answer) if error is None else effects.throw(stops.carry(error))
     except StopIteration as stop:
         return stop.value
     finally:
@@ -281,7 +284,8 @@ async def _call_plain(effect: CallFunction) -> Any:
     """Call a function in its executor, or a plain one in a thread; await its result if needed."""
     if effect.on is not None:
         return await executors.waiting(effect, call_function)
-    answer = await _in_thread(functools.partial(effect.fn, *effect.args), None)
+    call = stops.carrying(functools.partial(effect.fn, *effect.args))
+    answer = await _in_thread(call, None)
     if inspect.isawaitable(answer):
         effect.context.asynchronous = True
         answer = await answer
@@ -294,7 +298,7 @@ async def _call_guarded_async(guard: CallGuarded, commits: GroupCommit) -> Any:
         commits.mark_started(context)
     if on is not None and timeout is None:
         return await executors.waiting(CallFunction(fn, args, context, on), call_function)
-    call, due_us = _bind_call(guard), None if timeout is None else _due_us(timeout)
+    call, due_us = stops.carrying(_bind_call(guard)), None if timeout is None else _due_us(timeout)
     token = current.set(context)
     try:
         context.asynchronous = on is None and is_async(fn)

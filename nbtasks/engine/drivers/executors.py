@@ -25,6 +25,7 @@ from nbtasks.core import tracebacks
 from nbtasks.engine.drivers import nested_pools
 from nbtasks.engine.effects import CallFunction
 from nbtasks.errors import ExecutorError, ValueNotKeptError
+from nbtasks.values.failures import stops
 
 __all__ = ["blocking", "run_pickled", "waiting"]
 
@@ -113,11 +114,11 @@ def _submit(call: CallFunction, inline: Inline) -> Future[Any]:
         executor = executor.get_executor(pure=False)  # equal calls are separate tasks
     if _shares_memory(executor):
         local_invoke = call._replace(on=None)
+        # Carrying, since no future of asyncio takes a StopIteration.
+        work = stops.carrying(functools.partial(inline, local_invoke))
         future: Future[Any] = executor.submit(
             contextvars.copy_context().run,
-            functools.partial(
-                nested_pools.occupy, executor, functools.partial(inline, local_invoke)
-            ),
+            functools.partial(nested_pools.occupy, executor, work),
         )
     else:
         future = executor.submit(run_pickled, _pack(call))
@@ -214,7 +215,8 @@ def _unpack_reply(reply: Any, call: CallFunction) -> Any:
 
         if kind == "error":
             error = _unpack_error(unpickler.loads(content[0]))
-            raise error from tracebacks.Remote(tracebacks.locate_source(content[1], call.fn))
+            error.__cause__ = tracebacks.Remote(tracebacks.locate_source(content[1], call.fn))
+            raise stops.carry(error)
         return unpickler.loads(content)
     return reply
 

@@ -28,6 +28,7 @@ from nbtasks.engine.effects import (
     Running,
     Suspend,
 )
+from nbtasks.values.failures import stops
 
 __all__ = ["drive_many"]
 
@@ -94,13 +95,16 @@ class _Calls:
     def _resume(self, running: _RunningCall, answer: Any, error: BaseException | None) -> None:
         """Resume a call, up to its next effect or its end."""
         try:
-            effect = running.effects.send(answer) if error is None else running.effects.throw(error)
+            if error is None:
+                effect = running.effects.send(answer)
+            else:
+                effect = running.effects.throw(stops.carry(error))
         except StopIteration as stop:
             self._running.discard(running)
             running.tell(stop.value, None)
         except Exception as exc:  # noqa: BLE001 - whatever the call raises
             self._running.discard(running)
-            running.tell(None, exc)
+            running.tell(None, stops.carried(exc))
         else:
             self._run_effect(running, effect)
 

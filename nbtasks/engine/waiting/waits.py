@@ -26,6 +26,7 @@ from nbtasks.engine.replay import ANSWERS, Action, decide
 from nbtasks.engine.task_rows import start_row
 from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
 from nbtasks.values import failures
+from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,12 +181,13 @@ class Waits:
         execution = self._execution
         try:
             yield from ask(row)
-        except TaskFailed as error:
+        except TaskFailed as raised:
+            error = stops.carried(raised)
             failure = failures.from_task_error(error, row.path, 1, execution.run.run_id)
             row.due_us = None
             execution.finish(row, Status.FAILED, failures.dumps(failure))
             yield Commit()
-            raise execution.outcomes.failure_now(row, failure, error) from error
+            raise stops.carry(execution.outcomes.failure_now(row, failure, error)) from error
         except BaseException as error:  # like a stop during the wait
             if not self.suspended:
                 row.status = Status.CANCELED

@@ -1,4 +1,4 @@
-"""An ExceptionGroup that a function raises is one failure, with its members in the traceback."""
+"""An ExceptionGroup that a function raises is one failure, and is caught as the group it is."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ async def body(io: Any, world: World) -> list[str]:
 
     try:
         await io.run_task("broken", broken)
-    except nb.TaskFailed as error:
+    except ExceptionGroup as error:
+        assert isinstance(error, nb.TaskFailed)
         assert "the first" in error.traceback
         assert "the third" in error.traceback
-        found = [error.type, error.message]
+        members = [f"{type(member).__name__}{member.args}" for member in error.exceptions]
+        found = [error.type, error.message, str(error), *members]
     return await io.run_task("note", world.returning(found))
 
 
 EXPECT = Expect(
-    output=["ExceptionGroup", "two of three (2 sub-exceptions)"],
+    output=[
+        "ExceptionGroup",
+        "two of three",
+        "two of three (2 sub-exceptions)",
+        "ValueError('the first',)",
+        "KeyError('the third',)",
+    ],
     calls={"broken": 1, "note": 1},
     statuses={"broken": "FAILED", "note": "COMPLETED"},
 )
