@@ -93,12 +93,15 @@ def _folders() -> list[Path]:
 
     spare = Path(os.environ.get("TMPDIR") or "/var/tmp") / f"nbtasks-{os.getuid()}"  # noqa: S108 - it is checked
     try:
-        return [Path(platformdirs.user_data_dir("nbtasks", appauthor=False)), spare]
+        own = Path(platformdirs.user_data_dir("nbtasks", appauthor=False))
     except RuntimeError:  # a user without a home, and without an entry in the list of users
-        return [spare]
+        own = Path("~")  # which `_make` refuses
+    return [own, spare]
 
 
 def _make(folder: Path) -> None:
+    if not folder.is_absolute():  # it would be another one in each working directory
+        raise FileNotFoundError(errno.ENOENT, "The user has no home", str(folder))
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _check(folder)
 
@@ -107,6 +110,7 @@ def _check(folder: Path) -> None:
     """Check that a folder beside temporary files is the user's own.
 
     Raises:
+        FileNotFoundError: There is no such folder.
         PermissionError: Others could have made it, or can write to it.
     """
     if folder != _folders()[-1]:

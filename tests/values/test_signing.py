@@ -193,6 +193,20 @@ def test_a_spare_folder_that_others_could_have_made_is_not_used(spare: Path, mad
     assert not signing.verify("content", "signature")
 
 
+def test_a_user_without_a_home_has_no_key_in_the_working_directory(
+    spare: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A foreign uid in a container has neither $HOME nor an entry in the list of users."""
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: "~/.local/share/nbtasks")
+    monkeypatch.chdir(spare.parent)
+
+    with pytest.warns(RuntimeWarning, match="The user has no home"):
+        signature = signing.sign("content")
+
+    assert signing.verify("content", signature)
+    assert not (spare.parent / "~").exists()
+
+
 def test_a_task_whose_value_needs_the_key_is_kept_where_the_data_folder_cannot_be_made(spare: Path):
     @nb.job("count")
     def body(io: nb.SyncIO) -> Counter[str]:
