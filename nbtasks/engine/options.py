@@ -190,15 +190,23 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
     return _merge(policy, _make_policy(name, retry, retry_on, timeout, on_error, options))
 
 
-def unknown_option(call: str, key: object, fn: Any, given: Mapping[str, Any]) -> TypeError:
-    """Return the error for keyword arguments that are no options of a call."""
+def unknown_option(
+    call: str,
+    key: object,
+    fn: Any,
+    given: Mapping[str, Any],
+    options: Sequence[str] = tuple(TaskKwargs.__annotations__),
+) -> TypeError:
+    """Return the error for keyword arguments that are no options of a call, which has `options`."""
     import difflib  # lazily: calls seldom have one
 
     name, value = next(iter(given.items()))
     text = f"{call}({key!r}, ...) has no option {name}=. "
     others = [field.name for field in dataclasses.fields(TaskOptions)]
-    if nearest := difflib.get_close_matches(name, TaskKwargs.__annotations__, n=1):
+    if nearest := difflib.get_close_matches(name, options, n=1):
         text += f"Is it {nearest[0]}=? "
+    elif nearest := difflib.get_close_matches(name, TaskKwargs.__annotations__, n=1):
+        text += f"Is it @nb.task({nearest[0]}=...) on the function? "
     elif nearest := difflib.get_close_matches(name, others, n=1):
         text += f"Is it options=nb.TaskOptions({nearest[0]}=...)? "
     called = getattr(fn, "__name__", "fn")

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 from nbtasks.core import callsite, keys
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Effects
-from nbtasks.engine.options import TaskOptions
+from nbtasks.engine.options import TaskOptions, unknown_option
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.map_task import Limits, map_effects
 
@@ -26,6 +26,9 @@ class MapKwargs(TypedDict, Generic[S], total=False):
     key_of: KeyOf[S] | None
     on: Any
     options: TaskOptions | None
+
+
+_OPTIONS = (*MapKwargs.__annotations__, "min_ok", "max_failures")
 
 
 class SyncMap(BaseIO):
@@ -70,6 +73,7 @@ class SyncMap(BaseIO):
         max_failures: int | None = None,
         on: Any = None,
         options: TaskOptions | None = None,
+        **others: Any,
     ) -> list[Any]:
         """Run `fn(item)` as a task for each item, several at once, below one task for all.
 
@@ -93,6 +97,7 @@ class SyncMap(BaseIO):
                 `distributed.Client`. The journal stays here.
             options: Less common options. `params`, `properties` and `icon` apply to the map;
                 `once`, `inline` and `on` to each item; all others to both.
+            others: None: keyword arguments of `fn` go through `functools.partial` or a lambda.
 
         Returns:
             The outputs of `fn`, in the order of the items; None for an item that was allowed to
@@ -119,6 +124,8 @@ class SyncMap(BaseIO):
         assert run["length/ual"] == 3
         ```
         """
+        if others:
+            raise unknown_option("io.map", key, fn, others, _OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(self, key, fn, items, limits, key_of=key_of, on=on, options=options)
         return list(drive(effects, self._execution.journal))
@@ -166,8 +173,11 @@ class AsyncMap(AsyncBaseIO):
         max_failures: int | None = None,
         on: Any = None,
         options: TaskOptions | None = None,
+        **others: Any,
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
+        if others:
+            raise unknown_option("io.map", key, fn, others, _OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
             self, key, fn, items, limits, key_of=key_of, on=on, options=options, asynchronous=True

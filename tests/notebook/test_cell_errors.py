@@ -315,6 +315,9 @@ def test_a_cell_without_a_task_says_so_in_one_line(shell: Shell, awaits: str) ->
         ("io.run_task('t', int, base=2)", "functools.partial(int, base=2)"),
         ("io.run_task('t', int, retries=3)", "Is it retry=?"),
         ("io.run_task('t', int, timeouts=3)", "Is it timeout=?"),
+        ("io.map('t', int, '12', concurency=3)", "Is it concurrency=?"),
+        ("io.map('t', int, '12', retries=3)", "@nb.task(retry=...)"),
+        ("io.map('t', int, '12', base=3)", "functools.partial(int, base=3)"),
         ("io.run_task('t', int, inlined=True)", "Is it options=nb.TaskOptions(inline=...)?"),
     ],
 )

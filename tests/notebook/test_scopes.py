@@ -207,6 +207,23 @@ def test_what_a_magic_leaves_of_the_given_names_goes_with_the_cell(shell: Shell)
     assert shell.ok("io.StringIO('x').read()").value == "x"
 
 
+@pytest.mark.slow
+def test_a_function_of_the_body_takes_its_payload_to_another_process(shell: Shell) -> None:
+    seen = shell.ok(
+        "%%job j --payload 100\nfrom concurrent.futures import ProcessPoolExecutor\n"
+        "with ProcessPoolExecutor(1) as pool:\n"
+        "    found = io.map('m', lambda n: n + payload, [1], on=pool)\nfound"
+    )
+
+    assert seen.value == [101]
+
+
+def test_a_query_of_a_frame_sees_the_payload(shell: Shell) -> None:
+    shell.ok("import pandas as pd\nframe = pd.DataFrame({'m': [1, 2, 2]})")
+
+    assert shell.ok("%%job j --payload 2\nlen(frame.query('m == @payload'))").value == 2
+
+
 # -- a body that rebinds them ---------------------------------------------------------------------
 
 
