@@ -21,6 +21,7 @@ import pydantic_core
 import pytest
 
 import nbtasks as nb
+from nbtasks.core.model import Failure
 from nbtasks.errors import TaskFailed
 from nbtasks.values import failures
 
@@ -313,6 +314,25 @@ def test_secrets_are_hidden_in_the_state_also_in_bytes():
 
     assert rebuilt.args == ("[REDACTED]", 2)
     assert rebuilt.response == {"key": "[REDACTED]", "raw": "[REDACTED]", "n": 5}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"args": 5},
+        {"attributes": {"errno": {"no such form": 1}, "__class__": {"v": 3}, "x": {"arg": 99}}},
+        {"bases": [["os"]], "members": [1], "group": None},
+        {"made": ["builtins", "OSError", "mro", {"v": 1}], "lost": "text", "notes": [1]},
+    ],
+)
+def test_a_damaged_state_leaves_class_and_message(state: Any):
+    failure = Failure("OSError", "builtins", "broken", state=state)
+
+    rebuilt = failures.rebuild(failure, "load", RUN)
+
+    assert isinstance(rebuilt, OSError)
+    assert str(rebuilt) == "broken"
+    assert "load" in "".join(traceback.format_exception(rebuilt))
 
 
 # -- groups ----------------------------------------------------------------------------------------

@@ -99,7 +99,10 @@ def _record_of(error: TaskFailed) -> Failure:
 
 def rebuild(failure: Failure, path: str, run_id: str) -> TaskFailed:
     """Return the exception for the caller of the task at `path`."""
-    error = _make(failure, path, run_id)
+    try:
+        error = _make(failure, path, run_id)
+    except Exception:  # noqa: BLE001 - a damaged state, or a stranger's: the rest is shown
+        error = _make(dataclasses.replace(failure, state=None), path, run_id)
     times = f" after {failure.attempts} attempts" if failure.attempts > 1 else ""
     vars(error)["_note"] = f"TaskFailed: task {error.path!r}{times}, run {run_id}"
     error.add_note(vars(error)["_note"])
