@@ -23,7 +23,7 @@ import weakref
 from abc import abstractproperty
 from collections import OrderedDict
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import FunctionType, GetSetDescriptorType, MethodType
 from typing import Any, TypeVar
 
 import cloudpickle
@@ -51,13 +51,20 @@ _OTHERS: tuple[tuple[Any, str], ...] = (
     (weakref.ProxyTypes, "a weak proxy would come back as the object itself; return that"),
     (super, "a super() would come back as the object itself; return that"),
     (abstractproperty, "an abstractproperty would come back as a property"),
+    ((type(sys.version_info), type(sys.flags)), "Python makes no second one; return tuple(value)"),
     (_ITERATORS, "the iterator would come back as one of a list; return a list of what it yields"),
 )  # fmt: skip
 _LIBRARIES = frozenset({*sys.stdlib_module_names, "numpy", "pandas"})
 
 
 def dumps(value: object) -> bytes:
-    """Return the pickle of a value."""
+    """Return the pickle of a value.
+
+    Raises:
+        PicklingError: The value would come back as another type.
+    """
+    if type(value) is pickle.PickleBuffer:  # which no reducer is asked about
+        raise pickle.PicklingError("a PickleBuffer would come back as bytes; return bytes(value)")
     file = io.BytesIO()
     _Pickler(file, protocol=_PROTOCOL).dump(value)
     return file.getvalue()
@@ -236,6 +243,12 @@ def _reduce_method(value: MethodType) -> Any:
     return NotImplemented
 
 
+def _reduce_descriptor(value: GetSetDescriptorType) -> Any:
+    if getattr(value.__objclass__, value.__name__, None) is not value:
+        raise pickle.PicklingError("the descriptor would come back as what it describes")
+    return NotImplemented
+
+
 def _reduce_weak_set(value: weakref.WeakSet[Any]) -> Any:
     if len(value):
         raise pickle.PicklingError("a WeakSet would come back empty; return a list of its members")
@@ -253,6 +266,7 @@ def _reduce_type_variable(value: TypeVar) -> Any:
 _EXACT: dict[Any, _Reduce] = {
     MethodType: _reduce_method,
     TypeVar: _reduce_type_variable,
+    GetSetDescriptorType: _reduce_descriptor,
     weakref.WeakSet: _reduce_weak_set,
 }
 

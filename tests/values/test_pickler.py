@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import gzip
 import io
+import pickle
 import socket
 import sys
 import tempfile
@@ -73,6 +74,9 @@ LIVING: dict[str, Callable[[Path], Any]] = {
     "weak reference": lambda _: weakref.ref(KEPT),
     "weak proxy": lambda _: weakref.proxy(KEPT),
     "super": lambda _: ChildOf().parent(),
+    "version of Python": lambda _: sys.version_info,
+    "flags of Python": lambda _: sys.flags,
+    "descriptor that hides itself": lambda _: type.__dict__["__dict__"],
     "iterator of a dict": lambda _: iter({1: 2}),
     "iterator of values": lambda _: iter({1: 2}.values()),
     "iterator of a set": lambda _: iter({1}),
@@ -98,6 +102,11 @@ def test_what_would_come_back_as_another_type_is_refused(
     finally:
         if value not in (sys.stdout, sys.__stderr__):
             getattr(value, "close", lambda: None)()
+
+
+def test_a_buffer_for_pickles_is_refused():
+    with pytest.raises(nb.ValueNotKeptError, match="would come back as bytes"):
+        codec.encode(pickle.PickleBuffer(b"abc"))
 
 
 def test_a_refusal_says_where_the_file_is_and_what_to_return(tmp_path: Path):
