@@ -35,9 +35,9 @@ def _export(
     """Write runs to one file, to share with others. Hidden values are not included."""
     needs_home(home)
     targets = [get_run(run) for run in runs or [resolve_run_id(None)]]
-    path = sharing.export_run(targets, file)
+    path, summary = sharing.write_export(targets, file)
     names = ", ".join(f"{run.id} of job {run.job}" for run in targets)
-    print(f"{path}: run {names}, {path.stat().st_size:,} bytes")
+    print(f"{path}: run {names}, {summary}")
 
 
 def _import(

@@ -8,7 +8,7 @@ from typing import Any
 
 from nbtasks.core import clock, text
 from nbtasks.core.model import EventRow, RunRow, TaskRow
-from nbtasks.errors import InvalidJobError, UnreadableValueError
+from nbtasks.errors import InvalidJobError, UnreadableValueError, UntrustedValueError
 from nbtasks.journal import edits
 from nbtasks.journal.protocol import Claim
 from nbtasks.values import codec, preview
@@ -87,9 +87,11 @@ def load_payload(run: RunRow) -> Any:
     try:
         return _decode_payload(run)
     except UnreadableValueError as error:
+        is_foreign = isinstance(error, UntrustedValueError)
+        trust = f"nb.trust({run.run_id!r}) lets it be loaded. " if is_foreign else ""
         raise type(error)(
-            f"{error} It is the payload of run {run.run_id} of job {run.job!r}. Pass it again: "
-            f"execute the cell or job with key={run.key!r}, or fork the run with payload=..."
+            f"{error} It is the payload of run {run.run_id} of job {run.job!r}. {trust}Pass it "
+            f"again: execute the cell or job with key={run.key!r}, or fork the run with payload=..."
         ) from None
 
 

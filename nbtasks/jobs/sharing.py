@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import JobHandle, Journal
     from nbtasks.views.frames import DataFrame
 
-__all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run"]
+__all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run", "write_export"]
 
 
 def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
@@ -33,6 +33,9 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     values are left out: for the output of a task with `redact=`, for a `SecretStr`, and for a
     payload with the names of secrets, the file holds only the visible preview. The runs of other
     jobs that a run has started are written, too.
+
+    A line is printed with the size of the file, and with the number of values in it that are
+    pickles: whoever opens the file has to trust you to load those.
 
     Args:
         run: The run, its id, or a list of runs and ids.
@@ -59,6 +62,19 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     assert nb.open(file).tasks().output.tolist() == ["42"]
     ```
     """
+    path, summary = write_export(run, file)
+    print(f"{path}: {summary}")  # noqa: T201 - to whoever is about to send the file
+    return path
+
+
+def write_export(run: Run | str | Sequence[Run | str], file: str | Path) -> tuple[Path, str]:
+    """Write a shared file like `export_run`. Return its path, and its size and pickles as a text.
+
+    Raises:
+        NotFoundError: There is no such run.
+        UnreadableValueError: A large value of the run is missing or damaged.
+        JournalWriteError: The file cannot be written.
+    """
     from nbtasks.journal.bundle import file_format
 
     selection = [run] if isinstance(run, Run | str) else list(run)
@@ -79,7 +95,19 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     file_format.write(
         path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data
     )
-    return path
+    values = list(export.pickled(rows, lambda name: blobs[name].get_blob(name).data))
+    return path, _summary(path.stat().st_size, len(values), sum(values))
+
+
+def _summary(size: int, values: int, pickled: int) -> str:
+    """Return the size of a shared file, and how many of its values others have to trust."""
+    if not pickled:
+        return f"{size:,} bytes; none of its {values} values is a pickle"
+    verb = "is a pickle" if pickled == 1 else "are pickles"
+    return (
+        f"{size:,} bytes; {pickled} of its {values} values {verb}, which others can load only "
+        "after nb.trust(run)"
+    )
 
 
 def import_run(file: str | Path) -> list[Run]:

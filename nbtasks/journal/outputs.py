@@ -9,11 +9,14 @@ import orjson
 
 from nbtasks.core import clock
 from nbtasks.core.model import EnvironmentRow, RunRow, TaskRow
+from nbtasks.core.settings import is_shared
 from nbtasks.errors import UnreadableValueError, UntrustedValueError
 from nbtasks.values import codec
 from nbtasks.values.redaction import REDACTED_JSON
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "preview",
     "python",
     "recorded",
+    "shared_file",
     "store",
     "versions",
 ]
@@ -153,13 +157,26 @@ def explain(
     """Return the error with the run or task of the output, and what to do about it."""
     task = f"task {path!r} of " if path else ""
     sentences = [f"{error} It is the output of {task}run {run_id}."]
+    file = shared_file(journal)
     if isinstance(error, UntrustedValueError):
-        sentences.append(f"If you trust whoever made it, nb.trust({run_id!r}) lets it be loaded.")
+        run = repr(run_id) if file is None else f"nb.open({str(file)!r}).get_run({run_id!r})"
+        sentences.append(f"If you trust whoever made it, nb.trust({run}) lets it be loaded.")
     elif differences := _describe_differences(journal, run_id):
         sentences.append(f"It was recorded with {differences}.")
+    if file is not None:
+        sentences.append(
+            f"To compute it again, choose a home of your own, nb.import_run({str(file)!r}), and"
+        )
     reset = f"reset the task with nb.get_run({run_id!r}).reset({path!r}), or " if path else ""
-    sentences.append(f"To compute it again, {reset}start a new run (new=True, or --new).")
+    start = f"{reset}start a new run (new=True, or --new)."
+    sentences.append(start if file is not None else f"To compute it again, {start}")
     return type(error)(" ".join(sentences))
+
+
+def shared_file(journal: Journal) -> Path | None:
+    """Return the shared file that a journal reads; None if it is that of a home, or in memory."""
+    home: Path | None = getattr(journal, "home", None)  # not in the protocol
+    return home if home is not None and is_shared(home) else None
 
 
 def _describe_differences(journal: Journal, run_id: str) -> str:

@@ -327,6 +327,7 @@ class JournalWrapper:
 
     def __init__(self, inner: Journal) -> None:
         self._inner = inner
+        self.home = getattr(inner, "home", None)  # for messages that say where a run is
 
     claim = _delegate(Journal.claim)
     peek = _delegate(Journal.peek)

@@ -410,6 +410,61 @@ class TestTrust:
         assert isinstance(run["plot"]["figure"], nb.Picture)
         assert run["plain"] == 1
 
+    def test_is_asked_for_by_an_advice_that_works_in_the_file(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        with pytest.raises(nb.UntrustedValueError) as caught:
+            nb.open(file).last_run()["compile"]
+
+        message = str(caught.value)
+        advice = re.search(r"nb\.trust\(.*?\)\)", message)
+        assert advice is not None
+        assert eval(advice[0]).trusted.all()
+        assert nb.open(file).last_run()["compile"] == re.compile("[a-z]+")
+        assert f"nb.import_run({str(file)!r})" in message
+
+    def test_is_asked_for_also_while_the_file_is_replayed(self, tmp_path, stranger):
+        file = self.shared(tmp_path)
+        stranger()
+        nb.configure(home=file)
+
+        @nb.job("pickles")
+        def body(io: nb.SyncIO) -> None:
+            io.run_task("compile", re.compile, "[a-z]+")
+
+        with pytest.raises(nb.UntrustedValueError, match=r"nb\.trust\(nb\.open\(") as caught:
+            body.run()
+        advice = re.search(r"nb\.trust\(.*?\)\)", str(caught.value))
+        assert advice is not None
+        eval(advice[0])
+        body.run()
+
+    def test_of_a_payload_is_asked_for(self, tmp_path, stranger):
+        @nb.job("payload")
+        def body(payload: object, io: nb.SyncIO) -> str:
+            return str(payload)
+
+        file = nb.export_run(body.run(re.compile("a")), tmp_path / "payload")
+        stranger()
+        (run,) = nb.import_run(file)
+        with pytest.raises(nb.UntrustedValueError, match=rf"nb\.trust\('{run.id}'\)"):
+            run.rerun()
+        nb.trust(run)
+        run.rerun()
+
+    def test_of_how_many_values_an_export_says(self, tmp_path, capsys):
+        file = self.shared(tmp_path)
+
+        said = capsys.readouterr().out
+        assert said == (
+            f"{file}: {file.stat().st_size:,} bytes; 3 of its 6 values are pickles, which others "
+            "can load only after nb.trust(run)\n"
+        )
+
+    def test_is_not_needed_says_an_export_without_pickles(self, tmp_path, capsys):
+        nb.export_run(job_of_many().run({"n": 1}), tmp_path / "study.nbrun")
+        assert "none of its" in capsys.readouterr().out
+
     def test_is_shown_before_it_is_given(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()

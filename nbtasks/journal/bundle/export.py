@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import Row
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["EXPORTED", "manifest", "rows"]
+__all__ = ["EXPORTED", "manifest", "pickled", "rows"]
 
 _SECRETS = ("pydantic.types.Secret", "pydantic.SecretStr", "pydantic.SecretBytes")
 #: Kinds whose rows are exported completely, and the field that orders them.
@@ -103,3 +103,18 @@ def _holds_secret(journal: Journal, kind: str | None, text: str | None, blob: st
         if b"pydantic" in bytes(pickle)  # a cheap test first: reading the names takes a while
         for name in pickles.names(pickle)
     )
+
+
+def pickled(rows: Sequence[Row], read: Callable[[str], memoryview]) -> Iterator[bool]:
+    """Yield, for each value of exported runs and tasks, whether it holds a pickle.
+
+    Args:
+        rows: The rows of the export.
+        read: Function that returns the bytes of a blob by its name.
+    """
+    for row in rows:
+        if isinstance(row, RunRow) and row.payload_kind is not None:
+            yield bool(codec.pickles_in(row.payload_kind, row.payload, None))
+        if isinstance(row, RunRow | TaskRow) and row.output_kind is not None:
+            data = None if row.blob is None else read(row.blob)
+            yield bool(codec.pickles_in(row.output_kind, row.output, data))
