@@ -56,7 +56,7 @@ def _all(room: int) -> RenderableType:
             Text(row.status, style=terminal_colour(row.status)),
             Text(title_of(row)[0]),
             f"{clock.at(row.started_us).astimezone():%d %H:%M:%S}",
-            f"{(end - row.started_us) / 1e6:.1f}",
+            f"{max(end - row.started_us, 0) / 1e6:.1f}",
             row.run_id,
         )
     return Group(Text(f"{config.home}  (Ctrl-C ends this)", style="dim"), table)

@@ -138,6 +138,7 @@ class RunRow:
     pid: int | None = None
     payload_shown: str | None = None  # redacted, for display; None if nothing is hidden
     hidden: bool = False  # whether exports leave its output out
+    number: int = 0  # its place in the order in which the runs of the home began
 
 
 @dataclass(slots=True)

@@ -222,7 +222,7 @@ def _select(
 
 def _latest_of_each_job(ended: Sequence[Candidate], keep: int) -> Collection[str]:
     by_job: dict[str, list[str]] = {}
-    for run in ended:
+    for run in sorted(ended, key=lambda run: (run.number, run.run_id)):
         by_job.setdefault(run.job, []).append(run.run_id)
     return {run_id for ids in by_job.values() for run_id in (ids[-keep:] if keep else ())}
 

@@ -85,10 +85,17 @@ class MemoryJournal:
         return matching[-1] if matching else None
 
     def _create_run(self, claim: Claim) -> ClaimedRun:
+        self._place(claim.make)
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
         return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make))
+
+    def _place(self, run: RunRow, before_us: int | None = None) -> None:
+        """Give a run its place in the order of the runs: an imported one by its start."""
+        others = [row for row in self.runs() if before_us is None or row.started_us <= before_us]
+        last = max((row.number for row in others), default=0)
+        run.number = last + 1 if before_us is None else last
 
     def _codes(self, run: RunRow) -> dict[str, str]:
         run_ids, parent = [run.run_id], run.parent_run
@@ -134,6 +141,8 @@ class MemoryJournal:
                 if self.runs(run_id=run_id):
                     raise conflicts.run_exists_error(run_id)
             for row in rows:
+                if isinstance(row, RunRow):
+                    self._place(row, before_us=row.started_us)
                 self.put(row)
 
     def transact(self, transaction: Transaction) -> None:
@@ -141,6 +150,8 @@ class MemoryJournal:
         with self._lock:
             rows = list(transaction(self.find))
             for row in rows:
+                if isinstance(row, RunRow) and not row.number:
+                    self._place(row)
                 self.put(row)
             self._changes += bool(rows)
 
@@ -228,7 +239,7 @@ class MemoryJournal:
                     run.status = Status.INTERRUPTED
         return [
             run
-            for run in sorted(rows, key=lambda run: (run.started_us, run.run_id))
+            for run in sorted(rows, key=lambda run: (run.number, run.started_us, run.run_id))
             if run_id in (None, run.run_id) and job in (None, run.job)
         ]
 

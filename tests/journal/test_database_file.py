@@ -197,7 +197,7 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
             go_on.set()
         assert looks.result().key.tolist() == ["before"]
     working.close()
-    assert plain_read(home, "select key from runs") == [("before",), ("during",)]
+    assert plain_read(home, "select key from runs") == [("during",), ("before",)]
 
 
 def test_a_merge_that_is_stopped_does_not_keep_the_file(home, open_home, rows, python, monkeypatch):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from nbtasks.core.model import RunRow, columns, row_type
 from nbtasks.journal.protocol import Claim, TaskTuple
 
-__all__ = ["codes", "displayed", "find_claimed_run", "find_rows", "running", "runs", "tasks"]
+__all__ = [
+    "codes",
+    "displayed",
+    "find_claimed_run",
+    "find_rows",
+    "place",
+    "place_imported",
+    "running",
+    "runs",
+    "tasks",
+]
 
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
@@ -41,7 +52,7 @@ def find_claimed_run(con: Any, claim: Claim) -> tuple[Any, ...] | None:
     params = [claim.run_id] if claim.run_id else [make.job, make.version, make.key]
     row: tuple[Any, ...] | None = con.execute(
         f"select {_RUN_COLUMNS} from run where {condition} "  # noqa: S608 - fixed names
-        "order by started_us desc, run_id desc limit 1",
+        "order by number desc, started_us desc, run_id desc limit 1",
         params,
     ).fetchone()
     return row
@@ -51,10 +62,28 @@ def runs(con: Any, *, run_id: str | None = None, job: str | None = None) -> list
     """Return the runs, oldest first: all, one by id, or those of a job."""
     rows = con.execute(
         f"select {_RUN_COLUMNS} from run where ($1 is null or run_id = $1) "  # noqa: S608 - fixed names
-        "and ($2 is null or job = $2) order by started_us, run_id",
+        "and ($2 is null or job = $2) order by number, started_us, run_id",
         [run_id, job],
     ).fetchall()
     return [RunRow(*row) for row in rows]
+
+
+def place(con: Any, rows: Iterable[Any]) -> None:
+    """Give the new runs among rows their places in the order of the runs of a home."""
+    new = [row for row in rows if isinstance(row, RunRow) and not row.number]
+    if new:
+        ((last,),) = con.execute("select coalesce(max(number), 0) from run").fetchall()
+        for number, row in enumerate(new, last + 1):
+            row.number = number
+
+
+def place_imported(con: Any, rows: Iterable[Any]) -> None:
+    """Give imported runs the place of the last run that had begun when they began."""
+    for row in rows:
+        if isinstance(row, RunRow):
+            ((row.number,),) = con.execute(
+                "select coalesce(max(number), 0) from run where started_us <= $1", [row.started_us]
+            ).fetchall()
 
 
 def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:

@@ -26,6 +26,8 @@ def unreadable_error(path: Path, error: Exception) -> JournalError:
     message = str(error)
     if "version number" in message:
         advice = "A newer DuckDB wrote it: `pip install --upgrade duckdb`."
+    elif isinstance(error, duckdb.BinderException | duckdb.CatalogException):
+        advice = "Another version of nbtasks wrote it: use that one, or choose another home."
     elif any(sign in message for sign in _NOT_OF_THE_FILE) or isinstance(
         error,
         duckdb.InvalidInputException | duckdb.OutOfMemoryException | duckdb.InterruptException,

@@ -62,7 +62,8 @@ create table if not exists run (
     host varchar,
     pid integer,
     payload_shown varchar,           -- public preview of the payload, if parts of it are hidden
-    hidden boolean not null          -- true if its output is left out of exports
+    hidden boolean not null,         -- true if its output is left out of exports
+    number integer not null          -- the order in which the runs began, whatever the clock said
 );
 
 create table if not exists task (
@@ -252,7 +253,7 @@ select
     key,
     status::run_status as status,
     make_timestamptz(started_us) as started_at,
-    (finished_us - started_us) / 1e6 as seconds,
+    if(finished_us < started_us, 0, finished_us - started_us) / 1e6 as seconds,
     coalesce(counts.tasks, 0) as tasks,
     coalesce(counts.failed, 0) as failed,
     case when json_valid(error) then error ->> '$.message' end as error_message,
@@ -262,7 +263,7 @@ select
     parent_run,
     executions,
     make_timestamptz(finished_us) as finished_at,
-    to_microseconds(finished_us - started_us) as duration,
+    to_microseconds(if(finished_us < started_us, 0, finished_us - started_us)) as duration,
     case when json_valid(error) then error ->> '$.type' end as error_type,
     coalesce(payload_shown, case when payload_kind in ('json', 'tagged') then payload end)
         as payload,
@@ -275,7 +276,7 @@ left join (
     select run_id, count(*) as tasks, count(*) filter (status = 'FAILED') as failed
     from task group by run_id
 ) as counts on counts.run_id = run.run_id
-order by started_us desc, run.run_id desc;
+order by number desc, started_us desc, run.run_id desc;
 
 create or replace view tasks as
 select
@@ -283,7 +284,7 @@ select
     path,
     task.status::task_status as status,
     attempts,
-    (task.finished_us - task.started_us) / 1e6 as seconds,
+    if(task.finished_us < task.started_us, 0, task.finished_us - task.started_us) / 1e6 as seconds,
     reused and execution = run.executions as reused,
     stale is not null and execution = run.executions as stale,
     case when json_valid(task.error) then task.error ->> '$.message' end as error_message,
@@ -294,7 +295,7 @@ select
     coalesce(task.name, task.key) as name,
     make_timestamptz(task.started_us) as started_at,
     make_timestamptz(task.finished_us) as finished_at,
-    to_microseconds(task.finished_us - task.started_us) as duration,
+    to_microseconds(if(task.finished_us < task.started_us, 0, task.finished_us - task.started_us)) as duration,
     case when total > 0 then least(done / total, 1) end as progress,
     params,
     case when task.output_kind in ('json', 'tagged', 'hidden') then task.output end as output,
@@ -322,12 +323,12 @@ select
     made.path,
     made.attempt,
     made.status::attempt_status as status,
-    (made.finished_us - made.started_us) / 1e6 as seconds,
+    if(made.finished_us < made.started_us, 0, made.finished_us - made.started_us) / 1e6 as seconds,
     case when json_valid(made.error) then made.error ->> '$.message' end as error_message,
     made.run_id,
     make_timestamptz(made.started_us) as started_at,
     make_timestamptz(made.finished_us) as finished_at,
-    to_microseconds(made.finished_us - made.started_us) as duration,
+    to_microseconds(if(made.finished_us < made.started_us, 0, made.finished_us - made.started_us)) as duration,
     case when json_valid(made.error) then made.error ->> '$.type' end as error_type,
     case when json_valid(made.error) then made.error ->> '$.traceback' end as traceback,
     make_timestamptz(made.retry_us) as retry_at

@@ -50,6 +50,7 @@ class Candidate(NamedTuple):
         status: Final status of the run.
         ended_us: End of the run, in epoch microseconds.
         parent_run: The run that started this one.
+        number: Its place in the order in which the runs began.
         bytes: Size of all its outputs.
     """
 
@@ -58,6 +59,7 @@ class Candidate(NamedTuple):
     status: str
     ended_us: int
     parent_run: str | None
+    number: int
     bytes: int
 
 
@@ -70,14 +72,20 @@ def candidates(journal: HomeJournal) -> list[Candidate]:
         ).fetchall():
             sizes[run_id] = sizes.get(run_id, 0) + size
         rows = con.execute(
-            "select run_id, job, status, finished_us, execution_us, parent_run, output_bytes "
-            "from run"
+            "select run_id, job, status, finished_us, execution_us, parent_run, number, "
+            "output_bytes from run"
         ).fetchall()
     runs = [
         Candidate(
-            run_id, job, status, finished or executed, parent, sizes.get(run_id, 0) + (size or 0)
+            run_id,
+            job,
+            status,
+            finished or executed,
+            parent,
+            number,
+            sizes.get(run_id, 0) + (size or 0),
         )
-        for run_id, job, status, finished, executed, parent, size in rows
+        for run_id, job, status, finished, executed, parent, number, size in rows
         if status not in UNDER_WAY
     ]
     return sorted(runs, key=lambda run: (run.ended_us, run.run_id))

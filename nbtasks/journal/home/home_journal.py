@@ -83,7 +83,7 @@ class HomeJournal:
             self.store.make()
             with self.store.reading(tidy=False) as con:
                 row = None if claim.new else self._find_run(con, claim)
-                claimed = self._open_run(con, row) if row else self._create_run(claim)
+                claimed = self._open_run(con, row) if row else self._create_run(con, claim)
                 if claim.limit is not None:
                     conflicts.check_limit(
                         claim.make.job, claim.limit, stored.running(con, claim.make.job)
@@ -127,7 +127,8 @@ class HomeJournal:
             raise NotFoundError(f"There is no run {claim.run_id!r} in {self.home}.")
         return row
 
-    def _create_run(self, claim: Claim) -> ClaimedRun:
+    def _create_run(self, con: Any, claim: Claim) -> ClaimedRun:
+        stored.place(con, [claim.make])
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
         return ClaimedRun(claim.make, {row.path: values(row) for row in claim.rows})
@@ -186,6 +187,7 @@ class HomeJournal:
                 for run_id in conflicts.run_ids(rows):
                     if stored.runs(con, run_id=run_id):
                         raise conflicts.run_exists_error(run_id)
+                stored.place_imported(con, rows)
             self.segments.write(rows)
 
     def transact(self, transaction: Transaction) -> None:
@@ -196,6 +198,7 @@ class HomeJournal:
             self.store.make()
             with self.store.reading(tidy=False) as con:
                 rows = list(transaction(functools.partial(stored.find_rows, con)))
+                stored.place(con, rows)
             for row in rows:
                 self.put(row)
             if rows:

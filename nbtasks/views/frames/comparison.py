@@ -19,8 +19,8 @@ __all__ = ["compare", "history", "summary"]
 _SIDE = """
     select
         path, status::task_status as status,
-        to_microseconds(finished_us - started_us) as duration,
-        (finished_us - started_us) / 1e6 as seconds,
+        to_microseconds(if(finished_us < started_us, 0, finished_us - started_us)) as duration,
+        if(finished_us < started_us, 0, finished_us - started_us) / 1e6 as seconds,
         case when output_kind is not null then md5(coalesce(
             blob, case when output_kind = 'pickle' then split_part(output, ':', 2) else output end
         )) end as digest,

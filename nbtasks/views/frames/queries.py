@@ -60,15 +60,16 @@ class Where:
 
 def runs(journal: Journal, where: Where, *, outputs: bool = False) -> DataFrame:
     """Return the selected runs, newest first."""
-    # By id alone, runs that started in the same millisecond would come in any order.
-    order = "order by started_at desc, run_id desc"
+    # By their numbers: the clock may have been set back between two of them.
+    query = f"""
+        select found.*{f", {decoded.RUN}" if outputs else ""}
+        from (select * from runs where {where}) as found
+        join run as raw using (run_id)
+        order by raw.number desc, raw.started_us desc, run_id desc
+    """
     if outputs:
-        query = f"""
-            select found.*, {decoded.RUN} from (select * from runs where {where}) as found
-            join run as raw using (run_id) {order}
-        """
         return decoded.runs(journal, journal.query(query, where.params or None))
-    return _select(journal, f"select * from runs where {where} {order}", where.params)
+    return _select(journal, query, where.params)
 
 
 def tasks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from nbtasks.core import clock, keys
@@ -140,7 +139,7 @@ class RunsFeed:
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
-        runs = sorted(self._journal.runs(job=self._job), key=attrgetter("started_us", "run_id"))
+        runs = self._journal.runs(job=self._job)
         rows: dict[str, TaskRow] = {}
         for run in runs[-_MOST:]:
             job_row = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
