@@ -39,8 +39,8 @@ def test_options_for_people_stand_in_the_frame_and_in_the_tree() -> None:
     assert json.loads(row["metrics"]) == {"r2": 0.94, "loss": None, "epochs": 12}
     assert row["progress"] == 0.75
     assert bare["progress"] != bare["progress"]
-    assert names[names.index("seconds") + 1] == "progress"
-    assert names[-4:] == ["error_message", "properties", "metrics", "seq"]
+    assert names[names.index("duration") + 1] == "progress"
+    assert names[-4:] == ["error_type", "properties", "metrics", "seq"]
     text, html = str(run.tree()), run.tree()._repr_html_()
     assert "load (✈ Load it)" in text
     assert "rows 3" in text

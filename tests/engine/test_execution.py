@@ -46,7 +46,7 @@ def test_a_failed_task_runs_again_with_its_new_code_and_the_others_do_not() -> N
     tasks = run.tasks().set_index("path")
     assert tasks.reused.to_dict() == {"load": True, "fit": False}
     assert tasks.attempts.to_dict() == {"load": 1, "fit": 2}
-    assert nb.attempts(run).status.tolist() == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert nb.attempts(run).status.tolist() == ["COMPLETED", "FAILED", "COMPLETED"]
 
 
 def test_a_fatal_failure_gets_a_fresh_retry_budget() -> None:
