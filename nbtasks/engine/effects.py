@@ -8,7 +8,7 @@ and the current task use, so that they need not import it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -345,6 +345,8 @@ class CallContext:
         visited: The subtasks called so far, each with the place of the call; None before the first.
         numbers: The numbers of the next uses, by numbered key; None before the first use.
         printed: The lines that the attempt has printed; None before the first.
+        not_started: The calls that were made and have not started yet, by their effects; None
+            before the first. Only calls that are to be awaited are among them.
         path: The task's path; empty in the body.
     """
 
@@ -354,6 +356,7 @@ class CallContext:
     visited: dict[str, callsite.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
     printed: TextSink | None = None
+    not_started: dict[Effects, Coroutine[Any, Any, Any]] | None = None
     path: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from nbtasks.core.model import Failure, Status, TaskRow
 from nbtasks.engine import effects
 from nbtasks.engine.cancellation import CancelScope
 from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers.not_awaited import end_attempt
 from nbtasks.engine.effects import (
     AttemptTimedOut,
     Call,
@@ -182,8 +183,9 @@ class Execution:
                     else:
                         value = yield from self._call_with_options(context, row, call)
                 finally:
-                    if context.printed is not None:
-                        context.printed.close()
+                    forgotten = end_attempt(context)
+                if forgotten:
+                    raise forgotten  # noqa: TRY301 - fails the attempt, as the function may
                 if self.cancellation.delivered and not row.once:
                     self.cancellation.check()  # the function has swallowed it: a part of a result
                 self.run_state.complete(row, value, policy)
@@ -193,7 +195,6 @@ class Execution:
                 raise
             except AttemptTimedOut as over:
                 row, late = self.run_state.detach(row), True
-                self.given_up.release(row.path)
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
@@ -233,6 +234,8 @@ class Execution:
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
         """Raise the task's failure, or schedule the next attempt in the row."""
         policy, answer, due_us = call.policy, None, None
+        if late:
+            self.given_up.release(row.path)
         if row.once and late:
             self._cancel(row)
             yield Commit()

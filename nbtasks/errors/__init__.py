@@ -13,6 +13,7 @@
     ├── NotFoundError(LookupError)      no such run, job or task
     ├── NotRecordedError(LookupError)   no recorded result, and replay runs nothing
     ├── NoRunError(RuntimeError)        an io call outside a run
+    ├── NotAwaitedError(RuntimeError)   an io call of asynchronous code that was never awaited
     ├── WrongFaceError(RuntimeError)    the asynchronous io outside an event loop
     ├── WorkerLostError(RuntimeError)   a run that killed its worker again and again
     ├── InDoubtError(RuntimeError)      unknown outcome of a task that may run only once
@@ -57,6 +58,7 @@ from nbtasks.errors.job import (
     InvalidPayloadError,
     JobBusyError,
     NoRunError,
+    NotAwaitedError,
     NotFoundError,
     NotRecordedError,
     RunBusyError,
@@ -99,6 +101,7 @@ __all__ = [
     "MapFailed",
     "NbtasksError",
     "NoRunError",
+    "NotAwaitedError",
     "NotFoundError",
     "NotRecordedError",
     "PortTakenError",

@@ -13,6 +13,7 @@ __all__ = [
     "InvalidPayloadError",
     "JobBusyError",
     "NoRunError",
+    "NotAwaitedError",
     "NotFoundError",
     "NotRecordedError",
     "RunBusyError",
@@ -113,6 +114,33 @@ class InvalidJobError(NbtasksError, ValueError):
     except nb.InvalidJobError as error:
         problem = str(error)
     assert "takes (io), (payload, io) or (payload, io, ctx)" in problem
+    ```
+    """
+
+
+class NotAwaitedError(NbtasksError, RuntimeError):
+    """Error for io calls of asynchronous code that were never awaited: their tasks never started.
+
+    It ends the body or the task that made the calls, so that nothing is silently left out. Write
+    `await` before each call that the message lists. Calls that were closed or cancelled, and those
+    of a body that fails by another error, are not reported.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("not-awaited-example")
+    async def body(io: nb.AsyncIO) -> int:
+        rows = await io.run_task("load", list, "abc")
+        io.run_task("save", len, rows)  # returns a coroutine, and does nothing
+        return len(rows)
+
+
+    try:
+        body.run()
+    except nb.NotAwaitedError as error:
+        problem = str(error)
+    assert "task 'save' at " in problem
     ```
     """
 

@@ -245,7 +245,7 @@ class AsyncBaseIO(BaseIO):
 
     def __init__(self, execution: Execution, *args: Any) -> None:
         super().__init__(execution, *args)
-        self._commits = GroupCommit(execution.journal)
+        self._commits = GroupCommit(execution.journal, execution.active)
 
     def bound_to(self, context: CallContext) -> Self:
         """Return an io as `BaseIO.bound_to` does, which shares the syncs with this one."""
@@ -274,7 +274,13 @@ class AsyncBaseIO(BaseIO):
                 "which blocks. In a thread that you start, call the function by asyncio.to_thread "
                 "or by contextvars.copy_context().run, so that it finds its task."
             ) from None
-        return drive_async(effects, self._commits, self._execution.active)
+        context = self._context()
+        calls = context.not_started
+        if calls is None:
+            calls = context.not_started = {}
+        coroutine = drive_async(effects, self._commits, calls)
+        calls[effects] = coroutine
+        return coroutine
 
 
 def _with_bound_io(fn: Callable[..., Any]) -> Callable[..., Any]:

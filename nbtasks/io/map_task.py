@@ -181,7 +181,7 @@ class _Map:
     async def awaiting(self, fn: Callable[..., Any], items: list[Any]) -> list[Any]:
         """Run the items on the loop, or in threads started from it."""
         tally = _Tally(self, fn, items)
-        commits, todo = GroupCommit(tally.execution.journal), tally.todo()
+        commits, todo = GroupCommit(tally.execution.journal, tally.execution.active), tally.todo()
         width = min(self.limits.concurrency, len(items))
         workers = [asyncio.create_task(self._run_items(tally, todo, commits)) for _ in range(width)]
         try:
@@ -196,10 +196,9 @@ class _Map:
         return tally.outcome()
 
     async def _run_items(self, tally: _Tally, todo: Iterator[int], commits: GroupCommit) -> None:
-        active = tally.execution.active
         for index in todo:
             try:
-                value = await drive_async(tally.effects(index), commits, active)
+                value = await drive_async(tally.effects(index), commits, {})
             except Exception as error:  # noqa: BLE001 - recorded, of whatever class
                 tally.tell(index, None, stops.carried(error))
             else:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from nbtasks.core import clock, keys, text
 from nbtasks.core.model import StatusRow
+from nbtasks.engine.effects import mapped
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.values import preview
@@ -50,11 +51,17 @@ class _Status:
         """Earlier snapshots, the oldest first."""
         return self._snapshots[:-1]
 
-    def _task(self, key: keys.Key, snapshot: Snapshot) -> Any:
-        """Record the next snapshot in a task, and return it; an awaitable with `AsyncIO`."""
+    def _task(self, key: keys.Key, snapshot: Snapshot, result: Any = None) -> Any:
+        """Record the next snapshot in a task, and return `result`; an awaitable with `AsyncIO`."""
         _check(snapshot)
         args, io = (snapshot, len(self._snapshots) + 1), self._io
         effects = io._builtin_task(key, self._put, args, "bell", asdict(snapshot), depth=4)  # noqa: SLF001 - a part of that io
+
+        def keep(recorded: Snapshot) -> Any:
+            self._snapshots.append(recorded)
+            return result
+
+        effects = mapped(effects, keep)
         return io._drive(effects, "status.update" if self._snapshots else "io.create_status")  # noqa: SLF001 - as above
 
     def _put(self, snapshot: Snapshot, number: int) -> Snapshot:
@@ -117,7 +124,7 @@ class RunStatus(_Status):
         Raises:
             InvalidOptionError: No field is passed, or the value of a field is not valid.
         """
-        self._snapshots.append(self._task(key, self._update_snapshot(label, state, data)))
+        self._task(key, self._update_snapshot(label, state, data))
 
 
 class AsyncRunStatus(_Status):
@@ -132,10 +139,10 @@ class AsyncRunStatus(_Status):
         data: dict[str, Any] | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Change the fields that are passed. Awaitable form of `RunStatus.update`."""
-        return self._append(self._task(key, self._update_snapshot(label, state, data)))
-
-    async def _append(self, pending: Coroutine[Any, Any, Snapshot]) -> None:
-        self._snapshots.append(await pending)
+        pending: Coroutine[Any, Any, None] = self._task(
+            key, self._update_snapshot(label, state, data)
+        )
+        return pending
 
 
 class SyncStatuses(BaseIO):
@@ -182,8 +189,7 @@ class SyncStatuses(BaseIO):
         ```
         """
         status = RunStatus(self, self._path(key))
-        first = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
-        status._snapshots.append(first)  # noqa: SLF001 - as above
+        status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
         return status
 
 
@@ -199,10 +205,7 @@ class AsyncStatuses(AsyncBaseIO):
     ) -> Coroutine[Any, Any, AsyncRunStatus]:
         """Report progress of the run. Awaitable form of `SyncIO.create_status`."""
         status = AsyncRunStatus(self, self._path(key))
-        pending = status._task(key, Snapshot(label, state, data))  # noqa: SLF001 - made here
-        return _create(status, pending)
-
-
-async def _create(status: AsyncRunStatus, pending: Coroutine[Any, Any, Snapshot]) -> AsyncRunStatus:
-    await status._append(pending)  # noqa: SLF001 - made here
-    return status
+        pending: Coroutine[Any, Any, AsyncRunStatus] = status._task(  # noqa: SLF001 - made here
+            key, Snapshot(label, state, data), status
+        )
+        return pending

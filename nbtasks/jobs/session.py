@@ -19,6 +19,7 @@ from nbtasks.core import clock, tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine import capture, effects
 from nbtasks.engine.cancellation import SIGNAL
+from nbtasks.engine.drivers.not_awaited import take_not_awaited
 from nbtasks.errors import (
     Interrupt,
     NbtasksError,
@@ -204,6 +205,9 @@ class Session:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        forgotten = take_not_awaited(self.execution.root)
+        if error is None:
+            error = forgotten
         self.execution.given_up.body_failed = error is not None
         try:
             await self._cancel_unawaited()
@@ -211,6 +215,8 @@ class Session:
             if self._ticker is not None:
                 self._ticker.cancel()
             self._end(error)
+        if forgotten is not None and error is forgotten:
+            raise forgotten
 
     async def _cancel_unawaited(self) -> None:
         """Cancel the asyncio tasks that the body started and did not await."""

@@ -365,6 +365,7 @@ VALUE_ERRORS: list[type[ValueError]] = [
 ]
 RUNTIME_ERRORS: list[type[RuntimeError]] = [
     nb.NoRunError,
+    nb.NotAwaitedError,
     nb.WrongFaceError,
     nb.WorkerLostError,
     nb.RunBusyError,

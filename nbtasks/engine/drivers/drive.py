@@ -160,14 +160,19 @@ class GroupCommit:
     syncs for all that have asked by then. If nothing else is ready to run, nobody could join in
     that turn, and the sync happens at once.
 
+    Args:
+        journal: The journal.
+        active: The asyncio tasks with calls of the execution in flight.
+
     Attributes:
         asked: The number of commits asked for; its value at that moment is a commit's position.
         done: The position up to which commits are durable.
         last_turn: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, active: set[Any]) -> None:
         self.journal = journal
+        self.active = active
         self.asked = 0
         self.done = 0
         self.last_turn = 0.0
@@ -216,6 +221,7 @@ def _wait_one_turn() -> Generator[None]:
 # This is the hottest code of asynchronous bodies, so all branches are in one frame: a coroutine for
 # each effect would make every task slower. Where it differs from `drive` with an `await`, and why:
 #
+# - `made` holds the calls of the caller's context that nobody has awaited yet.
 # - The first effect is requested before asyncio is touched: a call that is answered from the
 #   journal has none, and a replay may make 100,000 such calls.
 # - `active` holds the asyncio tasks with calls in flight. It lets the end of the body cancel calls
@@ -229,13 +235,14 @@ def _wait_one_turn() -> Generator[None]:
 # - Every error, also a cancellation, goes into the engine, which records how the attempt ended
 #   before it raises. The error is thrown outside the `except`, or it would become the context of
 #   what the engine raises.
-async def drive_async(effects: Effects, commits: GroupCommit, active: set[Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
+async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects, Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
     """Carry out the effects of a call by awaiting, and return the call's result."""
+    made.pop(effects, None)
     try:
         effect = effects.send(None)
     except StopIteration as stop:
         return stop.value  # answered from the journal
-    task = asyncio.current_task()
+    task, active = asyncio.current_task(), commits.active
     outermost = task not in active  # a subtask is called within the call of its parent
     if outermost:
         active.add(task)

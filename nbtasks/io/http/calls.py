@@ -51,7 +51,7 @@ class _Fetches(BaseIO):
         policy = Policy(
             on_error=lambda error, task: strategies.decide(error, task.attempt), options=options
         )
-        return self._call(key, self._of(blocking, awaiting), (), policy, 2)
+        return self._call(key, self._of(blocking, awaiting), (), policy, 3)
 
     def _poll(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
@@ -76,7 +76,7 @@ class _Fetches(BaseIO):
             return await plan.wait(self)
 
         options = TaskOptions(on_change="ignore", params=plan.preview(), icon="globe")
-        return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 2)
+        return self._call(key, self._of(blocking, awaiting), (), Policy(options=options), 3)
 
     def _of(self, blocking: Callable[[], Any], awaiting: Callable[[], Any]) -> Callable[[], Any]:
         """Return the function that fits this class of io."""
