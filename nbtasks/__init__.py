@@ -12,6 +12,7 @@ from nbtasks.engine.options import TaskOptions, task
 from nbtasks.engine.retries import Retry, retry_at, skip_retrying
 from nbtasks.errors import (
     Cancelled,
+    ChangedArgumentWarning,
     DuplicateKeyError,
     ExecutorError,
     FetchError,
@@ -85,6 +86,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncIO",
     "Cancelled",
+    "ChangedArgumentWarning",
     "Context",
     "DuplicateKeyError",
     "Event",

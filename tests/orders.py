@@ -24,7 +24,7 @@ def take_orders() -> list[Any]:
 
     @nb.job("blocking", trigger=nb.event_trigger("order", schema=Order))
     def blocking(payload: Order, io: nb.SyncIO) -> int:
-        io.run_task("note", calls.append, ["blocking", payload.number])
+        io.run_task("note", lambda: calls.append(["blocking", payload.number]))
         return payload.number
 
     @nb.job("awaiting", trigger=nb.event_trigger(["order", "refund"]))

@@ -160,12 +160,10 @@ class Execution:
     # The order of the `except` clauses carries the rules:
     # - A failure of the journal or the executor says nothing about the user's function. The attempt
     #   is CANCELED, not FAILED, so the next execution runs it again without counting a failure.
-    # - After a timeout the function may still be running in its thread. `detach` puts a copy of the
-    #   row in its place; the thread keeps the old row, and all it writes is dropped from then on.
+    # - After a timeout the function may run on in its thread, with the old row: that is dropped.
     # - A BaseException is a stop or a suspension: record it and let it pass, without `on_error`.
-    # `complete` is inside the `try`: an output that cannot be recorded fails the attempt, like an
-    # error of the function. The Commit is outside: by then the attempt has succeeded, and a failing
-    # sync must not count as a failure of the task.
+    # `complete` is inside the `try`: what cannot be recorded fails the attempt. A failing sync, the
+    # Commit, is no failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0912, PLR0915 - one frame, for its speed
         """Run attempts of a task until it succeeds or fails for good."""
         policy = call.policy
@@ -188,7 +186,7 @@ class Execution:
                     raise forgotten  # noqa: TRY301 - fails the attempt, as the function may
                 if self.cancellation.delivered and not row.once:
                     self.cancellation.check()  # the function has swallowed it: a part of a result
-                self.run_state.complete(row, value, policy)
+                self.staleness.complete(row, call, value)
                 self.waits.has_progressed = True
             except (JournalError, ExecutorError):
                 self._cancel(row)  # not the fault of the user's function

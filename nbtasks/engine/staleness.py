@@ -3,20 +3,19 @@ do about a difference."""
 
 from __future__ import annotations
 
-import functools
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks.core import callsite, clock
 from nbtasks.core.durations import format_age
-from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint import function as fingerprints
-from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
-from nbtasks.errors import StaleTaskError, StaleTaskWarning
+from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.engine.fingerprint.function import Fingerprint
+from nbtasks.errors import ChangedArgumentWarning, StaleTaskError, StaleTaskWarning
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ _CHOICES = (
     "@nb.task, @nb.job, nb.configure, or %%job ... --on-change rerun."
 )
 _MAX_LISTED = 20  # tasks in one warning
-#: Modules that define random number generators.
-_RANDOM_MODULES = ("_random", "numpy.random", "numpy.random._generator")
 _MAX_CHARS = 60
 _MAX_DIFFS = 1000
 
@@ -53,6 +50,22 @@ class _StaleTask:
     site: callsite.Site
 
 
+class _Change(NamedTuple):
+    """Difference of a call to its record.
+
+    Attributes:
+        code: The fingerprint of the function now.
+        uncompared: What could not be compared.
+        is_new_code: Whether the function differs.
+        is_other: Whether the arguments differ.
+    """
+
+    code: Fingerprint
+    uncompared: tuple[str, ...]
+    is_new_code: bool
+    is_other: bool
+
+
 class StalenessChecker:
     """Staleness checker of one execution: finds tasks that have changed since they were recorded.
 
@@ -65,13 +78,61 @@ class StalenessChecker:
         self._run = run
         self._run_state = run_state
         self._stale_tasks: dict[str, _StaleTask] = {}
+        self._changed_arguments: dict[str, _StaleTask] = {}
+        self._before: dict[str, calls.Before] = {}
 
     def stamp(self, row: TaskRow, call: Call) -> None:
         """Record the code and the inputs of a task that is about to run."""
-        code, row.digest = _fingerprint_call(call)
-        row.fingerprint, row.stale = code.digest, None
+        code, inputs, args, bound = _inspect(call)
+        row.fingerprint, row.digest, row.stale = code.digest, inputs.text, None
         if code.digest not in self._run_state.codes:
             self._run_state.keep_code(code)
+        if inputs.uncompared:
+            properties = json.loads(row.properties or "{}")
+            properties["not compared"] = ", ".join(inputs.uncompared)
+            row.properties = json.dumps(properties)
+        is_checked = call.checked_as is None and call.policy.options.on_change != "ignore"
+        if is_checked and (before := calls.before(args, bound, inputs)) is not None:
+            self._before[row.path] = before
+
+    def _check_arguments(self, row: TaskRow, call: Call, output: Any) -> list[Any]:
+        """Note the arguments that a call has changed in place; a replay will not.
+
+        Those that the call gives back as its output are fine: a replay gives them back, too. Call
+        this before the output is recorded.
+
+        Returns:
+            The arguments that are given back, to count by content, too.
+        """
+        before = self._before.pop(row.path, None)
+        if before is None:
+            return []
+        members = calls.members(output)
+        given = frozenset(id(arg) for _, arg in before.mutable if id(arg) in members)
+        changed, is_other = [], False
+        for (name, arg), old in zip(before.mutable, before.digests, strict=True):
+            new = arguments.examine((arg,))
+            if new.text == old.text or arguments.fill_lazily((arg,), old):
+                continue
+            is_other = True
+            # To be used up is what an iterator is for.
+            if id(arg) not in given and not hasattr(type(arg), "__next__"):
+                changed.append(name)
+        if is_other and not changed:
+            bound = len(before.args) - len((call.checked_as or (call.fn, call.args))[1])
+            since = arguments.examine(before.args, bound).text
+            arguments.equate(before.args, since, before.recorded)
+        if changed:
+            reason = f"it changed {' and '.join(changed)} in place"
+            self._changed_arguments[row.path] = _StaleTask(row.path, reason, "", call.site)
+        return [arg for _, arg in before.mutable if id(arg) in given]
+
+    def complete(self, row: TaskRow, call: Call, output: Any) -> None:
+        """Record a task's output, and note which arguments its call has changed or gives back."""
+        given = self._check_arguments(row, call, output)
+        self._run_state.complete(row, output, call.policy)
+        if given:
+            arguments.count_content(given)
 
     def must_rerun(self, call: Call, path: str, recorded: Provenance) -> bool:
         """Return True if a task must run again instead of being answered.
@@ -82,15 +143,20 @@ class StalenessChecker:
             recorded: The fingerprint, digest and staleness recorded with the task.
 
         Raises:
-            StaleTaskError: The task has changed, and its `on_change` is "error".
+            StaleTaskError: The task has changed, and its `on_change` is "error"; or so much of it
+                cannot be compared.
         """
         fingerprint, digest, stale = recorded
         if fingerprint is None:  # its output was set by hand
             return False
-        if call.policy.options.on_change != "ignore":
-            code, new_digest = _fingerprint_call(call)
-            if code.digest != fingerprint or new_digest != digest:
-                return self._handle_change(call, path, code, new_digest)
+        on_change = call.policy.options.on_change
+        if on_change != "ignore":
+            code, inputs, args, _ = _inspect(call)
+            is_new_code = code.digest != fingerprint and not self._is_same(fingerprint, code)
+            is_other = inputs.text != digest and not calls.is_equal(digest, inputs, args)
+            if is_new_code or is_other or (inputs.uncompared and on_change == "error"):
+                change = _Change(code, inputs.uncompared, is_new_code, is_other)
+                return self._handle_change(call, path, change)
         if stale is not None:
             self._run_state.mark_stale(path, None)
         return False
@@ -103,49 +169,63 @@ class StalenessChecker:
         row = self._run_state.row(path)
         if row is None or row.digest is None or call.policy.options.on_change == "ignore":
             return False
-        is_other = row.digest != _fingerprint_call(call)[1]
+        _, inputs, args, _ = _inspect(call)
+        is_other = not calls.is_equal(row.digest, inputs, args)
         if is_other:
             self._run_state.reset(path)
         return is_other
 
-    def _handle_change(self, call: Call, path: str, code: Fingerprint, digest: str) -> bool:
-        on_change = call.policy.options.on_change
+    def _recorded_code(self, digest: str | None) -> Fingerprint | None:
+        text = self._run_state.codes.get(digest or "")
+        return None if text is None else fingerprints.loads(text)
+
+    def _is_same(self, recorded: str, code: Fingerprint) -> bool:
+        before = self._recorded_code(recorded)
+        return before is not None and fingerprints.is_same(before, code)
+
+    def _handle_change(self, call: Call, path: str, change: _Change) -> bool:
+        on_change, code = call.policy.options.on_change, change.code
         if on_change == "rerun":
             return True
         row = self._run_state.row(path)
         assert row is not None  # noqa: S101 - the task is recorded
-        if on_change != "error" and call.is_item and digest != row.digest:
+        if on_change != "error" and call.is_item and change.is_other:
             return True  # a result of another item
-        text = self._run_state.codes.get(row.fingerprint or "")
-        before = None if text is None else fingerprints.loads(text)
-        reason = "; ".join(_reasons(call, row, before, code, digest))
-        diff = "" if before is None else fingerprints.diff(before, code)
+        before = self._recorded_code(row.fingerprint)
+        reason = "; ".join(_reasons(call, row, before, change))
+        diff = fingerprints.diff(before, code) if before is not None and change.is_new_code else ""
         age = format_age(clock.micros() - (row.finished_us or 0))
         if len(_diffs) >= _MAX_DIFFS:
             _diffs.clear()
         _diffs[self._run.run_id, path] = diff or reason
         if on_change == "error":
+            has_changed = change.is_new_code or change.is_other
+            what = "has changed since" if has_changed else "may have changed since"
             raise StaleTaskError(
-                f"Task {path!r} of run {self._run.run_id} was recorded {age} and has changed "
-                f"since: {reason}. It did not run. {_CHOICES}" + (f"\n{diff}" if diff else "")
+                f"Task {path!r} of run {self._run.run_id} was recorded {age} and {what}: {reason}. "
+                f"It did not run. {_CHOICES}" + (f"\n{diff}" if diff else "")
             )
         self._stale_tasks[path] = _StaleTask(path, reason, age, call.site)
         self._run_state.mark_stale(path, reason)
         return False
 
     def warn(self) -> None:
-        """Issue one warning for all stale tasks, at the line of the first one's call."""
-        if not self._stale_tasks:
-            return
-        tasks, self._stale_tasks = list(self._stale_tasks.values()), {}
-        filename, line = callsite.location(tasks[0].site)
-        warnings.warn_explicit(
-            "\n".join(_warning_lines(tasks, self._run)),
-            StaleTaskWarning,
-            filename,
-            line,
-            registry={},
-        )
+        """Issue one warning for all stale tasks, and one for all changed arguments.
+
+        Each stands at the line of the first task's call.
+        """
+        changed, self._changed_arguments = list(self._changed_arguments.values()), {}
+        stale, self._stale_tasks = list(self._stale_tasks.values()), {}
+        self._before.clear()
+        if changed:
+            _warn(_changed_lines(changed), ChangedArgumentWarning, changed[0].site)
+        if stale:
+            _warn(_warning_lines(stale, self._run), StaleTaskWarning, stale[0].site)
+
+
+def _warn(lines: Iterable[str], category: type[Warning], site: callsite.Site) -> None:
+    filename, line = callsite.location(site)
+    warnings.warn_explicit("\n".join(lines), category, filename, line, registry={})
 
 
 def last_diff(run_id: str, path: str) -> str | None:
@@ -153,40 +233,22 @@ def last_diff(run_id: str, path: str) -> str | None:
     return _diffs.get((run_id, path))
 
 
-def _fingerprint_call(call: Call) -> tuple[Fingerprint, str]:
-    """Return the fingerprint of a call's function and the digest of its arguments."""
-    fn, args = call.checked_as or (call.fn, call.args)
-    if type(fn) is not FunctionType:
-        args = (*_bound_arguments(fn), *args)
-    return fingerprint(fn), arguments.digest(args)
-
-
-def _bound_arguments(fn: Any) -> tuple[Any, ...]:
-    """Return the arguments bound to a function: those of a partial, the object of a method.
-
-    For a method of the user's, the fingerprint already covers what it reads of its object. For a
-    random number generator, only the type counts: each call changes its state.
-    """
-    if issubclass(type(fn), functools.partial):
-        return (fn.args, fn.keywords)
-    builtin = type(fn) is BuiltinFunctionType and not isinstance(fn.__self__, ModuleType)
-    if builtin or (type(fn) is MethodType and not fingerprint(fn).source):
-        owner = fn.__self__
-        modules = {kind.__module__.partition(".mtrand")[0] for kind in type(owner).__mro__}
-        return (owner if modules.isdisjoint(_RANDOM_MODULES) else type(owner),)
-    return ()
+def _inspect(call: Call) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:
+    return calls.inspect(*(call.checked_as or (call.fn, call.args)))
 
 
 # -- texts ----------------------------------------------------------------------------------------
 
 
 def _reasons(
-    call: Call, row: TaskRow, before: Fingerprint | None, code: Fingerprint, digest: str
+    call: Call, row: TaskRow, before: Fingerprint | None, change: _Change
 ) -> Iterator[str]:
-    if code.digest != row.fingerprint:
-        yield (fingerprints.explain(before, code) if before else "") or "its code changed"
-    if digest != row.digest:
+    if change.is_new_code:
+        yield (fingerprints.explain(before, change.code) if before else "") or "its code changed"
+    if change.is_other:
         yield _changed_arguments(call, row.params) or "its arguments changed"
+    if change.uncompared:
+        yield f"not compared: {', '.join(change.uncompared)}"
 
 
 def _changed_arguments(call: Call, recorded: str | None) -> str:
@@ -213,6 +275,21 @@ def _parse_list(text: str | None) -> list[Any]:
 def _shorten(value: Any) -> str:
     text = value if isinstance(value, str) and value.startswith("<") else json.dumps(value)
     return text if len(text) <= _MAX_CHARS else f"{text[: _MAX_CHARS - 3]}..."
+
+
+def _changed_lines(tasks: list[_StaleTask]) -> Iterator[str]:
+    yield (
+        f"{len(tasks)} task{' has' if len(tasks) == 1 else 's have'} changed an argument in place:"
+    )
+    for task in tasks[:_MAX_LISTED]:
+        yield f"  {task.path}: {task.reason}"
+    if len(tasks) > _MAX_LISTED:
+        yield f"  and {len(tasks) - _MAX_LISTED} more"
+    yield (
+        "A later execution takes the task's output from the journal and does not change the "
+        "argument again, so the code after it would see another value. Return the changed value "
+        "and use what the task returns, or change a copy."
+    )
 
 
 def _warning_lines(tasks: list[_StaleTask], run: RunRow) -> Iterator[str]:

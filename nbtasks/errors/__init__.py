@@ -37,6 +37,7 @@
 
     JournalDamaged(UserWarning)         a segment lost bytes; all readable records were saved
     StaleTaskWarning(UserWarning)       changed tasks were answered from the journal
+    ChangedArgumentWarning(UserWarning) a task changed its argument in place
 
 Each message says what happened, to which run and task, and what to do next.
 """
@@ -78,11 +79,12 @@ from nbtasks.errors.journal import (
     ValueNotKeptError,
 )
 from nbtasks.errors.parallel import ExecutorError, MapFailed
-from nbtasks.errors.stale import StaleTaskError, StaleTaskWarning
+from nbtasks.errors.stale import ChangedArgumentWarning, StaleTaskError, StaleTaskWarning
 from nbtasks.errors.task import FetchError, PortTakenError, TaskFailed, WaitTimeout
 
 __all__ = [
     "Cancelled",
+    "ChangedArgumentWarning",
     "DuplicateKeyError",
     "ExecutorError",
     "FetchError",

@@ -1,10 +1,10 @@
-"""Error and warning for recorded tasks whose code or inputs have changed."""
+"""Error and warnings for tasks whose code or inputs change."""
 
 from __future__ import annotations
 
 from nbtasks.errors.base import NbtasksError
 
-__all__ = ["StaleTaskError", "StaleTaskWarning"]
+__all__ = ["ChangedArgumentWarning", "StaleTaskError", "StaleTaskWarning"]
 
 
 class StaleTaskError(NbtasksError):
@@ -55,5 +55,33 @@ class StaleTaskWarning(UserWarning):
         warnings.simplefilter("always")
         assert body.run().output == 9
     assert caught[0].category is nb.StaleTaskWarning
+    ```
+    """
+
+
+class ChangedArgumentWarning(UserWarning):
+    """Warning for arguments that a task has changed in place and does not return.
+
+    It is issued once at the end of an execution, for all tasks. A later execution takes the task's
+    output from the journal, so the argument is not changed then: code that reads it afterwards sees
+    another value. Return the changed value and use what the task returns, or change a copy.
+
+    ```python
+    import warnings
+
+    import nbtasks as nb
+
+
+    @nb.job("changed-argument-example")
+    def body(io: nb.SyncIO) -> int:
+        rows = [1, 2]
+        io.run_task("add", rows.append, 3)
+        return sum(rows)
+
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        body.run()
+    assert caught[0].category is nb.ChangedArgumentWarning
     ```
     """

@@ -21,7 +21,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.fingerprint import arguments
-from nbtasks.engine.fingerprint.arguments import digest, remember
+from nbtasks.engine.fingerprint.arguments import digest, examine, remember
 
 TEN = list(range(10))
 
@@ -119,14 +119,18 @@ def test_what_holds_itself_has_a_digest():
     assert len({digest((loop,)), digest((other,)), digest((deep,))}) == 3
 
 
-def test_clients_and_what_cannot_be_recorded_count_by_their_type():
+def test_what_cannot_be_compared_counts_by_its_type_is_named_and_hides_nothing():
     def client(n: int) -> Plain:
         return Plain(lock=threading.Lock(), n=n)
 
-    assert digest((client(1), 1)) == digest((client(2), 1)) != digest((client(1), 2))
+    assert digest((client(1), 1)) == digest((client(1), 1))
+    assert len({digest((client(n), m)) for n in (1, 2) for m in (1, 2)}) == 4
     assert digest((threading.Lock(),)) != digest((client(1),))
     assert digest(([client(1), 1],)) != digest(([client(1), 2],))
     assert digest(((n for n in "a"),)) == digest(((n for n in "b"),))
+    assert examine((1, client(1))).uncompared == ("argument 2.lock: _thread.lock",)
+    assert examine((client(1),)).uncompared == ("argument 1.lock: _thread.lock",)
+    assert examine(([1, "a"],)).uncompared == ()
 
 
 def test_a_function_counts_by_its_fingerprint():

@@ -162,15 +162,21 @@ class Gauge:
 def test_in_a_body_that_blocks_as_many_threads_run_as_are_asked_for() -> None:
     gauge = Gauge(3)
 
-    assert run(lambda io: io.map("fit", gauge.stay, range(9), concurrency=3)).output == [*range(9)]
+    def stay(n: int) -> Any:
+        return gauge.stay(n)
+
+    assert run(lambda io: io.map("fit", stay, range(9), concurrency=3)).output == [*range(9)]
     assert gauge.most == 3
 
 
 def test_in_a_body_that_awaits_plain_functions_run_in_threads() -> None:
     gauge = Gauge(4)
 
+    def stay(n: int) -> Any:
+        return gauge.stay(n)
+
     async def body(io: nb.AsyncIO) -> list[int]:
-        return await io.map("fit", gauge.stay, range(8), concurrency=4)
+        return await io.map("fit", stay, range(8), concurrency=4)
 
     assert run(body).output == [*range(8)]
     assert gauge.most == 4

@@ -385,7 +385,7 @@ JOURNAL_ERRORS: list[type[nb.JournalError]] = [
     nb.JournalFormatError,
 ]
 OS_ERROR: type[OSError] = nb.JournalWriteError
-WARNINGS: list[type[Warning]] = [nb.JournalDamaged, nb.StaleTaskWarning]
+WARNINGS: list[type[Warning]] = [nb.JournalDamaged, nb.StaleTaskWarning, nb.ChangedArgumentWarning]
 STALE: type[nb.NbtasksError] = nb.StaleTaskError
 NO_ERROR: type[BaseException] = nb.Interrupt
 INTERRUPT: type[nb.Interrupt] = nb.Cancelled

@@ -1,13 +1,13 @@
 """Digest of a call's arguments by value: equal arguments give equal digests.
 
-The order of a dict's keys and of a set's members does not count; a tuple counts as a list, and an
-enum's member as its value. A function counts by its fingerprint. An object that belongs to a run
-or cannot be recorded, such as a client, counts by its type only. A value that came from the
-journal digests as its recorded hash, because a pickle's bytes may differ by chance.
+The order of a dict's keys and of a set's members does not count; a tuple counts as a list. A
+function counts by its fingerprint, an object by its class and all its fields (`canonical`). An
+object that belongs to a run counts by its type. A value that came from the journal digests as its
+recorded hash, because a pickle's bytes may differ by chance.
 
-The digests of live objects are cached (`_DigestCache`), because every replayed task computes the
-digest of its arguments to find out whether it is stale. For a large frame the cache replaces a
-hash of all rows with one of a sample, milliseconds with some hundred microseconds.
+The digests of live objects are cached, because every replayed task computes the digest of its
+arguments to find out whether it is stale. A guard notices when an object has changed since; for a
+frame it need not read the rows (`tables`).
 
 >>> digest(({"a": 1, "b": 2},)) == digest(({"b": 2, "a": 1},))
 True
@@ -15,108 +15,322 @@ True
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
-import math
-import sys
+import itertools
 import weakref
-import zlib
 from collections.abc import Callable
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from nbtasks.engine.fingerprint import introspection
-from nbtasks.engine.fingerprint.function import fingerprint
+from nbtasks.engine.fingerprint import introspection, tables
+from nbtasks.engine.fingerprint.canonical import CODE, Walk, is_random, mark_lazy
 
-__all__ = ["digest", "remember"]
+__all__ = [
+    "CODE",
+    "Digest",
+    "are_equated",
+    "count_content",
+    "digest",
+    "equate",
+    "examine",
+    "fill_lazily",
+    "match",
+    "remember",
+]
 
 _PLAIN = orjson.OPT_SORT_KEYS | (
     orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-_CODE = (FunctionType, MethodType, type, type(len), type(str.upper), functools.partial)
-_OF_A_RUN = ("nbtasks.io.io", "nbtasks.jobs.session", "nbtasks.jobs.run")
-_Part = Callable[[Any], Any]
+_PLAIN_TYPES = frozenset([type(None), bool, int, float, str, list, tuple, dict])
 _MOST_MEMBERS = 1000
 _DEEPEST = 3
-_SAMPLE = 4096
+_MOST_EQUAL = 1000
+
+
+class Digest(NamedTuple):
+    """Digest of arguments.
+
+    Attributes:
+        text: 16 hex digits; two such texts if a value may be taken from the journal or from here.
+        uncompared: What could not be compared, for people.
+        filled: The private fields of the objects among them, by the object's id.
+    """
+
+    text: str
+    uncompared: tuple[str, ...] = ()
+    filled: dict[int, frozenset[str]] = {}  # noqa: RUF012 - never changed
 
 
 def digest(args: tuple[Any, ...]) -> str:
-    """Return the digest of arguments, 16 hex digits."""
+    """Return the digest of arguments."""
+    return examine(args).text
+
+
+def examine(args: tuple[Any, ...], bound: int = 0, ignored: frozenset[str] = frozenset()) -> Digest:
+    """Return the digest of arguments, and what could not be compared.
+
+    Args:
+        args: The arguments.
+        bound: The number of those at the beginning that are bound to the function.
+        ignored: Fields of the first argument that do not count.
+    """
+    if _PLAIN_TYPES.issuperset(map(type, args)):
+        try:
+            data = orjson.dumps(args, option=_PLAIN)
+            if b"null" not in data:  # orjson writes nan as null, too
+                return Digest(tables.hashed(data))
+        except TypeError:
+            pass
+    lookup = _Lookup()
+    of_first = (id(args[0]), ignored) if ignored else None
+    walk = Walk(lookup, ignored=of_first)
+    text = _digest(args, walk, bound)
+    if lookup.has_content:
+        content = _digest(args, Walk(lookup.of_others, ignored=of_first), bound)
+        text = text if text == content else f"{text} {content}"
+    return Digest(text, tuple(dict.fromkeys(walk.uncompared)), walk.filled)
+
+
+def _digest(args: tuple[Any, ...], walk: Walk, bound: int = 0) -> str:
     try:
-        data = orjson.dumps(args, option=_PLAIN)
-        if b"null" not in data:  # orjson writes nan as null, too
-            return _hash(data)
-    except TypeError:
-        pass
-    try:
-        return _hash(_dumps(_canonical(args)))
+        parts = []
+        for number, arg in enumerate(args, 1 - bound):
+            walk.at = f"argument {number}" if number > 0 else "its function"
+            parts.append(walk.canonical(arg))
+        return tables.hashed(tables.dumps(parts))
     except (RecursionError, orjson.JSONEncodeError):  # nested too deeply
-        return _hash(_dumps([introspection.label(arg) for arg in args]))
+        walk.uncompared.append("arguments that are nested too deeply")
+        return tables.hashed(tables.dumps([introspection.label(arg) for arg in args]))
 
 
-def _hash(data: Any) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+def match(one: str | None, other: str) -> bool:
+    """Return True if two texts of digests have one in common."""
+    return one is not None and not set(one.split()).isdisjoint(other.split())
 
 
-def _dumps(canonical: Any) -> bytes:
-    return orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
+def fill_lazily(args: tuple[Any, ...], before: Digest) -> bool:
+    """Return True if arguments differ only by private fields that were empty before a call.
+
+    Such a field saves the time to compute it again. It does not count from now on.
+    """
+    walk = Walk(_Lookup(), before.filled)
+    if not match(before.text, _digest(args, walk)):
+        return False
+    mark_lazy(walk.new)
+    return True
+
+
+#: Digests of calls whose arguments were changed in place and given back: the recorded one, the
+#: arguments, and their digest since.
+_equal: dict[str, tuple[list[Callable[[], Any]], str]] = {}
+
+
+def equate(args: tuple[Any, ...], since: str, recorded: str) -> None:
+    """Note that arguments were changed in place by their own task, which gave them back.
+
+    In the same process the next execution gives the changed ones to the task: nothing has changed.
+
+    Args:
+        args: The arguments.
+        since: Their digest since.
+        recorded: Their digest before, which is recorded.
+    """
+    while len(_equal) >= _MOST_EQUAL:
+        del _equal[next(iter(_equal))]
+    _equal[recorded] = [_refer(arg) for arg in args], since
+
+
+def _refer(value: Any) -> Callable[[], Any]:
+    return weakref.ref(value) if type(value).__weakrefoffset__ else functools.partial(_give, value)
+
+
+def _give(value: Any) -> Any:
+    return value
+
+
+def are_equated(args: tuple[Any, ...], now: str, recorded: str) -> bool:
+    """Return True if arguments are what their own task has made of those that are recorded."""
+    if (known := _equal.get(recorded)) is None or len(known[0]) != len(args):
+        return False
+    same = all(refer() is arg for refer, arg in zip(known[0], args, strict=True))
+    return same and match(known[1], now)
 
 
 # -- digests of live objects ----------------------------------------------------------------------
 
 
+class _Guard(Protocol):
+    def holds(self, value: Any) -> bool:
+        """Return True if a value is unchanged."""
+
+
+class _ContentGuard:
+    """Guard of any object: the digest of its content.
+
+    Args:
+        value: The object.
+    """
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, value: Any) -> None:
+        self._digest = self._read(value)
+
+    def holds(self, value: Any) -> bool:
+        """Return True if the object is unchanged."""
+        return self._read(value) == self._digest
+
+    def _read(self, value: Any) -> str:
+        return _digest((value,), Walk(_mark))
+
+
+def _part(value: Any) -> Any:
+    return Walk(_content).canonical(value)
+
+
+class _Entry(NamedTuple):
+    reference: weakref.ref[Any]
+    digest: str
+    guard: _Guard
+    has_content: bool = False
+
+
 class _DigestCache:
     """Cache of the digests of live objects, by identity.
 
-    It pays for itself on replay: a task that is answered from the journal compares the digest of
-    its arguments, which are often the outputs of other tasks, or the same frame for many tasks. An
-    entry ends with its object, and counts no longer once the object's stamp has changed.
+    An entry ends with its object, and counts no longer once the object has changed.
     """
 
     def __init__(self) -> None:
-        self._digests: dict[int, tuple[weakref.ref[Any], str, int]] = {}
+        self._digests: dict[int, _Entry] = {}
 
-    def put(self, value: Any, digest: str) -> None:
+    def put(self, value: Any, digest: str, guard: _Guard) -> None:
         key = id(value)
         try:
             reference = weakref.ref(value, lambda gone: self._forget(key, gone))
         except TypeError:
             return
-        self._digests[key] = (reference, digest, _stamp(value))
+        self._digests[key] = _Entry(reference, digest, guard)
 
-    def get(self, value: Any) -> str | None:
+    def count_content(self, value: Any) -> None:
         entry = self._digests.get(id(value))
-        if entry is None or entry[0]() is not value or entry[2] != _stamp(value):
+        if entry is not None and entry.reference() is value:
+            self._digests[id(value)] = entry._replace(has_content=True)
+
+    def get(self, value: Any) -> _Entry | None:
+        entry = self._digests.get(id(value))
+        if entry is None or entry.reference() is not value:
             return None
-        return entry[1]
+        if not entry.guard.holds(value):
+            self._digests.pop(id(value), None)
+            return None
+        return entry
 
     def _forget(self, key: int, reference: weakref.ref[Any]) -> None:
-        if (entry := self._digests.get(key)) is not None and entry[0] is reference:
+        if (entry := self._digests.get(key)) is not None and entry.reference is reference:
             del self._digests[key]
 
 
 _recorded = _DigestCache()  # the hash in the journal; a pickle of the value may have other bytes
-_contents = _DigestCache()  # of frames: hashing one is slow, and the next task may get the same one
+_contents = _DigestCache()  # of frames and arrays, whose content takes long to hash
+_marks = _DigestCache()  # of tables in objects, to notice a change without reading them
+_next_mark = itertools.count().__next__
+
+
+class _Lookup:
+    """Lookup of the hashes of values.
+
+    Attributes:
+        has_content: Whether a value was found that counts by its content as well.
+    """
+
+    def __init__(self) -> None:
+        self.has_content = False
+
+    def __call__(self, value: Any) -> str | None:
+        """Return the recorded hash of a value, or that of the content of a table."""
+        entry = _recorded.get(value)
+        if entry is None:
+            return _content(value)
+        self.has_content = self.has_content or entry.has_content
+        return entry.digest
+
+    def of_others(self, value: Any) -> str | None:
+        """Return the hash of a value, of one that counts by its content as well that one."""
+        entry = _recorded.get(value)
+        if entry is None or entry.has_content:
+            return _content(value)
+        return entry.digest
+
+
+def _is_table(value: Any) -> bool:
+    return tables.is_pandas(value) or (tables.is_array(value) and not value.dtype.hasobject)
+
+
+def _mark(value: Any) -> str | None:
+    """Return a text that is another one when a table has changed; None for other values."""
+    if not _is_table(value):
+        return None
+    if (entry := _marks.get(value)) is not None:
+        return entry.digest
+    mark = f"mark {_next_mark()}"
+    _marks.put(value, mark, _guard(value))
+    return mark
+
+
+def _content(value: Any) -> str | None:
+    """Return the hash of the content of a frame or an array; None for other values."""
+    if not _is_table(value):
+        return None
+    if (entry := _contents.get(value)) is not None:
+        return entry.digest
+    digest = _hash_content(value)
+    _contents.put(value, digest, _guard(value))
+    return digest
+
+
+def _hash_content(value: Any) -> str:
+    label = introspection.label(value)
+    return tables.hashed(tables.dumps([label, tables.content(value, _part)]))
+
+
+def _guard(value: Any) -> _Guard:
+    if tables.is_pandas(value):
+        return tables.FrameGuard(value, _part)
+    if tables.is_array(value) and not value.dtype.hasobject:
+        return tables.ArrayGuard(value)
+    return _ContentGuard(value)
 
 
 def remember(value: Any, recorded: str) -> None:
     """Remember the recorded hash of a value, which is its digest from now on.
 
     The members of a list, a tuple or a dict are remembered, too. A value that digests by its
-    content anyway, such as a number or a function, is not remembered. A DataFrame or an array that
-    is later changed in place digests by its content again, if the change is detected (in a large
-    one, by a sample). Changes in place of other objects are not detected.
+    content anyway, such as a number or a function, is not remembered. A value that is later changed
+    in place digests by its content again.
     """
     _remember(value, recorded, _DEEPEST, [_MOST_MEMBERS])
 
 
-def _remember(value: Any, recorded: str, depth: int, budget: list[int]) -> None:
+def count_content(values: list[Any]) -> None:
+    """Let remembered values count by their content as well.
+
+    A task was given them: they are there in a process that has not read them from the journal.
+    """
+    for value in values:
+        _recorded.count_content(value)
+
+
+def _remember(
+    value: Any,
+    recorded: str,
+    depth: int,
+    budget: list[int],
+) -> None:
     kind = type(value)
     if kind in (list, tuple, dict):
         for name, member in (value.items() if kind is dict else enumerate(value)) if depth else ():
@@ -124,199 +338,14 @@ def _remember(value: Any, recorded: str, depth: int, budget: list[int]) -> None:
             if budget[0] < 0:
                 return
             _remember(member, f"{recorded}/{name}", depth - 1, budget)
-    elif introspection.constant(value) is None and not issubclass(kind, (*_CODE, ModuleType)):
-        _recorded.put(value, recorded)
-
-
-# -- any value as JSON ----------------------------------------------------------------------------
-
-
-class _UnknownError(Exception):
-    """Signal that a part of an object has no digest, and so neither has the object."""
-
-
-def _canonical(value: Any, within: frozenset[int] = frozenset(), *, inside: bool = False) -> Any:
-    """Return JSON that is equal for equal values.
-
-    Args:
-        value: The value.
-        within: The ids of the containers and objects around the value.
-        inside: True for a part of an object; that object counts by its type if the part has no
-            digest.
-
-    Raises:
-        _UnknownError: A part of an object has no digest.
-    """
-    kind = type(value)
-    if value is None or kind in (bool, int, float, str):
-        return _scalar(value)
-    if id(value) in within:
-        return {"$again": len(within)}
-    part = functools.partial(_canonical, within=within | {id(value)}, inside=inside)
-    if kind in _CONTAINERS:
-        return _CONTAINERS[kind](value, part)
-    if (recorded := _recorded.get(value)) is not None:
-        return {"$recorded": recorded}
-    return _code(value, part) or _data(value, part) or _whole(value, within, inside=inside)
-
-
-def _items(value: Any, part: _Part) -> Any:
-    return [part(item) for item in value]
-
-
-def _pairs(value: Any, part: _Part) -> Any:
-    return {"$dict": sorted(([part(k), part(v)] for k, v in value.items()), key=_dumps)}
-
-
-def _members(value: Any, part: _Part) -> Any:
-    return {"$set": sorted((part(item) for item in value), key=_dumps)}
-
-
-_CONTAINERS: dict[type, Callable[[Any, _Part], Any]] = {
-    list: _items,
-    tuple: _items,
-    dict: _pairs,
-    set: _members,
-    frozenset: _members,
-}
-
-
-def _scalar(value: Any) -> Any:
-    if type(value) is float:
-        return value if math.isfinite(value) else {"$float": repr(value)}
-    try:
-        orjson.dumps(value)
-    except TypeError:  # an int above 64 bits, a lone surrogate
-        return {"$scalar": ascii(value)}
-    return value
-
-
-def _code(value: Any, part: _Part) -> Any:
-    """Return the JSON of a callable, or of an object of a run; None for other values."""
-    kind = type(value)
-    if issubclass(kind, functools.partial):
-        return {"$partial": [part(value.func), part(value.args), part(value.keywords)]}
-    if kind is MethodType:
-        return {"$method": [fingerprint(value).digest, part(value.__self__)]}
-    if issubclass(kind, _CODE) or kind.__module__ == "nbtasks.jobs.job":
-        return {"$code": fingerprint(value).digest}
-    if issubclass(kind, ModuleType):
-        return {"$module": value.__name__}
-    is_ours = kind.__module__.startswith("nbtasks.")
-    if is_ours and (kind.__module__ in _OF_A_RUN or not dataclasses.is_dataclass(kind)):
-        return {"$type": introspection.label(value)}
-    return None
-
-
-def _data(value: Any, part: _Part) -> Any:
-    """Return the JSON of a frame, an array or a number of a library; None for other values."""
-    text = _content(value, part) or introspection.constant(value)
-    return None if text is None else {f"${introspection.label(value)}": text}
-
-
-def _whole(value: Any, within: frozenset[int], *, inside: bool) -> Any:
-    """Return the JSON of an object: its type and state, or its type alone."""
-    part = functools.partial(_canonical, within=within | {id(value)}, inside=True)
-    try:
-        return {f"${introspection.label(value)}": _state(value, part)}
-    except Exception as error:
-        if inside:
-            raise _UnknownError from error
-        return {"$type": introspection.label(value)}
-
-
-def _state(value: Any, part: _Part) -> Any:
-    if dataclasses.is_dataclass(value):
-        names = {field.name for field in dataclasses.fields(value)} | {
-            *introspection.attributes(value)
-        }
-        return {name: part(getattr(value, name, None)) for name in names}
-    if isinstance(value, bytes | bytearray):
-        return _hash(value)
-    reduced = value.__reduce_ex__(4)
-    if isinstance(reduced, str):
-        return reduced
-    fn, args, *extras = reduced
-    extras += [None] * (4 - len(extras))
-    state, items, pairs = extras[0], list(extras[1] or ()), dict(extras[2] or ())
-    # A class among the arguments only says what to rebuild: its name counts, its code does not.
-    arguments = [
-        introspection.label(arg) if issubclass(type(arg), type) else part(arg) for arg in args
-    ]
-    return [introspection.label(fn), arguments, part(state), part(items), part(pairs)]
-
-
-# -- frames and arrays ----------------------------------------------------------------------------
-
-
-def _content(value: Any, part: _Part) -> str | None:
-    """Return the digest of the content of a DataFrame or an array; None for other values."""
-    if (pandas := _pandas(value)) is not None:
-        if (digest := _contents.get(value)) is None:
-            digest = _hash(_dumps(_of_pandas(value, pandas, part)))
-            _contents.put(value, digest)
-        return digest
-    if not _is_array(value):
-        return None
-    objects = value.dtype.hasobject
-    content = part(value.tolist()) if objects else _hash(value.tobytes())
-    return _hash(_dumps([str(value.dtype), list(value.shape), content]))
-
-
-def _pandas(value: Any) -> Any:
-    # If pandas is not loaded, no value can be one of its objects; do not load it to ask.
-    pandas = sys.modules.get("pandas")
-    if pandas is None or not issubclass(
-        type(value), (pandas.DataFrame, pandas.Series, pandas.Index)
+    elif (
+        kind.__weakrefoffset__
+        and introspection.constant(value) is None
+        and not issubclass(kind, (*CODE, ModuleType, bytes, bytearray, set, frozenset))
+        and not is_random(value)
     ):
-        return None
-    return pandas
-
-
-def _is_array(value: Any) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and type(value) is numpy.ndarray
-
-
-def _of_pandas(value: Any, pandas: Any, part: _Part) -> Any:
-    rows = _hash(_rows(value, pandas))
-    if hasattr(value, "columns"):
-        return [rows, part(list(value.columns)), [str(kind) for kind in value.dtypes]]
-    return [rows, part(value.name), str(value.dtype)]
-
-
-def _rows(value: Any, pandas: Any) -> bytes:
-    """Return the hashes of the rows, as bytes."""
-    hash_rows = pandas.util.hash_pandas_object
-    try:
-        hashes = hash_rows(value)
-    except (TypeError, UnicodeEncodeError):  # lists or arrays, a lone surrogate
-        if isinstance(value, pandas.Index):
-            hashes = hash_rows(_spell(value, pandas))
-        else:
-            values = value.astype(object).map(ascii).set_axis(_spell(value.index, pandas), axis=0)
-            hashes = hash_rows(values)
-    content: bytes = hashes.to_numpy().tobytes()
-    return content
-
-
-def _spell(index: Any, pandas: Any) -> Any:
-    """Return an index in which each label is spelt in ASCII."""
-    return pandas.Index([ascii(label) for label in index], dtype=object)
-
-
-def _stamp(value: Any) -> int:
-    """Return a checksum that changes with the content; of a large object, that of a sample."""
-    if (pandas := _pandas(value)) is not None:
-        step = max(1, len(value) // _SAMPLE)
-        sample = value.iloc[::step] if hasattr(value, "iloc") else value[::step]
-        content = _rows(sample, pandas)
-        names = list(value.columns) if hasattr(value, "columns") else value.name
-        return zlib.crc32(content, zlib.crc32(repr((value.shape, names)).encode()))
-    if _is_array(value) and not value.dtype.hasobject:
-        flat = value.ravel(order="K")
-        about = repr((value.shape, value.dtype))
-        return zlib.crc32(
-            flat[:: max(1, flat.size // _SAMPLE)].tobytes(), zlib.crc32(about.encode())
-        )
-    return 0
+        try:
+            guard = _guard(value)
+        except Exception:  # noqa: BLE001 - an odd object counts by its content
+            return
+        _recorded.put(value, recorded, guard)

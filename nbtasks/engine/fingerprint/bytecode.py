@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import dis
 import hashlib
+import sys
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-__all__ = ["Chain", "Reads", "analyse_reads", "digest", "iter_inner_code"]
+__all__ = [
+    "Chain",
+    "Reads",
+    "analyse_reads",
+    "digest",
+    "is_of_another_version",
+    "iter_inner_code",
+    "outline",
+]
 
 #: A name, and the attributes that are read from it in turn: `helpers.clean`.
 Chain = tuple[str, ...]
 
+_COMPILED = "# bytecode of Python "
+_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _FREE = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
@@ -68,6 +79,7 @@ def _accesses(
     code: CodeType, own: str | None, free: frozenset[str]
 ) -> Iterator[tuple[str, Chain, bool]]:
     """Yield each access to an outer name: its kind, its chain, and True for an assignment."""
+    yield from _augmented(code, own, free)
     kind, chain = "", ()  # type: str, Chain
     for instruction in dis.get_instructions(code):
         name, argument = instruction.opname, instruction.argval
@@ -89,6 +101,18 @@ def _accesses(
             yield from _accesses(constant, captured, visible)
 
 
+def _augmented(
+    code: CodeType, own: str | None, free: frozenset[str]
+) -> Iterator[tuple[str, Chain, bool]]:
+    """Yield the assignments as in `self.n += 1`: it reads one copy, and assigns to the other."""
+    instructions = [each for each in dis.get_instructions(code) if each.opname not in _NOTHING]
+    for first, copy, read in zip(instructions, instructions[1:], instructions[2:], strict=False):
+        if copy.opname == "COPY" and read.opname in _ATTRIBUTE:
+            kind, chain = _begin_chain(first.opname, first.argval, own, free)
+            if kind:
+                yield kind, (*chain, read.argval), True
+
+
 def _begin_chain(
     name: str, argument: Any, own: str | None, free: frozenset[str]
 ) -> tuple[str, Chain]:
@@ -107,6 +131,16 @@ def _begin_chain(
 def digest(code: CodeType) -> str:
     """Return a digest of the instructions, without line numbers, file names and docstrings."""
     return hashlib.blake2b("\n".join(_lines(code)).encode(), digest_size=16).hexdigest()
+
+
+def outline(code: CodeType) -> str:
+    """Return the text that stands for the source of a function that has none."""
+    return f"{_COMPILED}{_VERSION}: {digest(code)}"
+
+
+def is_of_another_version(text: str) -> bool:
+    """Return True for an outline by another version of Python, which compiles in another way."""
+    return text.startswith(_COMPILED) and not text.startswith(f"{_COMPILED}{_VERSION}: ")
 
 
 def _lines(code: CodeType) -> Iterator[str]:

@@ -22,15 +22,16 @@ from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any, NamedTuple, Self
 
-from nbtasks.engine.fingerprint import introspection
+from nbtasks.engine.fingerprint import bytecode, introspection, members
 from nbtasks.engine.fingerprint.references import References
 from nbtasks.engine.fingerprint.watch import Watch, cell_contents
 
-__all__ = ["Fingerprint", "diff", "dumps", "explain", "fingerprint", "loads"]
+__all__ = ["Fingerprint", "diff", "dumps", "explain", "fingerprint", "is_same", "loads"]
 
 _MOST_KNOWN = 4000
 _MOST_OF_ONE = 8  # functions made from one code object, each with its own closure
 _MOST_SHOWN = 3
+_PLAIN = 1  # no id: data without code
 _MOST_LETTERS = 60
 _CLASS = re.compile(r"(?:@.*\n)*class ")
 
@@ -80,6 +81,25 @@ def loads(text: str) -> Fingerprint:
     return Fingerprint(*json.loads(text))
 
 
+def is_same(recorded: Fingerprint, current: Fingerprint) -> bool:
+    """Return True if fingerprints differ only in code that another Python has compiled.
+
+    Where there is no source, the compiled code counts, and each version compiles its own way.
+
+    >>> old = Fingerprint("f", {"f": "# bytecode of Python 3.1: ab"}, {})
+    >>> is_same(old, Fingerprint("f", {"f": "# bytecode of Python 3.12: cd"}, {}))
+    True
+    """
+    if (recorded.name, recorded.inputs) != (current.name, current.inputs):
+        return False
+    if recorded.source.keys() != current.source.keys():
+        return False
+    return all(
+        text == current.source[name] or bytecode.is_of_another_version(text)
+        for name, text in recorded.source.items()
+    )
+
+
 # -- the cache ------------------------------------------------------------------------------------
 
 
@@ -117,8 +137,12 @@ class _CacheEntry:
             captured = _list_captured(fn)
             if len(captured) != len(self._captured):
                 return None
-            for (_, value), (expected, is_data, name) in zip(captured, self._captured, strict=True):
-                if (type(value) if is_data else value) is expected:
+            for (_, value), (expected, is_data, name, held) in zip(
+                captured, self._captured, strict=True
+            ):
+                if (type(value) if is_data else value) is expected and (
+                    not held or held == id(value) or (held == _PLAIN and members.is_plain(value))
+                ):
                     continue
                 if name is None or (text := introspection.constant(value)) is None:
                     return None
@@ -135,18 +159,23 @@ class _Captured(NamedTuple):
         expected: The value; the type, if the value is data.
         is_data: True if the value is data.
         name: The name of the input for which the value stands, if any.
+        held: The id of data that may hold code; 1 if it holds none, 0 for other values.
     """
 
     expected: Any
     is_data: bool
     name: str | None
+    held: int
 
     @classmethod
     def of(cls, name: str, value: Any, inputs: dict[str, str]) -> Self:
         is_data = introspection.is_data(value)
         # a name with a quote exists only if two variables share the name: then it is ambiguous
         is_input = name in inputs and f"{name}'" not in inputs and not is_data
-        return cls(type(value) if is_data else value, is_data, name if is_input else None)
+        held = 0
+        if is_data and members.may_hold_code(value):
+            held = _PLAIN if members.is_plain(value) else id(value)
+        return cls(type(value) if is_data else value, is_data, name if is_input else None, held)
 
 
 def _list_captured(fn: FunctionType) -> list[tuple[str, Any]]:

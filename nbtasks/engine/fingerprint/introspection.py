@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import numbers
+import operator
+import re
+import sys
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeGuard
@@ -13,6 +16,7 @@ from nbtasks.engine.fingerprint.watch import MISSING
 
 __all__ = [
     "attributes",
+    "builtin_callable",
     "callee_module",
     "constant",
     "final_callee",
@@ -20,6 +24,7 @@ __all__ = [
     "is_data",
     "is_users_function",
     "label",
+    "library_name",
     "member",
     "method",
     "methods",
@@ -27,6 +32,7 @@ __all__ = [
 ]
 
 _NAMED = (type(len), type(str.upper), type(str.__len__))
+_GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 _CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
 #: Conversion of the numbers of libraries, such as NumPy's, to Python's own.
 _NUMBERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
@@ -62,11 +68,54 @@ def constant(value: Any) -> str | None:
     return repr(bool(value)) if is_numpys else None
 
 
+def builtin_callable(value: Any) -> str | None:
+    """Return a callable that is written in C as text, and a regular expression; else None.
+
+    >>> builtin_callable(operator.itemgetter(0)), builtin_callable(re.compile("a").findall)
+    ('operator.itemgetter(0)', "re.compile('a', 32).findall")
+    """
+    kind = type(value)
+    if kind is re.Pattern:
+        return f"re.compile({value.pattern!r}, {value.flags})"
+    if issubclass(kind, type(len)) and not issubclass(type(value.__self__), ModuleType):
+        own = value.__self__
+        text = builtin_callable(own) or constant(own) or label(own)
+        return f"{text}.{value.__name__}"
+    if kind in _GETTERS:
+        return repr(value)
+    if kind.__module__ == "numpy" and callable(value):
+        return f"numpy.{value.__name__}" if kind.__name__ == "ufunc" else repr(value)
+    return None
+
+
+def library_name(value: Any) -> str | None:
+    """Return the package and the name of a function or class of a library; None for others."""
+    kind = type(value)
+    if kind is FunctionType:
+        is_named = "<locals>" not in value.__code__.co_qualname and not user_code.is_users_function(
+            value
+        )
+    elif issubclass(kind, type):
+        is_named = not user_code.is_users_class(value)
+    else:
+        is_named = issubclass(kind, (type(len), type(str.upper)))
+    if not is_named or builtin_callable(value) is not None:
+        return builtin_callable(value)
+    name = label(value)
+    return f"{name.partition('.')[0].lstrip('_')}.{name.rpartition('.')[2]}"
+
+
 def is_data(value: Any) -> bool:
     """Return True if a value is neither a constant nor code, so that only its type counts."""
-    if issubclass(type(value), _CODE):
+    if issubclass(type(value), (*_CODE, type(len), type(str.upper))):
         return False
-    return value is MISSING or (constant(value) is None and inner_callable(value) is None)
+    if value is MISSING:
+        return True
+    return (
+        constant(value) is None
+        and builtin_callable(value) is None
+        and inner_callable(value) is None
+    )
 
 
 def is_users_function(value: Any) -> TypeGuard[FunctionType]:
@@ -130,11 +179,21 @@ def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
         fn = method(value)
         if fn is not None and fn.__code__.co_qualname.startswith(f"{cls.__qualname__}."):
             own.append(fn)
-        elif not (name.startswith("__") or is_data(value)) and (
-            fn is None or fn.__code__.co_filename[:1] != "<"
-        ):
+        elif not is_data(value) and not _is_generated(name, fn):
             others.append(value)
     return own, others
+
+
+def _is_generated(name: str, fn: FunctionType | None) -> bool:
+    """Return True for members that Python or a decorator of the class generates."""
+    if fn is None:
+        return name.startswith("__")
+    code = fn.__code__
+    if code.co_filename.startswith("<attrs") or not user_code.is_users_function(fn):
+        return True
+    return name.startswith("__") and (
+        code.co_qualname.startswith("__create_fn__.") or code.co_filename == "<string>"
+    )
 
 
 def module(fn: FunctionType) -> str:
@@ -150,12 +209,12 @@ def label(value: Any) -> str:
     """
     kind = type(value)
     if kind is FunctionType:
-        return f"{module(value)}.{value.__code__.co_qualname}"
+        return f"{_public_module(module(value))}.{value.__code__.co_qualname}"
     if kind is MethodType:
         return label(value.__func__)
     if issubclass(kind, functools.partial):
         return label(value.func)
-    if kind is type(len) and not issubclass(type(value.__self__), ModuleType):
+    if issubclass(kind, type(len)) and not issubclass(type(value.__self__), ModuleType):
         own = value.__self__
         cls = own if issubclass(type(own), type) else type(own)
         return f"{cls.__module__}.{cls.__qualname__}.{value.__name__}"
@@ -163,7 +222,15 @@ def label(value: Any) -> str:
         module_name = value.__module__ if kind is type(len) else value.__objclass__.__module__
         return f"{module_name}.{value.__qualname__}"
     named_class = value if issubclass(kind, type) else kind
-    return f"{named_class.__module__}.{named_class.__qualname__}"
+    return f"{_public_module(named_class.__module__)}.{named_class.__qualname__}"
+
+
+def _public_module(name: str) -> str:
+    """Return a module's name without private parts, where versions of Python keep their code."""
+    first, _, rest = str(name).partition(".")
+    if rest and first in sys.stdlib_module_names:
+        return ".".join([first, *(part for part in rest.split(".") if part[:1] != "_")])
+    return name
 
 
 def final_callee(value: Any) -> Any:

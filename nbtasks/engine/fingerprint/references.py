@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import hashlib
 import re
 import sys
+from collections.abc import Callable
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from nbtasks.engine.fingerprint import bytecode, introspection, source, user_code
+from nbtasks.engine.fingerprint import bytecode, introspection, members, source, user_code
 from nbtasks.engine.fingerprint.watch import MISSING, Watch, cell_contents
 
-__all__ = ["References"]
+__all__ = ["References", "list_assigned"]
 
 _MOST_CODES = 4000
 _MAIN = "__main__"
+_DEEPEST = 4  # data within data
+_LONGEST = 2000  # letters of an input
 #: Names of secrets: their values are compared by a digest, never recorded or shown.
 _SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
 
@@ -42,6 +46,7 @@ class References:
         self._home = home
         self._inputs: dict[str, tuple[Place, str]] = {}
         self._stored: set[Place] = set()
+        self._names: dict[int, str] = {}  # of functions, by id
         self._seen: dict[int, Any] = {}  # by id; kept alive, so that no id is used twice
 
     @property
@@ -78,6 +83,7 @@ class References:
         name = _free_name(self._shorten_name(introspection.label(fn)), self.source)
         prefix = f"{name}." if self.source else ""
         self.source[name] = code.text
+        self._names[id(fn)] = name
         if is_watched:
             self.watch.function(fn)
         self._add_reads(fn, code.reads, prefix, is_watched=is_watched)
@@ -101,6 +107,8 @@ class References:
             if is_watched:
                 self.watch.cell(cell, value, is_data=introspection.is_data(value))
             self._add_value(value, tuple(attributes), f"{prefix}{name}", (id(cell), ""))
+            if is_watched:
+                self._watch_data(value, functools.partial(cell_contents, cell))
         self._stored |= {
             _find_place(kind, chain, fn.__globals__, cells)
             for kind, chain in reads.stored
@@ -139,19 +147,81 @@ class References:
         )
         label = name if module in (self._home, _MAIN) else f"{module}.{name}"
         self._add_value(value, tuple(attributes), label, (id(names), name))
+        self._watch_data(value, functools.partial(names.get, name))
+
+    def _watch_data(self, value: Any, get: Callable[[], Any]) -> None:
+        if members.may_hold_code(value):
+            has_code = id(value) in self._seen
+            self.watch.members(members.Holder(get, value, has_code=has_code))
 
     def _add_value(self, value: Any, attributes: bytecode.Chain, label: str, place: Place) -> None:
-        if (text := introspection.constant(value)) is not None:
-            if _SECRET.search(label):
-                text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
-            while label in self._inputs and self._inputs[label][0] != place:
-                label += "'"  # another variable of the same name, as in two closures
-            self._inputs[label] = (place, text)
+        text = introspection.constant(value)
+        if text is None:
+            text = introspection.library_name(value)
+        if text is not None:
+            self._add_input(text, label, place)
         elif issubclass(type(value), ModuleType):
             if attributes and user_code.is_users_module(value):
                 self._add_chain(vars(value), attributes, value.__name__)
         else:
             self._add_reference(value, attributes, label)
+            if members.may_hold_code(value):
+                text = self._describe_members(value, _DEEPEST)
+                if text is not None:
+                    self._add_input(text, label, place)
+
+    def _add_input(self, text: str, label: str, place: Place) -> None:
+        if _SECRET.search(label) or len(text) > _LONGEST:
+            text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
+        while label in self._inputs and self._inputs[label][0] != place:
+            label += "'"  # another variable of the same name, as in two closures
+        self._inputs[label] = (place, text)
+
+    # -- functions in data --------------------------------------------------------------------
+
+    def _describe_members(self, value: Any, depth: int) -> str | None:
+        """Collect the code that data holds, and return as text what it holds under which name.
+
+        Returns:
+            None if it holds no code: then the rest of it does not count.
+        """
+        if id(value) in self._seen or not depth:
+            return None
+        self._seen[id(value)] = value
+        found, has_code = [], callable(value) and user_code.is_users_class(type(value))
+        counted = _counted_fields(value)
+        for name, member in members.of(value):
+            if counted is not None and name not in counted:
+                continue
+            text, is_code = self._describe(member, depth)
+            has_code = has_code or is_code
+            if text is not None:
+                found.append(f"{name}: {text}" if name else text)
+        if not has_code:
+            del self._seen[id(value)]  # do not keep data alive
+            return None
+        self.watch.members(members.Snapshot(value))
+        return f"{{{', '.join(found)}}}"
+
+    def _describe(self, member: Any, depth: int) -> tuple[str | None, bool]:
+        """Collect a member of data; return it as text, and whether it is code."""
+        if (text := introspection.constant(member)) is not None:
+            return text, False
+        if (text := introspection.library_name(member)) is not None:
+            return text, True
+        if issubclass(type(member), ModuleType):
+            return None, False
+        is_code = members.is_code(member) or introspection.inner_callable(member) is not None
+        if is_code:
+            self._add_value(member, (), "member", (id(member), ""))
+            name = introspection.label(introspection.final_callee(member))
+            return self._names.get(id(member), self._shorten_name(name)), True
+        if members.may_hold_code(member):
+            inner = self._describe_members(member, depth - 1)
+            if inner is not None and user_code.is_users_class(type(member)):
+                self._add_class(type(member))
+            return inner, inner is not None
+        return None, False
 
     def _add_reference(self, value: Any, attributes: bytecode.Chain = (), label: str = "") -> None:
         """Collect a value that is no constant: a function, a class, a wrapper, or data.
@@ -202,6 +272,14 @@ class References:
         text = source.of_class(cls, codes, functools.partial(_is_ours, dict(names)))
         name = self._shorten_name(introspection.label(cls))
         self.source[_free_name(name, self.source)] = text or _outline(cls, methods)
+        self.watch.attributes(cls)
+        for member, value in list(vars(cls).items()):
+            if (
+                member[:2] != "__"
+                and not issubclass(type(cls), enum.EnumType)
+                and members.may_hold_code(value)
+            ):
+                self._add_value(value, (), f"{name}.{member}", (id(cls), member))
         for fn in methods:
             self._seen[id(fn)] = fn
             self.watch.function(fn)
@@ -248,11 +326,41 @@ def _analyse_code(fn: FunctionType) -> _Code:
             _codes.clear()
         names = fn.__globals__
         text = source.of_code(code, names, functools.partial(_is_ours, names))
-        entry = _Code(
-            code, text or f"# bytecode {bytecode.digest(code)}", bytecode.analyse_reads(code)
-        )
+        entry = _Code(code, text or bytecode.outline(code), bytecode.analyse_reads(code))
         _codes[id(code)] = entry
     return entry
+
+
+def _counted_fields(value: Any) -> frozenset[str] | None:
+    """Return the fields of an object that count: not those that its methods assign later.
+
+    Returns:
+        None for other data, all of whose members count.
+    """
+    cls = type(value)
+    if cls is FunctionType or not introspection.attributes(value):
+        return None
+    if not user_code.is_users_class(cls):  # constants of a library's object may be its own affair
+        own = introspection.attributes(value)
+        return frozenset(name for name in own if introspection.constant(own[name]) is None)
+    assigned = list_assigned(introspection.member(cls, "__call__"), cls)
+    return frozenset(introspection.attributes(value)) - assigned
+
+
+def list_assigned(method: Any, cls: type) -> frozenset[str]:
+    """Return the fields of its object that a method assigns, itself or by methods that it calls."""
+    todo, seen = [method], set()
+    assigned: set[str] = set()
+    while todo:
+        fn = todo.pop()
+        if not introspection.is_users_function(fn) or fn in seen:
+            continue
+        seen.add(fn)
+        reads = _analyse_code(fn).reads
+        assigned |= {chain[0] for kind, chain in reads.stored if kind == "own"}
+        called = {chain[0] for chain in reads.own if chain}
+        todo += [introspection.method(introspection.member(cls, name)) for name in called]
+    return frozenset(assigned)
 
 
 def _is_ours(names: Names, decorator: ast.expr) -> bool:

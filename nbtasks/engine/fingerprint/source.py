@@ -25,6 +25,7 @@ _Def = ast.FunctionDef | ast.AsyncFunctionDef
 _Drop = Callable[[ast.expr], bool]
 _DEFS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MOST_FILES = 500
+_MOST_PARSES = 20
 
 
 def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
@@ -135,7 +136,7 @@ class _File:
     def __init__(self, filename: str, lines: list[str]) -> None:
         self.lines = lines
         text = "".join(lines)
-        tree = _Normalizer().visit(_without_warnings(lambda: ast.parse(text)))
+        tree = _Normalizer().visit(_without_warnings(lambda: _parse(text)))
         self.classes: dict[str, list[ast.ClassDef]] = {}
         self._functions: dict[tuple[str, int], _Def] = {}
         self._lambdas: dict[int, list[ast.Lambda]] = {}
@@ -206,6 +207,15 @@ def _read(filename: str, names: dict[str, Any]) -> _File | None:
     return file
 
 
+def _parse(text: str) -> ast.Module:
+    for _ in range(_MOST_PARSES):
+        try:
+            return ast.parse(text)
+        except SystemError:  # of CPython 3.11: a collection let another thread parse meanwhile
+            continue
+    return ast.parse(text)
+
+
 def _without_warnings(make: Callable[[], T]) -> T:
     with warnings.catch_warnings():  # the first compilation of the text has issued them already
         warnings.simplefilter("ignore")
@@ -253,6 +263,11 @@ class _Normalizer(ast.NodeTransformer):
         node.kind = None
         return node
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
+        """Write an f-string as text: each version of Python chooses other quotes."""
+        super().generic_visit(node)
+        return ast.copy_location(ast.Name(f"f'{_format(node)}'"), node)
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Remove the strings among the statements."""
         super().generic_visit(node)
@@ -264,6 +279,21 @@ class _Normalizer(ast.NodeTransformer):
                     keep_one = name == "body" and not isinstance(node, ast.Module)
                     setattr(node, name, kept or ([ast.Pass()] if keep_one else []))
         return node
+
+
+def _format(node: ast.JoinedStr) -> str:
+    text = ""
+    for part in node.values:
+        match part:
+            case ast.Constant(value=str(value)):
+                text += repr(value)[1:-1].replace("{", "{{").replace("}", "}}")
+            case ast.FormattedValue(value=value, conversion=conversion, format_spec=spec):
+                text += f"{{{ast.unparse(value)}"
+                text += f"!{chr(conversion)}" if conversion >= 0 else ""
+                # The spec has been visited before: it is the text of an f-string.
+                text += f":{spec.id[2:-1]}" if isinstance(spec, ast.Name) else ""
+                text += "}"
+    return text
 
 
 def _is_string(node: ast.AST) -> bool:
@@ -279,7 +309,4 @@ def _unparse(node: _Def | ast.Lambda | ast.ClassDef, drop: _Drop) -> str:
         node.decorator_list = [
             decorator for decorator in node.decorator_list if not drop(decorator)
         ]
-    try:
-        return ast.unparse(node)
-    except ValueError:  # an f-string that older Pythons can parse, but not unparse
-        return ast.dump(node)
+    return ast.unparse(node)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from operator import attrgetter, is_
 from types import CellType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = ["MISSING", "Watch", "cell_contents"]
 
@@ -20,7 +20,15 @@ MISSING: Any = object()
 
 _code, _defaults = attrgetter("__code__"), attrgetter("__defaults__")
 _KEPT = (FunctionType, ModuleType, type, int, float, complex, str, tuple, type(None))
+_METHODS = (property, staticmethod, classmethod)
 Names = dict[str, Any]
+
+
+class Holds(Protocol):
+    """Values that may be the same as before."""
+
+    def holds(self) -> bool:
+        """Return True if they are."""
 
 
 class Watch:
@@ -39,8 +47,11 @@ class Watch:
         self._typed: dict[int, tuple[Names, Names]] = {}
         self._weak: list[tuple[Names, str, weakref.ref[Any]]] = []
         self._cells: list[tuple[CellType, Any, bool]] = []
+        self._snapshots: list[Holds] = []
+        self._classes: list[tuple[Any, tuple[str, ...], tuple[Any, ...], int]] = []
         self._functions: dict[int, FunctionType] = {}
         self._sealed: tuple[Any, ...] = ()
+        self._others = False
 
     def name(self, names: Names, name: str, value: Any, *, is_data: bool) -> None:
         """Watch a name of a namespace. `None` stands for a missing name, too."""
@@ -62,6 +73,18 @@ class Watch:
         """Watch the code of a function, which changes when its module is reloaded in place."""
         self._functions[id(fn)] = fn
 
+    def members(self, snapshot: Holds) -> None:
+        """Watch the members of data that holds code."""
+        self._snapshots.append(snapshot)
+
+    def attributes(self, cls: type) -> None:
+        """Watch the functions of a class: another may be set from outside."""
+        own = vars(cls)
+        names = tuple(
+            name for name, value in own.items() if callable(value) or type(value) in _METHODS
+        )
+        self._classes.append((own, names, tuple(map(own.get, names)), len(own)))
+
     def seal(self) -> bool:
         """End the collection and return True if anything was collected."""
         same, typed = (
@@ -73,7 +96,8 @@ class Watch:
         )
         fns = tuple(self._functions.values())
         self._sealed = (same, typed, fns, tuple(map(_code, fns)), tuple(map(_defaults, fns)))
-        return bool(same or typed or fns or self._cells or self._weak)
+        self._others = bool(self._cells or self._weak or self._snapshots or self._classes)
+        return bool(same or typed or fns or self._others)
 
     def holds(self) -> bool:
         """Return True if every watched value is unchanged."""
@@ -88,14 +112,19 @@ class Watch:
             all(map(is_, map(_code, fns), codes)) and all(map(is_, map(_defaults, fns), defaults))
         ):
             return False
-        return not (self._cells or self._weak) or self._others_hold()
+        return not self._others or self._others_hold()
 
     def _others_hold(self) -> bool:
         for cell, expected, is_data in self._cells:
             value = cell_contents(cell)
             if (type(value) if is_data else value) is not expected:
                 return False
-        return all(names.get(name) is ref() for names, name, ref in self._weak)
+        for own, names, values, count in self._classes:
+            if len(own) != count or not all(map(is_, map(own.get, names), values)):
+                return False
+        return all(snapshot.holds() for snapshot in self._snapshots) and all(
+            names.get(name) is ref() for names, name, ref in self._weak
+        )
 
 
 def cell_contents(cell: CellType) -> Any:

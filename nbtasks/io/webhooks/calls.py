@@ -81,7 +81,9 @@ class _Requests(BaseIO):
             address = server.Address(*json.loads(row.awaits or "{}")["request"])
             server.listen(address, journal, row.run_id, row.path)
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
-            call = Call("callback", callback, (_url(*address),), site, Policy(options=options))
+            args = (_url(*address),)  # a callback is there for what it changes
+            policy = Policy(options=options)
+            call = Call("callback", callback, args, site, policy, checked_as=(callback, args))
             return self._execution.task(call, CallContext(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:

@@ -9,8 +9,11 @@ from tests.scenarios.harness import Expect, World
 
 
 async def body(io: Any, world: World) -> list[Any]:
+    async def called() -> int:
+        return world.called()
+
     first = await io.run_task("first", world.returning("kept"))
-    second = await io.run_task("second", world.called)
+    second = await io.run_task("second", called)
     return [first, second > 0]
 
 

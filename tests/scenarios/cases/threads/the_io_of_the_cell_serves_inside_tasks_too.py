@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import nbtasks as nb
 from tests.scenarios.harness import Expect, World
 
 
@@ -16,7 +17,11 @@ async def body(io: Any, world: World) -> list[int]:
         world.called()
         return await given.run_task("child", world.returning(2))
 
-    return [await io.run_task("captured", captured), await io.run_task("handed", handed, io)]
+    options = nb.TaskOptions(on_change="ignore")  # here, io is an object that counts its calls
+    return [
+        await io.run_task("captured", captured),
+        await io.run_task("handed", handed, io, options=options),
+    ]
 
 
 PATHS = ["captured", "captured/child", "handed", "handed/child"]

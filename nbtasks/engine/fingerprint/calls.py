@@ -1,0 +1,117 @@
+"""Inspection of a call: its function, its arguments, and what is bound to the function."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+from nbtasks.engine.fingerprint import arguments, introspection, references
+from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
+
+__all__ = ["Before", "before", "inspect", "is_equal", "members"]
+
+#: Types of arguments that a call cannot change.
+_CONSTANT = frozenset(
+    [type(None), bool, int, float, str, bytes, complex, range, FunctionType, ModuleType, type]
+)
+_MEMBER_DEPTH = 2
+_MOST_MEMBERS = 1000
+
+
+class Before(NamedTuple):
+    """Arguments of a call that is under way, as they were before it.
+
+    Attributes:
+        mutable: The arguments that may change, each with its name for people.
+        digests: The digest of each.
+        args: All arguments.
+        recorded: The recorded digest of the call.
+    """
+
+    mutable: list[tuple[str, Any]]
+    digests: list[Digest]
+    args: tuple[Any, ...]
+    recorded: str
+
+
+def inspect(
+    fn: Callable[..., Any], args: tuple[Any, ...]
+) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:
+    """Return the fingerprint of a call's function, and the digest of its arguments.
+
+    Returns:
+        Also these arguments, with those bound to the function before them, and the number of those.
+    """
+    if type(fn) is FunctionType:
+        return fingerprint(fn), arguments.examine(args), args, 0
+    bound = _bound_arguments(fn)
+    ignored = _list_assigned(fn)
+    args = (*bound, *args)
+    return fingerprint(fn), arguments.examine(args, len(bound), ignored), args, len(bound)
+
+
+def _list_assigned(fn: Any) -> frozenset[str]:
+    """Return the fields that a method or a callable object assigns itself: no inputs."""
+    if type(fn) is MethodType:
+        return references.list_assigned(fn.__func__, type(fn.__self__))
+    call = introspection.member(type(fn), "__call__")
+    return references.list_assigned(call, type(fn))
+
+
+def _bound_arguments(fn: Any) -> tuple[Any, ...]:
+    """Return what is bound to a callable: the arguments of a partial, the object of a method, or
+    the callable itself, if it is an object with a state."""
+    kind = type(fn)
+    if issubclass(kind, functools.partial):
+        return (*_bound_arguments(fn.func), fn.args, fn.keywords)
+    if issubclass(kind, (MethodType, BuiltinFunctionType)):
+        is_plain = issubclass(type(fn.__self__), ModuleType)
+        return () if is_plain else (fn.__self__,)
+    if issubclass(kind, arguments.CODE) or kind.__module__.startswith("nbtasks."):
+        return ()
+    return (fn,)
+
+
+def before(args: tuple[Any, ...], bound: int, inputs: Digest) -> Before | None:
+    """Return the arguments of a call that it may change; None if there are none."""
+    if _CONSTANT.issuperset(map(type, args)):
+        return None
+    names = [f"argument {number}" if number > 0 else "the object of its function"
+             for number in range(1 - bound, len(args) + 1 - bound)]  # fmt: skip
+    mutable = [
+        (name, arg) for name, arg in zip(names, args, strict=True) if type(arg) not in _CONSTANT
+    ]
+    if len(args) == 1 and not bound:
+        return Before(mutable, [inputs], args, inputs.text)
+    return Before(mutable, [arguments.examine((arg,)) for _, arg in mutable], args, inputs.text)
+
+
+def members(output: Any) -> frozenset[int]:
+    """Return the ids of an output and of what it holds."""
+    found, todo = set(), [(output, _MEMBER_DEPTH)]
+    while todo:
+        value, depth = todo.pop()
+        found.add(id(value))
+        if depth and len(found) < _MOST_MEMBERS:
+            kind = type(value)
+            inner = (
+                value
+                if kind in (list, tuple, set)
+                else vars(value).values()
+                if hasattr(value, "__dict__") and not isinstance(value, type)
+                else ()
+            )
+            inner = value.values() if kind is dict else inner
+            todo += [(member, depth - 1) for member in itertools.islice(inner, _MOST_MEMBERS)]
+    return frozenset(found)
+
+
+def is_equal(recorded: str | None, inputs: Digest, args: tuple[Any, ...]) -> bool:
+    """Return True if the digest of arguments is the recorded one, in one way or another."""
+    if arguments.match(recorded, inputs.text):
+        return True
+    return arguments.are_equated(args, inputs.text, recorded or "")

@@ -1,0 +1,353 @@
+"""Any value as JSON that is equal for equal values, with what could not be compared.
+
+An object counts by its class, as far as the user wrote that, and by every field. A field that
+cannot be compared, such as a lock, counts by its type, is listed, and hides no other field. What an
+object keeps only to save time does not count: the values of `cached_property`, caches, and private
+fields that were empty until a task filled them. Of a generator of random numbers, the seed counts
+where NumPy knows it, not how far it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copyreg
+import dataclasses
+import enum
+import functools
+import math
+import re
+import weakref
+import zoneinfo
+from collections.abc import Callable
+from pathlib import PurePath
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
+from typing import Any
+
+import orjson
+
+from nbtasks.engine.fingerprint import introspection, tables, user_code
+from nbtasks.engine.fingerprint.function import fingerprint
+
+__all__ = ["CODE", "Walk", "is_random", "mark_lazy"]
+
+CODE = (
+    FunctionType, MethodType, type, type(len), type(str.upper), functools.partial,
+    type(functools.lru_cache(len)),
+)  # fmt: skip
+_OF_A_RUN = ("nbtasks.io.io", "nbtasks.jobs.session", "nbtasks.jobs.run")
+#: Modules that define generators of random numbers.
+_RANDOM = re.compile(r"_random\.Random|numpy\.random\.(?!.*SeedSequence)|torch\._C\.Generator$")
+_FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
+_CACHE = re.compile(r"(?i)(?:^|_)(?:cache|cached|memo|memoized?)(?:$|_)")
+_CACHES = (dict, list, set, type(None), weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
+_NATIVE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
+_Part = Callable[[Any], Any]
+
+
+class Walk:
+    """Walk through one value.
+
+    Args:
+        lookup: Function that returns the recorded hash of a value; None if it has none.
+        filled: Private fields by the id of their object; others of these objects do not count.
+        ignored: The id of an object, and the fields of it that do not count.
+
+    Attributes:
+        uncompared: What could not be compared, as text for people.
+        filled: The private fields that the objects have, by the id of the object.
+        new: The objects with private fields that they have beside those, with these fields.
+        at: The name of the value, for `uncompared`.
+    """
+
+    def __init__(
+        self,
+        lookup: Callable[[Any], str | None],
+        filled: dict[int, frozenset[str]] | None = None,
+        *,
+        ignored: tuple[int, frozenset[str]] | None = None,
+    ) -> None:
+        self.uncompared: list[str] = []
+        self.filled: dict[int, frozenset[str]] = {}
+        self.new: list[tuple[Any, frozenset[str]]] = []
+        self.at = ""
+        self._lookup = lookup
+        self._only = filled or {}
+        self._ignored = ignored
+        self._codes: dict[type, str | None] = {}
+        self._within: set[int] = set()
+
+    def canonical(self, value: Any) -> Any:
+        """Return the JSON of a value."""
+        kind = type(value)
+        if value is None or kind in (bool, int, float, str):
+            return _scalar(value)
+        key = id(value)
+        if key in self._within:
+            return {"$again": len(self._within)}
+        self._within.add(key)
+        try:
+            if (container := _CONTAINERS.get(kind)) is not None:
+                return container(value, self.canonical)
+            found = self._recorded(value) or self._code(value) or self._data(value)
+            return self._whole(value) if found is None else found
+        finally:
+            self._within.discard(key)
+
+    def _recorded(self, value: Any) -> Any:
+        if (recorded := self._lookup(value)) is None:
+            return None
+        return self._with_class(type(value), {"$hash": recorded})
+
+    def _with_class(self, cls: type, canonical: dict[str, Any]) -> dict[str, Any]:
+        """Add the code of a class, if the user wrote it or one of its bases."""
+        if cls not in self._codes:
+            own = any(map(user_code.is_users_class, cls.__mro__[:-1]))
+            self._codes[cls] = fingerprint(cls).digest if own else None
+        if (code := self._codes[cls]) is not None:
+            canonical["$class"] = code
+        return canonical
+
+    def _code(self, value: Any) -> Any:
+        """Return the JSON of a callable, or of an object of a run; None for other values."""
+        kind = type(value)
+        if issubclass(kind, functools.partial):
+            parts = value.func, value.args, value.keywords
+            return {"$partial": [self.canonical(part) for part in parts]}
+        is_bound = issubclass(kind, (MethodType, type(len)))
+        if is_bound and not issubclass(type(value.__self__), ModuleType):
+            return {"$method": [fingerprint(value).digest, self.canonical(value.__self__)]}
+        if issubclass(kind, CODE) or kind.__module__ == "nbtasks.jobs.job":
+            return {"$code": fingerprint(value).digest}
+        if issubclass(kind, ModuleType):
+            return {"$module": value.__name__}
+        is_ours = kind.__module__.startswith("nbtasks.")
+        if is_ours and (kind.__module__ in _OF_A_RUN or not dataclasses.is_dataclass(kind)):
+            return {"$type": introspection.label(value)}
+        return None
+
+    def _data(self, value: Any) -> Any:
+        """Return the JSON of what libraries and Python define; None for other values."""
+        kind = type(value)
+        label = f"${introspection.label(value)}"
+        if (plain := _plain(value)) is not None:
+            return plain
+        if issubclass(kind, enum.Enum):
+            return self._with_class(kind, {label: self.canonical(value._value_)})
+        if kind is MappingProxyType:
+            return self.canonical(dict(value))
+        if is_random(value):
+            seeded = {"$random": [label, _seed(value), self._named(_own(value), value)]}
+            return self._with_class(kind, seeded)
+        text = None
+        if tables.is_pandas(value) or tables.is_array(value):
+            text = tables.hashed(tables.dumps(tables.content(value, self.canonical)))
+        elif not user_code.is_users_class(kind):
+            text = introspection.constant(value)
+        return self._with_class(kind, {label: text}) if text is not None else None
+
+    # -- objects ------------------------------------------------------------------------------
+
+    def _whole(self, value: Any) -> Any:
+        """Return the JSON of an object: its class, and its state."""
+        cls = type(value)
+        label = f"${introspection.label(value)}"
+        if isinstance(value, bytes | bytearray) and cls in (bytes, bytearray):
+            return {label: tables.hashed(value)}
+        if user_code.is_users_class(cls) and not _is_native(cls):
+            return self._with_class(cls, {label: self._fields(value)})
+        before, at = len(self.uncompared), self.at
+        try:
+            state = self._reduced(value)
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - an odd object must not stop a task
+            return self._outer(value, label, at)
+        if len(self.uncompared) > before and not user_code.is_users_class(cls):
+            public = self._public(value)  # its private fields may be the state of a connection
+            return {label: public}
+        return self._with_class(cls, {label: state})
+
+    def _outer(self, value: Any, label: str, at: str) -> Any:
+        """Return the JSON of an object that cannot be compared: of its fields, if it has any."""
+        self.at = at
+        name = label[1:]
+        self.uncompared.append(f"{at}: {name}" if at else name)
+        is_users = user_code.is_users_class(type(value))
+        fields = self._fields(value) if is_users else self._public(value)
+        return self._with_class(type(value), {"$type": name, "fields": fields})
+
+    def _public(self, value: Any) -> Any:
+        own = introspection.attributes(value)
+        return self._named({name: own[name] for name in own if name[:1] != "_"}, value)
+
+    def _fields(self, value: Any) -> Any:
+        """Return the JSON of all fields of an object, whatever it says of its state itself."""
+        own = object.__getstate__(value)
+        own, slots = own if type(own) is tuple else (own, None)
+        fields = {**(own or {}), **(slots or {})}
+        fields.pop("__pydantic_fields_set__", None)  # which were given, not what they are
+        return self._named(fields, value)
+
+    def _named(self, fields: dict[str, Any], value: Any) -> dict[str, Any]:
+        cls, at = type(value), self.at
+        counted = {name: field for name, field in fields.items() if not _is_cache(cls, name, field)}
+        counted = self._without_lazy(counted, value)
+        if self._ignored is not None and self._ignored[0] == id(value):
+            counted = {name: counted[name] for name in counted if name not in self._ignored[1]}
+        found = {}
+        for name, field in counted.items():
+            self.at = f"{at}.{name}" if at else f"{cls.__qualname__}.{name}"
+            found[str(name)] = self.canonical(field)
+        self.at = at
+        return found
+
+    def _without_lazy(self, fields: dict[str, Any], value: Any) -> dict[str, Any]:
+        """Leave out private fields that a task has filled, and those that are empty."""
+        empty: tuple[Any, ...] = (None,) if user_code.is_users_class(type(value)) else (None, {})
+        private = frozenset(
+            name
+            for name, field in fields.items()
+            if name[:1] == "_" and not (type(field) in (type(None), dict) and field in empty)
+        )
+        key = id(value)
+        self.filled[key] = private
+        lazy = _lazy.get(key)
+        dropped = lazy[1] if lazy is not None and lazy[0]() is value else frozenset()
+        if (only := self._only.get(key)) is not None and (new := private - only - dropped):
+            self.new.append((value, new))
+            dropped |= new
+        return {
+            name: field
+            for name, field in fields.items()
+            if name not in dropped and (name[:1] != "_" or name in private)
+        }
+
+    def _reduced(self, value: Any) -> Any:
+        reduced = _reduce(value)
+        if isinstance(reduced, str):
+            return reduced
+        fn, args, *extras = reduced
+        extras += [None] * (4 - len(extras))
+        # A class among the arguments only says what to rebuild: its name counts.
+        arguments = [
+            introspection.label(arg) if issubclass(type(arg), type) else self._builtin(value, arg)
+            for arg in args
+        ]
+        state, items, pairs = extras[0], list(extras[1] or ()), dict(extras[2] or ())
+        return [introspection.label(fn), arguments, self._state(state, value),
+                self.canonical(items), self.canonical(pairs)]  # fmt: skip
+
+    def _builtin(self, value: Any, arg: Any) -> Any:
+        # A float that is a subclass's object gives a plain one; but what gives itself never ends.
+        return introspection.label(value) if arg is value else self.canonical(arg)
+
+    def _state(self, state: Any, value: Any) -> Any:
+        if type(state) is dict and all(type(name) is str for name in state):
+            return self._named(state, value)
+        if type(state) is tuple and len(state) == 2 and type(state[1]) is dict:  # noqa: PLR2004 - with slots
+            return [self._state(part, value) for part in state]
+        return self.canonical(state)
+
+
+def _reduce(value: Any) -> Any:
+    cls = type(value)
+    if cls.__module__ == "itertools" or issubclass(cls, type(iter(()))):
+        raise TypeError  # reading it would change it, or warn
+    registered = copyreg.dispatch_table.get(cls)
+    return value.__reduce_ex__(4) if registered is None else registered(value)
+
+
+def _is_native(cls: type) -> bool:
+    return any(base.__flags__ & _NATIVE for base in cls.__mro__[:-1])
+
+
+def _is_cache(cls: type, name: str, field: Any) -> bool:
+    """Return True for a field that only saves the time to compute it again."""
+    member = introspection.member(cls, name)
+    if "cached" in type(member).__name__ or "lazy" in type(member).__name__.lower():
+        return True
+    return isinstance(field, _CACHES) and _CACHE.search(name) is not None
+
+
+# -- fields that are filled later -----------------------------------------------------------------
+
+#: Private fields that a task filled, by the id of their object.
+_lazy: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
+
+
+def mark_lazy(fields: list[tuple[Any, frozenset[str]]]) -> None:
+    """Note fields that were empty when their task began: what they hold now saves time only."""
+    for value, names in fields:
+        key = id(value)
+        known = _lazy.get(key)
+        if known is not None and known[0]() is value:
+            names |= known[1]  # noqa: PLW2901 - all of them
+        with contextlib.suppress(TypeError):  # no weak references
+            _lazy[key] = weakref.ref(value, functools.partial(_forget, key)), names
+
+
+def _forget(key: int, reference: weakref.ref[Any]) -> None:
+    if (known := _lazy.get(key)) is not None and known[0] is reference:
+        del _lazy[key]
+
+
+# -- small values ---------------------------------------------------------------------------------
+
+
+def is_random(value: Any) -> bool:
+    """Return True for a generator of random numbers: each call changes its state."""
+    return any(_RANDOM.match(f"{kind.__module__}.{kind.__name__}") for kind in type(value).__mro__)
+
+
+def _own(value: Any) -> dict[str, Any]:
+    is_users = user_code.is_users_class(type(value))
+    return introspection.attributes(value) if is_users else {}
+
+
+def _plain(value: Any) -> Any:
+    """Return the JSON of what each version of Python pickles in another way; None for others."""
+    kind = type(value)
+    if issubclass(kind, PurePath) and not user_code.is_users_class(kind):
+        return {"$path": str(value)}
+    return {"$zone": value.key} if kind is zoneinfo.ZoneInfo and value.key else None
+
+
+def _seed(value: Any) -> Any:
+    """Return the seed of a generator of NumPy; None if it was seeded by the system."""
+    bits = getattr(value, "bit_generator", value)
+    seeds = getattr(bits, "seed_seq", None)
+    entropy = getattr(seeds, "entropy", None)
+    if isinstance(entropy, int) and entropy >= _FRESH_ENTROPY:
+        return None
+    return repr((entropy, getattr(seeds, "spawn_key", ())))
+
+
+def _items(value: Any, part: _Part) -> Any:
+    return [part(item) for item in value]
+
+
+def _pairs(value: Any, part: _Part) -> Any:
+    return {"$dict": sorted(([part(k), part(v)] for k, v in value.items()), key=tables.dumps)}
+
+
+def _members(value: Any, part: _Part) -> Any:
+    return {"$set": sorted((part(item) for item in value), key=tables.dumps)}
+
+
+_CONTAINERS: dict[type, Callable[[Any, _Part], Any]] = {
+    list: _items,
+    tuple: _items,
+    dict: _pairs,
+    set: _members,
+    frozenset: _members,
+}
+
+
+def _scalar(value: Any) -> Any:
+    if type(value) is float:
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    try:
+        orjson.dumps(value)
+    except TypeError:  # an int above 64 bits, a lone surrogate
+        return {"$scalar": ascii(value)}
+    return value

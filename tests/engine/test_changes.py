@@ -1,0 +1,33 @@
+"""Verdicts on changes: each edit and each pair of arguments of the battery has its verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine import changes
+from tests.engine.changes import ARGUMENTS, DOCS, EDITS, KINDS, PAIRS, PLACES, Argument, Place
+
+
+def test_the_battery_is_large():
+    assert len(EDITS) >= 150
+    assert len(PAIRS) >= 120
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.what)
+def test_an_edit_is_seen_in_every_kind_of_function(place: Place):
+    wrong = [kind for kind in KINDS if changes.is_edit_seen(place, kind) is not place.is_seen]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", ARGUMENTS, ids=lambda kind: kind.what)
+def test_a_pair_of_arguments_has_its_verdict(kind: Argument):
+    assert changes.is_pair_seen(kind, differs=True) is kind.is_seen
+    assert not changes.is_pair_seen(kind, differs=False)
+
+
+def test_the_docs_say_what_is_seen():
+    text = DOCS.read_text()
+
+    assert changes.in_docs(text) == text, "python -m tests.engine.changes"
+    assert changes.BEGIN in text
