@@ -55,7 +55,7 @@ def test_statements_at_the_end_show_nothing(shell: Shell, awaits: str) -> None:
 
 @pytest.mark.slow
 def test_none_shows_nothing(shell: Shell) -> None:
-    assert shell.ok("%%job j\nNone").text == ""
+    assert shell.ok("%%job j\nio.run_task('t', int)\nNone").text == ""
 
 
 @pytest.mark.parametrize(
