@@ -208,7 +208,7 @@ class References:
         if (text := introspection.constant(member)) is not None:
             return text, False
         if (text := introspection.library_name(member)) is not None:
-            return text, True
+            return text, not isinstance(member, type)  # a class may be data: errors in a list
         if issubclass(type(member), ModuleType):
             return None, False
         is_code = members.is_code(member) or introspection.inner_callable(member) is not None
