@@ -51,6 +51,8 @@ def of(value: Any) -> list[tuple[str, Any]]:
         return sorted(pairs, key=lambda pair: pair[0])
     if kind in _SEQUENCES:
         members = [(str(n), member) for n, member in enumerate(itertools.islice(value, _MOST))]
+        if kind is list:  # a class in a list is data: errors that a task collects
+            members = [pair for pair in members if not isinstance(pair[1], type)]
         if kind in (set, frozenset):
             members = [("", member) for _, member in members]
             members.sort(key=lambda pair: introspection.label(pair[1]))
