@@ -1,4 +1,4 @@
-"""Running of an awaitable from code that cannot await."""
+"""Event loop of the caller: its current task, and awaitables run by code that cannot await."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 
 from nbtasks.errors import Interrupt
 
-__all__ = ["run_awaitable"]
+__all__ = ["current_task", "run_awaitable"]
+
+
+def current_task() -> asyncio.Task[Any] | None:
+    """Return the asyncio task that the caller runs in; None also where no loop runs."""
+    return None if _running() is None else asyncio.current_task()
 
 
 def run_awaitable(awaitable: Awaitable[Any]) -> Any:

@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbtasks.core import clock, tracebacks
+from nbtasks.core import clock, event_loop, tracebacks
 from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.engine.effects import Commit, Effects, Linger
 from nbtasks.errors import RunEndedError
@@ -74,7 +74,7 @@ class GivenUpTasks:
         """Note that a call of a task ended by `error`, if the body may have given it up."""
         if self.body_failed or self._cancellation.cause is not None:
             return
-        task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
+        task = event_loop.current_task() if isinstance(error, asyncio.CancelledError) else None
         if task is None or not task.cancelling():  # else the function cancelled itself
             return
         vars(error).setdefault(_PATHS, []).append(row.path)
