@@ -41,6 +41,8 @@ _FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _CACHE = re.compile(r"(?i)(?:^|_)(?:cache|cached|memo|memoized?)(?:$|_)")
 _CACHES = (dict, list, set, type(None), weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
 _NATIVE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
+_MOST_OBJECTS = 100_000
+_MOST_BYTES = 64
 _Part = Callable[[Any], Any]
 
 
@@ -75,23 +77,47 @@ class Walk:
         self._ignored = ignored
         self._codes: dict[type, str | None] = {}
         self._within: set[int] = set()
+        # The values are kept, so that no id is used twice.
+        self._walked: dict[int, tuple[Any, Any]] = {}
 
     def canonical(self, value: Any) -> Any:
-        """Return the JSON of a value."""
+        """Return the JSON of a value; of a long one, the hash of its JSON.
+
+        So the time and the size are in proportion to the number of objects, however many ways lead
+        to each of them.
+        """
         kind = type(value)
         if value is None or kind in (bool, int, float, str):
             return _scalar(value)
         key = id(value)
+        if (walked := self._walked.get(key)) is not None:
+            return walked[1]
         if key in self._within:
             return {"$again": len(self._within)}
+        if len(self._walked) >= _MOST_OBJECTS:
+            return self._beyond(value)
         self._within.add(key)
         try:
-            if (container := _CONTAINERS.get(kind)) is not None:
-                return container(value, self.canonical)
-            found = self._recorded(value) or self._code(value) or self._data(value)
-            return self._whole(value) if found is None else found
+            found = self._by_kind(value)
         finally:
             self._within.discard(key)
+        if found and len(data := tables.dumps(found)) > _MOST_BYTES:
+            found = {"$hashed": tables.hashed(data)}
+        self._walked[key] = value, found
+        return found
+
+    def _by_kind(self, value: Any) -> Any:
+        if (container := _CONTAINERS.get(type(value))) is not None:
+            return container(value, self.canonical)
+        found = self._recorded(value) or self._code(value) or self._data(value)
+        return self._whole(value) if found is None else found
+
+    def _beyond(self, value: Any) -> Any:
+        """Return the JSON of a value that there is no time to read."""
+        reason = f"all beyond {_MOST_OBJECTS:,} objects"
+        if reason not in self.uncompared[-1:]:
+            self.uncompared.append(reason)
+        return {"$type": introspection.label(value)}
 
     def _recorded(self, value: Any) -> Any:
         if (recorded := self._lookup(value)) is None:
