@@ -293,8 +293,8 @@ def numbered(key: str) -> Numbered:
 
     @nb.job("numbered-example")
     def body(io: nb.SyncIO) -> list[int]:
-        answers = [3, 5, 8]
-        return [io.run_task(nb.numbered("poll"), answers.pop) for _ in range(3)]
+        answers = iter([8, 5, 3])
+        return [io.run_task(nb.numbered("poll"), lambda: next(answers)) for _ in range(3)]
 
 
     run = body.run()

@@ -89,8 +89,11 @@ class CancelScope:
             restore()
             if self._cancelled and task is not None:
                 task.uncancel()  # the code around the body is not cancelled
-            self.swallowed = self.is_being_cancelled()
             self._task = None
+
+    def end_body(self) -> None:
+        """Note that a body that awaits has ended. A Stop from now on is none that it swallowed."""
+        self.swallowed = self.is_being_cancelled()
 
     def cancel(self, cause: Interrupt) -> None:
         """Cancel the execution, from any thread. Only the first cause counts."""

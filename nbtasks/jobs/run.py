@@ -332,10 +332,10 @@ class Run:
 
         @nb.job("reset-example")
         def body(io: nb.SyncIO) -> int:
-            return io.run_task("load", numbers.pop)
+            return io.run_task("load", lambda: next(numbers))
 
 
-        numbers = [2, 1]
+        numbers = iter([1, 2])
         run = body.run()
         run.reset("load")
         assert (run.output, body.run().output) == (1, 2)

@@ -205,9 +205,9 @@ class Session:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        self.execution.cancellation.end_body()
         forgotten = take_not_awaited(self.execution.root)
-        if error is None:
-            error = forgotten
+        error = forgotten if error is None else error
         self.execution.given_up.body_failed = error is not None
         try:
             await self._cancel_unawaited()

@@ -204,9 +204,14 @@ class Cell:
             raise CellRefusedError(
                 "%%job awaits on asyncio only: execute `%autoawait asyncio` first."
             )
-        await self.session.__aenter__()
         if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
             self._interrupt = interrupt.CtrlC(task)
+        try:
+            await self.session.__aenter__()
+        except BaseException:
+            if self._interrupt is not None:
+                self._interrupt.end()
+            raise
         self._open()
         return self
 

@@ -104,7 +104,7 @@ def test_a_task_that_forgets_its_subtask_fails() -> None:
         if forgetful:
             CALLS["run_task"](io)
         else:
-            await io.run_task("save", saved.append, 1)
+            await io.run_task("save", lambda: saved.append(1))
         return "done"
 
     @nb.job("nested")

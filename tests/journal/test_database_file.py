@@ -70,8 +70,8 @@ def use_it(open_home, rows) -> None:
     for journal in (writer, reader):
         found = frames.sql(journal, "select key, status, executions, tasks from runs")
         assert found.values.tolist() == [
-            ["before", "COMPLETED", 2, 2],
             ["during", "COMPLETED", 1, 3],
+            ["before", "COMPLETED", 2, 2],
         ]
     again = reader.claim(rows.claim("before"))
     assert again.logs == {("info", "hello", None): 1}
@@ -87,8 +87,8 @@ def is_all_folded(home: Path, open_home) -> None:
     assert len(open_home().runs()) == 2
     assert segments(home) == []
     assert plain_read(home, "select key, executions, tasks from runs") == [
-        ("before", 3, 2),
         ("during", 1, 3),
+        ("before", 3, 2),
     ]
     assert plain_read(home, "select count(*) from log") == [(1,)]
 

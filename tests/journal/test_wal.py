@@ -645,7 +645,7 @@ def test_a_fork_reads_all_and_writes_a_segment_of_its_own(home, python):
     )
 
     process.expect("parent 1")
-    process.expect("parent child 2")
+    process.expect("child parent 2")
     process.expect("not flushed COMPLETED a COMPLETED")
     process.end()
 

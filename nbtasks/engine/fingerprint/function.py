@@ -146,6 +146,7 @@ class _CacheEntry:
                     continue
                 if name is None or (text := introspection.constant(value)) is None:
                     return None
+                text = introspection.recorded_input(name, text)
                 inputs = {**(inputs or self._fingerprint.inputs), name: text}
         if self._watch is not None and not self._watch.holds():
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import numbers
 import operator
 import re
@@ -29,8 +30,12 @@ __all__ = [
     "method",
     "methods",
     "module",
+    "recorded_input",
 ]
 
+#: Names of secrets: their values are compared by a digest, never recorded or shown.
+_SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
+_LONGEST = 2000  # letters of an input
 _NAMED = (type(len), type(str.upper), type(str.__len__))
 _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 _CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
@@ -66,6 +71,13 @@ def constant(value: Any) -> str | None:
             return repr(convert(value))
     is_numpys = (kind.__module__, kind.__name__.rstrip("_")) == ("numpy", "bool")
     return repr(bool(value)) if is_numpys else None
+
+
+def recorded_input(name: str, text: str) -> str:
+    """Return the text of an input as it is recorded: of a secret or a long one a digest."""
+    if _SECRET.search(name) or len(text) > _LONGEST:
+        return f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
+    return text
 
 
 def builtin_callable(value: Any) -> str | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import enum
 import functools
-import hashlib
-import re
 import sys
 from collections.abc import Callable
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -20,9 +18,6 @@ __all__ = ["References", "list_assigned"]
 _MOST_CODES = 4000
 _MAIN = "__main__"
 _DEEPEST = 4  # data within data
-_LONGEST = 2000  # letters of an input
-#: Names of secrets: their values are compared by a digest, never recorded or shown.
-_SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
 
 Names = dict[str, Any]
 #: Identity of a variable: the id of its container, and its name in there.
@@ -171,8 +166,7 @@ class References:
                     self._add_input(text, label, place)
 
     def _add_input(self, text: str, label: str, place: Place) -> None:
-        if _SECRET.search(label) or len(text) > _LONGEST:
-            text = f"<hidden, {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}>"
+        text = introspection.recorded_input(label, text)
         while label in self._inputs and self._inputs[label][0] != place:
             label += "'"  # another variable of the same name, as in two closures
         self._inputs[label] = (place, text)

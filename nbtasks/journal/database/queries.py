@@ -72,7 +72,7 @@ def place(con: Any, rows: Iterable[Any]) -> None:
     """Give the new runs among rows their places in the order of the runs of a home."""
     new = [row for row in rows if isinstance(row, RunRow) and not row.number]
     if new:
-        ((last,),) = con.execute("select coalesce(max(number), 0) from run").fetchall()
+        ((last,),) = con.execute("select coalesce(system.main.max(number), 0) from run").fetchall()
         for number, row in enumerate(new, last + 1):
             row.number = number
 
@@ -82,7 +82,8 @@ def place_imported(con: Any, rows: Iterable[Any]) -> None:
     for row in rows:
         if isinstance(row, RunRow):
             ((row.number,),) = con.execute(
-                "select coalesce(max(number), 0) from run where started_us <= $1", [row.started_us]
+                "select coalesce(system.main.max(number), 0) from run where started_us <= $1",
+                [row.started_us],
             ).fetchall()
 
 
