@@ -310,3 +310,39 @@ def test_pandas_objects_with_text_that_is_no_unicode_have_a_digest_and_are_kept(
     assert digest((value,)) == digest((value.copy(),)) != digest((value[:1],))
     assert body.run().output == body.run().output == type(value).__name__
     assert not nb.tasks().stale.any()
+
+
+def test_asking_an_exception_for_its_attributes_is_no_change():
+    one, other = KeyError("k"), KeyError("k")
+
+    assert vars(other) == {}
+    assert digest((one,)) == digest((other,))
+    other.detail = "new"  # type: ignore[attr-defined]  # any attribute
+    assert digest((one,)) != digest((other,))
+
+
+def test_comparing_takes_time_in_proportion_to_the_objects():
+    """Two to the power of 60 ways lead to the innermost of these."""
+    towers = []
+    for height in (60, 60, 59):
+        tower: Any = Plain()
+        for _ in range(height):
+            tower = Plain(left=tower, right=tower, both={"pair": [tower, tower]})
+        towers.append(tower)
+
+    one, other, lower = (digest((tower,)) for tower in towers)
+
+    assert one == other
+    assert one != lower
+
+
+def test_beyond_many_objects_what_is_not_compared_is_listed():
+    objects = [Plain(number=number) for number in range(100_001)]
+
+    assert examine((objects,)).uncompared == ("all beyond 100,000 objects",)
+
+
+def test_objects_that_are_one_count_like_objects_that_are_equal():
+    one = Plain(x=[1])
+
+    assert digest(([one, one],)) == digest(([Plain(x=[1]), Plain(x=[1])],))

@@ -259,7 +259,9 @@ class Walk:
             introspection.label(arg) if issubclass(type(arg), type) else self._builtin(value, arg)
             for arg in args
         ]
-        state, items, pairs = extras[0], list(extras[1] or ()), dict(extras[2] or ())
+        # An exception has an empty __dict__ from the moment on that somebody asks for it.
+        state = None if type(extras[0]) is dict and not extras[0] else extras[0]
+        items, pairs = list(extras[1] or ()), dict(extras[2] or ())
         return [introspection.label(fn), arguments, self._state(state, value),
                 self.canonical(items), self.canonical(pairs)]  # fmt: skip
 
