@@ -27,7 +27,8 @@ _RUNS = f"""
         md5(r::varchar)[:16] as key, if(r % 50 = 0, 'FAILED', 'COMPLETED') as status,
         'manual' as trigger, 1767225600000000 + r * 60000000 as started_us,
         started_us + 55000000 as finished_us, started_us as execution_us, 1 as executions,
-        '{{"night":' || r || '}}' as payload, 'json' as payload_kind, false as hidden
+        '{{"night":' || r || '}}' as payload, 'json' as payload_kind, false as hidden,
+        r + 2 as number
     from range({RUNS}) as runs(r)
 """
 _TASKS = f"""
