@@ -204,19 +204,16 @@ class Cell:
             raise CellRefusedError(
                 "%%job awaits on asyncio only: execute `%autoawait asyncio` first."
             )
+        await self.session.__aenter__()
         if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
             self._interrupt = interrupt.CtrlC(task)
-        try:
-            await self.session.__aenter__()
-        except BaseException:
-            if self._interrupt is not None:
-                self._interrupt.end()
-            raise
         self._open()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         self._leave_body(error)
+        if self._interrupt is not None:  # first, since the session has put its own handler below
+            self._interrupt.restore()
         try:
             await self.session.__aexit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded

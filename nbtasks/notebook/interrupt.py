@@ -74,10 +74,15 @@ class CtrlC:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._handle)
 
-    def end(self) -> bool:
-        """Restore the previous handler; return True if Ctrl-C was pressed meanwhile."""
+    def restore(self) -> None:
+        """Restore the previous handler."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def end(self) -> bool:
+        """Let the cell's task end normally; return True if Ctrl-C was pressed meanwhile."""
+        self.restore()
         while self._asked and self._task.cancelling():
             self._task.uncancel()  # so that the cell can end normally
         return self._asked

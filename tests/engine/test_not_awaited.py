@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ saved: list[Any] = []
 @pytest.fixture(autouse=True)
 def _none_saved() -> Any:
     saved.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # what other tests have left
     yield
     gc.collect()  # a coroutine that nobody has closed warns, and a warning fails the test
 
