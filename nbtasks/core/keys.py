@@ -20,7 +20,6 @@ from datetime import date
 from enum import Enum
 from typing import Self, SupportsIndex
 
-from nbtasks.core import text as unicode
 from nbtasks.errors import InvalidKeyError
 
 __all__ = [
@@ -102,7 +101,7 @@ def _element(part: object, key: object) -> str:
         raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
     text = text.translate(_TRANSLATION)
     if not text.isascii():
-        unicode.check("The task key", text, InvalidKeyError)
+        _refuse_surrogates(text)
     return text
 
 
@@ -178,6 +177,15 @@ def _advice(part: object) -> str:
     return advice
 
 
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidKeyError(
+            f"The task key {text!r} is not valid Unicode (it holds a lone surrogate)."
+        ) from None
+
+
 def _article(value: object) -> str:
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
@@ -233,7 +241,7 @@ def path_of(path: KeyPath) -> str:
     ('fit/AA', 'fit/a%2Fb', 'fit/fold[2]/0')
     """
     if isinstance(path, str):
-        unicode.check("The task key", path, InvalidKeyError)
+        _refuse_surrogates(path)
         if _PATH.fullmatch(path) is None:
             raise InvalidKeyError(
                 f"{path!r} is not a task path. A path is the keys from the top, joined by '/', as "
