@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TypeGuard
 
-from nbtasks.core import clock
+from nbtasks.core import clock, event_loop
 from nbtasks.errors import Interrupt
 
 __all__ = ["SIGNAL", "CancelScope"]
@@ -204,10 +204,7 @@ class CancelScope:
 
 
 def _is_current(task: asyncio.Task[Any] | None) -> TypeGuard[asyncio.Task[Any]]:
-    try:
-        return task is not None and asyncio.current_task() is task
-    except RuntimeError:  # a thread without a loop
-        return False
+    return task is not None and event_loop.current_task() is task
 
 
 def _handle_signal(number: int, frame: FrameType | None) -> None:
