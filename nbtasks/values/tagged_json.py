@@ -128,7 +128,7 @@ def _tag_str(value: str) -> Any:
 
 
 def _tag_dict(value: dict[Any, Any]) -> Any:
-    if all(type(key) is str and key[:1] != "$" for key in value):
+    if all(type(key) is str and key[:1] != "$" and _tag_str(key) is key for key in value):
         return {key: tag(item) for key, item in value.items()}
     return {"$dict": [[tag(key), tag(item)] for key, item in value.items()]}
 
