@@ -51,11 +51,14 @@ _ESCAPES = {
     "#": "%23",
 }
 _TRANSLATION = str.maketrans(_ESCAPES)
+#: Searches for what an element of a key does not hold as it is; it is faster than `translate`.
+_find_special = re.compile(r"[%/\[\],#\ud800-\udfff]").search
 #: What an element of a key is written as.
 _ELEMENT = r"(?:[^%/\[\],#]|%(?:25|2F|5B|5D|2C|23))+"
 _REST = rf"(?:{_ELEMENT})?(?:,(?:{_ELEMENT})?)*"
 _SEGMENT = rf"(?:{_ELEMENT}(?:#[1-9][0-9]*|\[{_REST}\])?|\[(?:{_ELEMENT})?\]|\[,{_REST}\])"
 _PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+_PRINTABLE = 1 << 64
 _NUMPY_TIME = re.compile(r"(.+T)(\d\d)(:\d\d)?(:\d\d)?(?:\.(\d*?)0*)?")
 
 
@@ -72,8 +75,8 @@ def segment(key: Key) -> str:
     >>> segment("a/b"), segment(["a", "b", 1]), segment("a[b,1]"), segment(["a"])
     ('a%2Fb', 'a[b,1]', 'a%5Bb%2C1%5D', '[a]')
     """
-    if type(key) is str and key.isidentifier():
-        return key  # holds nothing to escape
+    if type(key) is str:
+        return key if key and _find_special(key) is None else _element(key, key)
     if isinstance(key, (list, tuple)):  # a union would be created on each call
         return _list_segment(key)
     if type(key) is Numbered and key.number > 1:
@@ -84,9 +87,12 @@ def segment(key: Key) -> str:
 def _list_segment(key: Sequence[KeyPart]) -> str:
     if not key:
         raise InvalidKeyError("A task key must not be an empty list.")
-    texts = [
-        part if type(part) is str and part.isidentifier() else _element(part, key) for part in key
-    ]
+    if len(key) == 2:  # noqa: PLR2004 - the usual list: a word and a number
+        word, number = key
+        if type(number) is int and type(word) is str and word and _find_special(word) is None:
+            shown = number if -_PRINTABLE < number < _PRINTABLE else _decimal(number)
+            return f"{word}[{shown}]"
+    texts = [_element(part, key) for part in key]
     if len(texts) > 1 and texts[0]:
         return f"{texts[0]}[{','.join(texts[1:])}]"
     return f"[{','.join(texts)}]"  # a string never begins with a bracket
@@ -95,14 +101,14 @@ def _list_segment(key: Sequence[KeyPart]) -> str:
 def _element(part: object, key: object) -> str:
     """Return what stands in a path for a key that is no list, or for one element of a list."""
     if type(part) is int:
-        return _decimal(part)
+        return str(part) if -_PRINTABLE < part < _PRINTABLE else _decimal(part)
     text = part if type(part) is str else _text(part, key)
     if not text and part is key:
         raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
-    text = text.translate(_TRANSLATION)
-    if not text.isascii():
-        _refuse_surrogates(text)
-    return text
+    if _find_special(text) is None:
+        return text
+    _refuse_surrogates(text)
+    return text.translate(_TRANSLATION)
 
 
 def _text(part: object, key: object) -> str:

@@ -44,6 +44,7 @@ class CancelScope:
             returns normally has swallowed it.
         swallowed: Whether the body ended although its asyncio task had been cancelled.
         closed: Whether the execution has ended, so that no call of it waits any longer.
+        touched: Whether anything has tried to end the body, so that calls have to `check_call`.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class CancelScope:
         self.delivered = False
         self.swallowed = False
         self.closed = False
+        self.touched = False
         self._stop_event = threading.Event()
         self._task: asyncio.Task[Any] | None = None
         self._outer_cancels = 0  # those of the caller's task before the body began
@@ -100,6 +102,7 @@ class CancelScope:
         if self.cause is not None:
             return
         self.cause = cause
+        self.touched = True
         self._stop_event.set()
         task = self._task
         if task is not None:
@@ -120,7 +123,7 @@ class CancelScope:
             return lambda: None
 
         def note(number: int, frame: FrameType | None) -> None:
-            self._stopped = True
+            self._stopped = self.touched = True
             previous(number, frame)
 
         def restore() -> None:
@@ -143,9 +146,9 @@ class CancelScope:
         """Note an error that passed a task and may be a Stop (Ctrl-C, `sys.exit()`, a cancellation
         of the body's asyncio task): it is to end the execution even if the body swallows it."""
         if isinstance(error, KeyboardInterrupt | SystemExit) and self.cause is None:
-            self.cause, self.delivered = error, True
+            self.cause, self.delivered, self.touched = error, True, True
         elif isinstance(error, asyncio.CancelledError) and _is_current(self._task):
-            self._received = self._task.cancelling()
+            self._received, self.touched = self._task.cancelling(), True
 
     def is_being_cancelled(self) -> bool:
         """Return True if the body is being cancelled: by a Stop, by whatever awaits the run, or by
@@ -215,5 +218,5 @@ def _handle_signal(number: int, frame: FrameType | None) -> None:
         if cancellation.cause is not None:
             for inner in _blocking_main[index + 1 :]:  # runs within the run: they end with it
                 inner.cause = inner.cause or cancellation.cause
-                inner.delivered = True
+                inner.delivered = inner.touched = True
             cancellation.check()

@@ -295,7 +295,8 @@ class Execution:
         """
         if context.row is not None:
             self.raise_if_abandoned(context.row)
-        self.cancellation.check_call()
+        if self.cancellation.touched:
+            self.cancellation.check_call()
         if self.given_up.pending:
             self.given_up.settle()
         if not self.is_open:

@@ -376,7 +376,8 @@ class RunState:
             children = self._child_index()
             while self._pending_reuse:
                 path = self._pending_reuse.popleft()
-                seqs.append(self._seq_of(path))
+                answer = self._answers.get(path)
+                seqs.append(self._seq_of(path) if answer is None else answer[_ANSWER_SEQ])
                 for subpath in children.get(path, ()):
                     if subpath not in self._reused_paths:  # else queued by its own call
                         self._reused_paths.add(subpath)
@@ -389,8 +390,6 @@ class RunState:
             self._journal.put(reuse)
 
     def _seq_of(self, path: str) -> int:
-        if (answer := self._answers.get(path)) is not None:
-            return int(answer[_ANSWER_SEQ])
         row = self._rows[path]
         return row.seq if type(row) is TaskRow else row[_SEQ]  # type: ignore[index]  # a tuple
 

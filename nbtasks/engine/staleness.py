@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks.core import callsite, clock
@@ -104,11 +105,11 @@ class StalenessChecker:
         Returns:
             The arguments that are given back, to count by content, too.
         """
-        before = self._before.pop(row.path, None)
-        if before is None:
-            return []
+        before = self._before.pop(row.path)
         members = calls.members(output)
-        given = frozenset(id(arg) for _, arg in before.mutable if id(arg) in members)
+        given = {id(arg) for _, arg in before.mutable if id(arg) in members}
+        if not given and arguments.plain(before.args) == before.recorded:
+            return []
         changed, is_other = [], False
         for (name, arg), old in zip(before.mutable, before.digests, strict=True):
             new = arguments.examine((arg,))
@@ -129,7 +130,7 @@ class StalenessChecker:
 
     def complete(self, row: TaskRow, call: Call, output: Any) -> None:
         """Record a task's output, and note which arguments its call has changed or gives back."""
-        given = self._check_arguments(row, call, output)
+        given = self._check_arguments(row, call, output) if row.path in self._before else []
         self._run_state.complete(row, output, call.policy)
         if given:
             arguments.count_content(given)
@@ -150,7 +151,7 @@ class StalenessChecker:
         if fingerprint is None:  # its output was set by hand
             return False
         on_change = call.policy.options.on_change
-        if on_change != "ignore":
+        if on_change != "ignore" and not _is_as_recorded(call, fingerprint, digest):
             code, inputs, args, _ = _inspect(call)
             is_new_code = code.digest != fingerprint and not self._is_same(fingerprint, code)
             is_other = inputs.text != digest and not calls.is_equal(digest, inputs, args)
@@ -231,6 +232,15 @@ def _warn(lines: Iterable[str], category: type[Warning], site: callsite.Site) ->
 def last_diff(run_id: str, path: str) -> str | None:
     """Return the difference when a stale task was last answered in this process; None if none."""
     return _diffs.get((run_id, path))
+
+
+def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
+    """Return True if a function and its plain arguments are as recorded: a quick check that most
+    replayed calls pass. False means that `_inspect` has to find out."""
+    fn, args = (call.fn, call.args) if call.checked_as is None else call.checked_as
+    if type(fn) is not FunctionType or (plain := arguments.plain(args)) is None:
+        return False
+    return plain == inputs and fingerprints.fingerprint(fn).digest == code
 
 
 def _inspect(call: Call) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:

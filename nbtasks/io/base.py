@@ -182,8 +182,11 @@ class BaseIO:
 
     def _enter(self, key: keys.Key) -> tuple[CallContext, keys.Key]:
         """Return the caller's context, and the key of its call: a numbered one with its number."""
-        context = self._context()
-        if context.row is None and self._bound is None and current.get() is not context:
+        context = current.get()  # as `_context`, inlined to save a call per task
+        if self._bound is not None:
+            context = self._bound_context(context)
+        elif context is None or context.execution is not self._execution:
+            context = self._execution.root
             claim_for_body(self._execution, context, key)
         return context, context.number(key) if type(key) is keys.Numbered else key
 
@@ -274,7 +277,9 @@ class AsyncBaseIO(BaseIO):
                 "which blocks. In a thread that you start, call the function by asyncio.to_thread "
                 "or by contextvars.copy_context().run, so that it finds its task."
             ) from None
-        context = self._context()
+        context = current.get()  # as `_context`, inlined to save a call per task
+        if self._bound is not None or context is None or context.execution is not self._execution:
+            context = self._context()
         calls = context.not_started
         if calls is None:
             calls = context.not_started = {}

@@ -160,14 +160,14 @@ def decode(kind: str, text: str | None) -> Any:
         UnreadableValueError: The record is damaged, or a module or codec that it needs is missing.
         UntrustedValueError: The record is a pickle that this user did not sign.
     """
+    if kind == "json" and text is not None:
+        return _loads(text)  # by far the most frequent case
     if kind == EXPIRED:
         raise UnreadableValueError(
             "The recorded value is gone: its ttl had passed, and nb.gc removed it."
         )
     if text is None:
         return None
-    if kind == "json":
-        return _loads(text)
     if kind == HIDDEN:
         return _decode_hidden(text)
     if kind == "pickle":

@@ -16,6 +16,7 @@ True
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import weakref
 from collections.abc import Callable
@@ -37,6 +38,7 @@ __all__ = [
     "examine",
     "fill_lazily",
     "match",
+    "plain",
     "remember",
 ]
 
@@ -78,13 +80,8 @@ def examine(args: tuple[Any, ...], bound: int = 0, ignored: frozenset[str] = fro
         bound: The number of those at the beginning that are bound to the function.
         ignored: Fields of the first argument that do not count.
     """
-    if _PLAIN_TYPES.issuperset(map(type, args)):
-        try:
-            data = orjson.dumps(args, option=_PLAIN)
-            if b"null" not in data:  # orjson writes nan as null, too
-                return Digest(tables.hashed(data))
-        except TypeError:
-            pass
+    if (text := plain(args)) is not None:
+        return Digest(text)
     lookup = _Lookup()
     of_first = (id(args[0]), ignored) if ignored else None
     walk = Walk(lookup, ignored=of_first)
@@ -93,6 +90,19 @@ def examine(args: tuple[Any, ...], bound: int = 0, ignored: frozenset[str] = fro
         content = _digest(args, Walk(lookup.of_others, ignored=of_first), bound)
         text = text if text == content else f"{text} {content}"
     return Digest(text, tuple(dict.fromkeys(walk.uncompared)), walk.filled)
+
+
+def plain(args: tuple[Any, ...]) -> str | None:
+    """Return the digest of arguments that are plain JSON; None if others are among them."""
+    if not _PLAIN_TYPES.issuperset(map(type, args)):
+        return None
+    try:
+        data = orjson.dumps(args, option=_PLAIN)
+    except TypeError:
+        return None
+    if b"null" in data:  # orjson writes nan as null, too
+        return None
+    return hashlib.blake2b(data, digest_size=8).hexdigest()  # `tables.hashed`, inlined
 
 
 def _digest(args: tuple[Any, ...], walk: Walk, bound: int = 0) -> str:

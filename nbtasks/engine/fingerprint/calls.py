@@ -92,6 +92,8 @@ def before(args: tuple[Any, ...], bound: int, inputs: Digest) -> Before | None:
 
 def members(output: Any) -> frozenset[int]:
     """Return the ids of an output and of what it holds."""
+    if type(output) in _CONSTANT:
+        return frozenset([id(output)])
     found, todo = set(), [(output, _MEMBER_DEPTH)]
     while todo:
         value, depth = todo.pop()
