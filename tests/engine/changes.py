@@ -69,6 +69,7 @@ PLACES = (
     Place("a function in a list of dicts", "OPS = [{'a': [lambda: @@]}]", "OPS[0]['a'][0]()"),
     Place("the order of functions in a list",
           "def a(): return 1\ndef b(): return 2\nSTEPS = [a, b][::2 * @@ - 3]", "STEPS"),
+    Place("a class in a list", "class A:\n def go(s): return @@\nKINDS = [A]", "KINDS[0]().go()"),
     Place("a number beside a function in a table", "STEPS = [('a', abs, @@)]", "STEPS"),
     Place("a registry that a decorator fills",
           "R = {}\ndef reg(f): R[f.__name__] = f\n@reg\ndef a(): return @@", "R['a']()"),
@@ -262,12 +263,14 @@ class Argument(NamedTuple):
         one: Makes one; called twice, it makes two that are no change.
         other: Makes another one.
         is_seen: Whether the other one is a change.
+        is_told: Whether it is not compared, and listed so on its task.
     """
 
     what: str
     one: Callable[[], Any]
     other: Callable[[], Any]
     is_seen: bool = True
+    is_told: bool = False
 
 
 ARGUMENTS = (
@@ -291,6 +294,11 @@ ARGUMENTS = (
     Argument("paths", lambda: Path("a"), lambda: Path("b")),
     Argument("ranges and slices", lambda: (range(3), slice(1)), lambda: (range(3), slice(2))),
     Argument("members of an enum", lambda: Colour.RED, lambda: Colour.BLUE),
+    Argument("members of an enum in a list", lambda: [Colour.RED], lambda: [Colour.BLUE]),
+    Argument("a member of an enum, or its value", lambda: {"a": [Colour.RED]},
+             lambda: {"a": [Colour.RED.value]}),
+    Argument("a `UUID`, or its text", lambda: [uuid.UUID(int=1)],
+             lambda: [str(uuid.UUID(int=1))]),
     Argument("a named tuple", lambda: Pair(1, 2), lambda: Pair(1, 3)),
     Argument("a dataclass", lambda: Point(1), lambda: Point(2)),
     Argument("a dataclass in a dict", lambda: {"a": [Point(1)]}, lambda: {"a": [Point(2)]}),
@@ -375,11 +383,14 @@ ARGUMENTS = (
              lambda: edited(lambda rng: rng.random(), np.random.default_rng(1)), is_seen=False),
     Argument("a generator of NumPy without a seed", np.random.default_rng, np.random.default_rng,
              is_seen=False),
-    Argument("the state of `random.Random`", lambda: random.Random(1), lambda: random.Random(2),
-             is_seen=False),
+    Argument("the seed of `random.Random`", lambda: random.Random(1), lambda: random.Random(2),
+             is_seen=False, is_told=True),
+    Argument("the seed of `np.random.RandomState`", lambda: {"rng": np.random.RandomState(1)},
+             lambda: {"rng": np.random.RandomState(2)}, is_seen=False, is_told=True),
     Argument("a `cached_property` and a cache", lambda: Counted(1), lambda: used(1),
              is_seen=False),
-    Argument("a lock, a client, a generator", threading.Lock, threading.Lock, is_seen=False),
+    Argument("a lock, a client, a generator", threading.Lock, threading.Lock, is_seen=False,
+             is_told=True),
 )  # fmt: skip
 #: Each kind of argument with another one of the same, and with one that differs.
 PAIRS = [(kind, differs) for kind in ARGUMENTS for differs in (False, True)]
@@ -392,6 +403,11 @@ def use(*args: Any) -> int:
 def is_pair_seen(kind: Argument, *, differs: bool) -> bool:
     """Return whether a call with one argument differs from a call with another one."""
     return look(use, kind.one()) != look(use, (kind.other if differs else kind.one)())
+
+
+def is_pair_told(kind: Argument) -> bool:
+    """Return whether an argument is listed as not compared."""
+    return bool(calls.inspect(use, (kind.one(),))[1].uncompared)
 
 
 # -- the docs -------------------------------------------------------------------------------------
@@ -407,7 +423,8 @@ def table() -> str:
     lines += ["", f"Kinds of functions: {kinds}.", ""]
     lines += ["| what differs in an argument | a change |", "|---|---|"]
     for kind in ARGUMENTS:
-        lines.append(f"| {kind.what} | {'yes' if kind.is_seen else 'no'} |")
+        verdict = "yes" if kind.is_seen else "not compared, and listed so" if kind.is_told else "no"
+        lines.append(f"| {kind.what} | {verdict} |")
     return "\n".join(lines)
 
 

@@ -24,6 +24,8 @@ def test_an_edit_is_seen_in_every_kind_of_function(place: Place):
 def test_a_pair_of_arguments_has_its_verdict(kind: Argument):
     assert changes.is_pair_seen(kind, differs=True) is kind.is_seen
     assert not changes.is_pair_seen(kind, differs=False)
+    if not kind.is_seen:
+        assert changes.is_pair_told(kind) is kind.is_told
 
 
 def test_the_docs_say_what_is_seen():

@@ -47,7 +47,8 @@ _PLAIN = orjson.OPT_SORT_KEYS | (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-_PLAIN_TYPES = frozenset([type(None), bool, int, float, str, list, tuple, dict])
+_SCALARS = frozenset([type(None), bool, int, float, str])
+_PLAIN_TYPES = _SCALARS | {list, tuple, dict}
 _MOST_MEMBERS = 1000
 _DEEPEST = 3
 _MOST_EQUAL = 1000
@@ -94,15 +95,28 @@ def examine(args: tuple[Any, ...], bound: int = 0, ignored: frozenset[str] = fro
 
 def plain(args: tuple[Any, ...]) -> str | None:
     """Return the digest of arguments that are plain JSON; None if others are among them."""
-    if not _PLAIN_TYPES.issuperset(map(type, args)):
+    is_scalar = _SCALARS.issuperset(map(type, args))
+    if not is_scalar and not _PLAIN_TYPES.issuperset(map(type, args)):
         return None
     try:
         data = orjson.dumps(args, option=_PLAIN)
     except TypeError:
         return None
-    if b"null" in data:  # orjson writes nan as null, too
+    # orjson writes nan as null, too, and a member of an enum or a UUID as its value.
+    if b"null" in data or not (is_scalar or all(map(_is_plain, args))):
         return None
     return hashlib.blake2b(data, digest_size=8).hexdigest()  # `tables.hashed`, inlined
+
+
+def _is_plain(value: Any) -> bool:
+    """Return True if a value, and all that it holds, is exactly what JSON has."""
+    if type(value) in _SCALARS:
+        return True
+    members = value.values() if type(value) is dict else value
+    kinds = set(map(type, members))
+    if kinds <= _SCALARS:
+        return True
+    return kinds <= _PLAIN_TYPES and all(map(_is_plain, members))
 
 
 def _digest(args: tuple[Any, ...], walk: Walk, bound: int = 0) -> str:

@@ -162,7 +162,9 @@ class Walk:
         if kind is MappingProxyType:
             return self.canonical(dict(value))
         if is_random(value):
-            seeded = {"$random": [label, _seed(value), self._named(_own(value), value)]}
+            if (seed := _seed(value)) is None:
+                self._note_uncompared(f"the seed of a {label[1:]}")
+            seeded = {"$random": [label, seed, self._named(_own(value), value)]}
             return self._with_class(kind, seeded)
         text = None
         if tables.is_pandas(value) or tables.is_array(value):
@@ -197,10 +199,13 @@ class Walk:
         """Return the JSON of an object that cannot be compared: of its fields, if it has any."""
         self.at = at
         name = label[1:]
-        self.uncompared.append(f"{at}: {name}" if at else name)
+        self._note_uncompared(name)
         is_users = user_code.is_users_class(type(value))
         fields = self._fields(value) if is_users else self._public(value)
         return self._with_class(type(value), {"$type": name, "fields": fields})
+
+    def _note_uncompared(self, what: str) -> None:
+        self.uncompared.append(f"{self.at}: {what}" if self.at else what)
 
     def _public(self, value: Any) -> Any:
         own = introspection.attributes(value)
@@ -340,13 +345,14 @@ def _plain(value: Any) -> Any:
     return {"$zone": value.key} if kind is zoneinfo.ZoneInfo and value.key else None
 
 
-def _seed(value: Any) -> Any:
-    """Return the seed of a generator of NumPy; None if it was seeded by the system."""
+def _seed(value: Any) -> str | None:
+    """Return the seed of a generator, "" if the system has seeded it; None if it does not say."""
     bits = getattr(value, "bit_generator", value)
     seeds = getattr(bits, "seed_seq", None)
-    entropy = getattr(seeds, "entropy", None)
-    if isinstance(entropy, int) and entropy >= _FRESH_ENTROPY:
+    if (entropy := getattr(seeds, "entropy", None)) is None:
         return None
+    if isinstance(entropy, int) and entropy >= _FRESH_ENTROPY:
+        return ""
     return repr((entropy, getattr(seeds, "spawn_key", ())))
 
 

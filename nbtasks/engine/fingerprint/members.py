@@ -51,13 +51,17 @@ def of(value: Any) -> list[tuple[str, Any]]:
         return sorted(pairs, key=lambda pair: pair[0])
     if kind in _SEQUENCES:
         members = [(str(n), member) for n, member in enumerate(itertools.islice(value, _MOST))]
-        if kind is list:  # a class in a list is data: errors that a task collects
-            members = [pair for pair in members if not isinstance(pair[1], type)]
+        if kind is list:  # the class of an error that a task has collected is data
+            members = [pair for pair in members if not _is_error_class(pair[1])]
         if kind in (set, frozenset):
             members = [("", member) for _, member in members]
             members.sort(key=lambda pair: introspection.label(pair[1]))
         return members
     return sorted(zip(*_fields(value), strict=True), key=lambda pair: pair[0])
+
+
+def _is_error_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _fields(value: Any) -> tuple[Iterable[str], Iterable[Any]]:
