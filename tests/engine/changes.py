@@ -1,6 +1,7 @@
 """The battery of changes: edits of code and pairs of arguments, each with its verdict.
 
-`python -m tests.engine.changes` writes the tables in docs/living-with-code-changes.md anew.
+`python -m tests.engine.changes` writes the tables in docs/living-with-code-changes.md anew, and the
+digests in digests.json, which are the same on each Python.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import datetime as dt
 import decimal
 import enum
 import functools
+import json
 import operator
 import random
 import re
@@ -28,12 +30,13 @@ import pandas as pd
 import polars as pl
 import pydantic
 
+from nbtasks.core import keys
 from nbtasks.engine.fingerprint import calls
 from tests.engine.cells import Notebook
 
 DOCS = Path(__file__).parents[2] / "docs" / "living-with-code-changes.md"
 BEGIN, END = "<!-- changes: made by python -m tests.engine.changes -->", "<!-- end of changes -->"
-
+DIGESTS = Path(__file__).with_name("digests.json")
 
 # -- edits of code --------------------------------------------------------------------------------
 
@@ -434,5 +437,33 @@ def in_docs(text: str) -> str:
     return pattern.sub(lambda _: f"{BEGIN}\n\n{table()}\n\n{END}", text)
 
 
-if __name__ == "__main__":
+# -- the digests ----------------------------------------------------------------------------------
+
+
+def digests() -> dict[str, str]:
+    """Return the digests of all functions and arguments that no other library has a part in."""
+    found = {}
+    for place in (place for place in PLACES if "np." not in place.setup):
+        found[place.what] = ""
+        for function in KINDS.values():
+            cell = Notebook()
+            cell(IMPORTS + place.setup.replace("@@", "1"))
+            cell(function.replace("USE", place.use))
+            found[place.what] = keys.token(found[place.what], look(cell.names["f"])[0])
+    of_libraries = {"np", "pd", "pl", "frame", "category", "edited", "Model"}
+    for argument in ARGUMENTS:
+        if of_libraries.isdisjoint(getattr(argument.one, "__code__", use.__code__).co_names):
+            found[argument.what] = look(use, argument.one())[1]
+    return found
+
+
+def write() -> None:
+    """Write what is made by the battery."""
     DOCS.write_text(in_docs(DOCS.read_text()))
+    DIGESTS.write_text(json.dumps(digests(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    from tests.engine import changes  # under this name, its classes have the names in the digests
+
+    changes.write()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.engine import changes
@@ -26,6 +28,16 @@ def test_a_pair_of_arguments_has_its_verdict(kind: Argument):
     assert not changes.is_pair_seen(kind, differs=False)
     if not kind.is_seen:
         assert changes.is_pair_told(kind) is kind.is_told
+
+
+def test_digests_are_the_same_on_each_python():
+    recorded = json.loads(changes.DIGESTS.read_text())
+    current = changes.digests()
+
+    differing = sorted(name for name in {*recorded, *current}
+                       if recorded.get(name) != current.get(name))  # fmt: skip
+    assert differing == [], "python -m tests.engine.changes, if fingerprints are to be others"
+    assert len(current) >= 90
 
 
 def test_the_docs_say_what_is_seen():

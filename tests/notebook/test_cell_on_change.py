@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +120,57 @@ def test_another_choice_is_refused(tmp_path: Path) -> None:
 
     assert refused.status == "error"
     assert "--on-change: invalid choice: 'never'" in refused.error
+
+
+MODULE = """
+class Scaler:
+    def __init__(self, by):
+        self.by = by
+    def scale(self, x):
+        return x * self.by
+def helper(x):
+    return x + 1
+def fit(x):
+    return Scaler(helper(x)).scale(2)
+def score(scaler):
+    return scaler.scale(3)
+"""
+RELOADED = """%%job reloaded --no-tree
+fitted = io.run_task("fit", fitting.fit, 1)
+io.run_task("score", fitting.score, fitting.Scaler(5)), io.run_task("imported", fit, 1)
+"""
+
+
+@pytest.mark.slow
+def test_a_module_that_autoreload_loads_again_is_a_change_only_if_its_code_is(tmp_path: Path):
+    module = tmp_path / "fitting.py"
+
+    def save(text: str, age: int) -> None:
+        module.write_text(text)
+        os.utime(module, (age, age))  # what autoreload looks at
+
+    def stale(kernel: Kernel) -> str:
+        ran = kernel.run(RELOADED)
+        assert (ran.status, ran.value) == ("ok", "(15, 4)")
+        return kernel.ask(STALE)
+
+    save(MODULE, 1_000_000_000)
+    with Kernel(tmp_path) as kernel:
+        kernel.ask("%load_ext autoreload")
+        kernel.ask("%autoreload 2")
+        kernel.ask(
+            "import nbtasks as nb\n%load_ext nbtasks\nimport fitting\nfrom fitting import fit"
+        )
+        assert stale(kernel) == "[]"
+
+        save(f"# a comment{MODULE}", 1_000_000_100)
+        assert stale(kernel) == "[]"
+
+        save(MODULE.replace("x + 1", "x + 2"), 1_000_000_200)
+        assert stale(kernel) == "['fit', 'imported']"
+
+        save(MODULE.replace("x * self.by", "x * self.by * 1"), 1_000_000_300)
+        assert stale(kernel) == "['fit', 'score', 'imported']"
+
+        save(MODULE, 1_000_000_400)
+        assert stale(kernel) == "[]"

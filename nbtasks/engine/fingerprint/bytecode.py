@@ -14,7 +14,9 @@ __all__ = [
     "Reads",
     "analyse_reads",
     "digest",
+    "has_name",
     "is_of_another_version",
+    "is_reloaded",
     "iter_inner_code",
     "outline",
 ]
@@ -22,6 +24,7 @@ __all__ = [
 #: A name, and the attributes that are read from it in turn: `helpers.clean`.
 Chain = tuple[str, ...]
 
+_RELOADED = "__autoreload_class__."
 _COMPILED = "# bytecode of Python "
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -126,6 +129,27 @@ def _begin_chain(
         last = argument[-1] if isinstance(argument, tuple) else argument
         return ("own" if last == own else ""), ()
     return "", ()
+
+
+def is_reloaded(code: CodeType) -> bool:
+    """Return True for a method of which IPython's `%autoreload` has replaced the code.
+
+    Its qualified name does not say of which class, and its line numbers are not those of the file.
+    """
+    return code.co_qualname.startswith(_RELOADED)
+
+
+def has_name(code: CodeType, of: CodeType, scope: str = "") -> bool:
+    """Return True if code may be the definition of other code, by its qualified name.
+
+    Args:
+        code: The code.
+        of: The other code, which may be reloaded.
+        scope: The qualified name of its class, if that is known.
+    """
+    if is_reloaded(of):
+        return code.co_qualname.endswith(f"{scope}.{of.co_qualname.removeprefix(_RELOADED)}")
+    return code.co_qualname == of.co_qualname
 
 
 def digest(code: CodeType) -> str:

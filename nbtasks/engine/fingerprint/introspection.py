@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeGuard
 
-from nbtasks.engine.fingerprint import user_code
+from nbtasks.engine.fingerprint import bytecode, user_code
 from nbtasks.engine.fingerprint.watch import MISSING
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "method",
     "methods",
     "module",
+    "qualname",
     "recorded_input",
 ]
 
@@ -189,7 +190,7 @@ def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:
         if name.startswith("__annotate"):  # Python 3.14 generates this for annotations
             continue
         fn = method(value)
-        if fn is not None and fn.__code__.co_qualname.startswith(f"{cls.__qualname__}."):
+        if fn is not None and qualname(fn).startswith(f"{cls.__qualname__}."):
             own.append(fn)
         elif not is_data(value) and not _is_generated(name, fn):
             others.append(value)
@@ -213,6 +214,12 @@ def module(fn: FunctionType) -> str:
     return str(fn.__globals__.get("__name__", "__main__"))
 
 
+def qualname(fn: FunctionType) -> str:
+    """Return the qualified name of a function's code, whatever names the function has since."""
+    code = fn.__code__
+    return fn.__qualname__ if bytecode.is_reloaded(code) else code.co_qualname
+
+
 def label(value: Any) -> str:
     """Return the qualified name of a function or class; for other objects, of their class.
 
@@ -221,7 +228,7 @@ def label(value: Any) -> str:
     """
     kind = type(value)
     if kind is FunctionType:
-        return f"{_public_module(module(value))}.{value.__code__.co_qualname}"
+        return f"{_public_module(module(value))}.{qualname(value)}"
     if kind is MethodType:
         return label(value.__func__)
     if issubclass(kind, functools.partial):

@@ -58,7 +58,7 @@ def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
     for code in codes:
         if (file := _read(code.co_filename, {})) is None:
             continue
-        if (method := file.function(code)) is None:
+        if (method := file.function(code, cls.__qualname__)) is None:
             return None
         for node in file.classes.get(cls.__qualname__, ()):
             if any(method is part for part in node.body):
@@ -149,10 +149,15 @@ class _File:
                 lambda: compile(text, filename, "exec", dont_inherit=True)
             )
 
-    def function(self, code: CodeType) -> _Def | ast.Lambda | None:
-        """Return the definition from which a code object was compiled; None if it is gone."""
+    def function(self, code: CodeType, scope: str = "") -> _Def | ast.Lambda | None:
+        """Return the definition from which a code object was compiled; None if it is gone.
+
+        Args:
+            code: The code object.
+            scope: The qualified name of its class, if that is known.
+        """
         if self._compiled is not None:
-            current = self._find_equivalent(code, self._compiled)
+            current = self._find_equivalent(code, self._compiled, scope)
             if current is None:
                 return None
             code = current
@@ -160,13 +165,13 @@ class _File:
             return _innermost(self._lambdas.get(code.co_firstlineno, []), code)
         return self._functions.get((code.co_name, code.co_firstlineno))
 
-    def _find_equivalent(self, code: CodeType, compiled: CodeType) -> CodeType | None:
+    def _find_equivalent(self, code: CodeType, compiled: CodeType, scope: str) -> CodeType | None:
         """Return the code object of the current file that does the same."""
         digest = bytecode.digest(code)
         equivalent = [
             candidate
             for candidate in bytecode.iter_inner_code(compiled)
-            if candidate.co_qualname == code.co_qualname and bytecode.digest(candidate) == digest
+            if bytecode.has_name(candidate, code, scope) and bytecode.digest(candidate) == digest
         ]
         unmoved = [candidate for candidate in equivalent if candidate == code]
         return next(iter(unmoved or equivalent), None)
