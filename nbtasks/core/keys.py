@@ -20,6 +20,7 @@ from datetime import date
 from enum import Enum
 from typing import Self, SupportsIndex
 
+from nbtasks.core.text import check
 from nbtasks.errors import InvalidKeyError
 
 __all__ = [
@@ -107,7 +108,7 @@ def _element(part: object, key: object) -> str:
         raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
     if _find_special(text) is None:
         return text
-    _refuse_surrogates(text)
+    check("The task key", text, InvalidKeyError)
     return text.translate(_TRANSLATION)
 
 
@@ -183,15 +184,6 @@ def _advice(part: object) -> str:
     return advice
 
 
-def _refuse_surrogates(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidKeyError(
-            f"The task key {text!r} is not valid Unicode (it holds a lone surrogate)."
-        ) from None
-
-
 def _article(value: object) -> str:
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
@@ -247,7 +239,7 @@ def path_of(path: KeyPath) -> str:
     ('fit/AA', 'fit/a%2Fb', 'fit/fold[2]/0')
     """
     if isinstance(path, str):
-        _refuse_surrogates(path)
+        check("The task path", path, InvalidKeyError)
         if _PATH.fullmatch(path) is None:
             raise InvalidKeyError(
                 f"{path!r} is not a task path. A path is the keys from the top, joined by '/', as "
