@@ -16,12 +16,19 @@ import nbtasks as nb
 saved: list[Any] = []
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_others() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+    gc.freeze()  # else each collection below would look at all that other tests have left
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _none_saved() -> Any:
     saved.clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()  # what other tests have left
     yield
     gc.collect()  # a coroutine that nobody has closed warns, and a warning fails the test
 
