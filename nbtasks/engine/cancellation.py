@@ -31,6 +31,8 @@ _OUR_MODULES = (
     "nbtasks.engine.cancellation",
 )
 
+_Handler = Callable[[], object]
+
 #: Executions whose bodies block the main thread, the outermost first.
 _blocking_main: list[CancelScope] = []
 
@@ -42,7 +44,7 @@ class CancelScope:
         cause: The exception that ends the body; None while the execution may continue.
         delivered: Whether `cause` has been raised in the body or in a task. From then on, code that
             returns normally has swallowed it.
-        swallowed: Whether the body ended although its asyncio task had been cancelled.
+        swallowed: The Stop in spite of which the body has ended by itself, if any.
         closed: Whether the execution has ended, so that no call of it waits any longer.
         touched: Whether anything has tried to end the body, so that calls have to `check_call`.
     """
@@ -50,7 +52,7 @@ class CancelScope:
     def __init__(self) -> None:
         self.cause: BaseException | None = None
         self.delivered = False
-        self.swallowed = False
+        self.swallowed: BaseException | None = None
         self.closed = False
         self.touched = False
         self._stop_event = threading.Event()
@@ -58,20 +60,25 @@ class CancelScope:
         self._outer_cancels = 0  # those of the caller's task before the body began
         self._received = 0  # its cancels when the last CancelledError passed a call of the body
         self._stopped = False
+        self._interrupted = False
         self._cancelled = False
 
     @contextlib.contextmanager
     def blocking(self) -> Iterator[None]:
         """Deliver a cancellation by signal to a body that blocks this thread, if it is the main
-        thread."""
+        thread, and notice its Ctrl-C."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         previous_handler = signal.signal(SIGNAL, _handle_signal)
         _blocking_main.append(self)
+        restore = self._watch_stop(self._pass_interrupt)
         try:
             yield
         finally:
+            restore()
+            if self._interrupted:
+                self.swallowed = KeyboardInterrupt("The body swallowed its interrupt.")
             _blocking_main.remove(self)
             signal.signal(
                 SIGNAL, previous_handler or signal.SIG_DFL
@@ -84,7 +91,7 @@ class CancelScope:
         self._outer_cancels = task.cancelling() if task is not None else 0
         if self.cause is not None and task is not None:  # cancelled before there was a body
             task.get_loop().call_soon(self._cancel)
-        restore = self._watch_stop()
+        restore = self._watch_stop(self._pass_stop)
         try:
             yield
         finally:
@@ -95,7 +102,8 @@ class CancelScope:
 
     def end_body(self) -> None:
         """Note that a body that awaits has ended. A Stop from now on is none that it swallowed."""
-        self.swallowed = self.is_being_cancelled()
+        if self.is_being_cancelled():
+            self.swallowed = asyncio.CancelledError("The body swallowed its cancellation.")
 
     def cancel(self, cause: Interrupt) -> None:
         """Cancel the execution, from any thread. Only the first cause counts."""
@@ -116,15 +124,14 @@ class CancelScope:
             self._cancelled = self.delivered = True
             self._task.cancel()
 
-    def _watch_stop(self) -> Callable[[], None]:
+    def _watch_stop(self, pass_on: Callable[[_Handler], None]) -> Callable[[], None]:
         """Notice a Stop from now on, besides whatever handles it; return the way to end that."""
         previous = signal.getsignal(signal.SIGINT)
         if not callable(previous) or threading.current_thread() is not threading.main_thread():
             return lambda: None
 
         def note(number: int, frame: FrameType | None) -> None:
-            self._stopped = self.touched = True
-            previous(number, frame)
+            pass_on(lambda: previous(number, frame))
 
         def restore() -> None:
             if signal.getsignal(signal.SIGINT) is note:
@@ -132,6 +139,19 @@ class CancelScope:
 
         signal.signal(signal.SIGINT, note)
         return restore
+
+    def _pass_stop(self, handle: _Handler) -> None:
+        """Note a Stop of a body that awaits."""
+        self._stopped = self.touched = True
+        handle()
+
+    def _pass_interrupt(self, handle: _Handler) -> None:
+        """Note the KeyboardInterrupt of a body that blocks; other handlers have other purposes."""
+        try:
+            handle()
+        except KeyboardInterrupt:
+            self._interrupted = self.touched = True
+            raise
 
     def close(self) -> None:
         """End the waits of calls that the body has left in threads."""
@@ -158,8 +178,14 @@ class CancelScope:
             self._received = 0
         return self._stopped or self._received > self._outer_cancels
 
+    def has_swallowed(self) -> bool:
+        """Return True if code that ends by itself now has swallowed the end of the execution."""
+        return self.delivered or (self._interrupted and not _is_interrupt_passing())
+
     def check(self) -> None:
-        """Raise `cause` if the execution has been cancelled."""
+        """Raise `cause` if the execution has been cancelled, or has swallowed its interrupt."""
+        if self.cause is None and self._interrupted and not _is_interrupt_passing():
+            self.cause = KeyboardInterrupt("The interrupt was swallowed before.")
         if self.cause is not None:
             self.delivered = True
             raise self.cause
@@ -168,8 +194,7 @@ class CancelScope:
         """Raise at an io call if the execution has been cancelled, or if the body has swallowed the
         cancellation of its asyncio task. An `except` or `finally` block may still make calls while
         that cancellation passes through it."""
-        if self.cause is not None:
-            self.check()
+        self.check()
         if (
             (self._stopped or self._received)
             and self.is_being_cancelled()
@@ -204,6 +229,11 @@ class CancelScope:
         """
         clock.current().listen(lambda: self._stop_event.is_set() or has_changed(), due_us)
         self.check()
+
+
+def _is_interrupt_passing() -> bool:
+    """Return True in an `except` or `finally` block that Ctrl-C has led to."""
+    return isinstance(sys.exception(), KeyboardInterrupt)
 
 
 def _is_current(task: asyncio.Task[Any] | None) -> TypeGuard[asyncio.Task[Any]]:

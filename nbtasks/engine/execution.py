@@ -184,7 +184,7 @@ class Execution:
                     forgotten = end_attempt(context)
                 if forgotten:
                     raise forgotten  # noqa: TRY301 - fails the attempt, as the function may
-                if self.cancellation.delivered and not row.once:
+                if self.cancellation.touched and self._must_end(row):
                     self.cancellation.check()  # the function has swallowed it: a part of a result
                 self.staleness.complete(row, call, value)
                 self.waits.has_progressed = True
@@ -197,7 +197,7 @@ class Execution:
                 error.__cause__ = over.__cause__
             except Exception as exc:  # noqa: BLE001 - whatever the user's function raises
                 error = failures.carried(exc)
-                if self.cancellation.delivered and not row.once:
+                if self.cancellation.touched and self._must_end(row):
                     self.abandon(row)
                     self.cancellation.check()
             except BaseException as exc:
@@ -214,6 +214,10 @@ class Execution:
                     raise
                 return value
             yield from self._failed(row, call, error, late=late)
+
+    def _must_end(self, row: TaskRow) -> bool:
+        """Return True if a task that ends by itself has swallowed the end of the execution."""
+        return not row.once and self.cancellation.has_swallowed()
 
     def _call_with_options(self, context: CallContext, row: TaskRow, call: Call) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""

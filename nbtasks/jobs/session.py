@@ -318,8 +318,8 @@ class Session:
             return only.refused  # the body has caught it
         cancellation = self.execution.cancellation
         cause, ended_by_itself = cancellation.cause, error is None or isinstance(error, Exception)
-        if cause is None and cancellation.swallowed and ended_by_itself:
-            cause = asyncio.CancelledError("The body swallowed its cancellation.")
+        if cause is None and ended_by_itself:
+            cause = cancellation.swallowed
         if ended_by_itself:
             if cause is not None and error is not None:
                 cause = copy.copy(cause)  # it is likely to be in the chain of `error`

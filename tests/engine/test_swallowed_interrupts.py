@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -420,3 +421,137 @@ def test_a_task_group_that_failed_and_was_caught_is_no_cancellation() -> None:
         return "end"
 
     assert body.run().output == "end"
+
+
+# -- Ctrl-C in code that blocks --------------------------------------------------------------------
+
+
+@pytest.fixture
+def ctrl_c() -> Callable[[], None]:
+    """Presses Ctrl-C, where the shell's own handler is in place."""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return lambda: signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_that_plain_code_swallows_ends_the_run_at_its_next_io_call(ctrl_c: Any) -> None:
+    @nb.job("between")
+    def body(io: nb.SyncIO) -> str:
+        io.run_task("before", str, "a")
+        if stopped:
+            with contextlib.suppress(BaseException):  # as careless users write
+                ctrl_c()
+        return io.run_task("after", str, "b")
+
+    stopped = True
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert nb.last_run().status == "CANCELED"
+    assert statuses() == {"before": "COMPLETED"}
+
+    stopped = False
+    assert body.run().output == "b"
+
+
+def test_ctrl_c_that_a_task_swallows_leaves_it_without_an_output(ctrl_c: Any) -> None:
+    def collect(stopped: bool) -> list[int]:
+        found = []
+        for number in range(3):
+            with contextlib.suppress(BaseException):
+                if stopped:
+                    ctrl_c()
+                found.append(number)
+        return found
+
+    @nb.job("within")
+    def body(io: nb.SyncIO) -> list[int]:
+        return io.run_task("collect", collect, stopped)
+
+    stopped = True
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert statuses() == {"collect": "CANCELED"}
+
+    stopped = False
+    assert body.run().output == [0, 1, 2]
+
+
+def test_ctrl_c_that_a_task_turns_into_an_error_is_no_failure(ctrl_c: Any) -> None:
+    def convert() -> None:
+        try:
+            ctrl_c()
+        except KeyboardInterrupt:
+            raise ValueError("converted") from None
+
+    @nb.job("converted")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("convert", convert)
+
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert (nb.last_run().status, statuses()) == ("CANCELED", {"convert": "CANCELED"})
+
+
+def test_ctrl_c_that_is_swallowed_after_the_last_task_is_not_lost(ctrl_c: Any) -> None:
+    @nb.job("last")
+    def body(io: nb.SyncIO) -> str:
+        first = io.run_task("first", str, "a")
+        with contextlib.suppress(BaseException):
+            ctrl_c()
+        return first
+
+    with pytest.raises(KeyboardInterrupt, match="swallowed"):
+        body.run()
+    assert nb.last_run().status == "CANCELED"
+
+
+def test_a_body_may_clean_up_by_tasks_while_ctrl_c_passes(ctrl_c: Any) -> None:
+    @nb.job("tidy")
+    def body(io: nb.SyncIO) -> None:
+        try:
+            try:
+                ctrl_c()
+            except KeyboardInterrupt:
+                io.run_task("note", str, "stopped")
+                raise
+        finally:
+            io.run_task("tidy", str, "up")
+
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+    assert nb.last_run().status == "CANCELED"
+    assert statuses() == {"note": "COMPLETED", "tidy": "COMPLETED"}
+
+
+def test_ctrl_c_with_another_purpose_ends_nothing() -> None:
+    pressed: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+
+        @nb.job("own-handler")
+        def body(io: nb.SyncIO) -> str:
+            signal.raise_signal(signal.SIGINT)
+            return io.run_task("after", str, "b")
+
+        assert body.run().output == "b"
+        assert pressed == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_ctrl_c_in_a_run_within_a_run_ends_both(ctrl_c: Any) -> None:
+    @nb.job("inner")
+    def inner(io: nb.SyncIO) -> str:
+        with contextlib.suppress(BaseException):
+            ctrl_c()
+        return io.run_task("deep", str, "c")
+
+    @nb.job("outer")
+    def outer(io: nb.SyncIO) -> str:
+        with contextlib.suppress(BaseException):
+            inner.run()
+        return io.run_task("after", str, "b")
+
+    with pytest.raises(KeyboardInterrupt):
+        outer.run()
+    assert nb.runs().set_index("job").status.to_dict() == {"inner": "CANCELED", "outer": "CANCELED"}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
