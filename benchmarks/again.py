@@ -51,7 +51,7 @@ def main(home: str, tasks: str, *how: str) -> Callable[[], nb.Run]:
     job_id = "benchmark-resume" if how else "benchmark-replay"
 
     @nb.job(job_id)
-    async def body(_payload: object, io: nb.AsyncIO, ctx: nb.Context) -> None:
+    async def body(io: nb.AsyncIO, ctx: nb.Context) -> None:
         if ctx.run.is_new:
             await many_at_once(io, int(tasks))
         elif how != ("skip",):

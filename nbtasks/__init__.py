@@ -52,8 +52,8 @@ from nbtasks.errors import (
 from nbtasks.io.integration import Integration, integration
 from nbtasks.io.io import AsyncIO, SyncIO, current_io, current_task
 from nbtasks.io.webhooks.calls import RequestUrl
+from nbtasks.jobs.definition.job import Job
 from nbtasks.jobs.events import events, send_event
-from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import cancel, configure, get_run, job, last_run
 from nbtasks.jobs.session import Context

@@ -107,8 +107,8 @@ class _Statement:
         if self.cell is not None:
             return True
         decorators = getattr(self.node, "decorator_list", [])
-        calls = [call.func for call in decorators if isinstance(call, ast.Call)]
-        return any(getattr(func, "attr", getattr(func, "id", None)) == "job" for func in calls)
+        names = [one.func if isinstance(one, ast.Call) else one for one in decorators]
+        return any(getattr(name, "attr", getattr(name, "id", None)) == "job" for name in names)
 
 
 def _parse(path: Path, number: int, text: str) -> Iterator[_Statement]:

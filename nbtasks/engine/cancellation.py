@@ -26,8 +26,8 @@ SIGNAL = signal.SIGURG
 #: Modules whose frames must not be interrupted: there, the body has not begun yet or has ended.
 _OUR_MODULES = (
     "nbtasks.jobs.session",
-    "nbtasks.jobs.hooks",
-    "nbtasks.jobs.job",
+    "nbtasks.jobs.definition.hooks",
+    "nbtasks.jobs.definition.job",
     "nbtasks.engine.cancellation",
 )
 

@@ -79,22 +79,22 @@ class DuplicateKeyError(NbtasksError, ValueError):
 
 
 class InvalidPayloadError(NbtasksError, ValueError):
-    """Error for a payload that does not match the annotation of the job's payload parameter.
+    """Error for a payload that does not match the parameters of the job's function.
 
     ```python
     import nbtasks as nb
 
 
     @nb.job("invalid-payload-example")
-    def body(payload: list[int], io: nb.SyncIO) -> int:
-        return io.run_task("sum", sum, payload)
+    def report(month: int, region: str = "EU") -> str:
+        return f"{region}, month {month}"
 
 
     try:
-        body.run([1, "two"])
+        report.run(month="three")
     except nb.InvalidPayloadError as error:
         problem = str(error)
-    assert "1: Input should be a valid integer" in problem
+    assert "parameter month: Input should be a valid integer" in problem
     assert nb.runs().empty  # no run has started
     ```
     """
@@ -109,11 +109,11 @@ class InvalidJobError(NbtasksError, ValueError):
     try:
 
         @nb.job("invalid-job-example")
-        def body() -> None: ...  # takes no io
+        def body(io: nb.SyncIO, **months: int) -> None: ...
 
     except nb.InvalidJobError as error:
         problem = str(error)
-    assert "takes (io), (payload, io) or (payload, io, ctx)" in problem
+    assert "**months has no names" in problem
     ```
     """
 

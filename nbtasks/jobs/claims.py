@@ -18,10 +18,21 @@ __all__ = ["fork_claim", "load_payload", "make_claim", "rerun_claim", "store_pay
 
 
 def make_claim(  # noqa: PLR0913 - what identifies a run
-    job: str, name: str, version: str, *, key: str | None, payload: Any, new: bool = False,
-    source: str | None = None,
+    job: str, name: str, version: str, *, key: str | None, payload: Any, identity: Any,
+    new: bool = False, source: str | None = None,
 ) -> Claim:  # fmt: skip
-    """Return the claim to the latest run of a job, version and key."""
+    """Return the claim to the latest run of a job, version and key.
+
+    Args:
+        job: The id of the job.
+        name: Its display name.
+        version: Its version.
+        key: The key; None for a digest of `identity`.
+        payload: The payload.
+        identity: What identifies the payload.
+        new: Whether to start a new run.
+        source: The source of a cell.
+    """
     if key == "" or not isinstance(key, str | None):
         raise InvalidJobError(f"key={key!r}: the key of a run is a non-empty string.")
     for what, one in (("id", job), ("name", name), ("version", version)):
@@ -32,11 +43,15 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
         job=job,
         name=name,
         version=version,
-        key=key or codec.digest(payload),
+        key=key or "",
         started_us=clock.micros(),
         source=source,
     )
     store_payload(row, payload)
+    if key is None:
+        from nbtasks.engine.fingerprint import payload as fingerprint  # lazily, as the engine
+
+        row.key = fingerprint.digest(identity)
     return Claim(row, new=new)
 
 

@@ -18,7 +18,7 @@ from nbtasks.core import clock
 from nbtasks.core.model import OPEN, EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
-from nbtasks.jobs.job import Job, RuntimeProtocol
+from nbtasks.jobs.definition.job import Job, RuntimeProtocol
 from nbtasks.jobs.triggers import EventTrigger
 from nbtasks.journal import current, events
 from nbtasks.journal.lookup import require_run

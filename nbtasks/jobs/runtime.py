@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from nbtasks.core import front_end, text
+from nbtasks.core import front_end
 from nbtasks.core.model import RunRow
 from nbtasks.core.settings import config
 from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
-from nbtasks.errors import InvalidJobError, NbtasksError
 from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
+from nbtasks.jobs.definition.hooks import Hook, Hooks
+from nbtasks.jobs.definition.identity import id_of
+from nbtasks.jobs.definition.job import Job
 from nbtasks.jobs.dispatch import HomeDispatcher
-from nbtasks.jobs.hooks import Hook, Hooks
-from nbtasks.jobs.job import Job
 from nbtasks.jobs.run import Run, Starter
 from nbtasks.jobs.session import Session, Watcher
+from nbtasks.jobs.starters import CellExecutor, cell_starter, job_starter
 from nbtasks.journal import current
 from nbtasks.journal.lookup import require_last_run, require_run
 from nbtasks.journal.protocol import Claim
@@ -35,24 +36,17 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
-    "CellExecutor",
     "FrontEnd",
     "Runtime",
     "cancel",
-    "cell_starter",
     "configure",
     "get_run",
     "job",
-    "job_starter",
     "last_run",
     "runtime",
 ]
 
 _NO_POLICY = Policy()
-
-
-#: Function that executes the recorded cell of a claim, with a payload.
-CellExecutor: TypeAlias = Callable[[Claim, Any], None]
 
 
 class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
@@ -194,8 +188,11 @@ def configure(**settings: object) -> None:
     config.configure(**settings)
 
 
-def job(  # noqa: PLR0913 - the options of the contract
-    id: str,  # noqa: A002 - the name of the contract
+@overload
+def job(id: Callable[..., Any], /) -> Job: ...
+@overload
+def job(
+    id: str | None = None,
     *,
     name: str | None = None,
     version: str = "0.0.1",
@@ -209,13 +206,31 @@ def job(  # noqa: PLR0913 - the options of the contract
     concurrency_limit: int | None = None,
     enabled: bool = True,
     log_level: str = "info",
-) -> Callable[[Callable[..., Any]], Job]:
-    """Make a job from a function `f(io)`, `f(payload, io)` or `f(payload, io, ctx)`.
+) -> Callable[[Callable[..., Any]], Job]: ...
+def job(  # noqa: PLR0913 - the options of the contract
+    id: str | Callable[..., Any] | None = None,  # noqa: A002 - the name of the contract
+    *,
+    name: str | None = None,
+    version: str = "0.0.1",
+    trigger: Trigger | None = None,
+    integrations: Mapping[str, Integration] | None = None,
+    retry: Retry | int | None = None,
+    on_change: OnChange | None = None,
+    on_success: Hook | None = None,
+    on_failure: Hook | None = None,
+    on_cancel: Hook | None = None,
+    concurrency_limit: int | None = None,
+    enabled: bool = True,
+    log_level: str = "info",
+) -> Job | Callable[[Callable[..., Any]], Job]:
+    """Make a job from a function, whose parameters are filled by name.
 
-    Decorating another function with the same id replaces the job, as running a cell again does.
+    `payload`, `io` and `ctx` are the payload, the io and the context of the run, each only if it is
+    there. Every other parameter is a field of the payload. Decorating another function with the
+    same id replaces the job, as running a cell again does.
 
     Args:
-        id: Permanent id of the job.
+        id: Permanent id of the job; by default the name of the function.
         name: Display name; by default the id.
         version: Version of the job; under a new version every key starts a new run.
         trigger: Source of the job's automatic runs: `nb.event_trigger`, `nb.cron_trigger`,
@@ -243,23 +258,30 @@ def job(  # noqa: PLR0913 - the options of the contract
 
 
     @nb.job("greet", version="1.0.0")
-    def greet(payload: str, io: nb.SyncIO) -> str:
-        return io.run_task("shout", str.upper, payload)
+    def greet(name: str, greeting: str = "Hello", *, io: nb.SyncIO) -> str:
+        return io.run_task("shout", str.upper, f"{greeting}, {name}")
 
 
-    assert greet.run("hello").output == "HELLO"
+    @nb.job
+    def count(payload: list[str], io: nb.SyncIO) -> int:
+        return io.run_task("count", len, payload)
+
+
+    assert greet.run(name="Ada").output == "HELLO, ADA"
+    assert greet.run({"name": "Ada", "greeting": "Hi"}).output == "HI, ADA"
+    assert (count.id, count.run(["a", "b"]).output) == ("count", 2)
     ```
     """
+    if callable(id):  # decorated without parentheses
+        return job(id_of(id))(id)
 
     def register(fn: Callable[..., Any]) -> Job:
         new_job = Job(
-            fn, id, runtime, name=name, version=version, trigger=trigger,
-            integrations=integrations, retry=retry, on_change=on_change,
+            fn, id_of(fn) if id is None else id, runtime, name=name, version=version,
+            trigger=trigger, integrations=integrations, retry=retry, on_change=on_change,
             hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
-        for what, one in (("id", id), ("name", name), ("version", version)):
-            text.check(f"The {what} of a job,", one, InvalidJobError)
         runtime.jobs[new_job.id] = new_job
         return new_job
 
@@ -334,48 +356,3 @@ def cancel(run: Run | str) -> None:
     if isinstance(run, str):
         run = get_run(run)
     run.cancel()
-
-
-def job_starter(job: Job | None, run: RunRow, payload: Any) -> Starter:
-    """Return a starter that executes a run by the job that this process defines under its job id.
-
-    Raises:
-        NbtasksError: The job is not defined here, has another version, or is not enabled.
-        InvalidPayloadError: The payload is invalid for the job.
-    """
-    if job is None:
-        raise NbtasksError(
-            f"Job {run.job!r} of run {run.run_id} is not defined in this process, so it cannot be "
-            "executed here. Run the cell, or import the module, that defines it with "
-            f"@nb.job({run.job!r}, version={run.version!r}); then try again."
-        )
-    if job.version != run.version:
-        raise NbtasksError(
-            f"Run {run.run_id} was made by version {run.version} of job {run.job!r}, but this "
-            f"process defines version {job.version}. Define version {run.version} to execute the "
-            f"run again, or start a run of version {job.version} with job.run(payload)."
-        )
-    job.validate_payload(payload)
-    return lambda claim: job.execute(claim, payload)
-
-
-def cell_starter(
-    execute_cell: CellExecutor | None, run: RunRow, payload: Any, get_run: Callable[[str], Run]
-) -> Starter:
-    """Return a starter that executes a run by the recorded source of its cell.
-
-    Raises:
-        NbtasksError: This process is not a notebook.
-    """
-    if execute_cell is None:
-        raise NbtasksError(
-            f"Run {run.run_id} was made by a %%job cell, which only a notebook can execute again: "
-            "call this there, after `%load_ext nbtasks`. Or reset tasks with "
-            "run.reset(path), and then execute the cell."
-        )
-
-    def start(claim: Claim) -> Run:
-        execute_cell(claim, payload)
-        return get_run(claim.make.run_id)
-
-    return start

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from nbtasks.core import clock, text
 from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import EntryRow
-from nbtasks.errors import InvalidOptionError
+from nbtasks.errors import InvalidJobError, InvalidOptionError
 from nbtasks.io.events import filters
 from nbtasks.io.events.tasks import event_names
 
@@ -26,6 +26,7 @@ __all__ = [
     "Schedule",
     "Tick",
     "Trigger",
+    "check_trigger",
     "cron_trigger",
     "event_trigger",
     "find_plan",
@@ -128,6 +129,18 @@ class Tick:
 
     ts: datetime
     last: datetime | None = None
+
+
+def check_trigger(trigger: object, job: str) -> Trigger | None:
+    """Return the trigger of a job, checked.
+
+    Raises:
+        InvalidJobError: It is no trigger.
+    """
+    if trigger is None or isinstance(trigger, Trigger):
+        return trigger
+    kinds = "nb.event_trigger, nb.cron_trigger, nb.interval_trigger or nb.invoke_trigger"
+    raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: make it with {kinds}.")
 
 
 def event_trigger(

@@ -32,7 +32,7 @@ from nbtasks.journal.lookup import require_run
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
-    from nbtasks.jobs.job import Job
+    from nbtasks.jobs.definition.job import Job
     from nbtasks.jobs.runtime import Runtime
     from nbtasks.journal.protocol import Find
 

@@ -310,7 +310,7 @@ def _make_claim_and_payload(
     payload = _evaluate(options.payload, shell) if options.payload else None
     claim = make_claim(
         options.job, options.name or options.job, options.version, key=options.key,
-        payload=payload, new=options.new, source=source,
+        payload=payload, identity=payload, new=options.new, source=source,
     )  # fmt: skip
     return claim, payload
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, cast, overload
 from nbtasks.core import clock, tracebacks
 from nbtasks.core.model import ANSWERED, ReuseRow, Row, RunRow, Status, TaskRow
 from nbtasks.errors import StaleTaskWarning
-from nbtasks.jobs.job import Job
+from nbtasks.jobs.definition.job import Job
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import Runtime
 from nbtasks.journal.protocol import Claim, ClaimedRun, Journal
@@ -25,6 +25,7 @@ from nbtasks.testing.replay_history import History, ReplayError
 __all__ = ["always_replay"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _LIMIT = 1000
 
@@ -128,27 +129,27 @@ def _put_in_force(limit: int) -> None:
     """Make all jobs restart, by patching `Job`, so that jobs need no code for it."""
 
     @functools.wraps(_run)
-    def run(self: Job, payload: Any = None, **how: Any) -> Run:
+    def run(self: Job, payload: Any = None, **named: Any) -> Run:
         if _is_attempt(self):
-            return _run(self, payload, **how)
-        attempts = _Attempts(self, payload, how, limit)
+            return _run(self, payload, **named)
+        attempts = _Attempts(self, (payload,), named, limit)
         try:
             while True:
                 with attempts:
-                    return attempts.last(_run(attempts.job(), attempts.payload(), **attempts.how))
+                    return attempts.last(_run(attempts.job(), *attempts.args(), **attempts.named()))
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
 
     @functools.wraps(_arun)
-    async def arun(self: Job, payload: Any = None, **how: Any) -> Run:
+    async def arun(self: Job, payload: Any = None, **named: Any) -> Run:
         if _is_attempt(self):
-            return await _arun(self, payload, **how)
-        attempts = _Attempts(self, payload, how, limit)
+            return await _arun(self, payload, **named)
+        attempts = _Attempts(self, (payload,), named, limit)
         while True:
             with attempts:
                 return attempts.last(
-                    await _arun(attempts.job(), attempts.payload(), **attempts.how)
+                    await _arun(attempts.job(), *attempts.args(), **attempts.named())
                 )
 
     Job.run, Job.arun = run, arun  # type: ignore[method-assign]  # until the block ends
@@ -171,15 +172,15 @@ class _Attempts:
 
     Args:
         job: The job.
-        payload: Payload of the call.
-        how: Other arguments of the call.
+        args: Positional arguments of the call.
+        named: Arguments of the call by name: options, and fields of the payload.
         limit: Maximum number of restarts.
     """
 
-    def __init__(self, job: Job, payload: Any, how: dict[str, Any], limit: int) -> None:
+    def __init__(self, job: Job, args: tuple[Any, ...], named: dict[str, Any], limit: int) -> None:
         self._job = job
-        self._payload = payload
-        self.how = how
+        self._args = args
+        self._named = named
         self._history = History(limit)
         self._attempt: _Attempt | None = None
 
@@ -189,13 +190,13 @@ class _Attempts:
         runtime.own_journal = self._attempt = _Attempt(runtime.journal, self._history)
         return self._job.with_runtime(runtime)
 
-    def payload(self) -> Any:
-        """Return a copy of the payload, as a new process would have; the original if it cannot be
-        copied."""
-        try:
-            return copy.deepcopy(self._payload)
-        except Exception:  # noqa: BLE001 - its classes may raise anything
-            return self._payload
+    def args(self) -> tuple[Any, ...]:
+        """Return a copy of the positional arguments."""
+        return _copied(self._args)
+
+    def named(self) -> dict[str, Any]:
+        """Return a copy of the arguments by name."""
+        return _copied(self._named)
 
     def last(self, run: Run) -> Run:
         """Check a run that came to its end, and return it as the job would."""
@@ -225,6 +226,15 @@ class _Attempts:
             return False
         self._history.check()
         return True
+
+
+def _copied(arguments: T) -> T:
+    """Return a copy of arguments, as a new process would have; the original if it cannot be
+    copied."""
+    try:
+        return copy.deepcopy(arguments)
+    except Exception:  # noqa: BLE001 - its classes may raise anything
+        return arguments
 
 
 def _stops(error: BaseException) -> bool:

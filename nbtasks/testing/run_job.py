@@ -17,7 +17,8 @@ from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
 from nbtasks.engine.waiting.waits import Waits
 from nbtasks.errors import NbtasksError, NotFoundError, ValueNotKeptError
-from nbtasks.jobs.job import Job
+from nbtasks.jobs.definition.job import Job
+from nbtasks.jobs.definition.run_options import NONE, given
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import Runtime, runtime
 from nbtasks.jobs.session import Session
@@ -34,7 +35,9 @@ __all__ = ["run_job"]
 Path = TypeVar("Path", bound=keys.KeyPath)
 
 
-def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = None) -> Run:
+def run_job(
+    job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = NONE, **fields: Any
+) -> Run:
     """Run a job in memory, in isolation: nothing is written to a home, waits take no time, and each
     call starts a new run. The call blocks; in an `async def` test the job has its own event loop.
 
@@ -44,6 +47,7 @@ def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = No
         tasks: Values of tasks whose functions are not called, by path: a string like `"fit/AA"`, or
             the tuple of the keys. If the value is an exception, the task fails with it and is
             retried according to its `retry`. A wait that is named ends at once.
+        **fields: Fields of the payload, as in `job.run`.
 
     Returns:
         The run, which remains readable afterwards. Its times are those of the `FakeClock` in force,
@@ -51,6 +55,7 @@ def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = No
 
     Raises:
         Exception: Any exception that the job raised.
+        InvalidPayloadError: The payload is invalid.
         NotFoundError: The run never reached a task that `tasks` names.
         ValueNotKeptError: A value in `tasks` cannot be the value of a task.
 
@@ -63,20 +68,22 @@ def run_job(job: Job, payload: Any = None, tasks: Mapping[Path, Any] | None = No
 
 
     @nb.job("run-job-example")
-    def sizes(payload: list[str], io: nb.SyncIO) -> list[int]:
-        pages = io.map("fetch", fetch, payload, key_of=str, max_failures=1)
+    def sizes(urls: list[str], io: nb.SyncIO) -> list[int]:
+        pages = io.map("fetch", fetch, urls, key_of=str, max_failures=1)
         return [len(page or b"") for page in pages]
 
 
     pages = {("fetch", "a.org"): b"<html>", ("fetch", "b.org"): TimeoutError("too slow")}
-    run = run_job(sizes, ["a.org", "b.org"], tasks=pages)
+    run = run_job(sizes, urls=["a.org", "b.org"], tasks=pages)
     assert run.output == [6, 0]
     assert run.tasks().status.tolist() == ["COMPLETED", "COMPLETED", "FAILED"]
     ```
     """
     if not isinstance(job, Job):
         raise TypeError(f"run_job takes a job made by nb.job, not {job!r}.")
-    stage = _Stage(MemoryJournal(), {} if tasks is None else _by_path(tasks))
+    options, names = given({"tasks": tasks})
+    payload = job.merge_payload(payload, fields, names, "run_job({job}, {given})")
+    stage = _Stage(MemoryJournal(), _by_path(options["tasks"] or {}))
     with contextlib.ExitStack() as stack:
         if not isinstance(clocks.current(), FakeClock):
             stack.enter_context(FakeClock())

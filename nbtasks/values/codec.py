@@ -19,7 +19,6 @@ The kinds of record:
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -37,11 +36,11 @@ __all__ = [
     "Encoded",
     "decode",
     "decode_blob",
-    "digest",
     "encode",
     "encode_redacted",
     "hide",
     "pickles_in",
+    "to_sorted_json",
 ]
 
 #: Values above this size are stored in their own file beside the journal.
@@ -229,25 +228,24 @@ def _iter_figures(tagged: Any) -> Iterator[list[Any]]:
         yield from _iter_figures(part)
 
 
-def digest(value: object) -> str:
-    """Return the digest of a value, 16 hex digits. The order of a dict's keys does not count.
+def to_sorted_json(value: object) -> bytes | None:
+    """Return bytes that equal values of equal types have in common, in every process.
 
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    >>> digest([1]) == digest((1,))
-    False
+    The order of a dict's keys and of a set's members does not count.
+
+    Returns:
+        JSON, with the hashes of tables and the like; None if only a pickle can represent the value.
+
+    >>> to_sorted_json({"b": 2, "a": 1})
+    b'{"a":1,"b":2}'
     """
     as_json = _to_json(value, orjson.OPT_SORT_KEYS)
     if as_json is None:
-        from nbtasks.values import pickles  # lazily, here and below, as `tagged_json`
-
-        data = pickles.dump(value)
-    else:
-        data = as_json.data
-        if as_json.kind != "json":
-            data = orjson.dumps(_sort_unordered(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
-        data += b"".join(part.hash().encode() for part in as_json.parts)
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+        return None
+    data = as_json.data
+    if as_json.kind != "json":
+        data = orjson.dumps(_sort_unordered(orjson.loads(data)), option=orjson.OPT_SORT_KEYS)
+    return data + b"".join(part.hash().encode() for part in as_json.parts)
 
 
 def _to_json(value: object, option: int = 0) -> _Json | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from typing import Any, Final
 
 from nbtasks.errors import InvalidPayloadError
 
-__all__ = ["validate"]
+__all__ = ["fit", "is_model", "validate"]
 
 #: Limits of the problems listed in an error message.
 _MOST_PROBLEMS: Final = 20
@@ -30,33 +31,50 @@ def validate(expected: Any, payload: Any, of: str) -> Any:
         InvalidPayloadError: The payload does not fit the type. The message names each field that
             does not fit.
     """
+    converted, problems = fit(expected, payload)
+    if problems:
+        lines = [f"  {'.'.join(place) or 'payload'}: {text}" for place, text in problems]
+        raise InvalidPayloadError("\n".join([f"The payload does not fit {of}:", *_first(lines)]))
+    return converted
+
+
+def fit(expected: Any, value: Any) -> tuple[Any, list[tuple[list[str], str]]]:
+    """Return a value, validated and converted like a payload, and what does not fit.
+
+    Args:
+        expected: The expected type.
+        value: The value to validate.
+
+    Returns:
+        The value, and the problems: the place of each in the value, and its description.
+    """
     if expected in _ANYTHING:
-        return payload
+        return value, []
     import pydantic  # lazily: it would take most of the import time
 
     try:
-        return pydantic.TypeAdapter(expected).validate_python(payload)
+        return pydantic.TypeAdapter(expected).validate_python(value), []
     except pydantic.ValidationError as error:
-        raise InvalidPayloadError(_explain(of, error)) from None
+        problems: list[Any] = error.errors(include_url=False)
+        return value, [(_place(one["loc"]), _describe_problem(one)) for one in problems]
     except pydantic.PydanticSchemaGenerationError:
-        return payload  # an annotation unknown to pydantic cannot be checked
+        return value, []  # an annotation unknown to pydantic cannot be checked
 
 
-def _explain(of: str, error: Any) -> str:
-    problems = error.errors(include_url=False)
-    lines = [f"The payload does not fit {of}:"]
-    lines += [
-        f"  {_describe_place(problem['loc'])}: {_describe_problem(problem)}"
-        for problem in problems[:_MOST_PROBLEMS]
-    ]
-    if len(problems) > _MOST_PROBLEMS:
-        lines.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
-    return "\n".join(lines)
+def is_model(value: object) -> bool:
+    """Return True for an object of a pydantic model."""
+    pydantic: Any = sys.modules.get("pydantic")  # without it there is no such object
+    return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
-def _describe_place(loc: tuple[int | str, ...]) -> str:
-    """Return the place in the payload; a type with custom validators by its name only."""
-    return ".".join(_VALIDATED.sub(r"\1", str(part)) for part in loc) or "payload"
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - _MOST_PROBLEMS
+    return [*lines[:_MOST_PROBLEMS], f"  and {more} more"] if more > 0 else lines
+
+
+def _place(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the place in the value; a type with custom validators by its name only."""
+    return [_VALIDATED.sub(r"\1", str(part)) for part in loc]
 
 
 def _describe_problem(problem: dict[str, Any]) -> str:

@@ -296,7 +296,7 @@ def test_the_environment_may_say_it(book, monkeypatch):
 
 def test_an_unknown_choice_is_refused_where_it_is_said():
     with pytest.raises(nb.InvalidOptionError, match="warn, rerun, error, ignore"):
-        nb.job("five", on_change="always")(lambda io: None)  # type: ignore[arg-type]  # on purpose
+        nb.job("five", on_change="always")(lambda io: None)  # type: ignore[call-overload]  # on purpose
     with pytest.raises(nb.NbtasksError, match="on_change is 'warn', 'rerun', 'error' or 'ignore'"):
         nb.configure(on_change="always")
 

@@ -129,7 +129,7 @@ def test_a_run_that_never_began_has_no_end() -> None:
 
 def test_a_hook_is_a_function() -> None:
     with pytest.raises(nb.InvalidJobError, match="on_failure is a function"):
-        nb.job("hooked", on_failure="mail")(lambda io: None)  # type: ignore[arg-type]  # wrong
+        nb.job("hooked", on_failure="mail")(lambda io: None)  # type: ignore[call-overload]  # wrong
 
 
 def test_a_job_that_is_not_enabled_makes_no_run() -> None:

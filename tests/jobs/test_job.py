@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -17,12 +18,54 @@ import nbtasks as nb
 )
 def test_a_job_that_cannot_be_one_is_refused_at_once(fields: dict[str, str]) -> None:
     with pytest.raises(nb.InvalidJobError):
-        nb.job(**fields)(lambda io: None)  # type: ignore[arg-type]  # wrong on purpose
+        nb.job(**fields)(lambda io: None)  # type: ignore[call-overload]  # wrong on purpose
 
 
-def test_a_function_with_too_many_parameters_is_refused_with_what_to_write() -> None:
-    with pytest.raises(nb.InvalidJobError, match=r"\(payload, io, ctx\)"):
-        nb.job("x")(lambda a, b, c, d: None)
+def test_a_job_without_parentheses_has_the_name_of_its_function_as_id() -> None:
+    @nb.job
+    def bare(io: nb.SyncIO) -> int:
+        return io.run_task("one", int, "1")
+
+    @nb.job(version="2.0.0")
+    async def with_options(io: nb.AsyncIO) -> int:
+        return await io.run_task("one", int, "1")
+
+    assert (bare.id, bare.name, bare.version) == ("bare", "bare", "0.0.1")
+    assert (with_options.id, with_options.version) == ("with_options", "2.0.0")
+    assert bare.run().output == with_options.run().output == 1
+    assert nb.runs().job.tolist() == ["with_options", "bare"]
+
+
+def test_a_function_without_a_name_needs_an_id() -> None:
+    for fn in (lambda io: None, functools.partial(int, "3")):
+        with pytest.raises(nb.InvalidJobError, match=r'no name.*nb\.job\("report"\)'):
+            nb.job(fn)
+    assert nb.job("named")(lambda: 3).run().output == 3
+
+
+def test_a_job_that_is_called_like_its_function_says_what_to_call() -> None:
+    calls: list[int] = []
+
+    @nb.job
+    def report(month: int) -> None:
+        calls.append(month)
+
+    with pytest.raises(nb.NbtasksError, match=r"report\.run\(\.\.\.\).*report\.fn is the plain"):
+        report(month=3)
+    with pytest.raises(nb.NbtasksError, match=r"report\.run\("):
+        report()
+    assert calls == []
+    assert nb.runs().empty
+    report.fn(3)
+    assert calls == [3]
+
+
+def test_a_job_is_not_made_of_a_job() -> None:
+    @nb.job
+    def report() -> None: ...
+
+    with pytest.raises(nb.InvalidJobError, match="is a job already"):
+        nb.job("again")(report)
 
 
 def test_a_job_of_each_kind_runs_in_each_way_in_a_running_loop(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_what_was_set_is_not_an_attempt() -> None:
 
 def test_the_body_itself_may_not_edit_its_run() -> None:
     @nb.job("meddling")
-    def body(io: nb.SyncIO, /) -> None:
+    def body(io: nb.SyncIO) -> None:
         io.run_task("a", note, "a")
         for edit in (lambda r: r.reset("a"), lambda r: r.set("a", 1), lambda r: r.skip("a")):
             with pytest.raises(nb.RunBusyError, match="this very process"):

@@ -149,9 +149,21 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     return len(payload)
 
 
+@nb.job
+def report(month: int, region: str = "EU", *, io: nb.SyncIO) -> int:
+    report.invoke("other", month=3)
+    report.invoke_and_wait("ended", {"month": 3}, timeout="5m", region="US")
+    return month
+
+
 def jobs() -> None:
     assert_type(numbers, nb.Job)
     assert_type(nb.job("made by hand"), Callable[[Callable[..., Any]], nb.Job])
+    assert_type(nb.job(version="1"), Callable[[Callable[..., Any]], nb.Job])
+    assert_type(nb.job(load), nb.Job)
+    assert_type(report, nb.Job)
+    assert_type(report.run(month=3), nb.Run)
+    assert_type(report.run({"month": 3}, region="US", key="today"), nb.Run)
     assert_type(numbers.id, str)
     assert_type(numbers.name, str)
     assert_type(numbers.version, str)
@@ -169,6 +181,7 @@ def jobs() -> None:
 async def jobs_awaited() -> None:
     assert_type(await pages.arun(["url"], key="today", new=True, tree=False), nb.Run)
     assert_type(await pages.arun(["url"], replay="only"), nb.Run)
+    assert_type(await report.arun(month=3, new=True), nb.Run)
 
 
 def wrong(io: nb.SyncIO) -> None:
@@ -180,7 +193,7 @@ def wrong(io: nb.SyncIO) -> None:
     io.run_task("load", load, 3, timeout=[5])  # type: ignore[call-overload]  # a list is no time
     io.map("sizes", len, ["a"], limit=3)  # type: ignore[call-overload]  # it is called concurrency
     io.map("sizes", len, ["a"], key_of=3)  # type: ignore[call-overload]  # nor is it a function
-    nb.job("numbers", version=1)  # type: ignore[arg-type]  # a version is a string
+    nb.job("numbers", version=1)  # type: ignore[call-overload]  # a version is a string
     numbers.run(replay="all")  # type: ignore[arg-type]  # it is "only" or None
     nb.runs(3)  # type: ignore[arg-type]  # nor is a number a job
 
@@ -267,6 +280,7 @@ def history(run: nb.Run) -> None:
 
 def tested(nb_home: Path, fake_clock: FakeClock) -> None:
     assert_type(run_job(pages, ["url"], tasks={"fetch": b"<html>"}), nb.Run)
+    assert_type(run_job(report, month=3, tasks={"fetch": b"<html>"}), nb.Run)
     values: dict[tuple[str, ...], object] = {("fit", "AA"): OSError("gone")}
     assert_type(run_job(numbers, tasks=values), nb.Run)
     run_job(load, 3)  # type: ignore[arg-type]  # a function is no job

@@ -64,9 +64,9 @@ class TestEachKind:
     [kind for kind in KINDS if not kind.trust],
     ids=lambda kind: kind.what,
 )
-def test_a_value_digests_alike_each_time(kind):
-    assert codec.digest(kind.make()) == codec.digest(kind.make())
-    assert codec.digest(kind.make()) == codec.digest(again(kind.make()))
+def test_a_value_has_the_same_bytes_each_time(kind):
+    assert codec.to_sorted_json(kind.make()) == codec.to_sorted_json(kind.make())
+    assert codec.to_sorted_json(kind.make()) == codec.to_sorted_json(again(kind.make()))
 
 
 def test_the_docs_have_this_table():
@@ -151,7 +151,7 @@ def frames(draw: Any) -> pd.DataFrame:
 @given(frames())
 def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
     same(again(value), value)
-    assert codec.digest(again(value)) == codec.digest(value)
+    assert codec.to_sorted_json(again(value)) == codec.to_sorted_json(value)
 
 
 ARRAYS = npst.arrays(npst.scalar_dtypes(), npst.array_shapes(max_dims=2, max_side=3))

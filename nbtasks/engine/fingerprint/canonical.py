@@ -21,14 +21,14 @@ import zoneinfo
 from collections.abc import Callable
 from pathlib import PurePath
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
 from nbtasks.engine.fingerprint import introspection, tables, user_code
 from nbtasks.engine.fingerprint.function import fingerprint
 
-__all__ = ["CODE", "Walk", "is_random", "mark_lazy"]
+__all__ = ["CODE", "Walk", "is_random", "known_seed", "mark_lazy"]
 
 CODE = (
     FunctionType, MethodType, type, type(len), type(str.upper), functools.partial,
@@ -41,7 +41,6 @@ _FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _CACHE = re.compile(r"(?i)(?:^|_)(?:cache|cached|memo|memoized?)(?:$|_)")
 _CACHES = (dict, list, set, type(None), weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
 _NATIVE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
-_MOST_OBJECTS = 100_000
 _MOST_BYTES = 64
 _Part = Callable[[Any], Any]
 
@@ -59,7 +58,10 @@ class Walk:
         filled: The private fields that the objects have, by the id of the object.
         new: The objects with private fields that they have beside those, with these fields.
         at: The name of the value, for `uncompared`.
+        most: Number of objects to read.
     """
+
+    most: ClassVar[float] = 100_000
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class Walk:
             return walked[1]
         if key in self._within:
             return {"$again": len(self._within)}
-        if len(self._walked) >= _MOST_OBJECTS:
+        if len(self._walked) >= self.most:
             return self._beyond(value)
         self._within.add(key)
         try:
@@ -114,7 +116,7 @@ class Walk:
 
     def _beyond(self, value: Any) -> Any:
         """Return the JSON of a value that there is no time to read."""
-        reason = f"all beyond {_MOST_OBJECTS:,} objects"
+        reason = f"all beyond {self.most:,} objects"
         if reason not in self.uncompared[-1:]:
             self.uncompared.append(reason)
         return {"$type": introspection.label(value)}
@@ -142,7 +144,7 @@ class Walk:
         is_bound = issubclass(kind, (MethodType, type(len)))
         if is_bound and not issubclass(type(value.__self__), ModuleType):
             return {"$method": [fingerprint(value).digest, self.canonical(value.__self__)]}
-        if issubclass(kind, CODE) or kind.__module__ == "nbtasks.jobs.job":
+        if issubclass(kind, CODE) or kind.__module__ == "nbtasks.jobs.definition.job":
             return {"$code": fingerprint(value).digest}
         if issubclass(kind, ModuleType):
             return {"$module": value.__name__}
@@ -162,9 +164,7 @@ class Walk:
         if kind is MappingProxyType:
             return self.canonical(dict(value))
         if is_random(value):
-            if (seed := _seed(value)) is None:
-                self._note_uncompared(f"the seed of a {label[1:]}")
-            seeded = {"$random": [label, seed, self._named(_own(value), value)]}
+            seeded = {"$random": [label, self._seed(value), self._named(_own(value), value)]}
             return self._with_class(kind, seeded)
         text = None
         if tables.is_pandas(value) or tables.is_array(value):
@@ -172,6 +172,12 @@ class Walk:
         elif not user_code.is_users_class(kind):
             text = introspection.constant(value)
         return self._with_class(kind, {label: text}) if text is not None else None
+
+    def _seed(self, value: Any) -> Any:
+        """Return what counts of a generator of random numbers."""
+        if (seed := known_seed(value)) is None:
+            self._note_uncompared(f"the seed of a {introspection.label(value)}")
+        return seed
 
     # -- objects ------------------------------------------------------------------------------
 
@@ -259,6 +265,8 @@ class Walk:
             return reduced
         fn, args, *extras = reduced
         extras += [None] * (4 - len(extras))
+        if issubclass(type(value), (set, frozenset)) and [type(arg) for arg in args] == [list]:
+            args = (set(args[0]),)  # which are in no order
         # A class among the arguments only says what to rebuild: its name counts.
         arguments = [
             introspection.label(arg) if issubclass(type(arg), type) else self._builtin(value, arg)
@@ -345,7 +353,7 @@ def _plain(value: Any) -> Any:
     return {"$zone": value.key} if kind is zoneinfo.ZoneInfo and value.key else None
 
 
-def _seed(value: Any) -> str | None:
+def known_seed(value: Any) -> str | None:
     """Return the seed of a generator, "" if the system has seeded it; None if it does not say."""
     bits = getattr(value, "bit_generator", value)
     seeds = getattr(bits, "seed_seq", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import orjson
+
 from nbtasks.core.clock import at
 from nbtasks.core.model import Failure, RunRow, Status
 from nbtasks.views.tree.nodes import TaskNode, Tree
@@ -16,6 +18,7 @@ __all__ = [
     "failure_of",
     "icon_of",
     "is_chosen",
+    "payload_of",
     "plural",
     "progress_label",
     "title_of",
@@ -73,6 +76,8 @@ def title_of(run: RunRow) -> tuple[str, str]:
 _ICON, _LONG = 8, 80  # characters
 _MESSAGE = 200  # of an error's first line
 _DIGEST = re.compile("[0-9a-f]{16}")  # a key made from the payload
+_NOTHING = ("null", "{}")
+_MOST_PARSED = 2000  # letters of a payload
 _DETAILS = 6  # most properties and metrics shown beside a task
 
 
@@ -145,14 +150,44 @@ def is_chosen(key: str) -> bool:
 
 
 def facts_of(run: RunRow) -> str:
-    """Return one line with a run's number of executions, its key, id and start."""
+    """Return one line with a run's number of executions, its payload, key, id and start."""
     facts = [plural(run.executions, "execution")]
+    if payload := payload_of(run):
+        facts.append(payload)
     if is_chosen(run.key):
         facts.append(f"key {clean(run.key, _LONG)}")
     facts.append(f"run {clean(run.run_id, _LONG)}")
     if run.started_us:
         facts.append(f"started {at(run.started_us):%Y-%m-%d %H:%M:%S UTC}")
     return " · ".join(facts)
+
+
+def payload_of(run: RunRow) -> str:
+    """Return the payload of a run as it was given, shortened; empty if there is nothing to show.
+
+    >>> payload_of(RunRow("r1", "report", "report", "1", "k", payload='{"month":3,"region":"EU"}'))
+    'month=3, region="EU"'
+    >>> payload_of(RunRow("r1", "sum", "sum", "1", "k", payload="[1,2]"))
+    'payload [1,2]'
+    """
+    is_plain = run.payload_kind in (None, "json", "tagged")
+    text = run.payload_shown or (run.payload if is_plain else None)
+    if text is None or text in _NOTHING:
+        return ""
+    value = orjson.loads(text) if len(text) <= _MOST_PARSED else None
+    if isinstance(value, dict) and not any(name.startswith("$") for name in value):
+        fields = [f"{name}={_as_text(part)}" for name, part in value.items()]
+        return clean(", ".join(fields), _LONG)
+    return clean(f"payload {text[:_MOST_PARSED]}", _LONG)
+
+
+def _as_text(value: object) -> str:
+    """Return a value of tagged JSON as text: a date, for example, without its tag."""
+    if isinstance(value, dict) and len(value) == 1:
+        tag, inner = next(iter(value.items()))
+        if tag.startswith("$"):
+            return inner if isinstance(inner, str) else _as_text(inner)
+    return orjson.dumps(value).decode()
 
 
 def plural(count: int, noun: str) -> str:

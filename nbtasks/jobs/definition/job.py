@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nbtasks.core import tracebacks
@@ -16,23 +15,19 @@ from nbtasks.core.model import RunRow
 from nbtasks.engine.options import OnChange, Policy, TaskOptions
 from nbtasks.engine.retries import Retry
 from nbtasks.engine.waiting.budget import TimeBudget
-from nbtasks.errors import (
-    InvalidJobError,
-    InvalidOptionError,
-    InvalidPayloadError,
-    NbtasksError,
-    Suspended,
-)
-from nbtasks.io.base import LEVELS
+from nbtasks.errors import InvalidJobError, NbtasksError, Suspended
 from nbtasks.io.integration import check as check_integrations
 from nbtasks.io.io import AsyncIO
 from nbtasks.jobs import claims
-from nbtasks.jobs.hooks import Hooks, LimitedSession, check_limit
-from nbtasks.jobs.invocation import Invoked
+from nbtasks.jobs.definition.hooks import Hooks, LimitedSession, check_limit
+from nbtasks.jobs.definition.identity import check_names, name_of
+from nbtasks.jobs.definition.invocation import Invoked
+from nbtasks.jobs.definition.parameters import Parameters, is_asynchronous
+from nbtasks.jobs.definition.run_options import FALSE, NONE, TRUE, RunOptions
 from nbtasks.jobs.run import Run
-from nbtasks.jobs.triggers import EventTrigger, InvokeTrigger, Trigger
+from nbtasks.jobs.triggers import Trigger, check_trigger
 from nbtasks.journal.protocol import Claim
-from nbtasks.values import failures, validation
+from nbtasks.values import failures
 
 if TYPE_CHECKING:
     from nbtasks.io.integration import Integration
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Job", "RuntimeProtocol"]
 
 Replay = Literal["only"]
-_MISSING = inspect.Parameter.empty
 
 
 class RuntimeProtocol(Protocol):
@@ -88,6 +82,7 @@ class Job(Invoked):
         name: Display name.
         version: Version of the job; under a new version every key starts a new run.
         trigger: Event, schedule or invocation that starts runs of the job.
+        fn: The plain function.
         enabled: False if the job must not run.
 
     ```python
@@ -95,13 +90,14 @@ class Job(Invoked):
 
 
     @nb.job("job-example", version="1.0.0")
-    def total(payload: list[int], io: nb.SyncIO) -> int:
-        return io.run_task("sum", sum, payload)
+    def total(month: int, region: str = "EU", *, io: nb.SyncIO) -> str:
+        return io.run_task("total", "{}, month {}".format, region, month)
 
 
-    first = total.run([1, 2, 3])
-    again = total.run([1, 2, 3])  # the same run: "sum" is answered from the journal
+    first = total.run(month=3)
+    again = total.run(month=3)  # the same run: "total" is answered from the journal
     assert first.id == again.id and again.executions == 2
+    assert total.run({"month": 3, "region": "US"}).output == "US, month 3"  # another one
     ```
     """
 
@@ -122,7 +118,11 @@ class Job(Invoked):
         enabled: bool = True,
         log_level: str = "info",
     ) -> None:
-        _check_names(id, version, log_level)
+        if isinstance(fn, Job):
+            raise InvalidJobError(
+                f"Job {id!r}: {fn!r} is a job already. Decorate its function once."
+            )
+        check_names(id, name, version, log_level)
         check_limit(concurrency_limit, id)
         self.id = id
         self.name = name or id
@@ -135,29 +135,33 @@ class Job(Invoked):
         self._hooks = hooks or Hooks()
         self._hooks.check(id)
         self.enabled = enabled
-        self.trigger = _check_trigger(trigger, id)
+        self.trigger = check_trigger(trigger, id)
         self._integrations = check_integrations(integrations, AsyncIO)
-        self._parameters = _parameters(fn, id)
+        self._parameters = Parameters(fn, id, self.trigger)
+        self._asynchronous = is_asynchronous(fn)
+        self._call_name = name_of(fn) or "job"  # in messages
         self.__doc__ = fn.__doc__
 
     def run(  # noqa: PLR0913 - the options of the contract
         self,
         payload: Any = None,
         *,
-        key: str | None = None,
-        new: bool = False,
-        replay: Replay | None = None,
-        max_time: Duration | None = None,
-        suspend_after: Duration | None = None,
-        tree: bool = True,
+        key: str | None = NONE,
+        new: bool = FALSE,
+        replay: Replay | None = NONE,
+        max_time: Duration | None = NONE,
+        suspend_after: Duration | None = NONE,
+        tree: bool = TRUE,
+        **fields: Any,
     ) -> Run:
         """Execute the job's run for a key: continue the latest run, or start a new one.
 
         Blocks until the execution ends, also in a notebook and also for an `async def` job.
 
         Args:
-            payload: The body's payload, validated by the annotation of its parameter.
-            key: The key of the run; by default a digest of the payload.
+            payload: The payload, validated by the annotations of the function's parameters.
+            key: The key of the run; by default a digest of the payload, in which neither the order
+                of a dict's keys counts, nor a field that has its default.
             new: Start a new run even if the key has a run already.
             replay: With "only", every task is answered from the journal: no task runs, no run is
                 started, nothing is written, and no callback is called.
@@ -166,6 +170,8 @@ class Job(Invoked):
                 some progress.
             suspend_after: Longest wait, likewise. A longer one suspends the run once no task runs.
             tree: Show the tasks as a tree in the notebook.
+            **fields: Fields of the payload: the function's parameters by name. Those with the name
+                of an option go into `payload`.
 
         Returns:
             The run: COMPLETED, or WAITING if it was suspended. With `replay`, its `output` is the
@@ -175,16 +181,17 @@ class Job(Invoked):
             Exception: The error that the body raised.
             Cancelled: The run was cancelled.
             RunBusyError: The run is being executed, in this process or another one.
-            InvalidPayloadError: The payload is invalid.
+            InvalidPayloadError: The payload is invalid. No run has started.
             NotRecordedError: With `replay`, the run or the outcome of a task is not recorded.
             InvalidOptionError: `replay` has an unknown value, or is combined with `new`.
             NbtasksError: The job is not enabled.
         """
         try:
-            only = _check_replay(self.id, replay, new=new)
-            budget = TimeBudget.of(max_time, suspend_after)
-            claim = self._claim(payload, key, new=new)
-            return self.execute(claim, payload, only=only, budget=budget, tree=tree)
+            options = RunOptions.of(
+                self.id, key=key, new=new, replay=replay, max_time=max_time,
+                suspend_after=suspend_after, tree=tree,
+            )  # fmt: skip
+            return self._block(*self._begin(payload, fields, options))
         except BaseException as error:
             error.__traceback__ = tracebacks.own_frames(error.__traceback__)
             raise
@@ -193,33 +200,23 @@ class Job(Invoked):
         self,
         payload: Any = None,
         *,
-        key: str | None = None,
-        new: bool = False,
-        replay: Replay | None = None,
-        max_time: Duration | None = None,
-        suspend_after: Duration | None = None,
-        tree: bool = True,
+        key: str | None = NONE,
+        new: bool = FALSE,
+        replay: Replay | None = NONE,
+        max_time: Duration | None = NONE,
+        suspend_after: Duration | None = NONE,
+        tree: bool = TRUE,
+        **fields: Any,
     ) -> Run:
         """Execute the job's run like `run`, as a coroutine.
 
         If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
-        only = _check_replay(self.id, replay, new=new)
-        budget = TimeBudget.of(max_time, suspend_after)
-        claim = self._claim(payload, key, new=new)
-        value = self.validate_payload(payload)
-        limited = self._session(claim, only=only, budget=budget, tree=tree)
-        if inspect.iscoroutinefunction(self.fn):
-            return await self._await(limited, value)
-        import anyio.to_thread
-
-        try:
-            return await anyio.to_thread.run_sync(
-                lambda: self._block(limited, value), abandon_on_cancel=True
-            )
-        except asyncio.CancelledError:
-            limited.cancel()
-            raise
+        options = RunOptions.of(
+            self.id, key=key, new=new, replay=replay, max_time=max_time,
+            suspend_after=suspend_after, tree=tree,
+        )  # fmt: skip
+        return await self._await(*self._begin(payload, fields, options, "arun"))
 
     def with_runtime(self, runtime: RuntimeProtocol) -> Job:
         """Return a copy of this job that runs in another runtime."""
@@ -227,57 +224,84 @@ class Job(Invoked):
         job._runtime = runtime  # noqa: SLF001 - an instance of this very class
         return job
 
-    def execute(
+    def execute(self, claim: Claim, payload: Any) -> Run:
+        """Execute the run of an existing claim, like `run`."""
+        arguments = self.validate_payload(payload)
+        return self._block(self._session(claim), arguments)
+
+    async def aexecute(self, claim: Claim, payload: Any) -> Run:
+        """Execute the run of an existing claim, like `arun`."""
+        arguments = self.validate_payload(payload)
+        return await self._await(self._session(claim), arguments)
+
+    def prepare(
+        self, claim: Claim, payload: Any, budget: TimeBudget | None = None
+    ) -> Callable[[], Run]:
+        """Return a function that executes a claim in any thread, on the journal in force now."""
+        arguments = self.validate_payload(payload)
+        limited = self._session(claim, budget=budget, tree=False)
+        return lambda: self._block(limited, arguments)
+
+    def merge_payload(
+        self, payload: Any, fields: Mapping[str, Any], options: Collection[str], how: str
+    ) -> Any:
+        """Implement `Invoked.merge_payload`."""
+        return self._parameters.merge(
+            payload, fields, options, lambda given: how.format(job=self._call_name, given=given)
+        )
+
+    def _begin(
+        self, payload: Any, fields: Mapping[str, Any], options: RunOptions, how: str = "run"
+    ) -> tuple[LimitedSession, dict[str, Any]]:
+        """Return the session of a call of `run`, and the arguments of the body."""
+        payload = self.merge_payload(payload, fields, options.names, f"{{job}}.{how}({{given}})")
+        arguments = self.validate_payload(payload)
+        claim = claims.make_claim(
+            self.id, self.name, self.version, key=options.key, payload=payload, new=options.new,
+            identity=self._parameters.identity(payload, arguments),
+        )  # fmt: skip
+        limited = self._session(claim, only=options.only, budget=options.budget, tree=options.tree)
+        return limited, arguments
+
+    def _block(self, limited: LimitedSession, arguments: Mapping[str, Any]) -> Run:
+        if self._asynchronous:
+            run: Run = failures.run_awaitable(self._await(limited, arguments))
+            return run
+        with _until_suspended(limited), limited as session:
+            session.value = self.fn(**self._with_given(arguments, session))
+        return self._runtime.run_of(limited.session)
+
+    async def _await(self, limited: LimitedSession, arguments: Mapping[str, Any]) -> Run:
+        if not self._asynchronous:
+            return await self._await_thread(limited, arguments)
+        with _until_suspended(limited):
+            async with limited as session:
+                session.value = await self.fn(**self._with_given(arguments, session))
+        return self._runtime.run_of(limited.session)
+
+    async def _await_thread(self, limited: LimitedSession, arguments: Mapping[str, Any]) -> Run:
+        import anyio.to_thread
+
+        try:
+            return await anyio.to_thread.run_sync(
+                lambda: self._block(limited, arguments), abandon_on_cancel=True
+            )
+        except asyncio.CancelledError:
+            limited.cancel()
+            raise
+
+    def _with_given(self, arguments: Mapping[str, Any], session: Session) -> dict[str, Any]:
+        given = {"io": session.io, "ctx": session.ctx}
+        names = self._parameters.given
+        return {**arguments, **{name: given[name] for name in given if name in names}}
+
+    def _session(
         self,
         claim: Claim,
-        payload: Any,
         *,
         only: bool = False,
         budget: TimeBudget | None = None,
         tree: bool = True,
-    ) -> Run:
-        """Execute the run of an existing claim, like `run`."""
-        return self.prepare(claim, payload, only=only, budget=budget, tree=tree)()
-
-    def prepare(
-        self,
-        claim: Claim,
-        payload: Any,
-        *,
-        only: bool = False,
-        budget: TimeBudget | None = None,
-        tree: bool = False,
-    ) -> Callable[[], Run]:
-        """Return a function that executes a claim in any thread, on the journal in force now."""
-        value = self.validate_payload(payload)
-        limited = self._session(claim, only=only, budget=budget, tree=tree)
-
-        def execute() -> Run:
-            if inspect.iscoroutinefunction(self.fn):
-                run: Run = failures.run_awaitable(self._await(limited, value))
-                return run
-            return self._block(limited, value)
-
-        return execute
-
-    def _block(self, limited: LimitedSession, value: Any) -> Run:
-        with _until_suspended(limited), limited as session:
-            session.value = self.fn(*self._arguments(value, session))
-        return self._runtime.run_of(limited.session)
-
-    async def _await(self, limited: LimitedSession, value: Any) -> Run:
-        with _until_suspended(limited):
-            async with limited as session:
-                session.value = await self.fn(*self._arguments(value, session))
-        return self._runtime.run_of(limited.session)
-
-    def _claim(self, payload: Any, key: str | None, *, new: bool) -> Claim:
-        return claims.make_claim(
-            self.id, self.name, self.version, key=key, payload=payload, new=new
-        )
-
-    def _session(
-        self, claim: Claim, *, only: bool, budget: TimeBudget | None, tree: bool
     ) -> LimitedSession:
         session = self._runtime.session(
             dataclasses.replace(claim, limit=self._limit),
@@ -290,15 +314,15 @@ class Job(Invoked):
         session.integrations = self._integrations
         return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.run_of)
 
-    def validate_payload(self, payload: Any) -> Any:
-        """Return the payload validated for the body.
+    def validate_payload(self, payload: Any) -> dict[str, Any]:
+        """Return the arguments that a payload gives the body, by name, validated.
 
         Raises:
             InvalidPayloadError: The payload is invalid.
             NbtasksError: The job is not enabled.
         """
         self.check_enabled()
-        return self._validate(payload)
+        return self._parameters.bind(payload)
 
     def check_enabled(self) -> None:
         """Check that runs of the job may start and continue.
@@ -312,26 +336,18 @@ class Job(Invoked):
                 "with enabled=True to run it."
             )
 
-    def _arguments(self, payload: Any, session: Session) -> tuple[Any, ...]:
-        if len(self._parameters) == 1:
-            return (session.io,)
-        return (payload, session.io, session.ctx)[: len(self._parameters)]
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """Refuse to be called like the function, which would run without being recorded.
 
-    def _validate(self, payload: Any) -> Any:
-        if isinstance(self.trigger, EventTrigger | InvokeTrigger):
-            payload = validation.validate(self.trigger.schema, payload, f"job {self.id!r}")
-        if len(self._parameters) == 1:
-            if payload is not None:
-                raise InvalidPayloadError(
-                    f"Job {self.id!r} takes no payload, since its function is f(io). Make it "
-                    "f(payload, io)."
-                )
-            return None
-        return validation.validate(self._parameters[0], payload, f"job {self.id!r}")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the decorated function directly, without a run."""
-        return self.fn(*args, **kwargs)
+        Raises:
+            NbtasksError: Always. The message says what to call instead.
+        """
+        name = self._call_name
+        raise NbtasksError(
+            f"Job {self.id!r} is not called like a function: {name}.run(...) executes its run, "
+            f"{name}.invoke_and_wait(key, ...) starts one from within another run, and "
+            f"{name}.fn is the plain function."
+        )
 
     def __repr__(self) -> str:
         return f"<Job {self.id!r} version {self.version}>"
@@ -345,56 +361,3 @@ def _until_suspended(limited: LimitedSession) -> Iterator[None]:
     except Suspended as suspended:
         if suspended.run_id != limited.run_id:
             raise
-
-
-def _check_replay(job: str, replay: object, *, new: bool) -> bool:
-    """Check the `replay` option. Return True if the execution only replays."""
-    if replay is None:
-        return False
-    if replay != "only":
-        raise InvalidOptionError(
-            f'Job {job!r}: replay={replay!r}: it is "only", or None to run what is not recorded.'
-        )
-    if new:
-        raise InvalidOptionError(
-            f'Job {job!r}: new=True starts a new run, and replay="only" never does. Leave one out.'
-        )
-    return True
-
-
-def _check_names(job: object, version: object, log_level: object) -> None:
-    if not isinstance(job, str) or not job.strip():
-        raise InvalidJobError(f"The id of a job is a non-empty string, not {job!r}.")
-    if not isinstance(version, str) or not version.strip():
-        raise InvalidJobError(
-            f"Job {job!r}: the version is a string like '1.0.0', not {version!r}."
-        )
-    if log_level not in LEVELS:
-        levels = ", ".join(LEVELS)
-        raise InvalidJobError(f"Job {job!r}: log_level is one of {levels}, not {log_level!r}.")
-
-
-def _check_trigger(trigger: object, job: str) -> Trigger | None:
-    if trigger is None or isinstance(trigger, Trigger):
-        return trigger
-    kinds = "nb.event_trigger, nb.cron_trigger, nb.interval_trigger or nb.invoke_trigger"
-    raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: make it with {kinds}.")
-
-
-def _parameters(fn: Callable[..., Any], job: str) -> list[Any]:
-    """Return the annotations of the one to three positional parameters of a body."""
-    try:
-        signature = inspect.signature(fn, eval_str=True)
-    except NameError:  # an annotation is defined for type checkers only
-        signature = inspect.signature(fn)
-    positional = [
-        p.annotation
-        for p in signature.parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is _MISSING
-    ]
-    if not 1 <= len(positional) <= 3:  # noqa: PLR2004 - payload, io, ctx
-        raise InvalidJobError(
-            f"Job {job!r}: the function takes (io), (payload, io) or (payload, io, ctx), not "
-            f"{signature}."
-        )
-    return positional
