@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.model import Failure, Status, TaskRow
-from nbtasks.engine import effects
 from nbtasks.engine.cancellation import CancelScope
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.not_awaited import end_attempt
@@ -29,7 +28,7 @@ from nbtasks.engine.replay import ANSWERS, Action, decide, expired
 from nbtasks.engine.retries import due_after, effective_error
 from nbtasks.engine.run_state import RunState
 from nbtasks.engine.staleness import StalenessChecker
-from nbtasks.engine.task_rows import begin_attempt, start_row
+from nbtasks.engine.task_rows import begin_attempt, start_row, write_preview
 from nbtasks.engine.waiting.given_up import GivenUpTasks
 from nbtasks.engine.waiting.suspension import Suspension
 from nbtasks.engine.waiting.waits import Waits
@@ -40,12 +39,12 @@ from nbtasks.errors import (
     RunEndedError,
 )
 from nbtasks.journal.protocol import ANSWER
-from nbtasks.values import codec, failures, preview
-from nbtasks.values.redaction import REDACTED
+from nbtasks.values import codec, failures
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
     from nbtasks.engine.options import OnError
+    from nbtasks.engine.waiting.turns import Turn
     from nbtasks.journal.protocol import ClaimedRun, Journal
 
 __all__ = ["Execution"]
@@ -119,7 +118,7 @@ class Execution:
             if action is not Action.WAIT:
                 yield from self.waits.suspend_if_out_of_time(path)
             row = start_row(self.run, run_state, old_row, path, policy.name, action)
-        self._write_preview(row, call)
+        write_preview(run_state, row, call)
         staleness.stamp(row, call)
         return (yield from self._attempts(row, call))
 
@@ -168,18 +167,18 @@ class Execution:
         """Run attempts of a task until it succeeds or fails for good."""
         policy = call.policy
         while True:
-            if row.due_us is not None:
-                yield from self.waits.wait_until_due(row)
-            begin_attempt(row)
+            value, turn, late = None, None, False
             error: Exception | None = None
-            value, late = None, False
+            if row.due_us is not None or policy.rate is not None:
+                turn = yield from self.waits.wait_for_attempt(row, call)
+            begin_attempt(row)
             context = CallContext(self, row)
             try:
                 try:
                     if policy.plain:
                         value = yield CallFunction(call.fn, call.args, context, policy.options.on)
                     else:
-                        value = yield from self._call_with_options(context, row, call)
+                        value = yield from self._call_with_options(context, row, call, turn)
                 finally:
                     forgotten = end_attempt(context)
                 if forgotten:
@@ -219,19 +218,30 @@ class Execution:
         """Return True if a task that ends by itself has swallowed the end of the execution."""
         return not row.once and self.cancellation.has_swallowed()
 
-    def _call_with_options(self, context: CallContext, row: TaskRow, call: Call) -> Effects:
+    def _call_with_options(
+        self, context: CallContext, row: TaskRow, call: Call, turn: Turn | None
+    ) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""
-        options, timeout = call.policy.options, call.policy.timeout
+        options, timeout, fn = call.policy.options, call.policy.timeout, call.fn
         once, inline = bool(options.once), bool(options.inline)
-        if once:
-            row.once = True
-            self.run_state.put(row)
-            try:
-                yield Commit()
-            except BaseException:
-                row.once = False  # not called, so its outcome is not in doubt
-                raise
-        return (yield CallGuarded(call.fn, call.args, context, timeout, inline, once, options.on))
+        try:
+            if once:
+                yield from self._mark_once(row)
+            if turn is not None:
+                fn = turn.calling(fn, options.on)
+            return (yield CallGuarded(fn, call.args, context, timeout, inline, once, options.on))
+        finally:
+            if turn is not None:
+                turn.leave()
+
+    def _mark_once(self, row: TaskRow) -> Effects:
+        row.once = True
+        self.run_state.put(row)
+        try:
+            yield Commit()
+        except BaseException:
+            row.once = False  # not called, so its outcome is not in doubt
+            raise
 
     def _failed(self, row: TaskRow, call: Call, error: Exception, *, late: bool) -> Effects:
         """Raise the task's failure, or schedule the next attempt in the row."""
@@ -315,14 +325,6 @@ class Execution:
         if first is not site:
             raise duplicate_key(key, context.path, first, site)
         return path
-
-    def _write_preview(self, row: TaskRow, call: Call) -> None:
-        if call.policy.plain:
-            row.params = preview.describe(call.args, call.fn)
-        else:
-            effects.write_preview(row, call)
-        if row.params and REDACTED in row.params:
-            self.run_state.secrets[row.path] = effects.secrets_of(call)
 
     def abandon(self, row: TaskRow) -> None:
         """End an attempt without an outcome: the execution was stopped, or the run suspended."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar
 
 from nbtasks.core.durations import Duration, to_seconds
+from nbtasks.core.rates import Rate, parse_rate
 from nbtasks.core.settings import ON_CHANGE, OnChange
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import InvalidOptionError
@@ -64,6 +65,11 @@ class TaskOptions:
         properties: More names and values to show with the task.
         icon: The name of an icon, or an emoji, to show with the task.
         on: The executor to call the function in.
+        rate: The most starts in a time, such as "60/min", "10/s" or "5/2s", evenly spaced. All
+            calls of the function in this process that have a rate share it: those of other runs
+            and threads, and the attempts of a retry. While a task waits for its turn, it is
+            WAITING, and its `timeout` has not begun. A task that is answered from the journal
+            takes no turn. For an `io.map`, the rate applies to each item.
 
     Raises:
         InvalidOptionError: An option has an invalid value.
@@ -90,6 +96,7 @@ class TaskOptions:
     properties: Mapping[str, Any] | None = None
     icon: str | None = None
     on: Any = None
+    rate: str | None = None
 
     def __post_init__(self) -> None:
         if self.on_change is not None and self.on_change not in ON_CHANGE:
@@ -108,6 +115,8 @@ class TaskOptions:
             )
         if not isinstance(self.icon, str | None):
             raise InvalidOptionError(f"icon is a name or an emoji, not {self.icon!r}.")
+        if self.rate is not None:
+            parse_rate(self.rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,7 @@ class Policy:
         plain: Whether no option is set besides name, failure handling, `on_change` and `on`.
         ttl_us: The time for which the output is valid, in microseconds; None means forever.
         redact: The paths to hide; None for none.
+        rate: The rate at which tasks may start; None for no limit.
     """
 
     name: str | None = None
@@ -135,15 +145,18 @@ class Policy:
     plain: bool = dataclasses.field(init=False, repr=False)
     ttl_us: int | None = dataclasses.field(init=False, repr=False)
     redact: tuple[Steps, ...] | None = dataclasses.field(init=False, repr=False)
+    rate: Rate | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         options = self.options
         ttl_us = None if options.ttl is None else round(to_seconds("ttl", options.ttl) * 1e6)
         redact = None if options.redact is None else parse(options.redact)
+        rate = None if options.rate is None else parse_rate(options.rate)
         preview = (options.params, options.properties, options.icon)
-        plain = (self.timeout, ttl_us, redact, *preview) == (None,) * 6
+        plain = (self.timeout, ttl_us, redact, rate, *preview) == (None,) * 7
         object.__setattr__(self, "redact", redact)
         object.__setattr__(self, "ttl_us", ttl_us)
+        object.__setattr__(self, "rate", rate)
         object.__setattr__(self, "plain", plain and not (options.once or options.inline))
 
 
@@ -279,6 +292,7 @@ def task(  # noqa: PLR0913 - one per option
     on_change: OnChange | None = None,
     ttl: Duration | None = None,
     redact: Sequence[str] | None = None,
+    rate: str | None = None,
 ) -> Callable[[F], F]:
     """Attach options to a function, for every `io.run_task` and `io.map` that runs it.
 
@@ -294,6 +308,7 @@ def task(  # noqa: PLR0913 - one per option
         on_change: The action to take when the function's code or inputs have changed.
         ttl: The time for which the output is valid.
         redact: Paths to hide wherever people look.
+        rate: The most starts in a time, such as "60/min", of all calls in this process.
 
     Raises:
         InvalidOptionError: An option has an invalid value.
@@ -316,7 +331,9 @@ def task(  # noqa: PLR0913 - one per option
     assert run.tasks().name.tolist() == ["Parse a number"]
     ```
     """
-    options = TaskOptions(once=once, inline=inline, on_change=on_change, ttl=ttl, redact=redact)
+    options = TaskOptions(
+        once=once, inline=inline, on_change=on_change, ttl=ttl, redact=redact, rate=rate
+    )
     policy = _make_policy(name, retry, retry_on, timeout, None, options)
 
     def mark(fn: F) -> F:

@@ -1,4 +1,4 @@
-"""Steps of a task in its row: its start, and the start of each attempt."""
+"""Steps of a task in its row: its start, its inputs, and the start of each attempt."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from nbtasks.core import clock
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.engine import effects
 from nbtasks.engine.replay import Action
+from nbtasks.values import preview
+from nbtasks.values.redaction import REDACTED
 
 if TYPE_CHECKING:
     from nbtasks.engine.run_state import RunState
 
-__all__ = ["begin_attempt", "start_row"]
+__all__ = ["begin_attempt", "start_row", "write_preview"]
 
 
 def start_row(
@@ -44,6 +47,16 @@ def start_row(
     row.name, row.finished_us = name, None
     row.execution, row.reused = run.executions, False
     return row
+
+
+def write_preview(run_state: RunState, row: TaskRow, call: effects.Call) -> None:
+    """Write the inputs of a call into its row, as people may see them."""
+    if call.policy.plain:
+        row.params = preview.describe(call.args, call.fn)
+    else:
+        effects.write_preview(row, call)
+    if row.params and REDACTED in row.params:
+        run_state.secrets[row.path] = effects.secrets_of(call)
 
 
 def begin_attempt(row: TaskRow) -> None:

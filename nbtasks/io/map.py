@@ -25,6 +25,7 @@ class MapKwargs(TypedDict, Generic[S], total=False):
     concurrency: int
     key_of: KeyOf[S] | None
     on: Any
+    rate: str | None
     options: TaskOptions | None
 
 
@@ -72,6 +73,7 @@ class SyncMap(BaseIO):
         min_ok: int | None = None,
         max_failures: int | None = None,
         on: Any = None,
+        rate: str | None = None,
         options: TaskOptions | None = None,
         **others: Any,
     ) -> list[Any]:
@@ -95,8 +97,11 @@ class SyncMap(BaseIO):
             max_failures: Number of items that may fail.
             on: Executor to call `fn` in: a pool of threads or processes, or a
                 `distributed.Client`. The journal stays here.
+            rate: Most items to start in a time, such as "60/min" or "10/s", evenly spaced: shared
+                with all other calls of `fn` in this process that have a rate. Items that are
+                answered from the journal do not count.
             options: Less common options. `params`, `properties` and `icon` apply to the map;
-                `once`, `inline` and `on` to each item; all others to both.
+                `once`, `inline`, `on` and `rate` to each item; all others to both.
             others: None: keyword arguments of `fn` go through `functools.partial` or a lambda.
 
         Returns:
@@ -127,7 +132,9 @@ class SyncMap(BaseIO):
         if others:
             raise unknown_option("io.map", key, fn, others, _OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
-        effects = _plan(self, key, fn, items, limits, key_of=key_of, on=on, options=options)
+        effects = _plan(
+            self, key, fn, items, limits, key_of=key_of, on=on, rate=rate, options=options
+        )
         return list(drive(effects, self._execution.journal))
 
 
@@ -172,6 +179,7 @@ class AsyncMap(AsyncBaseIO):
         min_ok: int | None = None,
         max_failures: int | None = None,
         on: Any = None,
+        rate: str | None = None,
         options: TaskOptions | None = None,
         **others: Any,
     ) -> Coroutine[Any, Any, list[Any]]:
@@ -180,7 +188,16 @@ class AsyncMap(AsyncBaseIO):
             raise unknown_option("io.map", key, fn, others, _OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
-            self, key, fn, items, limits, key_of=key_of, on=on, options=options, asynchronous=True
+            self,
+            key,
+            fn,
+            items,
+            limits,
+            key_of=key_of,
+            on=on,
+            rate=rate,
+            options=options,
+            asynchronous=True,
         )
         return self._drive(effects)
 

@@ -37,7 +37,7 @@ _PROGRESS_US = 250_000
 _TURN = 256
 #: Options of the map as a whole, and options of each item. All others apply to both.
 _OF_MAP = ("params", "properties", "icon")
-_OF_ITEM = ("once", "inline", "on")
+_OF_ITEM = ("once", "inline", "on", "rate")
 #: Iterables whose order depends on the process. (An iterator of a set has no name of its own.)
 _SETS = (set, frozenset, type(iter(set[Any]())))
 
@@ -82,6 +82,7 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
     *,
     key_of: Callable[[Any], keys.Key] | None,
     on: Any,
+    rate: str | None,
     options: TaskOptions | None,
     site: callsite.Site,
     asynchronous: bool,
@@ -112,8 +113,7 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         order = sorted(range(len(listed)), key=segments.__getitem__)
         listed, names = [listed[n] for n in order], [names[n] for n in order]
         segments = sorted(segments)
-    if on is not None:
-        options = dataclasses.replace(options or TaskOptions(), on=on)
+    options = _with(options, on, rate)
     policy = resolve(default, fn, None, None, None, None, None, options)
     mapping = _Map(site, _without(policy, _OF_MAP), limits, names, segments)
     awaits = asynchronous or (is_async(fn) and policy.options.on is None)
@@ -126,6 +126,12 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
     call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
     effects = context.execution.task(call, context)
     return _in_order(effects, order) if is_set else effects
+
+
+def _with(options: TaskOptions | None, on: Any, rate: str | None) -> TaskOptions | None:
+    if on is not None:
+        options = dataclasses.replace(options or TaskOptions(), on=on)
+    return options if rate is None else dataclasses.replace(options or TaskOptions(), rate=rate)
 
 
 def _in_order(effects: Effects, order: list[int]) -> Effects:

@@ -43,7 +43,7 @@ class Fetcher:
         return float(len(url))
 
 
-@nb.task(name="Marked", retry=3, retry_on=OSError, timeout=5, once=False, inline=True)
+@nb.task(name="Marked", retry=3, retry_on=OSError, timeout=5, once=False, inline=True, rate="10/s")
 def marked(text: str) -> int:
     return int(text)
 
@@ -105,6 +105,8 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(io.map("pages", fetch, ["url"], concurrency=4, key_of=str.lower), list[bytes])
     assert_type(io.map("marked", marked, iter("12"), key_of=lambda text: ["n", text]), list[int])
     assert_type(io.map("on", len, ["a"], on=ThreadPoolExecutor(), options=options), list[int])
+    assert_type(io.map("rate", len, ["a"], rate="60/min"), list[int])
+    io.map("rate", len, ["a"], rate=60)  # type: ignore[call-overload]  # 60 per what?
     # some may be missing, so what is in the list is not known
     assert_type(io.map("some", len, ["a", "b"], min_ok=1), list[Any])
     assert_type(io.map("most", fetch, ["a", "b"], max_failures=1), list[Any])
@@ -131,9 +133,10 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.map("sizes", len, ["a", "b"]), list[int])
     assert_type(await io.map("pages", fetch, payload, concurrency=4, key_of=len_key), list[bytes])
     assert_type(await io.map("some", fetch, payload, min_ok=1, max_failures=3), list[Any])
-    options = nb.TaskOptions(ttl="30d")
+    options = nb.TaskOptions(ttl="30d", rate="5/2s")
     on = ThreadPoolExecutor()
     assert_type(await io.map("on", len, payload, on=on, options=options), list[int])
+    assert_type(await io.map("rate", fetch, payload, rate="10/s"), list[bytes])
     assert_type(await io.run_task("told", fetch, "url", timeout="90s", on_error=told), bytes)
     await io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
     await io.map("load", load, [3], min_okay=1)  # type: ignore[call-overload]  # it is called min_ok

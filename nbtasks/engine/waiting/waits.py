@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nbtasks.core import clock, keys
 from nbtasks.core.model import Status, TaskRow
 from nbtasks.engine.effects import (
+    Call,
     CallContext,
     Commit,
     Effect,
@@ -24,6 +25,7 @@ from nbtasks.engine.effects import (
 )
 from nbtasks.engine.replay import ANSWERS, Action, decide
 from nbtasks.engine.task_rows import start_row
+from nbtasks.engine.waiting import turns
 from nbtasks.errors import Suspended, TaskFailed, WaitTimeout
 from nbtasks.values import failures
 from nbtasks.values.failures import stops
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.waiting.budget import TimeBudget
     from nbtasks.engine.waiting.given_up import GivenUpTasks
     from nbtasks.engine.waiting.suspension import Suspension
+    from nbtasks.engine.waiting.turns import Turn
     from nbtasks.journal.protocol import Journal
 
 __all__ = ["Waits"]
@@ -46,6 +49,8 @@ __all__ = ["Waits"]
 #: Real seconds after which a waiting call looks for its answer in any case: not every answer
 #: changes the journal's counter, for example a run that is resumed by hand.
 LOOK_SECONDS = 5.0
+#: The least time in microseconds after which a task looks at the queue for its turn again.
+_LOOK_AGAIN_US = 1_000_000
 
 
 class Steps(Protocol):
@@ -269,11 +274,53 @@ class Waits:
             else Sleep(due_us, execution.cancellation),
         )
 
-    def _wait_with(self, row: TaskRow, effect: Effect) -> Effects:
+    # A rate holds within a process, so a place in the queue is not kept for the next execution. The
+    # delay between two attempts is, and only a row with failures has one.
+    def wait_for_attempt(self, row: TaskRow, call: Call) -> Effects:
+        """Wait until the next attempt of a task is due, and until its function may start by its
+        rate. Return its turn then; None if it has no rate."""
+        rate = call.policy.rate
+        if row.due_us is not None and (row.failures or rate is None):
+            yield from self.wait_until_due(row)
+        if rate is None:
+            return None
+        turn = turns.join(call.fn, rate)
+        try:
+            while (due_us := turn.due_us()) is not None:
+                yield from self._wait_for_turn(row, turn, due_us)
+        except BaseException:
+            turn.leave()
+            raise
+        return turn
+
+    def _wait_for_turn(self, row: TaskRow, turn: Turn, due_us: int) -> Effects:
+        """Wait for a turn, or at least for the moment to look at the queue again."""
+        execution, now = self._execution, clock.micros()
+        may_suspend = self._is_turn_too_long(turn, due_us) and not self._is_inside_once(row.path)
+        if may_suspend or row.status != Status.WAITING:
+            row.status, row.due_us = Status.WAITING, due_us
+            execution.run_state.put(row, flush=True)
+        if may_suspend:
+            yield from self._wait_with(row, Suspend(due_us, execution.suspension, row.path))
+        else:  # in parts, since the places before it may become vacant
+            part_us = max(_LOOK_AGAIN_US, (due_us - now) // 20)
+            sleep = Sleep(min(due_us, now + part_us), execution.cancellation)
+            yield from self._wait_with(row, sleep, durable=False)
+
+    def _is_turn_too_long(self, turn: Turn, due_us: int) -> bool:
+        """Return True if the execution should not wait for a turn. It may wait for one that is far
+        away while others of the queue start soon."""
+        if self.budget is None or not self._is_too_long(due_us):
+            return False
+        is_over = self.deadline_us is not None and due_us > self.deadline_us
+        return is_over or self._is_too_long(round(turn.next_us()))
+
+    def _wait_with(self, row: TaskRow, effect: Effect, *, durable: bool = True) -> Effects:
         """Wait by an effect and return its result. A row that is stopped keeps its due time."""
         execution = self._execution
         try:
-            yield Commit()
+            if durable:
+                yield Commit()
             answer = yield effect
         except BaseException as error:
             execution.cancellation.note(error)
