@@ -7,6 +7,7 @@ A process has one. Each package says in a protocol of its own which part of it t
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 __all__ = ["Output", "Terminal", "current", "install"]
@@ -23,13 +24,18 @@ class Terminal:
 
     def draw(self, value: Any) -> Output:
         """Print a value, and return its text."""
-        output: Output = {"text/plain": repr(value)}, {}
-        self.publish(output)
-        return output
+        text = repr(value)
+        print(text)  # noqa: T201 - a terminal's display
+        return {"text/plain": text}, {}
 
-    def publish(self, output: Output) -> None:
-        """Print the text of a recorded output."""
-        print(output[0].get("text/plain", ""))  # noqa: T201 - a terminal's display
+    def capturing(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context manager that does nothing: only `draw` displays anything."""
+        return contextlib.nullcontext()
+
+    def pending(self, context: Any) -> list[Output]:
+        """Return nothing: a terminal displays at once."""
+        del context
+        return []
 
     def tell_home(self, home: Any, origin: str) -> None:
         """Do nothing: whoever starts a process from a terminal knows its folder."""
@@ -45,9 +51,9 @@ class Terminal:
         del tree
         return None
 
-    def watch(self, execution: Any) -> Any:
+    def watch(self, execution: Any, *, tree: bool, echo: Any) -> Any:
         """Return None: executions are not shown."""
-        del execution
+        del execution, tree, echo
         return None
 
 

@@ -11,18 +11,31 @@ from typing import Any, Literal, cast
 
 from nbtasks.errors import NbtasksError
 
-__all__ = ["ON_CHANGE", "SHARED", "Durability", "OnChange", "Settings", "config", "is_shared"]
+__all__ = [
+    "ECHO",
+    "ON_CHANGE",
+    "SHARED",
+    "Durability",
+    "Echo",
+    "OnChange",
+    "Settings",
+    "config",
+    "is_shared",
+]
 
 Durability = Literal["task", "relaxed"]
 OnChange = Literal["warn", "rerun", "error", "ignore"]
+Echo = Literal["fold", "show", "hide"]
 
 _FOLDER = ".nbtasks"
 #: Suffix of a shared file.
 SHARED = ".nbrun"
 ON_CHANGE = ("warn", "rerun", "error", "ignore")
+ECHO = ("fold", "show", "hide")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "durability": ("task", "relaxed"),
     "on_change": ON_CHANGE,
+    "echo": ECHO,
     "replay": ("only",),
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -84,6 +97,15 @@ class Settings:
         check.
         """
         return cast("OnChange", self._resolve("on_change")[0])
+
+    @property
+    def echo(self) -> Echo:
+        """Treatment of what reused tasks printed and displayed when they ran.
+
+        `fold` shows it again, folded below the tree; `show` shows it unfolded; `hide` leaves it
+        out.
+        """
+        return cast("Echo", self._resolve("echo")[0])
 
     @property
     def replay(self) -> str | None:
@@ -166,7 +188,8 @@ class Settings:
 
 
 _DEFAULTS: dict[str, Any] = {
-    "durability": "task", "on_change": "warn", "tree": True, "replay": None,
+    "durability": "task", "on_change": "warn", "tree": True, "echo": "fold",
+    "replay": None,
 }  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import keys
 from nbtasks.core.model import Status
+from nbtasks.engine import capture
 from nbtasks.errors import InvalidOptionError, NoRunError
 
 if TYPE_CHECKING:
@@ -91,12 +92,10 @@ class CurrentTask:
         """Display a value as a notebook does (a DataFrame as a table, a figure as a picture), or
         as text outside a notebook.
 
-        The display is recorded. When the task is reused, the displays of its latest attempt appear
-        again, with the date of their recording.
+        The display is recorded, as what the task prints and displays otherwise is. When the task
+        is reused, the outputs of its latest attempt appear again, with the date of their recording.
         """
-        row = self._context.row
-        assert row is not None  # noqa: S101 - __init__ has checked it
-        self._context.execution.run_state.show(row, value)
+        capture.show(self._context, value)
 
     def __repr__(self) -> str:
         return f"<CurrentTask {self.path!r}, attempt {self.attempt}, run {self.run_id}>"

@@ -19,7 +19,7 @@ from nbtasks.values.redaction import find_secrets, hide_secrets, redact_args
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
-    from nbtasks.core.model import RunRow, TaskRow
+    from nbtasks.core.model import Row, RunRow, TaskRow
     from nbtasks.engine.cancellation import CancelScope
     from nbtasks.engine.options import Policy
     from nbtasks.journal.protocol import Journal
@@ -35,12 +35,12 @@ __all__ = [
     "Effects",
     "ExternalWait",
     "Linger",
+    "OutputSink",
     "Running",
     "Sleep",
     "Suspend",
     "Suspender",
     "TaskRecorder",
-    "TextSink",
     "Wait",
     "WaitFor",
     "current",
@@ -241,7 +241,13 @@ class ExternalWait:
 
 
 class TaskRecorder(Protocol):
-    """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
+    """Part of a run's state that running tasks write to; `run_state.RunState` is it.
+
+    Attributes:
+        secrets: The texts to hide in a task's logs, displays and errors, by path.
+    """
+
+    secrets: dict[str, frozenset[str]]
 
     def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task as it stands."""
@@ -258,8 +264,8 @@ class TaskRecorder(Protocol):
     def record_progress(self, row: TaskRow) -> None:
         """Record the progress and metrics of a running task, at most every 0.1 s."""
 
-    def show(self, row: TaskRow, value: Any) -> None:
-        """Display a value, and record what was displayed."""
+    def put_beside(self, task: TaskRow, row: Row) -> None:
+        """Record a row that belongs to a task."""
 
     def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
         """Record a line of the log of a task, or of the body."""
@@ -324,11 +330,8 @@ class Running(Protocol):
         """Reset a task of a map if its record is that of another item, and return True then."""
 
 
-class TextSink(Protocol):
-    """Destination of the text that one attempt prints."""
-
-    def write(self, text: str) -> None:
-        """Take text."""
+class OutputSink(Protocol):
+    """Destination of what one attempt prints and displays; `capture` has it."""
 
     def close(self) -> None:
         """Record what is left."""
@@ -344,7 +347,7 @@ class CallContext:
         asynchronous: Whether the caller awaits its io calls.
         visited: The subtasks called so far, each with the place of the call; None before the first.
         numbers: The numbers of the next uses, by numbered key; None before the first use.
-        printed: The lines that the attempt has printed; None before the first.
+        shown: What the attempt has printed and displayed; None before the first output.
         not_started: The calls that were made and have not started yet, by their effects; None
             before the first. Only calls that are to be awaited are among them.
         path: The task's path; empty in the body.
@@ -355,7 +358,7 @@ class CallContext:
     asynchronous: bool = False
     visited: dict[str, callsite.Site] | None = None
     numbers: dict[str, Iterator[int]] | None = None
-    printed: TextSink | None = None
+    shown: OutputSink | None = None
     not_started: dict[Effects, Coroutine[Any, Any, Any]] | None = None
     path: str = field(init=False, default="")
 

@@ -20,7 +20,6 @@ from nbtasks.core.model import (
     TaskRow,
     columns,
 )
-from nbtasks.engine.capture import Displays
 from nbtasks.engine.fingerprint import arguments, function
 from nbtasks.engine.options import Policy
 from nbtasks.engine.replay import is_expired, ranges
@@ -32,8 +31,9 @@ from nbtasks.values import codec, preview, redaction
 from nbtasks.values.content import content_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from nbtasks.core.model import Row
     from nbtasks.journal.protocol import Answer, ClaimedRun, Journal, TaskTuple
 
 __all__ = ["RunState"]
@@ -60,15 +60,17 @@ class RunState:
         claimed: The run as claimed from the journal.
 
     Attributes:
-        displays: The displays of the tasks.
+        shown: Paths of the tasks with recorded displays or printed lines.
+        echo: Receives the path of each reused task, if a view has put a function here.
         revision: Grows with each change; tells a view whether to draw again.
         changed: Receives the path of each changed task, if a view has put a deque here.
         has_detached: Whether a row was taken from an abandoned attempt that may still be running.
-        secrets: The texts to hide in a task's logs and errors, by path.
+        secrets: The texts to hide in a task's logs, displays and errors, by path.
     """
 
     def __init__(self, journal: Journal, claimed: ClaimedRun) -> None:
-        self.displays = Displays(journal, claimed.run, claimed.displayed)
+        self.shown = claimed.shown
+        self.echo: Callable[[str], None] | None = None
         self.revision = 0
         self.changed: collections.deque[str] | None = None
         self._journal = journal
@@ -281,9 +283,10 @@ class RunState:
             self._noted[row.path] = now
             self.put(row, flush=True)
 
-    def show(self, row: TaskRow, value: Any) -> None:
-        """Display a value for a running task, and record it."""
-        self.displays.show(row, value)
+    def put_beside(self, task: TaskRow, row: Row) -> None:
+        """Record a row that belongs to a task, unless it is late, as in `put`."""
+        if not (self._closed or (self.has_detached and not self.is_current(task))):
+            self._journal.put(row)
 
     def is_current(self, row: TaskRow) -> bool:
         """Return True if the row is its task's current one; else its attempt was abandoned."""
@@ -358,8 +361,8 @@ class RunState:
         self._reused_paths.add(path)
         self._pending_reuse.append(path)
         self._mark_changed(path)
-        if path in self.displays.replayable_paths:
-            self.displays.replay(path)
+        if self.echo is not None:
+            self.echo(path)
 
     def mark_stale(self, path: str, reason: str | None) -> None:
         """Record why a reused task is stale; with None, that it is not stale any more."""

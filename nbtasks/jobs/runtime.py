@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from nbtasks.core import front_end
 from nbtasks.core.model import RunRow
-from nbtasks.core.settings import config
+from nbtasks.core.settings import Echo, config
 from nbtasks.engine.capture import Screen
 from nbtasks.engine.options import OnChange, Policy
 from nbtasks.io.ask import Prompter
@@ -59,8 +60,14 @@ class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
 
     execute_cell: CellExecutor | None
 
-    def watch(self, execution: Execution) -> Watcher | None:
-        """Return what shows an execution while it runs; None if nothing does."""
+    def watch(self, execution: Execution, *, tree: bool, echo: Echo) -> Watcher | None:
+        """Return what shows an execution while it runs; None if nothing does.
+
+        Args:
+            execution: The execution.
+            tree: Whether to show its tasks.
+            echo: Treatment of what reused tasks printed and displayed when they ran.
+        """
 
     def tell_home(self, home: Path, origin: str) -> None:
         """Say which home is in force, once, where nobody named it."""
@@ -106,10 +113,11 @@ class Runtime:
         keep_output: bool = True,
         budget: TimeBudget | None = None,
         only: bool = False,
+        echo: Echo | None = None,
     ) -> Session:
         """Return the session that executes a claimed run or, with `only`, replays it."""
         front_end = current_front_end()
-        watch = front_end.watch if tree and config.tree else None
+        watch = partial(front_end.watch, tree=tree and config.tree, echo=echo or config.echo)
         place = self.place
         if isinstance(place, Path) and (origin := config.take_origin()):
             front_end.tell_home(place, origin)
@@ -171,7 +179,8 @@ def configure(**settings: object) -> None:
     Args:
         **settings: `home`, the folder of the journal, or a shared file to replay; `durability`,
             `"task"` or `"relaxed"`; `on_change`, the reaction to recorded tasks that have
-            changed; `replay`, `"only"` to run no task; `tree`, True to show the tree of a run.
+            changed; `replay`, `"only"` to run no task; `tree`, True to show the tree of a run;
+            `echo`, `"fold"`, `"show"` or `"hide"` what reused tasks printed and displayed.
             Each setting can also come from the environment, as `NBTASKS_HOME` and so on.
 
     Raises:

@@ -236,7 +236,7 @@ class Session:
 
     def _begin(self, *, asynchronous: bool) -> None:
         execution = None
-        self._capture_stack.enter_context(capture.capture_prints())
+        self._capture_stack.enter_context(capture.capturing())
         try:
             with _uninterrupted():
                 claimed = self._journal.claim(self._claim)

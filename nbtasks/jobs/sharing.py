@@ -246,17 +246,20 @@ def open_shared(file: str | Path) -> Shared:
 
 
 def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
-    """Trust the pickles of a run: they are loaded as if you had made them.
+    """Trust the pickles of a run: they are loaded as if you had made them. What its tasks have
+    displayed as HTML or by scripts is then shown, too, where they are reused.
 
-    Loading a pickle executes code of its author with your rights.
+    Loading a pickle executes code of its author with your rights, and showing HTML executes its
+    scripts in your page.
 
     Args:
         run: The run, or its id.
-        dry_run: Only show the pickles.
+        dry_run: Only show what there is to trust.
 
     Returns:
-        A row for each pickle: the `path` of its task, its size in `bytes`, the names that it
-        `imports` when it is loaded, and `trusted`, True if it may now be loaded.
+        A row for each pickle and each such display: the `path` of its task, its size in `bytes`,
+        the names that a pickle `imports` when it is loaded, or the types that are displayed, and
+        `trusted`, True if it may now be loaded or shown.
 
     Raises:
         NotFoundError: There is no such run.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
     from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
 
-__all__ = ["job_id", "no_run_error", "require_last_run", "require_run"]
+__all__ = ["job_id", "lineage", "no_run_error", "require_last_run", "require_run"]
 
 _COMPARED: Final = 1_000  # latest runs
 _LEAST: Final = 4  # characters of a part of an id that says which run is meant
@@ -45,6 +45,21 @@ def require_last_run(journal: Journal, job: JobHandle | str | None = None) -> Ru
     if not rows:
         raise no_run_error(journal, job)
     return rows[-1]
+
+
+def lineage(journal: Journal, run: RunRow) -> list[str]:
+    """Return the ids of a run and of those that it was forked from, where its tasks were recorded.
+
+    A fork may have been made from another fork.
+    """
+    run_ids, row = [run.run_id], run
+    while row.trigger == "fork" and row.parent_run is not None:
+        run_ids.append(row.parent_run)
+        rows = journal.runs(run_id=row.parent_run)
+        if not rows:
+            break
+        row = rows[0]
+    return run_ids
 
 
 def no_run_error(journal: Journal, job: JobHandle | str | None = None) -> NotFoundError:

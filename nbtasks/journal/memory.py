@@ -10,6 +10,7 @@ from typing import Any
 
 from nbtasks.core.model import (
     KEYS,
+    PRINTED,
     EditRow,
     ReuseRow,
     Row,
@@ -23,6 +24,7 @@ from nbtasks.core.model import (
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import conflicts
 from nbtasks.journal.database import connection, merge, schema, user_query
+from nbtasks.journal.lookup import lineage
 from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
 from nbtasks.journal.wal import escape_invalid
 from nbtasks.values.content import LazyBytes, VerifiedBytes
@@ -32,6 +34,7 @@ __all__ = ["MemoryJournal"]
 _PATH, _SEQ, _STATUS = (columns("task").index(name) for name in ("path", "seq", "status"))
 _answer = itemgetter(*(columns("task").index(name) for name in ANSWER))
 _LOG_KEY = slice(4, 7)  # level, message, data
+_SHOWN = (*PRINTED, None)  # levels of printed lines, and of displays, which have none
 
 
 class MemoryJournal:
@@ -89,7 +92,8 @@ class MemoryJournal:
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
-        return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make))
+        shown = self._shown(claim.make) if tasks else ()
+        return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make), shown=shown)
 
     def _place(self, run: RunRow, before_us: int | None = None) -> None:
         """Give a run its place in the order of the runs: an imported one by its start."""
@@ -98,16 +102,22 @@ class MemoryJournal:
         run.number = last + 1 if before_us is None else last
 
     def _codes(self, run: RunRow) -> dict[str, str]:
-        run_ids, parent = [run.run_id], run.parent_run
-        while parent is not None:  # a fork may have been made from another fork
-            run_ids.append(parent)
-            parent = next((row.parent_run for row in self.runs(run_id=parent)), None)
+        run_ids = lineage(self, run)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
+
+    def _shown(self, run: RunRow) -> set[str]:
+        rows = [
+            row
+            for run_id in lineage(self, run)
+            for kind in ("display", "log")
+            for row in self.find(kind, run_id=run_id)
+        ]
+        return {row.path for row in rows if row.path and getattr(row, "level", None) in _SHOWN}
 
     def _open_run(self, run: RunRow) -> ClaimedRun:
         self._check_free(run)
         claimed = ClaimedRun(run, fresh=run.executions == 0, codes=self._codes(run))
-        claimed.displayed = {row.path for row in self.find("display", run_id=run.run_id)}
+        claimed.shown = self._shown(run)
         for row in self.tasks(run.run_id):
             if row[_STATUS] == Status.COMPLETED:
                 claimed.answers[row[_PATH]] = _answer(row)

@@ -89,7 +89,7 @@ class ClaimedRun:
         logs: Number of times the body has already logged each (level, message, data).
         fresh: True if the run is new.
         codes: The recorded sources of its tasks' functions, by fingerprint.
-        displayed: Paths of the tasks with recorded displays.
+        shown: Paths of the tasks with recorded displays or printed lines.
         only: True if tasks are only answered from the journal, and none runs.
     """
 
@@ -99,7 +99,7 @@ class ClaimedRun:
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
     codes: dict[str, str] = field(default_factory=dict)
-    displayed: Collection[str] = ()
+    shown: Collection[str] = ()
     only: bool = False
 
 

@@ -5,7 +5,7 @@ This module is imported with `nbtasks`, so it loads IPython and widgets only whe
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from nbtasks.core.front_end import Output, Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbtasks.core.settings import Echo
+    from nbtasks.engine.effects import CallContext
     from nbtasks.engine.execution import Execution
     from nbtasks.io.ask import Question, Submit
     from nbtasks.jobs.session import Watcher
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NotebookFrontEnd", "ShellFrontEnd"]
 
-#: A widget lives in its kernel: its recorded view would have nothing to show.
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-
 
 class NotebookFrontEnd(Terminal):
     """Front end that shows trees and forms where IPython is in use, and is a terminal elsewhere.
@@ -33,18 +32,42 @@ class NotebookFrontEnd(Terminal):
     In force from `import nbtasks` on: a job shows its tree in a notebook without the extension.
     """
 
-    def watch(self, execution: Execution) -> Watcher | None:
-        """Return the view of an execution in the running cell; None where there is no notebook."""
-        if "IPython" not in sys.modules:
+    def watch(self, execution: Execution, *, tree: bool, echo: Echo) -> Watcher | None:
+        """Return the view of an execution in the running cell; None if there is nothing to show."""
+        if "IPython" not in sys.modules and not execution.run_state.shown:
             return None
-        from nbtasks.notebook import run_view
+        from nbtasks.notebook.output import run_view
 
-        return run_view.view_of(execution)
+        return run_view.view_of(execution, tree=tree, echo=echo)
+
+    def draw(self, value: object) -> Output:
+        """Display a value, and return its recordable output."""
+        if (shell := _shell()) is None:
+            return super().draw(value)
+        from nbtasks.notebook.output import recorder
+
+        return recorder.draw(shell, value)
+
+    def capturing(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context manager that reports what is displayed in the shell, if there is one."""
+        if (shell := _shell()) is None:
+            return super().capturing()
+        from nbtasks.notebook.output import recorder
+
+        return recorder.capturing(shell)
+
+    def pending(self, context: CallContext) -> list[Output]:
+        """Return the figures that an attempt has left for the end of the cell."""
+        if "matplotlib_inline.backend_inline" not in sys.modules or (shell := _shell()) is None:
+            return []
+        from nbtasks.notebook.output import figures
+
+        return figures.left_open(shell, context)
 
     def tell_home(self, home: Path, origin: str) -> None:
         """Print one line that says which home this kernel uses: its folder may be another one than
         that of the front end before."""
-        if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+        if _shell() is not None:
             print(  # noqa: T201 - for the person at the notebook
                 f"nbtasks: home {home} ({origin}). nb.configure(home=...) chooses another."
             )
@@ -53,7 +76,7 @@ class NotebookFrontEnd(Terminal):
         """Return the live view of a recorded run as MIME data; None where no page can show it."""
         if "ipykernel" not in sys.modules:
             return None
-        from nbtasks.notebook import run_view
+        from nbtasks.notebook.output import run_view
 
         return run_view.bundle(tree)
 
@@ -67,7 +90,7 @@ class NotebookFrontEnd(Terminal):
 
 
 class ShellFrontEnd(NotebookFrontEnd):
-    """Front end that `%load_ext nbtasks` installs: it also displays values, and executes cells.
+    """Front end that `%load_ext nbtasks` installs: it also executes cells.
 
     Args:
         execute_cell: Function that executes the recorded cell of a claim, with a payload.
@@ -76,24 +99,8 @@ class ShellFrontEnd(NotebookFrontEnd):
     def __init__(self, execute_cell: Callable[[Claim, Any], None]) -> None:
         self.execute_cell = execute_cell
 
-    def draw(self, value: object) -> Output:
-        """Display a value, and return its recordable output."""
-        from IPython.core.interactiveshell import InteractiveShell
-        from IPython.display import display
 
-        display(value)
-        formatter: Any = InteractiveShell.instance().display_formatter
-        data, metadata = formatter.format(value)
-        texts = {kind: _text(content) for kind, content in data.items() if kind != _WIDGET_VIEW}
-        return texts or {"text/plain": repr(value)}, metadata
-
-    def publish(self, output: Output) -> None:
-        """Display a recorded output."""
-        from IPython.display import publish_display_data
-
-        data, metadata = output
-        publish_display_data(data, metadata)
-
-
-def _text(content: Any) -> Any:
-    return base64.b64encode(content).decode() if isinstance(content, bytes) else content
+def _shell() -> Any:
+    """Return the IPython shell; None if IPython is not loaded."""
+    module = sys.modules.get("IPython")
+    return None if module is None else module.get_ipython()

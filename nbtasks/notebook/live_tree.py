@@ -27,7 +27,9 @@ __all__ = [
     "Revision",
     "SafeView",
     "Snapshot",
+    "current_shell",
     "in_browser",
+    "is_updatable",
     "live",
     "show",
 ]
@@ -50,13 +52,13 @@ _PYTHON_CLIENT = re.compile(r".+_\d+_\d+")
 
 def live(snapshot: Snapshot, revision: Revision) -> LiveTree | None:
     """Return a live tree for the running cell; None without an IPython shell."""
-    shell = _shell()
-    return None if shell is None else LiveTree(snapshot, revision, updatable=_updatable(shell))
+    shell = current_shell()
+    return None if shell is None else LiveTree(snapshot, revision, updatable=is_updatable(shell))
 
 
 def in_browser() -> bool:
     """Return True if a page sent the running cell, so that it may show widgets."""
-    shell = _shell()
+    shell = current_shell()
     if getattr(shell, "kernel", None) is None:
         return False
     return not _PYTHON_CLIENT.fullmatch(shell.get_parent().get("header", {}).get("msg_id", "_0_0"))
@@ -181,13 +183,13 @@ def show(bundle: dict[str, Any], *, updatable: bool = False) -> DisplayHandle | 
     return handle
 
 
-def _shell() -> Any:
+def current_shell() -> Any:
     """Return the IPython shell; None if IPython is not loaded, since loading it would be slow."""
     module = sys.modules.get("IPython")
     return None if module is None else module.get_ipython()
 
 
-def _updatable(shell: Any) -> bool:
+def is_updatable(shell: Any) -> bool:
     """Return True if the front end replaces displays in place: kernels' do, except consoles.
 
     Consoles ignore updates silently. They are recognised as clients written in Python that can

@@ -132,6 +132,17 @@ def _choose_reducer(kind: type) -> _Reduce | None:
     return _guard(kind, reduce) if _is_guarded(kind) else reduce
 
 
+def _is_figure(kind: type) -> bool:
+    return (kind.__module__, kind.__qualname__) == ("matplotlib.figure", "Figure")
+
+
+def _reduce_figure(value: Any) -> Any:
+    """Reduce a figure without its place among the open ones: reading a value opens nothing."""
+    make, args, state, *rest = value.__reduce_ex__(_PROTOCOL)
+    state.pop("_restore_to_pylab", None)  # the state is a copy
+    return (make, args, state, *rest)
+
+
 def _explain_refusal(kind: type) -> str:
     """Return why instances of a class are refused, and the way out; empty if they are not."""
     if issubclass(kind, _OPEN) and not issubclass(kind, _IN_MEMORY) and not _own_pickling(kind):
@@ -140,6 +151,8 @@ def _explain_refusal(kind: type) -> str:
 
 
 def _choose_by_state(kind: type) -> _Reduce | None:
+    if any(_is_figure(base) for base in kind.__mro__):
+        return _reduce_figure
     holder = _definer(kind, "__getnewargs_ex__", "__getnewargs__")
     base = None
     if holder is None or _is_of_library(holder) or hasattr(holder, "_fields"):  # or a named tuple

@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 import nbtasks as nb
+from nbtasks.core.model import DisplayRow
+from nbtasks.engine import capture
+from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
+from nbtasks.values import displays
 
 
 @pytest.fixture(autouse=True)
 def _no_tree() -> Iterator[None]:
-    nb.configure(tree=False)
+    nb.configure(tree=False, echo="show")
     yield
-    nb.configure(tree=None)
+    nb.configure(tree=None, echo=None)
 
 
 def show(*values: object) -> int:
@@ -24,7 +29,20 @@ def show(*values: object) -> int:
     return len(values)
 
 
-def test_a_reused_task_shows_again_what_it_displayed_with_the_date(capsys):
+def echoed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines below the title of what was shown again, without those that name a task."""
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.startswith("↺ ")
+    assert title.endswith("recorded just now")
+    return [line.strip() for line in lines if line.startswith("    ")]
+
+
+def recorded(run: nb.Run) -> list[DisplayRow]:
+    rows: list[DisplayRow] = runtime.journal.find("display", run_id=run.id)
+    return sorted(rows, key=lambda row: row.shown_us)
+
+
+def test_a_reused_task_shows_again_what_it_displayed(capsys):
     @nb.job("shows")
     def body(io: nb.SyncIO) -> int:
         return io.run_task("load rows", show, {"rows": 3}, [1, 2])
@@ -32,12 +50,9 @@ def test_a_reused_task_shows_again_what_it_displayed_with_the_date(capsys):
     run = body.run()
     first = capsys.readouterr().out
     body.run()
-    again = capsys.readouterr().out.splitlines()
 
     assert first == "{'rows': 3}\n[1, 2]\n"
-    assert again[1::2] == ["{'rows': 3}", "[1, 2]"]
-    for line in again[::2]:
-        assert line.startswith("load rows: reused, as recorded 20")
+    assert echoed(capsys) == ["{'rows': 3}", "[1, 2]"]
     assert run.logs().empty  # it is no line of the log
 
 
@@ -46,6 +61,7 @@ def test_what_is_below_a_reused_task_shows_again_too_in_the_order_of_the_first_t
         io = nb.current_io()
         assert isinstance(io, nb.SyncIO)
         show("before")
+        print("printed")
         io.run_task("child", show, "child")
         show("after")
 
@@ -58,8 +74,34 @@ def test_what_is_below_a_reused_task_shows_again_too_in_the_order_of_the_first_t
     capsys.readouterr()
     body.run()
 
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1::2] == ["'before'", "'child'", "'after'", "'another'"]
+    assert echoed(capsys) == ["'before'", "printed", "'child'", "'after'", "'another'"]
+
+
+def test_a_task_that_runs_again_shows_only_what_it_shows_now(capsys):
+    def parent() -> None:
+        io = nb.current_io()
+        assert isinstance(io, nb.SyncIO)
+        print("in the parent")
+        io.run_task("child", show, "child")
+        if len(tries) == 0:
+            tries.append(1)
+            raise OSError("down")
+
+    tries: list[int] = []
+
+    @nb.job("half")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("parent", parent)
+
+    with contextlib.suppress(nb.TaskFailed):
+        body.run()
+    capsys.readouterr()
+    body.run()
+
+    live, title, *lines = capsys.readouterr().out.splitlines()
+    assert live == "in the parent"
+    assert title == "↺ 1 display of 1 reused task, recorded just now"
+    assert lines == ["  parent/child", "    'child'"]
 
 
 def test_only_the_latest_attempt_shows_again(capsys):
@@ -67,6 +109,7 @@ def test_only_the_latest_attempt_shows_again(capsys):
 
     def flaky() -> None:
         tries.append(1)
+        print(f"printed by try {len(tries)}")
         show(f"try {len(tries)}")
         if len(tries) < 3:
             raise OSError("down")
@@ -79,7 +122,29 @@ def test_only_the_latest_attempt_shows_again(capsys):
     capsys.readouterr()
     body.run()
 
-    assert capsys.readouterr().out.splitlines()[1:] == ["'try 3'"]
+    assert echoed(capsys) == ["printed by try 3", "'try 3'"]
+
+
+def test_of_a_task_that_failed_in_an_execution_before_only_the_last_one_shows_again(capsys):
+    tries = []
+
+    def flaky() -> None:
+        tries.append(1)
+        print(f"printed by try {len(tries)}")
+        if len(tries) == 1:
+            raise OSError("down")
+
+    @nb.job("failed")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("flaky", flaky)
+
+    with contextlib.suppress(nb.TaskFailed):
+        body.run()
+    body.run()
+    capsys.readouterr()
+    body.run()
+
+    assert echoed(capsys) == ["printed by try 2"]
 
 
 def test_a_task_that_failed_and_was_caught_shows_again_what_it_displayed(capsys):
@@ -96,7 +161,31 @@ def test_a_task_that_failed_and_was_caught_shows_again_what_it_displayed(capsys)
     capsys.readouterr()
     body.run()
 
-    assert capsys.readouterr().out.splitlines()[1:] == ["'so far'"]
+    assert echoed(capsys) == ["'so far'"]
+
+
+def test_a_fork_shows_what_its_origin_showed_before_and_nothing_of_later(capsys):
+    times: list[int] = []
+
+    def load() -> None:
+        times.append(1)
+        show(f"load {len(times)}")
+
+    @nb.job("forked")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("load", load)
+        io.run_task("fit", lambda: 1)
+
+    run = body.run()
+    capsys.readouterr()
+    fork = run.fork(from_="fit")
+    assert echoed(capsys) == ["'load 1'"]
+    run.rerun(from_="load")
+    capsys.readouterr()
+
+    fork.rerun(from_="fit")
+
+    assert echoed(capsys) == ["'load 1'"]
 
 
 @pytest.mark.slow
@@ -111,4 +200,86 @@ def test_it_is_shown_again_in_another_process_and_where_nothing_runs(capsys, rep
     capsys.readouterr()
     body.run(replay=replay)
 
-    assert capsys.readouterr().out.splitlines()[1] == repr("x" * (1 << 21))
+    (line,) = echoed(capsys)
+    assert line.startswith("'xxx")
+
+
+def test_folded_the_first_lines_show_and_how_to_see_the_rest_and_hidden_none(capsys):
+    @nb.job("long")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("load", lambda: print(*range(100), sep="\n"))
+
+    body.run()
+    capsys.readouterr()
+    nb.configure(echo="fold")
+    body.run()
+    assert capsys.readouterr().out.splitlines() == [
+        "↺ 100 lines of 1 reused task, recorded just now",
+        "  load",
+        *(f"    {number}" for number in range(5)),
+        '  … nb.configure(echo="show") shows all of it',
+    ]
+    nb.configure(echo="hide")
+    body.run()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_without_outputs_shows_nothing_again(capsys):
+    @nb.job("silent")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("load", lambda: 1)
+        print("body")
+
+    body.run()
+    body.run()
+
+    assert capsys.readouterr().out == "body\nbody\n"
+
+
+def test_what_an_attempt_displays_is_bounded_in_number_and_size(capsys):
+    @nb.job("flood")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("many", show, *range(150))
+        io.run_task("large", show, "x" * (33 << 20), "small")
+
+    run = body.run()
+    capsys.readouterr()
+
+    texts = [displays.loads(row.output or "").data["text/plain"] for row in recorded(run)]
+    assert texts[:100] == [str(number) for number in range(100)]
+    assert texts[100:] == [
+        "... and 50 more displays, which are not recorded",
+        "'small'",
+        "... and 1 more display, which is not recorded",
+    ]
+
+
+def test_a_secret_is_hidden_in_what_is_recorded_of_a_display(capsys):
+    def log_in(token: str) -> None:
+        show(f"logged in with {token}")
+
+    @nb.job("secret")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("log in", log_in, "abracadabra", options=nb.TaskOptions(redact=["token"]))
+
+    (row,) = recorded(body.run())
+
+    assert "abracadabra" not in str(row.output)
+    assert "abracadabra" in capsys.readouterr().out
+
+
+def test_a_display_that_no_json_holds_does_not_fail_the_task():
+    def record_odd() -> None:
+        odd = {"text/plain": "half a pair: \ud800", "application/json": 1 << 70}
+        capture.record_display((odd, {}), None, update=False)
+
+    @nb.job("odd")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("show", record_odd)
+
+    (row,) = recorded(body.run())
+
+    assert orjson.loads(row.output or "") == [
+        {"text/plain": "'half a pair: \\ud800'"},
+        {},
+    ]

@@ -16,9 +16,9 @@ import nbtasks as nb
 
 @pytest.fixture(autouse=True)
 def _no_tree() -> Iterator[None]:
-    nb.configure(tree=False)
+    nb.configure(tree=False, echo="hide")
     yield
-    nb.configure(tree=None)
+    nb.configure(tree=None, echo=None)
 
 
 def lines(run: nb.Run) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import nbtasks as nb
@@ -31,7 +33,7 @@ def watched(monkeypatch: pytest.MonkeyPatch):
     made: list[Watcher] = []
 
     class Watching(Terminal):
-        def watch(self, execution: Execution) -> Watcher:
+        def watch(self, execution: Execution, **how: Any) -> Watcher:
             made.append(Watcher(execution))
             return made[-1]
 

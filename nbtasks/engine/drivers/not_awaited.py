@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, keys
+from nbtasks.engine import capture
 from nbtasks.errors import NotAwaitedError
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ _MAX_LISTED = 5
 
 
 def end_attempt(context: CallContext) -> NotAwaitedError | None:
-    """Record the rest of what an attempt has printed; return the error for its forgotten calls."""
-    if context.printed is not None:
-        context.printed.close()
+    """Record the rest of what an attempt has shown; return the error for its forgotten calls."""
+    capture.end_attempt(context)
     return take_not_awaited(context) if context.not_started else None
 
 

@@ -1,4 +1,4 @@
-"""The pickles of a run, and trust in them."""
+"""What could execute code in the records of a run, and trust in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks.core.model import TaskRow
-from nbtasks.values import codec, pickles, signing
+from nbtasks.values import codec, displays, pickles, signing
 from nbtasks.values.content import content_hash
 
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ __all__ = ["Pickled", "pickles_of", "trust"]
 
 
 class Pickled(NamedTuple):
-    """A pickle in the records of a run.
+    """A pickle in the records of a run, or a display that a page could execute.
 
     Attributes:
-        path: Path of the task with the pickle in its output; None for the payload and the output of
-            the run.
-        bytes: Size of the pickle in bytes.
-        imports: Names that it would import, as far as they are known without loading it.
-        trusted: True if it is loaded when its value is read.
-        hash: Hash of its bytes.
+        path: Path of the task with the pickle in its output, or with the display; None for the
+            payload and the output of the run.
+        bytes: Size in bytes.
+        imports: Names that the pickle would import, as far as they are known without loading it; of
+            a display its types.
+        trusted: True if the pickle is loaded when its value is read, or the display is shown.
+        hash: Hash of its content.
     """
 
     path: str | None
@@ -36,7 +37,7 @@ class Pickled(NamedTuple):
 
 
 def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
-    """Return the pickles of a run, without loading any.
+    """Return the pickles and the active displays of a run, without loading or showing any.
 
     Raises:
         UnreadableValueError: A record is damaged.
@@ -49,11 +50,23 @@ def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
             trusted = signing.verify(name, signature)
             imports = ", ".join(pickles.names(pickle))
             result.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
-    return result
+    return result + list(_displayed(journal, run))
+
+
+def _displayed(journal: Journal, run: RunRow) -> Iterator[Pickled]:
+    for row in sorted(journal.find("display", run_id=run.run_id), key=lambda row: row.shown_us):
+        record = row.output if row.blob is None else journal.get_blob(row.blob).data
+        if record is None:  # where the task cleared its output
+            continue
+        display = displays.loads(record)
+        active = sorted(display.data.keys() - displays.PASSIVE)
+        if active:
+            types = f"displays {', '.join(active)}"
+            yield Pickled(row.path, len(record), types, display.trusted, display.hash)
 
 
 def trust(entries: list[Pickled]) -> list[Pickled]:
-    """Allow these pickles to be loaded from now on, and return them as trusted."""
+    """Allow these to be loaded and shown from now on, and return them as trusted."""
     signing.trust(entry.hash for entry in entries if not entry.trusted)
     return [entry._replace(trusted=True) for entry in entries]
 

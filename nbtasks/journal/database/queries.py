@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nbtasks.core.model import RunRow, columns, row_type
+from nbtasks.core.model import PRINTED, RunRow, columns, row_type
 from nbtasks.journal.protocol import Claim, TaskTuple
 
 __all__ = [
     "codes",
-    "displayed",
     "find_claimed_run",
     "find_rows",
     "place",
     "place_imported",
     "running",
     "runs",
+    "shown",
     "tasks",
 ]
 
@@ -96,23 +96,35 @@ def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     return rows
 
 
-def displayed(con: Any, run_id: str) -> list[str]:
-    """Return the paths of the tasks of a run that displayed something."""
-    query = "select distinct path from display where run_id = $1"
-    return [row[0] for row in con.execute(query, [run_id]).fetchall()]
+def shown(con: Any, run: RunRow) -> list[str]:
+    """Return the paths of the tasks of a run that printed or displayed something."""
+    run_ids = _lineage(con, run)
+    places, levels = ", ".join("?" * len(run_ids)), ", ".join("?" * len(PRINTED))
+    query = (
+        f"select path from display where run_id in ({places}) union select path from log "  # noqa: S608 - places
+        f"where run_id in ({places}) and path <> '' and level in ({levels})"
+    )
+    found = con.execute(query, [*run_ids, *run_ids, *PRINTED]).fetchall()
+    return [row[0] for row in found]
 
 
 def codes(con: Any, run: RunRow) -> dict[str, str]:
     """Return the sources of the functions of a run's tasks, by fingerprint."""
-    # The tasks of a fork were recorded in the run that it was made from, which may be a fork, too.
-    run_ids, parent = [run.run_id], run.parent_run
-    while parent is not None:
-        run_ids.append(parent)
-        row = con.execute("select parent_run from run where run_id = $1", [parent]).fetchone()
-        parent = row[0] if row else None
+    run_ids = _lineage(con, run)
     places = ", ".join("?" * len(run_ids))
     query = f"select fingerprint, source from code where run_id in ({places})"  # noqa: S608 - places
     return dict(con.execute(query, run_ids).fetchall())
+
+
+def _lineage(con: Any, run: RunRow) -> list[str]:
+    """Return the ids of a run and of those that it was forked from, as `lookup.lineage` does."""
+    run_ids, parent = [run.run_id], run.parent_run if run.trigger == "fork" else None
+    while parent is not None:
+        run_ids.append(parent)
+        query = "select parent_run from run where run_id = $1 and trigger = 'fork'"
+        row = con.execute(query, [parent]).fetchone()
+        parent = row[0] if row else None
+    return run_ids
 
 
 def find_rows(

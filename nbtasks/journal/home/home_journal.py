@@ -90,6 +90,7 @@ class HomeJournal:
                     )
                 if row or claim.rows:
                     claimed.codes = stored.codes(con, claimed.run)
+                    claimed.shown = stored.shown(con, claimed.run)
             run = claimed.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
@@ -110,6 +111,7 @@ class HomeJournal:
                 return None
             claimed = self._open_run(con, row)
             claimed.codes = stored.codes(con, claimed.run)
+            claimed.shown = stored.shown(con, claimed.run)
             return claimed
 
     def _current_segment(self) -> Segment:
@@ -159,7 +161,6 @@ class HomeJournal:
             {row[_ANSWER_PATH]: row for row in answers},
             dict(collections.Counter(logs)),
             fresh=run.executions == 0,
-            displayed=stored.displayed(con, run.run_id),
         )
 
     def amend(self, run_id: str, change: Change) -> None:

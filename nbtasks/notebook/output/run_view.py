@@ -1,4 +1,4 @@
-"""View of an execution: the panel in a browser, a redrawn tree elsewhere."""
+"""View of an execution: its tree, as a panel in a browser, and what its reused tasks showed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from IPython.display import DisplayHandle
 
+    from nbtasks.core.settings import Echo
     from nbtasks.jobs.session import Watcher
     from nbtasks.notebook.widgets.panel import Panel
     from nbtasks.views.tree.run_tree import RunTree
@@ -21,8 +22,51 @@ if TYPE_CHECKING:
 __all__ = ["bundle", "view_of"]
 
 
-def view_of(execution: Execution) -> Watcher | None:
-    """Return the view of an execution in the running cell; None without an IPython shell."""
+def view_of(execution: Execution, *, tree: bool, echo: Echo) -> Watcher | None:
+    """Return the view of an execution in the running cell; None if there is nothing to show.
+
+    Args:
+        execution: The execution.
+        tree: Whether to show its tasks.
+        echo: Treatment of what reused tasks printed and displayed when they ran.
+    """
+    views = [_tree_view(execution)] if tree else []
+    if execution.run_state.shown and echo != "hide":
+        views.append(_echo_view(execution, unfolded=echo == "show"))
+    found = [view for view in views if view is not None]
+    return _Views(found) if len(found) > 1 else next(iter(found), None)
+
+
+class _Views:
+    """Several views of one execution, from top to bottom."""
+
+    def __init__(self, views: list[Watcher]) -> None:
+        self._views = views
+
+    def start(self) -> None:
+        for view in self._views:
+            view.start()
+
+    def finish(self) -> None:
+        for view in self._views:
+            view.finish()
+
+
+def _echo_view(execution: Execution, *, unfolded: bool) -> Watcher:
+    from nbtasks.notebook.output.echo import EchoView  # lazily: most executions have nothing
+
+    shell = live_tree.current_shell()
+    updatable = shell is not None and live_tree.is_updatable(shell)
+    if live_tree.in_browser():
+        from nbtasks.notebook.widgets import panel
+
+        # A panel's output area takes displays, but no updates.
+        updatable = panel.panel_of(execution.run.run_id) is None
+    return EchoView(execution, unfolded=unfolded, updatable=updatable, in_shell=shell is not None)
+
+
+def _tree_view(execution: Execution) -> Watcher | None:
+    """Return the view of its tasks; None without an IPython shell."""
     if not live_tree.in_browser():
         run_state = execution.run_state
         return live_tree.live(lambda: (execution.run, run_state.rows()), lambda: run_state.revision)
