@@ -47,6 +47,7 @@ def _worker(
     Ctrl-C or SIGTERM lets running tasks finish, then ends the worker."""
     use(home)
     load(files or [])
+    configure(echo="hide")  # nobody has seen what its runs printed before
     if not runtime.jobs:
         raise NotFoundError(
             "There is no job to work for. Name the Python files or notebooks that define some with "

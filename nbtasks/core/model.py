@@ -19,7 +19,6 @@ __all__ = [
     "KEYS",
     "KINDS",
     "OPEN",
-    "PRINTED",
     "SUCCEEDED",
     "UNDER_WAY",
     "AnswerRow",
@@ -199,10 +198,6 @@ class AttemptRow:
     finished_us: int | None = None
     error: str | None = None
     retry_us: int | None = None
-
-
-#: Levels of log lines that a task printed, to stdout and to stderr.
-PRINTED = ("print", "stderr")
 
 
 @dataclass(slots=True)

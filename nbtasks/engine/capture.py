@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nbtasks.core import clock, front_end
 from nbtasks.core.front_end import Output
-from nbtasks.core.model import PRINTED, DisplayRow
+from nbtasks.core.model import DisplayRow
 from nbtasks.engine.effects import current
+from nbtasks.journal.protocol import PRINTED
 from nbtasks.values import codec, displays
 from nbtasks.values.content import LazyBytes
 

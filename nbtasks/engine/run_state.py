@@ -236,9 +236,7 @@ class RunState:
         retry_us: int | None,
     ) -> None:
         """Record the row's latest attempt on its own, before the next attempt overwrites it."""
-        if self.has_detached and not self.is_current(row):
-            return
-        self._journal.put(AttemptRow(
+        self.put_beside(row, AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
             row.attempt_us, finished_us, error, retry_us,
         ))  # fmt: skip

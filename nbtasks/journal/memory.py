@@ -10,7 +10,6 @@ from typing import Any
 
 from nbtasks.core.model import (
     KEYS,
-    PRINTED,
     EditRow,
     ReuseRow,
     Row,
@@ -25,7 +24,15 @@ from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import conflicts
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.lookup import lineage
-from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
+from nbtasks.journal.protocol import (
+    ANSWER,
+    PRINTED,
+    Change,
+    Claim,
+    ClaimedRun,
+    TaskTuple,
+    Transaction,
+)
 from nbtasks.journal.wal import escape_invalid
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from nbtasks.core.model import Failure, Row, RunRow, TaskRow
 from nbtasks.values.content import LazyBytes, VerifiedBytes
@@ -55,6 +55,10 @@ class Find(Protocol):
 #: Function that returns the rows to write, given a query of the recorded rows; see
 #: `Journal.transact`.
 Transaction = Callable[[Find], Iterable[Row]]
+
+
+#: Levels of the log lines that a task printed, to stdout and to stderr.
+PRINTED: Final = ("print", "stderr")
 
 
 @dataclass(frozen=True, slots=True)

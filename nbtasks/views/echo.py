@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbtasks.core import clock, keys
 from nbtasks.core.durations import format_age
-from nbtasks.core.model import PRINTED
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.lookup import lineage
+from nbtasks.journal.protocol import PRINTED
 from nbtasks.values import displays
 from nbtasks.values.displays import Display
 from nbtasks.views.tree.labels import clean, plural

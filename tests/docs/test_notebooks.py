@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,13 +103,15 @@ def at(home: Path) -> Any:
 
 
 def shown(notebook: Any) -> list[Any]:
-    """Return the outputs of the cells without the tag `varies`; a tree shows the execution, too."""
+    """Return the outputs of the cells without the tag `varies`. The tree, and what reused tasks have
+    shown, tell of the execution, too."""
     result = []
     for cell in notebook.cells:
         if cell.cell_type != "code" or VARIES in cell.metadata.get("tags", []):
             continue
         data = [output.get("data", {}) for output in cell.outputs]
-        values = [one for one in data if "nbtasks-tree" not in one.get("text/html", "")]
+        views = re.compile("nbtasks-(tree|echo)")
+        values = [one for one in data if not views.search(one.get("text/html", ""))]
         text = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
         result.append((cell.source, text, [one.get("text/plain") for one in values]))
     return result

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from nbtasks.core.model import (
     AnswerRow,
     CodeRow,
+    DisplayRow,
     EditRow,
     EntryRow,
     EventRow,
+    LogRow,
     ReuseRow,
     Status,
     StatusRow,
@@ -409,6 +411,23 @@ class TestEveryJournal:
         everything = [*opened.answers, *opened.tasks]
         assert [row[PATH] for row in journal.tasks(run.run_id)] == everything
 
+    def test_gives_the_paths_of_what_has_printed_or_displayed_also_in_a_fork(self, journal, rows):
+        run = journal.claim(rows.claim()).run
+        for path, level in (("a", "print"), ("b/c", "stderr"), ("d", "info"), ("", "print")):
+            journal.put(LogRow(run.run_id, path, 1, 1, level, "text"))
+        journal.put(DisplayRow(run.run_id, "e", 1, 1, "[{}, {}]"))
+        journal.release(run)
+        journal.release(journal.claim(rows.claim(key="another")).run)
+        fork, child = (rows.claim(key=key, new=True) for key in ("fork", "child"))
+        for claim, trigger in ((fork, "fork"), (child, "invoke")):
+            claim.make.parent_run, claim.make.trigger = run.run_id, trigger
+            journal.release(journal.claim(claim).run)
+
+        assert sorted(journal.claim(rows.claim()).shown) == ["a", "b/c", "e"]
+        assert sorted(journal.claim(rows.claim(key="fork")).shown) == ["a", "b/c", "e"]
+        assert sorted(journal.claim(rows.claim(key="another")).shown) == []
+        assert sorted(journal.claim(rows.claim(key="child")).shown) == []
+
     def test_gives_what_the_functions_of_the_tasks_were(self, journal, rows):
         run = journal.claim(rows.claim()).run
         journal.put(CodeRow(run.run_id, "ab", "{}"))
@@ -416,7 +435,7 @@ class TestEveryJournal:
         journal.release(run)
         journal.release(journal.claim(rows.claim(key="another")).run)
         fork = rows.claim(key="a fork", new=True)
-        fork.make.parent_run = run.run_id
+        fork.make.parent_run, fork.make.trigger = run.run_id, "fork"
 
         assert journal.claim(rows.claim()).codes == {"ab": "{}", "cd": "[]"}
         assert journal.claim(rows.claim(key="another")).codes == {}

@@ -151,7 +151,7 @@ def test_stopped_while_the_tree_is_drawn_the_run_is_let_go(
 
     monkeypatch.setenv("NBTASKS_TREE", "1")
     with monkeypatch.context() as patch:
-        patch.setattr(front_end.current(), "watch", lambda execution: Stopped(), raising=False)
+        patch.setattr(front_end.current(), "watch", lambda execution, **_: Stopped(), raising=False)
         assert isinstance(shell.run("%%job j\nx = 1").error, KeyboardInterrupt)
     assert nb.last_run("j").status == "CANCELED"
     assert "x" not in shell.names

@@ -75,7 +75,7 @@ def home(tmp_path: Path) -> Iterator[Any]:
 
 
 def displays(done: Execution) -> list[dict[str, Any]]:
-    """What was displayed, without trees."""
+    """The displays of a cell, without trees."""
     assert done.status == "ok", done.error
     found = [o["data"] for o in done.outputs if o["type"] == "display_data"]
     return [data for data in found if 'class="nbtasks-tree"' not in data.get("text/html", "")]

@@ -1,4 +1,4 @@
-"""What could execute code in the records of a run, and trust in it."""
+"""Records of a run that could execute code: pickles and displays; and trust in them."""
 
 from __future__ import annotations
 

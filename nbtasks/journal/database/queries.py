@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nbtasks.core.model import PRINTED, RunRow, columns, row_type
-from nbtasks.journal.protocol import Claim, TaskTuple
+from nbtasks.core.model import RunRow, columns, row_type
+from nbtasks.journal.protocol import PRINTED, Claim, TaskTuple
 
 __all__ = [
     "codes",

@@ -1,1 +1,1 @@
-"""What an execution shows in the running cell: its tree, and the outputs of reused tasks."""
+"""Output of an execution in the running cell: its tree, and what its reused tasks have shown."""
