@@ -103,8 +103,8 @@ def at(home: Path) -> Any:
 
 
 def shown(notebook: Any) -> list[Any]:
-    """Return the outputs of the cells without the tag `varies`. The tree, and what reused tasks have
-    shown, tell of the execution, too."""
+    """Return the outputs of the cells without the tag `varies`. Trees and echoes are left out: they
+    show the execution, too."""
     result = []
     for cell in notebook.cells:
         if cell.cell_type != "code" or VARIES in cell.metadata.get("tags", []):
