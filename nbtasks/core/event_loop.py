@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+import signal
+import threading
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 from nbtasks.errors import Interrupt
@@ -27,7 +29,10 @@ def run_awaitable(awaitable: Awaitable[Any]) -> Any:
     loop = _running()
     if loop is None:
         result: list[Any] = []
-        with asyncio.Runner() as runner:  # not asyncio.run, which nest_asyncio2 replaces
+        with (
+            _interrupts_kept(),
+            asyncio.Runner() as runner,
+        ):  # not asyncio.run, which nest_asyncio2 replaces
             runner.run(_await(awaitable, result))
         return result[0]
     # Only here, never at import: it patches the loop to make it re-entrant.
@@ -51,6 +56,23 @@ def run_awaitable(awaitable: Awaitable[Any]) -> Any:
         # that the nested run has taken them. So give it as many back.
         for _ in range(waiting):
             loop.call_soon(_nothing)
+
+
+@contextlib.contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Give Ctrl-C back to its handler. A runner that ends by a KeyboardInterrupt keeps it, if the
+    body, which ends after it then, has handed its own back to the runner."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        is_other = signal.getsignal(signal.SIGINT) is not handler
+        if (
+            is_other
+            and handler is not None
+            and threading.current_thread() is threading.main_thread()
+        ):
+            signal.signal(signal.SIGINT, handler)
 
 
 def _nothing() -> None:

@@ -1,9 +1,14 @@
-"""Running of an awaitable on a loop that is running already."""
+"""Running of an awaitable: on a loop that is running already, and by a runner of its own."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+
+import pytest
+
+import nbtasks as nb
 
 # In a process of its own: the loop must not have been patched by an earlier test.
 SCRIPT = """
@@ -31,3 +36,18 @@ def test_the_loop_goes_on_if_it_was_first_used_so_by_one_of_several_callbacks() 
     )
 
     assert done.stdout == "['0', '1', '2', 'nested']\n", done.stderr
+
+
+def test_ctrl_c_goes_back_to_its_handler_after_an_interrupt_in_an_awaiting_body() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    @nb.job("stopped")
+    async def body(io: nb.AsyncIO) -> None:
+        await io.run_task("stop", stop, options=nb.TaskOptions(inline=True))
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        body.run()
+
+    assert signal.getsignal(signal.SIGINT) is before
