@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbtasks.core import callsite
     from nbtasks.core.model import Row, RunRow, TaskRow
     from nbtasks.engine.cancellation import CancelScope
+    from nbtasks.engine.fingerprint.calls import Examined
     from nbtasks.engine.options import Policy
     from nbtasks.journal.protocol import Journal
 
@@ -178,7 +179,8 @@ class Call:
         site: The place of the call in the user's code.
         policy: The task's options.
         checked_as: Function and arguments for the staleness check, if they are not `fn` and `args`:
-            a map is checked by the user's function and the items.
+            a map is checked by the user's function and the items. Or code and inputs that have been
+            examined already: those of a cell.
         is_item: Whether the key is the position of an item in a map, so that a record with another
             argument is that of another item.
     """
@@ -188,7 +190,7 @@ class Call:
     args: tuple[Any, ...]
     site: callsite.Site
     policy: Policy
-    checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+    checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | Examined | None = None
     is_item: bool = False
 
 

@@ -15,6 +15,7 @@ from nbtasks.core.durations import format_age
 from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint import function as fingerprints
 from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.engine.fingerprint.calls import Examined
 from nbtasks.engine.fingerprint.function import Fingerprint
 from nbtasks.errors import ChangedArgumentWarning, StaleTaskError, StaleTaskWarning
 from nbtasks.values import preview
@@ -120,7 +121,7 @@ class StalenessChecker:
             if id(arg) not in given and not hasattr(type(arg), "__next__"):
                 changed.append(name)
         if is_other and not changed:
-            bound = len(before.args) - len((call.checked_as or (call.fn, call.args))[1])
+            bound = len(before.args) - len(call.args)  # no call that is `checked_as` comes here
             since = arguments.examine(before.args, bound).text
             arguments.equate(before.args, since, before.recorded)
         if changed:
@@ -237,6 +238,8 @@ def last_diff(run_id: str, path: str) -> str | None:
 def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
     """Return True if a function and its plain arguments are as recorded: a quick check that most
     replayed calls pass. False means that `_inspect` has to find out."""
+    if isinstance(call.checked_as, Examined):
+        return call.checked_as.code.digest == code and call.checked_as.inputs.text == inputs
     fn, args = (call.fn, call.args) if call.checked_as is None else call.checked_as
     if type(fn) is not FunctionType or (plain := arguments.plain(args)) is None:
         return False
@@ -244,6 +247,8 @@ def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
 
 
 def _inspect(call: Call) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:
+    if isinstance(call.checked_as, Examined):
+        return call.checked_as.code, call.checked_as.inputs, (), 0
     return calls.inspect(*(call.checked_as or (call.fn, call.args)))
 
 
@@ -263,6 +268,8 @@ def _reasons(
 
 def _changed_arguments(call: Call, recorded: str | None) -> str:
     """Return which arguments changed, as far as their previews show it."""
+    if isinstance(call.checked_as, Examined):
+        return call.checked_as.explain()
     if call.policy.options.params is not None or call.policy.options.redact is not None:
         return ""
     old_values, new_values = (

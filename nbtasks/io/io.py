@@ -16,7 +16,7 @@ from nbtasks.core import keys
 from nbtasks.core.durations import Duration
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive
-from nbtasks.engine.effects import CallContext, Running, current
+from nbtasks.engine.effects import Call, CallContext, Running, current
 from nbtasks.engine.options import (
     OnError,
     RetryOn,
@@ -43,7 +43,16 @@ if TYPE_CHECKING:
     from nbtasks.engine.options import Policy
     from nbtasks.io.dispatcher import Dispatcher
 
-__all__ = ["AsyncIO", "RunIO", "SyncIO", "close", "current_io", "current_task", "open_run"]
+__all__ = [
+    "AsyncIO",
+    "RunIO",
+    "SyncIO",
+    "call_task",
+    "close",
+    "current_io",
+    "current_task",
+    "open_run",
+]
 
 T = TypeVar("T")
 
@@ -237,6 +246,12 @@ class AsyncIO(
     def yield_(self, key: keys.Key) -> Coroutine[Any, Any, None]:
         """End the execution here, once. Awaitable form of `SyncIO.yield_`."""
         return self._drive(self._yield(key))
+
+
+def call_task(io: SyncIO | AsyncIO, call: Call) -> Any:
+    """Run a call of the body as a task: return its output, with an asynchronous io a coroutine."""
+    execution = io._execution  # noqa: SLF001 - of this package
+    return io._drive(execution.task(call, execution.root), "%%task")  # noqa: SLF001 - as above
 
 
 class RunIO(NamedTuple):

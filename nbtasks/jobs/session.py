@@ -162,7 +162,7 @@ class Session:
         self._claim = claim
         self._policy = policy
         self._log_level = log_level
-        self._watch = watch
+        self.watch = watch
         self._keep_output = keep_output
         self._budget = budget
         self._dispatcher = dispatcher
@@ -262,7 +262,7 @@ class Session:
             RunInfo(run.run_id, run.key, run.executions, clock.at(run.started_us), claimed.fresh),
         )
         self._token = effects.current.set(execution.root)
-        self._watcher = self._watch(execution) if self._watch else None
+        self._watcher = self.watch(execution) if self.watch else None
         if self._watcher is not None:
             self._watcher.start()
 

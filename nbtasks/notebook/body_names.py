@@ -1,4 +1,4 @@
-"""Namespace in which the body of a `%%job` cell executes."""
+"""Namespace in which the body of a cell executes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ class BodyNames(dict[str, Any]):
     Args:
         given: Names that the body finds; hidden ones begin with `__nbtasks`.
         notebook: Namespace of the notebook.
+        magic: The cell's magic, for messages.
     """
 
-    def __init__(self, given: Mapping[str, Any], notebook: MutableMapping[str, Any]) -> None:
+    def __init__(
+        self, given: Mapping[str, Any], notebook: MutableMapping[str, Any], magic: str = "%%job"
+    ) -> None:
         super().__init__(given)
         self._notebook = notebook
+        self._magic = magic
 
     def __missing__(self, name: str) -> Any:
         return self._notebook[name]
@@ -46,8 +50,8 @@ class BodyNames(dict[str, Any]):
         """Raise `CellRefusedError` for a given name: nobody sees in advance what `exec` assigns."""
         if super().__contains__(name):
             raise CellRefusedError(
-                f"This would rebind {name}, which %%job provides to its body. Choose another name, "
-                f"as in `my_{name} = ...`."
+                f"This would rebind {name}, which {self._magic} provides to its body. Choose "
+                f"another name, as in `my_{name} = ...`."
             )
 
     def __iter__(self) -> Iterator[str]:

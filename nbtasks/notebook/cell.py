@@ -1,4 +1,4 @@
-"""Context manager around the body of a `%%job` cell: one execution of its run."""
+"""Context manager around the body of a cell: one execution of its run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import linecache
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
-from nbtasks.core import tracebacks
+from nbtasks.core import callsite, tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.errors import Interrupt, NbtasksError, TaskFailed
@@ -56,12 +56,17 @@ class Entry:
 
     Attributes:
         inside: False: the code is not executing as a body.
+
+    Args:
+        shell: Shell that the cells run in.
+        kinds: Classes of the cells by their magics.
     """
 
     inside = False
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, kinds: Mapping[str, type[Cell]]) -> None:
         self._shell = shell
+        self._kinds = kinds
 
     @contextlib.contextmanager
     def executing(self, claim: Claim, payload: Any) -> Iterator[None]:
@@ -73,23 +78,23 @@ class Entry:
         finally:
             _given.reset(token)
 
-    def __call__(self, line: str, source: str) -> None:
+    def __call__(self, magic: str, line: str, source: str) -> None:
         """Raise `CellRefusedError`: the cell was rewritten as text but not as a syntax tree, so its
         body would run as ordinary code."""
         del line, source
         raise CellRefusedError(
-            "%%job must be the first line of a cell of its own. It does not go inside other cell "
-            "magics that compile their body themselves."
+            f"{magic} must be the first line of a cell of its own. It does not go inside other "
+            "cell magics that compile their body themselves."
         )
 
-    def cell(self, line: str, source: str) -> Cell:
-        """Return the context manager around the body."""
-        options = parse(line)
+    def cell(self, magic: str, line: str, source: str, text: str = "") -> Cell:
+        """Return the context manager around the body, whose normalised code is `text`."""
         given = _given.get()
         _given.set(None)  # it does not apply to cells nested in this one
         caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
-        cell = Cell(self._shell, options, source, given, caller)
-        _restore_first_line(caller, line)
+        cell = self._kinds[magic].make(self._shell, line, source, text)
+        cell.prepare(source, given, caller)
+        _restore_first_line(caller, f"{magic} {line}")
         return cell
 
     def run(self) -> Any:
@@ -100,8 +105,7 @@ class Entry:
         """
         cell = _running.get()
         assert cell is not None  # noqa: S101 - it has just been entered
-        code = sys._getframe(1).f_code  # noqa: SLF001 - as above
-        return eval(code, self._shell.user_global_ns, cell.names)  # noqa: S307 - the cell
+        return cell.execute(callsite.capture(1))
 
     @property
     def value(self) -> Any:
@@ -116,14 +120,19 @@ class Body:
 
     Attributes:
         inside: True: the code is executing as a body.
+        defining: Whether only the definitions of the body are executed.
+        given: Names that the body finds beside those of the notebook.
         value: Value of the last expression.
     """
 
     inside = True
+    defining = False
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any], magic: str) -> None:
+        self.given: Collection[str] = ()
         self.value: Any = None
         self._names = names
+        self._magic = magic
 
     def check_star(self, module: str, level: int, line: int) -> None:
         """Raise `CellRefusedError` if a star import would bind a given name."""
@@ -131,7 +140,7 @@ class Body:
             imported = __import__(module, self._names, None, ["*"], level)
         except ImportError:  # the statement itself raises it again
             return
-        refuse_star(imported, f"{'.' * level}{module}", line)
+        refuse_star(imported, self.given, self._magic, f"{'.' * level}{module}", line)
 
 
 class Cell:
@@ -140,32 +149,49 @@ class Cell:
     Args:
         shell: Shell that the cell runs in.
         options: Options of the first line.
-        source: Text of the cell, as it is recorded.
-        given: Claim of the run to execute and its payload, in place of those of the first line.
-        frame: Frame that enters the cell; tracebacks leave it out.
 
     Attributes:
+        magic: Magic on the first line.
         session: Session that executes the run.
         names: Namespace of the body, while it executes.
     """
 
+    magic = "%%job"
     names: BodyNames
+    session: Session
 
-    def __init__(
-        self,
-        shell: InteractiveShell,
-        options: Options,
-        source: str,
-        given: tuple[Claim, Any] | None,
-        frame: FrameType,
-    ) -> None:
+    def __init__(self, shell: InteractiveShell, options: Options) -> None:
         self._shell = shell
-        self._frame: FrameType | None = frame
+        self._options = options
+        self._frame: FrameType | None = None
+        self._variable: str | None = None
+        self._payload: Any = None
+        self._outer: Cell | None = None
+        self._body = Body(shell.user_ns, self.magic)
+        self._free: list[str] = []  # given names that the notebook does not use
+        self._interrupt: interrupt.CtrlC | None = None
+
+    @classmethod
+    def make(cls, shell: InteractiveShell, line: str, source: str, text: str) -> Self:
+        """Return the cell with this first line, after its magic."""
+        del source, text
+        return cls(shell, parse(line))
+
+    def prepare(self, source: str, given: tuple[Claim, Any] | None, frame: FrameType) -> None:
+        """Make the session of the cell.
+
+        Args:
+            source: Text of the cell, as it is recorded.
+            given: Claim of the run to execute and its payload, in place of those of the first line.
+            frame: Frame that enters the cell; tracebacks leave it out.
+        """
+        options = self._options
+        self._frame = frame
         # With `given`, a method of a run executes its cell: the cell's variable keeps naming that
         # run. The new run of a fork is what the method returns.
         self._variable = None if given else options.variable
-        claim, self._payload = given or _make_claim_and_payload(options, source, shell)
-        self.session: Session = runtime.session(
+        claim, self._payload = given or _make_claim_and_payload(options, source, self._shell)
+        self.session = runtime.session(
             claim,
             policy=Policy(options=TaskOptions(on_change=options.on_change)),
             tree=options.tree,
@@ -173,11 +199,20 @@ class Cell:
             budget=options.budget,
             only=options.replay == "only",
         )
-        self.session.integrations = shell.user_ns  # looked up in the notebook's variables
-        self._outer: Cell | None = None
-        self._body = Body(shell.user_ns)
-        self._free: list[str] = []  # given names that the notebook does not use
-        self._interrupt: interrupt.CtrlC | None = None
+        self.session.integrations = self._shell.user_ns  # looked up in the notebook's variables
+
+    def execute(self, site: callsite.Site) -> Any:
+        """Execute the body, whose code called from this site, in its namespace.
+
+        Returns:
+            The coroutine of a body that awaits, else None.
+        """
+        return eval(site[0], self._shell.user_global_ns, self.names)  # noqa: S307 - the cell
+
+    def _give(self) -> dict[str, Any]:
+        """Return the names that the cell gives to its body."""
+        session = self.session
+        return {"io": session.io, "ctx": session.ctx, "payload": self._payload}
 
     def __enter__(self) -> Self:
         self.session.__enter__()
@@ -202,7 +237,7 @@ class Cell:
             task = None
         if task is None:
             raise CellRefusedError(
-                "%%job awaits on asyncio only: execute `%autoawait asyncio` first."
+                f"{self.magic} awaits on asyncio only: execute `%autoawait asyncio` first."
             )
         await self.session.__aenter__()
         if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
@@ -227,9 +262,10 @@ class Cell:
             raise interrupt.as_keyboard_interrupt(error, self._shell) from None
 
     def _open(self) -> None:
-        session, names = self.session, self._shell.user_ns
-        given = {"io": session.io, "ctx": session.ctx, "payload": self._payload}
-        self.names = BodyNames({**given, ENTRY: self._body}, names)
+        names = self._shell.user_ns
+        given = self._give()
+        self._body.given = given.keys()
+        self.names = BodyNames({**given, ENTRY: self._body}, names, self.magic)
         self._free = [name for name in given if name not in names]
         self._bind()
         self._outer = _running.get()
@@ -237,12 +273,16 @@ class Cell:
 
     def _leave_body(self, error: BaseException | None) -> None:
         """Take over the body's value, and leave the frame that entered the cell out of an error."""
-        self.session.value = self._body.value
+        self.session.value = self._output()
         frame, self._frame = self._frame, None
         for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.select_frames(
                 link.__traceback__, lambda found, _: found is not frame
             )
+
+    def _output(self) -> Any:
+        """Return the output of the run."""
+        return self._body.value
 
     def _close(self) -> None:
         names = self._shell.user_ns
@@ -251,13 +291,13 @@ class Cell:
                 del names[name]
         self._bind()
         _running.set(self._outer)
-        _last_value.set(self.session.value)
+        _last_value.set(self._body.value)
 
     def _bind(self) -> None:
         if self._variable is not None:
             self._shell.user_ns[self._variable] = runtime.run_of(self.session)
 
-    def _tell_without_tasks(self) -> None:
+    def _tell(self) -> None:
         """Print one line if the run has no task: executed again, the cell reuses nothing."""
         execution = self.session.execution
         if execution.replay_only is None and not execution.run_state.has():
@@ -268,8 +308,8 @@ class Cell:
         for link in tracebacks.iter_errors(error):
             link.__traceback__ = tracebacks.own_frames(link.__traceback__)
         if error is None:
-            self._tell_without_tasks()
-        elif note := _explain_name(error):
+            self._tell()
+        elif note := _explain_name(error, self.magic):
             error.add_note(note)
         if isinstance(error, _STOP_ERRORS):
             error.__traceback__ = interrupt.without_libraries(error.__traceback__)
@@ -285,7 +325,7 @@ class Cell:
             error.__context__ = None  # its message is enough: do not show earlier errors
 
 
-def _explain_name(error: BaseException) -> str | None:
+def _explain_name(error: BaseException, magic: str) -> str | None:
     """Return what to do about a function outside the body that reads a given name as a global."""
     for link in tracebacks.iter_errors(error):
         # A failed task has the message of its error, but not the error itself.
@@ -297,7 +337,7 @@ def _explain_name(error: BaseException) -> str | None:
         if name != "io":
             give = f"or give it {name} as an argument"
         return (
-            f"%%job gives {name} to the body of its cell alone. Define the function in the cell, "
+            f"{magic} gives {name} to the body of its cell alone. Define the function in the cell, "
             f"{give}."
         )
     return None
@@ -334,4 +374,4 @@ def _restore_first_line(frame: FrameType, line: str) -> None:
     """
     lines: list[str] = linecache.getlines(frame.f_code.co_filename)
     if len(lines) >= frame.f_lineno:
-        lines[frame.f_lineno - 1] = f"# %%job {line}\n"  # the cache's own list
+        lines[frame.f_lineno - 1] = f"# {line}\n"  # the cache's own list

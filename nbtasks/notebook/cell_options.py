@@ -18,21 +18,21 @@ from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.line_parser import QUOTED, LineParser, variable
 
-__all__ = ["GIVEN", "PARSER", "CellRefusedError", "Options", "parse"]
+__all__ = ["GIVEN", "PARSER", "VARIABLE", "CellRefusedError", "Options", "parse"]
 
 #: Names that a cell gives to its body.
 GIVEN: Final = ("io", "ctx", "payload")
 
 _PAYLOAD = re.compile(rf"{QUOTED}|(?<!\S)(--payload)(?![\w-])=?")
 #: A variable as IPython's own magics expand it.
-_VARIABLE = re.compile(
+VARIABLE = re.compile(
     r"^\{(?P<whole>.+)\}$|\{(?P<braces>[A-Za-z_][\w.]*)\}|^\$\{?(?P<dollar>[A-Za-z_][\w.]*)"
 )
 _NEXT_OPTION = re.compile(r"\s--[A-Za-z]")
 
 
 class CellRefusedError(NbtasksError, InputRejected):
-    """Refusal of a `%%job` cell before anything of it ran."""
+    """Refusal of a cell before anything of it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def parse(line: str) -> Options:
             "name, as in --as run"
         )
     for name, option in (("job", "the id"), ("key", "--key"), ("version", "--version")):
-        if found := _VARIABLE.search(values.get(name, "")):
+        if found := VARIABLE.search(values.get(name, "")):
             expression = found["whole"] or found["braces"] or found["dollar"]
             PARSER.error(
                 f"takes {option} {values[name]} literally, as text. For a value of Python use "

@@ -24,9 +24,11 @@ from nbtasks.core.settings import config
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
 from nbtasks.notebook import cell_options, sql_magic
-from nbtasks.notebook.cell import Entry
+from nbtasks.notebook.cell import Cell, Entry
 from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.scopes import ENTRY
+from nbtasks.notebook.task_cells import options as task_options
+from nbtasks.notebook.task_cells.task_cell import TaskCell
 from nbtasks.notebook.transform import Wrapper, to_call
 from nbtasks.views import frames, history
 
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JobMagics", "load", "unload"]
 
-_PARSERS: Final = {"%%job": cell_options.PARSER, "%%runs_sql": sql_magic.PARSER}
+_PARSERS: Final = {
+    "%%job": cell_options.PARSER, "%%task": task_options.PARSER, "%%runs_sql": sql_magic.PARSER,
+}  # fmt: skip
 
 #: Extension loaded into each shell.
 _loaded: WeakKeyDictionary[InteractiveShell, _Extension] = WeakKeyDictionary()
@@ -63,7 +67,7 @@ class _Extension:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self.entry = Entry(shell)
+        self.entry = Entry(shell, {cell.magic: cell for cell in (Cell, TaskCell)})
         self._magics = JobMagics(shell)
         tables = shell.magics_manager.magics
         self._covered = {
@@ -147,6 +151,24 @@ class JobMagics(Magics):
         # `get_ipython().run_cell_magic("job", line, cell)` does.
         __tracebackhide__ = True  # IPython omits such frames
         return _execute(self._shell, _loaded[self._shell].entry, f"%%job {line}\n{cell}")
+
+    @no_var_expand
+    @output_can_be_silenced
+    @cell_magic
+    @task_options.PARSER.document
+    def task(self, line: str, cell: str) -> Any:
+        """Make the cell a task, as it stands: executed again, it gives what it gave.
+
+        Its variables, its output and its last value are recorded. As long as neither its code nor
+        the variables that it reads have changed, it does not run again, in whatever kernel. KEY
+        names the task in the run of the notebook.
+
+            %%task features
+            X = slow_features(flights)
+        """
+        # As in `job`.
+        __tracebackhide__ = True
+        return _execute(self._shell, _loaded[self._shell].entry, f"%%task {line}\n{cell}")
 
     @line_magic
     def runs(self, line: str) -> DataFrame:

@@ -1,9 +1,9 @@
-"""Scopes of the body of a `%%job` cell: `io`, `ctx` and `payload` are names of the body alone.
+"""Scopes of the body of a cell: `io`, `ctx` and `payload` are names of the body alone.
 
-The body executes with a namespace of its own, `body_names.BodyNames`, which holds the three names
-over those of the notebook. Functions do not see such a namespace, only the notebook's globals. So
-`bind` puts each function, class and lambda of the body that mentions one of the three into a
-function that has them as parameters:
+A `%%job` cell gives all three to its body, a `%%task` cell `io`. The body executes with a namespace
+of its own, `body_names.BodyNames`, which holds these names over those of the notebook. Functions do
+not see such a namespace, only the notebook's globals. So `bind` puts each function, class and
+lambda of the body that mentions one of them into a function that has them as parameters:
 
     def fit(c):                            def __nbtasks_scope__(io, ctx, payload):
         return io.run_task(c, f)    ->         global fit
@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 from typing import Final, TypeVar
 
-from nbtasks.notebook.cell_options import GIVEN, CellRefusedError
+from nbtasks.notebook.cell_options import CellRefusedError
 
 __all__ = ["ENTRY", "bind", "global_names", "refuse_star"]
 
@@ -34,8 +34,7 @@ ENTRY: Final = "__nbtasks_job__"
 #: Name of the enclosing function, and of further variables in it.
 SCOPE: Final = "__nbtasks_scope__"
 
-_LOADS: Final = ", ".join(GIVEN)
-_WORDS: Final = re.compile(rf"\b({'|'.join(GIVEN)})\b")
+_WORD: Final = re.compile(r"\b\w+\b")
 #: Methods that IPython's `!` and `%` lines call, which look up names in the caller's frame.
 _LINES: Final = ("getoutput", "run_cell_magic", "run_line_magic", "system")
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -44,15 +43,16 @@ _NESTED: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambd
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def bind(body: list[ast.stmt], checker: ast.expr) -> list[ast.stmt]:
+def bind(body: list[ast.stmt], given: tuple[str, ...], checker: ast.expr) -> list[ast.stmt]:
     """Return a body whose nested scopes find the names that the cell gives to its body.
 
     Args:
         body: Statements of the body; they are changed in place.
+        given: These names.
         checker: Expression of a function to call before each star import, with its module, level
             and line.
     """
-    binder = _Binder(checker)
+    binder = _Binder(given, checker)
     bound: list[ast.stmt] = []
     for statement in body:
         found = binder.visit(statement)
@@ -60,7 +60,7 @@ def bind(body: list[ast.stmt], checker: ast.expr) -> list[ast.stmt]:
     return bound
 
 
-def global_names(body: list[ast.stmt]) -> list[str]:
+def global_names(body: list[ast.stmt], given: tuple[str, ...]) -> list[str]:
     """Return the names that a body mentions at its top level and may declare `global`.
 
     The declaration changes nothing but the speed: a global is looked up in the notebook's names
@@ -78,18 +78,20 @@ def global_names(body: list[ast.stmt]) -> list[str]:
                 mentioned.add(name)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             annotated.add(node.target.id)  # Python refuses `global` for these
-    return sorted(name for name in mentioned - annotated - {*GIVEN} if not name.startswith("__"))
+    return sorted(name for name in mentioned - annotated - {*given} if not name.startswith("__"))
 
 
-def refuse_star(module: ModuleType, source: str, line: int) -> None:
+def refuse_star(
+    module: ModuleType, given: Collection[str], magic: str, source: str, line: int
+) -> None:
     """Raise `CellRefusedError` if a star import of a module binds a name given to the body."""
     public = getattr(module, "__all__", None)
     names = [name for name in vars(module) if name[:1] != "_"] if public is None else public
-    for name in GIVEN:
+    for name in given:
         if name in names:
             raise CellRefusedError(
-                f"line {line}: `from {source} import *` would rebind {name}, which %%job provides "
-                f"to its body. Name what you need of it, as in `from {source} import a, b`, or "
+                f"line {line}: `from {source} import *` would rebind {name}, which {magic} "
+                f"provides to its body. Name what you need, as in `from {source} import a, b`, or "
                 "write the star import in a cell of its own above."
             )
 
@@ -104,12 +106,14 @@ def _iter_top(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 class _Binder(ast.NodeTransformer):
     """Transformer of the outermost nested scopes of a body."""
 
-    def __init__(self, checker: ast.expr) -> None:
+    def __init__(self, given: tuple[str, ...], checker: ast.expr) -> None:
+        self._given = given
+        self._loads = ", ".join(given)
         self._checker = checker
 
     def visit_Global(self, node: ast.Global) -> ast.stmt:
         """Drop the given names: at its top level, they are the body's own."""
-        return _without_given(node, set())
+        return _without_given(node, {*self._given})
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
         """Check a star import before it is executed."""
@@ -121,24 +125,26 @@ class _Binder(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> list[ast.stmt]:
         """Enclose a function."""
-        return _enclose(node)
+        return self._enclose(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> list[ast.stmt]:
         """Enclose a function."""
-        return _enclose(node)
+        return self._enclose(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> list[ast.stmt]:
         """Enclose a class."""
-        return _enclose(node)
+        return self._enclose(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         """Enclose a lambda. Its defaults are evaluated outside, where they may await."""
-        if not _prepare(node):
+        if not _prepare(node, self._given):
             return node
         defaults = [self.visit(default) for default in _defaults(node.args)]
         inner = [f"{SCOPE}{number}" for number in range(len(defaults))]
         _replace_defaults(node.args, inner)
-        call = ast.parse(f"(lambda {', '.join([*GIVEN, *inner])}: 0)({_LOADS})", mode="eval").body
+        call = ast.parse(
+            f"(lambda {', '.join([*self._given, *inner])}: 0)({self._loads})", mode="eval"
+        ).body
         assert isinstance(call, ast.Call)  # noqa: S101 - as written above
         assert isinstance(call.func, ast.Lambda)  # noqa: S101 - as above
         _at(call, node)
@@ -169,13 +175,15 @@ class _Binder(ast.NodeTransformer):
         """
         first = node.generators[0]
         iterable, first.iter = first.iter, ast.Name(SCOPE, ast.Load())
-        needed = _prepare(node)
+        needed = _prepare(node, self._given)
         iterable = self.visit(iterable)
         if not needed:
             first.iter = iterable
             return node
         _at(first.iter, iterable)
-        template = ast.parse(f"[0 for {_LOADS}, {SCOPE} in (({_LOADS}, 0),)]", mode="eval").body
+        template = ast.parse(
+            f"[0 for {self._loads}, {SCOPE} in (({self._loads}, 0),)]", mode="eval"
+        ).body
         assert isinstance(template, ast.ListComp)  # noqa: S101 - as written above
         _at(template, iterable)
         outer = template.generators[0]
@@ -185,25 +193,24 @@ class _Binder(ast.NodeTransformer):
         node.generators.insert(0, outer)
         return node
 
-
-def _enclose(node: _Definition) -> list[ast.stmt]:
-    """Return the statements that make a definition in a function which has the given names."""
-    if not _prepare(node):
-        return [node]
-    outside = [*_evaluated_outside(node)]
-    walrus = [part.target.id for part in outside if isinstance(part, ast.NamedExpr)]
-    awaits = any(isinstance(part, ast.Await) for part in outside)
-    words = ("async ", "await ") if awaits else ("", "")
-    module = ast.parse(
-        f"{words[0]}def {SCOPE}({_LOADS}):\n    global {', '.join([node.name, *walrus])}\n"
-        f"{words[1]}{SCOPE}({_LOADS})"
-    )
-    scope, call = module.body
-    assert isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 - as written above
-    _at(scope, node)
-    _at(call, node)
-    scope.body.append(node)
-    return [scope, call]
+    def _enclose(self, node: _Definition) -> list[ast.stmt]:
+        """Return the statements that make a definition in a function which has the given names."""
+        if not _prepare(node, self._given):
+            return [node]
+        outside = [*_evaluated_outside(node)]
+        walrus = [part.target.id for part in outside if isinstance(part, ast.NamedExpr)]
+        awaits = any(isinstance(part, ast.Await) for part in outside)
+        words = ("async ", "await ") if awaits else ("", "")
+        module = ast.parse(
+            f"{words[0]}def {SCOPE}({self._loads}):\n    global {', '.join([node.name, *walrus])}\n"
+            f"{words[1]}{SCOPE}({self._loads})"
+        )
+        scope, call = module.body
+        assert isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 - as written above
+        _at(scope, node)
+        _at(call, node)
+        scope.body.append(node)
+        return [scope, call]
 
 
 def _evaluated_outside(node: _Definition) -> Iterator[ast.AST]:
@@ -230,7 +237,7 @@ def _replace_defaults(arguments: ast.arguments, names: list[str]) -> None:
     arguments.kw_defaults = [default and name(default) for default in arguments.kw_defaults]
 
 
-def _prepare(scope: ast.AST) -> bool:
+def _prepare(scope: ast.AST, given: tuple[str, ...]) -> bool:
     """Return True if a nested scope mentions a given name.
 
     Its `global` declarations of the given names are dropped, unless a function of it has a variable
@@ -242,16 +249,16 @@ def _prepare(scope: ast.AST) -> bool:
         if isinstance(node, ast.arg)
         or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     }
-    _Preparer(bound).visit(scope)
-    return any(isinstance(node, ast.Name) and node.id in GIVEN for node in ast.walk(scope))
+    _Preparer({*given} - bound).visit(scope)
+    return any(isinstance(node, ast.Name) and node.id in given for node in ast.walk(scope))
 
 
 class _Preparer(ast.NodeTransformer):
-    def __init__(self, bound: set[str]) -> None:
-        self._bound = bound
+    def __init__(self, given: set[str]) -> None:
+        self._given = given
 
     def visit_Global(self, node: ast.Global) -> ast.stmt:
-        return _without_given(node, self._bound)
+        return _without_given(node, self._given)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -260,7 +267,7 @@ class _Preparer(ast.NodeTransformer):
                 ast.Attribute(ast.Call(ast.Name("get_ipython")) as shell, attr) as method
             ) if attr in _LINES:
                 texts = [part.value for part in node.args if isinstance(part, ast.Constant)]
-                named = sorted(set(_WORDS.findall(" ".join(map(str, texts)))) - self._bound)
+                named = sorted(self._given & set(_WORD.findall(" ".join(map(str, texts)))))
                 if named:
                     both = ast.parse(f"(0, {', '.join(named)})[0]", mode="eval").body
                     assert isinstance(both, ast.Subscript)  # noqa: S101 - as written above
@@ -270,8 +277,8 @@ class _Preparer(ast.NodeTransformer):
         return node
 
 
-def _without_given(node: ast.Global, kept: set[str]) -> ast.stmt:
-    node.names = [name for name in node.names if name not in GIVEN or name in kept]
+def _without_given(node: ast.Global, given: set[str]) -> ast.stmt:
+    node.names = [name for name in node.names if name not in given]
     return node if node.names else ast.copy_location(ast.Pass(), node)
 
 

@@ -1,4 +1,4 @@
-"""Rewriting of a `%%job` cell, as text and as a syntax tree, into an ordinary cell.
+"""Rewriting of a `%%job` or `%%task` cell, as text and as a syntax tree, into an ordinary cell.
 
 1. `to_call` turns the first line into a plain call on the same line. IPython can still analyse
    the text: it detects by itself whether the cell awaits, and every line keeps its number.
@@ -10,9 +10,12 @@
     models = io.run_task(...)    ->        models = io.run_task(...)
     len(models)                            __nbtasks_job__.value = len(models)
                                        else:
-                                           with __nbtasks_job__.cell("delays", ...):
+                                           with __nbtasks_job__.cell("%%job", "delays", ...):
                                                __nbtasks_job__.run()
                                        __nbtasks_job__.value
+
+In a `%%task` cell the code in the namespace of the body is followed by a second branch: its
+definitions alone, for a cell that is reused (`task_cells.definitions`).
 
 All functions of this module are pure: IPython calls them several times for one cell.
 """
@@ -28,17 +31,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbtasks.notebook import scopes
 from nbtasks.notebook.cell_options import GIVEN, CellRefusedError
 from nbtasks.notebook.scopes import ENTRY
+from nbtasks.notebook.task_cells import definitions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["Rebinding", "Wrapper", "awaits", "rebindings", "to_call"]
 
-_FIRST = re.compile(r"%%job(?=\s|$)")
+_FIRST = re.compile(r"(%%job|%%task)(?=\s|$)")
+#: Name that a `%%task` cell gives to its body, unless the cell has one of its own.
+_GIVEN_TO_TASK = ("io",)
 
 
 def to_call(lines: list[str]) -> list[str]:
-    r"""Turn a first line `%%job ARGS` into a call that holds ARGS and the text of the cell.
+    r"""Turn a first line `%%job ARGS` or `%%task ARGS` into a call that holds the magic, ARGS and
+    the text of the cell.
 
     Comments and blank lines may precede it.
 
@@ -47,7 +54,8 @@ def to_call(lines: list[str]) -> list[str]:
     """
     for number, line in enumerate(lines):
         if match := _FIRST.match(line):
-            call = f"{ENTRY}({line[match.end() :].strip()!r}, {''.join(lines)!r})\n"
+            args = match[1], line[match.end() :].strip(), "".join(lines)
+            call = f"{ENTRY}({', '.join(map(repr, args))})\n"
             return [*lines[:number], call, *lines[number + 1 :]]
         if line.strip() and not line.startswith("#"):
             break
@@ -83,14 +91,14 @@ class Wrapper(ast.NodeTransformer):
             raise
         except Exception as error:  # noqa: BLE001 - see Raises
             refused = CellRefusedError(
-                f"%%job cannot read this cell ({type(error).__name__}: {error})."
+                f"nbtasks cannot read this cell ({type(error).__name__}: {error})."
             )
         else:
             return node
         raise refused
 
     def _wrap(self, first: ast.Expr, call: ast.Call, body: list[ast.stmt]) -> ast.Module:
-        _check(body)
+        given = _check_body(call, body)
         asynchronous = self._shell.autoawait and awaits(body)
         if self._shell.ast_node_interactivity == "last_expr_or_assign":
             body += _assigned(body[-1:])
@@ -99,16 +107,47 @@ class Wrapper(ast.NodeTransformer):
             assignment = ast.Assign([_entry("value", ast.Store())], last.value)
             body[-1] = ast.copy_location(assignment, last)
             display = [ast.copy_location(ast.Expr(_entry("value", ast.Load())), last)]
-        names = (
-            scopes.global_names(body) if self._shell.user_ns is self._shell.user_global_ns else []
-        )
+        same = self._shell.user_ns is self._shell.user_global_ns
+        names = scopes.global_names(body, given) if same else []
         inside: list[ast.stmt] = [ast.Global(names)] if names else [ast.Pass()]
-        inside += scopes.bind(body, _entry("check_star", ast.Load()))
+        inside += _bind_task(body, given) if _is_task(call) else _bind(body, given)
         execution = ast.If(
             _entry("inside", ast.Load()), inside, [_block(call, asynchronous=asynchronous)]
         )
         ast.copy_location(execution, first)
         return ast.fix_missing_locations(ast.Module([execution, *display], []))
+
+
+def _check_body(call: ast.Call, body: list[ast.stmt]) -> tuple[str, ...]:
+    """Return the names that a cell gives to its body. The call gets the code of a `%%task` cell.
+
+    Raises:
+        CellRefusedError: The body cannot be executed as one.
+    """
+    magic = call.args[0].value  # type: ignore[attr-defined]  # a constant
+    _check_future(body, magic)
+    _check_magic_below(body, magic)
+    if not _is_task(call):
+        _check_rebinding(body)
+        return GIVEN
+    call.args.append(ast.Constant(ast.unparse(ast.Module(body, []))))
+    return () if any(rebindings(body, _GIVEN_TO_TASK)) else _GIVEN_TO_TASK
+
+
+def _bind(body: list[ast.stmt], given: tuple[str, ...]) -> list[ast.stmt]:
+    return scopes.bind(body, given, _entry("check_star", ast.Load()))
+
+
+def _bind_task(body: list[ast.stmt], given: tuple[str, ...]) -> list[ast.stmt]:
+    """Return the body of a `%%task` cell, and beside it the definitions alone."""
+    defining = _bind(definitions.block(body, _entry_call), given)
+    definitions.mark(body, _entry_call)
+    whole = _bind(body, given) or [ast.Pass()]
+    return [ast.If(_entry("defining", ast.Load()), defining, whole)]
+
+
+def _is_task(call: ast.Call) -> bool:
+    return isinstance(first := call.args[0], ast.Constant) and first.value == "%%task"
 
 
 def _block(call: ast.Call, *, asynchronous: bool) -> ast.stmt:
@@ -123,13 +162,17 @@ def _block(call: ast.Call, *, asynchronous: bool) -> ast.stmt:
 def _is_ours(call: ast.Call) -> bool:
     """Return True if `to_call` made this call."""
     match call:
-        case ast.Call(ast.Name(id=name), [ast.Constant(str()), ast.Constant(str())], []):
+        case ast.Call(ast.Name(id=name), [ast.Constant(str()), ast.Constant(str()), _], []):
             return name == ENTRY
     return False
 
 
 def _entry(attribute: str, context: ast.expr_context) -> ast.Attribute:
     return ast.Attribute(ast.Name(ENTRY, ast.Load()), attribute, context)
+
+
+def _entry_call(method: str, args: list[ast.expr]) -> ast.Call:
+    return ast.Call(_entry(method, ast.Load()), args, [])
 
 
 def _assigned(last: list[ast.stmt]) -> list[ast.stmt]:
@@ -160,24 +203,45 @@ def awaits(body: list[ast.stmt]) -> bool:
 
 
 def _check_place(body: list[ast.stmt]) -> None:
-    """Raise `CellRefusedError` for a `%%job` below the first line, which IPython takes for a line
-    magic named `%job`."""
+    """Raise `CellRefusedError` for a `%%job` or `%%task` below the first line, which IPython takes
+    for a line magic named `%job` or `%task`."""
     for node in (node for statement in body for node in ast.walk(statement)):
         match node:
-            case ast.Call(ast.Attribute(attr="run_line_magic"), [ast.Constant("%job"), *_]):
+            case ast.Call(
+                ast.Attribute(attr="run_line_magic"), [ast.Constant("%job" | "%task" as name), *_]
+            ):
                 raise CellRefusedError(
-                    f"line {node.lineno}: %%job must be the first line of its cell. Only comments "
-                    "that are not indented and blank lines may stand above it."
+                    f"line {node.lineno}: %{name} must be the first line of its cell. Only "
+                    "comments that are not indented and blank lines may stand above it."
                 )
 
 
-def _check(body: list[ast.stmt]) -> None:
+def _check_future(body: list[ast.stmt], magic: str) -> None:
     for statement in body:
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             raise CellRefusedError(
-                f"line {statement.lineno}: `{ast.unparse(statement)}` cannot be used in a %%job "
+                f"line {statement.lineno}: `{ast.unparse(statement)}` cannot be used in a {magic} "
                 "cell. Put it in a cell of its own above: it applies to all later cells."
             )
+
+
+def _check_magic_below(body: list[ast.stmt], magic: str) -> None:
+    """Raise `CellRefusedError` for a cell magic on the next line, which would get all the rest."""
+    match body[:1]:
+        case [
+            ast.Expr(
+                ast.Call(
+                    ast.Attribute(attr="run_line_magic"), [ast.Constant(str(name)), *_]
+                ) as call
+            )
+        ] if name.startswith("%"):
+            raise CellRefusedError(
+                f"line {call.lineno}: %{name} stands below {magic}. Write %{name} on the first "
+                f"line of the cell and {magic} on the second, if %{name} runs Python."
+            )
+
+
+def _check_rebinding(body: list[ast.stmt]) -> None:
     for binding in rebindings(body, GIVEN):
         raise CellRefusedError(
             f"line {binding.line}: {binding.what} would rebind {binding.name}, which %%job "

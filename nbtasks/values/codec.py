@@ -4,7 +4,8 @@ The kinds of record:
 
 - `json`: a value that JSON keeps exactly.
 - `tagged`: JSON in which an object with one `$name` key stands for a value that JSON lacks.
-- `arrow`, `npy`, `figure`: a table, an array, a figure; `parts`: a structure with some of them.
+- `arrow`, `npy`, `figure`: a table, an array, a figure; `parts`: a structure with some of them;
+  `bindings`: the values of a notebook's names, each as one of these or as a pickle.
   These are tagged JSON, too. Small ones contain their bytes as base64; large ones are in a file,
   together with their JSON.
 - `pickle`: any other value, signed; `output` is then the signature, a colon, and base64.
@@ -50,14 +51,14 @@ HIDDEN = "hidden"
 #: Kind of a value that was removed to free space after its time to live had passed.
 EXPIRED = "expired"
 
-
 _UNORDERED = {"$set", "$frozenset", "$dict"}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _FINITE = float("inf")
 _INT_BITS = 63
 #: Kind of a value that consists of nothing but the one tag.
 _WHOLE = {
-    "$pandas": "arrow", "$polars": "arrow", "$arrow": "arrow", "$npy": "npy", "$figure": "figure",
+    "$pandas": "arrow", "$polars": "arrow", "$arrow": "arrow",
+    "$npy": "npy", "$figure": "figure", "$bindings": "bindings",
 }  # fmt: skip
 
 
@@ -215,17 +216,19 @@ def pickles_in(kind: str, text: str | None, data: memoryview | None) -> list[Pic
         tagged, find = _loads(text or "null" if data is None else data), _part_from_base64
     else:
         tagged, find = joined[0], joined[1].__getitem__
-    return [(find(content[2]), str(content[1])) for content in _iter_figures(tagged) if content[2:]]
+    return [(find(data), str(signature)) for signature, data in _iter_pickles(tagged)]
 
 
-def _iter_figures(tagged: Any) -> Iterator[list[Any]]:
+def _iter_pickles(tagged: Any) -> Iterator[list[Any]]:
+    """Yield the signature and the place of each pickle in tagged JSON."""
     parts: Any = tagged if type(tagged) is list else ()
     if type(tagged) is dict:
         parts = tagged.values()
-        if type(tagged.get("$figure")) is list:
-            yield tagged["$figure"]
+        for name, least in (("$pickle", 0), ("$figure", 1)):
+            if type(content := tagged.get(name)) is list and content[least + 1 :]:
+                yield content[least : least + 2]
     for part in parts:
-        yield from _iter_figures(part)
+        yield from _iter_pickles(part)
 
 
 def to_sorted_json(value: object) -> bytes | None:
@@ -276,9 +279,9 @@ def _to_json(value: object, option: int = 0) -> _Json | None:
         data = orjson.dumps(tagged, option=option, default=number)
     except (tagged_json.NotTaggable, orjson.JSONEncodeError, RecursionError):
         return None
-    if not parts:
-        return _Json("tagged", data, tagged, secrets=secrets)
     name = next(iter(tagged)) if type(tagged) is dict and len(tagged) == 1 else ""
+    if not parts and name != "$bindings":
+        return _Json("tagged", data, tagged, secrets=secrets)
     return _Json(_WHOLE.get(name, "parts"), data, tagged, parts, secrets)
 
 

@@ -23,11 +23,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nbtasks.values import classes, registry
-from nbtasks.values.content import Find, NotTaggable, Secret, Untag
+from nbtasks.values import classes, pickles, registry
+from nbtasks.values.content import Find, LazyBytes, NotTaggable, Secret, Untag
 from nbtasks.values.libraries import dispatch
 
-__all__ = ["NotTaggable", "tag", "untag"]
+__all__ = ["NotTaggable", "pickled", "tag", "tag_or_pickle", "untag"]
 
 #: Bases of dataclasses whose instances have more than their fields.
 _BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
@@ -54,6 +54,28 @@ def tag(value: object) -> Any:
         if matches(value):
             return write(value)
     return dispatch.write(value, tag)
+
+
+def tag_or_pickle(value: object) -> Any:
+    """Return the value as JSON with tags; if no tag fits, as a signed pickle in a tag.
+
+    Raises:
+        ValueNotKeptError: The value cannot be pickled, either.
+    """
+    try:
+        return tag(value)
+    except (NotTaggable, RecursionError):
+        return pickled(value)
+
+
+def pickled(value: object) -> Any:
+    """Return the value as a signed pickle in a tag, which keeps what its parts share.
+
+    Raises:
+        ValueNotKeptError: The value cannot be pickled.
+    """
+    data = pickles.dump(value)
+    return {"$pickle": [pickles.sign(data), LazyBytes.of(data)]}
 
 
 def untag(value: Any, find: Find | None = None) -> Any:

@@ -25,7 +25,7 @@ def test_the_first_line_becomes_a_call_and_the_others_stay() -> None:
 
     first, *rest = to_call(lines(cell))
 
-    assert ast.literal_eval(first.removeprefix(ENTRY)) == ("delays --new", cell)
+    assert ast.literal_eval(first.removeprefix(ENTRY)) == ("%%job", "delays --new", cell)
     assert rest == ["x = 1\n", "x\n"]
 
 
@@ -53,7 +53,7 @@ def test_comments_and_blank_lines_may_stand_above() -> None:
     rewritten = to_call(lines("# %%\n\n%%job j\nx\n"))
 
     assert rewritten[:2] == ["# %%\n", "\n"]
-    assert rewritten[2].startswith(f"{ENTRY}('j', ")
+    assert rewritten[2].startswith(f"{ENTRY}('%%job', 'j', ")
 
 
 def test_a_terminal_is_told_not_to_judge_the_rewritten_cell() -> None:

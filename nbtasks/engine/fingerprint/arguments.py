@@ -19,19 +19,21 @@ import functools
 import hashlib
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
 from nbtasks.engine.fingerprint import introspection, tables
 from nbtasks.engine.fingerprint.canonical import CODE, Walk, is_random, mark_lazy
+from nbtasks.engine.fingerprint.digest_cache import DigestCache, Guard
 
 __all__ = [
     "CODE",
     "Digest",
     "are_equated",
+    "contents",
     "count_content",
     "digest",
     "equate",
@@ -39,6 +41,7 @@ __all__ = [
     "fill_lazily",
     "match",
     "plain",
+    "recall",
     "remember",
 ]
 
@@ -187,11 +190,6 @@ def are_equated(args: tuple[Any, ...], now: str, recorded: str) -> bool:
 # -- digests of live objects ----------------------------------------------------------------------
 
 
-class _Guard(Protocol):
-    def holds(self, value: Any) -> bool:
-        """Return True if a value is unchanged."""
-
-
 class _ContentGuard:
     """Guard of any object: the digest of its content.
 
@@ -216,52 +214,9 @@ def _part(value: Any) -> Any:
     return Walk(_content).canonical(value)
 
 
-class _Entry(NamedTuple):
-    reference: weakref.ref[Any]
-    digest: str
-    guard: _Guard
-    has_content: bool = False
-
-
-class _DigestCache:
-    """Cache of the digests of live objects, by identity.
-
-    An entry ends with its object, and counts no longer once the object has changed.
-    """
-
-    def __init__(self) -> None:
-        self._digests: dict[int, _Entry] = {}
-
-    def put(self, value: Any, digest: str, guard: _Guard) -> None:
-        key = id(value)
-        try:
-            reference = weakref.ref(value, lambda gone: self._forget(key, gone))
-        except TypeError:
-            return
-        self._digests[key] = _Entry(reference, digest, guard)
-
-    def count_content(self, value: Any) -> None:
-        entry = self._digests.get(id(value))
-        if entry is not None and entry.reference() is value:
-            self._digests[id(value)] = entry._replace(has_content=True)
-
-    def get(self, value: Any) -> _Entry | None:
-        entry = self._digests.get(id(value))
-        if entry is None or entry.reference() is not value:
-            return None
-        if not entry.guard.holds(value):
-            self._digests.pop(id(value), None)
-            return None
-        return entry
-
-    def _forget(self, key: int, reference: weakref.ref[Any]) -> None:
-        if (entry := self._digests.get(key)) is not None and entry.reference is reference:
-            del self._digests[key]
-
-
-_recorded = _DigestCache()  # the hash in the journal; a pickle of the value may have other bytes
-_contents = _DigestCache()  # of frames and arrays, whose content takes long to hash
-_marks = _DigestCache()  # of tables in objects, to notice a change without reading them
+_recorded = DigestCache()  # the hash in the journal; a pickle of the value may have other bytes
+_contents = DigestCache()  # of frames and arrays, whose content takes long to hash
+_marks = DigestCache()  # of tables in objects, to notice a change without reading them
 _next_mark = itertools.count().__next__
 
 
@@ -322,7 +277,7 @@ def _hash_content(value: Any) -> str:
     return tables.hashed(tables.dumps([label, tables.content(value, _part)]))
 
 
-def _guard(value: Any) -> _Guard:
+def _guard(value: Any) -> Guard:
     if tables.is_pandas(value):
         return tables.FrameGuard(value, _part)
     if tables.is_array(value) and not value.dtype.hasobject:
@@ -340,6 +295,34 @@ def remember(value: Any, recorded: str) -> None:
     _remember(value, recorded, _DEEPEST, [_MOST_MEMBERS])
 
 
+def contents(value: Any) -> list[str]:
+    """Return the digests, by content, of the objects in a value that `recall` can remember."""
+    parts = _list_parts(value, _DEEPEST, [_MOST_MEMBERS])
+    return [_content(part) or _digest((part,), Walk(_content)) for part in parts]
+
+
+def recall(value: Any, digests: list[str]) -> None:
+    """Remember the objects in a value by digests of their content, from `contents` of an equal one.
+
+    So a value counts the same whether it comes from the journal or was computed again.
+    """
+    for part, known in zip(_list_parts(value, _DEEPEST, [_MOST_MEMBERS]), digests, strict=False):
+        _put_recorded(part, known)
+
+
+def _list_parts(value: Any, depth: int, budget: list[int]) -> Iterator[Any]:
+    """Yield the objects in a value that can be remembered, in the order of its members."""
+    kind = type(value)
+    budget[0] -= 1
+    if budget[0] < 0:
+        return
+    if kind in (list, tuple, dict):
+        for member in (value.values() if kind is dict else value) if depth else ():
+            yield from _list_parts(member, depth - 1, budget)
+    elif _may_be_remembered(value):
+        yield value
+
+
 def count_content(values: list[Any]) -> None:
     """Let remembered values count by their content as well.
 
@@ -349,12 +332,7 @@ def count_content(values: list[Any]) -> None:
         _recorded.count_content(value)
 
 
-def _remember(
-    value: Any,
-    recorded: str,
-    depth: int,
-    budget: list[int],
-) -> None:
+def _remember(value: Any, recorded: str, depth: int, budget: list[int]) -> None:
     kind = type(value)
     if kind in (list, tuple, dict):
         for name, member in (value.items() if kind is dict else enumerate(value)) if depth else ():
@@ -362,14 +340,24 @@ def _remember(
             if budget[0] < 0:
                 return
             _remember(member, f"{recorded}/{name}", depth - 1, budget)
-    elif (
+    elif _may_be_remembered(value):
+        _put_recorded(value, recorded)
+
+
+def _put_recorded(value: Any, recorded: str) -> None:
+    try:
+        guard = _guard(value)
+    except Exception:  # noqa: BLE001 - an odd object counts by its content
+        return
+    _recorded.put(value, recorded, guard)
+
+
+def _may_be_remembered(value: Any) -> bool:
+    """Return True for an object that is not known by its content anyway."""
+    kind = type(value)
+    return bool(
         kind.__weakrefoffset__
         and introspection.constant(value) is None
         and not issubclass(kind, (*CODE, ModuleType, bytes, bytearray, set, frozenset))
         and not is_random(value)
-    ):
-        try:
-            guard = _guard(value)
-        except Exception:  # noqa: BLE001 - an odd object counts by its content
-            return
-        _recorded.put(value, recorded, guard)
+    )

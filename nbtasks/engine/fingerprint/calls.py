@@ -12,7 +12,7 @@ from nbtasks.engine.fingerprint import arguments, introspection, references
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
 
-__all__ = ["Before", "before", "inspect", "is_equal", "members"]
+__all__ = ["Before", "Examined", "before", "inspect", "is_equal", "members"]
 
 #: Types of arguments that a call cannot change.
 _CONSTANT = frozenset(
@@ -20,6 +20,21 @@ _CONSTANT = frozenset(
 )
 _MEMBER_DEPTH = 2
 _MOST_MEMBERS = 1000
+
+
+class Examined(NamedTuple):
+    """Code and inputs of a call that no function and arguments stand for.
+
+    Attributes:
+        code: The code.
+        inputs: The digest of the inputs.
+        explain: Function that returns which inputs differ from those recorded, for people; an empty
+            text if it cannot tell.
+    """
+
+    code: Fingerprint
+    inputs: Digest
+    explain: Callable[[], str]
 
 
 class Before(NamedTuple):

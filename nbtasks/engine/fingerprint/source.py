@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from nbtasks.engine.fingerprint import bytecode
 
-__all__ = ["of_class", "of_code"]
+__all__ = ["normalise", "of_class", "of_code"]
 
 T = TypeVar("T")
 _Def = ast.FunctionDef | ast.AsyncFunctionDef
@@ -26,6 +26,15 @@ _Drop = Callable[[ast.expr], bool]
 _DEFS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MOST_FILES = 500
 _MOST_PARSES = 20
+
+
+def normalise(tree: ast.Module) -> str:
+    """Return the normalised source of statements, which are changed.
+
+    >>> normalise(ast.parse("x  = 1 # one"))
+    'x = 1'
+    """
+    return ast.unparse(_Normalizer().visit(tree))
 
 
 def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:

@@ -168,7 +168,7 @@ def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
 
 def pickled_runs(journal: HomeJournal) -> set[str]:
     """Return the runs that may hold pickles."""
-    kinds = "('pickle', 'figure', 'parts')"
+    kinds = "('pickle', 'figure', 'parts', 'bindings')"
     with journal.reading() as con:
         rows = con.execute(
             f"select run_id from task where output_kind in {kinds} "  # noqa: S608 - fixed names

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["bundle", "view_of"]
 
 
-def view_of(execution: Execution, *, tree: bool, echo: Echo) -> Watcher | None:
+def view_of(execution: Execution, *, tree: bool, echo: Echo, path: str = "") -> Watcher | None:
     """Return the view of an execution in the running cell; None if there is nothing to show.
 
     Args:
         execution: The execution.
         tree: Whether to show its tasks.
         echo: Treatment of what reused tasks printed and displayed when they ran.
+        path: Path of the only task to show, with its subtasks; all by default.
     """
-    views = [_tree_view(execution)] if tree else []
+    views = [_tree_view(execution, path)] if tree else []
     if execution.run_state.shown and echo != "hide":
         views.append(_echo_view(execution, unfolded=echo == "show"))
     found = [view for view in views if view is not None]
@@ -65,14 +66,13 @@ def _echo_view(execution: Execution, *, unfolded: bool) -> Watcher:
     return EchoView(execution, unfolded=unfolded, updatable=updatable, in_shell=shell is not None)
 
 
-def _tree_view(execution: Execution) -> Watcher | None:
+def _tree_view(execution: Execution, path: str) -> Watcher | None:
     """Return the view of its tasks; None without an IPython shell."""
+    feed = ExecutionFeed(execution, path)
     if not live_tree.in_browser():
-        run_state = execution.run_state
-        return live_tree.live(lambda: (execution.run, run_state.rows()), lambda: run_state.revision)
+        return live_tree.live(feed.all, lambda: execution.run_state.revision)
     from nbtasks.notebook.widgets import panel  # lazily: only a browser needs widgets
 
-    feed = ExecutionFeed(execution)
     run_id = execution.run.run_id
     asking = panel.panel_of(run_id)
     return PanelView(feed, run_id) if asking is None else PanelRerunView(asking, feed)

@@ -28,6 +28,10 @@ def write(value: Any, tag: Tag) -> dict[str, Any]:
         from nbtasks.values.libraries import arrow_tables
 
         return arrow_tables.write(value, tag)
+    if type(value).__module__ == "nbtasks.values.libraries.bindings":
+        from nbtasks.values.libraries import bindings
+
+        return bindings.write(value)
     if module in ("matplotlib", "nbtasks"):
         from nbtasks.values.libraries import matplotlib_figures
 
@@ -73,6 +77,18 @@ def _read_figure(content: Any, find: Find, _: Untag) -> Any:
     return matplotlib_figures.read(content, find)
 
 
+def _read_bindings(content: Any, find: Find, untag: Untag) -> Any:
+    from nbtasks.values.libraries import bindings
+
+    return bindings.read(content, find, untag)
+
+
+def _read_pickle(content: Any, find: Find, untag: Untag) -> Any:
+    from nbtasks.values.libraries import bindings
+
+    return bindings.read_pickle(content, find, untag)
+
+
 READERS: dict[str, Callable[[Any, Find, Untag], Any]] = {
     "$npy": _read_array,
     "$scalar": _read_scalar,
@@ -80,4 +96,6 @@ READERS: dict[str, Callable[[Any, Find, Untag], Any]] = {
     "$polars": _read_polars,
     "$arrow": _read_arrow,
     "$figure": _read_figure,
+    "$bindings": _read_bindings,
+    "$pickle": _read_pickle,
 }

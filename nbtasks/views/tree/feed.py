@@ -50,12 +50,14 @@ class ExecutionFeed:
 
     Args:
         execution: Execution of the run.
+        path: Path of the only task to show, with its subtasks; all by default.
     """
 
     min_interval = 0.05
     is_final = False  # the status is not reliable until the end is recorded; `finish` reports that
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, path: str = "") -> None:
+        self._path = path
         self.blocking = not execution.root.asynchronous
         self._run = execution.run
         self._run_state = execution.run_state
@@ -65,7 +67,7 @@ class ExecutionFeed:
 
     def all(self) -> Rows:
         """Implement `Feed.all`."""
-        return self._run, self._run_state.rows()
+        return self._run, self._shown(self._run_state.rows())
 
     def changed(self) -> Rows | None:
         """Implement `Feed.changed`."""
@@ -76,7 +78,12 @@ class ExecutionFeed:
         paths: dict[str, None] = {}
         while self._changed_paths:
             paths[self._changed_paths.popleft()] = None
-        return self._run, self._run_state.rows(paths)
+        return self._run, self._shown(self._run_state.rows(paths))
+
+    def _shown(self, rows: list[TaskRow]) -> list[TaskRow]:
+        if not self._path:
+            return rows
+        return [row for row in rows if f"{row.path}/".startswith(f"{self._path}/")]
 
 
 class JournalFeed:

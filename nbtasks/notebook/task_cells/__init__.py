@@ -1,0 +1,1 @@
+"""Cells made durable as they stand: `%%task KEY`."""

@@ -1,0 +1,142 @@
+"""Statements of a `%%task` cell that define something: a reused cell executes them again.
+
+They are imports, functions, classes, and names for a lambda. A value made by a call, as in `Point =
+namedtuple("Point", "x y")`, is among them if it turns out to be a class or a function.
+
+A definition is known by a key, such as `def fit` or, for the second of that name, `def fit 2`. The
+transformed cell has each twice: in its place in the body, and in a block in which
+`__nbtasks_job__.wants` chooses those to execute. One that stands within an `if`, a `try` or a loop
+is followed by a `mark` in the body, so that it is known whether it was executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from nbtasks.notebook.task_cells import names
+
+__all__ = ["ALWAYS", "Definition", "block", "find", "mark"]
+
+#: Kinds of definitions that are executed again whatever they bind; others only for their results.
+ALWAYS: Final = frozenset({"class", "def", "import", "lambda", "type"})
+
+_Entry = Callable[[str, list[ast.expr]], ast.expr]
+
+
+class Definition(NamedTuple):
+    """Statement that defines something.
+
+    Attributes:
+        key: Its key among the definitions of the cell.
+        statement: The statement.
+        bound: Names that it binds.
+        nested: Whether it stands within another statement.
+    """
+
+    key: str
+    statement: ast.stmt
+    bound: tuple[str, ...]
+    nested: bool
+
+    @property
+    def kind(self) -> str:
+        """Kind of the statement: `import`, `def`, `class`, `lambda`, `type` or `call`."""
+        return self.key.partition(" ")[0]
+
+
+def find(body: list[ast.stmt]) -> list[Definition]:
+    """Return the definitions at the top level of a cell, in the order of its text.
+
+    >>> [found.key for found in find(ast.parse("import numpy as np; f = lambda x: x").body)]
+    ['import np', 'lambda f']
+    """
+    found: list[Definition] = []
+    used: dict[str, int] = {}
+    for statement, nested in _iter_statements(body, nested=False):
+        if described := _describe(statement):
+            kind, bound = described
+            key = f"{kind} {','.join(bound)}"
+            used[key] = used.get(key, 0) + 1
+            key += f" {used[key]}" if used[key] > 1 else ""
+            found.append(Definition(key, statement, bound, nested))
+    return found
+
+
+def _describe(statement: ast.stmt) -> tuple[str, tuple[str, ...]] | None:  # noqa: PLR0911 - one case for each statement
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return "def", (name,)
+        case ast.ClassDef(name=name):
+            return "class", (name,)
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return "import", tuple(
+                alias.asname or alias.name.partition(".")[0] for alias in aliases
+            )
+        case ast.Assign(targets=[*targets], value=value):
+            kind = "lambda" if isinstance(value, ast.Lambda) else "call"
+            bound = tuple(target.id for target in targets if isinstance(target, ast.Name))
+            return (kind, bound) if len(bound) == len(targets) else None
+        case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+            return ("lambda" if isinstance(value, ast.Lambda) else "call"), (name,)
+        case _ if type(statement).__name__ == "TypeAlias":  # since Python 3.12
+            return "type", (statement.name.id,)  # type: ignore[attr-defined]  # as above
+    return None
+
+
+def _iter_statements(body: list[ast.stmt], *, nested: bool) -> Iterator[tuple[ast.stmt, bool]]:
+    """Yield the statements of a cell's own scope, with whether they stand within another one."""
+    for statement in body:
+        yield statement, nested
+        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for inner in _blocks(statement):
+                yield from _iter_statements(inner, nested=True)
+
+
+def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    holders = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
+    for holder in holders:
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(inner := getattr(holder, name, None), list):
+                yield inner
+
+
+def block(body: list[ast.stmt], entry: _Entry) -> list[ast.stmt]:
+    """Return the statements that execute the wanted definitions of a cell.
+
+    Args:
+        body: The cell; it is not changed.
+        entry: Function that returns a call of the entry point's method, with these arguments.
+    """
+    statements: list[ast.stmt] = [ast.Pass()]
+    for key, statement, *_ in find(body):
+        reads = ast.Constant(" ".join(names.definition_reads(statement)))
+        test = entry("wants", [ast.Constant(key), reads])
+        wanted = ast.If(test, [copy.deepcopy(statement)], [])
+        for node in (wanted, *ast.walk(test)):
+            ast.copy_location(node, statement)
+        statements.append(wanted)
+    return statements
+
+
+def mark(body: list[ast.stmt], entry: _Entry) -> None:
+    """Insert a mark after each nested definition of a cell."""
+    marks = {}
+    for key, statement, _, nested in find(body):
+        if nested:
+            call = ast.Expr(entry("mark", [ast.Constant(key)]))
+            for node in ast.walk(call):
+                ast.copy_location(node, statement)
+            marks[statement] = call
+    if marks:
+        _insert(body, marks)
+
+
+def _insert(body: list[ast.stmt], marks: dict[ast.stmt, ast.Expr]) -> None:
+    for statement in list(body):
+        for inner in _blocks(statement):
+            _insert(inner, marks)
+        if statement in marks:
+            body.insert(body.index(statement) + 1, marks[statement])

@@ -1,0 +1,231 @@
+"""Inputs of a `%%task` cell: its code with the functions it refers to, and the data it reads.
+
+The cell is compiled as a function whose locals are the names that the cell binds. So the functions,
+the modules and the constants of the notebook that it refers to count as those of any task do
+(`engine.fingerprint`). The data counts by value, name by name, also what the notebook's functions
+read as global variables.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Container, Iterator, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from nbtasks.engine.fingerprint import arguments, bytecode, introspection, source
+from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
+from nbtasks.notebook.task_cells.names import Names
+
+__all__ = ["ABSENT", "MISSING", "Inputs", "digests", "examine", "recorded_names"]
+
+#: Digest of a name that is not defined.
+ABSENT: Final = Digest("")
+#: Stands for the value of such a name.
+MISSING: Final[Any] = object()
+_MOST_FUNCTIONS = 1000
+
+
+class Inputs:
+    """Code and data of a cell, as they are before it runs.
+
+    Args:
+        code: Fingerprint of the code.
+        data: Digests of the data by name.
+        assigned: Names that functions of other cells bind by `global` when this one calls them.
+    """
+
+    def __init__(self, code: Fingerprint, data: dict[str, Digest], assigned: set[str]) -> None:
+        self.code = code
+        self.data = data
+        self.assigned = assigned
+
+    def digest(self) -> Digest:
+        """Return the digest of all data; it names each input."""
+        uncompared = [what for each in self.data.values() for what in each.uncompared]
+        texts = {name: each.text.split() or [""] for name, each in self.data.items()}
+        ways = dict.fromkeys(
+            ",".join(f"{name}={text[way]}" for name, text in sorted(texts.items())) or "-"
+            for way in (0, -1)
+        )
+        return Digest(" ".join(ways), tuple(dict.fromkeys(uncompared)))
+
+    def differences(self, recorded: str | None) -> list[str]:
+        """Return the names of the inputs that differ from those of a recorded digest, or are not
+        among them."""
+        now = _by_name(self.digest().text)
+        before = _by_name(recorded or "")
+        return [
+            name
+            for name in dict.fromkeys([*now, *before])
+            if now.get(name, {""}).isdisjoint(before.get(name, {""}))
+        ]
+
+
+def _by_name(text: str) -> dict[str, set[str]]:
+    """Return the digests of each name in the text of a digest."""
+    found: dict[str, set[str]] = {}
+    for way in text.split():
+        for each in way.split(","):
+            name, equals, digest = each.partition("=")
+            if equals:
+                found.setdefault(name, set()).add(digest)
+    return found
+
+
+def recorded_names(text: str | None) -> set[str]:
+    """Return the names of the inputs in a recorded digest that were defined."""
+    return {name for name, digests in _by_name(text or "").items() if digests != {""}}
+
+
+def examine(
+    text: str, names: Names, namespace: Mapping[str, Any], hidden: Mapping[str, Any], key: str
+) -> Inputs:
+    """Return the code and the data of a cell.
+
+    Args:
+        text: Code of the cell, without its first line.
+        names: Names of the cell.
+        namespace: Names of the notebook.
+        hidden: Names among them that IPython has put there.
+        key: Key of the cell.
+    """
+    read = list(names.read)
+    inner, assigned = _reach(read, namespace)
+    data = {
+        name: namespace.get(name, MISSING)
+        for name in dict.fromkeys([*read, *inner])
+        if _counts(name, namespace, hidden, is_own=name in names.bound)
+    }
+    return Inputs(_fingerprint(text, key, namespace, data), digests(data), assigned)
+
+
+def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
+    """Return the digest of each value; `ABSENT` for one that is missing."""
+    found = {}
+    for name, value in data.items():
+        if value is MISSING:
+            found[name] = ABSENT
+            continue
+        digest = arguments.examine((value,))
+        uncompared = tuple(what.replace("argument 1", name) for what in digest.uncompared)
+        found[name] = digest._replace(uncompared=uncompared)
+    return found
+
+
+def _counts(
+    name: str, namespace: Mapping[str, Any], hidden: Mapping[str, Any], *, is_own: bool
+) -> bool:
+    """Return True if the value of a name counts as data."""
+    if name not in namespace:
+        return not hasattr(builtins, name)
+    value = namespace[name]
+    if isinstance(value, ModuleType) or hidden.get(name, MISSING) is value:
+        return False
+    # The code of a function counts with the code of the cell, unless the cell binds its name.
+    return is_own or not issubclass(type(value), arguments.CODE)
+
+
+# -- what the functions of the notebook read ------------------------------------------------------
+
+
+def _reach(names: list[str], namespace: Mapping[str, Any]) -> tuple[list[str], set[str]]:
+    """Return the global names that the notebook's functions among `names` read, directly or through
+    one another, and those that they bind."""
+    read: dict[str, None] = {}
+    assigned: set[str] = set()
+    todo, seen = [namespace.get(name) for name in names], 0
+    done: set[int] = set()
+    while todo and seen < _MOST_FUNCTIONS:
+        value = todo.pop()
+        seen += 1
+        for function in _functions(value):
+            if id(function.__code__) in done or function.__globals__ is not namespace:
+                continue
+            done.add(id(function.__code__))
+            reads = bytecode.analyse_reads(function.__code__)
+            assigned |= {
+                chain[0] for kind, chain in reads.stored if kind == "names" and len(chain) == 1
+            }
+            for name, *_ in reads.names:
+                if name not in read:
+                    read[name] = None
+                    todo.append(namespace.get(name))
+    return list(read), assigned
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    """Yield the functions of a function, a class, an object of the notebook, or a wrapper."""
+    if isinstance(value, type):
+        if value.__module__ == "__main__":
+            yield from introspection.methods(value)[0]
+        return
+    inner = introspection.method(value) or introspection.inner_callable(value)
+    if isinstance(inner, FunctionType):
+        yield inner
+    elif type(value).__module__ == "__main__":
+        yield from introspection.methods(type(value))[0]
+
+
+# -- the code -------------------------------------------------------------------------------------
+
+
+def _fingerprint(
+    text: str, key: str, namespace: Mapping[str, Any], data: Container[str]
+) -> Fingerprint:
+    """Return the fingerprint of a cell's code, without the constants that count as data."""
+    name = f"%%task {key}"
+    code = source.normalise(ast.parse(text))
+    function = _as_function(text, namespace)
+    if function is None:
+        return Fingerprint(name, {name: code}, {})
+    whole = fingerprint(function)
+    others = {each: text for each, text in whole.source.items() if each != whole.name}
+    inputs = {each: text for each, text in whole.inputs.items() if each not in data}
+    return Fingerprint(name, {name: code, **others}, inputs)
+
+
+def _as_function(text: str, namespace: Mapping[str, Any]) -> FunctionType | None:
+    """Return a function with the code of a cell; None if it cannot be one."""
+    tree = _Inner().visit(ast.parse(text))
+    function = ast.parse("async def cell(): pass").body[0]
+    assert isinstance(function, ast.AsyncFunctionDef)  # noqa: S101 - as written above
+    function.body = tree.body or [ast.Pass()]
+    module = ast.fix_missing_locations(ast.Module([function], []))
+    try:
+        code = compile(module, "<%%task>", "exec", dont_inherit=True)
+    except SyntaxError:
+        return None
+    inner = next(bytecode.iter_inner_code(code))
+    make: Callable[..., FunctionType] = FunctionType
+    return make(inner, namespace)
+
+
+class _Inner(ast.NodeTransformer):
+    """Transformer that removes what only the top level of a cell may have."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+        """Drop a star import."""
+        return _nothing(node) if node.names[0].name == "*" else node
+
+    def visit_Global(self, node: ast.Global) -> ast.stmt:
+        """Drop a `global` of the cell itself."""
+        return _nothing(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        """Leave functions as they are."""
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.stmt:
+        """Leave functions as they are."""
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        """Leave classes as they are."""
+        return node
+
+
+def _nothing(node: ast.stmt) -> ast.stmt:
+    return ast.copy_location(ast.Pass(), node)

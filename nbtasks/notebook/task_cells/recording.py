@@ -1,0 +1,338 @@
+"""Record of what a `%%task` cell did: the values that it leaves behind, and how to define the rest.
+
+The values of names that share an object are recorded as one, so that they share it afterwards, too.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from nbtasks.engine.fingerprint import arguments
+from nbtasks.errors import ValueNotKeptError
+from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
+from nbtasks.notebook.task_cells.names import Names
+from nbtasks.values import tagged_json
+from nbtasks.values.libraries.bindings import Bindings
+
+__all__ = ["RANDOM", "VALUE", "Left", "record"]
+
+#: Names under which the last value and the state of random numbers stand among the values.
+VALUE: Final = "last value"
+RANDOM: Final = "random numbers"
+
+_MISSING: Any = object()
+_FIXED = (str, bytes, int, float, complex, bool, type(None), type, FunctionType, ModuleType, range)
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_SCALARS = frozenset([str, bytes, int, float, complex, bool, type(None)])
+#: Ways of binding whose values need not outlive the statement: a closed file, a pool that ended.
+_PASSING: Final = frozenset({"with"})
+
+
+@dataclass
+class Left:
+    """Names and values that a cell leaves behind.
+
+    Attributes:
+        names: Names of the cell, by its syntax.
+        definitions: Definitions of the cell that were executed.
+        namespace: Names of the notebook, after the cell.
+        before: Names of the notebook before the cell.
+        changed: Names of inputs that the cell has changed, in place or by binding them anew.
+        mutated: Names among them whose object is still the same one.
+        only: Names to record; None for all.
+        value: Last value of the cell.
+        more: Further values to record, under names that are no identifiers.
+    """
+
+    names: Names
+    definitions: list[Definition]
+    namespace: Mapping[str, Any]
+    before: Mapping[str, Any]
+    changed: set[str]
+    mutated: set[str]
+    only: tuple[str, ...] | None
+    value: Any = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def record(left: Left) -> Bindings:
+    """Return the record of a cell.
+
+    Raises:
+        ValueNotKeptError: A value cannot be recorded. The message names its variable, and the way
+            out.
+    """
+    definitions, defined = _choose_definitions(left)
+    values, modules = _choose_values(left, defined)
+    aliases = _aliases(left, values)
+    values = {name: value for name, value in values.items() if name not in aliases}
+    groups, skipped = _encode(left, {**values, **_with_value(left, values)})
+    kept = [name for names, _ in groups for name in names]
+    facts: dict[str, Any] = {
+        "definitions": definitions,
+        "modules": modules,
+        "aliases": aliases,
+        "changed": sorted(left.mutated & {*kept}),
+        "deleted": sorted(_deleted(left)),
+        "value": _name_of_value(left, values),
+        "contents": {name: found for name in kept if (found := _contents(values.get(name)))},
+    }
+    if skipped:
+        facts["left out"] = skipped
+    return Bindings(groups, facts)
+
+
+def _name_of_value(left: Left, values: Mapping[str, Any]) -> str | None:
+    """Return the name that stands for the last value, too; None if there is none."""
+    if isinstance(left.value, _FIXED):
+        return None
+    return next((name for name, value in values.items() if value is left.value), None)
+
+
+def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the further values, with the last value if it can stand for itself: it is no plot, and
+    shares nothing with the variables."""
+    value = left.value
+    parts = value if type(value) in (list, tuple) else [value]
+    if value is None or _name_of_value(left, values) or any(map(_is_drawn, parts)):
+        return left.more
+    if not isinstance(value, _FIXED):
+        shared = {found for each in values.values() for found in _shareable(each)}
+        if not shared.isdisjoint(_shareable(value)):
+            return left.more
+    return {**left.more, VALUE: value}
+
+
+def _is_drawn(value: Any) -> bool:
+    """Return True for a part of a plot, with which the whole figure would be recorded."""
+    kind = type(value)
+    return kind.__module__.partition(".")[0] == "matplotlib" and kind.__name__ != "Figure"
+
+
+def _contents(value: Any) -> list[str]:
+    try:
+        return arguments.contents(value)
+    except Exception:  # noqa: BLE001 - an odd object counts by its content
+        return []
+
+
+# -- what to record -------------------------------------------------------------------------------
+
+
+def _choose_definitions(left: Left) -> tuple[list[str], set[str]]:
+    """Return the keys of the definitions to execute again, and the names that they define."""
+    keys: list[str] = []
+    defined: set[str] = set()
+    defining = {"def", "class"}
+    for definition in left.definitions:
+        if definition.kind in ALWAYS:
+            keys.append(definition.key)
+            defined.update(definition.bound)
+            continue
+        for name in definition.bound:
+            value = left.namespace.get(name)
+            ways = left.names.bound.get(name, set())
+            is_wrapped = callable(value) and not ways.isdisjoint(defining)
+            if isinstance(value, type) or is_wrapped:
+                keys.append(definition.key)
+                defined.add(name)
+    return keys, defined
+
+
+def _choose_values(left: Left, defined: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values to record, and the modules that names stand for."""
+    values: dict[str, Any] = {}
+    modules: dict[str, str] = {}
+    for name in (*left.names.bound, *sorted(left.changed)):
+        value = left.namespace.get(name, _MISSING)
+        if value is _MISSING or name.startswith("_"):
+            continue
+        if left.only is not None and name not in left.only:
+            continue
+        if isinstance(value, ModuleType):
+            if name not in defined:
+                modules[name] = value.__name__
+        elif not (name in defined and _is_by_definition(name, value, left)):
+            values[name] = value
+    return values, modules
+
+
+def _is_by_definition(name: str, value: Any, left: Left) -> bool:
+    """Return True if executing the definitions again gives a name its value."""
+    if isinstance(value, type | FunctionType) or callable(value):
+        return True
+    return left.names.bound.get(name, set()) <= {"import", "def", "class"}
+
+
+def _deleted(left: Left) -> set[str]:
+    names = (*left.names.bound, *left.names.deleted, *left.changed)
+    return {name for name in names if name in left.before and name not in left.namespace}
+
+
+def _aliases(left: Left, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that stand for the value of an input that the cell has not changed."""
+    inputs = {
+        id(left.namespace[name]): name
+        for name in left.names.read
+        if name in left.namespace
+        and name not in values
+        and left.before.get(name, _MISSING) is left.namespace[name]
+        and not isinstance(left.namespace[name], _FIXED)
+    }
+    return {name: inputs[id(value)] for name, value in values.items() if id(value) in inputs}
+
+
+# -- how to record it -----------------------------------------------------------------------------
+
+
+def _encode(left: Left, values: Mapping[str, Any]) -> tuple[list[tuple[list[str], Any]], list[str]]:
+    """Return the values as tagged JSON, in groups that share objects, and the names left out."""
+    groups: list[tuple[list[str], Any]] = []
+    skipped: list[str] = []
+    for names in _group(values):
+        try:
+            groups.append((names, _tag([values[name] for name in names])))
+        except ValueNotKeptError:
+            for name in names:
+                encoded = _encode_one(name, values[name], left, values)
+                if encoded is None:
+                    skipped.append(name)
+                else:
+                    groups.append(([name], encoded))
+    return groups, skipped
+
+
+def _tag(values: list[Any]) -> Any:
+    if len(values) > 1:
+        return tagged_json.pickled(tuple(values))
+    if _has_own_sharing(values[0]):
+        return tagged_json.pickled(values[0])
+    return tagged_json.tag_or_pickle(values[0])
+
+
+def _encode_one(name: str, value: Any, left: Left, values: Mapping[str, Any]) -> Any:
+    """Return one value as tagged JSON; None if it is left out.
+
+    Raises:
+        ValueNotKeptError: It cannot be recorded.
+    """
+    try:
+        return _tag([value])
+    except ValueNotKeptError as error:
+        reason = str(error)
+    if name in (VALUE, RANDOM) or _is_passing(name, value, left):
+        return None
+    others = [
+        each
+        for each in values
+        if each.isidentifier() and each != name and _can_be_kept(values[each])
+    ]
+    way_out = (
+        f"To record the others, write --outputs {','.join(others)} on the first line; "
+        if others
+        else "Take what you need of it, as a list or a plain value, within the cell; "
+    )
+    raise ValueNotKeptError(
+        f"The cell has run, and its variables are there, but {name} cannot be recorded, so it "
+        f"would run again after a restart. {way_out}make {name} in a cell of its own without "
+        f"%%task. {_reason(reason)}"
+    )
+
+
+def _reason(text: str) -> str:
+    return f"{text.partition(' Return plain data')[0].rstrip('.')}."
+
+
+def _can_be_kept(value: Any) -> bool:
+    try:
+        _tag([value])
+    except ValueNotKeptError:
+        return False
+    return True
+
+
+def _is_passing(name: str, value: Any, left: Left) -> bool:
+    """Return True for a value that is of no use after the cell: of a `with`, or a closed file."""
+    ways = left.names.bound.get(name, set())
+    is_closed = isinstance(value, io.IOBase) and value.closed
+    return is_closed or (bool(ways) and ways <= _PASSING)
+
+
+# -- objects that several names share -------------------------------------------------------------
+
+
+def _group(values: Mapping[str, Any]) -> list[list[str]]:
+    """Return the names in groups: two names that lead to one object are in the same group."""
+    groups: list[tuple[list[str], set[int]]] = []
+    for name, value in values.items():
+        ids = set(_shareable(value))
+        names = [name]
+        rest = []
+        for group in groups:
+            if ids.isdisjoint(group[1]):
+                rest.append(group)
+            else:
+                names, ids = [*group[0], *names], ids | group[1]
+        groups = [*rest, (names, ids)]
+    order = {name: place for place, name in enumerate(values)}
+    found = [sorted(names, key=order.__getitem__) for names, _ in groups]
+    return sorted(found, key=lambda names: order[names[0]])
+
+
+_MOST_OBJECTS = 100_000
+
+
+def _shareable(value: Any) -> Iterable[int]:
+    """Yield the ids of the objects that a value leads to and that can change."""
+    seen: set[int] = set()
+    kept: list[Any] = []  # so that no id is used twice
+    todo: list[Any] = [value]
+    while todo and len(seen) < _MOST_OBJECTS:
+        found = todo.pop()
+        if isinstance(found, _FIXED) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        kept.append(found)
+        if type(found) not in (tuple, frozenset):
+            yield id(found)
+        todo += _members(found)
+
+
+def _members(value: Any) -> Iterable[Any]:
+    kind = type(value)
+    if isinstance(value, _CONTAINERS):
+        found = [*value, *value.values()] if isinstance(value, dict) else value
+        return () if _SCALARS.issuperset(map(type, found)) else list(found)
+    if kind.__module__.partition(".")[0] in ("pandas", "numpy", "polars", "pyarrow"):
+        return ()
+    try:
+        state = object.__getstate__(value)
+    except Exception:  # noqa: BLE001 - an odd object of the user's
+        return ()
+    parts = state if isinstance(state, tuple) else (state,)
+    return [part for part in parts if part]
+
+
+def _has_own_sharing(value: Any) -> bool:
+    """Return True if plain containers of a value hold one list or dict twice."""
+    seen: set[int] = set()
+    todo = [value]
+    while todo:
+        found = todo.pop()
+        kind = type(found)
+        if kind not in (list, dict, tuple):
+            continue
+        if kind is not tuple:
+            if id(found) in seen:
+                return True
+            seen.add(id(found))
+        members = found.values() if kind is dict else found
+        if not _SCALARS.issuperset(map(type, members)):
+            todo += members
+        if len(seen) > _MOST_OBJECTS:
+            return False
+    return False

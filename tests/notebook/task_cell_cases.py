@@ -1,0 +1,170 @@
+"""Cells for `%%task`: a statement form, the kinds of values, and changes that must run it again.
+
+`ran()` is a builtin of the driver: it notes that a cell has run, and is no variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cell, with the cell before it.
+
+    Attributes:
+        id: Name of the case.
+        cell: Code below `%%task`.
+        before: Code of the cell above, which runs each time.
+        changed: Codes of the cell above after which the cell has to run again.
+        edited: Codes of the cell that have to run again.
+        same: Codes of the cell that must not run again.
+        after: Code of a cell below, whose effect is compared, too.
+        options: Options of the first line.
+        closed: Names that are of no use after the cell, so that they are not recorded.
+        counts: Whether it changes a number that it reads: executed twice, it runs twice.
+    """
+
+    id: str
+    cell: str
+    before: str = ""
+    changed: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    after: str = ""
+    options: str = ""
+    closed: tuple[str, ...] = ()
+    counts: bool = False
+
+
+CASES = [
+    # -- forms of statements ----------------------------------------------------------------------
+    Case("assignment", "x = 1; ran()", edited=("x = 2; ran()",), same=("x = 1 # one\nran()",)),
+    Case("chain and unpacking", "a = b = [1]; (c, *d), e = (1, 2, 3), 4; ran()",
+         after="b.append(2)"),
+    Case("augmented", "n += k; ran()", "n = 1; k = 2", ("n = 2; k = 2", "n = 1; k = 3"),
+         counts=True),
+    Case("augmented list", "items += [k]; ran()", "items = kept = [1]; k = 2",
+         ("items = kept = [0]; k = 2",)),
+    Case("annotated", "x: int = 5\ny: str\nran()"),
+    Case("walrus", "if (n := len(text)) > 2: long = True\nran()", "text = 'abc'", ("text = 'a'",)),
+    Case("walrus in comprehension", "z = [last := v * 2 for v in vs]; ran()", "vs = [1, 2]",
+         ("vs = [1, 3]",)),
+    Case("for", "total = 0\nfor i, v in enumerate(vs):\n    total += v\nran()", "vs = (1, 2)",
+         ("vs = (1, 4)",)),
+    Case("for else", "for i in range(3): pass\nelse: done = True\nran()"),
+    Case("while", "n = 0\nwhile n < limit: n += 1\nran()", "limit = 3", ("limit = 4",)),
+    Case("with file", "with open(path) as f: text = f.read()\nran()",
+         "path = 'data.txt'; open(path, 'w').write('hello') and None", closed=("f",)),
+    Case("with pool", "from concurrent.futures import ThreadPoolExecutor\n"
+         "with ThreadPoolExecutor(2) as pool: squares = list(pool.map(abs, [-1, 2]))\nran()",
+         closed=("pool",)),
+    Case("import as",
+         "import math as m, os.path\nfrom json import dumps as d, loads\nx = m.pi; ran()",
+         after="y = m.floor(x); z = d([1]); w = os.path.sep"),
+    Case("import in try", "try:\n    import no_such_module as js\nexcept ImportError:\n"
+         "    import json as js\nran()", after="t = js.dumps(1)"),
+    Case("import or None", "try:\n    import no_such_module\nexcept ImportError as error:\n"
+         "    no_such_module = None\nran()"),
+    Case("star import", "from string import *\nx = ascii_lowercase; ran()", after="y = digits"),
+    Case("def", "def f(v):\n    return v * k\nx = f(2); ran()", "k = 3", ("k = 4",),
+         edited=("def f(v):\n    return v * k + 1\nx = f(2); ran()",),
+         same=("def f(v):\n    'Doc.'\n    return v * k\nx = f(2); ran()",), after="y = f(5)"),
+    Case("def with computed default", "n = 4\ndef f(v=n): return v\nn = 5; ran()", after="y = n"),
+    Case("def in if", "if k:\n    def f(): return 'yes'\nelse:\n    def f(): return 'no'\nran()",
+         "k = 0", ("k = 1",), after="y = f()"),
+    Case("decorated", "import functools\n@functools.cache\ndef f(v): return v + 1\nx = f(1); ran()",
+         after="y = f(2)"),
+    Case("async def", "async def f(): return 5\nx = 1; ran()", after="y = await f()"),
+    Case("lambda", "f = lambda v: v + k; ran()", "k = 1", after="k = 10; y = f(1)"),
+    Case("closure", "def make(n):\n    return lambda v: v + n\nadd = make(3); ran()",
+         after="y = add(1)"),
+    Case("class", "class A:\n    size = n\n    def m(self): return self.v\na = A(); a.v = 5; ran()",
+         "n = 3", ("n = 4",), after="y = a.m(), a.size, type(a) is A"),
+    Case("dataclass", "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"
+         "p = P(3); ps = [P(1), P(2)]; ran()", after="y = p == P(3), ps[1].x"),
+    Case("named tuple and enum", "from collections import namedtuple\nfrom enum import Enum\n"
+         "P = namedtuple('P', 'a b'); C = Enum('C', 'RED BLUE')\np = P(1, C.RED); ran()",
+         after="y = p.b is C.RED, isinstance(p, P)"),
+    Case("subclass", "class A(Base):\n    pass\na = A(2); ran()",
+         "class Base:\n    def __init__(self, v): self.v = v",
+         ("class Base:\n    def __init__(self, v): self.v = v + 1",), after="y = a.v"),
+    Case("match", "match event:\n    case {'kind': kind, **rest}: pass\n"
+         "    case [first, *others]: pass\nran()",
+         "event = {'kind': 'a', 'n': 1}", ("event = [1, 2]",)),
+    Case("del", "y = x + 1\ndel x; ran()", "x = 1", ("x = 2",)),
+    Case("del own", "t = 1; y = t + 1\ndel t; ran()"),
+    Case("except as", "try: 1 / d\nexcept ZeroDivisionError as e: reason = str(e)\nran()", "d = 0",
+         ("d = 1",)),
+    Case("global", "def count():\n    global n\n    n = n + 1\ncount(); count(); ran()", "n = 1",
+         ("n = 5",)),
+    Case("global of another cell", "count(); ran()",
+         "n = 1\ndef count():\n    global n\n    n += 1",
+         ("n = 5\ndef count():\n    global n\n    n += 1",
+          "n = 1\ndef count():\n    global n\n    n += 2"),
+         counts=True),
+    Case("await", "import asyncio\nawait asyncio.sleep(0)\nx = [i async for i in numbers()]; ran()",
+         "async def numbers():\n    yield 1\n    yield 2",
+         ("async def numbers():\n    yield 1\n    yield 3",)),
+    Case("async with", "async with lock() as held: x = held\nran()",
+         "import contextlib\n@contextlib.asynccontextmanager\nasync def lock():\n    yield 5"),
+    Case("magics and shell", "%env NBT_CASE=1\nlines = !echo hello\nran()"),
+    Case("private names", "_t = 5; x = _t + 1; ran()"),
+    Case("own io", "import io\ns = io.StringIO('a').read(); ran()", after="y = io.BytesIO"),
+    Case("nothing", "ran()"),
+    Case("conditional own", "if k: model = [k]\nresult = model[0]; ran()", "k = 3", ("k = 4",)),
+    # -- kinds of values --------------------------------------------------------------------------
+    Case("plain data", "d = {'a': [1, 2.5, None], 2: (1, {3}), 'n': float('nan')}; ran()"),
+    Case("dates and more",
+         "import datetime as dt, decimal, uuid, pathlib\nw = [dt.date(2013, 1, 1), "
+         "decimal.Decimal('1.5'), uuid.UUID(int=5), pathlib.Path('a'), b'x', 1j, range(3)]; ran()"),
+    Case("frame", "df = pd.DataFrame({'a': range(k), 'b': list('xyz')[:k]}); ran()",
+         "import pandas as pd; k = 3", ("import pandas as pd; k = 2",)),
+    Case("frame changed in place", "df['b'] = df.a * 2; ran()",
+         "import pandas as pd; df = raw = pd.DataFrame({'a': [1, 2]})",
+         ("import pandas as pd; df = raw = pd.DataFrame({'a': [1, 3]})",), after="y = raw.b.sum()"),
+    Case("frame bound anew", "df = df[df.a > 1]; ran()",
+         "import pandas as pd; df = raw = pd.DataFrame({'a': [1, 2]})",
+         after="y = len(raw), len(df)"),
+    Case("frame in a list", "df = pd.DataFrame({'a': [1]}); frames = [df]; ran()",
+         "import pandas as pd", after="df['b'] = 2; y = 'b' in frames[0]"),
+    Case("alias of an input", "same = df; ran()",
+         "import pandas as pd; df = pd.DataFrame({'a': [1]})",
+         after="y = same is df"),
+    Case("groups and series", "g = df.groupby('k').v.sum(); s = df.v; top = g.idxmax(); ran()",
+         "import pandas as pd; df = pd.DataFrame({'k': ['a', 'b'], 'v': [1, 2]})"),
+    Case("array", "a = np.arange(6).reshape(2, 3) * k; ran()", "import numpy as np; k = 1",
+         ("import numpy as np; k = 2",), after="y = a.sum(), a.dtype"),
+    Case("array changed in place", "a[0] = 9; ran()", "import numpy as np; a = b = np.zeros(3)",
+         ("import numpy as np; a = b = np.ones(3)",), after="y = b[0]"),
+    Case("object changed in place", "model.fit([1, 2, 3]); ran()",
+         "class Model:\n    def fit(self, v): self._mean = sum(v) / len(v); return self\n"
+         "model = other = Model()", after="y = other._mean, other is model"),
+    Case("changed in a function", "fill(store); ran()", "store = {}\ndef fill(d): d['a'] = 1",
+         ("store = {}\ndef fill(d): d['a'] = 2",), after="y = store"),
+    Case("set, deque, counter", "s.add(3); q.append(1); c.update('ab'); ran()",
+         "from collections import deque, Counter; s = {1}; q = deque([0], 3); c = Counter('a')",
+         ("from collections import deque, Counter; s = {2}; q = deque([0], 3); c = Counter('a')",)),
+    Case("random numbers", "random.seed(1); x = random.random(); ran()", "import random",
+         after="y = random.random()"),
+    Case("numpy's random numbers", "x = np.random.rand(); r = rng.normal(); ran()",
+         "import numpy as np; np.random.seed(k := 5); rng = np.random.default_rng(k)",
+         ("import numpy as np; np.random.seed(k := 5); rng = np.random.default_rng(6)",),
+         after="y = np.random.rand(), rng.normal()"),
+    Case("module by name", "import importlib\njs = importlib.import_module('json'); ran()",
+         after="y = js.dumps(1)"),
+    Case("partial", "from functools import partial\np = partial(scale, k=2); ran()",
+         "def scale(v, k): return v * k", after="y = p(3)"),
+    Case("regex and others",
+         "import re, logging\nr = re.compile('a+'); log = logging.getLogger('x'); ran()",
+         after="y = bool(r.match('aa'))"),
+    Case("data read by a function", "out = mean(); ran()",
+         "import pandas as pd; d = pd.DataFrame({'a': [1, 3]})\ndef mean(): return d.a.mean()",
+         ("import pandas as pd; d = pd.DataFrame({'a': [1, 5]})\ndef mean(): return d.a.mean()",)),
+    Case("chain of functions", "x = f(1); ran()", "def g(v): return v + 1\ndef f(v): return g(v)",
+         ("def g(v): return v + 2\ndef f(v): return g(v)",)),
+    Case("outputs", "x = 1; gen = (i for i in x_s); ran()", "x_s = [1]", options="--outputs x",
+         after="gen = None"),
+    Case("subtasks", "x = io.run_task('one', abs, -k); ran()\nys = io.map('all', abs, [-1, -2])",
+         "k = 3", ("k = 4",)),
+]  # fmt: skip

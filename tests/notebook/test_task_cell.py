@@ -1,0 +1,276 @@
+"""A `%%task` cell: what it records and shows, what it refuses, and how it fails and resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.testing import FakeClock
+from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
+
+FIT = "%%task fit\nmodel = [n]; calls.append('fit')\nmodel"
+
+
+@pytest.fixture
+def counting(shell: Shell) -> Shell:
+    """A shell in which `calls` is no input: a function of a module appends to it."""
+    shell.ok("import builtins\nbuiltins.calls = []\ndel calls\nn = 1")
+    return shell
+
+
+def calls(shell: Shell) -> list[Any]:
+    import builtins
+
+    found: list[Any] = vars(builtins)["calls"]
+    return found
+
+
+# -- reuse ----------------------------------------------------------------------------------------
+
+
+def test_a_cell_runs_once_and_gives_its_names_and_its_last_value_again(counting: Shell) -> None:
+    first = counting.ok(FIT)
+    counting.names["model"] = None
+    again = counting.ok(FIT)
+
+    assert first.value == again.value == counting.names["model"] == [1]
+    assert counting.names["model"] is again.value
+    assert calls(counting) == ["fit"]
+    (task,) = nb.tasks().itertuples()
+    assert (task.path, task.reused, task.status) == ("fit", True, "COMPLETED")
+
+
+def test_the_run_belongs_to_the_notebook_and_has_the_cells_as_its_tasks(
+    counting: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_SESSION_NAME", str(Path.cwd() / "delays.ipynb"))
+    counting.ok(FIT)
+    counting.ok("%%task other --as run\nx = 1")
+
+    assert nb.runs().job.tolist() == ["delays"]
+    assert nb.tasks().path.tolist() == ["fit", "other"]
+    assert counting.names["run"].status == "COMPLETED"
+    assert counting.names["run"]["other"]["x"] == 1
+
+
+def test_options_choose_the_run(counting: Shell) -> None:
+    for options in ("--job j", "--job j --key k", "--job j --version 2"):
+        counting.ok(f"%%task t {options}\nx = 1; calls.append(1)")
+
+    assert sorted(zip(nb.runs().job, nb.runs().version, strict=True)) == [
+        ("j", "0.0.1"), ("j", "0.0.1"), ("j", "2"),
+    ]  # fmt: skip
+    assert calls(counting) == [1, 1, 1]
+
+
+def test_a_changed_input_runs_the_cell_and_only_what_depends_on_its_result(
+    counting: Shell,
+) -> None:
+    cells = [
+        "%%task a\na = [n % 10]; calls.append('a')",
+        "%%task b\nb = a + [1]; calls.append('b')",
+        "%%task c\nc = 5; calls.append('c')",
+    ]
+
+    def execute(n: int) -> list[str]:
+        calls(counting).clear()
+        counting.ok(f"n = {n}")
+        for cell in cells:
+            counting.ok(cell)
+        return list(calls(counting))
+
+    assert execute(1) == ["a", "b", "c"]
+    assert execute(1) == []
+    assert execute(2) == ["a", "b"]
+    assert execute(12) == ["a"], "its result is the same"
+
+
+def test_comments_and_layout_do_not_count(counting: Shell) -> None:
+    counting.ok("%%task t\nx = 1; calls.append(1)")
+    counting.ok("%%task t --no-tree\n# one\nx = (1)   # two\n\ncalls.append( 1 )")
+
+    assert calls(counting) == [1]
+
+
+def test_on_change_warn_reuses_and_names_what_has_changed(counting: Shell) -> None:
+    counting.ok(FIT)
+    counting.ok("n = 2")
+    with pytest.warns(nb.StaleTaskWarning, match="n changed"):
+        counting.ok(FIT.replace("fit\n", "fit --on-change warn\n", 1))
+
+    assert counting.names["model"] == [1]
+    assert nb.tasks().stale.tolist() == [True]
+    assert calls(counting) == ["fit"]
+
+
+def test_on_change_error_says_what_has_changed(counting: Shell) -> None:
+    counting.ok(FIT)
+    counting.ok("n = 2")
+    seen = counting.run(FIT.replace("fit\n", "fit --on-change error\n", 1))
+
+    assert isinstance(seen.error, nb.StaleTaskError)
+    assert "n changed" in str(seen.error)
+
+
+def test_ttl_limits_how_long_a_cell_is_valid(counting: Shell) -> None:
+    with FakeClock() as clock:
+        counting.ok("%%task t --ttl 1h\nx = 1; calls.append(1)")
+        clock.advance(3599)
+        counting.ok("%%task t --ttl 1h\nx = 1; calls.append(1)")
+        assert calls(counting) == [1]
+        clock.advance(2)
+        counting.ok("%%task t --ttl 1h\nx = 1; calls.append(1)")
+    assert calls(counting) == [1, 1]
+
+
+def test_a_trailing_semicolon_silences_it_both_times(counting: Shell) -> None:
+    assert counting.ok("%%task t\nx = 1\nx;").value is None
+    assert counting.ok("%%task t\nx = 1\nx;").value is None
+
+
+# -- values that cannot be kept -------------------------------------------------------------------
+
+
+def test_a_value_that_cannot_be_kept_is_named_with_the_way_out(counting: Shell) -> None:
+    cell = "%%task t{}\nx = [n]; gen = (i for i in x); calls.append(1)"
+
+    seen = counting.run(cell.format(""))
+
+    assert isinstance(seen.error, nb.ValueNotKeptError)
+    assert "gen cannot be recorded" in seen.text
+    assert "--outputs x" in seen.text
+    assert counting.names["x"] == [1], "nothing is lost"
+    counting.ok(cell.format(" --outputs x"))
+    counting.names["x"] = None
+    counting.ok(cell.format(" --outputs x"))
+    assert counting.names["x"] == [1]
+    assert calls(counting) == [1, 1]
+
+
+def test_outputs_that_the_cell_does_not_have_are_refused_before_it_runs(counting: Shell) -> None:
+    line = counting.refused("%%task t --outputs modl\nmodel = 1")
+
+    assert "neither binds nor reads modl. Is it model?" in line
+
+
+# -- failures, and what resumes -------------------------------------------------------------------
+
+
+@BOTH
+def test_a_failure_shows_the_lines_of_the_cell_and_keeps_its_subtasks(
+    counting: Shell, awaits: str
+) -> None:
+    cell = f"%%task t\nx = {awaits}io.run_task('one', square, 3)\nd = [x][k]\nd"
+    counting.ok("k = 1\ndef square(v):\n    calls.append(v)\n    return v * v")
+
+    seen = counting.run(cell)
+
+    assert isinstance(seen.error, IndexError)
+    assert frames(seen.text) == ["In[5], line 3"]
+    assert "1 # %%task t" in seen.text
+    assert PACKAGE not in seen.text
+    edited = cell.replace("[k]", "[0]")
+    assert counting.ok(edited).value == 9
+    assert calls(counting) == [3]
+    assert nb.tasks().path.tolist() == ["t", "t/one"]
+
+
+def test_other_inputs_make_the_subtasks_run_again(counting: Shell) -> None:
+    cell = "%%task t\nx = io.run_task('one', lambda: calls.append(n) or n)"
+    counting.ok(cell)
+    counting.ok("n = 2")
+    counting.ok(cell)
+
+    assert counting.names["x"] == 2
+    assert calls(counting) == [1, 2]
+
+
+def test_retry_tries_the_cell_again(counting: Shell) -> None:
+    counting.ok(
+        "%%task t --retry 3\ncalls.append(1)\nx = 1 / (len(calls) - 2 or 1) / (len(calls) > 2)"
+    )
+
+    assert calls(counting) == [1, 1, 1]
+
+
+def test_a_missing_input_keeps_what_is_recorded(counting: Shell) -> None:
+    counting.ok(FIT)
+    counting.ok("del n")
+
+    seen = counting.run(FIT)
+
+    assert isinstance(seen.error, NameError)
+    assert "Run the cells above first" in seen.text
+    counting.ok("n = 1")
+    counting.ok(FIT)
+    assert calls(counting) == ["fit"]
+
+
+# -- the names of the body ------------------------------------------------------------------------
+
+
+def test_names_that_a_job_cell_gives_are_the_cells_own(counting: Shell) -> None:
+    counting.ok("%%task t\nimport io\npayload = io.StringIO('a').read(); ctx = 1")
+
+    assert (counting.names["payload"], counting.names["ctx"]) == ("a", 1)
+
+
+def test_an_own_variable_io_is_left_alone(counting: Shell) -> None:
+    counting.ok("io = 5")
+    counting.ok("%%task t\nx = io + 1")
+
+    assert counting.names["x"] == 6
+
+
+def test_two_names_of_one_object_are_that_again(counting: Shell) -> None:
+    cell = "%%task t\na = b = [1]; c = {'a': a}; grid = [[0]] * 2"
+    counting.ok(cell)
+    for name in "abc":
+        counting.names[name] = None
+    counting.ok(cell)
+
+    names = counting.names
+    assert names["a"] is names["b"] is names["c"]["a"]
+    assert names["grid"][0] is names["grid"][1]
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%%task\nx = 1", "needs the key of the task first"),
+        ("%%task t --outputs\nx = 1", "--outputs X,Y"),
+        ("%%task t --on-chang warn\nx = 1", "Is it --on-change?"),
+        ("%%task t --retry no\nx = 1", "not a number of attempts"),
+        ("%%task t --ttl soon\nx = 1", "not a time such as"),
+        ("%%task t u\nx = 1", "cannot read 'u'"),
+        ("%%task {key}\nx = 1", "takes the key literally"),
+        ("%%task t --as io\nx = 1", "Use another name"),
+        ("x = 1\n%%task t\ny = 1", "%%task must be the first line"),
+        ("%%task t\n%%time\nx = 1", "Write %%time on the first line"),
+        ("%%task t\nfrom __future__ import annotations", "cell of its own above"),
+    ],
+)
+def test_a_slip_is_answered_in_one_line(counting: Shell, cell: str, message: str) -> None:
+    assert message in counting.refused(cell)
+
+
+def test_it_works_below_time_and_capture_and_by_run_cell_magic(counting: Shell) -> None:
+    for number, cell in enumerate(
+        [
+            "%%time\n%%task a\nx = 1; calls.append(1)",
+            "%%capture out\n%%task b\nx = 2; calls.append(2)",
+            "get_ipython().run_cell_magic('task', 'c', 'x = 3; calls.append(3)\\nx')",
+        ],
+        1,
+    ):
+        counting.ok(cell)
+        counting.names["x"] = None
+        counting.ok(cell)
+        assert counting.names["x"] == number
+    assert calls(counting) == [1, 2, 3]
