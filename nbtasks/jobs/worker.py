@@ -280,7 +280,7 @@ class Worker:
             attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
             if (attended and not self._resume) or len(active_runs.running_ids()) >= _MOST_RUNS:
                 continue
-            if run.status == Status.INTERRUPTED and not self._may_resume(run):
+            if run.status == Status.INTERRUPTED and not self._may_resume(run, job):
                 continue
             try:
                 self._executing.add(run.run_id)
@@ -288,7 +288,7 @@ class Worker:
             except NbtasksError as error:  # for instance an unreadable payload
                 _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 
-    def _may_resume(self, interrupted: RunRow) -> bool:
+    def _may_resume(self, interrupted: RunRow, job: Job) -> bool:
         """Count the death of a run's process. Return False if the run is not to be resumed now.
 
         Of the runs that get their last chance, only one executes at a time: another one might kill
@@ -315,9 +315,17 @@ class Worker:
 
         self._runtime.journal.transact(transaction)
         if failed:
-            run = require_run(self._runtime.journal, interrupted.run_id)
-            _log.error("%s", failures.loads(run.error or "{}").message)
+            self._tell_failed(interrupted.run_id, job)
         return may_resume
+
+    def _tell_failed(self, run_id: str, job: Job) -> None:
+        """Log that a run is left alone, and call the job's `on_failure`: in a thread as that of a
+        run, since it may take its time."""
+        run = require_run(self._runtime.journal, run_id)
+        _log.error("%s", failures.loads(run.error or "{}").message)
+        self._executing.add(run_id)
+        tell = partial(job.tell_end, self._runtime.get_run(run_id))
+        active_runs.start(run_id, tell, lambda: None)
 
 
 def _due(find: Find, soonest: list[int]) -> Iterator[RunRow]:

@@ -20,7 +20,7 @@ from nbtasks.core.model import Status
 from nbtasks.jobs import losses
 from nbtasks.jobs.claims import rerun_claim
 from nbtasks.jobs.runtime import runtime
-from nbtasks.jobs.worker import Worker
+from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.journal.protocol import Find
 from tests.jobs.test_worker import until
 
@@ -127,6 +127,69 @@ def test_after_three_deaths_a_run_is_failed_and_told_of(
     row = nb.runs().iloc[0]
     assert (row.error_type, row.error_message) == ("WorkerLostError", error.message)
     assert issubclass(nb.WorkerLostError, nb.NbtasksError)
+
+
+def lost_three_times(run: nb.Run, worker: Worker) -> None:
+    for execution in (1, 2):
+        lose(run, execution)
+        deaths(run)
+    lose(run, 3)
+    worker.turn()
+
+
+@pytest.mark.parametrize("form", ["def", "async def"])
+def test_a_run_that_is_left_alone_calls_on_failure_once(worker: Worker, form: str) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def on_failure(run: nb.Run) -> None:
+        assert run.error is not None
+        heard.append((run.status, run.error.type))
+
+    async def awaited(run: nb.Run) -> None:
+        on_failure(run)
+
+    hook = on_failure if form == "def" else awaited
+
+    @nb.job("hooked", trigger=nb.event_trigger("go"), on_failure=hook)
+    def hooked(io: nb.SyncIO) -> None:
+        io.run_task("step", lambda: None)
+
+    run = nb.send_event("go", None).runs[0]
+    lost_three_times(run, worker)
+    until(lambda: bool(heard))
+    worker.turn()
+    worker.stop()
+
+    assert heard == [("FAILED", "WorkerLostError")]
+    assert run.status == "FAILED"
+
+
+def test_an_on_failure_that_fails_or_takes_long_keeps_no_worker_from_its_work(
+    worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def on_failure(_: nb.Run) -> None:
+        begun.set()
+        assert gate.wait(30)
+        raise ValueError("no mail server")
+
+    @nb.job("hooked", trigger=nb.event_trigger("go"), on_failure=on_failure)
+    def hooked(payload: int, io: nb.SyncIO) -> int:
+        return io.run_task("step", lambda: payload)
+
+    run = nb.send_event("go", 1).runs[0]
+    lost_three_times(run, worker)
+    assert begun.wait(30)
+    other = nb.send_event("go", 2).runs[0]
+    worker.turn()
+    until(lambda: other.status == "COMPLETED")
+    gate.set()
+    worker.stop()
+
+    assert run.status == "FAILED"
+    assert run.error is not None
+    assert run.error.type == "WorkerLostError", "the recorded end stays"
 
 
 def test_a_person_who_executes_it_again_begins_a_fresh_count(worker: Worker, run: nb.Run) -> None:
@@ -236,3 +299,109 @@ def test_a_run_that_kills_each_worker_is_left_alone_and_the_others_are_done(
     assert nb.get_run(run_id).output == "bad"
     tasks = nb.tasks(run_id).set_index("path")
     assert tasks.attempts.to_dict() == {"before": 1, "crash": 4}
+
+
+SCHEDULED = """
+    import os, pathlib, time, nbtasks as nb
+
+    here = pathlib.Path(os.environ["HERE"])
+
+    def work():
+        (here / "pid").write_text(str(os.getpid()))
+        if (here / "deadly").exists():
+            os.kill(os.getpid(), 9)
+        while not (here / "go").exists():
+            time.sleep(0.02)
+        return "worked"
+
+    def tell(run):
+        with (here / "told").open("a") as file:
+            file.write(f"{run.status} {run.error.type}\\n")
+
+    @nb.job("tick", trigger=eval(os.environ["TRIGGER"], vars(nb)), on_failure=tell)
+    def tick(io: nb.SyncIO):
+        io.run_task("before", str, 1)
+        return io.run_task("work", work)
+"""
+
+
+class Scheduled:
+    """A job with a schedule whose first tick is due, and the workers for it.
+
+    Args:
+        kind: "cron" or "interval".
+        here: A folder for what its task reads and writes.
+        home: The home.
+    """
+
+    def __init__(self, kind: str, here: Path, home: Path) -> None:
+        now = clocks.micros()
+        minute = now // 60_000_000 * 60_000_000
+        text = "interval_trigger(3600)"
+        if kind == "cron":  # once a day, at the minute that has just begun
+            text = f'cron_trigger("{clocks.at(minute):%M %H} * * *")'
+        trigger = eval(text, vars(nb))
+        first = minute if kind == "cron" else now
+        plan = Plan(repr(trigger), first - 3_600_000_000, first)
+        runtime.journal.transact(lambda _: [plan.row("tick")])
+        (here / "jobs.py").write_text(textwrap.dedent(SCHEDULED))
+        self.here = here
+        self._env = {**os.environ, "NBTASKS_HOME": str(home), "HERE": str(here), "TRIGGER": text}
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start a worker."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "nbtasks", "worker", str(self.here / "jobs.py")],
+            env=self._env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+
+@pytest.fixture(params=["cron", "interval"])
+def scheduled(request: pytest.FixtureRequest, tmp_path: Path, nb_home: Path) -> Scheduled:
+    return Scheduled(request.param, tmp_path, nb_home)
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_of_a_killed_worker_is_resumed_by_the_next_one(
+    scheduled: Scheduled,
+) -> None:
+    first = scheduled.start()
+    until((scheduled.here / "pid").exists)
+    first.kill()
+    first.communicate(timeout=30)
+    assert nb.runs("tick").status.tolist() == ["INTERRUPTED"]
+
+    second = scheduled.start()
+    (scheduled.here / "go").touch()
+    until(lambda: nb.runs("tick").status.tolist() == ["COMPLETED"])
+    second.terminate()
+    second.communicate(timeout=30)
+
+    run = nb.last_run("tick")
+    assert run.output == "worked"
+    assert nb.runs("tick").trigger.tolist() == ["schedule"], "the tick began one run"
+    assert run.tasks().set_index("path").attempts.to_dict() == {"before": 1, "work": 2}
+    assert not (scheduled.here / "told").exists()
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_that_kills_each_worker_is_left_alone_and_told(
+    scheduled: Scheduled,
+) -> None:
+    (scheduled.here / "deadly").touch()
+    for _ in range(3):
+        worker = scheduled.start()
+        worker.communicate(timeout=60)
+        assert worker.returncode == -9
+
+    last = scheduled.start()
+    told = scheduled.here / "told"
+    until(told.exists)
+    last.terminate()
+    said = last.communicate(timeout=30)[1]
+
+    assert last.returncode == 0
+    assert "died 3 times in a row, the last time in task 'work'" in said
+    assert told.read_text() == "FAILED WorkerLostError\n"
+    (lost,) = nb.runs("tick").itertuples()
+    assert (lost.status, lost.executions, lost.error_type) == ("FAILED", 3, "WorkerLostError")

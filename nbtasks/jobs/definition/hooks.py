@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import event_loop
@@ -61,15 +62,27 @@ class Hooks:
                     f"Job {job!r}: {field.name} is a function that takes the run, not {hook!r}."
                 )
 
-    def for_status(self, status: str) -> tuple[str, Hook | None]:
-        """Return the name of the callback for a status, and the callback, if there is one."""
+    def call(self, job: str, status: str, get_run: Callable[[], Run]) -> Awaitable[None] | None:
+        """Call the callback of a job for the status of a run, if there is one.
+
+        Returns:
+            The rest of an asynchronous callback.
+        """
         names: dict[str, str] = {
             Status.COMPLETED: "on_success",
             Status.FAILED: "on_failure",
             Status.CANCELED: "on_cancel",
         }
-        name = names.get(status, "")
-        return name, getattr(self, name) if name else None
+        hook = getattr(self, names.get(status, ""), None)
+        if hook is None:
+            return None
+        label = f"{names[status]} of job {job!r}"
+        try:
+            result = hook(get_run())
+        except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
+            _warn(label, error)
+            return None
+        return _await_hook(result, label) if inspect.isawaitable(result) else None
 
 
 class LimitedSession:
@@ -147,16 +160,8 @@ class LimitedSession:
         session = self.session
         if not session.ended:
             return None  # the end could not be recorded
-        name, hook = self._hooks.for_status(session.execution.run.status)
-        if hook is None:
-            return None
-        label = f"{name} of job {session.job!r}"
-        try:
-            result = hook(self._run_of(session))
-        except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
-            _warn(label, error)
-            return None
-        return _await_hook(result, label) if inspect.isawaitable(result) else None
+        status, get_run = session.execution.run.status, partial(self._run_of, session)
+        return self._hooks.call(session.job, status, get_run)
 
 
 async def _await_hook(result: Awaitable[Any], label: str) -> None:

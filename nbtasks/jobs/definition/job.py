@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nbtasks.core import tracebacks
+from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
 from nbtasks.engine.options import OnChange, Policy, TaskOptions
@@ -313,6 +313,12 @@ class Job(Invoked):
         )
         session.integrations = self._integrations
         return LimitedSession(session, Hooks() if only else self._hooks, self._runtime.run_of)
+
+    def tell_end(self, run: Run) -> None:
+        """Call the callback for the end of a run that no execution has recorded."""
+        pending = self._hooks.call(self.id, run.status, lambda: run)
+        if pending is not None:
+            event_loop.run_awaitable(pending)
 
     def validate_payload(self, payload: Any) -> dict[str, Any]:
         """Return the arguments that a payload gives the body, by name, validated.
