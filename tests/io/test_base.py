@@ -68,11 +68,18 @@ def in_nested_threads(call: Call, names: Iterable[str]) -> list[Any]:
     return in_threads(lambda name: in_executor(call, [name])[0], names)
 
 
+def in_joblib(call: Call, names: Iterable[str]) -> list[Any]:
+    import joblib
+
+    with joblib.Parallel(n_jobs=2, backend="threading", prefer="threads") as parallel:
+        return list(parallel(joblib.delayed(call)(name) for name in names))
+
+
 WAYS = pytest.mark.parametrize(
     "spread",
     [
         in_executor, in_pool, in_threads, in_a_loops_executor, in_threads_of_a_loop, in_a_timer,
-        in_nested_threads,
+        in_nested_threads, in_joblib,
     ],
 )  # fmt: skip
 
@@ -146,7 +153,7 @@ def test_the_body_has_threads_too(spread: Spread):
 
 
 @pytest.mark.parametrize(
-    "spread", [in_executor, in_pool, in_threads, in_a_loops_executor, in_a_timer]
+    "spread", [in_executor, in_pool, in_threads, in_a_loops_executor, in_a_timer, in_joblib]
 )
 def test_the_bodys_io_is_refused_in_a_thread_of_a_task_in_words_that_work(spread: Spread):
     errors: list[str] = []
