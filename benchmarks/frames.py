@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
+import nbtasks as nb
 from benchmarks.report import Figure, at_most
 from tests.kinds import flights
 
@@ -67,6 +69,7 @@ FRAMES = {"flights": flights, "numbers": numbers}
 
 def frames(folder: Path, rounds: int) -> Iterator[Figure]:
     """Yield the times and the memory of writing and reading."""
+    yield from _as_argument(numbers(), 100)
     for name, what in (("flights", "the NYC flights"), ("numbers", "100 MB of random numbers")):
         yield from _times(folder / name, FRAMES[name](), what, rounds)
         if Path("/proc/self/clear_refs").exists():
@@ -116,6 +119,34 @@ def _times(folder: Path, frame: Any, what: str, rounds: int) -> Iterator[Figure]
         "  read it, against read_parquet", ours / theirs, 1.3, "{:.2f} x",
         f"{ours * 1e3:.0f} ms, {theirs * 1e3:.0f} ms",
     )  # fmt: skip
+
+
+def _as_argument(frame: Any, count: int) -> Iterator[Figure]:
+    """Yield how often tasks that all take one frame read it, and how long that takes them."""
+    from nbtasks.engine.fingerprint import tables
+
+    @nb.job("as-argument")
+    def body(io: nb.SyncIO) -> None:
+        for n in range(count):
+            io.run_task(n, len, frame)
+
+    content, seconds = tables.content, []
+
+    def timed(*arguments: Any) -> Any:
+        start = perf_counter()
+        try:
+            return content(*arguments)
+        finally:
+            seconds.append(perf_counter() - start)
+
+    with mock.patch.object(tables, "content", timed):
+        for what, limit in ((f"{count} tasks that take one frame of 100 MB read it", 1),
+                            ("  replayed", 0)):  # fmt: skip
+            start, before = perf_counter(), len(seconds)
+            body.run()
+            took, reads = perf_counter() - start, len(seconds) - before
+            note = f"{took * 1e3:.0f} ms in all, {sum(seconds[before:]) * 1e3:.0f} ms to read it"
+            yield at_most(what, reads, limit, "{:.0f} times", note)
 
 
 def _in_turns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import random
@@ -225,21 +226,68 @@ def test_a_recorded_frame_is_not_read_again_to_find_out_that_it_is_the_same(monk
     assert run_of(body)[0] == []
 
 
-def test_a_frame_is_digested_once_for_many_tasks(monkeypatch):
-    read, content, df = [], tables.content, frame()
+@pytest.fixture
+def read(monkeypatch) -> list[Any]:
+    """The frames and arrays whose whole content was read for a digest."""
+    values, content = [], tables.content
 
-    def count(*given: Any) -> Any:
-        read.append(1)
-        return content(*given)
+    def count(value: Any, part: Any) -> Any:
+        values.append(value)
+        return content(value, part)
 
     monkeypatch.setattr(tables, "content", count)
+    return values
+
+
+def test_a_frame_is_digested_once_for_100_tasks(read):
+    df = frame()
 
     def body(io: nb.SyncIO) -> None:
-        for n in range(10):
+        for n in range(100):
             io.run_task(f"use {n}", len, df)
 
     assert run_of(body)[0] == run_of(body)[0] == []
     assert len(read) == 1
+
+
+def test_a_frame_is_digested_once_for_100_tasks_side_by_side(read):
+    df = frame()
+
+    @nb.job("gathered")
+    async def body(io: nb.AsyncIO) -> None:
+        await asyncio.gather(*(io.run_task(n, len, df) for n in range(100)))
+
+    body.run()
+    body.run()
+    assert len(read) == 1
+
+
+def test_a_frame_is_digested_once_for_100_tasks_that_read_it_from_a_global(read, monkeypatch):
+    def use(n: int) -> int:
+        return n + len(held)
+
+    held = frame()
+
+    def body(io: nb.SyncIO) -> None:
+        for n in range(100):
+            io.run_task(f"use {n}", functools.partial(use), n)
+            io.run_task(f"part {n}", functools.partial(pd.DataFrame.head, held), n)
+
+    assert run_of(body)[0] == run_of(body)[0] == []
+    assert len(read) == 1
+
+
+def test_a_frame_that_is_changed_is_digested_once_more(read):
+    df = frame()
+
+    def body(io: nb.SyncIO) -> None:
+        for n in range(100):
+            if n == 50:
+                df.iloc[0, 0] += 1
+            io.run_task(f"use {n}", len, df)
+
+    run_of(body, on_change="ignore")
+    assert len(read) == 2
 
 
 # -- what cannot be compared ----------------------------------------------------------------------
