@@ -177,14 +177,14 @@ class Turn:
             return fn
 
         @functools.wraps(fn)
-        def blocking(*args: Any) -> Any:
+        def blocking(*args: Any, **kwargs: Any) -> Any:
             self.begin()
-            return fn(*args)
+            return fn(*args, **kwargs)
 
         @functools.wraps(fn)
-        async def awaiting(*args: Any) -> Any:
+        async def awaiting(*args: Any, **kwargs: Any) -> Any:
             self.begin()
-            return await fn(*args)
+            return await fn(*args, **kwargs)
 
         return awaiting if is_async(fn) else blocking
 
