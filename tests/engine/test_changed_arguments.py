@@ -283,7 +283,7 @@ def test_a_frame_that_is_changed_is_digested_once_more(read):
     def body(io: nb.SyncIO) -> None:
         for n in range(100):
             if n == 50:
-                df.iloc[0, 0] += 1
+                df.loc[0, "a"] = 7
             io.run_task(f"use {n}", len, df)
 
     run_of(body, on_change="ignore")

@@ -7,6 +7,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -165,6 +166,36 @@ def test_each_attempt_takes_a_turn(fake: FakeClock, starts: Starts) -> None:
     assert starts.seconds() == [0, 60, 120]
     attempts = nb.attempts(nb.last_run())
     assert attempts.status.tolist() == ["FAILED"] * 3
+
+
+def test_the_wait_for_a_turn_is_no_part_of_the_duration(
+    fake: FakeClock, starts: Starts, call: Callable[..., Any]
+) -> None:
+    @nb.job("durations")
+    def body(io: nb.SyncIO) -> None:
+        io.map("call", call, range(3), rate="1/min")
+
+    tasks = body.run().tasks().set_index("path")
+    assert tasks.seconds.to_dict() == {"call": 120, "call/0": 0, "call/1": 0, "call/2": 0}
+    began = tasks.started_at.loc["call"]
+    assert (tasks.started_at.loc["call/2"] - began).total_seconds() == 120
+
+
+def test_functions_in_an_executor_go_there_at_the_rate(fake: FakeClock, starts: Starts) -> None:
+    sent: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            sent.append(clocks.micros())
+            return super().submit(*args, **kwargs)
+
+    @nb.job("executor")
+    def body(io: nb.SyncIO) -> list[Any]:
+        with Pool(2) as pool:
+            return io.map("call", abs, [-1, -2, -3], on=pool, rate="1/s")
+
+    assert body.run().output == [1, 2, 3]
+    assert [round((us - sent[0]) / 1e6, 3) for us in sent] == [0, 1, 2]
 
 
 def test_a_delay_that_is_longer_than_the_turn_holds(fake: FakeClock, starts: Starts) -> None:

@@ -291,6 +291,8 @@ class Waits:
         except BaseException:
             turn.leave()
             raise
+        if not row.failures:
+            row.started_us = clock.micros()
         return turn
 
     def _wait_for_turn(self, row: TaskRow, turn: Turn, due_us: int) -> Effects:
