@@ -12,11 +12,10 @@ from nbtasks.cli.options import Files, Home, RunId, needs_home, resolve_run_id, 
 from nbtasks.errors import InvalidOptionError
 from nbtasks.io import answers
 from nbtasks.io.ask import check_fields
-from nbtasks.jobs import claims, events
+from nbtasks.jobs import events
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.journal.events import SOURCE
-from nbtasks.journal.lookup import require_run
 
 __all__ = ["register"]
 
@@ -34,9 +33,8 @@ def _resume(run: RunId = None, files: Files = None, home: Home = None) -> None:
     """Resume a run where it stopped. Its job must be defined in one of the files."""
     needs_home(home)
     load(files or [])
-    row = require_run(runtime.journal, resolve_run_id(run))
-    start = runtime.starter(row, claims.load_payload(row))
-    _execute(lambda: start(claims.rerun_claim(row)), row.run_id)
+    target = get_run(resolve_run_id(run))
+    _execute(target.resume, target.id)
 
 
 def _rerun(

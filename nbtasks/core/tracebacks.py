@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from nbtasks.errors import MapFailed
 
 __all__ = [
+    "HidingEngine",
     "Remote",
-    "call_hiding_engine",
     "iter_errors",
     "locate_source",
     "own_frames",
@@ -105,13 +105,15 @@ def iter_errors(error: BaseException | None) -> Iterator[BaseException]:
             todo += current.failed.values()
 
 
-def call_hiding_engine(fn: Callable[[Argument], Result], argument: Argument) -> Result:
-    """Call a function of the engine; its exceptions show only the user's own frames."""
-    try:
-        return fn(argument)
-    except BaseException as error:
-        error.__traceback__ = own_frames(error.__traceback__)
-        raise
+class HidingEngine:
+    """Context manager whose exceptions show only the user's own frames."""
+
+    def __enter__(self) -> None:
+        """Enter the block."""
+
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        if error is not None:
+            error.__traceback__ = own_frames(error.__traceback__)
 
 
 def text(error: BaseException) -> str:

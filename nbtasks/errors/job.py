@@ -308,8 +308,8 @@ class WorkerLostError(NbtasksError, RuntimeError):
 
     The process that executed the run died under it: of `os._exit`, a crash in a library, or too
     little memory. Workers resume such a run twice, then it is FAILED with this error, which is
-    recorded and not raised. Its finished tasks are kept: `nbtasks resume RUN` executes it again,
-    once the cause is removed.
+    recorded and not raised. Its finished tasks are kept: `run.resume()` or `nbtasks resume RUN`
+    executes it again, once the cause is removed.
 
     ```python
     import nbtasks as nb

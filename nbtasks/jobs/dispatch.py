@@ -19,6 +19,7 @@ from nbtasks.core.model import OPEN, EventRow, Row, RunRow, Status, WakeRow
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.jobs import active_runs, claims
 from nbtasks.jobs.definition.job import Job, RuntimeProtocol
+from nbtasks.jobs.resumption import wake_parent
 from nbtasks.jobs.triggers import EventTrigger
 from nbtasks.journal import current, events
 from nbtasks.journal.lookup import require_run
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from nbtasks.io.dispatcher import Invocable, NewEvent
     from nbtasks.jobs.run import Run
     from nbtasks.journal.events import Event
-    from nbtasks.journal.protocol import Find, Journal
+    from nbtasks.journal.protocol import Find
 
 __all__ = ["CURSOR", "HomeDispatcher", "after_others"]
 
@@ -159,7 +160,7 @@ class HomeDispatcher:
             with current.at(self._home):
                 execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
                 journal = self._runtime.journal
-            active_runs.start(run.run_id, execute, partial(_wake_parent, journal, run))
+            active_runs.start(run.run_id, execute, partial(wake_parent, journal, run.run_id))
 
     def get_run(self, run_id: str) -> Run:
         """Implement `Dispatcher.get_run`."""
@@ -233,10 +234,3 @@ def _run_ids_awaiting(find: Find, name: str) -> set[str]:
 def _awaited_names(awaits: str) -> Sequence[str]:
     source: Any = json.loads(awaits)
     return source.get("event", ()) if isinstance(source, Mapping) else ()
-
-
-def _wake_parent(journal: Journal, run: RunRow) -> None:
-    """Wake the parent of a run that has ended, since the parent may be waiting for it."""
-    if run.parent_run is not None and require_run(journal, run.run_id).status not in OPEN:
-        wake = WakeRow(run.parent_run, clock.micros())
-        journal.transact(lambda _: [wake])

@@ -11,7 +11,6 @@ from nbtasks.core.durations import Duration
 from nbtasks.core.model import OPEN, Status
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.io.events.tasks import new_event
-from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.events import SOURCE, Event
 from nbtasks.journal.lookup import require_run
@@ -107,8 +106,7 @@ def _execute(run_id: str) -> None:
         if run.status not in OPEN or (run.status == Status.WAITING and run.executions):
             return
         try:
-            start = runtime.starter(run, claims.load_payload(run))
-            start(claims.rerun_claim(run))
+            runtime.get_run(run_id).resume()
         except RunBusyError:
             never_set.wait(_POLL_SECONDS)
         except Cancelled as error:

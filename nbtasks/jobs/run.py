@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from nbtasks.core import clock, keys, tracebacks
+from nbtasks.core import clock, keys
 from nbtasks.core.model import SUCCEEDED, Failure, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
-from nbtasks.jobs import active_runs, claims
+from nbtasks.jobs import active_runs
+from nbtasks.jobs.resumption import Resumable, Starter
 from nbtasks.journal import current, edits, outputs
 from nbtasks.journal.lookup import require_run
-from nbtasks.journal.protocol import Claim, Journal
+from nbtasks.journal.protocol import Journal, JournalWrapper
 from nbtasks.values import codec, failures
 from nbtasks.views.history import History
 from nbtasks.views.tree import run_tree
@@ -24,14 +25,10 @@ if TYPE_CHECKING:
     from nbtasks.views.frames import DataFrame
     from nbtasks.views.tree.run_tree import RunTree
 
-__all__ = ["Run", "Starter"]
+__all__ = ["Run"]
 
 
-#: Function that executes a claim to a recorded run, or to a fork of it.
-Starter: TypeAlias = "Callable[[Claim], Run]"
-
-
-class Run:
+class Run(Resumable):
     """Handle of a run. Every property and method reads the current state from the journal.
 
     ```python
@@ -55,7 +52,8 @@ class Run:
     ) -> None:
         self.id = run_id
         self._starter = starter
-        self._home = place if isinstance(place, Path) else None
+        self._home = place.home if isinstance(place, JournalWrapper) else None
+        self._home = place if isinstance(place, Path) else self._home
         self._given = None if isinstance(place, Path) else place
 
     @property
@@ -202,112 +200,6 @@ class Run:
         ```
         """
         active_runs.cancel(self.journal, self.id)
-
-    # -- executing the run again ----------------------------------------------------------------
-
-    def rerun(self, from_: keys.KeyPath | None = None) -> Run:
-        """Execute the run again now: a task and all tasks that first started after it.
-
-        Tasks that started earlier are answered from the journal, except the parents of the chosen
-        task: they run again, because their functions call it. The run keeps its id and its
-        payload. Blocks until the execution ends, also in a notebook, like `job.run`.
-
-        Args:
-            from_: The task's path, or the list of its keys; by default all tasks run again.
-
-        Returns:
-            The run, COMPLETED.
-
-        Raises:
-            Exception: The error that the body raised.
-            RunBusyError: The run is being executed.
-            NotFoundError: There is no such task; the message names the nearest ones. Nothing has
-                changed.
-            NbtasksError: The job is not defined in this process, or in another version. The run of
-                a `%%job` cell is executed from the recorded cell, in a notebook only.
-
-        ```python
-        import nbtasks as nb
-
-
-        @nb.job("rerun-example")
-        def body(io: nb.SyncIO) -> None:
-            for key in ("a", "b", "c"):
-                io.run_task(key, note, key)
-
-
-        def note(key: str) -> None:
-            calls.append(key)
-
-
-        calls: list[str] = []
-        run = body.run()
-        assert run.rerun(from_="b").executions == 2
-        assert calls == ["a", "b", "c", "b", "c"]
-        ```
-        """
-        run = self._row()
-        start = self._starter(run, claims.load_payload(run))
-        path = None if from_ is None else keys.path_of(from_)
-        self.journal.amend(
-            self.id,
-            lambda row, tasks: edits.reset_from(row, edits.by_path(tasks), path, clock.micros()),
-        )
-        with current.at(self._home):
-            return tracebacks.call_hiding_engine(start, claims.rerun_claim(run))
-
-    def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Run:
-        """Fork this run at a task, and execute the fork now. This run stays unchanged.
-
-        The fork copies the tasks that started before the chosen task; that task and all tasks that
-        first started later run in the fork.
-
-        The fork has this run as its `parent_run`, the trigger "fork", and a key of its own, so
-        `job.run` still continues this run. To continue a fork that failed, call
-        `job.run(payload, key=fork.key)`; `nb.last_run(job)` is the fork.
-
-        Args:
-            from_: The task's path, or the list of its keys; by default no task is copied.
-            payload: The payload of the fork; by default that of this run.
-
-        Returns:
-            The fork, COMPLETED.
-
-        Raises:
-            Exception: The error that the body raised.
-            RunBusyError: This run is being executed.
-            NotFoundError: There is no such task; the message names the nearest ones. No fork is
-                made.
-            InvalidPayloadError: The payload is invalid. No fork is made.
-            NbtasksError: The job cannot be executed here; the reasons are those of `rerun`.
-
-        ```python
-        import nbtasks as nb
-
-
-        @nb.job("fork-example")
-        def body(payload: float, io: nb.SyncIO) -> list[float]:
-            rows = io.run_task("load", list, range(4))
-            return io.run_task("scale", lambda: [payload * row for row in rows])
-
-
-        run = body.run(1.0)
-        fork = run.fork(from_="scale", payload=0.5)
-        assert (run.output, fork.output) == ([0, 1, 2, 3], [0, 0.5, 1, 1.5])
-        assert fork.tasks().reused.tolist() == [True, False]
-        assert nb.runs().trigger.tolist() == ["fork", "manual"]
-        ```
-        """
-        run = self._row()
-        fork_payload = claims.load_payload(run) if payload is None else payload
-        start = self._starter(run, fork_payload)
-        path = None if from_ is None else keys.path_of(from_)
-        self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
-        tasks = edits.by_path(self.journal.tasks(self.id))
-        with current.at(self._home):
-            return tracebacks.call_hiding_engine(
-                start, claims.fork_claim(run, tasks, path, fork_payload)
-            )
 
     # -- manual edits ----------------------------------------------------------------------------
 

@@ -19,9 +19,10 @@ from nbtasks.jobs.definition.hooks import Hook, Hooks
 from nbtasks.jobs.definition.identity import id_of
 from nbtasks.jobs.definition.job import Job
 from nbtasks.jobs.dispatch import HomeDispatcher
-from nbtasks.jobs.run import Run, Starter
+from nbtasks.jobs.resumption import Starter
+from nbtasks.jobs.run import Run
 from nbtasks.jobs.session import Session, Watcher
-from nbtasks.jobs.starters import CellExecutor, cell_starter, job_starter
+from nbtasks.jobs.starters import CellExecutor, CellStarter, JobStarter
 from nbtasks.journal import current
 from nbtasks.journal.lookup import require_last_run, require_run
 from nbtasks.journal.protocol import Claim
@@ -148,14 +149,17 @@ class Runtime:
         return Run(session.ctx.run.id, self.starter, place)
 
     def starter(self, run: RunRow, payload: Any) -> Starter:
-        """Return a function that executes a claim to a run or its fork by the code of the run.
+        """Return what executes a claim to a run or its fork by the code of the run.
 
         Raises:
             NbtasksError: That code is not available here, or does not take the payload.
         """
         if run.source is not None:
-            return cell_starter(current_front_end().execute_cell, run, payload, self.get_run)
-        return job_starter(self.jobs.get(run.job), run, payload)
+            return CellStarter(current_front_end().execute_cell, run, payload, self.get_run)
+        job = self.jobs.get(run.job)
+        if job is not None and self.own_journal is not None:
+            job = job.with_runtime(self)
+        return JobStarter(job, run, payload)
 
     def prepare(self, run: RunRow, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
         """Return a function that executes a claim in the background, by the job that made the run.
@@ -163,10 +167,8 @@ class Runtime:
         Raises:
             NbtasksError: That job is not available here, or does not take the payload.
         """
-        job, payload = self.jobs.get(run.job), claims.load_payload(run)
-        job_starter(job, run, payload)  # raises if the job cannot execute the run
-        assert job is not None  # noqa: S101 - `job_starter` has checked it
-        return job.prepare(claim, payload, budget=budget)
+        starter = JobStarter(self.jobs.get(run.job), run, claims.load_payload(run))
+        return starter.prepare(claim, budget)
 
 
 #: The runtime of this process.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core.front_end import Output, Terminal
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.io.ask import Question, Submit
     from nbtasks.jobs.session import Watcher
-    from nbtasks.journal.protocol import Claim
+    from nbtasks.jobs.starters import CellExecutor
     from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["NotebookFrontEnd", "ShellFrontEnd"]
@@ -96,7 +95,7 @@ class ShellFrontEnd(NotebookFrontEnd):
         execute_cell: Function that executes the recorded cell of a claim, with a payload.
     """
 
-    def __init__(self, execute_cell: Callable[[Claim, Any], None]) -> None:
+    def __init__(self, execute_cell: CellExecutor) -> None:
         self.execute_cell = execute_cell
 
 

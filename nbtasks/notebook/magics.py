@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+from collections.abc import Coroutine
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -83,11 +85,24 @@ class _Extension:
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
 
-    def execute_again(self, claim: Claim, payload: Any) -> None:
-        """Execute the recorded cell of a run for this claim, with this payload."""
+    def execute_again(self, claim: Claim, payload: Any) -> Coroutine[Any, Any, None] | None:
+        """Execute the recorded cell of a run for this claim, with this payload.
+
+        Returns:
+            The coroutine that executes a cell that awaits, else None.
+        """
         # No cell may be running: a button's callback calls this, too.
+        with self._shell.builtin_trap:
+            code = _compile(self._shell, claim.make.source or "")
+        if code.co_flags & inspect.CO_COROUTINE:
+            return self._await_again(code, claim, payload)
         with self._shell.builtin_trap, self.entry.executing(claim, payload):
-            _execute(self._shell, self.entry, claim.make.source or "")
+            exec(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S102 - the cell
+        return None
+
+    async def _await_again(self, code: CodeType, claim: Claim, payload: Any) -> None:
+        with self._shell.builtin_trap, self.entry.executing(claim, payload):
+            await eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the cell
 
     @context_matcher()
     def _match_options(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -246,27 +261,29 @@ def _status_line(row: RunRow) -> str:
     )
 
 
+def _compile(shell: InteractiveShell, source: str) -> CodeType:
+    """Return the code of the text of a `%%job` cell."""
+    text = shell.transform_cell(source)
+    name = shell.compile.cache(text, shell.execution_count - 1, raw_code=source)
+    block, *_ = shell.transform_ast(shell.compile.ast_parse(text, filename=name)).body
+    flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: CodeType = compile(ast.Module([block], []), name, "exec", flags, dont_inherit=True)
+    return code
+
+
 def _execute(shell: InteractiveShell, entry: Entry, source: str) -> Any:
     """Run the text of a `%%job` cell outside a cell; return the value of its last expression.
 
     A body that awaits runs on this thread's event loop, even if the loop is already running.
     """
-    text = shell.transform_cell(source)
-    name = shell.compile.cache(text, shell.execution_count - 1, raw_code=source)
-    block, *_ = shell.transform_ast(shell.compile.ast_parse(text, filename=name)).body
-    flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code = compile(ast.Module([block], []), name, "exec", flags=flags, dont_inherit=True)
+    code = _compile(shell, source)
 
     async def wait() -> Any:
         await eval(code, shell.user_global_ns, shell.user_ns)  # noqa: S307 - the cell
         return entry.value  # read here, in the context of the cell
 
-    try:
+    with tracebacks.HidingEngine():
         if code.co_flags & inspect.CO_COROUTINE:
             return event_loop.run_awaitable(wait())
         exec(code, shell.user_global_ns, shell.user_ns)  # noqa: S102 - the cell
-    except BaseException as error:
-        error.__traceback__ = tracebacks.own_frames(error.__traceback__)
-        raise
-    else:
-        return entry.value
+    return entry.value

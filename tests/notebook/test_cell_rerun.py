@@ -9,7 +9,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
 from tests.notebook.kernels import Kernel
-from tests.notebook.shells import BOTH, Shell
+from tests.notebook.shells import BOTH, Shell, frames
 
 BODY = """
 first = {a}io.run_task("a", square, payload)
@@ -123,3 +123,83 @@ def test_in_a_kernel_a_run_of_another_session_is_executed_again(tmp_path: Path) 
         assert "2 executions" in tree["data"]["text/plain"]
         assert kernel.ask("nb.last_run().fork(payload=4).output") == "6"
         assert kernel.ask("nb.runs().trigger.tolist()") == "['fork', 'manual']"
+
+
+# -- resume ---------------------------------------------------------------------------------------
+
+FAILS = """
+first = {a}io.run_task("a", square, payload)
+second = {a}io.run_task("b", divide, first)
+second"""
+DIVIDE = "def divide(x):\n    calls.append('divide')\n    return 36 / x / divisor"
+
+
+@BOTH
+def test_a_resumed_cell_continues_where_it_failed(shell: Shell, awaits: str) -> None:
+    shell.ok(f"divisor = 0\n{DIVIDE}")
+    assert not shell.run(f"%%job j --payload 3 --as run{FAILS.format(a=awaits)}").success
+    shell.ok("divisor = 2")
+
+    shell.ok("again = run.resume()")
+
+    again = shell.names["again"]
+    assert (again.id, again.output, again.executions) == (shell.names["run"].id, 2.0, 2)
+    assert shell.names["calls"] == [3, "divide", "divide"]
+    assert shell.names["second"] == 2.0
+    assert shell.ok("%%job other\n7").value == 7
+
+
+@BOTH
+def test_a_resumed_cell_can_be_awaited(shell: Shell, awaits: str) -> None:
+    shell.ok(f"divisor = 0\n{DIVIDE}")
+    assert not shell.run(f"%%job j --payload 3 --as run{FAILS.format(a=awaits)}").success
+    shell.ok("divisor = 4")
+
+    shell.ok("again = await run.aresume()")
+
+    assert (shell.names["again"].output, shell.names["run"].status) == (1.0, "COMPLETED")
+    assert shell.names["calls"] == [3, "divide", "divide"]
+    assert shell.ok("%%job other\n7").value == 7
+    assert nb.last_run().job == "other"
+
+
+@BOTH
+def test_a_resumed_cell_that_is_suspended_again_is_returned(shell: Shell, awaits: str) -> None:
+    cell = f'%%job j --as run\n{awaits}io.yield_("one")\n{awaits}io.yield_("two")\n3'
+    assert not shell.run(cell).success
+
+    assert shell.ok("run.resume().status").value == "WAITING"
+    assert shell.ok("run.resume().output").value == 3
+
+
+@BOTH
+def test_the_failure_of_a_resumed_cell_shows_the_users_frames(shell: Shell, awaits: str) -> None:
+    shell.ok(f"divisor = 0\n{DIVIDE}")
+    assert not shell.run(f"%%job j --payload 3 --as run{FAILS.format(a=awaits)}").success
+
+    for call in ("run.resume()", "await run.aresume()"):
+        seen = shell.run(call)
+        assert isinstance(seen.error, ZeroDivisionError)
+        assert frames(seen.text)[0].endswith("line 1")
+        assert [place for place in frames(seen.text) if "nbtasks" in place] == []
+    assert shell.ok("%%job other\n7").value == 7
+
+
+@pytest.mark.slow
+def test_in_a_kernel_a_run_of_a_killed_session_is_resumed(tmp_path: Path) -> None:
+    functions = "import asyncio\nimport nbtasks as nb\n%load_ext nbtasks"
+    cell = """%%job dies
+x = await io.run_task("load", list, range(3))
+await io.run_task("wait", wait)
+sum(x)"""
+    with Kernel(tmp_path) as kernel:
+        kernel.run(functions)
+        kernel.run("async def wait():\n    print('waiting')\n    await asyncio.sleep(600)")
+        kernel.start(cell).wait_for_text("waiting")
+        kernel.kill()
+    with Kernel(tmp_path) as kernel:
+        kernel.run(functions)
+        kernel.run("async def wait(): ...")
+        done = kernel.run("(await nb.last_run('dies').aresume()).output")
+        assert done.value == "3"
+        assert kernel.run("nb.last_run().resume().executions").value == "3"

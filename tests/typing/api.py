@@ -184,7 +184,9 @@ def jobs() -> None:
 async def jobs_awaited() -> None:
     assert_type(await pages.arun(["url"], key="today", new=True, tree=False), nb.Run)
     assert_type(await pages.arun(["url"], replay="only"), nb.Run)
-    assert_type(await report.arun(month=3, new=True), nb.Run)
+    run = await report.arun(month=3, new=True)
+    assert_type(run, nb.Run)
+    assert_type(await run.aresume(), nb.Run)
 
 
 def wrong(io: nb.SyncIO) -> None:
@@ -238,6 +240,7 @@ def history(run: nb.Run) -> None:
     run.reset(["fit", ["fold", 2]])
     run.set("fit/AA", {"r2": 0.9})
     run.skip("fit/BB")
+    assert_type(run.resume(), nb.Run)
     assert_type(run.rerun(), nb.Run)
     assert_type(run.rerun(from_="fit/AA"), nb.Run)
     assert_type(run.fork(), nb.Run)

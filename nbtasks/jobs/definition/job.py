@@ -186,15 +186,12 @@ class Job(Invoked):
             InvalidOptionError: `replay` has an unknown value, or is combined with `new`.
             NbtasksError: The job is not enabled.
         """
-        try:
+        with tracebacks.HidingEngine():
             options = RunOptions.of(
                 self.id, key=key, new=new, replay=replay, max_time=max_time,
                 suspend_after=suspend_after, tree=tree,
             )  # fmt: skip
             return self._block(*self._begin(payload, fields, options))
-        except BaseException as error:
-            error.__traceback__ = tracebacks.own_frames(error.__traceback__)
-            raise
 
     async def arun(  # noqa: PLR0913 - as `run`
         self,

@@ -18,9 +18,8 @@ import ipywidgets
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
-from nbtasks.jobs import active_runs, claims
+from nbtasks.jobs import active_runs
 from nbtasks.jobs.runtime import runtime
-from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.details_pane import DetailsPane
 from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.toolbar import Toolbar
@@ -189,10 +188,7 @@ class Panel:
             self.bar.show_message(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:
-        row = require_run(runtime.journal, self.run_id)
-        self._execute(
-            lambda: runtime.starter(row, claims.load_payload(row))(claims.rerun_claim(row))
-        )
+        self._execute(runtime.get_run(self.run_id).resume)
 
     def _again(self, _: object) -> None:
         self._execute(runtime.get_run(self.run_id).rerun)
