@@ -158,11 +158,11 @@ def runs(
         status: Only runs with this status, or one of these.
         since: Only runs that started since then: a datetime, a date such as "2026-01-31", or an age
             such as "7d" or a timedelta.
-        outputs: Include `payload` and `output` as values instead of JSON text.
+        outputs: Include `payload` and `output` as values instead of JSON text. In place of a value
+            that cannot be read back here is its `UnreadableValueError`.
 
     Raises:
         InvalidOptionError: There is no such status, or `since` is not a point in time.
-        UnreadableValueError: A requested value cannot be read back here.
 
     ```python
     import nbtasks as nb
@@ -206,13 +206,13 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
             or an age such as "7d" or a timedelta.
         path: Only the task at this path, or at these keys, and all tasks below it.
         outputs: Include `params`, `output`, `properties` and `metrics` as values instead of JSON
-            text. An output is the value that the task returned, also a DataFrame.
+            text. An output is the value that the task returned, also a DataFrame. In place of one
+            that cannot be read back here is its `UnreadableValueError`.
         metrics: Add a column `metrics.NAME` for each metric.
 
     Raises:
         NotFoundError: There is no such run.
         InvalidOptionError: There is no such status, or `since` is not a point in time.
-        UnreadableValueError: A requested value cannot be read back here.
 
     ```python
     import nbtasks as nb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
+from nbtasks.values import signing
 from tests.views.history import body
 
 TEXT = "str" if pd.__version__ >= "3" else pd.StringDtype("pyarrow", na_value=np.nan)
@@ -260,20 +262,78 @@ def test_a_hidden_output_stays_hidden() -> None:
     assert "t0p" not in str(output)
 
 
-def test_an_output_that_cannot_be_read_names_its_task(nb_home: Path) -> None:
+def test_an_output_that_cannot_be_read_hides_no_other(nb_home: Path) -> None:
     @nb.job("large")
     def large(io: nb.SyncIO) -> None:
         io.run_task("small", int)
         io.run_task("zeros", lambda: np.zeros(1 << 18))
+        io.run_task("last", lambda: [1, 2])
 
     run = large.run()
     for blob in (nb_home / "blobs").rglob("*"):
         if blob.is_file():
             blob.unlink()
 
-    with pytest.raises(nb.UnreadableValueError, match=f"task 'zeros' of run {run.id}"):
-        nb.tasks(run, outputs=True)
-    assert nb.tasks(run, path="small", outputs=True).output.tolist() == [0]
+    frame = nb.tasks(run, outputs=True).set_index("path")
+
+    assert frame.output[["small", "last"]].tolist() == [0, [1, 2]]
+    found = frame.output["zeros"]
+    assert isinstance(found, nb.UnreadableValueError)
+    assert f"task 'zeros' of run {run.id}" in str(found)
+    assert repr(found).startswith("UnreadableValueError(")
+    assert str(found)[:30] in repr(frame.output)
+    with pytest.raises(TypeError, match="UnreadableValueError"):
+        frame.output[["small", "zeros"]].sum()
+    with pytest.raises(nb.UnreadableValueError, match="zeros"):
+        run["zeros"]
+
+
+def test_a_value_of_another_persons_pickle_is_its_error_in_each_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @nb.job("pickled")
+    def pickled(payload: Any, io: nb.SyncIO) -> Any:
+        io.run_task("plain", int, "3")
+        return io.run_task("compile", re.compile, payload.pattern)
+
+    file = nb.export_run(pickled.run(re.compile("[a-z]+")), tmp_path / "pickled")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another person"))
+    signing._key.cache_clear()
+
+    with nb.open(file) as shared:
+        tasks, runs = shared.tasks(outputs=True), shared.runs(outputs=True)
+
+    assert tasks.output[0] == 3
+    for found, what in (
+        (tasks.output[1], "task 'compile'"), (runs.output[0], "run "), (runs.payload[0], "payload"),
+    ):  # fmt: skip
+        assert isinstance(found, nb.UntrustedValueError)
+        assert what in str(found)
+
+
+def test_a_value_whose_class_is_gone_is_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    @nb.job("gone")
+    def gone(io: nb.SyncIO) -> None:
+        io.run_task("here", lambda: Here(1))
+        io.run_task("gone", lambda: Gone(2))
+
+    gone.run()
+    monkeypatch.delitem(globals(), "Gone")
+
+    here, error = nb.tasks(outputs=True).output
+
+    assert here.value == 1
+    assert isinstance(error, nb.UnreadableValueError)
+    assert "Gone" in str(error)
+
+
+class Here:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+class Gone(Here):
+    pass
 
 
 def test_metrics_are_columns_when_they_are_asked_for() -> None:

@@ -1,4 +1,9 @@
-"""Frames with values in place of JSON text; on request only, for time and memory."""
+"""Frames with values in place of JSON text; on request only, for time and memory.
+
+A value that cannot be read back here does not hide the others: its cell holds the error. None would
+be left out in silence by what pandas computes; the error is shown, raises where it is used as a
+value, and can be raised itself.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nbtasks.errors import UnreadableValueError
 from nbtasks.journal import outputs
 from nbtasks.views.frames.from_arrow import NULLABLE, framed
 
@@ -25,15 +31,12 @@ _PLAIN = ("params", "properties", "metrics")
 def tasks(journal: Journal, table: Any) -> DataFrame:
     """Return a frame of tasks with values in place of text.
 
-    Outputs become the values that the tasks returned; arguments, properties and metrics become
-    plain data as displayed.
+    Outputs become the values that the tasks returned, or the `UnreadableValueError` of each that
+    cannot be read back; arguments, properties and metrics become plain data as displayed.
 
     Args:
         journal: Journal that holds the blobs.
         table: The rows, with `TASK` at the end.
-
-    Raises:
-        UnreadableValueError: An output cannot be read back here.
     """
     rows, frame = _split(table, "raw_output")
     for name in _PLAIN:
@@ -46,16 +49,15 @@ def tasks(journal: Journal, table: Any) -> DataFrame:
 def runs(journal: Journal, table: Any) -> DataFrame:
     """Return a frame of runs with payloads and outputs as values in place of text.
 
+    In place of a value that cannot be read back is its `UnreadableValueError`.
+
     Args:
         journal: Journal that holds the blobs.
         table: The rows, with `RUN` at the end.
-
-    Raises:
-        UnreadableValueError: A payload or an output cannot be read back here.
     """
     rows, frame = _split(table, "raw_output")
-    frame["payload"] = _objects([_payload(journal, row) for row in rows])
-    pairs = zip(frame.run_id, rows, strict=True)
+    pairs = list(zip(frame.run_id, rows, strict=True))
+    frame["payload"] = _objects([_payload(journal, *pair) for pair in pairs])
     frame["output"] = _objects([_output(journal, run_id, "", row) for run_id, row in pairs])
     return frame
 
@@ -103,10 +105,16 @@ def _output(journal: Journal, run_id: str, path: str, row: dict[str, Any]) -> An
         return None
     if row["hidden"] or kind == "hidden":  # hidden wherever people look
         return orjson.loads(outputs.preview(kind, text))
-    return outputs.recorded(journal, run_id, path, kind, text, row["blob"])
+    try:
+        return outputs.recorded(journal, run_id, path, kind, text, row["blob"])
+    except UnreadableValueError as error:
+        return error.with_traceback(None)
 
 
-def _payload(journal: Journal, row: dict[str, Any]) -> Any:
+def _payload(journal: Journal, run_id: str, row: dict[str, Any]) -> Any:
     if row["payload_shown"] is not None:
         return _loaded(row["payload_shown"])
-    return outputs.load(journal, row["payload_kind"], row["raw_payload"], None)
+    try:
+        return outputs.load(journal, row["payload_kind"], row["raw_payload"], None)
+    except UnreadableValueError as error:
+        return type(error)(f"{error} It is the payload of run {run_id}.")
