@@ -28,6 +28,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(current, "_override", MemoryJournal())
     monkeypatch.setattr(front_end, "_current", NotebookFrontEnd())
+    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest
     known = set(vars(builtins))
     config = Config()
     config.HistoryManager.enabled = False
