@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from nbtasks.errors import NbtasksError
 
 __all__ = [
+    "CHOICES",
     "ECHO",
     "ON_CHANGE",
     "SHARED",
@@ -32,7 +33,8 @@ _FOLDER = ".nbtasks"
 SHARED = ".nbrun"
 ON_CHANGE = ("warn", "rerun", "error", "ignore")
 ECHO = ("fold", "show", "hide")
-_CHOICES: dict[str, tuple[str, ...]] = {
+#: Values of the settings that have a few.
+CHOICES: dict[str, tuple[str, ...]] = {
     "durability": ("task", "relaxed"),
     "on_change": ON_CHANGE,
     "echo": ECHO,
@@ -202,7 +204,7 @@ def is_shared(home: Path) -> bool:
 def _parse(name: str, value: object, origin: str) -> object:
     if name == "home":
         return Path(str(value)).expanduser().absolute()
-    if (choices := _CHOICES.get(name)) is not None:
+    if (choices := CHOICES.get(name)) is not None:
         if value in choices:
             return value
         allowed = " or ".join(filter(None, [", ".join(map(repr, choices[:-1])), repr(choices[-1])]))

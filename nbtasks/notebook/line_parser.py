@@ -73,16 +73,29 @@ class LineParser(MagicArgumentParser):
             self.error(f"cannot read {stray[0]!r}. {self.epilog} %{self.prog}? shows the options")
         return vars(given)
 
-    def complete(self, text: str) -> list[str]:
-        """Return the words that may end `text`, the line up to the cursor: options that it does not
-        have yet, or the choices of an option."""
+    def complete(self, text: str) -> tuple[str, list[str], str]:
+        """Return how `text`, the line up to the cursor, may be completed.
+
+        Returns:
+            The last word of it; the words that it may become, which are options that the line does
+            not have yet, or the choices of an option; and the name of the argument that the word
+            is a value of, empty if it is none.
+        """
         *before, word = re.split(r"[\s=]+", text)
         action = self._option_string_actions.get(before[-1]) if before else None
         if action is not None and action.nargs != 0:
-            offered = set(action.choices or ())
+            offered, dest = set(action.choices or ()), action.dest
+        elif word.startswith("-"):
+            offered, dest = self._option_string_actions.keys() - before, ""
         else:
-            offered = self._option_string_actions.keys() - before if word.startswith("-") else set()
-        return sorted(option for option in offered if option.startswith(word))
+            offered, dest = set(), self._positional(before)
+        return word, sorted(option for option in offered if option.startswith(word)), dest
+
+    def _positional(self, before: list[str]) -> str:
+        """Return the name of the positional argument that follows the magic; empty if it has none,
+        or if the line already has one."""
+        positional = [action.dest for action in self._actions if not action.option_strings]
+        return positional[0] if positional and len(before) == 1 else ""
 
     def error(self, message: str) -> NoReturn:
         """Raise the refusal; a message about one option also tells how it is written."""

@@ -10,7 +10,6 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.magic import (
     Magics,
     cell_magic,
@@ -27,6 +26,8 @@ from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
 from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.cell import Cell, Entry
+from nbtasks.notebook.completion.completer import Completer
+from nbtasks.notebook.completion.inspection import Inspection
 from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.scopes import ENTRY
 from nbtasks.notebook.task_cells import options as task_options
@@ -35,7 +36,6 @@ from nbtasks.notebook.transform import Wrapper, to_call
 from nbtasks.views import frames, history
 
 if TYPE_CHECKING:
-    from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbtasks.journal.protocol import Claim
@@ -80,7 +80,9 @@ class _Extension:
         self._wrapper = Wrapper(shell)
         shell.input_transformers_cleanup.append(to_call)
         shell.ast_transformers.append(self._wrapper)
-        shell.Completer.custom_matchers.append(self._match_options)
+        self._completer = Completer(shell, _PARSERS)
+        shell.Completer.custom_matchers.append(self._completer.match)
+        self._inspection = Inspection(shell)
         self._add_entry()
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
@@ -104,15 +106,6 @@ class _Extension:
         with self._shell.builtin_trap, self.entry.executing(claim, payload):
             await eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the cell
 
-    @context_matcher()
-    def _match_options(self, context: CompletionContext) -> SimpleMatcherResult:
-        """Complete the options of the magic whose line the cursor is in."""
-        text = context.text_until_cursor
-        parser = _PARSERS.get(text.partition(" ")[0])
-        words = parser.complete(text) if parser else []
-        completions = [SimpleCompletion(word, type="param") for word in words]
-        return {"completions": completions, "suppress": True}  # without Python names and files
-
     def _add_entry(self) -> None:
         # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
         # namespace, and the name is not the user's.
@@ -131,8 +124,9 @@ class _Extension:
             shell.input_transformers_cleanup.remove(to_call)
         if self._wrapper in shell.ast_transformers:
             shell.ast_transformers.remove(self._wrapper)
-        if self._match_options in shell.Completer.custom_matchers:
-            shell.Completer.custom_matchers.remove(self._match_options)
+        if self._completer.match in shell.Completer.custom_matchers:
+            shell.Completer.custom_matchers.remove(self._completer.match)
+        self._inspection.close()
         for kind, ours in self._magics.magics.items():
             table = shell.magics_manager.magics[kind]
             for name in ours:

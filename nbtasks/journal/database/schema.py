@@ -23,6 +23,7 @@ __all__ = [
     "migrate",
     "offsets",
     "read_format",
+    "view_columns",
 ]
 
 TABLES = ("meta", "segment", *KINDS)
@@ -89,6 +90,16 @@ def migrate(con: Connection, version: int) -> None:
     con.execute(_schema())
     con.execute("update meta set format = $1", [FORMAT])
     con.commit()
+
+
+def view_columns() -> dict[str, tuple[str, ...]]:
+    """Return the columns of the views that a query may name, by view."""
+    rows = in_memory().execute(
+        "select table_name, list(column_name order by column_index) from duckdb_columns() "
+        "where table_name in (select view_name from duckdb_views() where not internal) "
+        "and table_name <> 'task_now' group by all order by all"
+    )
+    return {name: tuple(names) for name, names in rows.fetchall()}
 
 
 def in_memory(source: Connection | None = None) -> DuckDBPyConnection:

@@ -1,0 +1,1 @@
+"""Completion and help in the cells of the extension."""
