@@ -14,7 +14,6 @@ from IPython.core.completer import SimpleCompletion, SimpleMatcherResult, contex
 from nbtasks.core.model import Status
 from nbtasks.core.settings import CHOICES
 from nbtasks.jobs.run import Run
-from nbtasks.notebook.cell_options import GIVEN
 from nbtasks.notebook.completion import recorded, sql_words
 from nbtasks.notebook.completion.code_before import (
     Before,
@@ -31,10 +30,8 @@ if TYPE_CHECKING:
 
     from nbtasks.notebook.line_parser import LineParser
 
-__all__ = ["CELLS", "Completer"]
+__all__ = ["Completer"]
 
-#: Cell magics whose bodies are given names.
-CELLS: Final = frozenset({"job", "task"})
 #: Line magics, and what their argument is.
 _LINE_MAGICS: Final = {"tasks": "run", "tree": "run", "runs": "job"}
 _LINE_MAGIC: Final = re.compile(r"(?:^|=)\s*%(\w+)\s+(\S*)$")
@@ -127,11 +124,11 @@ class Completer:
         before = analyse(cell[start:cursor])
         if before.in_comment:
             return _NOTHING
-        given = Given(cell, self._shell.user_ns) if not CELLS.isdisjoint(magics) else None
+        given = Given(cell, self._shell.user_ns)
         if before.string is not None:
             rest = cell[cursor:].partition(before.quote)[0]
             return self._string(before, before.string, rest, given)
-        return _NOTHING if given is None else self._name(before, given)
+        return self._name(before, given) if given.heads else _NOTHING
 
     # -- lines of magics --------------------------------------------------------------------------
 
@@ -141,14 +138,11 @@ class Completer:
         if parser is None or not blank:
             return _NOTHING
         word, words, dest = parser.complete(line)
-        if magic == "%%job" and not words:
-            words = self._job_values(dest, rest.split(" ")[0])
+        if not words and dest == "job":
+            words = recorded.job_ids()
+        elif not words and magic == "%%job" and dest in ("key", "version"):
+            words = recorded.values_of(dest, rest.split(" ")[0])
         return _Offer(word, words, "param")
-
-    def _job_values(self, dest: str, job: str) -> list[str]:
-        if dest == "job":
-            return recorded.job_ids()
-        return recorded.values_of(dest, job) if dest in ("key", "version") else []
 
     def _sql(self, before: str, query: str) -> _Offer:
         fragment, words = sql_words.words(before, query, self._shell.user_ns)
@@ -160,15 +154,15 @@ class Completer:
         """Complete a name outside of strings, in the body of a cell."""
         owner, dot, prefix = before.name.rpartition(".")
         if dot:
-            if owner.partition(".")[0] not in GIVEN:
+            if owner.partition(".")[0] not in given.heads:
                 return _NOTHING
             return _Offer(prefix, given.members(owner), "function")
-        words = [name for name in GIVEN if prefix]
+        words = list(given.heads) if prefix else []
         if before.call is not None and before.call.bracket == "(":
             words += _parameters(before.call.callee, given)
         return _Offer(prefix, words, "param", alone=False)
 
-    def _string(self, before: Before, text: str, rest: str, given: Given | None) -> _Offer:
+    def _string(self, before: Before, text: str, rest: str, given: Given) -> _Offer:
         """Complete the text of a string, which has the rest behind the cursor."""
         call = before.call
         if call is None or before.quote in text:
@@ -185,8 +179,8 @@ class Completer:
         words = [word for word in words if before.quote not in word and "\\" not in word]
         return _Offer(text, words, "statement", alone=bool(words))
 
-    def _keys(self, owner: str, given: Given | None) -> list[str]:
-        if given is not None and owner.partition(".")[0] == "payload":
+    def _keys(self, owner: str, given: Given) -> list[str]:
+        if owner.partition(".")[0] == "payload" and "payload" in given.heads:
             value = given.find(owner)
             return [key for key in value if isinstance(key, str)] if type(value) is dict else []
         run = self._run(owner)
@@ -244,7 +238,7 @@ def _named(what: str) -> Iterable[str]:
 
 def _parameters(callee: str, given: Given) -> list[str]:
     """Return the parameters of a call of a given name that can be written with their names."""
-    if callee.partition(".")[0] not in GIVEN:
+    if callee.partition(".")[0] not in given.heads:
         return []
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = inspect.signature(given.find(callee)).parameters.values()

@@ -8,7 +8,7 @@ import functools
 import inspect
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nbtasks.io.base import Logger
@@ -16,9 +16,13 @@ from nbtasks.io.integration import Integration
 from nbtasks.io.io import AsyncIO, SyncIO
 from nbtasks.io.store import AsyncShelf, AsyncStore, Shelf, Store
 from nbtasks.jobs.session import Context, JobInfo, RunInfo
-from nbtasks.notebook.completion.code_before import body_start
+from nbtasks.notebook.cell_options import GIVEN
+from nbtasks.notebook.completion.code_before import body_start, magics_above
 
-__all__ = ["Given"]
+__all__ = ["CELLS", "Given", "given_names"]
+
+#: Cell magics whose bodies are given names.
+CELLS: Final = {"job": GIVEN, "task": ("io",)}
 
 #: Attributes that only an instance has, or whose value is computed from a run.
 _PARTS: Final[dict[type | None, dict[str, type]]] = {
@@ -34,17 +38,30 @@ _AWAITS: Final = re.compile(r"\bawait\b|\basync\s+(?:for|with)\b")
 _PAYLOAD: Final = re.compile(r"(?<!\S)--payload[ =]\s*(.+?)(?=\s--[A-Za-z]|$)")
 
 
+def given_names(magics: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that a cell with these magics gives to its body.
+
+    >>> given_names(["time", "task"])
+    ('io',)
+    """
+    return next((CELLS[magic] for magic in magics if magic in CELLS), ())
+
+
 class Given:
     """Types of the given names in one cell.
 
     Args:
         cell: Text of the cell.
         names: The notebook's variables, which may hold integrations.
+
+    Attributes:
+        heads: The names; empty if the cell gives none.
     """
 
     def __init__(self, cell: str, names: Mapping[str, Any]) -> None:
         self._cell = cell
         self._names = names
+        self.heads = given_names(magics_above(cell))
 
     def find(self, path: str) -> Any:
         """Return an object that stands for a dotted name, for its members and its help.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from nbtasks.notebook.cell_options import GIVEN
 from nbtasks.notebook.completion.code_before import body_start, magics_above
-from nbtasks.notebook.completion.completer import CELLS
-from nbtasks.notebook.completion.given import Given
+from nbtasks.notebook.completion.given import CELLS, Given, given_names
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -33,7 +31,7 @@ class Inspection:
         self._shell: Any = shell
         self._kernel: Any = getattr(shell, "kernel", None)
         self._find_before = self._shell._object_find  # noqa: SLF001 - IPython has no hook for it
-        self._shell._object_find = self._object_find  # noqa: SLF001 - as above
+        vars(shell)["_object_find"] = self._object_find
         if self._kernel is not None:
             self._inspect_before = self._kernel.do_inspect
             self._kernel.do_inspect = self._do_inspect
@@ -50,7 +48,7 @@ class Inspection:
     def _do_inspect(self, code: str, cursor_pos: int, *args: Any, **named: Any) -> Any:
         """Answer the request of a front end, which tells the whole cell."""
         magics, start = magics_above(code), body_start(code)
-        if CELLS.isdisjoint(magics):
+        if CELLS.keys().isdisjoint(magics):
             return self._inspect_before(code, cursor_pos, *args, **named)
         if cursor_pos < start:
             magic = next(magic for magic in magics if magic in CELLS)
@@ -65,7 +63,8 @@ class Inspection:
     def _object_find(self, oname: str, namespaces: Any = None) -> Any:
         head = oname.strip().partition(".")[0]
         cell = _cell.get()
-        found = None if cell and head in GIVEN else self._find_before(oname, namespaces)
+        is_given = bool(cell) and head in given_names(magics_above(cell))
+        found = None if is_given else self._find_before(oname, namespaces)
         if found is not None and (found.found or head not in _ELSEWHERE):
             return found
         try:
