@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import front_end as _front_end
 from nbtasks.core.keys import numbered
 from nbtasks.core.settings import config
-from nbtasks.engine.options import TaskOptions, task
+from nbtasks.engine.options import TaskOptions
 from nbtasks.engine.retries import Retry, retry_at, skip_retrying
 from nbtasks.errors import (
     Cancelled,
@@ -51,6 +51,7 @@ from nbtasks.errors import (
 )
 from nbtasks.io.integration import Integration, integration
 from nbtasks.io.io import AsyncIO, SyncIO, current_io, current_task
+from nbtasks.io.task_function import task
 from nbtasks.io.webhooks.calls import RequestUrl
 from nbtasks.jobs.definition.job import Job
 from nbtasks.jobs.events import events, send_event

@@ -10,12 +10,11 @@ import typer
 from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Files, Home, RunId, needs_home, resolve_run_id, use
 from nbtasks.errors import InvalidOptionError
-from nbtasks.io import answers
 from nbtasks.io.ask import check_fields
 from nbtasks.jobs import events
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.runtime import get_run, runtime
-from nbtasks.journal.events import SOURCE
+from nbtasks.journal.events import SOURCE, record_answer
 
 __all__ = ["register"]
 
@@ -85,7 +84,7 @@ def _answer(
     target = get_run(run)
     for row in runtime.journal.find("task", run_id=target.id, path=path):
         check_fields(row.awaits, value)
-    is_first = answers.record_answer(runtime.journal, target.id, path, value, "command")
+    is_first = record_answer(runtime.journal, target.id, path, value, "command")
     print(f"task {path} of run {target.id}: {'answered' if is_first else 'already answered'}")
 
 

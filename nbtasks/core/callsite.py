@@ -6,7 +6,7 @@ import linecache
 import sys
 from types import CodeType
 
-__all__ = ["Site", "capture", "describe", "location"]
+__all__ = ["Site", "capture", "capture_outside", "describe", "location"]
 
 #: A code object and the offset of the running instruction. The line is computed only on demand:
 #: each io call records a site, and few are ever shown.
@@ -17,6 +17,18 @@ def capture(depth: int) -> Site:
     """Return the site `depth` calls above the calling function."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001 - documented, and the only fast way
     return frame.f_code, frame.f_lasti
+
+
+def capture_outside(module: str) -> Site:
+    """Return the site of the innermost call that is in none of the modules below `module`."""
+    frame = sys._getframe(1)  # noqa: SLF001 - as above
+    while frame.f_back is not None and _is_below(frame.f_globals.get("__name__"), module):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _is_below(name: object, module: str) -> bool:
+    return isinstance(name, str) and (name == module or name.startswith(f"{module}."))
 
 
 def location(site: Site) -> tuple[str, int]:

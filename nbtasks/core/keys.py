@@ -34,6 +34,7 @@ __all__ = [
     "parents",
     "path_of",
     "segment",
+    "text_of",
     "token",
 ]
 
@@ -103,7 +104,7 @@ def _element(part: object, key: object) -> str:
     """Return what stands in a path for a key that is no list, or for one element of a list."""
     if type(part) is int:
         return str(part) if -_PRINTABLE < part < _PRINTABLE else _decimal(part)
-    text = part if type(part) is str else _text(part, key)
+    text = part if type(part) is str else text_of(part, key)
     if not text and part is key:
         raise InvalidKeyError("A task key must not be empty. Give the task a name that lasts.")
     if _find_special(text) is None:
@@ -112,8 +113,12 @@ def _element(part: object, key: object) -> str:
     return text.translate(_TRANSLATION)
 
 
-def _text(part: object, key: object) -> str:
-    """Return the text of an element that is neither a plain string nor a plain int."""
+def text_of(part: object, key: object = None) -> str:
+    """Return the text of an element that is neither a plain string nor a plain int.
+
+    Raises:
+        InvalidKeyError: It is no element of a key.
+    """
     kind = type(part)
     if isinstance(part, str):
         return str.__str__(part)

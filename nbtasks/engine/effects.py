@@ -7,15 +7,14 @@ and the current task use, so that they need not import it.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks.core import keys
-from nbtasks.values import preview
-from nbtasks.values.redaction import find_secrets, hide_secrets, redact_args
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
@@ -46,8 +45,6 @@ __all__ = [
     "WaitFor",
     "current",
     "mapped",
-    "secrets_of",
-    "write_preview",
 ]
 
 
@@ -168,6 +165,10 @@ def mapped(effects: Effects, fn: Callable[[Any], Any]) -> Effects:
     return fn((yield from effects))
 
 
+#: Function, arguments and keyword arguments.
+Checked = tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any] | None]
+
+
 @dataclass(slots=True)
 class Call:
     """Record of an io call that runs a function as a task.
@@ -178,11 +179,13 @@ class Call:
         args: Its arguments.
         site: The place of the call in the user's code.
         policy: The task's options.
-        checked_as: Function and arguments for the staleness check, if they are not `fn` and `args`:
-            a map is checked by the user's function and the items. Or code and inputs that have been
-            examined already: those of a cell.
+        checked_as: Function, arguments and keyword arguments for the staleness check, if they are
+            not those of the call: a map is checked by the user's function and the items. Or code
+            and inputs that have been examined already: those of a cell.
         is_item: Whether the key is the position of an item in a map, so that a record with another
             argument is that of another item.
+        kwargs: Its keyword arguments; None if there are none.
+        function: The name of the task function that was called; None if none was.
     """
 
     key: keys.Key
@@ -190,8 +193,15 @@ class Call:
     args: tuple[Any, ...]
     site: callsite.Site
     policy: Policy
-    checked_as: tuple[Callable[..., Any], tuple[Any, ...]] | Examined | None = None
+    checked_as: Checked | Examined | None = None
     is_item: bool = False
+    kwargs: Mapping[str, Any] | None = None
+    function: str | None = None
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """The function that takes `args` alone."""
+        return functools.partial(self.fn, **self.kwargs) if self.kwargs else self.fn
 
 
 @dataclass(slots=True)
@@ -378,21 +388,3 @@ class CallContext:
 
 #: Call context of the running code. Set around the body and around each task's function.
 current: ContextVar[CallContext | None] = ContextVar("nbtasks_call_context", default=None)
-
-
-def write_preview(row: TaskRow, call: Call) -> None:
-    """Write the preview of a call with options into its row."""
-    options, redact = call.policy.options, call.policy.redact or ()
-    if options.params is not None:
-        row.params = preview.to_display_json(options.params)
-    else:
-        row.params = preview.describe(redact_args(call.args, redact), call.fn)
-    if options.properties is not None:
-        row.properties = preview.to_display_json(dict(options.properties))
-    row.icon = options.icon
-
-
-def secrets_of(call: Call) -> frozenset[str]:
-    """Return the texts that the preview of a call hides, to keep them out of logs and errors."""
-    visible_args = preview.hide_named(call.fn, redact_args(call.args, call.policy.redact or ()))
-    return frozenset(find_secrets(hide_secrets(visible_args), call.args))

@@ -83,8 +83,7 @@ class Execution:
         self.forget_other_item = self.staleness.forget_other_item
         self.is_open = True
         self.root: CallContext = CallContext(self)
-        self.active: set[Any] = set()
-        self.pending: set[Any] = set()
+        self.active, self.pending = set[Any](), set[Any]()
         self.cancellation = CancelScope()
         self.suspension = Suspension(self.run, self.run_state, self.cancellation)
         self.given_up = GivenUpTasks(self.run, self.run_state, self.cancellation)
@@ -97,7 +96,7 @@ class Execution:
 
     def task(self, call: Call, context: CallContext) -> Effects:
         """Answer a call from the journal, or run its function and record the outcome."""
-        path = self.claim_path(call.key, call.site, context)
+        path = self.claim_path(call.key, call.site, context, call.function)
         if self.replay_only is not None:
             yield from self._wait_again(self.given_up.recorded(path), context)
             return self.replay_only.task(call, path)
@@ -165,7 +164,7 @@ class Execution:
     # Commit, is no failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0912, PLR0915 - one frame, for its speed
         """Run attempts of a task until it succeeds or fails for good."""
-        policy = call.policy
+        policy, on = call.policy, call.policy.options.on
         while True:
             value, turn, late = None, None, False
             error: Exception | None = None
@@ -176,7 +175,7 @@ class Execution:
             try:
                 try:
                     if policy.plain:
-                        value = yield CallFunction(call.fn, call.args, context, policy.options.on)
+                        value = yield CallFunction(call.target, call.args, context, on)
                     else:
                         value = yield from self._call_with_options(context, row, call, turn)
                 finally:
@@ -222,7 +221,7 @@ class Execution:
         self, context: CallContext, row: TaskRow, call: Call, turn: Turn | None
     ) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""
-        options, timeout, fn = call.policy.options, call.policy.timeout, call.fn
+        options, timeout, fn = call.policy.options, call.policy.timeout, call.target
         once, inline = bool(options.once), bool(options.inline)
         try:
             if once:
@@ -299,8 +298,10 @@ class Execution:
 
     # -- the steps of a task --------------------------------------------------------------------
 
-    def claim_path(self, key: keys.Key, site: callsite.Site, context: CallContext) -> str:
-        """Return the path of a call, and reserve it among its siblings.
+    def claim_path(
+        self, key: keys.Key, site: callsite.Site, context: CallContext, function: str | None = None
+    ) -> str:
+        """Return the path of a call, of a task `function` or of io, and reserve it among siblings.
 
         Raises:
             Interrupt: The execution has been cancelled.
@@ -323,7 +324,7 @@ class Execution:
             context.visited = {}
         first = context.visited.setdefault(path, site)
         if first is not site:
-            raise duplicate_key(key, context.path, first, site)
+            raise duplicate_key(key, context.path, first, site, function)
         return path
 
     def abandon(self, row: TaskRow) -> None:

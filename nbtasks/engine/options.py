@@ -7,9 +7,18 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Final
 
+from nbtasks.core.call_key import CallKey, KeyOption
 from nbtasks.core.durations import Duration, to_seconds
+from nbtasks.core.keys import Key
+from nbtasks.core.parameters import (
+    MARK,
+    Parameters,
+    definition_of,
+    function_name,
+    unwrapped,
+)
 from nbtasks.core.rates import Rate, parse_rate
 from nbtasks.core.settings import ON_CHANGE, OnChange
 from nbtasks.engine.retries import Retry
@@ -17,33 +26,62 @@ from nbtasks.errors import InvalidOptionError
 from nbtasks.values.redaction import Steps, parse
 
 __all__ = [
+    "ALL_OPTIONS",
+    "RUN_OPTIONS",
     "OnChange",
     "OnError",
     "Policy",
     "RetryOn",
-    "TaskKwargs",
+    "TaskDefinition",
     "TaskOptions",
-    "task",
+    "make_policy",
+    "merge",
+    "resolve",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
 #: The failures to retry: exception classes, or a predicate of the error.
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exception], bool]
 #: Called with each failure and the task; see `io.run_task`.
 OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
-_MARK = "__nbtasks__"
+#: Options that `io.run_task` takes as keywords.
+RUN_OPTIONS: Final = ("name", "retry", "retry_on", "timeout", "on_error", "options")
 _UNSET = (None,) * 6
+#: Options that a policy holds itself.
+_NONE_OF_POLICY: dict[str, Any] = dict.fromkeys(RUN_OPTIONS[:5])
+
+
+def _validate_on_error(on_error: Any) -> Any:
+    if on_error is not None and not callable(on_error):
+        raise InvalidOptionError(f"on_error is a function of (error, task), not {on_error!r}.")
+    return on_error
+
+
+def _validate_retry_on(retry_on: Any) -> Any:
+    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if retry_on is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
+        return retry_on
+    if isinstance(retry_on, tuple | type) or not callable(retry_on):
+        raise InvalidOptionError(
+            f"retry_on is an exception class, a tuple of them, or a function of the error that "
+            f"says whether to try again, not {retry_on!r}."
+        )
+    return retry_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """Less common options of a task, for `options=` of `io.run_task` and `io.map`.
+    """Options of a task, for `options=` of `io.run_task` and `io.map`.
 
     None leaves an option unset: then the value from `nb.task` on the function counts, or else the
-    job's.
+    job's. `io.run_task` takes the first five as keywords, too, and such a keyword wins.
 
     Args:
+        name: The name to show instead of the key.
+        retry: The retry policy; an int is the number of attempts.
+        retry_on: The failures to retry: exception classes, or a function of the error.
+        timeout: The longest that one attempt may take: seconds, a timedelta, or text such as "5m".
+        on_error: The function called as `on_error(error, task)` with each failure.
         once: Calls the function at most once. Its start is durable before the call, and if the
             outcome is lost (its process died, it was stopped, or it exceeded its `timeout`), the
             task raises `InDoubtError` instead of running again. An error that the function raises
@@ -87,6 +125,11 @@ class TaskOptions:
     ```
     """
 
+    name: str | None = None
+    retry: Retry | int | None = None
+    retry_on: RetryOn | None = None
+    timeout: Duration | None = None
+    on_error: OnError | None = None
     once: bool | None = None
     inline: bool | None = None
     on_change: OnChange | None = None
@@ -99,6 +142,11 @@ class TaskOptions:
     rate: str | None = None
 
     def __post_init__(self) -> None:
+        Retry.of(self.retry)
+        _validate_retry_on(self.retry_on)
+        if self.timeout is not None:
+            to_seconds("timeout", self.timeout)
+        _validate_on_error(self.on_error)
         if self.on_change is not None and self.on_change not in ON_CHANGE:
             raise InvalidOptionError(
                 f"on_change is one of {', '.join(ON_CHANGE)}, not {self.on_change!r}."
@@ -119,6 +167,15 @@ class TaskOptions:
             parse_rate(self.rate)
 
 
+#: The options of a task, each with what to write where a call does not take it as a keyword.
+ALL_OPTIONS: Final = {
+    option: f"@nb.task({option}=...) on the function"
+    if option in RUN_OPTIONS
+    else f"options=nb.TaskOptions({option}=...)"
+    for option in (field.name for field in dataclasses.fields(TaskOptions))
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All options of one task, resolved.
@@ -129,7 +186,7 @@ class Policy:
         retry_on: The failures to retry; None means all.
         timeout: The longest that one attempt may take, in seconds.
         on_error: The function that decides what to do about a failure.
-        options: The less common options.
+        options: The other options.
         plain: Whether no option is set besides name, failure handling, `on_change` and `on`.
         ttl_us: The time for which the output is valid, in microseconds; None means forever.
         redact: The paths to hide; None for none.
@@ -160,32 +217,73 @@ class Policy:
         object.__setattr__(self, "plain", plain and not (options.once or options.inline))
 
 
-class TaskKwargs(TypedDict, total=False):
-    """Options of `io.run_task`, for its overloads."""
+@dataclass(frozen=True, eq=False)
+class TaskDefinition:
+    """Definition of a task function.
 
-    name: str | None
-    retry: Retry | int | None
-    retry_on: RetryOn | None
-    timeout: Duration | None
-    on_error: OnError | None
-    options: TaskOptions | None
+    Attributes:
+        fn: The plain function.
+        policy: The options of its tasks.
+        key: The `key=` of the function, if it has one.
+        name: The name that its keys begin with.
+        is_async: Whether its calls are awaited.
+    """
+
+    fn: Callable[..., Any]
+    policy: Policy
+    key: KeyOption | None
+    name: str
+    is_async: bool
+    call_key: CallKey = dataclasses.field(init=False, repr=False)
+    parameters: Parameters | None = dataclasses.field(init=False, repr=False)
+    _merged: list[Policy] = dataclasses.field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        parameters = Parameters.of(self.fn)
+        object.__setattr__(self, "parameters", parameters)
+        object.__setattr__(self, "call_key", CallKey(self.name, parameters, self.key))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TaskDefinition, (self.fn, self.policy, self.key, self.name, self.is_async)
+
+    def key_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Key:
+        """Return the key of a call.
+
+        Raises:
+            TypeError: The call does not fit the function.
+        """
+        if self.parameters is not None:
+            try:
+                self.parameters.check(args, kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.name}(...): {error}.") from None
+        return self.call_key.of(args, kwargs)
+
+    def policy_over(self, default: Policy) -> Policy:
+        """Return the options of a task in a run with `default` ones."""
+        merged = self._merged
+        if not merged or merged[0] is not default:  # merging takes longer than a replayed task
+            merged[:] = default, merge(default, self.policy)
+        return merged[1]
 
 
 def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every call comes here
     default: Policy,
     fn: Callable[..., Any],
+    args: tuple[Any, ...],
     name: str | None,
     retry: Retry | int | None,
     retry_on: RetryOn | None,
     timeout: Duration | None,
     on_error: OnError | None,
     options: TaskOptions | None,
-) -> Policy:
-    """Return the policy for a call of `fn`.
+) -> tuple[Callable[..., Any], Policy]:
+    """Return the plain function of a call of `fn`, and the policy.
 
     Args:
         default: The job's policy.
-        fn: The function, which may carry options from `nb.task`.
+        fn: The function, which may be a task function with options of its own.
+        args: Its positional arguments.
         name: The call's `name`, as in `io.run_task`.
         retry: The call's `retry`.
         retry_on: The call's `retry_on`.
@@ -194,44 +292,42 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
         options: The call's `options`.
 
     Raises:
-        InvalidOptionError: An option has an invalid value.
+        InvalidOptionError: An option has an invalid value, or `fn` takes an argument of its name.
     """
-    function_policy = getattr(fn.func if type(fn) is functools.partial else fn, _MARK, None)
-    policy = default if function_policy is None else _merge(default, function_policy)
+    policy = default
+    if hasattr(fn.func if type(fn) is functools.partial else fn, MARK):
+        called = fn.func if type(fn) is functools.partial else fn
+        definition = definition_of(getattr(called, "__func__", called))
+        if definition is not None:
+            fn, policy = unwrapped(fn), definition.policy_over(default)
     if (name, retry, retry_on, timeout, on_error, options) == _UNSET:
-        return policy  # the most frequent case
-    return _merge(policy, _make_policy(name, retry, retry_on, timeout, on_error, options))
+        return fn, policy  # the most frequent case
+    _refuse_ambiguous(
+        fn, args, name=name, retry=retry, retry_on=retry_on, timeout=timeout, on_error=on_error,
+        options=options,
+    )  # fmt: skip
+    return fn, merge(policy, make_policy(name, retry, retry_on, timeout, on_error, options))
 
 
-def unknown_option(
-    call: str,
-    key: object,
-    fn: Any,
-    given: Mapping[str, Any],
-    options: Sequence[str] = tuple(TaskKwargs.__annotations__),
-) -> TypeError:
-    """Return the error for keyword arguments that are no options of a call, which has `options`."""
-    import difflib  # lazily: calls seldom have one
-
-    name, value = next(iter(given.items()))
-    text = f"{call}({key!r}, ...) has no option {name}=. "
-    others = [field.name for field in dataclasses.fields(TaskOptions)]
-    if nearest := difflib.get_close_matches(name, options, n=1):
-        text += f"Is it {nearest[0]}=? "
-    elif nearest := difflib.get_close_matches(name, TaskKwargs.__annotations__, n=1):
-        text += f"Is it @nb.task({nearest[0]}=...) on the function? "
-    elif nearest := difflib.get_close_matches(name, others, n=1):
-        text += f"Is it options=nb.TaskOptions({nearest[0]}=...)? "
-    called = getattr(fn, "__name__", "fn")
-    if called == "<lambda>":
-        called = "fn"
-    return TypeError(
-        f"{text}A keyword argument of the function goes through functools.partial or a lambda: "
-        f"functools.partial({called}, {name}={value!r:.40})."
-    )
+def _refuse_ambiguous(fn: Callable[..., Any], args: tuple[Any, ...], **given: Any) -> None:
+    """Raise if an option that a call gives is a parameter of its function as well, unless `args`
+    hold that one already."""
+    parameters = Parameters.of(fn)
+    for option in () if parameters is None else parameters.keywords_after(len(args)):
+        if (value := given.get(option)) is None:
+            continue
+        called = function_name(fn)
+        instead = f"options=nb.TaskOptions({option}=...)"
+        if option == "options":
+            instead = f"@nb.task(...) on {called}"
+        raise InvalidOptionError(
+            f"{option}= is an option of io.run_task and a parameter of {called}, so it is not "
+            f"clear which one {option}={value!r:.40} is for. For the function, write "
+            f"functools.partial({called}, {option}=...); for the task, write {instead}."
+        )
 
 
-def _make_policy(
+def make_policy(
     name: str | None,
     retry: Retry | int | None,
     retry_on: RetryOn | None,
@@ -239,21 +335,31 @@ def _make_policy(
     on_error: OnError | None,
     options: TaskOptions | None,
 ) -> Policy:
-    if options is not None and not isinstance(options, TaskOptions):
-        raise InvalidOptionError(f"options is an nb.TaskOptions(...), not {options!r}.")
-    if on_error is not None and not callable(on_error):
-        raise InvalidOptionError(f"on_error is a function of (error, task), not {on_error!r}.")
+    """Return the policy of options; a keyword wins over the same option in `options`.
+
+    Raises:
+        InvalidOptionError: An option has an invalid value.
+    """
+    if options is not None:
+        if not isinstance(options, TaskOptions):
+            raise InvalidOptionError(f"options is an nb.TaskOptions(...), not {options!r}.")
+        name = options.name if name is None else name
+        retry = options.retry if retry is None else retry
+        retry_on = options.retry_on if retry_on is None else retry_on
+        timeout = options.timeout if timeout is None else timeout
+        on_error = options.on_error if on_error is None else on_error
+        options = dataclasses.replace(options, **_NONE_OF_POLICY)
     return Policy(
         name=name,
         retry=Retry.of(retry),
         retry_on=_validate_retry_on(retry_on),
         timeout=None if timeout is None else to_seconds("timeout", timeout),
-        on_error=on_error,
+        on_error=_validate_on_error(on_error),
         options=options or TaskOptions(),
     )
 
 
-def _merge(base: Policy, overrides: Policy) -> Policy:
+def merge(base: Policy, overrides: Policy) -> Policy:
     """Return the policy with `overrides` where they set a value, else with `base`."""
     options = TaskOptions(
         **{**_explicit_values(base.options), **_explicit_values(overrides.options)}
@@ -267,79 +373,3 @@ def _explicit_values(options: Policy | TaskOptions) -> dict[str, Any]:
         for field in dataclasses.fields(options)
         if field.init and (value := getattr(options, field.name)) is not None
     }
-
-
-def _validate_retry_on(retry_on: Any) -> Any:
-    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
-    if retry_on is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
-        return retry_on
-    if isinstance(retry_on, tuple | type) or not callable(retry_on):
-        raise InvalidOptionError(
-            f"retry_on is an exception class, a tuple of them, or a function of the error that "
-            f"says whether to try again, not {retry_on!r}."
-        )
-    return retry_on
-
-
-def task(  # noqa: PLR0913 - one per option
-    *,
-    name: str | None = None,
-    retry: Retry | int | None = None,
-    retry_on: RetryOn | None = None,
-    timeout: Duration | None = None,
-    once: bool | None = None,
-    inline: bool | None = None,
-    on_change: OnChange | None = None,
-    ttl: Duration | None = None,
-    redact: Sequence[str] | None = None,
-    rate: str | None = None,
-) -> Callable[[F], F]:
-    """Attach options to a function, for every `io.run_task` and `io.map` that runs it.
-
-    The function itself stays unchanged. Options of a call win.
-
-    Args:
-        name: The name to show instead of the key.
-        retry: The retry policy; an int is the number of attempts.
-        retry_on: The failures to retry: exception classes, or a function of the error.
-        timeout: The longest that one attempt may take: seconds, a timedelta, or text such as "5m".
-        once: Calls the function at most once; see `TaskOptions` for this and all below.
-        inline: Keeps a plain function in the calling thread.
-        on_change: The action to take when the function's code or inputs have changed.
-        ttl: The time for which the output is valid.
-        redact: Paths to hide wherever people look.
-        rate: The most starts in a time, such as "60/min", of all calls in this process.
-
-    Raises:
-        InvalidOptionError: An option has an invalid value.
-
-    ```python
-    import nbtasks as nb
-
-
-    @nb.task(name="Parse a number", retry=3)
-    def parse(text: str) -> int:
-        return int(text)
-
-
-    @nb.job("task-example")
-    def body(io: nb.SyncIO) -> int:
-        return io.run_task("parse", parse, "42")
-
-
-    run = body.run()
-    assert run.tasks().name.tolist() == ["Parse a number"]
-    ```
-    """
-    options = TaskOptions(
-        once=once, inline=inline, on_change=on_change, ttl=ttl, redact=redact, rate=rate
-    )
-    policy = _make_policy(name, retry, retry_on, timeout, None, options)
-
-    def mark(fn: F) -> F:
-        if not callable(fn):
-            raise InvalidOptionError(f"@nb.task(...) decorates a function, not {fn!r}.")
-        fn.__nbtasks__ = policy  # type: ignore[attr-defined]  # our own attribute
-        return fn
-
-    return mark

@@ -22,10 +22,27 @@ __all__ = ["Outcomes", "ReplayOnly", "duplicate_key"]
 
 
 def duplicate_key(
-    key: keys.Key, parent: str, first: callsite.Site, again: callsite.Site
+    key: keys.Key,
+    parent: str,
+    first: callsite.Site,
+    again: callsite.Site,
+    function: str | None = None,
 ) -> DuplicateKeyError:
-    """Return the error for a key that two siblings use."""
+    """Return the error for a key that two siblings use, the second perhaps a call of a task
+    `function`."""
     place = f" below {parent!r}" if parent else ""
+    if function is not None:
+        return DuplicateKeyError(
+            f"Task function {function} was called with a key that is used already, "
+            f"{keys.segment(key)!r}{place}:\n"
+            f"  first at {callsite.describe(first)}\n"
+            f"  again at {callsite.describe(again)}\n"
+            "By default, a call's key is the name of the function and its short arguments (str, "
+            f"int, float, bool, date, enum, path), and each call needs its own. Say what tells the "
+            f'calls apart: @nb.task(key="{function} {{parameter}}") or key= a function of the '
+            f"arguments, for one call {function}.with_options(key=...)(...). For the same call "
+            f"several times, write key=nb.numbered({function!r})."
+        )
     return DuplicateKeyError(
         f"Task key {key!r} is used twice{place}:\n"
         f"  first at {callsite.describe(first)}\n"

@@ -14,7 +14,6 @@ from nbtasks.core import callsite, clock
 from nbtasks.core.durations import format_age
 from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint import function as fingerprints
-from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.calls import Examined
 from nbtasks.engine.fingerprint.function import Fingerprint
 from nbtasks.errors import ChangedArgumentWarning, StaleTaskError, StaleTaskWarning
@@ -85,7 +84,8 @@ class StalenessChecker:
 
     def stamp(self, row: TaskRow, call: Call) -> None:
         """Record the code and the inputs of a task that is about to run."""
-        code, inputs, args, bound = _inspect(call)
+        found = _inspect(call)
+        code, inputs = found.code, found.digest
         row.fingerprint, row.digest, row.stale = code.digest, inputs.text, None
         if code.digest not in self._run_state.codes:
             self._run_state.keep_code(code)
@@ -93,8 +93,9 @@ class StalenessChecker:
             properties = json.loads(row.properties or "{}")
             properties["not compared"] = ", ".join(inputs.uncompared)
             row.properties = json.dumps(properties)
-        is_checked = call.checked_as is None and call.policy.options.on_change != "ignore"
-        if is_checked and (before := calls.before(args, bound, inputs)) is not None:
+        is_own = call.checked_as is None or call.checked_as[0] is call.fn  # no map's
+        is_checked = is_own and call.policy.options.on_change != "ignore"
+        if is_checked and (before := calls.before(found)) is not None:
             self._before[row.path] = before
 
     def _check_arguments(self, row: TaskRow, call: Call, output: Any) -> list[Any]:
@@ -109,7 +110,7 @@ class StalenessChecker:
         before = self._before.pop(row.path)
         members = calls.members(output)
         given = {id(arg) for _, arg in before.mutable if id(arg) in members}
-        if not given and arguments.plain(before.args) == before.recorded:
+        if not given and arguments.plain(*before.given) == before.recorded:
             return []
         changed, is_other = [], False
         for (name, arg), old in zip(before.mutable, before.digests, strict=True):
@@ -121,9 +122,8 @@ class StalenessChecker:
             if id(arg) not in given and not hasattr(type(arg), "__next__"):
                 changed.append(name)
         if is_other and not changed:
-            bound = len(before.args) - len(call.args)  # no call that is `checked_as` comes here
-            since = arguments.examine(before.args, bound).text
-            arguments.equate(before.args, since, before.recorded)
+            since = _inspect(call)
+            arguments.equate(since.values, since.digest.text, before.recorded)
         if changed:
             reason = f"it changed {' and '.join(changed)} in place"
             self._changed_arguments[row.path] = _StaleTask(row.path, reason, "", call.site)
@@ -153,9 +153,10 @@ class StalenessChecker:
             return False
         on_change = call.policy.options.on_change
         if on_change != "ignore" and not _is_as_recorded(call, fingerprint, digest):
-            code, inputs, args, _ = _inspect(call)
+            found = _inspect(call)
+            code, inputs = found.code, found.digest
             is_new_code = code.digest != fingerprint and not self._is_same(fingerprint, code)
-            is_other = inputs.text != digest and not calls.is_equal(digest, inputs, args)
+            is_other = inputs.text != digest and not calls.is_equal(digest, found)
             if is_new_code or is_other or (inputs.uncompared and on_change == "error"):
                 change = _Change(code, inputs.uncompared, is_new_code, is_other)
                 return self._handle_change(call, path, change)
@@ -171,8 +172,7 @@ class StalenessChecker:
         row = self._run_state.row(path)
         if row is None or row.digest is None or call.policy.options.on_change == "ignore":
             return False
-        _, inputs, args, _ = _inspect(call)
-        is_other = not calls.is_equal(row.digest, inputs, args)
+        is_other = not calls.is_equal(row.digest, _inspect(call))
         if is_other:
             self._run_state.reset(path)
         return is_other
@@ -238,18 +238,21 @@ def last_diff(run_id: str, path: str) -> str | None:
 def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
     """Return True if a function and its plain arguments are as recorded: a quick check that most
     replayed calls pass. False means that `_inspect` has to find out."""
-    if isinstance(call.checked_as, Examined):
+    if call.checked_as is None:
+        fn, args, kwargs = call.fn, call.args, call.kwargs
+    elif isinstance(call.checked_as, Examined):
         return call.checked_as.code.digest == code and call.checked_as.inputs.text == inputs
-    fn, args = (call.fn, call.args) if call.checked_as is None else call.checked_as
-    if type(fn) is not FunctionType or (plain := arguments.plain(args)) is None:
+    else:
+        fn, args, kwargs = call.checked_as
+    if type(fn) is not FunctionType or (plain := arguments.plain(args, kwargs)) is None:
         return False
     return plain == inputs and fingerprints.fingerprint(fn).digest == code
 
 
-def _inspect(call: Call) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:
+def _inspect(call: Call) -> calls.Inspection:
     if isinstance(call.checked_as, Examined):
-        return call.checked_as.code, call.checked_as.inputs, (), 0
-    return calls.inspect(*(call.checked_as or (call.fn, call.args)))
+        return calls.Inspection(call.checked_as.code, call.checked_as.inputs, (), None, 0)
+    return calls.inspect(*(call.checked_as or (call.fn, call.args, call.kwargs)))
 
 
 # -- texts ----------------------------------------------------------------------------------------
@@ -272,16 +275,23 @@ def _changed_arguments(call: Call, recorded: str | None) -> str:
         return call.checked_as.explain()
     if call.policy.options.params is not None or call.policy.options.redact is not None:
         return ""
-    old_values, new_values = (
-        _parse_list(text) for text in (recorded, preview.describe(call.args, call.fn))
-    )
-    if len(old_values) != len(new_values):
+    shown = preview.describe(call.args, call.fn, call.kwargs)
+    old_values, new_values = _named_values(recorded, call), _named_values(shown, call)
+    if old_values.keys() != new_values.keys():
         return ""
     return ", ".join(
-        f"argument {number} is {_shorten(new)}, was {_shorten(old)}"
-        for number, (old, new) in enumerate(zip(old_values, new_values, strict=True), 1)
-        if old != new
+        f"{name} is {_shorten(new)}, was {_shorten(old_values[name])}"
+        for name, new in new_values.items()
+        if new != old_values[name]
     )
+
+
+def _named_values(text: str | None, call: Call) -> dict[str, Any]:
+    """Return the values of a preview, each with the name of its argument for people."""
+    values = _parse_list(text)
+    named = values.pop() if call.kwargs and values and isinstance(values[-1], dict) else {}
+    positional = {f"argument {number}": value for number, value in enumerate(values, 1)}
+    return positional | {f"argument {name}": value for name, value in named.items()}
 
 
 def _parse_list(text: str | None) -> list[Any]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from nbtasks.core import clock
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
-from nbtasks.engine import effects
 from nbtasks.engine.replay import Action
 from nbtasks.values import preview
-from nbtasks.values.redaction import REDACTED
+from nbtasks.values.redaction import REDACTED, find_secrets, hide_secrets, redact_call
 
 if TYPE_CHECKING:
+    from nbtasks.engine.effects import Call
     from nbtasks.engine.run_state import RunState
 
 __all__ = ["begin_attempt", "start_row", "write_preview"]
@@ -49,14 +49,14 @@ def start_row(
     return row
 
 
-def write_preview(run_state: RunState, row: TaskRow, call: effects.Call) -> None:
+def write_preview(run_state: RunState, row: TaskRow, call: Call) -> None:
     """Write the inputs of a call into its row, as people may see them."""
     if call.policy.plain:
-        row.params = preview.describe(call.args, call.fn)
+        row.params = preview.describe(call.args, call.fn, call.kwargs)
     else:
-        effects.write_preview(row, call)
+        _write_with_options(row, call)
     if row.params and REDACTED in row.params:
-        run_state.secrets[row.path] = effects.secrets_of(call)
+        run_state.secrets[row.path] = _secrets_of(call)
 
 
 def begin_attempt(row: TaskRow) -> None:
@@ -70,3 +70,23 @@ def begin_attempt(row: TaskRow) -> None:
         row.done = row.total = row.metrics = None
     row.status, row.due_us, row.error = Status.RUNNING, None, None
     # Not put here: the driver records the start together with the call.
+
+
+def _write_with_options(row: TaskRow, call: Call) -> None:
+    """Write the preview of a call with options into its row."""
+    options, redact = call.policy.options, call.policy.redact or ()
+    if options.params is not None:
+        row.params = preview.to_display_json(options.params)
+    else:
+        args, kwargs = redact_call(call.args, call.kwargs, redact)
+        row.params = preview.describe(args, call.fn, kwargs)
+    if options.properties is not None:
+        row.properties = preview.to_display_json(dict(options.properties))
+    row.icon = options.icon
+
+
+def _secrets_of(call: Call) -> frozenset[str]:
+    """Return the texts that the preview of a call hides, to keep them out of logs and errors."""
+    args, kwargs = redact_call(call.args, call.kwargs, call.policy.redact or ())
+    visible = preview.hide_named(call.fn, args), kwargs
+    return frozenset(find_secrets(hide_secrets(visible), (call.args, call.kwargs)))

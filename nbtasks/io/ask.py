@@ -14,8 +14,8 @@ from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.effects import Effects, ExternalWait, mapped
 from nbtasks.errors import InvalidOptionError
-from nbtasks.io import answers
 from nbtasks.io.base import AsyncBaseIO, BaseIO
+from nbtasks.journal.events import find_answers, record_answer
 from nbtasks.values import preview
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class _Ask(BaseIO):
         awaiting, blocks = self._context().asynchronous, False
 
         def look(row: TaskRow) -> tuple[Any] | None:
-            for raw in answers.find_answers(journal.find, row.run_id, row.path):
+            for raw in find_answers(journal.find, row.run_id, row.path):
                 try:
                     return (question.to_json(raw),)
                 except ValueError:  # from a command, which does not know the model
@@ -229,7 +229,7 @@ class _Ask(BaseIO):
                 plain = question.to_json(raw)
             except ValueError as error:
                 return str(error)
-            answers.record_answer(journal, row.run_id, row.path, plain, "form")
+            record_answer(journal, row.run_id, row.path, plain, "form")
             return None
 
         wait = ExternalWait(

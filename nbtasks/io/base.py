@@ -16,10 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.core.model import Status
+from nbtasks.core.parameters import Parameters, function_name, nearest_name, unknown_keyword
 from nbtasks.engine.current_task import claim_for_body
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
-from nbtasks.engine.options import Policy, TaskOptions
+from nbtasks.engine.options import (
+    ALL_OPTIONS,
+    RUN_OPTIONS,
+    Policy,
+    TaskDefinition,
+    TaskOptions,
+)
 from nbtasks.errors import RunEndedError, WrongFaceError
 from nbtasks.io.dispatcher import Dispatcher
 from nbtasks.io.integration import find
@@ -138,6 +145,7 @@ class BaseIO:
         args: tuple[Any, ...],
         policy: Policy,
         depth: int = 2,
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Effects:
         if not callable(fn):
             raise TypeError(
@@ -148,12 +156,34 @@ class BaseIO:
         frame = sys._getframe(depth)  # noqa: SLF001 - documented, and the only fast way
         site = frame.f_code, frame.f_lasti
         context, key = self._enter(key)
-        call = Call(key, fn, args, site, policy)
-        for arg in args:
+        call, given = Call(key, fn, args, site, policy), args
+        if kwargs:
+            call.kwargs, given = kwargs, (*args, *kwargs.values())
+            call.checked_as = fn, *_canonical(key, fn, args, kwargs)
+        for arg in given:
             if isinstance(arg, BaseIO):
-                call.fn, call.checked_as = _with_bound_io(fn), (fn, args)
+                call.checked_as = call.checked_as or (fn, args, kwargs)
+                call.fn = _with_bound_io(fn)
                 break
         return self._execution.task(call, context)
+
+    def _function_call(
+        self, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], depth: int
+    ) -> tuple[Effects, CallContext]:
+        """Build the task of a call of a task function; return it with the caller's context."""
+        site = callsite.capture(depth)
+        fn, policy, name = definition.fn, definition.policy_over(self._policy), definition.name
+        key = definition.key_of(args, kwargs)
+        context, key = self._enter(key)
+        call = Call(key, fn, args, site, policy, kwargs=kwargs or None, function=name)
+        if definition.parameters is not None:
+            checked, named = definition.parameters.canonical(args, kwargs)
+            if named or kwargs or len(checked) < len(args):
+                call.checked_as = fn, checked, named
+        if any(isinstance(arg, BaseIO) for arg in (*args, *kwargs.values())):
+            call.checked_as = call.checked_as or (fn, args, call.kwargs)
+            call.fn = _with_bound_io(fn)
+        return self._execution.task(call, context), context
 
     def _context(self) -> CallContext:
         """Return the caller's context in this run: the body's, unless it is in one of its tasks."""
@@ -287,21 +317,59 @@ class AsyncBaseIO(BaseIO):
         calls[effects] = coroutine
         return coroutine
 
+    def _awaitable(self, effects: Effects, context: CallContext) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine as `_drive` does, for whatever loop will run it: it may be another one
+        than the body's, or one that does not run yet."""
+        commits = self._commits
+        if not context.asynchronous:
+            commits = GroupCommit(self._execution.journal, self._execution.active)
+        if context.not_started is None:
+            context.not_started = {}
+        coroutine = drive_async(effects, commits, context.not_started)
+        context.not_started[effects] = coroutine
+        return coroutine
+
+
+def _canonical(
+    key: keys.Key, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any] | None]:
+    """Return the arguments of a call in their canonical form.
+
+    Raises:
+        TypeError: The function does not take them.
+    """
+    parameters = Parameters.of(fn)
+    if parameters is None:
+        if nearest_name(next(iter(kwargs)), list(ALL_OPTIONS)) is not None:  # a misspelled option
+            raise unknown_keyword("io.run_task", key, fn, kwargs, RUN_OPTIONS, ALL_OPTIONS)
+        return args, kwargs
+    unknown = {name: kwargs[name] for name in kwargs if name not in parameters.keywords}
+    if unknown and not parameters.takes_any:
+        raise unknown_keyword(
+            "io.run_task", key, fn, unknown, RUN_OPTIONS, ALL_OPTIONS, parameters.keywords
+        )
+    try:
+        return parameters.canonical(args, kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"io.run_task({key!r}, {function_name(fn)}, ...) cannot call the function: {error}."
+        ) from None
+
 
 def _with_bound_io(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is called with each io among its arguments bound to its own task."""
 
-    def bind(args: tuple[Any, ...]) -> list[Any]:
+    def bind(arg: Any) -> Any:
         context = current.get()
         assert context is not None  # noqa: S101 - called as a task
-        return [arg.bound_to(context) if isinstance(arg, BaseIO) else arg for arg in args]
+        return arg.bound_to(context) if isinstance(arg, BaseIO) else arg
 
     @functools.wraps(fn)
-    def blocking(*args: Any) -> Any:
-        return fn(*bind(args))
+    def blocking(*args: Any, **kwargs: Any) -> Any:
+        return fn(*map(bind, args), **{name: bind(arg) for name, arg in kwargs.items()})
 
     @functools.wraps(fn)
-    async def awaiting(*args: Any) -> Any:
-        return await fn(*bind(args))
+    async def awaiting(*args: Any, **kwargs: Any) -> Any:
+        return await fn(*map(bind, args), **{name: bind(arg) for name, arg in kwargs.items()})
 
     return awaiting if is_async(fn) else blocking

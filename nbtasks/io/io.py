@@ -10,21 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from nbtasks.core import keys
 from nbtasks.core.durations import Duration
 from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers import inheritance
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Call, CallContext, Running, current
-from nbtasks.engine.options import (
-    OnError,
-    RetryOn,
-    TaskKwargs,
-    TaskOptions,
-    resolve,
-    unknown_option,
-)
+from nbtasks.engine.options import OnError, RetryOn, TaskOptions, resolve
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
@@ -92,16 +86,20 @@ class SyncIO(
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
         *args: Any,
-        **kwargs: Unpack[TaskKwargs],
-    ) -> T: ...
+        name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None,
+        options: TaskOptions | None = None, **kwargs: Any,
+    ) -> T: ...  # fmt: skip
     @overload
     def run_task(
         self,
         key: keys.Key,
         fn: Callable[..., T],
         *args: Any,
-        **kwargs: Unpack[TaskKwargs],
-    ) -> T: ...
+        name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None,
+        options: TaskOptions | None = None, **kwargs: Any,
+    ) -> T: ...  # fmt: skip
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
@@ -113,9 +111,9 @@ class SyncIO(
         timeout: Duration | None = None,
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
-        **others: Any,
+        **kwargs: Any,
     ) -> Any:
-        """Run `fn(*args)` once in a run; later executions return its recorded output.
+        """Run `fn(*args, **kwargs)` once in a run; later executions return its recorded output.
 
         Args:
             key: Key of this step among its siblings: a string, or a list of strings and ints.
@@ -128,7 +126,8 @@ class SyncIO(
                 "5m".
             on_error: Function called as `on_error(error, task)` with each failure.
             options: Less common options.
-            others: None: keyword arguments of `fn` go through `functools.partial` or a lambda.
+            kwargs: Keyword arguments of the function. One that has the name of an option goes
+                through `functools.partial`.
 
         Returns:
             The output of the function.
@@ -138,11 +137,13 @@ class SyncIO(
                 class, too.
             DuplicateKeyError: The key is used twice among siblings.
             InvalidKeyError: The key is not valid.
+            InvalidOptionError: An option is not valid, or is a parameter of `fn` as well.
+            TypeError: The function does not take these arguments by keyword.
         """
-        if others:
-            raise unknown_option("io.run_task", key, fn, others)
-        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
-        return drive(self._call(key, fn, args, policy), self._execution.journal)
+        fn, policy = resolve(
+            self._policy, fn, args, name, retry, retry_on, timeout, on_error, options
+        )
+        return drive(self._call(key, fn, args, policy, 2, kwargs), self._execution.journal)
 
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
@@ -204,16 +205,20 @@ class AsyncIO(
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
         *args: Any,
-        **kwargs: Unpack[TaskKwargs],
-    ) -> Coroutine[Any, Any, T]: ...
+        name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None,
+        options: TaskOptions | None = None, **kwargs: Any,
+    ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
     @overload
     def run_task(
         self,
         key: keys.Key,
         fn: Callable[..., T],
         *args: Any,
-        **kwargs: Unpack[TaskKwargs],
-    ) -> Coroutine[Any, Any, T]: ...
+        name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None,
+        options: TaskOptions | None = None, **kwargs: Any,
+    ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
@@ -225,17 +230,17 @@ class AsyncIO(
         timeout: Duration | None = None,
         on_error: OnError | None = None,
         options: TaskOptions | None = None,
-        **others: Any,
+        **kwargs: Any,
     ) -> Coroutine[Any, Any, Any]:
-        """Run `fn(*args)` once in the life of the run. Awaitable form of `SyncIO.run_task`.
+        """Run `fn(*args, **kwargs)` once in a run. Awaitable form of `SyncIO.run_task`.
 
         A plain function runs in a worker thread, so the loop stays free; an `async def` function
         runs on the loop.
         """
-        if others:
-            raise unknown_option("io.run_task", key, fn, others)
-        policy = resolve(self._policy, fn, name, retry, retry_on, timeout, on_error, options)
-        return self._drive(self._call(key, fn, args, policy))
+        fn, policy = resolve(
+            self._policy, fn, args, name, retry, retry_on, timeout, on_error, options
+        )
+        return self._drive(self._call(key, fn, args, policy, 2, kwargs))
 
     def wait(
         self, key: keys.Key, seconds: Duration | None = None, *, until: datetime | None = None
@@ -264,11 +269,6 @@ class RunIO(NamedTuple):
         """Return the io of a body."""
         return self.awaiting if context.asynchronous else self.blocking
 
-    def within(self, context: CallContext) -> SyncIO | AsyncIO:
-        """Return the io of a caller: bound to its task, and awaiting where a loop runs for it."""
-        awaits = context.asynchronous and _in_loop()
-        return (self.awaiting if awaits else self.blocking).bound_to(context)
-
 
 def _in_loop() -> bool:
     try:
@@ -294,12 +294,30 @@ def open_run(
         SyncIO(execution, policy, level, dispatcher, integrations),
         AsyncIO(execution, policy, level, dispatcher, integrations),
     )
+    inheritance.begin()
     return run_io
 
 
 def close(execution: Execution) -> None:
     """Forget the io objects of an execution that has ended."""
     _by_execution.pop(execution, None)
+    if not _by_execution:
+        inheritance.end()
+
+
+def io_of(context: CallContext, call: str, *, asynchronous: bool) -> SyncIO | AsyncIO:
+    """Return an io of the run that a call is in.
+
+    Raises:
+        RunEndedError: The execution of the run has ended.
+    """
+    ios = _by_execution.get(context.execution)
+    if ios is None:
+        raise RunEndedError(
+            f"{call} was called after the execution of run {context.execution.run.run_id} "
+            "had ended. Wait for threads and tasks of the body before its end."
+        )
+    return ios.awaiting if asynchronous else ios.blocking
 
 
 def current_io() -> SyncIO | AsyncIO:
@@ -336,13 +354,8 @@ def current_io() -> SyncIO | AsyncIO:
             "function starts, use the io that it has got itself. In another process, where "
             "on= may send a function, there is no run: make its subtasks here."
         )
-    ios = _by_execution.get(context.execution)
-    if ios is None:
-        raise RunEndedError(
-            f"nb.current_io() was called after the execution of run {context.execution.run.run_id} "
-            "had ended. Wait for threads and tasks of the body before its end."
-        )
-    return ios.within(context)
+    asynchronous = context.asynchronous and _in_loop()
+    return io_of(context, "nb.current_io()", asynchronous=asynchronous).bound_to(context)
 
 
 def current_task() -> CurrentTask:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from nbtasks.core import callsite, keys
+from nbtasks.core.parameters import unknown_keyword
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Effects
-from nbtasks.engine.options import TaskOptions, unknown_option
+from nbtasks.engine.options import ALL_OPTIONS, TaskOptions
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.map_task import Limits, map_effects
 
@@ -130,7 +131,7 @@ class SyncMap(BaseIO):
         ```
         """
         if others:
-            raise unknown_option("io.map", key, fn, others, _OPTIONS)
+            raise unknown_keyword("io.map", key, fn, others, _OPTIONS, ALL_OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
             self, key, fn, items, limits, key_of=key_of, on=on, rate=rate, options=options
@@ -185,7 +186,7 @@ class AsyncMap(AsyncBaseIO):
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
         if others:
-            raise unknown_option("io.map", key, fn, others, _OPTIONS)
+            raise unknown_keyword("io.map", key, fn, others, _OPTIONS, ALL_OPTIONS)
         limits = Limits(concurrency, min_ok, max_failures)
         effects = _plan(
             self,
@@ -209,5 +210,5 @@ def _plan(
     context, key = io._enter(key)  # noqa: SLF001 - as below
     return map_effects(
         context, io._policy, key, fn, items, limits,  # noqa: SLF001 - both classes are here
-        site=callsite.capture(2), asynchronous=asynchronous, **options,
+        site=callsite.capture_outside("nbtasks"), asynchronous=asynchronous, **options,
     )  # fmt: skip

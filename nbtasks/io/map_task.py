@@ -114,7 +114,7 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         listed, names = [listed[n] for n in order], [names[n] for n in order]
         segments = sorted(segments)
     options = _with(options, on, rate)
-    policy = resolve(default, fn, None, None, None, None, None, options)
+    fn, policy = resolve(default, fn, (), None, None, None, None, None, options)
     mapping = _Map(site, _without(policy, _OF_MAP), limits, names, segments)
     awaits = asynchronous or (is_async(fn) and policy.options.on is None)
     step = mapping.awaiting if awaits else mapping.blocking
@@ -123,7 +123,7 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         # The paths are those of an item. The map holds all items, so all of its data is hidden.
         map_options = dataclasses.replace(map_options, redact=("$",))
     whole = Policy(name=policy.name, options=map_options)
-    call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,)))
+    call = Call(key, step, (fn, listed), site, whole, checked_as=(fn, (listed,), None))
     effects = context.execution.task(call, context)
     return _in_order(effects, order) if is_set else effects
 

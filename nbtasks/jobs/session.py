@@ -194,7 +194,10 @@ class Session:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        self._end(error)
+        forgotten = take_not_awaited(self.execution.root)
+        self._end(forgotten if error is None else error)
+        if error is None and forgotten is not None:
+            raise forgotten
 
     # -- a body that awaits -------------------------------------------------------------------
 
@@ -354,8 +357,7 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
     if stop_handler is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    stops: list[int] = []
-    cancels: list[int] = []
+    stops, cancels = list[int](), list[int]()
 
     def hold_back(number: int, _: object) -> None:
         stops.append(number)
@@ -376,10 +378,8 @@ def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
 
 
 def _status_for(error: BaseException | None) -> Status:
-    if error is None:
-        return Status.COMPLETED
-    if isinstance(error, Suspended):
-        return Status.WAITING
+    if error is None or isinstance(error, Suspended):
+        return Status.COMPLETED if error is None else Status.WAITING
     return Status.FAILED if isinstance(error, Exception) else Status.CANCELED
 
 

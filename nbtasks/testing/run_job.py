@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from nbtasks.core import clock as clocks
 from nbtasks.core import keys
+from nbtasks.engine.drivers.drive import is_async
 from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
 from nbtasks.engine.waiting.waits import Waits
@@ -194,8 +195,11 @@ class _Rehearsal(Execution):
         path = keys.join(context.path, call.key)
         if path in self._values:
             self._reached.add(path)
-            call.checked_as = call.checked_as or (call.fn, call.args)
-            call.fn = _stand_in(self._values[path], asynchronous=context.asynchronous)
+            call.checked_as = call.checked_as or (call.fn, call.args, call.kwargs)
+            # A task function that is not awaited blocks even on the loop.
+            blocks = call.function is not None and not is_async(call.fn)
+            asynchronous = context.asynchronous and not blocks
+            call.fn = _stand_in(self._values[path], asynchronous=asynchronous)
             # Without the task's executor: the stand-in has to run in this process.
             options = dataclasses.replace(call.policy.options, on=None)
             call.policy = dataclasses.replace(call.policy, options=options)
@@ -234,10 +238,10 @@ class _RehearsedWaits(Waits):
 def _stand_in(value: Callable[[], Any], *, asynchronous: bool) -> Callable[..., Any]:
     """Return the function to call in the task's place: on the loop if any, since it is quick."""
 
-    def blocking(*_: Any) -> Any:
+    def blocking(*_: Any, **__: Any) -> Any:
         return value()
 
-    async def awaited(*_: Any) -> Any:
+    async def awaited(*_: Any, **__: Any) -> Any:
         return value()
 
     return awaited if asynchronous else blocking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any
 
@@ -22,12 +23,21 @@ _MOST_KNOWN = 1000
 _places: dict[int, tuple[CodeType, tuple[int, ...]]] = {}
 
 
-def describe(args: tuple[Any, ...], fn: Any = None) -> str | None:
-    """Return a preview of a function's arguments as JSON.
+def describe(
+    args: tuple[Any, ...], fn: Any = None, kwargs: Mapping[str, Any] | None = None
+) -> str | None:
+    """Return a preview of a function's arguments as JSON; keyword arguments end it, as an object.
 
     Small plain data is shown completely, any other value by its type; a value whose name says that
     it is a secret is hidden.
+
+    >>> describe((1, [2]), kwargs={"columns": ["a"], "token": "x"})
+    '[1,[2],{"columns":["a"],"token":"[REDACTED]"}]'
     """
+    if kwargs:
+        named = {name: REDACTED if SECRET.search(name) else _describe_one(value)
+                 for name, value in kwargs.items()}  # fmt: skip
+        return orjson.dumps([*map(_describe_one, hide_named(fn, args)), named]).decode()
     if not args:
         return None
     args = hide_named(fn, args)

@@ -24,7 +24,7 @@ __all__ = [
     "hide_secrets",
     "parse",
     "redact",
-    "redact_args",
+    "redact_call",
     "scrub",
 ]
 
@@ -90,16 +90,25 @@ def redact(value: Any, paths: Sequence[Steps]) -> Any:
     return value
 
 
-def redact_args(args: tuple[Any, ...], paths: Sequence[Steps]) -> tuple[Any, ...]:
-    """Return a copy of arguments with parts hidden: of the list of arguments, and of each one.
+def redact_call(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, paths: Sequence[Steps]
+) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+    """Return a copy of a call's arguments with parts hidden: of the list of the arguments, of the
+    keyword arguments by name, and of each argument.
 
-    >>> redact_args(({"key": 1}, 2), parse(["key"]))
-    ({'key': '[REDACTED]'}, 2)
-    >>> redact_args(({"key": 1}, 2), parse(["$"]))
-    ('[REDACTED]', '[REDACTED]')
+    >>> redact_call(({"key": 1}, 2), None, parse(["key"]))
+    (({'key': '[REDACTED]'}, 2), None)
+    >>> redact_call((), {"key": 1, "user": {"key": 2, "id": 3}}, parse(["key"]))
+    ((), {'key': '[REDACTED]', 'user': {'key': '[REDACTED]', 'id': 3}})
+    >>> redact_call((1,), {"key": 2}, parse(["$"]))
+    (('[REDACTED]',), {'key': '[REDACTED]'})
     """
-    whole = redact(list(args), [steps for steps in paths if steps])
-    return tuple(redact(arg, paths) for arg in whole)
+    within = [steps for steps in paths if steps]
+    shown = tuple(redact(arg, paths) for arg in redact(list(args), within))
+    if kwargs is None:
+        return shown, None
+    named = redact(dict(kwargs), within)
+    return shown, {name: redact(value, paths) for name, value in named.items()}
 
 
 def hide_secrets(value: Any) -> Any:

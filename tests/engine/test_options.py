@@ -14,7 +14,7 @@ from nbtasks.engine.options import Policy, resolve
 
 def _resolve(default: Policy, fn: Any, **given: Any) -> Policy:
     names = ("name", "retry", "retry_on", "timeout", "on_error", "options")
-    return resolve(default, fn, *(given.get(name) for name in names))
+    return resolve(default, fn, (), *(given.get(name) for name in names))[1]
 
 
 @nb.task(name="Marked", retry=3, once=True, ttl=timedelta(hours=1))
@@ -70,7 +70,7 @@ def test_other_options_are_checked_early_too() -> None:
     with pytest.raises(nb.InvalidOptionError, match="on_error is a function"):
         _resolve(Policy(), print, on_error="log")
     with pytest.raises(nb.InvalidOptionError, match="decorates a function"):
-        nb.task()(3)  # type: ignore[type-var]  # on purpose
+        nb.task()(3)  # type: ignore[arg-type]  # on purpose
 
 
 def test_options_that_make_no_sense_are_refused_early() -> None:

@@ -312,7 +312,7 @@ def test_a_cell_without_a_task_says_so_in_one_line(shell: Shell, awaits: str) ->
         ("io.runtask('t', int)", "Is it io.run_task?"),
         ("io.runTask('t', int)", "Is it io.run_task?"),
         ("io.StringI0('t')", "Is it io.StringIO?"),
-        ("io.run_task('t', int, base=2)", "functools.partial(int, base=2)"),
+        ("io.run_task('t', sorted, 'ba', revers=True)", "Is it reverse=?"),
         ("io.run_task('t', int, retries=3)", "Is it retry=?"),
         ("io.run_task('t', int, timeouts=3)", "Is it timeout=?"),
         ("io.map('t', int, '12', concurency=3)", "Is it concurrency=?"),

@@ -138,7 +138,7 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.map("on", len, payload, on=on, options=options), list[int])
     assert_type(await io.map("rate", fetch, payload, rate="10/s"), list[bytes])
     assert_type(await io.run_task("told", fetch, "url", timeout="90s", on_error=told), bytes)
-    await io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
+    await io.run_task("load", load, 3, retry="3")  # type: ignore[call-overload]  # a text is no number
     await io.map("load", load, [3], min_okay=1)  # type: ignore[call-overload]  # it is called min_ok
     await io.wait("a minute", 60)
     assert_type(await io.yield_("let others go first"), None)
@@ -194,7 +194,7 @@ def wrong(io: nb.SyncIO) -> None:
     io.run_task("load", load(3))  # type: ignore[call-overload]  # a list is no function
     io.run_task(3.0, load, 3)  # type: ignore[call-overload]  # nor is a float a key
     io.map("sizes", len, 3)  # type: ignore[call-overload]  # nor is a number iterable
-    io.run_task("load", load, 3, retries=3)  # type: ignore[call-overload]  # it is called retry
+    io.run_task("load", load, 3, retry="3")  # type: ignore[call-overload]  # a text is no number
     io.run_task("load", load, 3, timeout=[5])  # type: ignore[call-overload]  # a list is no time
     io.map("sizes", len, ["a"], limit=3)  # type: ignore[call-overload]  # it is called concurrency
     io.map("sizes", len, ["a"], key_of=3)  # type: ignore[call-overload]  # nor is it a function

@@ -19,7 +19,7 @@ import functools
 import hashlib
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -52,6 +52,8 @@ _PLAIN = orjson.OPT_SORT_KEYS | (
 )
 _SCALARS = frozenset([type(None), bool, int, float, str])
 _PLAIN_TYPES = _SCALARS | {list, tuple, dict}
+#: Key of the keyword arguments, beside the positional ones.
+_KEYWORDS = "$keywords"
 _MOST_MEMBERS = 1000
 _DEEPEST = 3
 _MOST_EQUAL = 1000
@@ -76,28 +78,37 @@ def digest(args: tuple[Any, ...]) -> str:
     return examine(args).text
 
 
-def examine(args: tuple[Any, ...], bound: int = 0, ignored: frozenset[str] = frozenset()) -> Digest:
+def examine(
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    bound: int = 0,
+    ignored: frozenset[str] = frozenset(),
+) -> Digest:
     """Return the digest of arguments, and what could not be compared.
 
     Args:
         args: The arguments.
+        kwargs: The keyword arguments; None if there are none.
         bound: The number of those at the beginning that are bound to the function.
         ignored: Fields of the first argument that do not count.
     """
-    if (text := plain(args)) is not None:
+    if (text := plain(args, kwargs)) is not None:
         return Digest(text)
     lookup = _Lookup()
     of_first = (id(args[0]), ignored) if ignored else None
     walk = Walk(lookup, ignored=of_first)
-    text = _digest(args, walk, bound)
+    text = _digest(args, walk, bound, kwargs)
     if lookup.has_content:
-        content = _digest(args, Walk(lookup.of_others, ignored=of_first), bound)
+        content = _digest(args, Walk(lookup.of_others, ignored=of_first), bound, kwargs)
         text = text if text == content else f"{text} {content}"
     return Digest(text, tuple(dict.fromkeys(walk.uncompared)), walk.filled)
 
 
-def plain(args: tuple[Any, ...]) -> str | None:
+def plain(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> str | None:
     """Return the digest of arguments that are plain JSON; None if others are among them."""
+    if kwargs:
+        args = (*args, {_KEYWORDS: kwargs})
     is_scalar = _SCALARS.issuperset(map(type, args))
     if not is_scalar and not _PLAIN_TYPES.issuperset(map(type, args)):
         return None
@@ -122,16 +133,25 @@ def _is_plain(value: Any) -> bool:
     return kinds <= _PLAIN_TYPES and all(map(_is_plain, members))
 
 
-def _digest(args: tuple[Any, ...], walk: Walk, bound: int = 0) -> str:
+def _digest(
+    args: tuple[Any, ...], walk: Walk, bound: int = 0, kwargs: Mapping[str, Any] | None = None
+) -> str:
     try:
         parts = []
         for number, arg in enumerate(args, 1 - bound):
             walk.at = f"argument {number}" if number > 0 else "its function"
             parts.append(walk.canonical(arg))
+        if kwargs:
+            named = {}
+            for name in sorted(kwargs):
+                walk.at = f"argument {name}"
+                named[name] = walk.canonical(kwargs[name])
+            parts.append({_KEYWORDS: named})
         return tables.hashed(tables.dumps(parts))
     except (RecursionError, orjson.JSONEncodeError):  # nested too deeply
         walk.uncompared.append("arguments that are nested too deeply")
-        return tables.hashed(tables.dumps([introspection.label(arg) for arg in args]))
+        values = (*args, *(kwargs or {}).values())
+        return tables.hashed(tables.dumps([introspection.label(value) for value in values]))
 
 
 def match(one: str | None, other: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from nbtasks.engine.fingerprint import arguments, introspection, references
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
 
-__all__ = ["Before", "Examined", "before", "inspect", "is_equal", "members"]
+__all__ = ["Before", "Examined", "Inspection", "before", "inspect", "is_equal", "members"]
 
 #: Types of arguments that a call cannot change.
 _CONSTANT = frozenset(
@@ -37,36 +37,57 @@ class Examined(NamedTuple):
     explain: Callable[[], str]
 
 
+class Inspection(NamedTuple):
+    """Function and arguments of a call, as far as they decide whether its task is stale.
+
+    Attributes:
+        code: The fingerprint of the function.
+        digest: The digest of the arguments.
+        args: The arguments, with those bound to the function before them.
+        kwargs: The keyword arguments; None if there are none.
+        bound: The number of those that are bound.
+    """
+
+    code: Fingerprint
+    digest: Digest
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] | None
+    bound: int
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """All arguments, in an order that only depends on their names."""
+        named = self.kwargs or {}
+        return (*self.args, *(named[name] for name in sorted(named)))
+
+
 class Before(NamedTuple):
     """Arguments of a call that is under way, as they were before it.
 
     Attributes:
         mutable: The arguments that may change, each with its name for people.
         digests: The digest of each.
-        args: All arguments.
+        given: All arguments, and the keyword arguments.
         recorded: The recorded digest of the call.
     """
 
     mutable: list[tuple[str, Any]]
     digests: list[Digest]
-    args: tuple[Any, ...]
+    given: tuple[tuple[Any, ...], Mapping[str, Any] | None]
     recorded: str
 
 
 def inspect(
-    fn: Callable[..., Any], args: tuple[Any, ...]
-) -> tuple[Fingerprint, Digest, tuple[Any, ...], int]:
-    """Return the fingerprint of a call's function, and the digest of its arguments.
-
-    Returns:
-        Also these arguments, with those bound to the function before them, and the number of those.
-    """
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None
+) -> Inspection:
+    """Return the fingerprint of a call's function, and the digest of its arguments."""
     if type(fn) is FunctionType:
-        return fingerprint(fn), arguments.examine(args), args, 0
+        return Inspection(fingerprint(fn), arguments.examine(args, kwargs), args, kwargs, 0)
     bound = _bound_arguments(fn)
     ignored = _list_assigned(fn)
     args = (*bound, *args)
-    return fingerprint(fn), arguments.examine(args, len(bound), ignored), args, len(bound)
+    digest = arguments.examine(args, kwargs, bound=len(bound), ignored=ignored)
+    return Inspection(fingerprint(fn), digest, args, kwargs, len(bound))
 
 
 def _list_assigned(fn: Any) -> frozenset[str]:
@@ -91,18 +112,22 @@ def _bound_arguments(fn: Any) -> tuple[Any, ...]:
     return (fn,)
 
 
-def before(args: tuple[Any, ...], bound: int, inputs: Digest) -> Before | None:
+def before(call: Inspection) -> Before | None:
     """Return the arguments of a call that it may change; None if there are none."""
-    if _CONSTANT.issuperset(map(type, args)):
+    args, kwargs, bound = call.args, call.kwargs, call.bound
+    if _CONSTANT.issuperset(map(type, args)) and not kwargs:
         return None
     names = [f"argument {number}" if number > 0 else "the object of its function"
              for number in range(1 - bound, len(args) + 1 - bound)]  # fmt: skip
-    mutable = [
-        (name, arg) for name, arg in zip(names, args, strict=True) if type(arg) not in _CONSTANT
-    ]
-    if len(args) == 1 and not bound:
-        return Before(mutable, [inputs], args, inputs.text)
-    return Before(mutable, [arguments.examine((arg,)) for _, arg in mutable], args, inputs.text)
+    named = [*zip(names, args, strict=True),
+             *((f"argument {name}", value) for name, value in (kwargs or {}).items())]  # fmt: skip
+    mutable = [(name, arg) for name, arg in named if type(arg) not in _CONSTANT]
+    if not mutable:
+        return None
+    if len(args) == 1 and not bound and not kwargs:
+        return Before(mutable, [call.digest], (args, None), call.digest.text)
+    digests = [arguments.examine((arg,)) for _, arg in mutable]
+    return Before(mutable, digests, (args, kwargs), call.digest.text)
 
 
 def members(output: Any) -> frozenset[int]:
@@ -127,8 +152,8 @@ def members(output: Any) -> frozenset[int]:
     return frozenset(found)
 
 
-def is_equal(recorded: str | None, inputs: Digest, args: tuple[Any, ...]) -> bool:
+def is_equal(recorded: str | None, call: Inspection) -> bool:
     """Return True if the digest of arguments is the recorded one, in one way or another."""
-    if arguments.match(recorded, inputs.text):
+    if arguments.match(recorded, call.digest.text):
         return True
-    return arguments.are_equated(args, inputs.text, recorded or "")
+    return arguments.are_equated(call.values, call.digest.text, recorded or "")

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any, NamedTuple, Self
 
+from nbtasks.core.parameters import unwrapped
 from nbtasks.engine.fingerprint import bytecode, introspection, members
 from nbtasks.engine.fingerprint.references import References
 from nbtasks.engine.fingerprint.watch import Watch, cell_contents
@@ -194,6 +195,8 @@ _cache: dict[int, tuple[_CacheEntry, ...]] = {}  # by the id of the code object,
 
 
 def _compute_and_cache(fn: FunctionType) -> Fingerprint:
+    if (plain := unwrapped(fn)) is not fn:  # all task functions have one code, so none is cached
+        return fingerprint(plain)
     computed, watch = _compute(fn)
     if watch is None:
         return computed

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeGuard
 
+from nbtasks.core import parameters
 from nbtasks.engine.fingerprint import bytecode, user_code
 from nbtasks.engine.fingerprint.watch import MISSING
 
@@ -165,7 +166,10 @@ def member(cls: type, name: str) -> Any:
 
 
 def method(value: Any) -> FunctionType | None:
-    """Return the function that a member of a class is, or wraps; None for others."""
+    """Return the function that a member of a class is, or wraps; None for others.
+
+    Of a task function that is the plain function.
+    """
     kind = type(value)
     if kind is property:
         value = value.fget
@@ -173,7 +177,10 @@ def method(value: Any) -> FunctionType | None:
         value = value.func
     elif kind in (staticmethod, classmethod):
         value = value.__func__
-    return value if type(value) is FunctionType else None
+    if type(value) is not FunctionType:
+        return None
+    plain = parameters.unwrapped(value)
+    return plain if type(plain) is FunctionType else value
 
 
 def methods(cls: type) -> tuple[list[FunctionType], list[Any]]:

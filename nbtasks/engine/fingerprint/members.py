@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
+from nbtasks.core.parameters import definition_of
 from nbtasks.engine.fingerprint import introspection, user_code
 from nbtasks.engine.fingerprint.watch import cell_contents
 
@@ -35,7 +36,8 @@ def may_hold_code(value: Any) -> bool:
     if kind in _SEQUENCES or kind in _MAPPINGS:
         return True
     if kind is FunctionType:  # of a library, such as what `singledispatch` makes
-        return bool(value.__closure__) and not user_code.is_users_function(value)
+        is_library = bool(value.__closure__) and not user_code.is_users_function(value)
+        return is_library and definition_of(value) is None
     if issubclass(kind, (*_CODE, ModuleType)) or kind.__module__.startswith("nbtasks."):
         return False
     return bool(introspection.attributes(value)) and (

@@ -12,8 +12,8 @@ from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import TaskRow
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait
 from nbtasks.engine.options import Policy, TaskOptions
-from nbtasks.io import answers
 from nbtasks.io.base import AsyncBaseIO, BaseIO
+from nbtasks.journal.events import find_answers
 from nbtasks.values import preview
 
 __all__ = ["AsyncRequests", "RequestUrl", "SyncRequests"]
@@ -83,11 +83,11 @@ class _Requests(BaseIO):
             options = TaskOptions(on_change="ignore", params={"url": "<a secret>"})
             args = (_url(*address),)  # a callback is there for what it changes
             policy = Policy(options=options)
-            call = Call("callback", callback, args, site, policy, checked_as=(callback, args))
+            call = Call("callback", callback, args, site, policy, checked_as=(callback, args, None))
             return self._execution.task(call, CallContext(self._execution, row, asynchronous))
 
         def look(row: TaskRow) -> tuple[Any] | None:
-            values = answers.find_answers(journal.find, row.run_id, row.path)
+            values = find_answers(journal.find, row.run_id, row.path)
             return (values[0],) if values else None
 
         return self._wait_for(

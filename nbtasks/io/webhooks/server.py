@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbtasks.core import clock
 from nbtasks.errors import PortTakenError
-from nbtasks.io import answers
+from nbtasks.journal.events import record_answer
 
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
@@ -94,9 +94,7 @@ class _Receiver:
         for candidate, waiting in list(self._waiting.items()):
             if hmac.compare_digest(candidate.encode(), token.encode()):
                 task = waiting
-        return task and answers.record_answer(
-            task.journal, task.run_id, task.path, value, "request"
-        )
+        return task and record_answer(task.journal, task.run_id, task.path, value, "request")
 
 
 _receiver = _Receiver()
