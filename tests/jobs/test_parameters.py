@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pydantic
 import pytest
 
@@ -182,6 +184,13 @@ def test_what_does_not_fit_is_said_in_one_line_before_anything_is_recorded(
     assert nb.runs().empty
 
 
+def test_a_frame_is_in_one_line_of_a_message() -> None:
+    with pytest.raises(nb.InvalidPayloadError, match="and a 0 1 1 2 has none") as refused:
+        report().run(pd.DataFrame({"a": [1, 2]}))
+
+    assert "\n" not in str(refused.value)
+
+
 def test_a_part_of_a_field_is_named_with_its_place() -> None:
     @nb.job
     def buys(orders: list[Order], days: Window) -> Any:
@@ -267,6 +276,16 @@ def test_neither_the_order_of_fields_nor_those_at_their_default_make_another_run
     assert first.executions == 5
     assert job.run(month=3, region="US").id != first.id
     assert job.run(month=4).id != first.id
+
+
+def test_a_scalar_of_numpy_counts_as_what_it_holds() -> None:
+    job = report()
+    first = job.run(month=3)
+    months = pd.Series([3, 4]).unique()
+
+    assert [job.run(month=month).id == first.id for month in months] == [True, False]
+    assert job.run(month=3, region=np.str_("EU")).id == first.id
+    assert "month=4" in str(nb.tree(job.run(month=months[1])))
 
 
 def test_a_default_that_is_converted_is_a_default() -> None:

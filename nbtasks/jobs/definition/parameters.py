@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -115,6 +116,8 @@ class Parameters:
     def identity(self, payload: Any, arguments: Mapping[str, Any]) -> Any:
         """Return what the key of a run is made from: the payload without fields at their default.
 
+        Scalars of NumPy count as what they hold, as in the key of a task.
+
         Args:
             payload: The payload.
             arguments: What `bind` made of it.
@@ -122,13 +125,11 @@ class Parameters:
         fields = _as_fields(payload) if self.fields else None
         if fields is None:
             return payload
-        kept = {
-            name: value
-            for name, value in fields.items()
-            if name not in self.fields
-            or not self._is_default(name, value, arguments.get(name, value))
-        }
-        return kept or None
+        fields = {name: _as_plain(value) for name, value in fields.items()}
+        for name in self.fields.keys() & fields.keys():
+            if self._is_default(name, fields[name], arguments.get(name, fields[name])):
+                del fields[name]
+        return fields or None
 
     # -- fields -------------------------------------------------------------------------------
 
@@ -260,6 +261,13 @@ def _as_fields(payload: Any) -> dict[Any, Any] | None:
     return None
 
 
+def _as_plain(value: Any) -> Any:
+    """Return a scalar of NumPy as the Python value that it holds; other values unchanged."""
+    numpy: Any = sys.modules.get("numpy")  # without it there is no such value
+    kinds = () if numpy is None else (numpy.bool_, numpy.integer, numpy.floating, numpy.str_)
+    return value.item() if isinstance(value, kinds) else value
+
+
 def _explain_unknown(name: object, names: Iterable[str]) -> str:
     import difflib  # lazily: most calls give the right names
 
@@ -269,8 +277,8 @@ def _explain_unknown(name: object, names: Iterable[str]) -> str:
 
 def _explain_none(payload: Any) -> str:
     return (
-        f"its payload has fields, and {_short(repr(payload))} has none. For another payload, name "
-        "the parameter payload"
+        f"its payload has fields, and {_short(repr(payload))} has none. Give each field by name, "
+        "or name the parameter payload, which takes whatever is given"
     )
 
 
@@ -285,6 +293,7 @@ def _explain_option(name: str, call: Callable[[str], str]) -> str:
 def _described(parameter: inspect.Parameter) -> str:
     kind = parameter.annotation
     if kind is not _MISSING:
+        kind = kind.__origin__ if hasattr(kind, "__metadata__") else kind  # of Annotated, the type
         text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
         parameter = parameter.replace(annotation=_MISSING)
         name, equals, default = str(parameter).partition("=")
@@ -293,4 +302,5 @@ def _described(parameter: inspect.Parameter) -> str:
 
 
 def _short(text: str) -> str:
+    text = " ".join(text.split())  # the text of a frame has lines
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."

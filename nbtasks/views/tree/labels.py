@@ -185,6 +185,8 @@ def _as_text(value: object) -> str:
     """Return a value of tagged JSON as text: a date, for example, without its tag."""
     if isinstance(value, dict) and len(value) == 1:
         tag, inner = next(iter(value.items()))
+        if tag == "$scalar" and isinstance(inner, list):  # its type, and what it holds
+            inner = inner[-1]
         if tag.startswith("$"):
             return inner if isinstance(inner, str) else _as_text(inner)
     return orjson.dumps(value).decode()
