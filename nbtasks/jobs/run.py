@@ -11,7 +11,7 @@ from nbtasks.core import clock, keys
 from nbtasks.core.model import SUCCEEDED, Failure, Row, RunRow, Status, TaskRow
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs import active_runs
-from nbtasks.jobs.resumption import Resumable, Starter
+from nbtasks.jobs.resumption import Resumable, Starter, wake_parent
 from nbtasks.journal import current, edits, outputs
 from nbtasks.journal.lookup import require_run
 from nbtasks.journal.protocol import Journal, JournalWrapper
@@ -200,6 +200,7 @@ class Run(Resumable):
         ```
         """
         active_runs.cancel(self.journal, self.id)
+        wake_parent(self.journal, self.id)  # if that was all: nobody executes the run
 
     # -- manual edits ----------------------------------------------------------------------------
 

@@ -37,6 +37,29 @@ def test_resume_goes_on_with_a_run_by_the_job_in_a_file(tmp_path: Path) -> None:
     assert run.output == 42
 
 
+def test_resume_passes_the_fields_of_the_payload_to_a_job_of_a_notebook(tmp_path: Path) -> None:
+    @nb.job
+    def monthly(month: int, region: str = "EU", *, io: nb.SyncIO) -> None:
+        io.yield_("here")
+
+    run = monthly.run(month=3, region="US")
+    runtime.jobs.pop("monthly")
+    notebook = write_notebook(
+        tmp_path / "jobs.ipynb",
+        """
+        import nbtasks as nb
+
+        @nb.job
+        def monthly(month: int, region: str = "EU", *, io: nb.SyncIO) -> list:
+            io.yield_("here")
+            return [month, region]
+        """,
+    )
+
+    assert f"run {run.id}: COMPLETED" in said("resume", run.id, "--from", notebook)
+    assert run.output == [3, "US"]
+
+
 def test_a_run_that_fails_is_exit_status_1(tmp_path: Path) -> None:
     @nb.job("fails")
     def fails(io: nb.SyncIO) -> None:

@@ -198,6 +198,22 @@ def test_runs_that_another_run_invoked_continue_and_wake_it() -> None:
     assert [wake.run_id for wake in runtime.journal.find("wake")][-1:] == [nb.last_run(parent).id]
 
 
+def test_a_suspended_run_that_is_cancelled_wakes_the_run_that_invoked_it() -> None:
+    @nb.job
+    def waits(io: nb.SyncIO) -> None:
+        io.wait("long", 3600)
+
+    parent, run = waits.run(key="parent", suspend_after=1), waits.run(suspend_after=1)
+    row = runtime.journal.runs(run_id=run.id)[0]
+    row.parent_run, row.trigger = parent.id, "invoke"
+    runtime.journal.amend(run.id, lambda *_: [row])
+
+    run.cancel()
+
+    assert run.status == "CANCELED"
+    assert [wake.run_id for wake in runtime.journal.find("wake")] == [parent.id]
+
+
 def test_a_fork_continues() -> None:
     job = fails_once()
     run = failed(job, month=1)

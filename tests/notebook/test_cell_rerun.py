@@ -185,6 +185,24 @@ def test_the_failure_of_a_resumed_cell_shows_the_users_frames(shell: Shell, awai
     assert shell.ok("%%job other\n7").value == 7
 
 
+@BOTH
+def test_a_run_of_a_task_cell_is_resumed(shell: Shell, tmp_path: Path, awaits: str) -> None:
+    shell.ok(f"from pathlib import Path\ndef load():\n    with Path({str(tmp_path / 'calls')!r})"
+             ".open('a') as file:\n        return file.write('x')")  # fmt: skip
+    ready = tmp_path / "ready"
+    cell = (
+        f"%%task half --as run\nx = {awaits}io.run_task('a', load)\n"
+        f"assert Path({str(ready)!r}).exists(), 'not yet'\ny = x + 1"
+    )
+    assert "not yet" in shell.run(cell).text
+    ready.touch()
+
+    assert shell.ok("run.resume().status").value == "COMPLETED"
+    assert shell.ok("(await run.aresume()).executions").value == 3
+    assert shell.names["y"] == 2
+    assert (tmp_path / "calls").read_text() == "x"
+
+
 @pytest.mark.slow
 def test_in_a_kernel_a_run_of_a_killed_session_is_resumed(tmp_path: Path) -> None:
     functions = "import asyncio\nimport nbtasks as nb\n%load_ext nbtasks"

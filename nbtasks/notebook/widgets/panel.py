@@ -18,7 +18,6 @@ import ipywidgets
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
-from nbtasks.jobs import active_runs
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook.widgets.details_pane import DetailsPane
 from nbtasks.notebook.widgets.fallback import Fallback
@@ -183,7 +182,7 @@ class Panel:
 
     def _cancel(self, _: object) -> None:
         try:
-            active_runs.cancel(runtime.journal, self.run_id)
+            runtime.get_run(self.run_id).cancel()
         except Exception as error:  # noqa: BLE001 - the person who clicked must see any error
             self.bar.show_message(f"{type(error).__name__}: {error}")
 
