@@ -149,9 +149,9 @@ def test_what_a_task_only_reads_or_fills_to_save_time_is_not_told():
         (frame, lambda df: df),
         (frame, clean),
         (lambda: np.arange(3), lambda array: array),
+        (lambda: np.arange(3), lambda array: array.__imul__(2)),
         # another one than those of other tests: `re` keeps what it has compiled
         (lambda: re.compile("given back"), lambda rx: rx),
-        (lambda: re.compile("a"), lambda rx: rx),
         (lambda: [3, 1], lambda rows: rows.sort() or rows),
         (lambda: [3, 1], lambda rows: rows.sort() or {"rows": rows, "n": 2}),
         (Model, lambda model: model.fit([1])),
