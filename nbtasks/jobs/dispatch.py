@@ -160,7 +160,7 @@ class HomeDispatcher:
             with current.at(self._home):
                 execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
                 journal = self._runtime.journal
-            active_runs.start(run.run_id, execute, partial(wake_parent, journal, run.run_id))
+            active_runs.start(run.run_id, execute, partial(wake_parent, journal, run))
 
     def get_run(self, run_id: str) -> Run:
         """Implement `Dispatcher.get_run`."""

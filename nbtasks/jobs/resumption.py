@@ -12,6 +12,7 @@ from nbtasks.core.model import OPEN, RunRow, WakeRow
 from nbtasks.errors import JournalError
 from nbtasks.jobs import claims
 from nbtasks.journal import current, edits
+from nbtasks.journal.lookup import require_run
 from nbtasks.journal.protocol import Claim
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Resumable:
         ```
         """
         with tracebacks.HidingEngine():
-            return self._start(*self._prepare())
+            row = self._row()
+            return self._start(row, *self._prepare(row))
 
     async def aresume(self) -> Self:
         """Execute the run again like `resume`, as a coroutine.
@@ -98,28 +100,28 @@ class Resumable:
         If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
         with tracebacks.HidingEngine():
-            starter, claim = self._prepare()
+            row = self._row()
+            starter, claim = self._prepare(row)
             try:
                 with current.at(self._home):
                     run: Self = await starter.astart(claim)
             finally:
-                wake_parent(self.journal, claim.make.run_id)
+                wake_parent(self.journal, row)
             return run
 
-    def _prepare(self) -> tuple[Starter, Claim]:
+    def _prepare(self, run: RunRow) -> tuple[Starter, Claim]:
         """Return what resumes the run, and the claim to it."""
-        run = self._row()
         starter = self._starter(run, claims.load_payload(run))
         if self._home is None:
             self.journal.amend(self.id, lambda *_: ())  # raises if it is in a shared file
         return starter, claims.rerun_claim(run)
 
-    def _start(self, starter: Starter, claim: Claim) -> Self:
+    def _start(self, row: RunRow, starter: Starter, claim: Claim) -> Self:
         try:
             with current.at(self._home):
                 run: Self = starter.start(claim)
         finally:
-            wake_parent(self.journal, claim.make.run_id)
+            wake_parent(self.journal, row)
         return run
 
     def rerun(self, from_: keys.KeyPath | None = None) -> Self:
@@ -176,7 +178,7 @@ class Resumable:
         if path is None and (count := len(self.journal.tasks(self.id))):
             print(_FROM_NOTHING.format(run=run, count=count))  # noqa: T201 - who meant `resume` sees it
         with tracebacks.HidingEngine():
-            return self._start(starter, claims.rerun_claim(run))
+            return self._start(run, starter, claims.rerun_claim(run))
 
     def fork(self, from_: keys.KeyPath | None = None, payload: Any = None) -> Self:
         """Fork this run at a task, and execute the fork now. This run stays unchanged.
@@ -227,13 +229,20 @@ class Resumable:
         self.journal.peek(Claim(run, run_id=self.id))  # raises RunBusyError for a busy run
         tasks = edits.by_path(self.journal.tasks(self.id))
         with tracebacks.HidingEngine():
-            return self._start(starter, claims.fork_claim(run, tasks, path, fork_payload))
+            claim = claims.fork_claim(run, tasks, path, fork_payload)
+            return self._start(claim.make, starter, claim)
 
 
-def wake_parent(journal: Journal, run_id: str) -> None:
-    """Wake the parent of a run that has ended, since the parent may be waiting for it."""
+def wake_parent(journal: Journal, run: RunRow) -> None:
+    """Wake the run that has invoked another one, if that has ended: it may be waiting for it.
+
+    Args:
+        journal: Journal that records both.
+        run: The run that was invoked, as it was at any time.
+    """
+    if run.parent_run is None or run.trigger != "invoke":
+        return  # without a query: most runs were not invoked
+    wake = WakeRow(run.parent_run, clock.micros())
     with contextlib.suppress(JournalError):  # whoever waits for the run also polls
-        for run in journal.runs(run_id=run_id):
-            if run.parent_run is not None and run.trigger == "invoke" and run.status not in OPEN:
-                wake = WakeRow(run.parent_run, clock.micros())
-                journal.transact(lambda _: [wake])  # noqa: B023 - called at once
+        if require_run(journal, run.run_id).status not in OPEN:
+            journal.transact(lambda _: [wake])

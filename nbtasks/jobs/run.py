@@ -200,7 +200,7 @@ class Run(Resumable):
         ```
         """
         active_runs.cancel(self.journal, self.id)
-        wake_parent(self.journal, self.id)  # if that was all: nobody executes the run
+        wake_parent(self.journal, self._row())  # if that was all: nobody executes the run
 
     # -- manual edits ----------------------------------------------------------------------------
 
