@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nbtasks.core import keys
+from nbtasks.core.model import Status
 
 if TYPE_CHECKING:
     from nbtasks.core import callsite
@@ -363,6 +364,7 @@ class CallContext:
         not_started: The calls that were made and have not started yet, by their effects; None
             before the first. Only calls that are to be awaited are among them.
         path: The task's path; empty in the body.
+        attempts: The number of attempts of the task so far, with this one; 0 in the body.
     """
 
     execution: Running
@@ -373,10 +375,17 @@ class CallContext:
     shown: OutputSink | None = None
     not_started: dict[Effects, Coroutine[Any, Any, Any]] | None = None
     path: str = field(init=False, default="")
+    attempts: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.row is not None:
-            self.path = self.row.path
+            self.path, self.attempts = self.row.path, self.row.attempts
+
+    @property
+    def is_running(self) -> bool:
+        """True while the attempt is running; always in the body."""
+        row = self.row
+        return row is None or (row.status == Status.RUNNING and row.attempts == self.attempts)
 
     def number(self, key: keys.Numbered) -> keys.Numbered:
         """Return a numbered key with the number of this use: in paths `poll`, then `poll#2`."""

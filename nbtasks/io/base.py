@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.durations import Duration, to_instant, to_seconds
-from nbtasks.core.model import Status
 from nbtasks.core.parameters import Parameters, function_name, nearest_name, unknown_keyword
 from nbtasks.engine.current_task import claim_for_body
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
+from nbtasks.engine.drivers.inheritance import inherited_task
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
 from nbtasks.engine.options import (
     ALL_OPTIONS,
@@ -95,7 +95,6 @@ class BaseIO:
     """
 
     _bound: CallContext | None = None  # set by `bound_to`
-    _attempts = 0  # of the bound task, with the one that the io was bound in
 
     def __init__(
         self,
@@ -134,8 +133,6 @@ class BaseIO:
             self._execution, self._policy, self._level, self._given_dispatcher, self._integrations
         )
         bound._bound = context  # noqa: SLF001 - an instance of this very class
-        if context.row is not None:
-            bound._attempts = context.row.attempts  # noqa: SLF001 - as above
         return bound
 
     def _call(
@@ -191,19 +188,25 @@ class BaseIO:
         if self._bound is not None:
             return self._bound_context(context)
         if context is None or context.execution is not self._execution:
-            return self._execution.root
+            return self._inherited_context() or self._execution.root
         return context
+
+    def _inherited_context(self) -> CallContext | None:
+        """Return the context of the task that started this thread, if it is one of this run."""
+        context = inherited_task()
+        return context if context is not None and context.execution is self._execution else None
 
     def _bound_context(self, context: CallContext | None) -> CallContext:
         """Return the context of a call with a bound io: that of a running subtask, or its own."""
         bound = self._bound
         assert bound is not None  # noqa: S101 - the caller has checked it
+        if context is None:
+            context = self._inherited_context()
         if context is not None and context.execution is self._execution:
             is_inside = not bound.path or f"{context.path}/".startswith(f"{bound.path}/")
-            if is_inside and (context.row is None or context.row.status == Status.RUNNING):
+            if is_inside and context.is_running:
                 return context
-        row = bound.row
-        if row is not None and (row.status != Status.RUNNING or row.attempts != self._attempts):
+        if not bound.is_running:
             raise RunEndedError(
                 f"Task {bound.path!r} of run {self._execution.run.run_id} has ended, so its io "
                 "starts no more tasks. Wait for the threads of a task before its end."
@@ -216,8 +219,8 @@ class BaseIO:
         if self._bound is not None:
             context = self._bound_context(context)
         elif context is None or context.execution is not self._execution:
-            context = self._execution.root
-            claim_for_body(self._execution, context, key)
+            root = self._execution.root
+            context = self._inherited_context() or claim_for_body(self._execution, root, key)
         return context, context.number(key) if type(key) is keys.Numbered else key
 
     def _wait(self, key: keys.Key, seconds: Duration | None, until: datetime | None) -> Effects:

@@ -346,13 +346,13 @@ def current_io() -> SyncIO | AsyncIO:
     assert body.run().output == 5
     ```
     """
-    context = current.get()
+    context = current.get() or inheritance.inherited_task()
     if context is None:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
-            "%%job cell, or in a function that one of its tasks runs. In a thread that such a "
-            "function starts, use the io that it has got itself. In another process, where "
-            "on= may send a function, there is no run: make its subtasks here."
+            "%%job cell, or in a function that one of its tasks runs. In a thread of a pool "
+            "that others have made, use the io that the function has got itself. In another "
+            "process, where on= may send a function, there is no run: make its subtasks here."
         )
     asynchronous = context.asynchronous and _in_loop()
     return io_of(context, "nb.current_io()", asynchronous=asynchronous).bound_to(context)
@@ -382,12 +382,12 @@ def current_task() -> CurrentTask:
     assert len(body.run().output) == 32
     ```
     """
-    context = current.get()
+    context = current.get() or inheritance.inherited_task()
     if context is None or context.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
-            "run_task runs. In a thread that such a function starts, use the one that "
-            "it has got itself. In another process, where on= may send it, there is no task: pass "
-            "what the function needs, such as its key or idempotency_key, as arguments."
+            "run_task runs. In a thread of a pool that others have made, use the one that the "
+            "function has got itself. In another process, where on= may send it, there is no "
+            "task: pass what the function needs, such as its key or idempotency_key, as arguments."
         )
     return CurrentTask(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import multiprocessing.pool
 import threading
 from collections.abc import Callable, Iterable
@@ -152,13 +153,83 @@ def test_the_body_has_threads_too(spread: Spread):
     assert paths(body.run()) == ["x", "x[2]", "y", "y[2]"]
 
 
+@WAYS
+def test_what_threads_of_a_task_start_with_the_bodys_io_is_below_the_task(spread: Spread):
+    @nb.job("closure")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("parent", lambda: len(spread(lambda key: io.run_task(key, len, key), ["x"])))
+        spread(lambda key: io.run_task(key, len, key), ["y"])
+
+    assert paths(body.run()) == ["parent", "parent/x", "y"]
+
+
+def test_so_it_is_in_a_task_that_a_thread_of_the_body_starts():
+    @nb.job("two threads")
+    def body(io: nb.SyncIO) -> None:
+        def parent() -> int:
+            return len(in_threads(lambda key: io.run_task(key, len, key), ["x"]))
+
+        in_threads(lambda key: io.run_task(key, parent), ["parent"])
+
+    assert paths(body.run()) == ["parent", "parent/x"]
+
+
+@dataclasses.dataclass
+class Holder:
+    io: Any
+
+
 @pytest.mark.parametrize(
-    "spread", [in_executor, in_pool, in_threads, in_a_loops_executor, in_a_timer, in_joblib]
+    ("hold", "held"),
+    [
+        (lambda io: {"io": io}, lambda holder: holder["io"]),
+        (lambda io: [io, 1], lambda holder: holder[0]),
+        (lambda io: ([{"io": io}],), lambda holder: holder[0][0]["io"]),
+        (Holder, lambda holder: holder.io),
+    ],
+    ids=["dict", "list", "nested", "dataclass"],
 )
-def test_the_bodys_io_is_refused_in_a_thread_of_a_task_in_words_that_work(spread: Spread):
+def test_so_it_is_with_an_io_within_an_argument(hold: Any, held: Any):
+    def subtasks(holder: Any) -> int:
+        io = held(holder)
+        in_threads(lambda key: io.run_task(key, len, key), ["x"])
+        return io.run_task("y", len, "")
+
+    def parent() -> int:
+        return sync_io().run_task("inner", subtasks, hold(nb.current_io()))
+
+    @nb.job("within")
+    def body(io: nb.SyncIO) -> list[int]:
+        return [io.run_task("a", subtasks, hold(io)), io.run_task("b", parent)]
+
+    run = body.run()
+    assert paths(run) == ["a", "a/x", "a/y", "b", "b/inner", "b/inner/x", "b/inner/y"]
+    tasks = body.run().tasks()
+    assert not tasks.stale.any()
+    assert tasks.attempts.tolist() == [1] * 7
+
+
+def test_an_io_that_awaits_within_an_argument_is_refused_in_a_plain_function_in_words_that_work():
+    def plain(holder: Any) -> Any:
+        return holder["io"].run_task("x", len, "abc")
+
+    def in_words(_: Any) -> int:
+        return sync_io().run_task("x", len, "abc")
+
+    @nb.job("within")
+    async def body(payload: str, io: nb.AsyncIO) -> int:
+        return await io.run_task("a", plain if payload == "plain" else in_words, {"io": io})
+
+    with pytest.raises(nb.TaskFailed, match=r"Use nb\.current_io\(\) there") as raised:
+        body.run("plain")
+    assert raised.value.type == "WrongFaceError"
+    assert paths(body.run("in words")) == ["a", "a/x"]
+
+
+def test_the_bodys_io_is_refused_in_a_pool_that_body_and_task_share_in_words_that_work():
     errors: list[str] = []
 
-    @nb.job("closure")
+    @nb.job("shared pool")
     def body(io: nb.SyncIO) -> None:
         def work(key: str) -> None:
             try:
@@ -166,8 +237,14 @@ def test_the_bodys_io_is_refused_in_a_thread_of_a_task_in_words_that_work(spread
             except nb.NoRunError as error:
                 errors.append(str(error))
 
-        io.run_task("parent", lambda: spread(work, ["x"]) and None)
-        spread(work, ["y"])
+        def parent() -> int:
+            own = sync_io()
+            pool.map(work, ["x"])
+            return sum(pool.map(lambda key: own.run_task(key, len, key), ["z"]))
+
+        with multiprocessing.pool.ThreadPool(1) as pool:
+            io.run_task("parent", parent)
+            pool.map(work, ["y"])
 
     run = body.run()
     (error,) = errors
@@ -175,7 +252,7 @@ def test_the_bodys_io_is_refused_in_a_thread_of_a_task_in_words_that_work(spread
     assert "'parent'" in error
     assert run.id in error
     assert "io = nb.current_io()" in error
-    assert paths(run) == ["parent", "y"]
+    assert paths(run) == ["parent", "parent/z", "y"]
 
 
 def test_a_thread_with_a_copied_context_needs_no_other_io():
@@ -238,7 +315,8 @@ def test_the_io_of_a_task_that_has_ended_starts_nothing(retried: bool):
 
     def use(io: Any) -> None:
         with ThreadPoolExecutor(1) as pool, pytest.raises(nb.RunEndedError, match="'parent'"):
-            pool.submit(io.run_task, "late", len, "abc").result()
+            # in an empty context, so that the thread is nobody's
+            contextvars.Context().run(pool.submit, io.run_task, "late", len, "abc").result()
 
     @nb.job("ended")
     def body(io: nb.SyncIO) -> None:
@@ -309,19 +387,59 @@ def test_an_io_that_awaits_is_refused_in_a_plain_thread_in_words_that_work():
     assert "asyncio.to_thread" in errors[0]
 
 
+@WAYS
+def test_a_thread_of_a_task_finds_it(spread: Spread):
+    def subtask(key: str) -> str:
+        nb.current_task().log("here")
+        assert nb.current_task().path == "parent"
+        return sync_io().run_task(key, str, key)
+
+    @nb.job("threads of a task")
+    def body(payload: str, io: nb.SyncIO) -> list[str]:
+        return io.run_task("parent", lambda: spread(subtask, ["x"]))
+
+    run = body.run("def")
+    assert run.output == ["x"]
+    assert paths(run) == ["parent", "parent/x"]
+    assert run.logs().path.tolist() == ["parent"]
+
+
+def test_a_thread_whose_task_has_ended_finds_none():
+    begin, errors = threading.Event(), []
+
+    def late() -> None:
+        begin.wait(30)
+        for ask in (nb.current_io, nb.current_task):
+            try:
+                ask()
+            except nb.NoRunError as error:
+                errors.append(str(error))
+
+    thread = threading.Thread(target=late)
+
+    @nb.job("late")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("parent", thread.start)
+        begin.set()
+        thread.join()
+
+    body.run()
+    assert len(errors) == 2
+
+
 def test_current_task_and_current_io_say_what_to_do_in_a_thread_without_context():
     @nb.job("no context")
     def body(io: nb.SyncIO) -> list[str]:
         def parent() -> list[str]:
             task = nb.current_task()
-            with ThreadPoolExecutor(1) as pool:
-                for ask in (nb.current_io, nb.current_task):
-                    with pytest.raises(nb.NoRunError, match="In a thread that such a function"):
-                        pool.submit(ask).result()
-                pool.submit(task.log, "from a thread").result()
+            for ask in (nb.current_io, nb.current_task):
+                with pytest.raises(nb.NoRunError, match="In a thread of a pool"):
+                    pool.apply(ask)
+            pool.apply(task.log, ("from a thread",))
             return [task.path]
 
-        return io.run_task("parent", parent)
+        with multiprocessing.pool.ThreadPool(1) as pool:  # of the body
+            return io.run_task("parent", parent)
 
     run = body.run()
     assert run.output == ["parent"]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from nbtasks.engine.effects import CallContext, current
 
-__all__ = ["begin", "end", "inherited"]
+__all__ = ["begin", "end", "inherited", "inherited_task"]
 
 _inherited: ContextVar[CallContext | None] = ContextVar("nbtasks_inherited", default=None)
 _start: Final = threading.Thread.start
@@ -34,6 +34,15 @@ def inherited() -> CallContext | None:
     """
     context = _inherited.get()
     return context if context is not None and context.execution.is_open else None
+
+
+def inherited_task() -> CallContext | None:
+    """Return the inherited call context if it is that of a task that is still running.
+
+    That of a body tells nothing for sure: the thread may be one of a pool that a task uses.
+    """
+    context = inherited()
+    return None if context is None or context.row is None or not context.is_running else context
 
 
 def begin() -> None:
