@@ -24,7 +24,7 @@ from typing import (
 from nbtasks.core.call_key import KeyOption
 from nbtasks.core.durations import Duration
 from nbtasks.core.keys import Key
-from nbtasks.core.parameters import MARK, definition_of, unknown_option
+from nbtasks.core.parameters import MARK, definition_of, unknown_option, unwrapped
 from nbtasks.engine.drivers.drive import is_async
 from nbtasks.engine.drivers.inheritance import inherited
 from nbtasks.engine.effects import CallContext, current
@@ -205,12 +205,11 @@ def _decorate(fn: Any, key: KeyOption | None, options: TaskOptions) -> Any:
     if type(fn) in (staticmethod, classmethod):
         return type(fn)(_decorate(fn.__func__, key, options))
     policy = make_policy(None, None, None, None, None, options)
-    if (known := definition_of(fn)) is not None:  # more options for a task function
-        definition = TaskDefinition(
-            known.fn, merge(known.policy, policy), known.key if key is None else key,
-            known.name, known.is_async,
-        )  # fmt: skip
-        return _make(definition)
+    inner = fn.func if type(fn) is functools.partial else getattr(fn, "__func__", fn)
+    if (known := definition_of(inner)) is not None:  # more options for a task function
+        policy = merge(known.policy, policy)
+        key = known.key if key is None and inner is fn else key
+        fn = unwrapped(fn)
     _refuse(fn)
     name = getattr(fn.func if type(fn) is functools.partial else fn, "__name__", None)
     if key is None and (not isinstance(name, str) or name == "<lambda>"):

@@ -10,6 +10,7 @@ somebody does with the run each time it has come to an end, before it is execute
 from __future__ import annotations
 
 import collections
+import functools
 import inspect
 import threading
 import weakref
@@ -105,6 +106,25 @@ class World:
 
         return function
 
+    def task(self, fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        """A task function of `fn`, whose calls are awaited in either form, and noted."""
+        plain = fn
+        if self.sync and inspect.iscoroutinefunction(fn):
+            plain = functools.wraps(fn)(blocking(fn))
+        made: Any = nb.task(plain, **options)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            context = effects.current.get()
+            assert context is not None
+            answer = made(*args, **kwargs)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            key = made.__nbtasks__.key_of(args, kwargs)
+            self.acknowledge(keys.join(context.path, key))
+            return answer
+
+        return call
+
     def io(self) -> Any:
         """The io of the task that calls this."""
         return Awaited(nb.current_io(), self)
@@ -142,7 +162,7 @@ class Awaited:
         context = effects.current.get()
         assert context is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
-            fn = _blocking(fn)
+            fn = blocking(fn)
         # Called here, so that where it stands is where the scenario calls it.
         # Which number a numbered key gets is for io to say.
         place = None if type(key) is keys.Numbered else (context.path, key)
@@ -152,7 +172,7 @@ class Awaited:
         context = effects.current.get()
         assert context is not None
         if self._world.sync and inspect.iscoroutinefunction(fn):
-            fn = _blocking(fn)
+            fn = blocking(fn)
         return self._answer((context.path, key), self._io.map, key, fn, items, **options)
 
     def wait(self, key: Any, seconds: Any = None, **until: Any) -> Any:
@@ -196,8 +216,9 @@ class Awaited:
         return answer
 
 
-def _blocking(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
-    return lambda *args: _finish(fn(*args))
+def blocking(fn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
+    """The function for a `def` body."""
+    return lambda *args, **kwargs: _finish(fn(*args, **kwargs))
 
 
 def _finish(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from nbtasks.engine.run_state import RunState
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
-from tests.scenarios.harness import Outcome, RestartingJournal, World, play
+from tests.scenarios.harness import Outcome, RestartingJournal, World, blocking, play
 from tests.scenarios.stores import make_blank, store
 from tests.thorough import THOROUGH
 
@@ -229,15 +230,38 @@ async def start(step: Step, key: str, io: Any, world: World) -> Any:
             most = len(what.items) if what.concurrency > 1 else None
             item = functools.partial(mapped, what, world)
             numbers = range(len(what.items))
+            if world.notes.get("functions"):
+                task = as_function(as_async(item), key, world)
+                found = task.map(numbers, concurrency=what.concurrency, max_failures=most)
+                return await found if inspect.isawaitable(found) else found
             return await io.map(
                 key, as_async(item), numbers, concurrency=what.concurrency, max_failures=most
             )
         retry = nb.Retry(step.retry, jitter=False)
+        if world.notes.get("functions"):
+            found = as_function(function(what, world), key, world, retry=retry)()
+            answer = await found if inspect.isawaitable(found) else found
+            world.acknowledge(keys.join(path_here(), key))
+            return answer
         return await io.run_task(key, function(what, world), retry=retry)
     except nb.TaskFailed as error:
         if not step.caught:
             raise
         return [error.type, error.message, error.path]
+
+
+def as_function(fn: Any, name: str, world: World, **options: Any) -> Any:
+    """A task function with a name."""
+    if world.sync and inspect.iscoroutinefunction(fn):
+        fn = blocking(fn)
+    fn.__name__ = name
+    return nb.task(fn, **options)
+
+
+def path_here() -> str:
+    context = effects.current.get()
+    assert context is not None
+    return context.path
 
 
 def as_async(fn: Any) -> Any:
@@ -289,8 +313,13 @@ def look(leaf: Leaf, world: World) -> int:
 # -- whether it is the same -----------------------------------------------------------------------
 
 
-def play_program(program: Group, journal: Journal, **how: Any) -> Outcome:
+def play_program(
+    program: Group, journal: Journal, *, functions: bool = False, **how: Any
+) -> Outcome:
+    """With `functions`, every task is a call of a task function."""
+
     async def body(io: Any, world: World) -> Any:
+        world.notes["functions"] = functions
         return await perform(program, io, world)
 
     return play(body, journal, **how)
@@ -314,6 +343,17 @@ def record(outcome: Outcome, journal: Journal) -> Any:
     return run.status, {row.path: (row.status, row.output) for row in rows}
 
 
+def history(outcome: Outcome, journal: Journal) -> Any:
+    """Return all that is recorded of it, but for times and ids."""
+    (run,) = [run for run in journal.runs() if run.key == outcome.key]
+    rows = [TaskRow(*row) for row in journal.tasks(run.run_id)]
+    tasks = {
+        row.path: (row.name, row.params, row.attempts, row.attempt, row.failures, row.fatal)
+        for row in rows
+    }
+    return record(outcome, journal), tasks, run.executions
+
+
 def plain_result(program: Group) -> Any:
     try:
         return plainly(program, "", 0)
@@ -322,11 +362,8 @@ def plain_result(program: Group) -> Any:
         return [kinds, error.type, error.message, error.path]
 
 
-def check_killed(
-    program: Group, deaths: list[Kill], journal: Journal, *, sync: bool, reruns: int
-) -> None:
+def check_killed(program: Group, deaths: list[Kill], journal: Journal, **how: Any) -> None:
     """With and without deaths it comes to the same."""
-    how = {"sync": sync, "reruns": reruns}
     straight = play_program(program, journal, key="straight", **how)
     total = max(straight.writes)
 
@@ -338,7 +375,7 @@ def check_killed(
 
     killed = play_program(program, journal, key="killed", die=die, **how)
 
-    assert reruns or result(straight) == plain_result(program)
+    assert how["reruns"] or result(straight) == plain_result(program)
     assert killed.world.again == [], "called after its output was acknowledged"
     assert straight.world.again == []
     assert result(killed) == result(straight)
@@ -383,6 +420,31 @@ def test_replayed_all_the_time_it_comes_to_the_same(sync: bool, program: Group, 
 
     assert result(outcome) == plain_result(program)
     assert outcome.world.again == []
+
+
+@FACES
+@settings(max_examples=MANY // 4)
+@given(program=programs, reruns=st.integers(0, 1))
+def test_task_functions_leave_the_history_that_calls_of_io_leave(
+    sync: bool, program: Group, reruns: int
+) -> None:
+    journal = MemoryJournal()
+    how: dict[str, Any] = {"sync": sync, "reruns": reruns}
+    calls = play_program(program, journal, key="calls", **how)
+    functions = play_program(program, journal, key="functions", functions=True, **how)
+
+    assert result(functions) == result(calls)
+    assert history(functions, journal) == history(calls, journal)
+
+
+@pytest.mark.slow
+@FACES
+@settings(max_examples=MANY // 2)
+@given(program=programs, deaths=some_kills, reruns=st.integers(0, 1))
+def test_task_functions_that_are_killed_come_to_the_same(
+    sync: bool, program: Group, deaths: list[Kill], reruns: int
+) -> None:
+    check_killed(program, deaths, MemoryJournal(), sync=sync, reruns=reruns, functions=True)
 
 
 @functools.cache

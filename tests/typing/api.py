@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +46,47 @@ class Fetcher:
 @nb.task(name="Marked", retry=3, retry_on=OSError, timeout=5, once=False, inline=True, rate="10/s")
 def marked(text: str) -> int:
     return int(text)
+
+
+@nb.task
+def fitted(carrier: str, alpha: float = 1.0) -> list[float]:
+    return [len(carrier) * alpha]
+
+
+@nb.task(key=lambda url: url, rate="60/min", on_error=None)
+async def fetched(url: str) -> bytes:
+    return url.encode()
+
+
+class Model:
+    @nb.task(key="{n}")
+    def predict(self, n: int) -> float:
+        return float(n)
+
+
+def task_functions() -> None:
+    assert_type(fitted("AA"), list[float])
+    assert_type(fitted("AA", alpha=0.1), list[float])
+    assert_type(fitted.with_options(key="{carrier}", retry=3)("AA"), list[float])
+    assert_type(fitted.__wrapped__("AA"), list[float])
+    assert_type(fitted.map(["AA", "HA"], concurrency=4, key="each"), Any)
+    assert_type(nb.task(load)(3), list[int])
+    assert_type(nb.task(load, retry=3, once=True)(rows=3), list[int])
+    assert_type(marked("42"), int)
+    assert_type(Model().predict(3), float)
+    assert_type(Model.predict(Model(), 3), float)
+    fitted(3)  # type: ignore[arg-type]  # the signature of the function holds
+    fitted("AA", beta=1)  # type: ignore[call-arg]  # as above
+    Model().predict("3")  # type: ignore[arg-type]  # as above
+    fitted.with_options(retries=3)  # type: ignore[call-arg]  # it is called retry
+    nb.task(retry="3")  # type: ignore[call-overload]  # a text is no number
+
+
+async def task_functions_awaited() -> None:
+    assert_type(await fetched("url"), bytes)
+    started: Coroutine[Any, Any, bytes] = fetched("url")
+    assert_type(await started, bytes)
+    assert_type(await fetched.with_options(timeout="5s")("url"), bytes)
 
 
 def len_key(url: str) -> list[str | int]:
@@ -98,6 +139,9 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(io.run_task("marked", marked, "42", timeout=timedelta(seconds=5)), int)
     options = nb.TaskOptions(once=True, on_change="rerun", ttl=60, properties={"rows": 3})
     assert_type(io.run_task("options", load, 3, retry_on=(OSError,), options=options), list[int])
+    assert_type(io.run_task("keywords", load, rows=3, retry=3), list[int])
+    assert_type(io.run_task("function", fitted, "AA", alpha=0.1), list[float])
+    assert_type(io.run_task("awaited", fetched, url="url"), bytes)
     assert_type(
         io.run_task("asked", load, 3, retry=2, retry_on=lambda e: "busy" in str(e)), list[int]
     )
@@ -138,6 +182,9 @@ async def pages(payload: list[str], io: nb.AsyncIO, ctx: nb.Context) -> int:
     assert_type(await io.map("on", len, payload, on=on, options=options), list[int])
     assert_type(await io.map("rate", fetch, payload, rate="10/s"), list[bytes])
     assert_type(await io.run_task("told", fetch, "url", timeout="90s", on_error=told), bytes)
+    assert_type(await io.run_task("keywords", fetch, url="url", name="Fetch"), bytes)
+    assert_type(await io.run_task("function", fetched, "url"), bytes)
+    assert_type(await io.map("functions", fetched, payload), list[bytes])
     await io.run_task("load", load, 3, retry="3")  # type: ignore[call-overload]  # a text is no number
     await io.map("load", load, [3], min_okay=1)  # type: ignore[call-overload]  # it is called min_ok
     await io.wait("a minute", 60)

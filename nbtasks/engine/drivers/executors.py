@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     BrokenExecutor,
@@ -19,9 +20,11 @@ from concurrent.futures import (
     Future,
     ThreadPoolExecutor,
 )
+from types import MethodType
 from typing import Any
 
 from nbtasks.core import tracebacks
+from nbtasks.core.parameters import unwrapped
 from nbtasks.engine.drivers import nested_pools
 from nbtasks.engine.effects import CallFunction
 from nbtasks.errors import ExecutorError, ValueNotKeptError
@@ -152,10 +155,11 @@ def _pack(call: CallFunction) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps((call.fn, call.args)))
+        return bytes(cloudpickle.dumps((_importable(call.fn), call.args)))
     except Exception as error:
         subject, value = f"function {_name(call.fn)}", None
-        for number, value in enumerate(call.args):
+        named = call.fn.keywords if type(call.fn) is functools.partial else {}
+        for number, value in (*enumerate(call.args), *named.items()):
             try:
                 cloudpickle.dumps(value)
             except Exception:  # noqa: BLE001 - whatever pickling it raises
@@ -170,7 +174,30 @@ def _pack(call: CallFunction) -> bytes:
         ) from error
 
 
-def _name(fn: Callable[..., Any]) -> str:
+def _importable(fn: Any) -> Any:
+    """Return the task function of a plain function whose module has only that one under its name.
+
+    Another process imports it. There is no run there, so it is the plain function.
+    """
+    if type(fn) is functools.partial:
+        return functools.partial(_importable(fn.func), *fn.args, **fn.keywords)
+    if type(fn) is MethodType:
+        return MethodType(_importable(fn.__func__), fn.__self__)
+    module = getattr(fn, "__module__", None) or "__main__"
+    if module == "__main__":  # sent by value, as it is
+        return fn
+    found: Any = sys.modules.get(module)
+    for name in str(getattr(fn, "__qualname__", "")).split("."):
+        found = getattr(found, name, None)
+    return found if unwrapped(found) is fn else fn
+
+
+def _plain(fn: Any) -> Any:
+    return _plain(fn.func) if type(fn) is functools.partial else fn
+
+
+def _name(fn: Any) -> str:
+    fn = _plain(fn)
     return str(getattr(fn, "__qualname__", None) or repr(fn))
 
 
@@ -215,7 +242,9 @@ def _unpack_reply(reply: Any, call: CallFunction) -> Any:
 
         if kind == "error":
             error = _unpack_error(unpickler.loads(content[0]))
-            error.__cause__ = tracebacks.Remote(tracebacks.locate_source(content[1], call.fn))
+            error.__cause__ = tracebacks.Remote(
+                tracebacks.locate_source(content[1], _plain(call.fn))
+            )
             raise stops.carry(error)
         return unpickler.loads(content)
     return reply
