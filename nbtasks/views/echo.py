@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import RunRow, TaskRow
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["Echo", "Shown", "recorded"]
+__all__ = ["Echo", "Shown", "html_of", "recorded"]
 
 #: Limits of one block: lines, displays, and characters of all displays.
 _MAX_LINES: Final = 1000
@@ -263,7 +263,7 @@ class Echo:
 
     def _draw_display(self, one: Shown) -> str:
         display = self._display(one)
-        html = _html_of(display)
+        html = html_of(display)
         if html is None:
             self.apart.append((self._title_of(one), display))
             return "<pre>(shown below)</pre>"
@@ -306,7 +306,7 @@ class Echo:
         return " to ".join(dict.fromkeys(_date(self._outputs[place].shown_us) for place in (0, -1)))
 
 
-def _html_of(display: Display) -> str | None:
+def html_of(display: Display) -> str | None:
     """Return a display as HTML that stands in the block; None if it must stand by itself."""
     data = display.data
     if display.trusted:

@@ -27,6 +27,8 @@ VARIES = "varies"
 EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"
+#: Its cells are the tasks.
+DURABLE = "11_make_a_notebook_durable"
 
 
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -82,6 +84,23 @@ class Reader:
             (kernel,) = psutil.Process(executing.pid).children()
             kernel.kill()
             assert executing.wait(60) == 1, executing.stdout
+
+    def be_killed_in_another_cell(self, known: set[str]) -> str | None:
+        """Executes it until a cell runs that is not known, and kills the kernel; gives the key of
+        the cell, or None if it came to the end."""
+        with subprocess.Popen(
+            self._command, env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as executing:
+            while executing.poll() is None:
+                time.sleep(0.1)
+                with at(self.home):
+                    running = nb.sql("select path from tasks where status = 'RUNNING'")
+                if not running.empty and (path := running.path[0]) not in known:
+                    for kernel in psutil.Process(executing.pid).children():
+                        kernel.kill()
+                    executing.wait(60)
+                    return str(path)
+        return None
 
     def ended(self) -> pd.DataFrame:
         """All attempts that have ended, but those of runs that a schedule has begun."""
@@ -146,6 +165,22 @@ def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path:
     killed.be_killed(max(1, len(whole.ended()) // 2))
 
     assert killed.execute() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@executed
+def test_killed_in_every_cell_a_durable_notebook_computes_each_of_them_once(tmp_path: Path):
+    (source,) = (notebook for notebook in NOTEBOOKS if notebook.stem == DURABLE)
+    whole, killed = Reader(source, tmp_path / "whole"), Reader(source, tmp_path / "killed")
+    expected = whole.execute()
+    known: set[str] = set()
+    while (path := killed.be_killed_in_another_cell(known)) is not None:
+        known.add(path)
+
+    assert killed.execute() == expected
+    assert len(known) > len(whole.ended()) // 2, "some cells end before they can be killed"
+    assert killed.ended().path.tolist() == whole.ended().path.tolist(), "each has ended once"
 
 
 @pytest.mark.slow

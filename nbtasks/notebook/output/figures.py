@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import TaskRow
     from nbtasks.engine.effects import CallContext
 
-__all__ = ["attributed", "left_open"]
+__all__ = ["attributed", "left_open", "open_figures"]
 
 _INLINE: Final = ("inline", "module://matplotlib_inline.backend_inline")
 _SET_ACTIVE: Final = "_set_new_active_manager"
@@ -50,6 +50,12 @@ def attributed() -> Iterator[None]:
 
 def left_open(shell: InteractiveShell, context: CallContext) -> list[Any]:
     """Return the outputs of the figures that an attempt has left open, if they will be shown."""
+    found = (_draw(shell, one) for one in open_figures(context))
+    return [output for output in found if output is not None]
+
+
+def open_figures(context: CallContext) -> list[Any]:
+    """Return the figures that an attempt has left open, if they will be shown."""
     if "matplotlib_inline.backend_inline" not in sys.modules or context.row is None:
         return []
     import matplotlib as mpl
@@ -63,8 +69,7 @@ def left_open(shell: InteractiveShell, context: CallContext) -> list[Any]:
             for manager in managers:
                 _makers.setdefault(manager.canvas.figure, context.row)
     figures = [manager.canvas.figure for manager in managers]
-    found = (_draw(shell, one) for one in figures if _makers.get(one) is context.row)
-    return [output for output in found if output is not None]
+    return [one for one in figures if _makers.get(one) is context.row]
 
 
 def _draw(shell: InteractiveShell, figure: Any) -> Any:

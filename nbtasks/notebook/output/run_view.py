@@ -75,7 +75,9 @@ def _tree_view(execution: Execution, path: str) -> Watcher | None:
 
     run_id = execution.run.run_id
     asking = panel.panel_of(run_id)
-    return PanelView(feed, run_id) if asking is None else PanelRerunView(asking, feed)
+    if asking is not None:
+        return PanelRerunView(asking, feed)
+    return PanelView(feed, run_id, (path, execution.run.source or "") if path else None)
 
 
 class PanelView(live_tree.SafeView):
@@ -84,11 +86,15 @@ class PanelView(live_tree.SafeView):
     Args:
         feed: Source of the run's rows.
         run_id: Id of the run.
+        cell: Path and text of the `%%task` cell to show; None for the whole run.
     """
 
-    def __init__(self, feed: ExecutionFeed, run_id: str) -> None:
+    def __init__(
+        self, feed: ExecutionFeed, run_id: str, cell: tuple[str, str] | None = None
+    ) -> None:
         self._feed = feed
         self._run_id = run_id
+        self._cell = cell
         self._context: Context | None = None
         self._panel: Panel | None = None
         self._handle: DisplayHandle | None = None
@@ -109,7 +115,7 @@ class PanelView(live_tree.SafeView):
     def _begin(self) -> None:
         from nbtasks.notebook.widgets.panel import Panel
 
-        self._panel = Panel(self._feed, self._run_id)
+        self._panel = Panel(self._feed, self._run_id, self._cell)
         self._handle = live_tree.show(self._panel.live_bundle(), updatable=True)
         self._panel.start()
 

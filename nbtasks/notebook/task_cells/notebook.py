@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -24,7 +23,6 @@ __all__ = [
     "job_id",
     "may_give_io",
     "note_own",
-    "rendered",
     "restore_own",
     "tell_twin",
 ]
@@ -60,20 +58,6 @@ def may_give_io(namespace: Mapping[str, Any]) -> bool:
     """Return True unless the notebook has a variable `io` of its own: the module does not count."""
     found = namespace.get("io")
     return found is None or isinstance(found, ModuleType)
-
-
-# -- what is shown --------------------------------------------------------------------------------
-
-
-def rendered(shell: InteractiveShell, value: Any) -> list[Any]:
-    """Return how a value is displayed, as MIME data with metadata."""
-    formatter: Any = shell.display_formatter
-    data, metadata = formatter.format(value)
-    texts = {
-        kind: base64.b64encode(found).decode() if isinstance(found, bytes) else found
-        for kind, found in data.items()
-    }
-    return [texts, metadata]
 
 
 # -- what the cells of this process left behind ---------------------------------------------------

@@ -46,6 +46,7 @@ class Left:
         only: Names to record; None for all.
         value: Last value of the cell.
         more: Further values to record, under names that are no identifiers.
+        plots: Number of the figures that it leaves open; None if it cannot draw.
     """
 
     names: Names
@@ -57,6 +58,7 @@ class Left:
     only: tuple[str, ...] | None
     value: Any = None
     more: dict[str, Any] = field(default_factory=dict)
+    plots: int | None = None
 
 
 def record(left: Left) -> Bindings:
@@ -79,6 +81,7 @@ def record(left: Left) -> Bindings:
         "changed": sorted(left.mutated & {*kept}),
         "deleted": sorted(_deleted(left)),
         "value": _name_of_value(left, values),
+        "plots": left.plots,
         "contents": {name: found for name in kept if (found := _contents(values.get(name)))},
     }
     if skipped:
@@ -90,7 +93,9 @@ def _name_of_value(left: Left, values: Mapping[str, Any]) -> str | None:
     """Return the name that stands for the last value, too; None if there is none."""
     if isinstance(left.value, _FIXED):
         return None
-    return next((name for name, value in values.items() if value is left.value), None)
+    inputs = {name: left.namespace.get(name) for name in left.names.read if name[:1] != "_"}
+    found = {**inputs, **values}.items()
+    return next((name for name, value in found if value is left.value), None)
 
 
 def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:

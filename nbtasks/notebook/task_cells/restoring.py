@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, MutableMapping
 from random import Random
@@ -10,8 +12,10 @@ from typing import Any, Final
 
 from nbtasks.engine.fingerprint import arguments
 from nbtasks.errors import UnreadableValueError
-from nbtasks.notebook.task_cells import randomness
+from nbtasks.notebook.task_cells import plots, randomness
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
+from nbtasks.notebook.task_cells.showing import shown_as
+from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
 
 __all__ = ["Restorer", "Shown"]
@@ -23,8 +27,8 @@ _NATIVE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in 
 class Shown:
     """Last value of a recorded cell as it was displayed, where only that is recorded."""
 
-    def __init__(self, output: list[dict[str, Any]]) -> None:
-        self._data, self._metadata = output
+    def __init__(self, record: str) -> None:
+        self._data, self._metadata = shown_as(displays.loads(record))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._data, self._metadata
@@ -39,6 +43,7 @@ class Restorer:
     Args:
         record: The record.
         namespace: Names of the notebook.
+        text: Code of the cell.
         explain: Function that returns an error about an unreadable value with what to do.
     """
 
@@ -46,10 +51,12 @@ class Restorer:
         self,
         record: Bindings,
         namespace: MutableMapping[str, Any],
+        text: str,
         explain: Callable[[str, UnreadableValueError], UnreadableValueError],
     ) -> None:
         self._record = record
         self._namespace = namespace
+        self._text = text
         self._explain = explain
         self._bound: set[str] = set()
         self._wanted = set(record.facts["definitions"])
@@ -67,7 +74,7 @@ class Restorer:
         """Bind all names, once the definitions are executed; return the last value."""
         facts, namespace = self._record.facts, self._namespace
         for name, module in facts["modules"].items():
-            namespace[name] = importlib.import_module(module)
+            self._import(name, module)
         for name in self._record:
             if name.isidentifier():
                 self._bind(name)
@@ -80,6 +87,13 @@ class Restorer:
             randomness.restore(self._read(RANDOM))
         return self._last_value()
 
+    def _import(self, name: str, module: str) -> None:
+        """Bind a name to a module that is loaded, or that the text of the cell names: the record
+        may be somebody else's."""
+        package = module.partition(".")[0]
+        if package in sys.modules or re.search(rf"\b{re.escape(package)}\b", self._text):
+            self._namespace[name] = importlib.import_module(module)
+
     def _last_value(self) -> Any:
         facts = self._record.facts
         if VALUE in self._record:
@@ -90,7 +104,8 @@ class Restorer:
 
     def _read(self, name: str) -> Any:
         try:
-            return self._record[name]
+            with plots.kept_apart():
+                return self._record[name]
         except UnreadableValueError as error:
             failure = self._explain(name, error)
         raise failure

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 from IPython.core.displayhook import DisplayHook
 
 from nbtasks.core import callsite, keys
-from nbtasks.core.model import Status, TaskRow
 from nbtasks.core.settings import config
 from nbtasks.engine.effects import Call
 from nbtasks.engine.fingerprint import arguments
@@ -23,17 +22,18 @@ from nbtasks.engine.retries import Retry
 from nbtasks.errors import UnreadableValueError
 from nbtasks.io import io as run_io
 from nbtasks.journal import outputs
+from nbtasks.journal.protocol import ANSWER
 from nbtasks.notebook.cell import Body, Cell
 from nbtasks.notebook.cell_options import CellRefusedError, Options
 from nbtasks.notebook.output import run_view
-from nbtasks.notebook.task_cells import definitions, notebook, randomness
+from nbtasks.notebook.task_cells import definitions, notebook, plots, randomness, showing
 from nbtasks.notebook.task_cells import inputs as cell_inputs
 from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
 from nbtasks.notebook.task_cells.options import TaskCellOptions, parse
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE, Left, record
 from nbtasks.notebook.task_cells.restoring import Restorer
-from nbtasks.values import preview
+from nbtasks.values import displays, preview
 from nbtasks.values.libraries.bindings import Bindings
 from nbtasks.values.redaction import hide_secrets
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import Claim
 
 __all__ = ["TaskCell"]
+
+_DIGEST = ANSWER.index("digest")
 
 
 class TaskBody(Body):
@@ -90,7 +92,6 @@ class TaskCell(Cell):
             Options(
                 job, version=options.version, key=options.key, on_change=options.on_change,
                 variable=options.variable, tree=options.tree,
-                echo=options.echo,
             ),
         )  # fmt: skip
         self._body: TaskBody = TaskBody(shell.user_ns, self.magic)
@@ -121,8 +122,7 @@ class TaskCell(Cell):
         """Make the session of the cell, whose view shows its task alone."""
         super().prepare(source, given, frame)
         tree = self._options.tree and config.tree
-        echo = self._options.echo or config.echo
-        self.session.watch = partial(run_view.view_of, tree=tree, echo=echo, path=self._path)
+        self.session.watch = partial(run_view.view_of, tree=tree, echo=config.echo, path=self._path)
 
     def _check_outputs(self) -> None:
         """Raise `CellRefusedError` for an output that the cell cannot have."""
@@ -153,6 +153,7 @@ class TaskCell(Cell):
             The coroutine of a body that awaits, else None.
         """
         self._examine()
+        self._leave_echo()
         asynchronous = self.session.execution.root.asynchronous
 
         def body() -> Bindings:
@@ -170,6 +171,13 @@ class TaskCell(Cell):
             return self._wait(call, site)
         self._finish(run_io.call_task(self.session.io, call), site)
         return None
+
+    def _leave_echo(self) -> None:
+        """Keep the cell itself out of the block of reused outputs: it shows its own outputs."""
+        run_state = self.session.execution.run_state
+        add = run_state.echo
+        if add is not None:
+            run_state.echo = lambda path: None if path == self._path else add(path)
 
     async def _wait(self, call: Call, site: callsite.Site) -> None:
         found = await run_io.call_task(self.session.io, call)
@@ -214,10 +222,10 @@ class TaskCell(Cell):
             self._forget_subtasks()
 
     def _check_missing(self) -> None:
-        row = self._row()
-        if row is None or row.status != Status.COMPLETED:
+        run_state = self.session.execution.run_state
+        if run_state.completed(self._path) is None:
             return
-        for name in sorted(cell_inputs.recorded_names(row.digest)):
+        for name in sorted(cell_inputs.recorded_names(self._recorded_digest())):
             if self._inputs.data.get(name) is ABSENT and not self._names.read.get(name):
                 raise NameError(
                     f"name {name!r} is not defined, and %%task {self._task_options.task} reads it. "
@@ -225,24 +233,24 @@ class TaskCell(Cell):
                     name=name,
                 )
 
-    def _row(self) -> TaskRow | None:
-        """Return the recorded row of the task; None if it has none."""
+    def _recorded_digest(self) -> str | None:
         run_state = self.session.execution.run_state
-        return run_state.rows([self._path])[0] if run_state.has(self._path) else None
+        if (answer := run_state.completed(self._path)) is not None:
+            return answer[_DIGEST]  # type: ignore[no-any-return]  # a text
+        return run_state.rows([self._path])[0].digest if run_state.has(self._path) else None
 
     def _explain_change(self) -> str:
-        row = self._row()
-        names = self._inputs.differences(None if row is None else row.digest)
+        names = self._inputs.differences(self._recorded_digest())
         return f"{', '.join(names)} changed" if names else ""
 
     def _forget_subtasks(self) -> None:
         """Reset the task if data that it was started with has changed: its subtasks may depend on
         it, whatever their arguments are."""
-        row = self._row()
-        if self._task_options.on_change != "rerun" or row is None or row.digest is None:
+        recorded = self._recorded_digest()
+        if self._task_options.on_change != "rerun" or recorded is None:
             return
-        known = cell_inputs.recorded_names(row.digest)
-        if known.intersection(self._inputs.differences(row.digest)) & {*self._inputs.data}:
+        known = cell_inputs.recorded_names(recorded) & {*self._inputs.data}
+        if known.intersection(self._inputs.differences(recorded)):
             self.session.execution.run_state.reset(self._path)
 
     def _place(self) -> notebook.Place:
@@ -275,13 +283,17 @@ class TaskCell(Cell):
         executed = [
             each for each in self._definitions if not each.nested or each.key in body.marked
         ]
+        value = None if self._quiet else body.value
         left = Left(
             self._names, executed, namespace, self._before, changed, mutated,
-            self._task_options.outputs, None if self._quiet else body.value, more,
+            self._task_options.outputs, value, more, plots.count_open(),
         )  # fmt: skip
         found = record(left)
         if left.value is not None and VALUE not in found and not found.facts["value"]:
-            found.facts["shown"] = notebook.rendered(self._shell, left.value)
+            formatter: Any = self._shell.display_formatter
+            shown = displays.dumps(formatter.format(left.value))
+            if shown is not None:
+                found.facts["shown"] = shown.decode()
         return found
 
     def _changes(self) -> tuple[set[str], set[str]]:
@@ -321,7 +333,17 @@ class TaskCell(Cell):
                 arguments.recall(namespace.get(name), known)
             self._note()
             return None
-        self._body.restorer = restorer = Restorer(found, namespace, self._explain_unreadable)
+        if config.echo != "hide":
+            dated = not (self._options.tree and config.tree)
+            later = showing.show_again(
+                self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
+            )
+            plots.after_cell(self._shell, later)
+        if found.facts["plots"] is not None:
+            plots.activate()
+        self._body.restorer = restorer = Restorer(
+            found, namespace, self._text, self._explain_unreadable
+        )
         self._body.defining = True
         defined = super().execute(site)
 

@@ -10,15 +10,18 @@ import collections
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import ipywidgets
 
-from nbtasks.core import clock
+from nbtasks.core import clock, front_end
 from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
-from nbtasks.jobs.runtime import runtime
+from nbtasks.jobs import claims
+from nbtasks.jobs.runtime import FrontEnd, runtime
+from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.details_pane import DetailsPane
 from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.toolbar import Toolbar
@@ -59,10 +62,12 @@ class Panel:
     Args:
         feed: Source of the run's rows.
         run_id: Id of the run.
+        cell: Path and text of the `%%task` cell that it shows; None if it shows the whole run.
     """
 
-    def __init__(self, feed: Feed, run_id: str) -> None:
+    def __init__(self, feed: Feed, run_id: str, cell: tuple[str, str] | None = None) -> None:
         self.run_id = run_id
+        self._cell = cell
         self.box = ipywidgets.VBox()
         self.box.add_class("nbtasks-panel")
         run, rows = feed.all()
@@ -187,13 +192,31 @@ class Panel:
             self.bar.show_message(f"{type(error).__name__}: {error}")
 
     def _resume(self, _: object) -> None:
-        self._execute(runtime.get_run(self.run_id).resume)
+        self._execute(runtime.get_run(self.run_id).resume if self._cell is None else self._run_cell)
 
     def _again(self, _: object) -> None:
-        self._execute(runtime.get_run(self.run_id).rerun)
+        if self._cell is None:
+            self._execute(runtime.get_run(self.run_id).rerun)
+        else:
+            self._rerun_from(self._cell[0])
 
     def _rerun_from(self, path: str) -> None:
-        self._execute(lambda: runtime.get_run(self.run_id).rerun(from_=path))
+        run = runtime.get_run(self.run_id)
+        if self._cell is None:
+            self._execute(lambda: run.rerun(from_=path))
+        else:  # the tasks after it may be other cells
+            self._execute(lambda: self._run_cell(path))
+
+    def _run_cell(self, reset: str | None = None) -> None:
+        """Execute the cell again, in its run; reset a task of it before."""
+        assert self._cell is not None  # noqa: S101 - the callers have checked it
+        if reset is not None:
+            runtime.get_run(self.run_id).reset(reset)
+        run = require_run(runtime.journal, self.run_id)
+        claim = claims.rerun_claim(replace(run, source=self._cell[1]))
+        cells: FrontEnd = front_end.current()
+        if cells.execute_cell is not None:
+            cells.execute_cell(claim, None)
 
     def _execute(self, start: Callable[[], Any]) -> None:
         self.output.clear_output()

@@ -1,0 +1,79 @@
+"""Figures of matplotlib that a `%%task` cell leaves, and the backend that shows them.
+
+The inline backend shows the figures that are open at the end of a cell, below its last value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from nbtasks.engine.effects import current
+from nbtasks.notebook.output import figures
+from nbtasks.notebook.task_cells.showing import publish
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["activate", "after_cell", "count_open", "kept_apart"]
+
+_INLINE = "matplotlib_inline.backend_inline"
+
+
+def count_open() -> int | None:
+    """Return the number of figures that the running task leaves open, to be shown at the end of the
+    cell; None if there is no backend that could."""
+    context = current.get()
+    return len(figures.open_figures(context)) if context is not None and _is_inline() else None
+
+
+def activate() -> None:
+    """Load the backend, as the first figure that is made does: it says how figures are shown."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        import matplotlib as mpl
+
+        pyplot.switch_backend(mpl.get_backend())
+
+
+def after_cell(
+    shell: InteractiveShell, outputs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    """Display outputs at the end of the running cell."""
+    events: Any = shell.events
+    if not outputs:
+        return
+
+    def show() -> None:
+        events.unregister("post_execute", show)
+        for data, metadata in outputs:
+            publish(data, metadata)
+
+    events.register("post_execute", show)
+
+
+@contextlib.contextmanager
+def kept_apart() -> Iterator[None]:
+    """Keep figures that are loaded out of those that are shown at the end of the cell: its plots
+    are shown as they were recorded."""
+    before = set(_open())
+    yield
+    if _is_inline():
+        for number in set(_open()) - before:
+            _open().pop(number)
+
+
+def _open() -> dict[Any, Any]:
+    module: Any = sys.modules.get("matplotlib._pylab_helpers")
+    return {} if module is None else module.Gcf.figs
+
+
+def _is_inline() -> bool:
+    if "matplotlib" not in sys.modules:
+        return False
+    import matplotlib as mpl
+
+    # Asking by name would choose a backend.
+    return _INLINE in sys.modules and "inline" in str(mpl.rcParams._get("backend"))  # noqa: SLF001 - see above

@@ -1,0 +1,87 @@
+"""Outputs of a recorded `%%task` cell, shown again as they were: printed lines, displays, plots."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from nbtasks.core import clock
+from nbtasks.core.durations import format_age
+from nbtasks.errors import UnreadableValueError
+from nbtasks.notebook import live_tree
+from nbtasks.values import displays
+from nbtasks.values.displays import Display
+from nbtasks.views import echo
+
+if TYPE_CHECKING:
+    from nbtasks.engine.execution import Execution
+    from nbtasks.journal.protocol import Journal
+
+__all__ = ["show_again", "shown_as"]
+
+#: What a page might execute if it is displayed as it is.
+_DRAWN: Final = frozenset({"image/svg+xml"})
+_ACTIVE: Final = re.compile(r"(?i)<|\b(?:javascript|vbscript|data):")
+#: Codes of a terminal, but for colours.
+_CODES: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+
+
+def show_again(
+    execution: Execution, path: str, *, dated: bool, plots: int
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Show what a reused task and its subtasks have shown, in the order in which they did.
+
+    Args:
+        execution: The execution that reuses the task.
+        path: Path of the task.
+        dated: Whether to say when it was recorded, since no tree does.
+        plots: Number of its last displays that stand at the end of the cell.
+
+    Returns:
+        Those displays.
+    """
+    run_state = execution.run_state
+    if not any(f"{each}/".startswith(f"{path}/") for each in run_state.shown):
+        return []
+    journal = execution.journal
+    found = echo.recorded(journal, execution.run, {path}, run_state.rows)
+    if found and dated:
+        age = format_age(clock.micros() - found[0].shown_us)
+        live_tree.show({"text/plain": f"↺ {path}: reused, recorded {age}"})
+    own = [one for one in found if one.level is None and one.path == path]
+    last = {id(one) for one in own[len(own) - plots :]}
+    for one in found:
+        if one.level is not None:
+            stream = sys.stderr if one.level == "stderr" else sys.stdout
+            stream.write(f"{_CODES.sub('', one.text or '')}\n")
+        elif id(one) not in last:
+            publish(*_read(journal, one))
+    return [_read(journal, one) for one in own if id(one) in last]
+
+
+def _read(journal: Journal, one: echo.Shown) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        record: Any = one.text if one.blob is None else journal.get_blob(one.blob).data
+    except UnreadableValueError as error:
+        return {"text/plain": f"({error})"}, {}
+    return shown_as(displays.loads(record or b""))
+
+
+def shown_as(display: Display) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a recorded display as a page may show it: nothing in it that comes from somebody else
+    is executed."""
+    data, metadata = display.data, display.metadata
+    is_plain = _ACTIVE.search(str(data.get("text/markdown", ""))) is None
+    drawn = data.keys() & _DRAWN if is_plain else {"text/markdown"}
+    if not display.trusted or (data.keys() <= displays.PASSIVE and drawn):
+        text = data.get("text/plain", "")
+        return {"text/html": echo.html_of(display), "text/plain": text}, {}
+    return data, metadata
+
+
+def publish(data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Display MIME data."""
+    from IPython.display import publish_display_data
+
+    publish_display_data(data, metadata)
