@@ -328,7 +328,7 @@ def test_tab_in_a_kernel_completes_in_place(kernel: Kernel):
     assert tab(kernel, "%%job delays --on-c") == ["%%job delays --on-change"]
     assert tab(kernel, "%%job delays --on-change re") == ["%%job delays --on-change rerun"]
     assert tab(kernel, "%%runs_sql\nselect * from task") == ["select * from tasks"]
-    assert "f = io.StringIO" in tab(kernel, "%%job delays\nf = io.Strin")
+    assert "f = io.StringIO" in tab(kernel, "%%job delays\nf = io.String")
 
 
 @pytest.mark.slow
