@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 import nbtasks as nb
 from nbtasks.core import clock as clocks
 from nbtasks.core.rates import parse_rate
+from nbtasks.core.settings import config
 from nbtasks.engine.waiting import turns
 from nbtasks.engine.waiting.turns import Queue, Turn
 from nbtasks.testing import FakeClock
@@ -293,6 +296,25 @@ def test_all_runs_of_a_process_share_the_rate_of_a_function(
         job.run(new=True)
 
     assert starts.seconds() == [0, 1, 2]
+
+
+def test_all_ways_to_call_a_task_function_share_its_rate(fake: FakeClock, starts: Starts) -> None:
+    @nb.task(rate="1/s")
+    def call(n: int, *, more: int = 0) -> Any:
+        return starts(n + more)
+
+    @nb.job("ways")
+    def body(io: nb.SyncIO) -> list[Any]:
+        return [
+            call(1),
+            call.with_options(key="again")(1, more=1),
+            io.run_task("named", call, 3, more=2),
+            *io.map("items", call, [4]),
+            *call.map([5], key="own", rate="1/min"),
+        ]
+
+    assert body.run().output == [1, 2, 5, 4, 5]
+    assert starts.seconds() == [0, 1, 2, 3, 63]
 
 
 def test_two_functions_do_not_share_it(fake: FakeClock, starts: Starts) -> None:
@@ -677,20 +699,28 @@ def many(kind: str, call: Callable[[int], Any]) -> Iterator[threading.Thread]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["threads of one run", "runs in threads"])
-def test_300_calls_at_60_a_second_by_20_threads_take_5_seconds(kind: str) -> None:
-    instants: list[float] = []
-
+def test_300_calls_at_60_a_second_by_20_threads_take_5_seconds(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @nb.task(rate="60/s")
     def call(_: int) -> None:
         instants.append(time.monotonic())
 
-    threads = list(many(kind, call))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    took = math.inf
+    for attempt in range(3):  # a busy machine may take longer, but never less
+        if took > 5.5:
+            instants: list[float] = []
+            monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / str(attempt)))
+            monkeypatch.setattr(config, "_homes", {})
+            threads = list(many(kind, call))
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            instants.sort()
+            took = instants[-1] - instants[0]
+            assert len(instants) == 300
+            assert most_within(1, instants) <= 60
+            assert took > 4.5
 
-    instants.sort()
-    assert len(instants) == 300
-    assert instants[-1] - instants[0] == pytest.approx(5, rel=0.1)
-    assert most_within(1, instants) <= 60
+    assert took < 5.5
