@@ -1,10 +1,12 @@
-"""io where it does not belong, and what is no function."""
+"""io where it does not belong, what is no function, and keyword arguments of functions."""
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -139,3 +141,161 @@ def test_a_thread_that_outlives_its_run_is_told_so_by_current_io():
     (error,) = errors
     assert run.id in error
     assert "Wait for threads" in error
+
+
+# -- keyword arguments ----------------------------------------------------------------------------
+
+
+def loaded(path: str, columns: list[str] | None = None, *, limit: int = 10) -> list[Any]:
+    return [path, columns, limit]
+
+
+def with_token(user: str, token: str = "", **more: Any) -> str:
+    print(f"{user} logs in with {token}")
+    return user
+
+
+async def loaded_async(path: str, limit: int = 10) -> list[Any]:
+    return [path, limit]
+
+
+def run_keywords(
+    fn: Any, *args: Any, asynchronous: bool = False, new: bool = False, **kwargs: Any
+) -> nb.Run:
+    """Run a job that is this call; with `new`, in a run of its own."""
+
+    def blocking(io: nb.SyncIO) -> Any:
+        return io.run_task("t", fn, *args, **kwargs)
+
+    async def awaiting(io: nb.AsyncIO) -> Any:
+        return await io.run_task("t", fn, *args, **kwargs)
+
+    return nb.job("keywords")(awaiting if asynchronous else blocking).run(new=new)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_keyword_arguments_reach_the_function_and_are_shown(asynchronous: bool) -> None:
+    how = {"asynchronous": asynchronous}
+
+    run = run_keywords(loaded, "a", columns=["x"], limit=3, retry=2, **how)
+
+    assert run.output == ["a", ["x"], 3]
+    assert run.tasks().params.tolist() == ['["a",{"columns":["x"],"limit":3}]']
+    again = run_keywords(loaded, "a", limit=3, columns=["x"], retry=2, **how)
+    assert again.tasks().reused.tolist() == [True]
+    assert again.tasks().stale.tolist() == [False]
+
+
+def test_keyword_arguments_reach_an_async_function_of_either_body() -> None:
+    assert run_keywords(loaded_async, "a", limit=3).output == ["a", 3]
+    assert run_keywords(loaded_async, path="a", limit=3, asynchronous=True).output == ["a", 3]
+
+
+def test_an_argument_by_keyword_is_the_same_input_as_by_position() -> None:
+    run_keywords(loaded, "a", ["x"])
+
+    for call in ({"path": "a", "columns": ["x"]}, {"columns": ["x"], "path": "a", "limit": 10}):
+        assert not run_keywords(loaded, **call).tasks().stale.any()
+
+
+def test_a_changed_keyword_argument_is_told_by_its_name() -> None:
+    run_keywords(loaded, "a", limit=3)
+
+    with pytest.warns(nb.StaleTaskWarning, match="argument limit is 4, was 3"):
+        run_keywords(loaded, "a", limit=4)
+    options = nb.TaskOptions(on_change="rerun")
+    assert run_keywords(loaded, "a", limit=4, options=options).output == ["a", None, 4]
+
+
+def test_a_dict_as_the_last_argument_is_not_taken_for_keywords() -> None:
+    def f(*args: Any, **kwargs: Any) -> list[Any]:
+        return [args, kwargs]
+
+    run_keywords(f, {"a": 1})
+
+    with pytest.warns(nb.StaleTaskWarning, match="arguments changed"):
+        run_keywords(f, a=1)
+
+
+def test_a_keyword_argument_that_is_changed_in_place_is_told() -> None:
+    def grow(rows: list[int], *, more: list[int]) -> int:
+        more.append(1)
+        return len(rows)
+
+    with pytest.warns(nb.ChangedArgumentWarning, match="it changed argument more in place"):
+        run_keywords(grow, [1], more=[])
+
+
+def test_keyword_arguments_that_are_secret_are_hidden() -> None:
+    run = run_keywords(with_token, "ada", token="4711-0815", options=nb.TaskOptions(redact=["pin"]))
+    assert run.tasks().params.tolist() == ['["ada",{"token":"[REDACTED]"}]']
+    assert run.logs().message.tolist() == ["ada logs in with [REDACTED]"]
+
+    hidden = nb.TaskOptions(redact=["pin", "card.number"])
+    card = {"number": 5, "year": 6}
+    run = run_keywords(with_token, "bob", pin="1234", card=card, options=hidden, new=True)
+    (params,) = run.tasks().params
+    assert '"pin":"[REDACTED]"' in params
+    assert '"number":"[REDACTED]","year":6' in params
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_keyword_of_option_and_parameter_is_refused_with_both_ways_out(
+    asynchronous: bool,
+) -> None:
+    def fetch(url: str, timeout: int = 10, name: str = "") -> int:
+        return timeout
+
+    with pytest.raises(nb.InvalidOptionError) as caught:
+        run_keywords(fetch, "u", timeout=5, asynchronous=asynchronous)
+
+    assert "functools.partial(fetch, timeout=...)" in str(caught.value)
+    assert "options=nb.TaskOptions(timeout=...)" in str(caught.value)
+    assert nb.last_run().tasks().empty
+    partial = functools.partial(fetch, timeout=7)
+    options = nb.TaskOptions(timeout=30, name="Shown")
+    run = run_keywords(partial, "u", options=options, asynchronous=asynchronous)
+    assert run.output == 7
+    assert run.tasks().name.tolist() == ["Shown"]
+    # by position it is given to the function, so the option is no riddle
+    assert run_keywords(fetch, "u", 8, timeout=30, new=True).output == 8
+
+
+@pytest.mark.parametrize(
+    ("fn", "call", "message"),
+    [
+        (loaded, {"colums": []}, "no option colums=, and loaded has no parameter .*Is it columns="),
+        (loaded, {"retries": 3}, "Is it retry="),
+        (loaded, {"inlined": True}, r"Is it options=nb.TaskOptions\(inline=\.\.\.\)"),
+        (loaded, {"zzz": 1}, "Its parameters are: path, columns, limit"),
+        (loaded, {"path": "b"}, "cannot call the function: multiple values for argument 'path'"),
+        (int, {"retries": 3}, r"Is it retry=.*functools.partial\(int, retries=3\)"),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_keyword_that_nobody_takes_is_refused_before_work(
+    fn: Any, call: dict[str, Any], message: str, asynchronous: bool
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        run_keywords(fn, "a", asynchronous=asynchronous, **call)
+
+    assert nb.last_run().tasks().empty
+
+
+def test_io_among_keyword_arguments_belongs_to_the_task() -> None:
+    def inner(*, io: nb.SyncIO, n: int) -> int:
+        return io.run_task("below", abs, -n)
+
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("above", inner, io=io, n=3)
+
+    run = nb.job("keywords")(body).run()
+
+    assert run.tasks().path.tolist() == ["above", "above/below"]
+    assert not nb.job("keywords")(body).run().tasks().stale.any()
+
+
+def test_keyword_arguments_go_to_an_executor() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        options = nb.TaskOptions(on=pool)
+        assert run_keywords(loaded, "a", limit=3, options=options).output == ["a", None, 3]
