@@ -62,6 +62,7 @@ class CancelScope:
         self._stopped = False
         self._interrupted = False
         self._cancelled = False
+        self._blocking_calls = 0  # of a body that awaits, in the main thread
 
     @contextlib.contextmanager
     def blocking(self) -> Iterator[None]:
@@ -100,6 +101,18 @@ class CancelScope:
                 task.uncancel()  # the code around the body is not cancelled
             self._task = None
 
+    @contextlib.contextmanager
+    def blocking_call(self) -> Iterator[None]:
+        """Let a Stop end what is called now, although it blocks the loop of a body that awaits."""
+        if self._task is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._blocking_calls += 1
+        try:
+            yield
+        finally:
+            self._blocking_calls -= 1
+
     def end_body(self) -> None:
         """Note that a body that awaits has ended. A Stop from now on is none that it swallowed."""
         if self.is_being_cancelled():
@@ -132,6 +145,9 @@ class CancelScope:
 
         def note(number: int, frame: FrameType | None) -> None:
             pass_on(lambda: previous(number, frame))
+            # The loop that is to deliver the Stop is blocked. Not in the engine's own code.
+            if self._blocking_calls and frame is not None and not _is_ours(frame):
+                raise asyncio.CancelledError("Stop")
 
         def restore() -> None:
             if signal.getsignal(signal.SIGINT) is note:
@@ -234,6 +250,10 @@ class CancelScope:
 def _is_interrupt_passing() -> bool:
     """Return True in an `except` or `finally` block that Ctrl-C has led to."""
     return isinstance(sys.exception(), KeyboardInterrupt)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("nbtasks.")
 
 
 def _is_current(task: asyncio.Task[Any] | None) -> TypeGuard[asyncio.Task[Any]]:

@@ -307,7 +307,8 @@ def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     effects, context = io._function_call(definition, args, kwargs, 3)  # noqa: SLF001 - two parts of one thing
     if isinstance(io, AsyncIO):
         return io._awaitable(effects, context)  # noqa: SLF001 - as above
-    return io._drive(effects)  # noqa: SLF001 - as above
+    with context.execution.cancellation.blocking_call():
+        return io._drive(effects)  # noqa: SLF001 - as above
 
 
 def _map(fn: Any, items: Iterable[Any], *, key: Key | None = None, **options: Any) -> Any:

@@ -264,7 +264,7 @@ def test_a_keyword_of_option_and_parameter_is_refused_with_both_ways_out(
 @pytest.mark.parametrize(
     ("fn", "call", "message"),
     [
-        (loaded, {"colums": []}, "no option colums=, and loaded has no parameter .*Is it columns="),
+        (loaded, {"column": []}, "no option column=, and loaded has no parameter .*Is it columns="),
         (loaded, {"retries": 3}, "Is it retry="),
         (loaded, {"inlined": True}, r"Is it options=nb.TaskOptions\(inline=\.\.\.\)"),
         (loaded, {"zzz": 1}, "Its parameters are: path, columns, limit"),

@@ -10,7 +10,9 @@ import inspect
 import math
 import multiprocessing
 import pickle
+import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
@@ -194,6 +196,33 @@ def test_an_awaiting_body_may_call_a_function_that_gives_an_awaitable() -> None:
         return later(1)
 
     assert run(body).output == "1"
+
+
+def test_a_stop_ends_a_function_that_blocks_an_awaiting_body() -> None:
+    begun = threading.Event()
+
+    @nb.task
+    def slow() -> None:
+        begun.set()
+        while True:
+            time.sleep(0.01)
+
+    async def body(io: nb.AsyncIO) -> None:
+        slow()
+
+    def stop() -> None:
+        begun.wait(10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+        run(body)
+    thread.join()
+
+    stopped = nb.last_run()
+    assert stopped.status == "CANCELED"
+    assert stopped.tasks().status.tolist() == ["CANCELED"]
 
 
 # -- threads --------------------------------------------------------------------------------------
