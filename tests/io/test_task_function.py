@@ -13,7 +13,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from typing import Any
@@ -88,6 +88,12 @@ def paths(run: nb.Run) -> list[str]:
     return found
 
 
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Not by `asyncio.run`, which nest_asyncio2 replaces: its loops stay open."""
+    with asyncio.Runner() as runner:
+        return runner.run(coroutine)
+
+
 def run(body: Callable[..., Any], **how: Any) -> nb.Run:
     return nb.job("functions")(body).run(**how)
 
@@ -97,7 +103,7 @@ def run(body: Callable[..., Any], **how: Any) -> nb.Run:
 
 def test_outside_of_a_run_it_is_the_plain_function() -> None:
     assert double(3) == 6
-    assert asyncio.run(fetch("a", times=2)) == "aa"
+    assert finish(fetch("a", times=2)) == "aa"
     assert Model(3).scale(2) == 6
     assert (MODEL.made(1), MODEL.built(2), Model.plain(3)) == ("Model1", "Model2", 3)
     assert Model(4).half == 2
@@ -165,7 +171,8 @@ def test_a_blocking_body_may_run_a_loop_of_its_own() -> None:
         return list(await asyncio.gather(fetch("a"), fetch("b")))
 
     def body(io: nb.SyncIO) -> list[str]:
-        return asyncio.run(main())
+        found: list[str] = finish(main())
+        return found
 
     assert run(body).output == ["a", "b"]
     assert paths(run(body)) == ["fetch[a]", "fetch[b]"]
@@ -511,7 +518,7 @@ def test_map_is_io_map_under_the_name_of_the_function() -> None:
         assert found.output == [[1, 4], ["a", "b"]]
         assert paths(found) == ["square", "square/0", "square/1", "pages", "pages/a", "pages/b"]
     assert square.map([1, 2]) == [1, 4]
-    assert asyncio.run(fetch.map("ab")) == ["a", "b"]
+    assert finish(fetch.map("ab")) == ["a", "b"]
 
 
 def test_a_call_that_does_not_fit_is_an_error_before_its_task() -> None:
