@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 import nbtasks as nb
-from benchmarks import frames, history, starts, tasks, tree
+from benchmarks import cells, frames, history, starts, tasks, tree
 from benchmarks.bare import BareLog
 from benchmarks.report import Figure, show
 from nbtasks.journal import current
@@ -34,6 +34,7 @@ def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from starts.replay(folder, rounds)
     yield from starts.imports(max(rounds, 7))
     yield from frames.frames(folder, rounds)
+    yield from cells.cells(folder, rounds)
     yield from tree.living(folder)
     yield from history.queries(folder, rounds)
     if not quick:

@@ -123,6 +123,8 @@ CASES = [
     Case("frame changed in place", "df['b'] = df.a * 2; ran()",
          "import pandas as pd; df = raw = pd.DataFrame({'a': [1, 2]})",
          ("import pandas as pd; df = raw = pd.DataFrame({'a': [1, 3]})",), after="y = raw.b.sum()"),
+    Case("attributes of a frame", "df.attrs['unit'] = 'm'; ran()",
+         "import pandas as pd; df = pd.DataFrame({'a': [1]})", after="y = df.attrs"),
     Case("frame bound anew", "df = df[df.a > 1]; ran()",
          "import pandas as pd; df = raw = pd.DataFrame({'a': [1, 2]})",
          after="y = len(raw), len(df)"),

@@ -209,6 +209,37 @@ def test_a_missing_input_keeps_what_is_recorded(counting: Shell) -> None:
     assert calls(counting) == ["fit"]
 
 
+def test_an_output_that_is_set_by_hand_is_bound(counting: Shell) -> None:
+    cell = "%%task t --as run\nimport math as m\nx = m.pi; y = 2; calls.append(1)\nx"
+    counting.ok(cell)
+    run = counting.names["run"]
+
+    run.set("t", {"x": 5})
+    counting.ok(cell)
+    assert counting.names["x"] == 5
+    run.skip("t")
+    counting.ok(cell)
+    assert calls(counting) == [1]
+    run.reset("t")
+    assert counting.ok(cell).value > 3
+    assert calls(counting) == [1, 1]
+
+
+def test_replay_only_runs_nothing(counting: Shell) -> None:
+    counting.ok("%%task t\nx = 1; calls.append(1)")
+    counting.names["x"] = None
+    nb.configure(replay="only")
+    try:
+        counting.ok("%%task t\nx = 1; calls.append(1)")
+        seen = counting.run("%%task other\nx = 2; calls.append(2)")
+    finally:
+        nb.configure(replay=None)
+
+    assert isinstance(seen.error, nb.NotRecordedError)
+    assert counting.names["x"] == 1
+    assert calls(counting) == [1]
+
+
 # -- the names of the body ------------------------------------------------------------------------
 
 
@@ -274,3 +305,38 @@ def test_it_works_below_time_and_capture_and_by_run_cell_magic(counting: Shell) 
         counting.ok(cell)
         assert counting.names["x"] == number
     assert calls(counting) == [1, 2, 3]
+
+
+# -- shared runs ----------------------------------------------------------------------------------
+
+
+def test_a_cell_of_somebody_else_is_read_once_it_is_trusted(
+    counting: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbtasks.journal import current
+    from nbtasks.values import signing
+
+    monkeypatch.setattr(current, "_override", None)
+    nb.configure(home=tmp_path / "theirs")
+    cell = (
+        "%%task t --as run\nimport collections\nx = collections.OrderedDict(a=1); calls.append(1)"
+    )
+    try:
+        counting.ok(cell)
+        file = nb.export_run(counting.names["run"], tmp_path / "run.duckdb")
+        nb.configure(home=tmp_path / "ours")
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+        signing._key.cache_clear()
+        (run,) = nb.import_run(file)
+        counting.names.pop("x")
+        seen = counting.run(cell)
+        assert isinstance(seen.error, nb.UntrustedValueError)
+        assert "x: " in seen.text
+        nb.trust(run)
+        counting.ok(cell)
+        assert counting.names["x"] == {"a": 1}
+        assert calls(counting) == [1]
+    finally:
+        nb.configure(home=None)
+        current.close()
+        signing._key.cache_clear()

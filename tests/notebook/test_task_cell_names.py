@@ -110,4 +110,4 @@ class A: pass
         ("import np,os", False), ("def f", True), ("def f 2", True), ("import y", True),
         ("lambda y", True), ("def outer", False), ("class A", False),
     ]  # fmt: skip
-    assert [each.key for each in found if each.kind == "call"] == ["call P", "call n"]
+    assert [each.key for each in found if each.kind == "call"] == ["call P"]

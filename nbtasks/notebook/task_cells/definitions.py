@@ -23,6 +23,8 @@ __all__ = ["ALWAYS", "Definition", "block", "find", "mark"]
 #: Kinds of definitions that are executed again whatever they bind; others only for their results.
 ALWAYS: Final = frozenset({"class", "def", "import", "lambda", "type"})
 
+#: Expressions whose value may be a class or a function.
+_MAKERS: Final = (ast.Attribute, ast.Call, ast.IfExp, ast.Lambda, ast.Name)
 _Entry = Callable[[str, list[ast.expr]], ast.expr]
 
 
@@ -75,11 +77,11 @@ def _describe(statement: ast.stmt) -> tuple[str, tuple[str, ...]] | None:  # noq
             return "import", tuple(
                 alias.asname or alias.name.partition(".")[0] for alias in aliases
             )
-        case ast.Assign(targets=[*targets], value=value):
+        case ast.Assign(targets=[*targets], value=value) if isinstance(value, _MAKERS):
             kind = "lambda" if isinstance(value, ast.Lambda) else "call"
             bound = tuple(target.id for target in targets if isinstance(target, ast.Name))
             return (kind, bound) if len(bound) == len(targets) else None
-        case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+        case ast.AnnAssign(target=ast.Name(id=name), value=value) if isinstance(value, _MAKERS):
             return ("lambda" if isinstance(value, ast.Lambda) else "call"), (name,)
         case _ if type(statement).__name__ == "TypeAlias":  # since Python 3.12
             return "type", (statement.name.id,)  # type: ignore[attr-defined]  # as above

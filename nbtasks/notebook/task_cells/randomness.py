@@ -9,7 +9,7 @@ import random
 import sys
 from typing import Any
 
-__all__ = ["changed", "generators", "restore", "snapshot"]
+__all__ = ["changed", "hidden_states", "restore", "snapshot"]
 
 
 def snapshot() -> dict[str, Any]:
@@ -37,14 +37,18 @@ def restore(states: dict[str, Any]) -> None:
         np.random.set_state((kind, np.frombuffer(keys, np.uint32), *rest))  # noqa: NPY002 - the shared one
 
 
-def generators(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the states of the generators of random numbers among values, by name."""
+def hidden_states(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what digests leave out of values, by name: the state of a generator of random numbers,
+    and the `attrs` of a frame."""
     found: dict[str, Any] = {}
     for name, value in values.items():
+        module = type(value).__module__
         if isinstance(value, random.Random):
             found[name] = value.getstate()
-        elif type(value).__module__.startswith("numpy.random"):
+        elif module.startswith("numpy.random"):
             bits = getattr(value, "bit_generator", None)
             state = value.get_state(legacy=False) if hasattr(value, "get_state") else bits
             found[name] = repr(getattr(state, "state", state))
+        elif module.startswith("pandas.") and getattr(value, "attrs", None):
+            found[name] = repr(value.attrs)
     return found

@@ -6,19 +6,20 @@ import importlib
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from random import Random
 from typing import Any, Final
 
 from nbtasks.engine.fingerprint import arguments
 from nbtasks.errors import UnreadableValueError
 from nbtasks.notebook.task_cells import plots, randomness
+from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
 from nbtasks.notebook.task_cells.showing import shown_as
 from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
 
-__all__ = ["Restorer", "Shown"]
+__all__ = ["Restorer", "Shown", "as_record"]
 
 _MISSING: Any = object()
 _NATIVE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
@@ -35,6 +36,20 @@ class Shown:
 
     def __repr__(self) -> str:
         return str(self._data.get("text/plain", "<no text>"))
+
+
+def as_record(output: Any, definitions: Iterable[Definition]) -> Bindings:
+    """Return the output of a cell's task as its record: one that was set by hand is a dict of
+    values by name, or None."""
+    if isinstance(output, Bindings):
+        return output
+    values = output if isinstance(output, Mapping) else {}
+    facts: dict[str, Any] = {
+        "definitions": [each.key for each in definitions if each.kind in ALWAYS],
+        "modules": {}, "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
+        "contents": {},
+    }  # fmt: skip
+    return Bindings([([name], value) for name, value in values.items()], facts, lambda value: value)
 
 
 class Restorer:
@@ -158,6 +173,7 @@ def _fill(old: Any, new: Any) -> bool:
         old.setstate(new.getstate())
     elif module == "pandas" and hasattr(old, "_update_inplace"):
         old._update_inplace(new)  # noqa: SLF001 - what its own `inplace=True` calls
+        old.attrs = new.attrs
     elif module == "numpy":
         return _fill_array(old, new)
     elif _has_attributes_only(kind):

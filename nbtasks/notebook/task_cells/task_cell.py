@@ -32,7 +32,7 @@ from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
 from nbtasks.notebook.task_cells.options import TaskCellOptions, parse
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE, Left, record
-from nbtasks.notebook.task_cells.restoring import Restorer
+from nbtasks.notebook.task_cells.restoring import Restorer, as_record
 from nbtasks.values import displays, preview
 from nbtasks.values.libraries.bindings import Bindings
 from nbtasks.values.redaction import hide_secrets
@@ -109,7 +109,7 @@ class TaskCell(Cell):
         self._inputs: Inputs
         self._before: dict[str, Any] = {}
         self._random: dict[str, Any] = {}
-        self._generators: dict[str, Any] = {}
+        self._states: dict[str, Any] = {}
         self._has_run = False
 
     @classmethod
@@ -265,7 +265,7 @@ class TaskCell(Cell):
         self._body.marked.clear()
         self._before = dict(namespace)
         self._random = randomness.snapshot()
-        self._generators = randomness.generators(self._data())
+        self._states = randomness.hidden_states(self._data())
 
     def _data(self) -> dict[str, Any]:
         """Return the data that the cell may have changed, by name."""
@@ -302,7 +302,7 @@ class TaskCell(Cell):
         changed, mutated = set(), set()
         data = self._data()
         after = cell_inputs.digests(data)
-        generators = randomness.generators(data)
+        states = randomness.hidden_states(data)
         for name, value in data.items():
             old = self._before.get(name, MISSING)
             before = self._inputs.data.get(name)
@@ -313,7 +313,7 @@ class TaskCell(Cell):
                 differs = not is_same or not arguments.match(
                     (before or ABSENT).text, after[name].text
                 )
-            if differs or generators.get(name) != self._generators.get(name):
+            if differs or states.get(name) != self._states.get(name):
                 changed.add(name)
                 if is_same:
                     mutated.add(name)
@@ -321,17 +321,18 @@ class TaskCell(Cell):
 
     # -- afterwards -------------------------------------------------------------------------------
 
-    def _finish(self, found: Bindings, site: callsite.Site) -> Any:
+    def _finish(self, output: Any, site: callsite.Site) -> Any:
         """Remember what the body left behind; if it has not run, restore it.
 
         Returns:
             An awaitable if the definitions of the cell await.
         """
         namespace = self._shell.user_ns
+        found = as_record(output, self._definitions)
         if self._has_run:
             for name, known in found.facts["contents"].items():
                 arguments.recall(namespace.get(name), known)
-            self._note()
+            self._note(found)
             return None
         if config.echo != "hide":
             dated = not (self._options.tree and config.tree)
@@ -339,8 +340,6 @@ class TaskCell(Cell):
                 self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
             )
             plots.after_cell(self._shell, later)
-        if found.facts["plots"] is not None:
-            plots.activate()
         self._body.restorer = restorer = Restorer(
             found, namespace, self._text, self._explain_unreadable
         )
@@ -348,8 +347,10 @@ class TaskCell(Cell):
         defined = super().execute(site)
 
         def end() -> None:
+            if found.facts["plots"] is not None:
+                plots.activate()
             self._body.value = restorer.finish()
-            self._note()
+            self._note(found)
 
         async def wait() -> None:
             await defined
@@ -357,10 +358,12 @@ class TaskCell(Cell):
 
         return wait() if inspect.isawaitable(defined) else end()
 
-    def _note(self) -> None:
+    def _note(self, found: Bindings) -> None:
         """Remember what the cell left behind, for its next execution in this process."""
-        data = self._inputs.data
-        own = {name: self._names.read.get(name, False) or data[name] is ABSENT for name in data}
+        data, names = self._inputs.data, self._names
+        absent = {name for name, digest in data.items() if digest is ABSENT}
+        touched = {*names.bound, *names.deleted, *found, *absent}.intersection(data)
+        own = {name: names.read.get(name, False) or name in absent for name in touched}
         notebook.note_own(self._place(), data, self._shell.user_ns, own)
         notebook.tell_twin(self._place(), self._text)
 
