@@ -198,6 +198,7 @@ class Cell:
             keep_output=False,
             budget=options.budget,
             only=options.replay == "only",
+            echo=options.echo,
         )
         self.session.integrations = self._shell.user_ns  # looked up in the notebook's variables
 

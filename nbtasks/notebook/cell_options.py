@@ -13,7 +13,7 @@ from typing import Final
 from IPython.core.error import InputRejected
 
 from nbtasks.core.durations import seconds
-from nbtasks.core.settings import ON_CHANGE, OnChange
+from nbtasks.core.settings import ECHO, ON_CHANGE, Echo, OnChange
 from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.line_parser import QUOTED, LineParser, variable
@@ -50,6 +50,7 @@ class Options:
     replay: str | None = None
     variable: str | None = None
     tree: bool = True
+    echo: Echo | None = None
 
 
 def _duration(text: str) -> float:
@@ -102,6 +103,13 @@ _add(
     help="Bind the run to a variable, even if the cell fails.",
 )
 _add("--no-tree", dest="tree", action="store_false", help="Do not show the tasks.")
+_add(
+    "--echo",
+    metavar="|".join(ECHO),
+    choices=ECHO,
+    help="Treatment of what reused tasks printed and displayed when they ran. By default one "
+    "folded block shows it.",
+)
 
 
 def parse(line: str) -> Options:

@@ -20,7 +20,6 @@ from nbtasks.values.content import content_hash
 
 __all__ = ["PASSIVE", "Display", "dumps", "loads"]
 
-#: A widget lives in its kernel: its recorded view would have nothing to show.
 _WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
 #: Types whose data is only looked at: Markdown as its source, an SVG as an image, in which no
 #: script runs.
@@ -56,7 +55,8 @@ def dumps(
     """
     data, metadata = output
     kept = {kind: _to_text(value, secrets) for kind, value in data.items() if kind != _WIDGET_VIEW}
-    if not kept:
+    # A widget lives in its kernel. Its text is that of its first state: a progress bar at 0 %.
+    if not kept or (_WIDGET_VIEW in data and kept.keys() == {"text/plain"}):
         return None
     try:
         record = _encode([kept, metadata or {}])

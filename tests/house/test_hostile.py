@@ -25,13 +25,14 @@ import orjson
 import pytest
 
 import nbtasks as nb
-from nbtasks.core.model import LogRow, RunRow, TaskRow, WakeRow, columns, values
+from nbtasks.core.model import DisplayRow, LogRow, RunRow, TaskRow, WakeRow, columns, values
 from nbtasks.core.model import record as record_of
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.wal import FORMAT, encode_line
 from nbtasks.values import signing
 from nbtasks.values.content import LazyBytes
+from nbtasks.views.echo import Echo, recorded
 
 TRAPS: list[str] = []
 CANARY = "the canary sings"
@@ -99,7 +100,14 @@ def nasty_rows() -> list[Any]:
         finished_us=2, output=pickled(), output_kind="pickle",
     )  # fmt: skip
     log = LogRow("01hostile", "done", 1, 1, text, text, json.dumps({text: text}))
-    return [run, task, done, log]
+    printed = LogRow("01hostile", "done", 1, 1, "print", text)
+    shown = dict.fromkeys(("text/html", "text/plain", "image/png", "image/svg+xml", text), text)
+    display = json.dumps([shown, {"image/png": {"width": text}}, "0" * 64])
+    displays = [
+        DisplayRow("01hostile", "done", 1, number, record)
+        for number, record in enumerate([display, '{"a": [', "[[], 3]", None, display])
+    ]
+    return [run, task, done, log, printed, *displays]
 
 
 def look_at_all() -> str:
@@ -111,6 +119,12 @@ def look_at_all() -> str:
     assert "<script" not in html
     assert "<img" not in html
     seen += [str(tree), repr(run), repr(run.error), str(nb.sql("select * from tasks"))]
+    row = runtime.journal.runs(run_id=run.id)[0]
+    echo = Echo(runtime.journal, run.id, recorded(runtime.journal, row, ["done"], lambda _: []), 9)
+    assert "<script" not in echo.html()
+    assert echo.html().count("<img") == echo.html().count('<img src="data:image/') == 1
+    assert echo.apart == []
+    seen += [echo.text(), echo.html()]
     nb.export_run(run, "copy.nbrun")
     nb.trust(run, dry_run=True)
     return "".join(seen)
@@ -423,7 +437,7 @@ def test_a_record_that_is_no_row_is_damage_and_the_others_are_taken(home, record
     with pytest.warns(nb.JournalDamaged, match=f"{len(lines[3])} unreadable bytes"):
         frame = nb.logs()
 
-    assert len(frame) == 2  # that of the file, and that of the segment
+    assert len(frame) == 3  # those of the file, and that of the segment
     assert [path.name for path in (home / "wal").iterdir()] == ["01evil.damaged"]
 
 

@@ -91,6 +91,7 @@ def in_order(html: str, *parts: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_reused_task_shows_again_what_it_showed_in_one_folded_block_below_the_tree(home: Any):
     kernel = home()
     first = kernel.run(CELL)
@@ -118,6 +119,7 @@ def test_a_reused_task_shows_again_what_it_showed_in_one_folded_block_below_the_
     assert displays(kernel.run(CELL)) == []
 
 
+@pytest.mark.slow
 def test_what_runs_is_shown_by_itself_and_only_what_is_reused_again(home: Any):
     kernel = home()
     kernel.run(CELL)
@@ -129,6 +131,7 @@ def test_what_runs_is_shown_by_itself_and_only_what_is_reused_again(home: Any):
     assert done.text.endswith("body between\nnew\n")
 
 
+@pytest.mark.slow
 def test_plots_show_again_also_those_that_the_cell_shows_at_its_end(home: Any):
     kernel = home()
     first = displays(kernel.run(PLOTS))
@@ -150,6 +153,7 @@ def test_plots_show_again_also_those_that_the_cell_shows_at_its_end(home: Any):
     assert figure in html
 
 
+@pytest.mark.slow
 def test_a_block_grows_while_the_cell_runs_and_what_is_reused_later_is_in_it(home: Any):
     kernel = home()
     cell = """%%job grows
@@ -172,6 +176,7 @@ threading.Event().wait(pause)
     assert sum('class="nbtasks-echo"' in str(o.get("data")) for o in running.outputs) == 1
 
 
+@pytest.mark.slow
 def test_scripts_stand_below_the_block(home: Any):
     kernel = home()
     cell = """%%job scripts
@@ -189,6 +194,7 @@ io.run_task("plot", plot)
     assert plot["text/html"] == "<div id=plot></div><script>draw()</script>"
 
 
+@pytest.mark.slow
 def test_html_of_a_foreign_journal_is_not_shown_until_it_is_trusted(home: Any, tmp_path: Path):
     cell = """%%job foreign
 from IPython.display import HTML, Javascript
@@ -219,6 +225,54 @@ io.run_task("show", show)
         other.close()
 
 
+@pytest.mark.slow
+def test_executed_by_nbclient_and_exported_it_stands_there_folded_and_once(tmp_path: Path):
+    import nbformat  # these take seconds to load
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter, MarkdownExporter
+
+    sources = [f"{LOAD}\nnb.configure(home={str(tmp_path / 'home')!r})", CELL, PLOTS]
+    book = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
+    for _ in range(3):
+        NotebookClient(book, timeout=60, kernel_name="python3").execute()
+        outputs = [
+            output.data["text/html"]
+            for cell in book.cells
+            for output in cell.outputs
+            if 'class="nbtasks-echo"' in output.get("data", {}).get("text/html", "")
+        ]
+    page, _ = HTMLExporter().from_notebook_node(book)
+    text, _ = MarkdownExporter().from_notebook_node(book)
+
+    assert len(outputs) == 2
+    assert page.count('<div class="nbtasks-echo"><details><summary') == 2
+    assert "reused task" in text
+
+
+def test_progress_bars_show_their_last_state_and_widgets_nothing(shell: Shell):
+    cell = """%%job bars
+import sys
+from IPython.display import display
+class Widget:
+    def _repr_mimebundle_(self, **_):
+        view = {"application/vnd.jupyter.widget-view+json": {}}
+        return {**view, "text/plain": "Progress(value=0)"}
+def load():
+    for done in range(3):
+        sys.stderr.write(f"\\r{done} of 2")
+    sys.stderr.write("\\n")
+    display(Widget())
+io.run_task("load", load)
+"""
+    shell.ok(cell)
+
+    assert shell.ok(cell).lines == [
+        "↺ 1 line of 1 reused task, recorded just now",
+        "  load",
+        "    2 of 2",
+    ]
+
+
 def test_in_a_terminal_the_first_lines_show_and_how_to_see_the_rest(shell: Shell):
     cell = """%%job shows
 from IPython.display import display
@@ -240,6 +294,16 @@ io.run_task("load", load)
         "    2",
         '  … nb.configure(echo="show") shows all of it',
     ]
+
+
+def test_a_cell_says_for_itself_whether_it_shows_them(shell: Shell):
+    cell = "%%job shows{}\nio.run_task('load', lambda: print(*range(8), sep='\\n'))"
+    shell.ok(cell.format(""))
+
+    assert len(shell.ok(cell.format("")).lines) == 8
+    assert len(shell.ok(cell.format(" --echo show")).lines) == 10
+    assert shell.ok(cell.format(" --echo=hide")).text == ""
+    assert "--echo" in shell.refused(cell.format(" --echo all"))
 
 
 def test_the_publisher_of_the_shell_is_as_it_was_after_the_cell(shell: Shell):
