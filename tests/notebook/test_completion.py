@@ -13,6 +13,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from nbtasks.io.io import AsyncIO, SyncIO
+from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook.completion import code_before
 from nbtasks.notebook.completion.given import Given
 from tests.notebook.kernels import TIMEOUT, Kernel
@@ -35,7 +36,8 @@ def completed(shell: Shell, text: str) -> list[str]:
 
 
 @pytest.fixture
-def with_runs(shell: Shell) -> Shell:
+def with_runs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setattr(runtime, "jobs", {})  # those of other tests
     shell.ok("import nbtasks as nb")
     shell.ok("%%job delays --version 2 --key ny --as run\nio.run_task('load', square, 3)\n"
              "io.map('fit', square, [1, 2], key_of=str)")  # fmt: skip
@@ -328,7 +330,7 @@ def test_tab_in_a_kernel_completes_in_place(kernel: Kernel):
     assert tab(kernel, "%%job delays --on-c") == ["%%job delays --on-change"]
     assert tab(kernel, "%%job delays --on-change re") == ["%%job delays --on-change rerun"]
     assert tab(kernel, "%%runs_sql\nselect * from task") == ["select * from tasks"]
-    assert "f = io.StringIO" in tab(kernel, "%%job delays\nf = io.String")
+    assert "f = io.StringIO" in tab(kernel, "%%job delays\nf = io.StringI")
 
 
 @pytest.mark.slow
