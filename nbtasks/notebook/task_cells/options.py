@@ -9,7 +9,7 @@ from typing import Final
 
 from nbtasks.core import keys
 from nbtasks.core.durations import seconds
-from nbtasks.core.settings import ECHO, ON_CHANGE, Echo, OnChange
+from nbtasks.core.settings import ON_CHANGE, OnChange
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.cell_options import VARIABLE, CellRefusedError
 from nbtasks.notebook.line_parser import LineParser, variable
@@ -31,7 +31,6 @@ class TaskCellOptions:
     ttl: str | None = None
     variable: str | None = None
     tree: bool = True
-    echo: Echo | None = None
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -88,13 +87,6 @@ _add(
     help="Bind the run to a variable, even if the cell fails.",
 )
 _add("--no-tree", dest="tree", action="store_false", help="Do not show the task.")
-_add(
-    "--echo",
-    metavar="|".join(ECHO),
-    choices=ECHO,
-    help="Treatment of what the recorded cell printed and displayed. By default one folded block "
-    "shows it.",
-)
 
 
 def parse(line: str) -> TaskCellOptions:

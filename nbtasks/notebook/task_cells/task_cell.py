@@ -92,7 +92,6 @@ class TaskCell(Cell):
             Options(
                 job, version=options.version, key=options.key, on_change=options.on_change,
                 variable=options.variable, tree=options.tree,
-                echo=options.echo,
             ),
         )  # fmt: skip
         self._body: TaskBody = TaskBody(shell.user_ns, self.magic)
@@ -123,8 +122,7 @@ class TaskCell(Cell):
         """Make the session of the cell, whose view shows its task alone."""
         super().prepare(source, given, frame)
         tree = self._options.tree and config.tree
-        echo = self._options.echo or config.echo
-        self.session.watch = partial(run_view.view_of, tree=tree, echo=echo, path=self._path)
+        self.session.watch = partial(run_view.view_of, tree=tree, echo=config.echo, path=self._path)
 
     def _check_outputs(self) -> None:
         """Raise `CellRefusedError` for an output that the cell cannot have."""
