@@ -60,7 +60,7 @@ class RunState:
         claimed: The run as claimed from the journal.
 
     Attributes:
-        shown: Paths of the tasks with recorded displays or printed lines.
+        shown: What the tasks have printed and displayed in earlier executions.
         echo: Receives the path of each reused task, if a view has put a function here.
         revision: Grows with each change; tells a view whether to draw again.
         changed: Receives the path of each changed task, if a view has put a deque here.

@@ -30,6 +30,7 @@ from nbtasks.journal.protocol import (
     Change,
     Claim,
     ClaimedRun,
+    RecordedOutputs,
     TaskTuple,
     Transaction,
 )
@@ -99,7 +100,7 @@ class MemoryJournal:
         for row in claim.rows:
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
-        shown = self._shown(claim.make) if tasks else ()
+        shown = self._shown(claim.make) if tasks else RecordedOutputs()
         return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make), shown=shown)
 
     def _place(self, run: RunRow, before_us: int | None = None) -> None:
@@ -112,14 +113,17 @@ class MemoryJournal:
         run_ids = lineage(self, run)
         return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
 
-    def _shown(self, run: RunRow) -> set[str]:
+    def _shown(self, run: RunRow) -> RecordedOutputs:
+        run_ids = lineage(self, run)
         rows = [
             row
-            for run_id in lineage(self, run)
+            for run_id in run_ids
             for kind in ("display", "log")
             for row in self.find(kind, run_id=run_id)
+            if row.path and getattr(row, "level", None) in _SHOWN
         ]
-        return {row.path for row in rows if row.path and getattr(row, "level", None) in _SHOWN}
+        retried = {row.path for id_ in run_ids for row in self.find("attempt", run_id=id_)}
+        return RecordedOutputs({row.path for row in rows}, rows, retried)
 
     def _open_run(self, run: RunRow) -> ClaimedRun:
         self._check_free(run)

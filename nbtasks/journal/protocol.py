@@ -82,6 +82,22 @@ class Claim:
 
 
 @dataclass(slots=True)
+class RecordedOutputs:
+    """Output of the tasks of a run: printed lines and displays.
+
+    Attributes:
+        paths: Paths of these tasks.
+        rows: The rows of the log and of displays, in no particular order; None if there are too
+            many to be read before anybody asks for them.
+        retried: Paths of the tasks with earlier attempts, if `rows` are there.
+    """
+
+    paths: Collection[str] = ()
+    rows: list[Any] | None = None
+    retried: Collection[str] = ()
+
+
+@dataclass(slots=True)
 class ClaimedRun:
     """A run that this process has claimed for execution.
 
@@ -93,7 +109,7 @@ class ClaimedRun:
         logs: Number of times the body has already logged each (level, message, data).
         fresh: True if the run is new.
         codes: The recorded sources of its tasks' functions, by fingerprint.
-        shown: Paths of the tasks with recorded displays or printed lines.
+        shown: What its tasks have printed and displayed.
         only: True if tasks are only answered from the journal, and none runs.
     """
 
@@ -103,7 +119,7 @@ class ClaimedRun:
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
     codes: dict[str, str] = field(default_factory=dict)
-    shown: Collection[str] = ()
+    shown: RecordedOutputs = field(default_factory=RecordedOutputs)
     only: bool = False
 
 

@@ -33,7 +33,7 @@ class NotebookFrontEnd(Terminal):
 
     def watch(self, execution: Execution, *, tree: bool, echo: Echo) -> Watcher | None:
         """Return the view of an execution in the running cell; None if there is nothing to show."""
-        if "IPython" not in sys.modules and not execution.run_state.shown:
+        if "IPython" not in sys.modules and not execution.run_state.shown.paths:
             return None
         from nbtasks.notebook.output import run_view
 

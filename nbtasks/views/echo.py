@@ -6,10 +6,8 @@ but for the HTML of displays that the user has recorded, or trusts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable
 from html import escape
-from html.parser import HTMLParser
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,16 +16,17 @@ from nbtasks.core import clock, keys
 from nbtasks.core.durations import format_age
 from nbtasks.errors import UnreadableValueError
 from nbtasks.journal.lookup import lineage
-from nbtasks.journal.protocol import PRINTED
+from nbtasks.journal.protocol import PRINTED, RecordedOutputs
 from nbtasks.values import displays
 from nbtasks.values.displays import Display
+from nbtasks.views.display_html import clean_text, html_of
 from nbtasks.views.tree.labels import clean, plural
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow, TaskRow
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["Echo", "Shown", "html_of", "recorded"]
+__all__ = ["Echo", "Shown", "recorded"]
 
 #: Limits of one block: lines, displays, and characters of all displays.
 _MAX_LINES: Final = 1000
@@ -35,26 +34,7 @@ _MAX_DISPLAYS: Final = 100
 _MAX_CHARS: Final = 20_000_000
 #: Lines of a folded text, where nothing can be unfolded.
 _FIRST_LINES: Final = 5
-#: Characters of an HTML display that stands in the block.
-_MAX_HTML: Final = 500_000
-_IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-_TEXTS: Final = ("text/markdown", "text/latex", "text/plain")
-#: Colours and other codes of a terminal.
-_CODES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_MAX_LINE: Final = 20_000  # characters of a line
 _MAX_LABEL: Final = 200  # characters of a path
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/=\s]*")
-_VOID: Final = frozenset({
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr",
-})  # fmt: skip
-#: Elements whose end may be left out.
-_OPTIONAL: Final = frozenset({
-    "p", "li", "td", "th", "tr", "thead", "tbody", "tfoot", "dt", "dd", "option", "colgroup",
-})  # fmt: skip
-#: Elements that may execute something, or swallow what follows.
-_ACTIVE: Final = frozenset({"script", "iframe", "object", "embed", "plaintext", "template"})
-_MAX_PIXELS: Final = 100_000
 _STYLE: Final = """<style>
 .nbtasks-echo { font-size: var(--jp-ui-font-size1, 13px); }
 .nbtasks-echo summary { cursor: pointer; }
@@ -87,6 +67,7 @@ class Shown(NamedTuple):
 def recorded(
     journal: Journal,
     run: RunRow,
+    shown: RecordedOutputs,
     reused: Collection[str],
     rows: Callable[[Iterable[str]], list[TaskRow]],
 ) -> list[Shown]:
@@ -96,24 +77,41 @@ def recorded(
     Args:
         journal: Journal that recorded it.
         run: The run.
+        shown: Its outputs, as they were claimed with the run.
         reused: Paths of the reused tasks.
         rows: Function that returns the rows of tasks by path.
     """
+    if shown.rows is None:
+        shown = _read(journal, run)
+    known = dict.fromkeys(reused, True)
+    found = [
+        row
+        for row in shown.rows or ()
+        # A fork has what its origin recorded before; that may have been executed again since.
+        if (row.run_id == run.run_id or _us(row) <= run.started_us)
+        and row.path
+        and _is_below(row.path, known)
+    ]
+    latest = {
+        row.path: row for row in rows({row.path for row in found}.intersection(shown.retried))
+    }
+    return _select(found, latest)
+
+
+def _read(journal: Journal, run: RunRow) -> RecordedOutputs:
     found: list[Any] = []
     retried: set[str] = set()
     for run_id in lineage(journal, run):
-        # A fork has what its origin recorded before; that may have been executed again since.
-        before_us = None if run_id == run.run_id else run.started_us
-        logs = (row for level in PRINTED for row in journal.find("log", run_id=run_id, level=level))
-        for row in (*logs, *journal.find("display", run_id=run_id)):
-            us = getattr(row, "logged_us", None) or row.shown_us
-            if before_us is None or us <= before_us:
-                found.append(row)
+        for level in PRINTED:
+            found += journal.find("log", run_id=run_id, level=level)
+        found += journal.find("display", run_id=run_id)
         retried |= {row.path for row in journal.find("attempt", run_id=run_id)}
-    known = dict.fromkeys(reused, True)
-    found = [row for row in found if row.path and _is_below(row.path, known)]
-    latest = {row.path: row for row in rows(retried & {row.path for row in found})}
-    return _select(found, latest)
+    return RecordedOutputs((), found, retried)
+
+
+def _us(row: Any) -> int:
+    us: int = row.logged_us if row.kind == "log" else row.shown_us
+    return us
 
 
 def _is_below(path: str, known: dict[str, bool]) -> bool:
@@ -208,9 +206,11 @@ class Echo:
 
     def _lines_of(self, one: Shown) -> list[str]:
         if one.level is not None:
-            return [_clean(one.text or "")]
+            return [clean_text(one.text or "")]
         text = self._display(one).data.get("text/plain", "")
-        return _clean(text if isinstance(text, str) else repr(text)).splitlines() or ["(a display)"]
+        return clean_text(text if isinstance(text, str) else repr(text)).splitlines() or [
+            "(a display)"
+        ]
 
     # -- HTML -------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class Echo:
             else:
                 some = some[: self._lines_left]
                 self._lines_left -= len(some)
-                text = "\n".join(_clean(one.text or "") for one in some)
+                text = "\n".join(clean_text(one.text or "") for one in some)
                 kind = ' class="stderr"' if level == "stderr" else ""
                 parts += [f"<pre{kind}>{escape(text)}</pre>"] if some else []
             drawn += len(some)
@@ -306,90 +306,8 @@ class Echo:
         return " to ".join(dict.fromkeys(_date(self._outputs[place].shown_us) for place in (0, -1)))
 
 
-def html_of(display: Display) -> str | None:
-    """Return a display as HTML that stands in the block; None if it must stand by itself."""
-    data = display.data
-    if display.trusted:
-        html = data.get("text/html")
-        if isinstance(html, str) and len(html) <= _MAX_HTML and _is_balanced(html):
-            return html
-        if not data.keys() <= displays.PASSIVE:
-            return None
-    for kind in _IMAGES:
-        if isinstance(content := data.get(kind), str):
-            size = _size(display.metadata.get(kind))
-            return f'<img src="{_source(kind, content)}"{size} alt="{_alternative(data)}">'
-    if (content := data.get("application/json")) is not None:
-        return f"<pre>{escape(_clean(repr(content)))}</pre>"
-    name = next((name for name in _TEXTS if isinstance(data.get(name), str)), None)
-    text = escape(_clean(data[name])) if name else "(a display without a text)"
-    if name == "text/latex" and display.trusted:
-        return f"<div>{text}</div>"  # for the page to typeset
-    return f"<pre>{text}</pre>"
-
-
-def _alternative(data: dict[str, Any]) -> str:
-    return escape(str(data.get("text/plain", ""))[:200])
-
-
-def _source(kind: str, content: str) -> str:
-    if kind == "image/svg+xml":
-        import base64  # lazily: an image in SVG is rare
-
-        content = base64.b64encode(content.encode("utf-8", "replace")).decode()
-    elif not _BASE64.fullmatch(content):
-        content = ""
-    return f"data:{kind};base64,{''.join(content.split())}"
-
-
-def _size(metadata: Any) -> str:
-    found = metadata if isinstance(metadata, dict) else {}
-    return "".join(
-        f' {name}="{value:g}"'
-        for name in ("width", "height")
-        if isinstance(value := found.get(name), int | float) and 0 < value < _MAX_PIXELS
-    )
-
-
-class _Tags(HTMLParser):
-    """Parser that checks that HTML closes what it opens, and runs nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.is_safe = True
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag in _ACTIVE:
-            self.is_safe = False
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.open and self.open[-1] != tag and self.open[-1] in _OPTIONAL:
-            self.open.pop()
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
-        elif tag not in _VOID:
-            self.is_safe = False
-
-
-def _is_balanced(html: str) -> bool:
-    tags = _Tags()
-    tags.feed(html)
-    tags.close()
-    return tags.is_safe and not tags.open
-
-
 def _label(path: str) -> str:
     return clean("/".join(keys.display(part) for part in path.split("/")), _MAX_LABEL)
-
-
-def _clean(text: str) -> str:
-    """Return a text of several lines with escapes in place of what is not printable."""
-    lines = _CODES.sub("", text).expandtabs().split("\n")
-    return "\n".join(clean(line.rstrip("\r"), _MAX_LINE) for line in lines)
 
 
 def _date(us: int) -> str:

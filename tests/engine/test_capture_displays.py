@@ -224,6 +224,22 @@ def test_folded_the_first_lines_show_and_how_to_see_the_rest_and_hidden_none(cap
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_with_many_lines_shows_them_again_too(capsys):
+    @nb.job("many")
+    def body(io: nb.SyncIO) -> None:
+        for number in range(3):
+            io.run_task(["lines", number], lambda: print(*range(900), sep="\n"))
+
+    body.run()
+    capsys.readouterr()
+    body.run()
+
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "↺ 2,700 lines of 3 reused tasks, recorded just now"
+    assert len(lines) == 1000 + 2 + 1
+    assert "nb.logs(" in lines[-1]
+
+
 def test_a_run_without_outputs_shows_nothing_again(capsys):
     @nb.job("silent")
     def body(io: nb.SyncIO) -> None:

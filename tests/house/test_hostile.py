@@ -29,6 +29,7 @@ from nbtasks.core.model import DisplayRow, LogRow, RunRow, TaskRow, WakeRow, col
 from nbtasks.core.model import record as record_of
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.home.home_journal import HomeJournal
+from nbtasks.journal.protocol import RecordedOutputs
 from nbtasks.journal.wal import FORMAT, encode_line
 from nbtasks.values import signing
 from nbtasks.values.content import LazyBytes
@@ -120,7 +121,8 @@ def look_at_all() -> str:
     assert "<img" not in html
     seen += [str(tree), repr(run), repr(run.error), str(nb.sql("select * from tasks"))]
     row = runtime.journal.runs(run_id=run.id)[0]
-    echo = Echo(runtime.journal, run.id, recorded(runtime.journal, row, ["done"], lambda _: []), 9)
+    shown = recorded(runtime.journal, row, RecordedOutputs(), ["done"], lambda _: [])
+    echo = Echo(runtime.journal, run.id, shown, 9)
     assert "<script" not in echo.html()
     assert echo.html().count("<img") == echo.html().count('<img src="data:image/') == 1
     assert echo.apart == []

@@ -423,10 +423,10 @@ class TestEveryJournal:
             claim.make.parent_run, claim.make.trigger = run.run_id, trigger
             journal.release(journal.claim(claim).run)
 
-        assert sorted(journal.claim(rows.claim()).shown) == ["a", "b/c", "e"]
-        assert sorted(journal.claim(rows.claim(key="fork")).shown) == ["a", "b/c", "e"]
-        assert sorted(journal.claim(rows.claim(key="another")).shown) == []
-        assert sorted(journal.claim(rows.claim(key="child")).shown) == []
+        assert sorted(journal.claim(rows.claim()).shown.paths) == ["a", "b/c", "e"]
+        assert sorted(journal.claim(rows.claim(key="fork")).shown.paths) == ["a", "b/c", "e"]
+        assert sorted(journal.claim(rows.claim(key="another")).shown.paths) == []
+        assert sorted(journal.claim(rows.claim(key="child")).shown.paths) == []
 
     def test_gives_what_the_functions_of_the_tasks_were(self, journal, rows):
         run = journal.claim(rows.claim()).run

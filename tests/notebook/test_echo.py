@@ -296,6 +296,20 @@ io.run_task("load", load)
     ]
 
 
+def test_a_task_that_cleared_all_it_showed_shows_nothing(shell: Shell):
+    cell = """%%job cleared
+from IPython.display import clear_output, display
+def load():
+    print("loading")
+    display(1)
+    clear_output()
+io.run_task("load", load)
+"""
+    shell.ok(cell)
+
+    assert shell.ok(cell).text == ""
+
+
 def test_a_cell_says_for_itself_whether_it_shows_them(shell: Shell):
     cell = "%%job shows{}\nio.run_task('load', lambda: print(*range(8), sep='\\n'))"
     shell.ok(cell.format(""))

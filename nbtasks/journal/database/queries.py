@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbtasks.core.model import RunRow, columns, row_type
-from nbtasks.journal.protocol import PRINTED, Claim, TaskTuple
+from nbtasks.journal.protocol import PRINTED, Claim, RecordedOutputs, TaskTuple
 
 __all__ = [
     "codes",
@@ -20,6 +20,9 @@ __all__ = [
     "tasks",
 ]
 
+#: Outputs of a run that are read when it is claimed, at most.
+_MAX_OUTPUTS = 2_000
+_MAX_OUTPUT_BYTES = 4 << 20
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
 #: The view `task_now`. Views and functions of a file that came from somebody else may do anything,
@@ -96,16 +99,31 @@ def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     return rows
 
 
-def shown(con: Any, run: RunRow) -> list[str]:
-    """Return the paths of the tasks of a run that printed or displayed something."""
+def shown(con: Any, run: RunRow) -> RecordedOutputs:
+    """Return what the tasks of a run have printed and displayed; its rows only if they are few."""
     run_ids = _lineage(con, run)
     places, levels = ", ".join("?" * len(run_ids)), ", ".join("?" * len(PRINTED))
+    lines = f"from log where run_id in ({places}) and path <> '' and level in ({levels})"
+    displays = f"from display where run_id in ({places})"
+    params = [*run_ids, *PRINTED]
     query = (
-        f"select path from display where run_id in ({places}) union select path from log "  # noqa: S608 - places
-        f"where run_id in ({places}) and path <> '' and level in ({levels})"
+        f"select path, system.main.count_star(), system.main.sum(bytes) from (select path, system.main.strlen(message) as bytes {lines} "  # noqa: S608 - places
+        f"union all select path, system.main.strlen(output) {displays}) group by all"
     )
-    found = con.execute(query, [*run_ids, *run_ids, *PRINTED]).fetchall()
-    return [row[0] for row in found]
+    found = con.execute(query, [*params, *run_ids]).fetchall()
+    outputs = RecordedOutputs([row[0] for row in found])
+    count, size = sum(row[1] for row in found), sum(row[2] or 0 for row in found)
+    if count <= _MAX_OUTPUTS and size <= _MAX_OUTPUT_BYTES:
+        outputs.rows = _rows(con, "log", lines, params) if count else []
+        outputs.rows += _rows(con, "display", displays, run_ids) if count else []
+        retried = f"select distinct path from attempt where run_id in ({places})"  # noqa: S608 - places
+        outputs.retried = [row[0] for row in con.execute(retried, run_ids).fetchall()]
+    return outputs
+
+
+def _rows(con: Any, kind: str, source: str, params: list[str]) -> list[Any]:
+    query = f"select {', '.join(columns(kind))} {source}"
+    return [row_type(kind)(*values) for values in con.execute(query, params).fetchall()]
 
 
 def codes(con: Any, run: RunRow) -> dict[str, str]:

@@ -47,7 +47,7 @@ class EchoView(live_tree.SafeView):
         self._unfolded = unfolded
         self._updatable = updatable
         self._in_shell = in_shell
-        shown = execution.run_state.shown
+        shown = execution.run_state.shown.paths
         self._echoing = {above for path in shown for above in (path, *keys.parents(path))}
         self._reused: list[str] = []
         self._drawn = 0
@@ -94,10 +94,13 @@ class EchoView(live_tree.SafeView):
             self._timer.start()
 
     def _draw(self) -> None:
-        self._publish(self._echo().bundle())
+        if echo := self._echo():
+            self._publish(echo.bundle())
 
     def _draw_last(self) -> None:
         echo = self._echo()
+        if echo is None:
+            return
         if not self._in_shell:
             print(echo.text())  # noqa: T201 - a terminal's display
             return
@@ -105,12 +108,14 @@ class EchoView(live_tree.SafeView):
         for title, display in echo.apart[:_MAX_APART]:
             _show_apart(title, display)
 
-    def _echo(self) -> Echo:
-        execution = self._execution
+    def _echo(self) -> Echo | None:
+        """Return the block; None if the reused tasks have cleared all that they showed."""
+        execution, state = self._execution, self._execution.run_state
         self._drawn = len(self._reused)
-        outputs = recorded(
-            execution.journal, execution.run, set(self._reused), execution.run_state.rows
-        )
+        reused = set(self._reused)
+        outputs = recorded(execution.journal, execution.run, state.shown, reused, state.rows)
+        if not outputs:
+            return None
         now_us = clock.micros()
         return Echo(
             execution.journal, execution.run.run_id, outputs, now_us, unfolded=self._unfolded

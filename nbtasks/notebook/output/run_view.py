@@ -32,7 +32,7 @@ def view_of(execution: Execution, *, tree: bool, echo: Echo, path: str = "") -> 
         path: Path of the only task to show, with its subtasks; all by default.
     """
     views = [_tree_view(execution, path)] if tree else []
-    if execution.run_state.shown and echo != "hide":
+    if execution.run_state.shown.paths and echo != "hide":
         views.append(_echo_view(execution, unfolded=echo == "show"))
     found = [view for view in views if view is not None]
     return _Views(found) if len(found) > 1 else next(iter(found), None)

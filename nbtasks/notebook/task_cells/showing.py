@@ -13,6 +13,7 @@ from nbtasks.notebook import live_tree
 from nbtasks.values import displays
 from nbtasks.values.displays import Display
 from nbtasks.views import echo
+from nbtasks.views.display_html import html_of
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
@@ -42,10 +43,10 @@ def show_again(
         Those displays.
     """
     run_state = execution.run_state
-    if not any(f"{each}/".startswith(f"{path}/") for each in run_state.shown):
+    if not any(f"{each}/".startswith(f"{path}/") for each in run_state.shown.paths):
         return []
     journal = execution.journal
-    found = echo.recorded(journal, execution.run, {path}, run_state.rows)
+    found = echo.recorded(journal, execution.run, run_state.shown, {path}, run_state.rows)
     if found and dated:
         age = format_age(clock.micros() - found[0].shown_us)
         live_tree.show({"text/plain": f"↺ {path}: reused, recorded {age}"})
@@ -76,7 +77,7 @@ def shown_as(display: Display) -> tuple[dict[str, Any], dict[str, Any]]:
     drawn = data.keys() & _DRAWN if is_plain else {"text/markdown"}
     if not display.trusted or (data.keys() <= displays.PASSIVE and drawn):
         text = data.get("text/plain", "")
-        return {"text/html": echo.html_of(display), "text/plain": text}, {}
+        return {"text/html": html_of(display), "text/plain": text}, {}
     return data, metadata
 
 
