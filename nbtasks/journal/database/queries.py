@@ -106,10 +106,12 @@ def shown(con: Any, run: RunRow) -> RecordedOutputs:
     lines = f"from log where run_id in ({places}) and path <> '' and level in ({levels})"
     displays = f"from display where run_id in ({places})"
     params = [*run_ids, *PRINTED]
-    query = (
-        f"select path, system.main.count_star(), system.main.sum(bytes) from (select path, system.main.strlen(message) as bytes {lines} "  # noqa: S608 - places
-        f"union all select path, system.main.strlen(output) {displays}) group by all"
+    sizes = (
+        f"select path, system.main.strlen(message) as bytes {lines} union all "
+        f"select path, system.main.strlen(output) {displays}"
     )
+    totals = "system.main.count_star(), system.main.sum(bytes)"
+    query = f"select path, {totals} from ({sizes}) group by all"  # noqa: S608 - as above
     found = con.execute(query, [*params, *run_ids]).fetchall()
     outputs = RecordedOutputs([row[0] for row in found])
     count, size = sum(row[1] for row in found), sum(row[2] or 0 for row in found)
