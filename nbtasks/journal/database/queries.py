@@ -111,7 +111,7 @@ def shown(con: Any, run: RunRow) -> RecordedOutputs:
         f"select path, system.main.strlen(output) {displays}"
     )
     totals = "system.main.count_star(), system.main.sum(bytes)"
-    query = f"select path, {totals} from ({sizes}) group by all"  # noqa: S608 - as above
+    query = f"select path, {totals} from ({sizes}) group by all"  # noqa: S608 - fixed names
     found = con.execute(query, [*params, *run_ids]).fetchall()
     outputs = RecordedOutputs([row[0] for row in found])
     count, size = sum(row[1] for row in found), sum(row[2] or 0 for row in found)
