@@ -877,3 +877,16 @@ def test_functions_as_they_are_used_in_this_file_are_found_in_it():
         )
     }
     assert fingerprint(functools.partial(local, 1)).name.endswith("local")
+
+
+def test_a_task_function_that_autoreload_replaces_is_seen_where_it_is_called(cell):
+    cell("import nbtasks as nb\n@nb.task\ndef h(x): return x\ndef f(x): return h(x)")
+    f, h = cell.names["f"], cell.names["h"]
+    before = fingerprint(f).digest
+    cell("@nb.task\ndef h(x): return x + 1")
+    new, cell.names["h"] = cell.names["h"], h
+
+    h.__dict__ = new.__dict__  # as autoreload does
+
+    assert h(1) == 2
+    assert fingerprint(f).digest != before

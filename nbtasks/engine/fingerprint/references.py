@@ -10,7 +10,6 @@ from collections.abc import Callable
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from nbtasks.core.parameters import unwrapped
 from nbtasks.engine.fingerprint import bytecode, introspection, members, source, user_code
 from nbtasks.engine.fingerprint.watch import MISSING, Watch, cell_contents
 
@@ -151,7 +150,7 @@ class References:
             self.watch.members(members.Holder(get, value, has_code=has_code))
 
     def _add_value(self, value: Any, attributes: bytecode.Chain, label: str, place: Place) -> None:
-        value = unwrapped(value)
+        value = self.watch.plain(value)
         text = introspection.constant(value)
         if text is None:
             text = introspection.library_name(value)
@@ -201,7 +200,7 @@ class References:
 
     def _describe(self, member: Any, depth: int) -> tuple[str | None, bool]:
         """Collect a member of data; return it as text, and whether it is code."""
-        member = unwrapped(member)
+        member = self.watch.plain(member)
         if (text := introspection.constant(member)) is not None:
             return text, False
         if (text := introspection.library_name(member)) is not None:
@@ -254,7 +253,7 @@ class References:
             self._add_method(introspection.method(introspection.member(cls, attributes[0])), cls)
 
     def _add_method(self, fn: Any, own: Any) -> None:
-        if introspection.is_users_function(fn := unwrapped(fn)):
+        if introspection.is_users_function(fn := self.watch.plain(fn)):
             self._add_function(fn, own=own)
 
     # -- classes ------------------------------------------------------------------------------

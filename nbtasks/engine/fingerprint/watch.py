@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import weakref
 from operator import attrgetter, is_
-from types import CellType, FunctionType, ModuleType
-from typing import Any, Protocol
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple, Protocol
+
+from nbtasks.core.parameters import definition_of, unwrapped
 
 __all__ = ["MISSING", "Watch", "cell_contents"]
 
@@ -29,6 +31,17 @@ class Holds(Protocol):
 
     def holds(self) -> bool:
         """Return True if they are."""
+
+
+class _Defined(NamedTuple):
+    """Task function, with the definition that it has."""
+
+    fn: Any
+    definition: Any
+
+    def holds(self) -> bool:
+        """Return True if it still has that."""
+        return definition_of(self.fn) is self.definition
 
 
 class Watch:
@@ -76,6 +89,17 @@ class Watch:
     def members(self, snapshot: Holds) -> None:
         """Watch the members of data that holds code."""
         self._snapshots.append(snapshot)
+
+    def plain(self, value: Any) -> Any:
+        """Return the plain function of a task function; other values as they are.
+
+        Watch the definition, which changes when the module is reloaded in place.
+        """
+        fn = value.__func__ if type(value) is MethodType else value
+        if (definition := definition_of(fn)) is None:
+            return value
+        self._snapshots.append(_Defined(fn, definition))
+        return unwrapped(value)
 
     def attributes(self, cls: type) -> None:
         """Watch the functions of a class: another may be set from outside."""
