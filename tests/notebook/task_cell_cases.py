@@ -144,6 +144,7 @@ CASES = [
          "model = other = Model()", after="y = other._mean, other is model"),
     Case("changed in a function", "fill(store); ran()", "store = {}\ndef fill(d): d['a'] = 1",
          ("store = {}\ndef fill(d): d['a'] = 2",), after="y = store"),
+    Case("list in a tuple", "t[1].append(3); ran()", "t = (1, [2])", ("t = (1, [3])",)),
     Case("set, deque, counter", "s.add(3); q.append(1); c.update('ab'); ran()",
          "from collections import deque, Counter; s = {1}; q = deque([0], 3); c = Counter('a')",
          ("from collections import deque, Counter; s = {2}; q = deque([0], 3); c = Counter('a')",)),

@@ -29,7 +29,7 @@ __all__ = [
 
 #: Job of a notebook whose file the front end does not tell.
 _UNNAMED: Final = "notebook"
-_FIXED = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset)
+_FIXED = (str, bytes, int, float, complex, bool, type(None))
 
 
 def job_id(shell: InteractiveShell) -> str:
