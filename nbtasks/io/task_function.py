@@ -313,6 +313,13 @@ def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _map(fn: Any, items: Iterable[Any], *, key: Key | None = None, **options: Any) -> Any:
     definition: TaskDefinition = getattr(fn, MARK)
+    first = definition.parameters.names[:1] if definition.parameters is not None else ()
+    if first in (("self",), ("cls",)):
+        name = definition.name
+        raise InvalidOptionError(
+            f"{name} is a method, and its map does not know of which object. Write "
+            f"io.map({name!r}, object.{name}, items)."
+        )
     context, is_inherited = _caller()
     if context is None:
         return (

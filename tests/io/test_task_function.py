@@ -521,6 +521,17 @@ def test_map_is_io_map_under_the_name_of_the_function() -> None:
     assert finish(fetch.map("ab")) == ["a", "b"]
 
 
+def test_the_map_of_a_method_is_refused_with_what_to_write() -> None:
+    def body(io: nb.SyncIO) -> list[int]:
+        with pytest.raises(
+            nb.InvalidOptionError, match=r"io\.map\('scale', object\.scale, items\)"
+        ):
+            Model(2).scale.map([1, 2])
+        return io.map("scale", Model(2).scale, [1, 2])
+
+    assert run(body).output == [2, 4]
+
+
 def test_a_call_that_does_not_fit_is_an_error_before_its_task() -> None:
     for wrong in (lambda: double(), lambda: double(1, 2, 3), lambda: double(1, to=2)):  # type: ignore[call-arg]  # noqa: PLW0108 - on purpose
         with pytest.raises(TypeError, match=r"double\(\.\.\.\): "):
