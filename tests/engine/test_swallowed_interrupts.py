@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -427,10 +427,12 @@ def test_a_task_group_that_failed_and_was_caught_is_no_cancellation() -> None:
 
 
 @pytest.fixture
-def ctrl_c() -> Callable[[], None]:
-    """Presses Ctrl-C, where the shell's own handler is in place."""
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Presses Ctrl-C, with Python's own handler in place."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, previous)
 
 
 def test_ctrl_c_that_plain_code_swallows_ends_the_run_at_its_next_io_call(ctrl_c: Any) -> None:
