@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -328,3 +331,27 @@ def test_the_publisher_of_the_shell_is_as_it_was_after_the_cell(shell: Shell):
 
     assert {name: vars(publisher).get(name) for name in before} == before
     assert not {"publish", "clear_output"} & vars(publisher).keys()
+
+
+PROGRAM = """
+import nbtasks as nb
+@nb.job("program")
+def body(io): return io.run_task("say", print, "said once")
+body.run()
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_a_program_without_a_shell_shows_it_only_when_it_is_asked_to(tmp_path: Path):
+    def run(**env: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], cwd=tmp_path, env={**os.environ, **env},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    home = {"NBTASKS_HOME": str(tmp_path / "home")}
+    assert run(**home) == ["said once", "done"]
+    assert run(**home) == ["done"]
+    assert "    said once" in run(**home, NBTASKS_ECHO="show")

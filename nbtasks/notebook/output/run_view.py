@@ -32,7 +32,9 @@ def view_of(execution: Execution, *, tree: bool, echo: Echo, path: str = "") -> 
         path: Path of the only task to show, with its subtasks; all by default.
     """
     views = [_tree_view(execution, path)] if tree else []
-    if execution.run_state.shown.paths and echo != "hide":
+    # A program without a shell cannot fold, and whoever reads its output expects its own lines.
+    is_wanted = echo == "show" or (echo == "fold" and live_tree.current_shell() is not None)
+    if is_wanted and execution.run_state.shown.paths:
         views.append(_echo_view(execution, unfolded=echo == "show"))
     found = [view for view in views if view is not None]
     return _Views(found) if len(found) > 1 else next(iter(found), None)
