@@ -281,7 +281,7 @@ class AsyncBaseIO(BaseIO):
 
     def __init__(self, execution: Execution, *args: Any) -> None:
         super().__init__(execution, *args)
-        self._commits = GroupCommit(execution.journal, execution.active)
+        self._commits = GroupCommit(execution.journal, execution.active, execution.cancellation)
 
     def bound_to(self, context: CallContext) -> Self:
         """Return an io as `BaseIO.bound_to` does, which shares the syncs with this one."""
@@ -325,7 +325,8 @@ class AsyncBaseIO(BaseIO):
         than the body's, or one that does not run yet."""
         commits = self._commits
         if not context.asynchronous:
-            commits = GroupCommit(self._execution.journal, self._execution.active)
+            execution = self._execution
+            commits = GroupCommit(execution.journal, execution.active, execution.cancellation)
         if context.not_started is None:
             context.not_started = {}
         coroutine = drive_async(effects, commits, context.not_started)

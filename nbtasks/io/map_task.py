@@ -187,7 +187,8 @@ class _Map:
     async def awaiting(self, fn: Callable[..., Any], items: list[Any]) -> list[Any]:
         """Run the items on the loop, or in threads started from it."""
         tally = _Tally(self, fn, items)
-        commits, todo = GroupCommit(tally.execution.journal, tally.execution.active), tally.todo()
+        execution, todo = tally.execution, tally.todo()
+        commits = GroupCommit(execution.journal, execution.active, execution.cancellation)
         width = min(self.limits.concurrency, len(items))
         workers = [asyncio.create_task(self._run_items(tally, todo, commits)) for _ in range(width)]
         try:

@@ -317,6 +317,14 @@ def test_a_stop_that_the_body_swallows_ends_it_at_its_next_io_call(stop: Any) ->
     assert body.run().output == "end"
 
 
+@pytest.fixture(params=["_CTask", "_PyTask"])
+def tasks_of_asyncio(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the loop make tasks of this class: the second is what nest-asyncio2 makes them."""
+    for module in (asyncio, asyncio.tasks):
+        monkeypatch.setattr(module, "Task", getattr(asyncio.tasks, request.param))
+
+
+@pytest.mark.usefixtures("tasks_of_asyncio")
 async def test_an_awaited_run_that_swallows_the_cancellation_from_outside_is_canceled() -> None:
     began = asyncio.Event()
 
@@ -340,6 +348,7 @@ async def test_an_awaited_run_that_swallows_the_cancellation_from_outside_is_can
     assert statuses() == {"slow": "CANCELED"}
 
 
+@pytest.mark.usefixtures("tasks_of_asyncio")
 async def test_a_cancelled_body_may_still_clean_up_by_tasks() -> None:
     began = asyncio.Event()
 
@@ -383,6 +392,7 @@ def test_a_run_within_a_run_that_swallows_the_outer_cancel_is_canceled_too() -> 
     assert set(nb.runs().status) == {"CANCELED"}
 
 
+@pytest.mark.usefixtures("tasks_of_asyncio")
 def test_a_stop_that_all_branches_swallow_ends_the_body_all_the_same() -> None:
     @nb.job("branches")
     async def body(io: nb.AsyncIO) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import time
 import types
 from collections.abc import Callable, Generator
@@ -29,6 +30,7 @@ from nbtasks.values import failures
 from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
+    from nbtasks.engine.cancellation import CancelScope
     from nbtasks.journal.protocol import Journal
 
 __all__ = [
@@ -163,6 +165,7 @@ class GroupCommit:
     Args:
         journal: The journal.
         active: The asyncio tasks with calls of the execution in flight.
+        cancellation: The cancellation state of the execution.
 
     Attributes:
         asked: The number of commits asked for; its value at that moment is a commit's position.
@@ -170,9 +173,10 @@ class GroupCommit:
         last_turn: The time of the last loop turn that a commit waited for, by `time.perf_counter`.
     """
 
-    def __init__(self, journal: Journal, active: set[Any]) -> None:
+    def __init__(self, journal: Journal, active: set[Any], cancellation: CancelScope) -> None:
         self.journal = journal
         self.active = active
+        self.cancellation = cancellation
         self.asked = 0
         self.done = 0
         self.last_turn = 0.0
@@ -238,6 +242,10 @@ def _wait_one_turn() -> Generator[None]:
 async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects, Any]) -> Any:  # noqa: C901, PLR0912, PLR0915 - one loop, kept in one frame for its speed
     """Carry out the effects of a call by awaiting, and return the call's result."""
     made.pop(effects, None)
+    if commits.cancellation.touched and isinstance(sys.exception(), asyncio.CancelledError):
+        # Tasks written in Python, as nest-asyncio2 has them, throw a cancellation while they handle
+        # it. After a turn, it is being handled only if the body handles it.
+        await _wait_one_turn()
     try:
         effect = effects.send(None)
     except StopIteration as stop:
