@@ -204,24 +204,17 @@ def test_it_is_shown_again_in_another_process_and_where_nothing_runs(capsys, rep
     assert line.startswith("'xxx")
 
 
-def test_folded_the_first_lines_show_and_how_to_see_the_rest_and_hidden_none(capsys):
+def test_without_a_shell_nothing_shows_unless_it_is_asked_for(capsys):
     @nb.job("long")
     def body(io: nb.SyncIO) -> None:
         io.run_task("load", lambda: print(*range(100), sep="\n"))
 
     body.run()
     capsys.readouterr()
-    nb.configure(echo="fold")
-    body.run()
-    assert capsys.readouterr().out.splitlines() == [
-        "↺ 100 lines of 1 reused task, recorded just now",
-        "  load",
-        *(f"    {number}" for number in range(5)),
-        '  … nb.configure(echo="show") shows all of it',
-    ]
-    nb.configure(echo="hide")
-    body.run()
-    assert capsys.readouterr().out == ""
+    for echo in ("fold", "hide"):
+        nb.configure(echo=echo)
+        body.run()
+        assert capsys.readouterr().out == ""
 
 
 def test_a_run_with_many_lines_shows_them_again_too(capsys):

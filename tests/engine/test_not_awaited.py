@@ -94,8 +94,8 @@ def test_a_call_that_is_returned_put_in_a_list_or_gathered_too_late_is_named() -
         returned.run()
     with pytest.raises(nb.NotAwaitedError, match=r"8 io calls were(.|\n)*and 3 more"):
         listed.run()
-    with pytest.raises(RuntimeError):
-        asyncio.run(kept[0])
+    with asyncio.Runner() as runner, pytest.raises(RuntimeError):
+        runner.run(kept[0])
     assert saved == []
 
 

@@ -47,14 +47,16 @@ def in_a_loops_executor(call: Call, names: Iterable[str]) -> list[Any]:
         loop = asyncio.get_running_loop()
         return await asyncio.gather(*(loop.run_in_executor(None, call, name) for name in names))
 
-    return asyncio.run(gather())
+    with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run would leave its loop open
+        return runner.run(gather())
 
 
 def in_threads_of_a_loop(call: Call, names: Iterable[str]) -> list[Any]:
     async def gather() -> list[Any]:
         return await asyncio.gather(*(asyncio.to_thread(call, name) for name in names))
 
-    return asyncio.run(gather())
+    with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run would leave its loop open
+        return runner.run(gather())
 
 
 def in_a_timer(call: Call, names: Iterable[str]) -> list[Any]:

@@ -135,8 +135,9 @@ def test_a_run_that_is_being_executed_is_refused() -> None:
     try:
         with pytest.raises(nb.RunBusyError, match="this very process"):
             nb.last_run(busy).resume()
-        with pytest.raises(nb.RunBusyError, match="this very process"):
-            asyncio.run(nb.last_run(busy).aresume())
+        # nest_asyncio2's asyncio.run would leave its loop open
+        with asyncio.Runner() as runner, pytest.raises(nb.RunBusyError, match="this very process"):
+            runner.run(nb.last_run(busy).aresume())
     finally:
         leave.set()
         thread.join()
