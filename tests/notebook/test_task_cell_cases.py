@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.notebook.task_cell_cases import CASES, Case
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,14 +44,18 @@ class Stages:
         return found
 
 
-@cache
-def execute_all(folder: Path) -> Stages:
-    return Stages(folder)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    return execute_all(tmp_path_factory.mktemp("cells"))
+    """The results, which the first process of the tests that needs them makes for all."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    recorded = folder / "task-cells.pickle"
+    with FileLock(f"{recorded}.lock"):
+        if not recorded.exists():
+            recorded.write_bytes(pickle.dumps(Stages(tmp_path_factory.mktemp("cells"))))
+        made: Stages = pickle.loads(recorded.read_bytes())
+    return made
 
 
 def kept(case: Case, names: dict[str, str]) -> dict[str, str]:
