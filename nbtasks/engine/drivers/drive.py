@@ -226,6 +226,8 @@ def _wait_one_turn() -> Generator[None]:
 # each effect would make every task slower. Where it differs from `drive` with an `await`, and why:
 #
 # - `made` holds the calls of the caller's context that nobody has awaited yet.
+# - asyncio's tasks throw a cancellation while they handle it, where they are written in Python, as
+#   nest-asyncio2 has them. After a turn, it is being handled only if the body handles it.
 # - The first effect is requested before asyncio is touched: a call that is answered from the
 #   journal has none, and a replay may make 100,000 such calls.
 # - `active` holds the asyncio tasks with calls in flight. It lets the end of the body cancel calls
@@ -243,8 +245,6 @@ async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects
     """Carry out the effects of a call by awaiting, and return the call's result."""
     made.pop(effects, None)
     if commits.cancellation.touched and isinstance(sys.exception(), asyncio.CancelledError):
-        # Tasks written in Python, as nest-asyncio2 has them, throw a cancellation while they handle
-        # it. After a turn, it is being handled only if the body handles it.
         await _wait_one_turn()
     try:
         effect = effects.send(None)
