@@ -252,8 +252,7 @@ async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects
         return stop.value  # answered from the journal
     task, active = asyncio.current_task(), commits.active
     outermost = task not in active  # a subtask is called within the call of its parent
-    if outermost:
-        active.add(task)
+    active.add(task)
     try:
         while True:
             error: BaseException | None = None
