@@ -11,12 +11,12 @@ from typing import Any
 
 from nbtasks.errors import Interrupt
 
-__all__ = ["current_task", "run_awaitable"]
+__all__ = ["current_task", "run_awaitable", "running"]
 
 
 def current_task() -> asyncio.Task[Any] | None:
     """Return the asyncio task that the caller runs in; None also where no loop runs."""
-    return None if _running() is None else asyncio.current_task()
+    return None if running() is None else asyncio.current_task()
 
 
 def run_awaitable(awaitable: Awaitable[Any]) -> Any:
@@ -26,7 +26,7 @@ def run_awaitable(awaitable: Awaitable[Any]) -> Any:
     very loop, where the user's asynchronous clients live. Elsewhere it gets a loop of its own.
     A Stop or a cancel of the run cancels it and lets its `finally` blocks run.
     """
-    loop = _running()
+    loop = running()
     if loop is None:
         result: list[Any] = []
         with (
@@ -79,7 +79,8 @@ def _nothing() -> None:
     pass
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def running() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread; None if none does."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -7,12 +7,11 @@ awaited. Both send the same effects to the engine, so each call is implemented o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from nbtasks.core import keys
+from nbtasks.core import event_loop, keys
 from nbtasks.core.durations import Duration
 from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers import inheritance
@@ -270,14 +269,6 @@ class RunIO(NamedTuple):
         return self.awaiting if context.asynchronous else self.blocking
 
 
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 #: The io of each execution of this process.
 _by_execution: dict[Running, RunIO] = {}
 
@@ -354,7 +345,7 @@ def current_io() -> SyncIO | AsyncIO:
             "that others have made, use the io that the function has got itself. In another "
             "process, where on= may send a function, there is no run: make its subtasks here."
         )
-    asynchronous = context.asynchronous and _in_loop()
+    asynchronous = context.asynchronous and event_loop.running() is not None
     return io_of(context, "nb.current_io()", asynchronous=asynchronous).bound_to(context)
 
 

@@ -11,8 +11,8 @@ from types import FunctionType
 from typing import (
     Any,
     Concatenate,
-    Generic,
     ParamSpec,
+    Protocol,
     Self,
     TypedDict,
     TypeVar,
@@ -21,6 +21,7 @@ from typing import (
     overload,
 )
 
+from nbtasks.core import event_loop
 from nbtasks.core.call_key import KeyOption
 from nbtasks.core.durations import Duration
 from nbtasks.core.keys import Key
@@ -71,7 +72,7 @@ class TaskFunctionKwargs(TypedDict, total=False):
     rate: str | None
 
 
-class TaskFunction(Generic[P, R]):
+class TaskFunction(Protocol[P, R]):
     """Function that `nb.task` returns, as editors and type checkers see it.
 
     It is a function like the one that it stands for, with two methods more.
@@ -83,7 +84,6 @@ class TaskFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function as a task of the caller's run; outside of a run, just call it."""
-        raise NotImplementedError
 
     @overload
     def __get__(self, owner: None, cls: type | None = None) -> Self: ...
@@ -93,7 +93,6 @@ class TaskFunction(Generic[P, R]):
     ) -> TaskFunction[Q, T]: ...
     def __get__(self, owner: Any, cls: type | None = None) -> Any:
         """Return a method."""
-        raise NotImplementedError
 
     def map(self, items: Iterable[Any], *, key: Key | None = None, **options: Any) -> Any:
         """Run the function as a task for each item, below one task for all: `io.map`.
@@ -106,11 +105,9 @@ class TaskFunction(Generic[P, R]):
             key: The key of the map; by default the name of the function.
             options: Options of `io.map`.
         """
-        raise NotImplementedError
 
     def with_options(self, **options: Unpack[TaskFunctionKwargs]) -> TaskFunction[P, R]:
         """Return a copy with other options; those of `nb.task` that are not given stay."""
-        raise NotImplementedError
 
 
 @overload
@@ -327,7 +324,7 @@ def _map(fn: Any, items: Iterable[Any], *, key: Key | None = None, **options: An
             if definition.is_async
             else list(map(definition.fn, items))
         )
-    awaits = context.asynchronous and _in_loop()
+    awaits = context.asynchronous and event_loop.running() is not None
     io: SyncIO | AsyncIO = io_of(context, f"{definition.name}.map(...)", asynchronous=awaits)
     if is_inherited:
         io = io.bound_to(context)
@@ -336,14 +333,6 @@ def _map(fn: Any, items: Iterable[Any], *, key: Key | None = None, **options: An
 
 async def _gather(fn: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
     return [await fn(item) for item in items]
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _with_options(fn: Any, *, key: KeyOption | None = None, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -36,7 +37,7 @@ class Starter(Protocol):
         """Execute a claim like `start`, as a coroutine."""
 
 
-class Resumable:
+class Resumable(ABC):
     """Mixin of a run that can be executed again."""
 
     id: str
@@ -44,12 +45,13 @@ class Resumable:
     _home: Path | None
 
     @property
+    @abstractmethod
     def journal(self) -> Journal:
         """The journal that records the run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _row(self) -> RunRow:
-        raise NotImplementedError
+        """Return the row of the run as it is now."""
 
     def resume(self) -> Self:
         """Execute the run again now, as running its cell or job again does.

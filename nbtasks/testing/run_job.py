@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import dataclasses
@@ -12,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from nbtasks.core import clock as clocks
-from nbtasks.core import keys
+from nbtasks.core import event_loop, keys
 from nbtasks.engine.drivers.drive import is_async
 from nbtasks.engine.effects import Call, CallContext, Effects, Wait
 from nbtasks.engine.execution import Execution
@@ -105,9 +104,7 @@ def _outside_loop(run: Callable[[], Run]) -> Run:
 
     To re-enter the running loop, `job.run` would have to patch asyncio for all other tests, too.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if event_loop.running() is None:
         return run()
     with ThreadPoolExecutor(1, "nbtasks-run-job") as pool:
         return pool.submit(contextvars.copy_context().run, run).result()

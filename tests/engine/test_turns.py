@@ -153,8 +153,15 @@ def test_time_that_is_not_used_is_not_saved_up(
     assert starts.seconds() == [0, 10, 11, 12]
 
 
-def test_each_attempt_takes_a_turn(fake: FakeClock, starts: Starts) -> None:
-    @nb.task(rate="1/min", retry=nb.Retry(attempts=3, min_delay=1, factor=1, jitter=False))
+@pytest.mark.parametrize(
+    ("rate", "delay", "expected"),
+    [("1/min", 1, [0, 60, 120]), ("1/s", 30, [0, 30, 60])],
+    ids=["the turn comes later", "the delay is longer"],
+)
+def test_each_attempt_takes_a_turn_and_waits_for_its_delay(
+    fake: FakeClock, starts: Starts, rate: str, delay: int, expected: list[int]
+) -> None:
+    @nb.task(rate=rate, retry=nb.Retry(attempts=3, min_delay=delay, factor=1, jitter=False))
     def call() -> None:
         starts()
         raise OSError
@@ -166,9 +173,8 @@ def test_each_attempt_takes_a_turn(fake: FakeClock, starts: Starts) -> None:
     with pytest.raises(nb.TaskFailed):
         body.run()
 
-    assert starts.seconds() == [0, 60, 120]
-    attempts = nb.attempts(nb.last_run())
-    assert attempts.status.tolist() == ["FAILED"] * 3
+    assert starts.seconds() == expected
+    assert nb.attempts(nb.last_run()).status.tolist() == ["FAILED"] * 3
 
 
 def test_the_wait_for_a_turn_is_no_part_of_the_duration(
@@ -199,22 +205,6 @@ def test_functions_in_an_executor_go_there_at_the_rate(fake: FakeClock, starts: 
 
     assert body.run().output == [1, 2, 3]
     assert [round((us - sent[0]) / 1e6, 3) for us in sent] == [0, 1, 2]
-
-
-def test_a_delay_that_is_longer_than_the_turn_holds(fake: FakeClock, starts: Starts) -> None:
-    @nb.task(rate="1/s", retry=nb.Retry(attempts=2, min_delay=30, jitter=False))
-    def call() -> None:
-        starts()
-        raise OSError
-
-    @nb.job("retries")
-    def body(io: nb.SyncIO) -> None:
-        io.run_task("call", call)
-
-    with pytest.raises(nb.TaskFailed):
-        body.run()
-
-    assert starts.seconds() == [0, 30]
 
 
 def test_a_timeout_does_not_begin_before_the_turn(fake: FakeClock, starts: Starts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -15,11 +16,12 @@ __all__ = ["Invoked"]
 _INVOKE_AND_WAIT = "{job}.invoke_and_wait(key, {given})"
 
 
-class Invoked:
+class Invoked(ABC):
     """Mixin of a job that other runs invoke."""
 
     id: str
 
+    @abstractmethod
     def merge_payload(
         self, payload: Any, fields: Mapping[str, Any], options: Collection[str], how: str
     ) -> Any:
@@ -34,7 +36,6 @@ class Invoked:
         Raises:
             InvalidPayloadError: They do not fit together.
         """
-        raise NotImplementedError
 
     def invoke(self, key: keys.Key, payload: Any = None, **fields: Any) -> Any:
         """Start a new run of the job in the background, as a task of the calling run.

@@ -22,7 +22,7 @@ from nbtasks.jobs import claims
 from nbtasks.jobs.definition.hooks import Hooks, LimitedSession, check_limit
 from nbtasks.jobs.definition.identity import check_names, name_of
 from nbtasks.jobs.definition.invocation import Invoked
-from nbtasks.jobs.definition.parameters import Parameters, is_asynchronous
+from nbtasks.jobs.definition.parameters import JobParameters, is_asynchronous
 from nbtasks.jobs.definition.run_options import FALSE, NONE, TRUE, RunOptions
 from nbtasks.jobs.run import Run
 from nbtasks.jobs.triggers import Trigger, check_trigger
@@ -137,7 +137,7 @@ class Job(Invoked):
         self.enabled = enabled
         self.trigger = check_trigger(trigger, id)
         self._integrations = check_integrations(integrations, AsyncIO)
-        self._parameters = Parameters(fn, id, self.trigger)
+        self._parameters = JobParameters(fn, id, self.trigger)
         self._asynchronous = is_asynchronous(fn)
         self._call_name = name_of(fn) or "job"  # in messages
         self.__doc__ = fn.__doc__

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from nbtasks.core.parameters import nearest_name, to_python
 from nbtasks.errors import InvalidJobError, InvalidPayloadError
 from nbtasks.jobs.definition.run_options import OPTIONS
 from nbtasks.jobs.triggers import CronTrigger, EventTrigger, IntervalTrigger, InvokeTrigger
@@ -21,7 +21,7 @@ from nbtasks.values import validation
 if TYPE_CHECKING:
     from nbtasks.jobs.triggers import Trigger
 
-__all__ = ["Parameters", "is_asynchronous"]
+__all__ = ["JobParameters", "is_asynchronous"]
 
 _GIVEN: Final = ("payload", "io", "ctx")
 _MISSING: Final = inspect.Parameter.empty
@@ -31,7 +31,7 @@ _MOST_LETTERS: Final = 200
 _OPEN: Final = (EventTrigger, CronTrigger, IntervalTrigger)
 
 
-class Parameters:
+class JobParameters:
     """Parameters of a job's function.
 
     Args:
@@ -125,7 +125,7 @@ class Parameters:
         fields = _as_fields(payload) if self.fields else None
         if fields is None:
             return payload
-        fields = {name: _as_plain(value) for name, value in fields.items()}
+        fields = {name: to_python(value) for name, value in fields.items()}
         for name in self.fields.keys() & fields.keys():
             if self._is_default(name, fields[name], arguments.get(name, fields[name])):
                 del fields[name]
@@ -261,18 +261,9 @@ def _as_fields(payload: Any) -> dict[Any, Any] | None:
     return None
 
 
-def _as_plain(value: Any) -> Any:
-    """Return a scalar of NumPy as the Python value that it holds; other values unchanged."""
-    numpy: Any = sys.modules.get("numpy")  # without it there is no such value
-    kinds = () if numpy is None else (numpy.bool_, numpy.integer, numpy.floating, numpy.str_)
-    return value.item() if isinstance(value, kinds) else value
-
-
 def _explain_unknown(name: object, names: Iterable[str]) -> str:
-    import difflib  # lazily: most calls give the right names
-
-    nearest = difflib.get_close_matches(str(name), names, n=1)
-    return f"there is no parameter {name!r}" + (f" (did you mean {nearest[0]}?)" if nearest else "")
+    nearest = nearest_name(str(name), list(names))
+    return f"there is no parameter {name!r}" + (f" (did you mean {nearest}?)" if nearest else "")
 
 
 def _explain_none(payload: Any) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nbtasks.core.model import TaskRow
     from nbtasks.engine.effects import CallContext
 
-__all__ = ["attributed", "left_open", "open_figures"]
+__all__ = ["attributed", "is_inline", "left_open", "open_figures", "registry"]
 
 _INLINE: Final = ("inline", "module://matplotlib_inline.backend_inline")
 _SET_ACTIVE: Final = "_set_new_active_manager"
@@ -56,12 +56,8 @@ def left_open(shell: InteractiveShell, context: CallContext) -> list[Any]:
 
 def open_figures(context: CallContext) -> list[Any]:
     """Return the figures that an attempt has left open, if they will be shown."""
-    if "matplotlib_inline.backend_inline" not in sys.modules or context.row is None:
-        return []
-    import matplotlib as mpl
-
-    gcf = _registry()
-    if gcf is None or mpl.rcParams._get("backend") not in _INLINE:  # noqa: SLF001 - asking by name would choose a backend
+    gcf = registry()
+    if gcf is None or context.row is None or not is_inline():
         return []
     managers = gcf.get_all_fig_managers()
     with _lock:
@@ -70,6 +66,21 @@ def open_figures(context: CallContext) -> list[Any]:
                 _makers.setdefault(manager.canvas.figure, context.row)
     figures = [manager.canvas.figure for manager in managers]
     return [one for one in figures if _makers.get(one) is context.row]
+
+
+def is_inline() -> bool:
+    """Return True if the inline backend shows the figures that are open at the end of a cell."""
+    if "matplotlib_inline.backend_inline" not in sys.modules:
+        return False
+    import matplotlib as mpl
+
+    return mpl.rcParams._get("backend") in _INLINE  # noqa: SLF001 - asking by name would choose a backend
+
+
+def registry() -> Any:
+    """Return matplotlib's registry of open figures; None if it has not been imported."""
+    module = sys.modules.get("matplotlib._pylab_helpers")
+    return None if module is None else module.Gcf
 
 
 def _draw(shell: InteractiveShell, figure: Any) -> Any:
@@ -83,14 +94,9 @@ def _draw(shell: InteractiveShell, figure: Any) -> Any:
     return None
 
 
-def _registry() -> Any:
-    module = sys.modules.get("matplotlib._pylab_helpers")
-    return None if module is None else module.Gcf
-
-
 def _watch() -> bool:
     """Note from now on who makes a figure; return False if that was the case, or is impossible."""
-    gcf = _registry()
+    gcf = registry()
     if gcf is None or hasattr(vars(gcf)[_SET_ACTIVE], "nbtasks_original"):
         return False
     original = vars(gcf)[_SET_ACTIVE]
@@ -108,7 +114,7 @@ def _watch() -> bool:
 
 
 def _unwatch() -> None:
-    gcf = _registry()
+    gcf = registry()
     original = None if gcf is None else getattr(vars(gcf)[_SET_ACTIVE], "nbtasks_original", None)
     if original is not None:
         setattr(gcf, _SET_ACTIVE, original)

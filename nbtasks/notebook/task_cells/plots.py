@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["activate", "after_cell", "count_open", "kept_apart"]
 
-_INLINE = "matplotlib_inline.backend_inline"
-
 
 def count_open() -> int | None:
     """Return the number of figures that the running task leaves open, to be shown at the end of the
     cell; None if there is no backend that could."""
     context = current.get()
-    return len(figures.open_figures(context)) if context is not None and _is_inline() else None
+    return (
+        len(figures.open_figures(context)) if context is not None and figures.is_inline() else None
+    )
 
 
 def activate() -> None:
@@ -60,20 +60,11 @@ def kept_apart() -> Iterator[None]:
     are shown as they were recorded."""
     before = set(_open())
     yield
-    if _is_inline():
+    if figures.is_inline():
         for number in set(_open()) - before:
             _open().pop(number)
 
 
 def _open() -> dict[Any, Any]:
-    module: Any = sys.modules.get("matplotlib._pylab_helpers")
-    return {} if module is None else module.Gcf.figs
-
-
-def _is_inline() -> bool:
-    if "matplotlib" not in sys.modules:
-        return False
-    import matplotlib as mpl
-
-    # Asking by name would choose a backend.
-    return _INLINE in sys.modules and "inline" in str(mpl.rcParams._get("backend"))  # noqa: SLF001 - see above
+    gcf = figures.registry()
+    return {} if gcf is None else gcf.figs

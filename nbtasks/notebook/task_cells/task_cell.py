@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import json
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from IPython.core.displayhook import DisplayHook
 
 from nbtasks.core import callsite, keys
+from nbtasks.core.parameters import nearest_name
 from nbtasks.core.settings import config
 from nbtasks.engine.effects import Call
 from nbtasks.engine.fingerprint import arguments
@@ -129,8 +129,8 @@ class TaskCell(Cell):
         known = {*self._names.bound, *self._names.read}
         for name in self._task_options.outputs or ():
             if name not in known and not self._names.star:
-                nearest = difflib.get_close_matches(name, known, n=1)
-                hint = f" Is it {nearest[0]}?" if nearest else ""
+                nearest = nearest_name(name, [*known])
+                hint = f" Is it {nearest}?" if nearest else ""
                 raise CellRefusedError(
                     f"%%task --outputs {name}: the cell neither binds nor reads {name}.{hint}"
                 )
