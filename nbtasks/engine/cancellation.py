@@ -19,10 +19,12 @@ from typing import Any, TypeGuard
 from nbtasks.core import clock, event_loop
 from nbtasks.errors import Interrupt
 
-__all__ = ["SIGNAL", "CancelScope"]
+__all__ = ["SIGNAL", "CancelScope", "uninterrupted"]
 
 #: Ignored by default, so a signal that arrives too late does no harm.
 SIGNAL = signal.SIGURG
+#: Number of Stops that interrupt even a section that should not be interrupted.
+_TIMES_TO_INSIST = 3
 #: Modules whose frames must not be interrupted: there, the body has not begun yet or has ended.
 _OUR_MODULES = (
     "nbtasks.jobs.session",
@@ -270,3 +272,35 @@ def _handle_signal(number: int, frame: FrameType | None) -> None:
                 inner.cause = inner.cause or cancellation.cause
                 inner.delivered = inner.touched = True
             cancellation.check()
+
+
+@contextlib.contextmanager
+def uninterrupted(*, stopped: bool = False) -> Iterator[None]:
+    """Defer Stop, Ctrl-C and the cancel signal of another run while a run is claimed or released.
+
+    An interrupt at that point would leave the run claimed for as long as this process lives. It is
+    raised afterwards, unless the run was `stopped` already. The third Stop is raised at once, in
+    case the block hangs.
+    """
+    stop_handler = signal.getsignal(signal.SIGINT)
+    if stop_handler is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stops, cancels = list[int](), list[int]()
+
+    def hold_back(number: int, _: object) -> None:
+        stops.append(number)
+        if len(stops) >= _TIMES_TO_INSIST:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hold_back)
+    cancel_handler = signal.signal(SIGNAL, lambda number, _: cancels.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, stop_handler)
+        signal.signal(SIGNAL, cancel_handler or signal.SIG_DFL)  # None: not set by Python
+    if cancels:
+        signal.raise_signal(SIGNAL)
+    if stops and not stopped:
+        signal.raise_signal(signal.SIGINT)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import signal
-import threading
 from contextvars import Token
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from nbtasks.core import clock, tracebacks
 from nbtasks.core.model import Status
 from nbtasks.engine import capture, effects
-from nbtasks.engine.cancellation import SIGNAL
+from nbtasks.engine.cancellation import uninterrupted
 from nbtasks.engine.drivers.not_awaited import take_not_awaited
 from nbtasks.errors import (
     Interrupt,
@@ -33,7 +31,7 @@ from nbtasks.jobs import active_runs
 from nbtasks.values import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nbtasks.engine.execution import Execution
@@ -48,8 +46,6 @@ __all__ = ["Context", "JobInfo", "RunInfo", "Session", "Watcher"]
 TICK_SECONDS = 0.1
 #: Seconds that the end of a run waits for tasks that ignore their cancellation.
 LINGER_SECONDS = 5.0
-#: Number of Stops that interrupt even a section that should not be interrupted.
-_TIMES_TO_INSIST = 3
 
 
 class Watcher(Protocol):
@@ -189,35 +185,49 @@ class Session:
     # -- a body that blocks -------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._begin(asynchronous=False)
-        self._cancel_stack.enter_context(self.execution.cancellation.blocking())
-        return self
+        try:
+            self._begin(asynchronous=False)
+            self._cancel_stack.enter_context(self.execution.cancellation.blocking())
+            return self  # noqa: TRY300 - a Stop may come on any line up to here
+        except BaseException as stopped:
+            self.release(stopped)
+            raise
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        forgotten = take_not_awaited(self.execution.root)
-        self._end(forgotten if error is None else error)
+        try:
+            forgotten = take_not_awaited(self.execution.root)
+            self._end(forgotten if error is None else error)
+        except BaseException as stopped:
+            self.release(stopped)
+            raise
         if error is None and forgotten is not None:
             raise forgotten
 
     # -- a body that awaits -------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._begin(asynchronous=True)
-        self._cancel_stack.enter_context(self.execution.cancellation.awaiting())
-        self._ticker = asyncio.create_task(self._tick())
-        return self
+        try:
+            self._begin(asynchronous=True)
+            self._cancel_stack.enter_context(self.execution.cancellation.awaiting())
+            self._ticker = asyncio.create_task(self._tick())
+            return self  # noqa: TRY300 - as above
+        except BaseException as stopped:
+            self.release(stopped)
+            raise
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        self.execution.cancellation.end_body()
-        forgotten = take_not_awaited(self.execution.root)
-        error = forgotten if error is None else error
-        self.execution.given_up.body_failed = error is not None
         try:
-            await self._cancel_unawaited()
-        finally:
-            if self._ticker is not None:
-                self._ticker.cancel()
-            self._end(error)
+            self.execution.cancellation.end_body()
+            forgotten = take_not_awaited(self.execution.root)
+            error = forgotten if error is None else error
+            self.execution.given_up.body_failed = error is not None
+            try:
+                await self._cancel_unawaited()
+            finally:
+                self._end(error)
+        except BaseException as stopped:
+            self.release(stopped)
+            raise
         if forgotten is not None and error is forgotten:
             raise forgotten
 
@@ -238,18 +248,16 @@ class Session:
     # -- both ---------------------------------------------------------------------------------
 
     def _begin(self, *, asynchronous: bool) -> None:
-        execution = None
         self._capture_stack.enter_context(capture.capturing())
         try:
-            with _uninterrupted():
+            with uninterrupted():
                 claimed = self._journal.claim(self._claim)
                 execution = self.execution = self.execute(self._journal, claimed)
                 execution.waits.begin(self._budget)
                 active_runs.add(execution)
             self._prepare(claimed, asynchronous=asynchronous)
         except BaseException as error:  # for instance Stop, while the tree is drawn
-            if execution is not None:
-                self._end(error)
+            self.release(error)
             self._capture_stack.close()
             raise
 
@@ -269,6 +277,13 @@ class Session:
         if self._watcher is not None:
             self._watcher.start()
 
+    def release(self, stopped: BaseException) -> None:
+        """Record the end of a run that nothing has recorded yet: a Stop came before the body began,
+        or before its end could be recorded. Else it would be taken as long as this process lives.
+        """
+        if hasattr(self, "execution") and not self._recording:
+            self._end(stopped)
+
     def _end(self, error: BaseException | None) -> None:
         try:
             self._leave()
@@ -283,6 +298,8 @@ class Session:
             raise
 
     def _leave(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
         self._cancel_stack.close()
         self._capture_stack.close()
         active_runs.discard(self.execution)
@@ -335,7 +352,7 @@ class Session:
         self, status: Status, error: BaseException | None, encoded: codec.Encoded | None
     ) -> None:
         try:
-            with _uninterrupted(stopped=status == Status.CANCELED):
+            with uninterrupted(stopped=status == Status.CANCELED):
                 self._recording = True
                 self.execution.conclude(status, error, encoded)
                 self.ended = True
@@ -343,38 +360,6 @@ class Session:
             if self._watcher is not None and self._recording:
                 self._watcher.finish()
         self.execution.staleness.warn()
-
-
-@contextlib.contextmanager
-def _uninterrupted(*, stopped: bool = False) -> Iterator[None]:
-    """Defer Stop, Ctrl-C and the cancel signal of another run while a run is claimed or released.
-
-    An interrupt at that point would leave the run claimed for as long as this process lives. It is
-    raised afterwards, unless the run was `stopped` already. The third Stop is raised at once, in
-    case the block hangs.
-    """
-    stop_handler = signal.getsignal(signal.SIGINT)
-    if stop_handler is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    stops, cancels = list[int](), list[int]()
-
-    def hold_back(number: int, _: object) -> None:
-        stops.append(number)
-        if len(stops) >= _TIMES_TO_INSIST:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, hold_back)
-    cancel_handler = signal.signal(SIGNAL, lambda number, _: cancels.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, stop_handler)
-        signal.signal(SIGNAL, cancel_handler or signal.SIG_DFL)  # None: not set by Python
-    if cancels:
-        signal.raise_signal(SIGNAL)
-    if stops and not stopped:
-        signal.raise_signal(signal.SIGINT)
 
 
 def _status_for(error: BaseException | None) -> Status:

@@ -216,14 +216,20 @@ class Cell:
         return {"io": session.io, "ctx": session.ctx, "payload": self._payload}
 
     def __enter__(self) -> Self:
-        self.session.__enter__()
-        self._open()
-        return self
+        try:
+            self.session.__enter__()
+            self._open()
+            return self  # noqa: TRY300 - a Stop may come on any line up to here
+        except BaseException as stopped:
+            self.session.release(stopped)
+            raise
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        self._leave_body(error)
         try:
-            self.session.__exit__(kind, error, tb)
+            try:
+                self._leave_body(error)
+            finally:
+                self.session.__exit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
             self._explain(failure)
             raise
@@ -240,18 +246,26 @@ class Cell:
             raise CellRefusedError(
                 f"{self.magic} awaits on asyncio only: execute `%autoawait asyncio` first."
             )
-        await self.session.__aenter__()
-        if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
-            self._interrupt = interrupt.CtrlC(task)
-        self._open()
-        return self
+        try:
+            await self.session.__aenter__()
+            if getattr(self._shell, "kernel", None) is None:  # in a kernel, Stop cancels the task
+                self._interrupt = interrupt.CtrlC(task)
+            self._open()
+            return self  # noqa: TRY300 - as above
+        except BaseException as stopped:
+            if self._interrupt is not None:
+                self._interrupt.restore()
+            self.session.release(stopped)
+            raise
 
     async def __aexit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        self._leave_body(error)
-        if self._interrupt is not None:  # first, since the session has put its own handler below
-            self._interrupt.restore()
         try:
-            await self.session.__aexit__(kind, error, tb)
+            try:
+                self._leave_body(error)
+                if self._interrupt is not None:  # first: the session has its own handler below
+                    self._interrupt.restore()
+            finally:
+                await self.session.__aexit__(kind, error, tb)
         except BaseException as failure:  # for example: the end could not be recorded
             self._explain(failure)
             raise

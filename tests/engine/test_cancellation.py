@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -12,17 +12,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
 import nbtasks as nb
+from nbtasks.engine import cancellation
 from nbtasks.jobs import session
+from nbtasks.jobs.definition import hooks
 from nbtasks.jobs.runtime import runtime
 from nbtasks.testing import FakeClock
+from tests.stopping import StopAt
 
 calls: list[Any] = []
+
+#: Functions that begin a run.
+BEGINNING = ("__enter__", "__aenter__", "_begin", "_prepare", "_mark_entered")
 
 
 @pytest.fixture(autouse=True)
@@ -434,51 +439,32 @@ def test_a_run_whose_process_has_died_is_cancelled_at_once(tmp_path: Path) -> No
     assert run.status == "CANCELED"
 
 
-class Stop:
-    """Presses Stop at one of the lines on which a session ends its run, counted from 0."""
-
-    def __init__(self, line: int) -> None:
-        self._left = line
-        self.pressed = False
-
-    def begin(self) -> None:
-        sys.settrace(self._called)
-
-    def _called(self, frame: FrameType, *_: object) -> Any:
-        here = frame.f_code.co_filename == session.__file__
-        return self._reached if here and not frame.f_code.co_name.startswith("__") else None
-
-    def _reached(self, frame: FrameType, event: str, _: object) -> Any:
-        if event == "line" and frame.f_code.co_name != "_end":
-            self._left -= 1
-        if self._left < 0 and not self.pressed:
-            self.pressed = True
-            sys.settrace(None)
-            signal.raise_signal(signal.SIGINT)
-        return self._reached
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("stopped", [True, False], ids=["stopped before", "at its end"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
 def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped: bool) -> None:
     """Else it would be taken as long as this process lives."""
 
-    def step(stop: Stop) -> None:
+    functions = {name for name, _ in inspect.getmembers(session.Session, inspect.isfunction)}
+    functions |= {name for name, _ in inspect.getmembers(session, inspect.isfunction)}
+    functions = {name for name in functions if not name.startswith("__")} - {"_end"}
+    functions |= {"uninterrupted", "hold_back", "blocking", "awaiting", "restore"}
+
+    def step(stop: StopAt) -> None:
         stop.begin()
         if stopped:
             raise KeyboardInterrupt
 
     ends = []
     for line in range(200):
-        stop = Stop(line)
+        stop = StopAt(line, [session, cancellation], functions)
 
         @nb.job("j")
-        def body(io: nb.SyncIO, stop: Stop = stop) -> None:
+        def body(io: nb.SyncIO, stop: StopAt = stop) -> None:
             step(stop)
 
         @nb.job("j")
-        async def awaiting(io: nb.AsyncIO, stop: Stop = stop) -> None:
+        async def awaiting(io: nb.AsyncIO, stop: StopAt = stop) -> None:
             step(stop)
 
         with contextlib.suppress(KeyboardInterrupt):
@@ -492,6 +478,38 @@ def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped
 
     assert len(ends) > 10
     assert set(ends) <= ({"CANCELED"} if stopped else {"CANCELED", "COMPLETED"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
+def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -> None:
+    """Else it would be taken as long as this process lives."""
+
+    @nb.job("j")
+    def body(io: nb.SyncIO) -> str:
+        return io.run_task("a", str, "done")
+
+    @nb.job("j")
+    async def awaiting(io: nb.AsyncIO) -> str:
+        return await io.run_task("a", str, "done")
+
+    job = awaiting if asynchronous else body
+    lines = 0
+    for line in range(200):
+        with (
+            StopAt(line, [session, hooks], BEGINNING) as stop,
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            job.run(key=str(line), tree=False)
+        if not stop.pressed:
+            break
+        lines += 1
+        assert "RUNNING" not in nb.runs().status.tolist()
+        with pytest.raises(nb.NoRunError):
+            nb.current_io()
+        assert job.run(key=str(line), tree=False).output == "done"
+
+    assert lines > 20
 
 
 def test_a_stopped_task_is_canceled_and_runs_again() -> None:

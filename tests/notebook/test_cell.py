@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
+from nbtasks.jobs import session
 from nbtasks.jobs.runtime import runtime
+from nbtasks.notebook import cell as cells
 from tests.notebook.shells import BOTH, Shell
+from tests.stopping import StopAt
 
 # -- an ordinary cell -----------------------------------------------------------------------------
 
@@ -234,3 +237,26 @@ def test_a_last_expression_may_be_something_that_cannot_be_recorded(shell: Shell
 
     assert "SyncIO" in seen.text
     assert (shell.names["run"].status, shell.names["run"].output) == ("COMPLETED", None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("magic", ["%%job j --as run", "%%task j --as run"])
+@BOTH
+def test_stopped_on_any_line_before_and_after_its_body_it_is_let_go(
+    shell: Shell, awaits: str, magic: str
+) -> None:
+    """Else its run would be taken as long as the kernel lives."""
+    functions = ("__enter__", "__aenter__", "_open", "_bind", "_begin", "_prepare", "_leave_body")
+    text = f"{magic}\n{awaits}io.run_task('square', square, 4)"
+    lines = 0
+    for line in range(300):
+        with StopAt(line, [cells, session], functions) as stop:
+            shell.run(text)
+        if not stop.pressed:
+            break
+        lines += 1
+        assert shell.ok(text).value == 16
+        assert shell.names["run"].status == "COMPLETED"
+
+    assert lines > 30
+    assert shell.names["calls"] == [4]

@@ -120,6 +120,9 @@ class LimitedSession:
             except JobBusyError:
                 if self.session.job in _enclosing_jobs.get():
                     raise  # the run would wait for its own enclosing run
+            except BaseException as stopped:
+                self._leave(stopped)
+                raise
             threading.Event().wait(_POLL_SECONDS)
             self.session.postpone()
 
@@ -138,6 +141,9 @@ class LimitedSession:
             except JobBusyError:
                 if self.session.job in _enclosing_jobs.get():
                     raise  # the run would wait for its own enclosing run
+            except BaseException as stopped:
+                self._leave(stopped)
+                raise
             await asyncio.sleep(_POLL_SECONDS)
             self.session.postpone()
 
@@ -152,6 +158,12 @@ class LimitedSession:
     def _mark_entered(self, session: Session) -> Session:
         self._token = _enclosing_jobs.set(_enclosing_jobs.get() | {session.job})
         return session
+
+    def _leave(self, stopped: BaseException) -> None:
+        """Leave the session before its body has begun."""
+        if self._token is not None:
+            _enclosing_jobs.reset(self._token)
+        self.session.release(stopped)
 
     def _call_hook(self) -> Awaitable[None] | None:
         """Call the callback for the run's status. Return the rest of an asynchronous callback."""
