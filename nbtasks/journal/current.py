@@ -14,7 +14,7 @@ from nbtasks.core.settings import config, is_shared
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["at", "close", "home", "journal", "override", "place"]
+__all__ = ["at", "close", "home", "journal", "override", "place", "settle"]
 
 _open: dict[tuple[Path, str], Journal] = {}
 _override: Journal | None = None
@@ -62,6 +62,12 @@ def override(journal: Journal) -> Iterator[Journal]:
         yield journal
     finally:
         _override = before
+
+
+def settle() -> None:
+    """Let other programs see all executions that have ended, in the homes that are open here."""
+    for opened in _open.values():
+        opened.settle()
 
 
 def close(home: Path | None = None) -> None:

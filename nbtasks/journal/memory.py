@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from nbtasks.core.model import (
@@ -22,11 +21,9 @@ from nbtasks.core.model import (
 )
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import conflicts
-from nbtasks.journal.database import connection, merge, schema, user_query
+from nbtasks.journal.database import connection, merge, recorded_run, schema, user_query
 from nbtasks.journal.lookup import lineage
 from nbtasks.journal.protocol import (
-    ANSWER,
-    PRINTED,
     Change,
     Claim,
     ClaimedRun,
@@ -39,10 +36,7 @@ from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["MemoryJournal"]
 
-_PATH, _SEQ, _STATUS = (columns("task").index(name) for name in ("path", "seq", "status"))
-_answer = itemgetter(*(columns("task").index(name) for name in ANSWER))
-_LOG_KEY = slice(4, 7)  # level, message, data
-_SHOWN = (*PRINTED, None)  # levels of printed lines, and of displays, which have none
+_SEQ = columns("task").index("seq")
 
 
 class MemoryJournal:
@@ -99,9 +93,9 @@ class MemoryJournal:
         self._place(claim.make)
         for row in claim.rows:
             self.put(row)
-        tasks = {row.path: values(row) for row in claim.rows}
-        shown = self._shown(claim.make) if tasks else RecordedOutputs()
-        return ClaimedRun(claim.make, tasks, codes=self._codes(claim.make), shown=shown)
+        claimed = self._read(claim.make)
+        claimed.tasks, claimed.answers = {row.path: values(row) for row in claim.rows}, {}
+        return claimed
 
     def _place(self, run: RunRow, before_us: int | None = None) -> None:
         """Give a run its place in the order of the runs: an imported one by its start."""
@@ -109,34 +103,13 @@ class MemoryJournal:
         last = max((row.number for row in others), default=0)
         run.number = last + 1 if before_us is None else last
 
-    def _codes(self, run: RunRow) -> dict[str, str]:
-        run_ids = lineage(self, run)
-        return {row[1]: row[2] for row in self._batch.added["code"] if row[0] in run_ids}
-
-    def _shown(self, run: RunRow) -> RecordedOutputs:
-        run_ids = lineage(self, run)
-        rows = [
-            row
-            for run_id in run_ids
-            for kind in ("display", "log")
-            for row in self.find(kind, run_id=run_id)
-            if row.path and getattr(row, "level", None) in _SHOWN
-        ]
-        retried = {row.path for id_ in run_ids for row in self.find("attempt", run_id=id_)}
-        return RecordedOutputs({row.path for row in rows}, rows, retried)
-
     def _open_run(self, run: RunRow) -> ClaimedRun:
         self._check_free(run)
-        claimed = ClaimedRun(run, fresh=run.executions == 0, codes=self._codes(run))
-        claimed.shown = self._shown(run)
-        for row in self.tasks(run.run_id):
-            if row[_STATUS] == Status.COMPLETED:
-                claimed.answers[row[_PATH]] = _answer(row)
-            else:
-                claimed.tasks[row[_PATH]] = row
-        for row in self._batch.added["log"]:
-            if row[0] == run.run_id and row[1] == "":
-                claimed.logs[row[_LOG_KEY]] = claimed.logs.get(row[_LOG_KEY], 0) + 1
+        return self._read(run)
+
+    def _read(self, run: RunRow) -> ClaimedRun:
+        claimed = ClaimedRun(run, fresh=run.executions == 0, shown=RecordedOutputs(rows=[]))
+        recorded_run.update(claimed, self._batch, lineage(self, run))
         return claimed
 
     def _check_free(self, run: RunRow) -> None:
@@ -205,6 +178,9 @@ class MemoryJournal:
             self.put(run)
             self._claimed.discard(run.run_id)
             self._asked.discard(run.run_id)
+
+    def settle(self) -> None:
+        """Do nothing: there is no file."""
 
     def request_cancel(self, run_id: str) -> None:
         """Implement `Journal.request_cancel`."""

@@ -1,4 +1,4 @@
-"""The journal protocol: nineteen methods, in the words of the domain, that the engine needs.
+"""The journal protocol: twenty methods, in the words of the domain, that the engine needs.
 
 `memory.MemoryJournal` and `home_journal.HomeJournal` implement it, and one test holds both to it.
 `readonly.Reader` wraps either of them for read-only use.
@@ -196,7 +196,12 @@ class Journal(Protocol):
         """Record the end of an execution durably, and release the run for others.
 
         The run is released even if the record cannot be written; it then counts as INTERRUPTED.
+        Other programs that open the file of a home see the execution at once; that of a cell, soon
+        after.
         """
+
+    def settle(self) -> None:
+        """Let other programs that open the file of the home see the executions that have ended."""
 
     def amend(self, run_id: str, change: Change) -> None:
         """Write rows of a run that nobody executes: all of them or none, durably.
@@ -352,6 +357,7 @@ class JournalWrapper:
     claim = _delegate(Journal.claim)
     peek = _delegate(Journal.peek)
     release = _delegate(Journal.release)
+    settle = _delegate(Journal.settle)
     amend = _delegate(Journal.amend)
     import_rows = _delegate(Journal.import_rows)
     request_cancel = _delegate(Journal.request_cancel)

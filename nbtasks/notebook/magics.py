@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 from collections.abc import Coroutine
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from nbtasks.core.model import UNDER_WAY, RunRow
 from nbtasks.core.settings import config
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
+from nbtasks.journal import current
 from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.cell import Cell, Entry
 from nbtasks.notebook.completion.completer import Completer
@@ -36,7 +38,7 @@ from nbtasks.notebook.transform import Wrapper, to_call
 from nbtasks.views import frames, history
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
     from nbtasks.journal.protocol import Claim
     from nbtasks.views.frames import DataFrame
@@ -84,6 +86,7 @@ class _Extension:
         shell.Completer.custom_matchers.append(self._completer.match)
         self._inspection = Inspection(shell)
         self._add_entry()
+        shell.events.register("pre_run_cell", self._settle)
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
 
@@ -106,6 +109,11 @@ class _Extension:
         with self._shell.builtin_trap, self.entry.executing(claim, payload):
             await eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the cell
 
+    def _settle(self, info: ExecutionInfo) -> None:
+        """Let a cell that may open the journal with DuckDB itself see all executions."""
+        if not re.match(r"\s*%%(job|task)\b", info.raw_cell or ""):
+            current.settle()
+
     def _add_entry(self) -> None:
         # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
         # namespace, and the name is not the user's.
@@ -117,6 +125,7 @@ class _Extension:
     def close(self) -> None:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
+        shell.events.unregister("pre_run_cell", self._settle)
         if front_end.current() is self._front_end:  # else another shell's is in force
             front_end.install(self._front_end_before)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)

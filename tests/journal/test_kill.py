@@ -54,7 +54,7 @@ for number in range(KILLS + 1):
     if number < KILLS:
         if number % 5:  # the others may die before their run has begun
             os.read(read, 1)
-        clock.current().sleep_until(clock.micros() + chance.randrange(60_000))
+        clock.current().sleep_until(clock.micros() + chance.randrange(25_000))
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(read)

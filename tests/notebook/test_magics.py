@@ -10,6 +10,8 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import nbtasks as nb
+from nbtasks.journal import current
+from nbtasks.journal.home import home_journal
 from nbtasks.notebook import cell_options, sql_magic
 from nbtasks.notebook.line_parser import LineParser
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
@@ -208,3 +210,18 @@ def test_job_status_tells_what_is_under_way(shell: Shell) -> None:
     assert len(told) == 1
     assert told[0].startswith("RUNNING  delays 2  since ")
     assert shell.names["run"].id in told[0]
+
+
+def test_a_plain_cell_finds_what_the_cells_before_have_recorded_in_the_file(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "_override", None)
+    monkeypatch.setattr(home_journal, "SETTLE_SECONDS", 60)
+    shell.ok("%%job counted\nio.run_task('one', int)")
+    shell.ok("%%task two\nx = 2")
+    look = f"""import duckdb
+with duckdb.connect({str(nb.config.home / "journal.duckdb")!r}, read_only=True) as con:
+    paths = con.execute("select path from tasks order by path").fetchall()
+[path for (path,) in paths]"""
+
+    assert shell.ok(look).value == ["one", "two"]

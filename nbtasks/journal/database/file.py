@@ -37,11 +37,13 @@ from nbtasks.journal.wal import FORMAT, sync_folder, write_error
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["Change", "DatabaseFile"]
+__all__ = ["Change", "DatabaseFile", "FileStamp"]
 
 _SNAPSHOTS = 5
 #: Function that makes a new file from a copy of the file, and returns the path of the new one.
 Change = Callable[[Path], Path]
+#: Identity of the file and its log, and their sizes and times of change.
+FileStamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class DatabaseFile:
@@ -74,6 +76,10 @@ class DatabaseFile:
     def size(self) -> int:
         """Size of the file in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
+
+    def stamp(self) -> FileStamp:
+        """Return a value that differs after anybody has written to the file."""
+        return tuple(map(_stamp, (self.path, self._wal)))
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -358,6 +364,14 @@ def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connecti
 
 def _wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _is_same(file: Path, stat: os.stat_result) -> bool:

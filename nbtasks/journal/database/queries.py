@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from typing import Any
 
 from nbtasks.core.model import RunRow, columns, row_type
-from nbtasks.journal.protocol import PRINTED, Claim, RecordedOutputs, TaskTuple
+from nbtasks.journal.protocol import (
+    ANSWER,
+    PRINTED,
+    Claim,
+    ClaimedRun,
+    RecordedOutputs,
+    TaskTuple,
+)
 
 __all__ = [
-    "codes",
+    "add_outputs",
+    "claimed_run",
     "find_claimed_run",
     "find_rows",
     "place",
     "place_imported",
     "running",
     "runs",
-    "shown",
     "tasks",
 ]
 
 #: Outputs of a run that are read when it is claimed, at most.
 _MAX_OUTPUTS = 2_000
 _MAX_OUTPUT_BYTES = 4 << 20
+_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
 #: The view `task_now`. Views and functions of a file that came from somebody else may do anything,
@@ -99,7 +108,34 @@ def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
     return rows
 
 
-def shown(con: Any, run: RunRow) -> RecordedOutputs:
+def claimed_run(con: Any, run: RunRow) -> ClaimedRun:
+    """Return a run with all that an execution needs of it."""
+    logs = con.execute(
+        "select level, message, data from log where run_id = $1 and path = ''", [run.run_id]
+    ).fetchall()
+    rows = tasks(con, run.run_id, "status <> 'COMPLETED'")
+    answers = con.execute(
+        f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
+        "order by seq",
+        [run.run_id],
+    ).fetchall()
+    claimed = ClaimedRun(
+        run,
+        {row[_PATH]: row for row in rows},
+        {row[_ANSWER_PATH]: row for row in answers},
+        dict(collections.Counter(logs)),
+        fresh=run.executions == 0,
+    )
+    add_outputs(con, claimed)
+    return claimed
+
+
+def add_outputs(con: Any, claimed: ClaimedRun) -> None:
+    """Add the code of a run's tasks to it, and what they have printed and displayed."""
+    claimed.codes, claimed.shown = _codes(con, claimed.run), _shown(con, claimed.run)
+
+
+def _shown(con: Any, run: RunRow) -> RecordedOutputs:
     """Return what the tasks of a run have printed and displayed; its rows only if they are few."""
     run_ids = _lineage(con, run)
     places, levels = ", ".join("?" * len(run_ids)), ", ".join("?" * len(PRINTED))
@@ -128,7 +164,7 @@ def _rows(con: Any, kind: str, source: str, params: list[str]) -> list[Any]:
     return [row_type(kind)(*values) for values in con.execute(query, params).fetchall()]
 
 
-def codes(con: Any, run: RunRow) -> dict[str, str]:
+def _codes(con: Any, run: RunRow) -> dict[str, str]:
     """Return the sources of the functions of a run's tasks, by fingerprint."""
     run_ids = _lineage(con, run)
     places = ", ".join("?" * len(run_ids))

@@ -25,10 +25,12 @@ class Listing:
     Attributes:
         readers: Readers of the segments by name, oldest first.
         alive: Names of the segments whose owners live.
+        own: Name of the segment of this process; None if it has none.
     """
 
     readers: Mapping[str, SegmentReader]
     alive: list[str]
+    own: str | None = None
 
     @property
     def dead(self) -> dict[str, SegmentReader]:
@@ -38,6 +40,12 @@ class Listing:
     def has_more(self, offsets: Mapping[str, int]) -> bool:
         """Return True if any segment has records after its offset; a missing offset is 0."""
         return any(reader.has_more(offsets.get(name, 0)) for name, reader in self.readers.items())
+
+    @property
+    def others(self) -> Listing:
+        """The segments of other processes."""
+        readers = {name: reader for name, reader in self.readers.items() if name != self.own}
+        return Listing(readers, self.alive)
 
 
 class SegmentFolder:
@@ -128,7 +136,7 @@ class SegmentFolder:
             if (own is not None and path.stem == own.name) or is_alive(path, reader.header):
                 alive.append(path.stem)
             readers[path.stem] = reader
-        return Listing(readers, alive)
+        return Listing(readers, alive, own.name if own else None)
 
     def report_damage(self, listing: Listing) -> None:
         """Warn once of each place that could not be read.

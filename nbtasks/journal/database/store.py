@@ -8,7 +8,9 @@ readers get a copy in memory with the segments merged into it.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from nbtasks.core import disk
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database import merge
 from nbtasks.journal.database.connection import lock_down
-from nbtasks.journal.database.file import Change, DatabaseFile
+from nbtasks.journal.database.file import Change, DatabaseFile, FileStamp
 from nbtasks.journal.database.refusals import unreadable_error
 from nbtasks.journal.database.schema import in_memory, offsets
 from nbtasks.journal.database.segments import LOCK, Listing, SegmentFolder
@@ -51,6 +53,9 @@ class DuckStore:
         home: The folder of the journal.
         segments: The segments of the home.
         durable: Sync the file to the disk.
+
+    Attributes:
+        revision: Number that grows when the file may have got rows that this process did not write.
     """
 
     def __init__(self, home: Path, segments: SegmentFolder, *, durable: bool) -> None:
@@ -59,10 +64,18 @@ class DuckStore:
         self._lock_path = home / LOCK
         self._segments = segments
         self._threads = threading.RLock()
+        self.revision = 0
+        self._stamp: FileStamp | None = None  # of the file when this process last left it
         self._merged: dict[str, int] = {}  # by segment, the bytes known to be merged
         self._checkpointed: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
         self._commits = 0  # since the last checkpoint by this process
         self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
+        unlock = weakref.WeakMethod(self._unlock)
+        os.register_at_fork(after_in_child=lambda: (own := unlock()) and own())
+
+    def _unlock(self) -> None:
+        """Replace the lock in a forked child: another thread of the parent may have held it."""
+        self._threads = threading.RLock()
 
     @contextlib.contextmanager
     def exclusive(self, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
@@ -77,8 +90,11 @@ class DuckStore:
         with self._threads:
             file_lock = self._acquire(seconds)
             try:
+                if self._stamp != self._file.stamp():
+                    self.revision += 1
                 yield
             finally:
+                self._stamp = self._file.stamp()
                 if file_lock is not None:
                     file_lock.release()
 
@@ -169,6 +185,11 @@ class DuckStore:
         except JournalLockedError:
             return False
 
+    def has_all(self, *, of_others: bool = False) -> bool:
+        """Return True if the file holds all that was flushed, or all `of_others`."""
+        segments = self._segments.scan()
+        return not self._has_grown(segments.others if of_others else segments)
+
     def has_checkpointed(self, segment: str, size: int) -> bool:
         """Return True if `size` bytes of a segment are known to be in the file itself."""
         return self._checkpointed.get(segment, 0) >= size
@@ -199,6 +220,7 @@ class DuckStore:
             return False
         con.close()
         settled = self._file.checkpoint(change)
+        self.revision += 1
         if settled is not None:
             self._checkpointed, self._commits = settled, 0
         return settled is not None
@@ -275,6 +297,8 @@ class DuckStore:
             with contextlib.suppress(duckdb.Error):
                 con.rollback()
             self._write(con, segments, checked=True)
+        if any(reader.end > reader.start for reader in segments.others.readers.values()):
+            self.revision += 1
         return segments
 
     @staticmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import collections
 import contextlib
 import functools
 import os
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nbtasks.core import text
-from nbtasks.core.model import EditRow, Row, RunRow, Status, columns, values
+from nbtasks.core.model import EditRow, Row, RunRow, Status, values
 from nbtasks.errors import (
     JournalError,
     JournalLockedError,
     JournalWriteError,
+    NbtasksError,
     NotFoundError,
 )
 from nbtasks.journal import conflicts
@@ -25,8 +25,16 @@ from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.database import queries as stored
 from nbtasks.journal.database.segments import SegmentFolder
 from nbtasks.journal.database.store import CHECKPOINT_BYTES, DuckStore
+from nbtasks.journal.home.recent_runs import RecentRuns
 from nbtasks.journal.home.signals import CancelRequests, ChangeCounter
-from nbtasks.journal.protocol import ANSWER, Change, Claim, ClaimedRun, TaskTuple, Transaction
+from nbtasks.journal.protocol import (
+    Change,
+    Claim,
+    ClaimedRun,
+    RecordedOutputs,
+    TaskTuple,
+    Transaction,
+)
 from nbtasks.journal.wal import Segment
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
@@ -38,8 +46,9 @@ MERGE_ROWS = 50_000
 ROTATE_BYTES = 4 << 20
 #: Time to wait, at the end of a run, for other processes that merge. They merge our rows, too.
 PATIENCE_SECONDS = 2.0
-
-_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
+#: Time after the end of a cell's execution, in seconds, at which its rows are merged: several
+#: cells that are executed one after another are merged together.
+SETTLE_SECONDS = 0.2
 
 
 class HomeJournal:
@@ -69,6 +78,9 @@ class HomeJournal:
         self._claimed: set[str] = set()  # the runs that this process executes now
         self._merged_rows = 0
         self._merging: threading.Thread | None = None
+        self._recent = RecentRuns()
+        self._unmerged = False  # an execution has ended that is not in the file yet
+        self._settling: threading.Timer | None = None
         self.segments = SegmentFolder(home, durable=durable, notebook=notebook)
         self.store = DuckStore(home, self.segments, durable=durable)
         atexit.register(self.close)
@@ -81,16 +93,7 @@ class HomeJournal:
         with self.store.exclusive():
             segment = self._current_segment()
             self.store.make()
-            with self.store.reading(tidy=False) as con:
-                row = None if claim.new else self._find_run(con, claim)
-                claimed = self._open_run(con, row) if row else self._create_run(con, claim)
-                if claim.limit is not None:
-                    conflicts.check_limit(
-                        claim.make.job, claim.limit, stored.running(con, claim.make.job)
-                    )
-                if row or claim.rows:
-                    claimed.codes = stored.codes(con, claimed.run)
-                    claimed.shown = stored.shown(con, claimed.run)
+            claimed = self._recall(claim, segment) or self._read(claim, segment)
             run = claimed.run
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
@@ -104,15 +107,35 @@ class HomeJournal:
             self._requests.remove(run.run_id)
         return claimed
 
+    def _recall(self, claim: Claim, segment: Segment) -> ClaimedRun | None:
+        """Return the run of a claim without DuckDB; None if that cannot be."""
+        if claim.new or claim.limit is not None or not self.store.has_all(of_others=True):
+            return None
+        segment.flush()
+        claimed = self._recent.recall(claim, segment, self.store.revision)
+        if claimed is not None:
+            self._check_free(claimed.run)
+        return claimed
+
+    def _read(self, claim: Claim, segment: Segment) -> ClaimedRun:
+        """Return the run of a claim, or a new one if there is none."""
+        with self.store.reading(tidy=False) as con:
+            row = None if claim.new else self._find_run(con, claim)
+            claimed = self._open_run(con, row) if row else self._create_run(con, claim)
+            if claim.limit is not None:
+                conflicts.check_limit(
+                    claim.make.job, claim.limit, stored.running(con, claim.make.job)
+                )
+        if claim.run_id is None and self.store.has_all():
+            self._recent.keep(claimed, segment, self.store.revision)
+        return claimed
+
     def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.peek`."""
         with self.reading() as con:
             if (row := self._find_run(con, claim)) is None:
                 return None
-            claimed = self._open_run(con, row)
-            claimed.codes = stored.codes(con, claimed.run)
-            claimed.shown = stored.shown(con, claimed.run)
-            return claimed
+            return self._open_run(con, row)
 
     def _current_segment(self) -> Segment:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""
@@ -133,7 +156,11 @@ class HomeJournal:
         stored.place(con, [claim.make])
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
-        return ClaimedRun(claim.make, {row.path: values(row) for row in claim.rows})
+        tasks = {row.path: values(row) for row in claim.rows}
+        claimed = ClaimedRun(claim.make, tasks, shown=RecordedOutputs(rows=[]))
+        if claim.rows:
+            stored.add_outputs(con, claimed)
+        return claimed
 
     def _check_free(self, run: RunRow) -> None:
         if run.run_id in self._claimed:
@@ -146,22 +173,7 @@ class HomeJournal:
     def _open_run(self, con: Any, row: tuple[Any, ...]) -> ClaimedRun:
         run = RunRow(*row)
         self._check_free(run)
-        logs = con.execute(
-            "select level, message, data from log where run_id = $1 and path = ''", [run.run_id]
-        ).fetchall()
-        tasks = stored.tasks(con, run.run_id, "status <> 'COMPLETED'")
-        answers = con.execute(
-            f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
-            "order by seq",
-            [run.run_id],
-        ).fetchall()
-        return ClaimedRun(
-            run,
-            {row[_PATH]: row for row in tasks},
-            {row[_ANSWER_PATH]: row for row in answers},
-            dict(collections.Counter(logs)),
-            fresh=run.executions == 0,
-        )
+        return stored.claimed_run(con, run)
 
     def amend(self, run_id: str, change: Change) -> None:
         """Implement `Journal.amend`."""
@@ -219,12 +231,29 @@ class HomeJournal:
         finally:
             self._claimed.discard(run.run_id)
             self._requests.remove(run.run_id)
-        segment = self._require_segment()
+        self._unmerged = True
+        if run.source is None or self._require_segment().size > ROTATE_BYTES:
+            self.settle()
+        elif self._settling is None or not self._settling.is_alive():
+            self._settling = threading.Timer(SETTLE_SECONDS, self._settle_quietly)
+            self._settling.name, self._settling.daemon = "nbtasks-settle", True
+            self._settling.start()
+
+    def settle(self) -> None:
+        """Implement `Journal.settle`."""
+        segment = self.segments.own
+        if segment is None or not self._unmerged:
+            return
+        self._unmerged = False
         is_long = segment.size > ROTATE_BYTES
         if self.store.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
             self._merged_rows = segment.records
             if is_long:
                 self._drop_segment(ROTATE_BYTES)
+
+    def _settle_quietly(self) -> None:
+        with contextlib.suppress(NbtasksError):  # the next use of the home raises it
+            self.settle()
 
     def request_cancel(self, run_id: str) -> None:
         """Implement `Journal.request_cancel`."""
@@ -311,6 +340,11 @@ class HomeJournal:
         should.
         """
         atexit.unregister(self.close)
+        if self._settling is not None:
+            self._settling.cancel()
+        for thread in (self._settling, self._merging):
+            if thread is not None:
+                thread.join()  # at an exit, a thread that is in DuckDB would abort the process
         segment = self.segments.own
         if segment is None:
             return
