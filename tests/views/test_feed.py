@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import nbtasks as nb
 from nbtasks.core import front_end
@@ -13,8 +15,8 @@ from nbtasks.engine.execution import Execution
 from nbtasks.errors import NotFoundError
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
-from nbtasks.testing import use_journal
-from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed, RunsFeed
+from nbtasks.testing import FakeClock, use_journal
+from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed, RunsFeed, sparkline
 
 
 class Watcher:
@@ -110,7 +112,7 @@ def test_all_runs_stand_below_their_jobs(watched: list[Watcher]):
         "FAILED",
     ]
     assert {first.id, second.id} < set(feed.runs.values())
-    assert [row.name for row in rows if row.name] == ["key chosen"]
+    assert [row.name for row in rows if row.name][1:] == ["key chosen"]  # the first has two bars
     assert feed.changed() is None
     assert len(RunsFeed(runtime.journal, "fine").all()[1]) == 3
 
@@ -125,3 +127,25 @@ def test_the_watched_runs_stand_below_the_name_of_their_job(watched: list[Watche
 
     assert (job_row.path, job_row.name) == ("delays", "Flight delays")
     assert head.name == "Flight delays"
+
+
+def test_beside_a_job_stands_the_course_of_its_durations(
+    watched: list[Watcher], fake_clock: FakeClock
+):
+    @nb.job("growing", name="Growth")
+    def growing(payload: int, io: nb.SyncIO) -> None:
+        fake_clock.advance(payload)
+
+    for seconds in (1, 2, 8, 4):
+        growing.run(seconds)
+
+    assert RunsFeed(runtime.journal, None).all()[1][0].name == "Growth ▁▂█▄"
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=2))
+def test_a_longer_duration_has_no_lower_bar(numbers: list[float]):
+    bars = sparkline(numbers)
+
+    assert len(bars) == len(numbers)
+    pairs = sorted(zip(numbers, bars, strict=True))
+    assert [bar for _, bar in pairs] == sorted(bars)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from nbtasks.core import clock, keys
@@ -14,9 +16,11 @@ if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["ExecutionFeed", "Feed", "JournalFeed", "RunsFeed"]
+__all__ = ["ExecutionFeed", "Feed", "JournalFeed", "RunsFeed", "sparkline"]
 
 _MOST = 1_000  # latest runs
+_BARS = "▁▂▃▄▅▆▇█"
+_DRAWN = 20  # latest runs of a job whose durations are drawn
 
 #: A run and some of its tasks.
 Rows = tuple[RunRow, list[TaskRow]]
@@ -148,12 +152,16 @@ class RunsFeed:
         """Implement `Feed.all`."""
         runs = self._journal.runs(job=self._job)
         rows: dict[str, TaskRow] = {}
+        seconds: dict[str, list[float]] = collections.defaultdict(list)
         for run in runs[-_MOST:]:
             job_row = rows.setdefault(run.job, _job_row(run, 2 * len(rows)))
             row = _run_row(run, 2 * len(rows) + 1)
             rows[row.path] = row
             self.runs[row.path] = run.run_id
-            job_row.name = run.name if run.name != run.job else None
+            if row.finished_us is not None and row.attempt_us is not None:
+                seconds[run.job].append((row.finished_us - row.attempt_us) / 1e6)
+            named = [run.name] if run.name != run.job else []
+            job_row.name = " ".join([*named, sparkline(seconds[run.job][-_DRAWN:])]).strip() or None
             job_row.status, job_row.attempt_us, job_row.finished_us = (
                 row.status, row.attempt_us, row.finished_us,
             )  # fmt: skip
@@ -167,6 +175,21 @@ class RunsFeed:
         """Implement `Feed.changed`."""
         before = self._seen
         return None if self.all() == before else self._seen
+
+
+def sparkline(numbers: Sequence[float]) -> str:
+    """Return a bar of text for each number, as high as its part of the largest.
+
+    Returns:
+        The bars; an empty text for fewer than two numbers, which show no course.
+
+    >>> sparkline([1, 2, 8, 4])
+    '▁▂█▄'
+    """
+    if len(numbers) < 2:  # noqa: PLR2004 - see above
+        return ""
+    largest = max(numbers) or 1.0
+    return "".join(_BARS[max(0, math.ceil(len(_BARS) * n / largest) - 1)] for n in numbers)
 
 
 def _job_row(run: RunRow, seq: int) -> TaskRow:
