@@ -113,6 +113,23 @@ CASES = [
     Case("own io", "import io\ns = io.StringIO('a').read(); ran()", after="y = io.BytesIO"),
     Case("nothing", "ran()"),
     Case("conditional own", "if k: model = [k]\nresult = model[0]; ran()", "k = 3", ("k = 4",)),
+    # -- names that it may read -------------------------------------------------------------------
+    Case("function of a branch", "if k:\n    def f(): return a\nelse:\n    def f(): return b\n"
+         "x = f() + [0]; ran()", "k = True; a = [1]; b = [0]",
+         ("k = True; a = [2]; b = [0]", "k = False; a = [1]; b = [0]")),
+    Case("mention after a branch", "def f(): return x\nif k:\n    x = [9]; y = f()[0]\n"
+         "else: y = f()[0]\nran()", "k = False; x = [1]", ("k = False; x = [2]",)),
+    Case("loop left early", "while True:\n    if k: break\n    y = 5\nz = y; ran()",
+         "k = True; y = 1", ("k = True; y = 2",)),
+    Case("error swallowed", "from contextlib import suppress\nwith suppress(KeyError): x = d['k']\n"
+         "y = x; ran()", "d = {}; x = 1", ("d = {}; x = 2", "d = {'k': 3}; x = 1")),
+    Case("global augmented", "def f():\n    global n\n    n += [0]\nf(); ran()", "n = [1]",
+         ("n = [2]",)),
+    Case("running total", "parts = [total := total + v for v in (1, 2)]; ran()", "total = 0",
+         ("total = 5",), counts=True),
+    Case("registered function", "@reg\ndef f(): return a\nx = known['f']() + [0]; ran()",
+         "known = {}; a = [1]\ndef reg(f): known['f'] = f",
+         ("known = {}; a = [2]\ndef reg(f): known['f'] = f",)),
     # -- kinds of values --------------------------------------------------------------------------
     Case("plain data", "d = {'a': [1, 2.5, None], 2: (1, {3}), 'n': float('nan')}; ran()"),
     Case("dates and more",

@@ -113,8 +113,9 @@ def block(body: list[ast.stmt], entry: _Entry) -> list[ast.stmt]:
         entry: Function that returns a call of the entry point's method, with these arguments.
     """
     statements: list[ast.stmt] = [ast.Pass()]
+    reads_of = names.definition_reads(body)
     for key, statement, *_ in find(body):
-        reads = ast.Constant(" ".join(names.definition_reads(statement)))
+        reads = ast.Constant(" ".join(reads_of(statement)))
         test = entry("wants", [ast.Constant(key), reads])
         wanted = ast.If(test, [copy.deepcopy(statement)], [])
         for node in (wanted, *ast.walk(test)):

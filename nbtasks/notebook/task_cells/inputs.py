@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Container, Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
@@ -99,7 +100,7 @@ def examine(
         for name in dict.fromkeys([*read, *inner])
         if _counts(name, namespace, hidden, is_own=name in names.bound)
     }
-    return Inputs(_fingerprint(text, key, namespace, data), digests(data), assigned)
+    return Inputs(_fingerprint(text, key, names, namespace, data), digests(data), assigned)
 
 
 def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
@@ -173,21 +174,27 @@ def _functions(value: Any) -> Iterator[FunctionType]:
 
 
 def _fingerprint(
-    text: str, key: str, namespace: Mapping[str, Any], data: Container[str]
+    text: str, key: str, names: Names, namespace: Mapping[str, Any], data: Container[str]
 ) -> Fingerprint:
-    """Return the fingerprint of a cell's code, without the constants that count as data."""
+    """Return the fingerprint of a cell's code, without what counts as data, such as constants and
+    the functions in a list, and without the functions of its own that others know since."""
     name = f"%%task {key}"
     code = source.normalise(ast.parse(text))
-    function = _as_function(text, namespace)
+    function = _as_function(
+        text, {each: value for each, value in namespace.items() if each not in data}
+    )
     if function is None:
         return Fingerprint(name, {name: code}, {})
     whole = fingerprint(function)
-    others = {each: text for each, text in whole.source.items() if each != whole.name}
+    own = {whole.name, *(each for each, ways in names.bound.items() if ways & {"class", "def"})}
+    others = {
+        each: text for each, text in whole.source.items() if re.split(r"[.#]", each)[0] not in own
+    }
     inputs = {each: text for each, text in whole.inputs.items() if each not in data}
     return Fingerprint(name, {name: code, **others}, inputs)
 
 
-def _as_function(text: str, namespace: Mapping[str, Any]) -> FunctionType | None:
+def _as_function(text: str, namespace: dict[str, Any]) -> FunctionType | None:
     """Return a function with the code of a cell; None if it cannot be one."""
     tree = _Inner().visit(ast.parse(text))
     function = ast.parse("async def cell(): pass").body[0]
@@ -199,8 +206,7 @@ def _as_function(text: str, namespace: Mapping[str, Any]) -> FunctionType | None
     except SyntaxError:
         return None
     inner = next(bytecode.iter_inner_code(code))
-    make: Callable[..., FunctionType] = FunctionType
-    return make(inner, namespace)
+    return FunctionType(inner, namespace)
 
 
 class _Inner(ast.NodeTransformer):

@@ -1,8 +1,10 @@
 """Names of a cell, by its syntax: which it binds, and which it reads from the cells before it.
 
 A name counts as read unless the cell has bound it for certain before: in every branch that leads
-there. What a function reads counts where the cell first mentions the function afterwards, since a
-call cannot come earlier.
+there. What a function reads counts wherever the cell mentions the function, since a call cannot
+come earlier. A function that is given to others at once, by a decorator or as a lambda, may be
+called from then on. Where it is not certain, a name counts: a cell that runs once too often gives
+right values.
 
 >>> names = analyse(ast.parse("total = price * 2; done = total"))
 >>> sorted(names.bound), sorted(names.read)
@@ -12,21 +14,24 @@ call cannot come earlier.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from nbtasks.notebook.task_cells.outer_names import (
-    COMPREHENSIONS,
-    comprehension_names,
-    outer_names,
-    parameter_annotations,
-    stored_globals,
-)
+from nbtasks.notebook.task_cells.outer_names import parameter_annotations
+from nbtasks.notebook.task_cells.reading import Reading
 
 __all__ = ["Names", "analyse", "definition_reads"]
 
 _LEAVES: Final = (ast.Raise, ast.Return, ast.Continue, ast.Break)
+#: Context managers that let errors of their body pass, so that it was executed to its end; others,
+#: as `suppress`, may not.
+_TRANSPARENT: Final = frozenset({
+    "ExcelFile", "ExcelWriter", "HDFStore", "NamedTemporaryFile", "Pool", "ProcessPoolExecutor",
+    "TemporaryDirectory", "TemporaryFile", "ThreadPoolExecutor", "ZipFile", "catch_warnings",
+    "closing", "errstate", "inference_mode", "no_grad", "nullcontext", "open", "option_context",
+    "rc_context", "redirect_stderr", "redirect_stdout", "urlopen",
+})  # fmt: skip
 
 
 class Names(NamedTuple):
@@ -51,48 +56,34 @@ def analyse(tree: ast.Module) -> Names:
     """Return the names of a cell."""
     flow = _Flow()
     flow.block(tree.body)
+    flow.end()
     return Names(flow.bound, flow.read, flow.deleted, flow.star)
 
 
-def definition_reads(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement reads when it is executed; not those that functions in it
-    read when they are called."""
-    flow = _Flow()
-    flow.statement(statement)
-    return list(flow.read)
+def definition_reads(body: list[ast.stmt]) -> Callable[[ast.stmt], list[str]]:
+    """Return a function that gives the names that a statement of a cell may read when it is
+    executed, also in the functions of the cell that it may call."""
+    cell = _Flow()
+    cell.block(body)
+
+    def reads(statement: ast.stmt) -> list[str]:
+        flow = _Flow(inner=cell.inner)
+        flow.statement(statement)
+        flow.end()
+        return list(flow.read)
+
+    return reads
 
 
 @dataclass
-class _Flow:
-    """State of a walk through statements in the order of their execution.
+class _Flow(Reading):
+    """Walk through statements in the order of their execution.
 
     Attributes:
-        assigned: Names that are bound for certain at this point.
-        inner: Names that each function or class of the cell reads when it is called.
+        breaks: Names that were bound for certain at each `break`, for the loops around this point.
     """
 
-    assigned: set[str] = field(default_factory=set)
-    bound: dict[str, set[str]] = field(default_factory=dict)
-    read: dict[str, bool] = field(default_factory=dict)
-    deleted: set[str] = field(default_factory=set)
-    inner: dict[str, set[str]] = field(default_factory=dict)
-    star: bool = False
-
-    # -- names ------------------------------------------------------------------------------------
-
-    def load(self, name: str) -> None:
-        """Note that a name is read; if it is a function of the cell, also what that reads."""
-        if name not in self.assigned:
-            may_be_own = name in self.bound or self.star
-            self.read[name] = self.read.get(name, True) and may_be_own
-        for inner in self.inner.pop(name, ()):  # once: later calls find at least as much assigned
-            self.load(inner)
-
-    def bind(self, name: str, way: str) -> None:
-        """Note that a name is bound."""
-        self.assigned.add(name)
-        self.bound.setdefault(name, set()).add(way)
-        self.inner.pop(name, None)
+    breaks: list[list[set[str]]] = field(default_factory=list)
 
     # -- statements -------------------------------------------------------------------------------
 
@@ -128,12 +119,14 @@ class _Flow:
                         self.star = True
                     else:
                         self.bind(alias.asname or alias.name.partition(".")[0], "import")
-            case ast.Global() | ast.Nonlocal() | ast.Pass() | ast.Break() | ast.Continue():
+            case ast.Break():
+                self.breaks[-1].append(set(self.assigned))
+            case ast.Global() | ast.Nonlocal() | ast.Pass() | ast.Continue():
                 pass
             case _:
                 self._compound(node)
 
-    def _compound(self, node: ast.stmt) -> None:  # noqa: C901, PLR0912 - as above
+    def _compound(self, node: ast.stmt) -> None:  # noqa: C901 - as above
         match node:
             case ast.If(test=test, body=body, orelse=orelse):
                 self.expression(test)
@@ -143,23 +136,20 @@ class _Flow:
                 self._loop(node.body, node.orelse, node.target)
             case ast.While(test=test, body=body, orelse=orelse):
                 self.expression(test)
-                endless = isinstance(test, ast.Constant) and bool(test.value)
-                if endless:
-                    self.block(body)
-                else:
-                    self._loop(body, orelse)
-            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
-                for item in items:
-                    self.expression(item.context_expr)
-                    if item.optional_vars is not None:
-                        self.target(item.optional_vars, "with")
-                self.block(body)
+                self._loop(
+                    body, orelse, is_endless=isinstance(test, ast.Constant) and bool(test.value)
+                )
+            case ast.With() | ast.AsyncWith():
+                self._with(node)
             case ast.Try() | ast.TryStar():
                 self._try(node)
             case ast.Match(subject=subject, cases=cases):
                 self._match(subject, cases)
             case _ if type(node).__name__ == "TypeAlias":  # since Python 3.12; its value is lazy
-                self.bind(node.name.id, "class")  # type: ignore[attr-defined]  # as above
+                self._define_alias(node)
+            case ast.Assert(test=test, msg=message):
+                self.expression(test)
+                self._perhaps([message] if message else [])
             case _:
                 for child in ast.iter_child_nodes(node):
                     if isinstance(child, ast.expr):
@@ -176,16 +166,31 @@ class _Flow:
         self.assigned = set.intersection(*ends) if ends else set(before)
 
     def _loop(
-        self, body: list[ast.stmt], orelse: list[ast.stmt], target: ast.expr | None = None
-    ) -> None:
-        """Walk through a loop, which may end before its first turn."""
+        self, body: list[ast.stmt], orelse: list[ast.stmt], target: ast.expr | None = None,
+        *, is_endless: bool = False,
+    ) -> None:  # fmt: skip
+        """Walk through a loop, which may end before its first turn, or only by a `break`."""
         before = set(self.assigned)
+        self.breaks.append([])
         if target is not None:
             self.target(target, "for")
         self.block(body)
+        breaks = self.breaks.pop()
         self.assigned = set(before)
         self.block(orelse)
-        self.assigned = before
+        self.assigned = set.intersection(*breaks) if is_endless and breaks else before
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+        before, may_skip = set(self.assigned), False
+        for item in node.items:
+            self.expression(item.context_expr)
+            may_skip = may_skip or not _is_transparent(item.context_expr)
+            if item.optional_vars is not None:
+                self.target(item.optional_vars, "with")
+        entered = set(self.assigned) if len(node.items) == 1 else before
+        self.block(node.body)
+        if may_skip:
+            self.assigned = entered
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         before = set(self.assigned)
@@ -201,8 +206,9 @@ class _Flow:
             self.assigned.discard(handler.name or "")
             if not (handler.body and isinstance(handler.body[-1], _LEAVES)):
                 ends.append(self.assigned)
-        self.assigned = set.intersection(*ends)
+        self.assigned = before  # the last block is executed wherever the others have ended
         self.block(node.finalbody)
+        self.assigned |= set.intersection(*ends)
 
     def _match(self, subject: ast.expr, cases: list[ast.match_case]) -> None:
         self.expression(subject)
@@ -232,31 +238,15 @@ class _Flow:
 
     def _assign(self, targets: list[ast.expr], value: ast.expr) -> None:
         if isinstance(value, ast.Lambda) and all(isinstance(each, ast.Name) for each in targets):
-            self._defaults(value.args)
-            reads, stores = outer_names(value)
-            self._store(stores)
+            self.defaults(value.args)
+            reads = self.outer(value)
             for target in targets:
                 self.target(target, "assign")
-                self.inner[target.id] = reads  # type: ignore[attr-defined]  # a Name
+                self.reads_later(target.id, reads)  # type: ignore[attr-defined]  # a Name
             return
         self.expression(value)
         for target in targets:
             self.target(target, "assign")
-
-    def target(self, node: ast.expr, way: str) -> None:
-        """Bind the names of a target, and read those of its containers."""
-        match node:
-            case ast.Name(id=name):
-                self.bind(name, way)
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                for part in parts:
-                    self.target(part, way)
-            case ast.Starred(value=value):
-                self.target(value, way)
-            case _:  # an attribute or a subscript: its object is read, and may be changed
-                for child in ast.iter_child_nodes(node):
-                    if isinstance(child, ast.expr):
-                        self.expression(child)
 
     def _delete(self, target: ast.expr) -> None:
         match target:
@@ -274,73 +264,60 @@ class _Flow:
     def _define_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for decorator in node.decorator_list:
             self.expression(decorator)
-        self._defaults(node.args)
+        self.defaults(node.args)
         for annotation in (*parameter_annotations(node.args), node.returns):
             if annotation is not None:
                 self.expression(annotation)
-        reads, stores = outer_names(node)
+        reads = self.outer(node)
         self.bind(node.name, "def")
-        self.inner[node.name] = reads - {node.name}
-        self._store(stores)
+        self.reads_later(node.name, reads)
+        if node.decorator_list:
+            self.notebook().give(reads - {node.name})
 
     def _define_class(self, node: ast.ClassDef) -> None:
-        for part in (*node.decorator_list, *node.bases, *(each.value for each in node.keywords)):
+        given = (*node.decorator_list, *node.bases, *(each.value for each in node.keywords))
+        for part in given:
             self.expression(part)
-        # Its body is executed now, in a scope that its methods do not see.
-        body = _Flow(set(self.assigned), inner=dict(self.inner))
+        body = _ClassFlow(outside=self.notebook())
         body.block(node.body)
-        for name in body.read:
-            self.load(name)
         later = set().union(*body.inner.values()) if body.inner else set()
-        for member in node.body:
-            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
-                later |= outer_names(member)[0]
-        self._store(stored_globals(node))
+        self.outer(node)
         self.bind(node.name, "class")
-        self.inner[node.name] = later - {node.name}
+        self.reads_later(node.name, later)
+        if given:
+            self.notebook().give(later - {node.name})
 
-    def _store(self, names: Iterable[str]) -> None:
-        """Note names that a function may bind by `global`, at a time that is not known."""
-        for name in names:
-            self.bound.setdefault(name, set()).add("global")
+    def _define_alias(self, node: Any) -> None:
+        self.bind(node.name.id, "class")
+        mentioned = (each.id for each in ast.walk(node.value) if isinstance(each, ast.Name))
+        self.reads_later(node.name.id, set(mentioned))
 
-    def _defaults(self, arguments: ast.arguments) -> None:
-        for default in (*arguments.defaults, *arguments.kw_defaults):
-            if default is not None:
-                self.expression(default)
 
-    # -- expressions ------------------------------------------------------------------------------
+@dataclass
+class _ClassFlow(_Flow):
+    """Walk through the body of a class: a scope that its functions do not see.
 
-    def expression(self, node: ast.expr) -> None:
-        """Walk through an expression."""
-        match node:
-            case ast.Name(id=name):
-                self.load(name)
-            case ast.NamedExpr(target=target, value=value):
-                self.expression(value)
-                self.target(target, "walrus")
-            case ast.Lambda():
-                self._defaults(node.args)
-                reads, stores = outer_names(node)
-                self._store(stores)
-                for name in sorted(reads):
-                    self.load(name)
-            case _ if isinstance(node, COMPREHENSIONS):
-                self._comprehension(node)
-            case _:
-                for child in ast.iter_child_nodes(node):
-                    self._part(child)
+    Attributes:
+        outside: Flow around the class.
+    """
 
-    def _part(self, node: ast.AST) -> None:
-        if isinstance(node, ast.expr):
-            self.expression(node)
-        elif isinstance(node, ast.keyword | ast.FormattedValue):
-            self.expression(node.value)
+    outside: Reading = field(default_factory=Reading)
 
-    def _comprehension(self, node: Any) -> None:
-        self.expression(node.generators[0].iter)
-        loads, stores = comprehension_names(node)
-        for name in sorted(loads):
-            self.load(name)
-        for name in sorted(stores):  # by `:=`, perhaps in no turn
-            self.bound.setdefault(name, set()).add("walrus")
+    def load(self, name: str) -> None:
+        """Note that a name is read: of the class, if that has bound it, else from outside."""
+        if name not in self.assigned:
+            self.outside.load(name)
+        for each in sorted(self.inner.get(name, ())):
+            self.outside.load(each)
+
+    def notebook(self) -> Reading:
+        """Return the flow around the class."""
+        return self.outside
+
+
+def _is_transparent(manager: ast.expr) -> bool:
+    """Return True for a context manager that lets errors of its body pass."""
+    match manager:
+        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
+            return name in _TRANSPARENT
+    return False

@@ -1,0 +1,170 @@
+"""Reading of a cell's expressions: the names that they read and bind, in the order of execution."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from nbtasks.notebook.task_cells.outer_names import Function, outer_names
+
+__all__ = ["Reading"]
+
+_DEFINING: Final = frozenset({"class", "def", "import"})
+
+
+@dataclass
+class Reading:
+    """Walk through expressions in the order of their execution, with its state.
+
+    Attributes:
+        assigned: Names that are bound for certain at this point.
+        inner: Names that each function or class of the cell reads when it is called, whichever of
+            that name it is.
+        given: Names that functions read which were given to others, each time with the names that
+            were bound then.
+    """
+
+    assigned: set[str] = field(default_factory=set)
+    bound: dict[str, set[str]] = field(default_factory=dict)
+    read: dict[str, bool] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    inner: dict[str, set[str]] = field(default_factory=dict)
+    given: list[tuple[list[str], set[str]]] = field(default_factory=list)
+    star: bool = False
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def load(self, name: str) -> None:
+        """Note that a name is read; if it is a function of the cell, also what that reads."""
+        for each in self._reach([name]):
+            if each not in self.assigned:
+                self._note(each, may_be_own=each in self.bound or self.star)
+
+    def give(self, names: Iterable[str]) -> None:
+        """Note that a function which reads these names may be called from now on."""
+        self.given.append((sorted(names), set(self.assigned)))
+
+    def end(self) -> None:
+        """Note what functions read that were given to others: all that was not bound by then,
+        except definitions that come later, in time for a call."""
+        for names, assigned in self.given:
+            for name in self._reach(names):
+                ways = self.bound.get(name, set())
+                is_defined_later = name in self.assigned and ways <= _DEFINING
+                if name not in assigned and not is_defined_later:
+                    self._note(name, may_be_own=bool(ways) or self.star)
+
+    def _reach(self, names: list[str]) -> list[str]:
+        """Return names, with those that the functions among them read, through one another."""
+        found = dict.fromkeys(names)
+        todo = [*names]
+        while todo:
+            new = [each for each in sorted(self.inner.get(todo.pop(0), ())) if each not in found]
+            found |= dict.fromkeys(new)
+            todo += new
+        return list(found)
+
+    def _note(self, name: str, *, may_be_own: bool) -> None:
+        self.read[name] = self.read.get(name, True) and may_be_own
+
+    def bind(self, name: str, way: str) -> None:
+        """Note that a name is bound."""
+        self.assigned.add(name)
+        self.bound.setdefault(name, set()).add(way)
+
+    def notebook(self) -> Reading:
+        """Return the flow of the names that functions see."""
+        return self
+
+    def target(self, node: ast.expr, way: str) -> None:
+        """Bind the names of a target, and read those of its containers."""
+        match node:
+            case ast.Name(id=name):
+                self.bind(name, way)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                for part in parts:
+                    self.target(part, way)
+            case ast.Starred(value=value):
+                self.target(value, way)
+            case _:  # an attribute or a subscript: its object is read, and may be changed
+                for child in ast.iter_child_nodes(node):
+                    if isinstance(child, ast.expr):
+                        self.expression(child)
+
+    def reads_later(self, name: str, reads: set[str]) -> None:
+        """Note what a function or class reads when it is called."""
+        self.inner.setdefault(name, set()).update(reads - {name})
+
+    def outer(self, node: Function | ast.ClassDef) -> set[str]:
+        """Return what a function reads; note what it may bind by `global`, at some time."""
+        reads, stores = outer_names(node)
+        for name in sorted(stores):
+            self.notebook().bound.setdefault(name, set()).add("global")
+        return reads
+
+    def defaults(self, arguments: ast.arguments) -> None:
+        """Walk through the defaults of parameters."""
+        for default in (*arguments.defaults, *arguments.kw_defaults):
+            if default is not None:
+                self.expression(default)
+
+    # -- expressions ------------------------------------------------------------------------------
+
+    def expression(self, node: ast.expr) -> None:  # noqa: C901 - one case for each expression
+        """Walk through an expression."""
+        match node:
+            case ast.Name(id=name):
+                self.load(name)
+            case ast.NamedExpr(target=target, value=value):
+                self.expression(value)
+                self.target(target, "walrus")
+            case ast.Lambda():
+                self.defaults(node.args)
+                self.notebook().give(self.outer(node))
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                self._comprehension(node.generators, [node.elt])
+            case ast.DictComp():
+                self._comprehension(node.generators, [node.key, node.value])
+            case ast.BoolOp(values=[first, *others]):
+                self.expression(first)
+                self._perhaps(others)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                self.expression(test)
+                self._perhaps([body])
+                self._perhaps([orelse])
+            case ast.Compare(left=left, comparators=[first, *others]):
+                self.expression(left)
+                self.expression(first)
+                self._perhaps(others)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    if isinstance(child, ast.expr):
+                        self.expression(child)
+                    elif isinstance(child, ast.keyword):
+                        self.expression(child.value)
+
+    def _perhaps(self, nodes: list[ast.expr]) -> None:
+        """Walk through expressions that may not be reached."""
+        before = set(self.assigned)
+        for node in nodes:
+            self.expression(node)
+        self.assigned = before
+
+    def _comprehension(self, loops: list[ast.comprehension], parts: list[ast.expr]) -> None:
+        """Walk through a comprehension, which may have no turn; its own variables hide others."""
+        self.expression(loops[0].iter)
+        inside = self.notebook()
+        before = set(inside.assigned)
+        for number, loop in enumerate(loops):
+            if number:
+                inside.expression(loop.iter)
+            for node in ast.walk(loop.target):
+                if isinstance(node, ast.Name):
+                    inside.assigned.add(node.id)
+            for condition in loop.ifs:
+                inside.expression(condition)
+        for part in parts:
+            inside.expression(part)
+        inside.assigned = before
