@@ -9,11 +9,15 @@ from __future__ import annotations
 import base64
 import builtins
 import contextlib
+import importlib
 import json
+import json.tool
 import os
 import random
 import shutil
 import struct
+import sys
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +35,8 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.protocol import RecordedOutputs
 from nbtasks.journal.wal import FORMAT, encode_line
-from nbtasks.values import signing
+from nbtasks.notebook.task_cells.restoring import Restorer, as_record
+from nbtasks.values import codec, pickles, signing
 from nbtasks.values.content import LazyBytes
 from nbtasks.views.echo import Echo, recorded
 
@@ -719,3 +724,111 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
             nb.doctor()
         except nb.NbtasksError:
             pass
+
+
+# -- %%task cells ----------------------------------------------------------------------------------
+
+NO_FACTS: dict[str, Any] = {
+    "definitions": [], "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
+    "contents": {},
+}  # fmt: skip
+
+
+@pytest.fixture
+def trapped_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The module of a loaded package that springs a trap when it is imported."""
+    folder = tmp_path / "trapped"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "inner.py").write_text(f"from {__name__} import spring\nspring('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("trapped")
+    return "trapped.inner"
+
+
+def restored(groups: list[Any], namespace: dict[str, Any], known: set[str], **facts: Any) -> Any:
+    """The last value of a record that is restored into a namespace."""
+    text = orjson.dumps({"$bindings": [groups, NO_FACTS | facts]}).decode()
+    record = as_record(codec.decode("bindings", text), "t", known, [])
+    return Restorer(record, namespace, known, lambda _, error: error).finish()
+
+
+@pytest.mark.parametrize(
+    ("groups", "facts"),
+    [
+        ([], {"modules": {"report": "subprocess", "x": "subprocess"}}),
+        ([], {"modules": {"x": "trapped.inner"}}),
+        ([], {"aliases": {"report": "params"}}),
+        ([], {"aliases": {"x": "report"}}),
+        ([], {"deleted": ["report", "keep", "__builtins__"]}),
+        ([], {"value": "report"}),
+        ([[["params"], ["echo", "pwned"]]], {}),
+        ([[["params"], ["echo", "pwned"]]], {"changed": ["params"]}),
+        ([[["params", "report"], [1, 2]]], {"changed": ["params", "report"]}),
+        ([[["get_ipython"], 1], [["__name__"], "x"]], {}),
+    ],
+)
+def test_a_record_of_a_cell_reaches_no_name_that_the_cell_does_not_have(
+    trapped_package, groups, facts
+):
+    report, params = Trap(), {"a": 1}
+    namespace = {"report": report, "params": params, "keep": 1, "__builtins__": builtins}
+    before = dict(namespace)
+
+    value = restored([*groups, [["x"], 1]], namespace, {"x"}, **facts)
+
+    assert value is None
+    assert namespace == before | {"x": 1}
+    assert namespace["report"] is report
+    assert params == {"a": 1}
+    assert trapped_package not in sys.modules
+
+
+def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_package, monkeypatch):
+    import cloudpickle
+
+    def pickled(module: types.ModuleType, sign: Callable[[bytes], str]) -> Any:
+        data = cloudpickle.dumps(module)
+        return {"$pickle": [sign(data), base64.b64encode(data).decode()]}
+
+    namespace: dict[str, Any] = {}
+    restored([[["x"], pickled(json.tool, pickles.sign)]], namespace, {"x"})
+    assert namespace["x"] is json.tool
+
+    monkeypatch.setitem(sys.modules, trapped_package, types.ModuleType(trapped_package))
+    strange = pickled(sys.modules[trapped_package], lambda _: "0" * 64)
+    monkeypatch.delitem(sys.modules, trapped_package)
+    with pytest.raises(nb.UntrustedValueError, match=r"subimport"):
+        restored([[["x"], strange]], namespace, {"x"})
+    assert namespace["x"] is json.tool
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        None, 5, [], {}, {"definitions": 5}, {"definitions": [[]]}, {"aliases": []},
+        {"aliases": {"x": []}}, {"deleted": [{}]}, {"changed": "x"}, {"changed": [None]},
+        {"value": {}}, {"value": 5}, {"plots": "1"}, {"plots": [1]}, {"contents": []},
+        {"contents": {"x": "a"}}, {"shown": {}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_of_a_cell_that_is_none_says_so(facts):
+    whole = NO_FACTS | facts if facts and type(facts) is dict else facts
+    text = orjson.dumps({"$bindings": [[[["x"], 1]], whole]}).decode()
+
+    with pytest.raises(nb.UnreadableValueError, match=r"%%task t is damaged.*run\.reset"):
+        as_record(codec.decode("bindings", text), "t", {"x"}, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [5, [], [[]], [5, NO_FACTS], [[5], NO_FACTS], [[[5, 1]], NO_FACTS], [[[[["x"]], 1]], NO_FACTS],
+     [[[["x", "y"], [1]]], NO_FACTS], [[[["x"], {"$no": 1}]], NO_FACTS]],
+    ids=str,
+)  # fmt: skip
+def test_values_of_a_cell_that_are_none_say_so(content):
+    text = orjson.dumps({"$bindings": content}).decode()
+
+    with pytest.raises(nb.UnreadableValueError, match="cannot be rebuilt"):
+        dict(codec.decode("bindings", text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,67 @@ def test_an_output_that_is_set_by_hand_is_bound(counting: Shell) -> None:
     run.reset("t")
     assert counting.ok(cell).value > 3
     assert calls(counting) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ([5], r"of type list\. .*run\.set\('t', \{"),
+        (5, "of type int"),
+        ("x", "of type str"),
+        ({1: 5}, "a value for 1, which the cell neither binds nor reads"),
+        ({"models": 5}, "Is it model?"),
+        ({"model": 5, "other": 1}, "a value for 'other'"),
+        ({"n": 5, None: 1}, "a value for None"),
+    ],
+)
+def test_an_output_set_by_hand_that_gives_the_names_no_values_is_refused(
+    counting: Shell, output: Any, message: str
+) -> None:
+    cell = "%%task t --as run\nmodel = [n]; calls.append(1)"
+    counting.ok(cell)
+    counting.names["run"].set("t", output)
+    del counting.names["model"]
+
+    seen = counting.run(cell)
+
+    assert isinstance(seen.error, nb.NbtasksError)
+    assert re.search(message, str(seen.error)), seen.error
+    assert "model" not in counting.names
+    counting.names["run"].set("t", {"model": [2], "n": 7})
+    counting.ok(cell)
+    assert counting.names["model"] == [2]
+    assert counting.names["n"] == 7
+    assert calls(counting) == [1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import importlib\nm = importlib.import_module('xml.dom.minidom')",
+        "m = __import__('json.tool').tool",
+        "m = json.decoder",
+        "def load():\n    import json.scanner as found\n    return found\nm = load()",
+        "for m in [json.encoder]: pass",
+        "import sys\nm = sys.modules['json.decoder']",
+        "import types\nm = types.ModuleType('made')\nm.x = 1",
+    ],
+)
+def test_a_module_is_bound_again(
+    counting: Shell, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting.ok("import json, json.tool")
+    cell = f"%%task t\n{body}\ncalls.append(1)"
+    counting.ok(cell)
+    found = counting.names.pop("m")
+    monkeypatch.delitem(sys.modules, found.__name__, raising=False)
+
+    counting.ok(cell)
+
+    again = counting.names["m"]
+    assert again.__name__ == found.__name__
+    assert vars(again).keys() >= vars(found).keys()
+    assert calls(counting) == [1]
 
 
 def test_replay_only_runs_nothing(counting: Shell) -> None:

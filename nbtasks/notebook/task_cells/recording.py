@@ -69,14 +69,13 @@ def record(left: Left) -> Bindings:
             out.
     """
     definitions, defined = _choose_definitions(left)
-    values, modules = _choose_values(left, defined)
+    values = _choose_values(left, defined)
     aliases = _aliases(left, values)
     values = {name: value for name, value in values.items() if name not in aliases}
     groups, skipped = _encode(left, {**values, **_with_value(left, values)})
     kept = [name for names, _ in groups for name in names]
     facts: dict[str, Any] = {
         "definitions": definitions,
-        "modules": modules,
         "aliases": aliases,
         "changed": sorted(left.mutated & {*kept}),
         "deleted": sorted(_deleted(left)),
@@ -148,27 +147,27 @@ def _choose_definitions(left: Left) -> tuple[list[str], set[str]]:
     return keys, defined
 
 
-def _choose_values(left: Left, defined: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values to record, and the modules that names stand for."""
+def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
+    """Return the values to record.
+
+    A module that no definition imports is among them: it is a pickle, so that only the user's own
+    records import anything.
+    """
     values: dict[str, Any] = {}
-    modules: dict[str, str] = {}
     for name in (*left.names.bound, *sorted(left.changed)):
         value = left.namespace.get(name, _MISSING)
         if value is _MISSING or name.startswith("_"):
             continue
         if left.only is not None and name not in left.only:
             continue
-        if isinstance(value, ModuleType):
-            if name not in defined:
-                modules[name] = value.__name__
-        elif not (name in defined and _is_by_definition(name, value, left)):
+        if not (name in defined and _is_by_definition(name, value, left)):
             values[name] = value
-    return values, modules
+    return values
 
 
 def _is_by_definition(name: str, value: Any, left: Left) -> bool:
     """Return True if executing the definitions again gives a name its value."""
-    if isinstance(value, type | FunctionType) or callable(value):
+    if isinstance(value, type | FunctionType | ModuleType) or callable(value):
         return True
     return left.names.bound.get(name, set()) <= {"import", "def", "class"}
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
+from itertools import chain
 from random import Random
 from typing import Any, Final
 
+from nbtasks.core.parameters import nearest_name
 from nbtasks.engine.fingerprint import arguments
-from nbtasks.errors import UnreadableValueError
+from nbtasks.errors import NbtasksError, UnreadableValueError
 from nbtasks.notebook.task_cells import plots, randomness
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
@@ -38,27 +37,89 @@ class Shown:
         return str(self._data.get("text/plain", "<no text>"))
 
 
-def as_record(output: Any, definitions: Iterable[Definition]) -> Bindings:
-    """Return the output of a cell's task as its record: one that was set by hand is a dict of
-    values by name, or None."""
+def as_record(
+    output: Any, key: str, names: Collection[str], definitions: Iterable[Definition]
+) -> Bindings:
+    """Return the output of a cell's task as its record.
+
+    Args:
+        output: The output; one that was set by hand is a dict of values by name, or None.
+        key: Key of the cell.
+        names: Names that the cell may bind or change.
+        definitions: Definitions of the cell.
+
+    Raises:
+        UnreadableValueError: It is the record of no cell.
+        NbtasksError: It was set by hand, and gives the names of the cell no values.
+    """
     if isinstance(output, Bindings):
+        if not _is_whole(output.facts):
+            raise UnreadableValueError(
+                f"The record of %%task {key} is damaged. To execute the cell again: "
+                f"run.reset({key!r})."
+            )
         return output
-    values = output if isinstance(output, Mapping) else {}
-    facts: dict[str, Any] = {
-        "definitions": [each.key for each in definitions if each.kind in ALWAYS],
-        "modules": {}, "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
-        "contents": {},
-    }  # fmt: skip
-    return Bindings([([name], value) for name, value in values.items()], facts, lambda value: value)
+    values = {} if output is None else output
+    if not isinstance(values, dict):
+        raise NbtasksError(
+            f"The output of %%task {key} was set to a value of type {type(output).__name__}. What "
+            f"a cell leaves is a dict of values by name, or None: run.set({key!r}, "
+            '{"name": value}). To execute the cell instead: '
+            f"run.reset({key!r})."
+        )
+    for name in values:
+        if name not in names:
+            raise NbtasksError(_unknown_name(name, key, names))
+    return Bindings(
+        [([name], value) for name, value in values.items()],
+        {**_NOTHING, "definitions": [each.key for each in definitions if each.kind in ALWAYS]},
+        lambda value: value,
+    )
+
+
+def _unknown_name(name: Any, key: str, names: Collection[str]) -> str:
+    nearest = nearest_name(name, [*names]) if isinstance(name, str) else None
+    hint = f" Is it {nearest}?" if nearest else ""
+    return (
+        f"The output of %%task {key} was set by hand, with a value for {name!r}, which the cell "
+        f"neither binds nor reads.{hint} Set it again: run.set({key!r}, {{name: value}})."
+    )
+
+
+#: Facts of a cell that has done nothing.
+_NOTHING: Final[dict[str, Any]] = {
+    "definitions": [], "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
+    "contents": {},
+}  # fmt: skip
+
+
+def _is_whole(facts: Any) -> bool:
+    """Return True if facts, which anybody may have written, are those of a cell."""
+    if type(facts) is not dict or not facts.keys() >= _NOTHING.keys():
+        return False
+    plain = {name: each for name, each in _NOTHING.items() if each is not None}
+    if any(type(facts[name]) is not type(each) for name, each in plain.items()):
+        return False
+    names = chain(
+        facts["definitions"], facts["changed"], facts["deleted"], facts["aliases"].values()
+    )
+    return (
+        all(type(each) is str for each in (*names, facts.get("shown", "")))
+        and all(type(each) is list for each in facts["contents"].values())
+        and isinstance(facts["value"], str | None)
+        and isinstance(facts["plots"], int | None)
+    )
 
 
 class Restorer:
     """Restorer of one record into a namespace.
 
+    The record may be somebody else's: it has a say in the names of the cell only.
+
     Args:
         record: The record.
         namespace: Names of the notebook.
-        text: Code of the cell.
+        names: Names that the cell may bind or change.
         explain: Function that returns an error about an unreadable value with what to do.
     """
 
@@ -66,55 +127,53 @@ class Restorer:
         self,
         record: Bindings,
         namespace: MutableMapping[str, Any],
-        text: str,
+        names: Collection[str],
         explain: Callable[[str, UnreadableValueError], UnreadableValueError],
     ) -> None:
         self._record = record
         self._namespace = namespace
-        self._text = text
+        facts = record.facts
+        self._names = [name for name in record if name in names]
+        self._value = facts["value"] if facts["value"] in names else None
+        self._aliases = {
+            name: other
+            for name, other in facts["aliases"].items()
+            if name in names and other in names
+        }
+        self._deleted = [name for name in facts["deleted"] if name in names]
         self._explain = explain
         self._bound: set[str] = set()
-        self._wanted = set(record.facts["definitions"])
+        self._wanted = set(facts["definitions"])
         self._original = dict(namespace)
 
     def wants(self, key: str, reads: Iterable[str]) -> bool:
         """Return True if a definition is to be executed; what it reads is bound then."""
         wanted = key in self._wanted
         for name in reads if wanted else ():
-            if name in self._record:
+            if name in self._names:
                 self._bind(name)
         return wanted
 
     def finish(self) -> Any:
         """Bind all names, once the definitions are executed; return the last value."""
-        facts, namespace = self._record.facts, self._namespace
-        for name, module in facts["modules"].items():
-            self._import(name, module)
-        for name in self._record:
-            if name.isidentifier():
-                self._bind(name)
-        for name, other in facts["aliases"].items():
+        namespace = self._namespace
+        for name in self._names:
+            self._bind(name)
+        for name, other in self._aliases.items():
             if other in namespace:
                 namespace[name] = namespace[other]
-        for name in facts["deleted"]:
+        for name in self._deleted:
             namespace.pop(name, None)
         if RANDOM in self._record:
             randomness.restore(self._read(RANDOM))
         return self._last_value()
 
-    def _import(self, name: str, module: str) -> None:
-        """Bind a name to a module that is loaded, or that the text of the cell names: the record
-        may be somebody else's."""
-        package = module.partition(".")[0]
-        if package in sys.modules or re.search(rf"\b{re.escape(package)}\b", self._text):
-            self._namespace[name] = importlib.import_module(module)
-
     def _last_value(self) -> Any:
         facts = self._record.facts
         if VALUE in self._record:
             return self._read(VALUE)
-        if facts["value"] is not None:
-            return self._namespace.get(facts["value"])
+        if self._value is not None:
+            return self._namespace.get(self._value)
         return Shown(facts["shown"]) if "shown" in facts else None
 
     def _read(self, name: str) -> Any:

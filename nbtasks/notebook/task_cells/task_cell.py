@@ -328,10 +328,11 @@ class TaskCell(Cell):
             An awaitable if the definitions of the cell await.
         """
         namespace = self._shell.user_ns
-        found = as_record(output, self._definitions)
+        known = self._known_names()
+        found = as_record(output, self._task_options.task, known, self._definitions)
         if self._has_run:
-            for name, known in found.facts["contents"].items():
-                arguments.recall(namespace.get(name), known)
+            for name, digests in found.facts["contents"].items():
+                arguments.recall(namespace.get(name), digests)
             self._note(found)
             return None
         if config.echo != "hide":
@@ -340,9 +341,7 @@ class TaskCell(Cell):
                 self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
             )
             plots.after_cell(self._shell, later)
-        self._body.restorer = restorer = Restorer(
-            found, namespace, self._text, self._explain_unreadable
-        )
+        self._body.restorer = restorer = Restorer(found, namespace, known, self._explain_unreadable)
         self._body.defining = True
         defined = super().execute(site)
 
@@ -357,6 +356,11 @@ class TaskCell(Cell):
             end()
 
         return wait() if inspect.isawaitable(defined) else end()
+
+    def _known_names(self) -> set[str]:
+        """Return the names that the cell may bind or change, or reads."""
+        names, inputs = self._names, self._inputs
+        return {*names.bound, *names.read, *names.deleted, *inputs.data, *inputs.assigned}
 
     def _note(self, found: Bindings) -> None:
         """Remember what the cell left behind, for its next execution in this process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
 from nbtasks.values.content import Find, Untag
 
@@ -42,9 +43,7 @@ class Bindings(Mapping[str, Any]):
                 if name in names:
                     if self._untag is None:
                         raise LookupError("it has not been read from the journal")
-                    value = self._untag(tagged)
-                    values = (value,) if len(names) == 1 else value
-                    self._found.update(zip(names, values, strict=True))
+                    self._found.update(_by_name(names, tagged, self._untag))
                     break
             else:
                 raise KeyError(name)
@@ -63,6 +62,18 @@ class Bindings(Mapping[str, Any]):
         return f"<Bindings of {', '.join(self) or 'no names'}>"
 
 
+def _by_name(names: Sequence[str], tagged: Any, untag: Untag) -> dict[str, Any]:
+    try:
+        value = untag(tagged)
+        return dict(zip(names, (value,) if len(names) == 1 else value, strict=True))
+    except UnreadableValueError:
+        raise
+    except Exception as error:
+        raise UnreadableValueError(
+            f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."
+        ) from error
+
+
 def write(value: Bindings) -> dict[str, Any]:
     """Return the tag of the values of names."""
     groups = [[list(names), tagged] for names, tagged in value._groups]  # noqa: SLF001 - of this module
@@ -70,8 +81,14 @@ def write(value: Bindings) -> dict[str, Any]:
 
 
 def read(content: list[Any], _: Find, untag: Untag) -> Bindings:
-    """Return the values of names, each to be read later."""
+    """Return the values of names, each to be read later.
+
+    Raises:
+        ValueError: There are no values of names.
+    """
     groups, facts = content
+    if not all(type(name) is str for names, _ in groups for name in names):
+        raise ValueError("they have no names")
     return Bindings(groups, facts, untag)
 
 
