@@ -105,7 +105,7 @@ def _run(
     )
     failed = None
     try:
-        client.execute(env=_environment())
+        client.execute(env=_environment(notebook))
     except CellExecutionError as error:
         failed = error
     if output is not None:
@@ -116,9 +116,14 @@ def _run(
     print(f"{notebook}: done")
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of the kernel, with the settings of this command."""
-    env = {**os.environ, "NBTASKS_HOME": str(config.home)}
+def _environment(notebook: Path) -> dict[str, str]:
+    """Return the environment of the kernel: the settings of this command, and the notebook's name,
+    as Jupyter tells it."""
+    env = {
+        **os.environ,
+        "NBTASKS_HOME": str(config.home),
+        "JPY_SESSION_NAME": str(notebook.absolute()),
+    }
     return env if config.replay is None else env | {"NBTASKS_REPLAY": config.replay}
 
 

@@ -32,26 +32,28 @@ _UNNAMED: Final = "notebook"
 _FIXED = (str, bytes, int, float, complex, bool, type(None))
 
 
+#: Variables of the notebook that name its file: of VS Code, and the parameters of papermill, which
+#: names the notebook that it executes before the one that it writes.
+_VARIABLES: Final = ("__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
+
+
 def job_id(shell: InteractiveShell) -> str:
     """Return the id of the notebook's job: the name of its file, without the ending.
 
     Notebooks of the same name in folders below one home are told apart by their folders.
     """
-    told = shell.user_ns.get("__vsc_ipynb_file__") or next(
-        (os.environ[name] for name in _VARIABLES if os.environ.get(name)), None
-    )
-    if not told:
+    names = (*map(shell.user_ns.get, _VARIABLES), os.environ.get("JPY_SESSION_NAME"))
+    name = next((name for name in names if name and isinstance(name, str | Path)), None)
+    if name is None:
         return _UNNAMED
-    path = Path(str(told))
-    file = path if path.is_absolute() else Path.cwd() / path.name
-    above = Path(config.home).parent
+    path = Path(name)
+    began_in = shell.starting_dir  # `%cd` may have changed the working directory
+    folder = path.parent if path.is_absolute() else Path(began_in)
+    file = folder.resolve() / path.name
+    above = Path(config.home).parent.resolve()
     if file.is_relative_to(above):
         return file.relative_to(above).with_suffix("").as_posix()
     return path.stem or _UNNAMED
-
-
-#: Variables in which Jupyter and papermill tell a kernel its notebook.
-_VARIABLES: Final = ("JPY_SESSION_NAME", "PAPERMILL_OUTPUT_PATH", "PAPERMILL_INPUT_PATH")
 
 
 def may_give_io(namespace: Mapping[str, Any]) -> bool:
