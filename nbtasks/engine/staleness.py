@@ -241,7 +241,9 @@ def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
     if call.checked_as is None:
         fn, args, kwargs = call.fn, call.args, call.kwargs
     elif isinstance(call.checked_as, Examined):
-        return call.checked_as.code.digest == code and call.checked_as.inputs.text == inputs
+        found = call.checked_as
+        is_same = found.code.digest == code and found.inputs.text == inputs
+        return is_same and not found.inputs.uncompared
     else:
         fn, args, kwargs = call.checked_as
     if type(fn) is not FunctionType or (plain := arguments.plain(args, kwargs)) is None:

@@ -8,7 +8,7 @@ from nbtasks.core import clock
 from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.engine.replay import Action
 from nbtasks.values import preview
-from nbtasks.values.redaction import REDACTED, find_secrets, hide_secrets, redact_call
+from nbtasks.values.redaction import REDACTED, find_secrets, hide_secrets, redact_call, spellings
 
 if TYPE_CHECKING:
     from nbtasks.engine.effects import Call
@@ -89,4 +89,4 @@ def _secrets_of(call: Call) -> frozenset[str]:
     """Return the texts that the preview of a call hides, to keep them out of logs and errors."""
     args, kwargs = redact_call(call.args, call.kwargs, call.policy.redact or ())
     visible = preview.hide_named(call.fn, args), kwargs
-    return frozenset(find_secrets(hide_secrets(visible), (call.args, call.kwargs)))
+    return spellings(find_secrets(hide_secrets(visible), (call.args, call.kwargs)))

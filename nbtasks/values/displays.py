@@ -53,8 +53,8 @@ def dumps(
     >>> dumps(({"text/plain": "3 rows of enigma"}, {}), {"enigma"})
     b'[{"text/plain":"3 rows of [REDACTED]"},{}]'
     """
-    data, metadata = output
-    kept = {kind: _to_text(value, secrets) for kind, value in data.items() if kind != _WIDGET_VIEW}
+    data, metadata = redaction.scrub_parts(output, {*secrets, *map(escape, secrets)})
+    kept = {kind: _to_text(value) for kind, value in data.items() if kind != _WIDGET_VIEW}
     # A widget lives in its kernel. Its text is that of its first state: a progress bar at 0 %.
     if not kept or (_WIDGET_VIEW in data and kept.keys() == {"text/plain"}):
         return None
@@ -93,9 +93,5 @@ def _encode(value: Any) -> bytes:
     return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
 
 
-def _to_text(value: Any, secrets: Collection[str]) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, str) and secrets:
-        return redaction.scrub(value, {*secrets, *map(escape, secrets)})
-    return value
+def _to_text(value: Any) -> Any:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value

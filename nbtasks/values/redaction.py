@@ -8,6 +8,7 @@ arguments, and to each argument.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -26,6 +27,8 @@ __all__ = [
     "redact",
     "redact_call",
     "scrub",
+    "scrub_parts",
+    "spellings",
 ]
 
 #: Text that replaces a hidden value.
@@ -155,6 +158,40 @@ def scrub(text: str, secrets: Collection[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return text
+
+
+def scrub_parts(value: Any, secrets: Collection[str]) -> Any:
+    """Return a copy of a value with every secret replaced in all of its parts.
+
+    >>> scrub_parts({"points": [{"name": "an enigma", "n": 41943}]}, {"enigma", "41943"})
+    {'points': [{'name': 'an [REDACTED]', 'n': '[REDACTED]'}]}
+    """
+    if not secrets or isinstance(value, bytes | bool | None):
+        return value
+    if isinstance(value, str):
+        return scrub(value, secrets)
+    if isinstance(value, Mapping):
+        return {
+            scrub_parts(key, secrets): scrub_parts(part, secrets) for key, part in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [scrub_parts(part, secrets) for part in value]
+    text = repr(value)
+    scrubbed = scrub(text, secrets)
+    return value if scrubbed == text else scrubbed
+
+
+def spellings(secrets: Collection[str]) -> frozenset[str]:
+    r"""Return secrets with the forms that they have within JSON and within Python's `repr`.
+
+    >>> "two lines".replace(" ", r"\n") in spellings({"two lines".replace(" ", chr(10))})
+    True
+    """
+    found: set[str] = set()
+    for secret in secrets:
+        as_json = json.dumps(secret), json.dumps(secret, ensure_ascii=False)
+        found |= {secret, *(text[1:-1] for text in (*as_json, repr(secret)))}
+    return frozenset(found)
 
 
 def _iter_texts(value: Any) -> Iterator[str]:

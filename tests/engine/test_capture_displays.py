@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -275,6 +278,51 @@ def test_a_secret_is_hidden_in_what_is_recorded_of_a_display(capsys):
 
     assert "abracadabra" not in str(row.output)
     assert "abracadabra" in capsys.readouterr().out
+
+
+CODE = 'abra"cada\\\\bra<é>'
+
+
+class Logo:
+    """An object that no JSON holds, in what is displayed."""
+
+    def __repr__(self) -> str:
+        return f"<Logo of {CODE!r}>"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"application/json": {"token_seen": CODE, "all": [[CODE, 1], (CODE,)]}},
+        {"application/json": {CODE: 1}},
+        {"application/json": [1234567, {"n": 1234567.0, 1234567: "x"}]},
+        {"application/vnd.plotly.v1+json": {"data": [{"name": f"of {CODE}"}], "layout": {}}},
+        {"application/json": {"logo": Logo()}},
+        {"text/html": f"<script>var t = {json.dumps(CODE)}</script>"},
+        {"text/html": f"<b title='{html.escape(json.dumps(CODE))}'>{html.escape(CODE)}</b>"},
+        {"text/plain": repr({"token": CODE})},
+    ],
+)
+@pytest.mark.parametrize("in_metadata", [False, True])
+def test_a_secret_is_hidden_in_every_part_of_a_display(data: Any, in_metadata: bool) -> None:
+    def log_in(token: str, pin: int) -> None:
+        output = ({"text/plain": "x"}, {"text/plain": data}) if in_metadata else (data, {})
+        capture.record_display(output, None, update=False)
+        nb.current_task().log("denied", of={"seen": token, "then": pin})
+
+    @nb.job("secret")
+    def body(io: nb.SyncIO) -> None:
+        options = nb.TaskOptions(redact=["token", "pin"])
+        io.run_task("log in", log_in, token=CODE, pin=1234567, options=options)
+
+    run = body.run()
+
+    (row,) = recorded(run)
+    for text in (str(row.output), nb.logs(run).astype(str).to_csv()):
+        assert "REDACTED" in text
+        assert "cada" not in text
+        assert "1234567" not in text
+    assert displays.loads(row.output or "").trusted
 
 
 def test_a_display_that_no_json_holds_does_not_fail_the_task():

@@ -117,6 +117,35 @@ def test_on_change_error_says_what_has_changed(counting: Shell) -> None:
     assert "n changed" in str(seen.error)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "import threading\nclass Client: x = 1\nclient = Client(); client.y = threading.Lock()",
+        "import threading\nclient = {'a': [threading.Lock()]}",
+        "client = (i for i in range(3))",
+        "import threading\nlock = threading.Lock()\ndef client(): return lock",
+        "import socket\nclient = socket.socket(); client.close()",
+    ],
+    ids=["object", "container", "generator", "read by a function", "socket"],
+)
+def test_on_change_error_refuses_what_cannot_be_compared_and_the_others_name_it(
+    counting: Shell, made: str
+) -> None:
+    counting.ok(made)
+    cell = "%%task t --on-change {}\nx = [1]; str(client); calls.append(1)"
+    counting.ok(cell.format("error"))
+
+    seen = counting.run(cell.format("error"))
+
+    assert isinstance(seen.error, nb.StaleTaskError)
+    assert "may have changed" in str(seen.error)
+    assert re.search("not compared: .*(client|lock)", str(seen.error))
+    for choice in ("warn", "ignore", "rerun"):
+        counting.ok(cell.format(choice))
+    assert calls(counting) == [1]
+    assert re.search("not compared.*(client|lock)", nb.tasks().properties.item())
+
+
 def test_ttl_limits_how_long_a_cell_is_valid(counting: Shell) -> None:
     with FakeClock() as clock:
         counting.ok("%%task t --ttl 1h\nx = 1; calls.append(1)")
