@@ -37,6 +37,12 @@ class Case:
     counts: bool = False
 
 
+def wrapped(name: str, before: str, call: str) -> tuple[Case]:
+    """Return a case with a function of the cell before that reads `a`, directly or held in it."""
+    first, second = (f"a = [{n}]\n{before}" for n in (1, 2))
+    return (Case(name, f"x = {call}; ran()", first, (second,)),)
+
+
 CASES = [
     # -- forms of statements ----------------------------------------------------------------------
     Case("assignment", "x = 1; ran()", edited=("x = 2; ran()",), same=("x = 1 # one\nran()",)),
@@ -130,6 +136,33 @@ CASES = [
     Case("registered function", "@reg\ndef f(): return a\nx = known['f']() + [0]; ran()",
          "known = {}; a = [1]\ndef reg(f): known['f'] = f",
          ("known = {}; a = [2]\ndef reg(f): known['f'] = f",)),
+    # -- what functions of other cells read -------------------------------------------------------
+    *wrapped("base class", "class B:\n    def go(self): return a[0]\nclass D(B): pass", "D().go()"),
+    *wrapped("decorator", "import functools\ndef once(f):\n    @functools.wraps(f)\n"
+             "    def w(): return f()\n    return w\n@once\ndef f(): return a[0]", "f()"),
+    *wrapped("vectorised", "import numpy as np\n@np.vectorize\ndef f(v): return v + a[0]",
+             "f([1]).tolist()"),
+    *wrapped("partial of a function", "from functools import partial\ndef f(v): return v + a[0]\n"
+             "p = partial(f, 1)", "p()"),
+    *wrapped("bound method", "class B:\n    def go(self): return a[0]\ngo = B().go", "go()"),
+    *wrapped("function in a table", "def f(): return a[0]\nsteps = {'f': ('name', [f])}",
+             "steps['f'][1][0]()"),
+    *wrapped("function in an object", "class P:\n    def __init__(self, f): self.f = f\n"
+             "p = P(lambda: a[0])", "p.f()"),
+    *wrapped("default function", "def h(): return a[0]\ndef f(h=h): return h()", "f()"),
+    *wrapped("metaclass", "class M(type):\n    def go(cls): return a[0]\n"
+             "class A(metaclass=M): pass", "A.go()"),
+    *wrapped("data of a closure", "def make(a):\n    return lambda: a[0]\nf = make(a)", "f()"),
+    *wrapped("data of a default", "def f(*, a=a): return a[0]", "f()"),
+    *wrapped("data of a partial", "from functools import partial\ndef f(a): return a[0]\n"
+             "p = partial(f, a)", "p()"),
+    *wrapped("data of a method", "class B:\n    def __init__(self, a): self.a = a\n"
+             "    def go(self): return self.a[0]\ngo = B(a).go", "go()"),
+    *wrapped("data of a class", "class A:\n    a = a\nclass B(A): pass", "B.a[0]"),
+    *wrapped("data of a function", "def f(): return f.a[0]\nf.a = a", "f()"),
+    Case("memory of a closure", "x = f(1), f(1); ran()", "def remember(f):\n    known = {}\n"
+         "    def w(v):\n        if v not in known: known[v] = f(v)\n        return known[v]\n"
+         "    return w\n@remember\ndef f(v): return v + 1"),
     # -- kinds of values --------------------------------------------------------------------------
     Case("plain data", "d = {'a': [1, 2.5, None], 2: (1, {3}), 'n': float('nan')}; ran()"),
     Case("dates and more",

@@ -28,7 +28,7 @@ import orjson
 from nbtasks.engine.fingerprint import introspection, tables, user_code
 from nbtasks.engine.fingerprint.function import fingerprint
 
-__all__ = ["CODE", "Walk", "is_random", "known_seed", "mark_lazy"]
+__all__ = ["CODE", "Walk", "is_cache", "is_random", "known_seed", "mark_lazy"]
 
 CODE = (
     FunctionType, MethodType, type, type(len), type(str.upper), functools.partial,
@@ -307,7 +307,12 @@ def _is_cache(cls: type, name: str, field: Any) -> bool:
     member = introspection.member(cls, name)
     if "cached" in type(member).__name__ or "lazy" in type(member).__name__.lower():
         return True
-    return isinstance(field, _CACHES) and _CACHE.search(name) is not None
+    return is_cache(name, field)
+
+
+def is_cache(name: str, value: Any) -> bool:
+    """Return True for a container that is named as one that only saves time."""
+    return isinstance(value, _CACHES) and _CACHE.search(name) is not None
 
 
 # -- fields that are filled later -----------------------------------------------------------------

@@ -14,7 +14,7 @@ from nbtasks.core.parameters import definition_of
 from nbtasks.engine.fingerprint import introspection, user_code
 from nbtasks.engine.fingerprint.watch import cell_contents
 
-__all__ = ["Holder", "Snapshot", "is_code", "is_plain", "may_hold_code", "of"]
+__all__ = ["Holder", "Snapshot", "is_code", "is_container", "is_plain", "may_hold_code", "of"]
 
 _MOST = 1000
 _MOST_LOOKED_AT = 100
@@ -33,7 +33,7 @@ def is_code(value: Any) -> bool:
 def may_hold_code(value: Any) -> bool:
     """Return True for data that may hold functions: a container, or an object of such a kind."""
     kind = type(value)
-    if kind in _SEQUENCES or kind in _MAPPINGS:
+    if is_container(value):
         return True
     if kind is FunctionType:  # of a library, such as what `singledispatch` makes
         is_library = bool(value.__closure__) and not user_code.is_users_function(value)
@@ -43,6 +43,11 @@ def may_hold_code(value: Any) -> bool:
     return bool(introspection.attributes(value)) and (
         user_code.is_users_class(kind) or callable(value) or kind.__module__ == "functools"
     )
+
+
+def is_container(value: Any) -> bool:
+    """Return True for a list, a dict, or another container of Python's own."""
+    return type(value) in _SEQUENCES or type(value) in _MAPPINGS
 
 
 def of(value: Any) -> list[tuple[str, Any]]:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import re
-from collections.abc import Container, Iterator, Mapping
-from types import FunctionType, ModuleType
+from collections.abc import Container, Mapping
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
-from nbtasks.engine.fingerprint import arguments, bytecode, introspection, source
+from nbtasks.engine.fingerprint import arguments, bytecode, source
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
 from nbtasks.notebook.task_cells.names import Names
+from nbtasks.notebook.task_cells.reach import Reach
 
 __all__ = ["ABSENT", "MISSING", "Inputs", "digests", "examine", "recorded_names"]
 
@@ -26,7 +28,7 @@ __all__ = ["ABSENT", "MISSING", "Inputs", "digests", "examine", "recorded_names"
 ABSENT: Final = Digest("")
 #: Stands for the value of such a name.
 MISSING: Final[Any] = object()
-_MOST_FUNCTIONS = 1000
+_METHODS: Final = (MethodType, type(len))
 
 
 class Inputs:
@@ -34,14 +36,19 @@ class Inputs:
 
     Args:
         code: Fingerprint of the code.
-        data: Digests of the data by name.
+        data: Digests of the data by name; what a function or class holds has a name as `fit.table`.
         assigned: Names that functions of other cells bind by `global` when this one calls them.
+        values: The data.
     """
 
-    def __init__(self, code: Fingerprint, data: dict[str, Digest], assigned: set[str]) -> None:
+    def __init__(
+        self, code: Fingerprint, data: dict[str, Digest], assigned: set[str],
+        values: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         self.code = code
         self.data = data
         self.assigned = assigned
+        self.values = values
 
     def digest(self) -> Digest:
         """Return the digest of all data; it names each input."""
@@ -93,14 +100,15 @@ def examine(
         hidden: Names among them that IPython has put there.
         key: Key of the cell.
     """
-    read = list(names.read)
-    inner, assigned = _reach(read, namespace)
+    reach = Reach(names.read, namespace)
     data = {
         name: namespace.get(name, MISSING)
-        for name in dict.fromkeys([*read, *inner])
+        for name in dict.fromkeys([*names.read, *reach.read])
         if _counts(name, namespace, hidden, is_own=name in names.bound)
     }
-    return Inputs(_fingerprint(text, key, names, namespace, data), digests(data), assigned)
+    code = _fingerprint(text, key, names, namespace, data)
+    held = {label: each._replace(uncompared=()) for label, each in digests(reach.held).items()}
+    return Inputs(code, {**digests(data), **held}, reach.assigned, {**data, **reach.held})
 
 
 def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
@@ -126,48 +134,14 @@ def _counts(
     if isinstance(value, ModuleType) or hidden.get(name, MISSING) is value:
         return False
     # The code of a function counts with the code of the cell, unless the cell binds its name.
-    return is_own or not issubclass(type(value), arguments.CODE)
+    return is_own or not issubclass(type(value), arguments.CODE) or _holds_arguments(value)
 
 
-# -- what the functions of the notebook read ------------------------------------------------------
-
-
-def _reach(names: list[str], namespace: Mapping[str, Any]) -> tuple[list[str], set[str]]:
-    """Return the global names that the notebook's functions among `names` read, directly or through
-    one another, and those that they bind."""
-    read: dict[str, None] = {}
-    assigned: set[str] = set()
-    todo, seen = [namespace.get(name) for name in names], 0
-    done: set[int] = set()
-    while todo and seen < _MOST_FUNCTIONS:
-        value = todo.pop()
-        seen += 1
-        for function in _functions(value):
-            if id(function.__code__) in done or function.__globals__ is not namespace:
-                continue
-            done.add(id(function.__code__))
-            reads = bytecode.analyse_reads(function.__code__)
-            assigned |= {
-                chain[0] for kind, chain in reads.stored if kind == "names" and len(chain) == 1
-            }
-            for name, *_ in reads.names:
-                if name not in read:
-                    read[name] = None
-                    todo.append(namespace.get(name))
-    return list(read), assigned
-
-
-def _functions(value: Any) -> Iterator[FunctionType]:
-    """Yield the functions of a function, a class, an object of the notebook, or a wrapper."""
-    if isinstance(value, type):
-        if value.__module__ == "__main__":
-            yield from introspection.methods(value)[0]
-        return
-    inner = introspection.method(value) or introspection.inner_callable(value)
-    if isinstance(inner, FunctionType):
-        yield inner
-    elif type(value).__module__ == "__main__":
-        yield from introspection.methods(type(value))[0]
+def _holds_arguments(value: Any) -> bool:
+    """Return True for a partial, or a method of an object, which are data in part."""
+    own = getattr(value, "__self__", None) if type(value) in _METHODS else None
+    is_method = own is not None and not issubclass(type(own), (type, ModuleType))
+    return is_method or issubclass(type(value), functools.partial)
 
 
 # -- the code -------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from nbtasks.notebook.task_cells import inputs as cell_inputs
 from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
 from nbtasks.notebook.task_cells.options import TaskCellOptions, parse
+from nbtasks.notebook.task_cells.reach import Reach
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE, Left, record
 from nbtasks.notebook.task_cells.restoring import Restorer, as_record
 from nbtasks.values import displays, preview
@@ -215,7 +216,7 @@ class TaskCell(Cell):
         self._inputs = cell_inputs.examine(
             self._text, self._names, shell.user_ns, shell.user_ns_hidden, self._task_options.task
         )
-        notebook.restore_own(self._place(), self._inputs.data, shell.user_ns)
+        notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
         if any(digest is ABSENT for digest in self._inputs.data.values()):
             self._check_missing()
         if self.session.execution.replay_only is None:
@@ -270,7 +271,7 @@ class TaskCell(Cell):
     def _data(self) -> dict[str, Any]:
         """Return the data that the cell may have changed, by name."""
         namespace = self._shell.user_ns
-        names = (*self._inputs.data, *self._inputs.assigned)
+        names = (*filter(str.isidentifier, self._inputs.data), *self._inputs.assigned)
         return {name: namespace.get(name, MISSING) for name in names}
 
     def _record(self) -> Bindings:
@@ -366,9 +367,10 @@ class TaskCell(Cell):
         """Remember what the cell left behind, for its next execution in this process."""
         data, names = self._inputs.data, self._names
         absent = {name for name, digest in data.items() if digest is ABSENT}
-        touched = {*names.bound, *names.deleted, *found, *absent}.intersection(data)
+        held = Reach(names.read, self._shell.user_ns).held
+        touched = {*names.bound, *names.deleted, *found, *absent, *held}.intersection(data)
         own = {name: names.read.get(name, False) or name in absent for name in touched}
-        notebook.note_own(self._place(), data, self._shell.user_ns, own)
+        notebook.note_own(self._place(), data, {**self._shell.user_ns, **held}, own)
         notebook.tell_twin(self._place(), self._text)
 
     def _explain_unreadable(self, name: str, error: UnreadableValueError) -> UnreadableValueError:
