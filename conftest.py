@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -11,6 +13,9 @@ from hypothesis import settings
 
 from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import runtime
+from nbtasks.journal import current
+from nbtasks.journal.home.home_journal import HomeJournal
+from nbtasks.journal.protocol import Journal
 from nbtasks.values import signing
 
 # The same examples each time, and no failures because a machine is busy. To search for new
@@ -45,6 +50,11 @@ def pytest_collect_file(
     return [c for c in collectors if type(c) is pytest.Module]
 
 
+def pytest_collection_finish() -> None:
+    """Spare each later collection of garbage a look at thousands of tests."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _own_home(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +68,17 @@ def _own_home(
         monkeypatch.chdir(tmp_path)
     settings_before = dict(config._overrides)
     monkeypatch.setattr(config, "_homes", {})  # as in a process that begins here
+    open_before = set(current._open)
     yield
+    for place in set(current._open) - open_before:
+        _leave(current._open.pop(place))
     config._overrides.clear()  # no test inherits the settings of another
     config._overrides.update(settings_before)
+
+
+def _leave(journal: Journal) -> None:
+    """Release a home as it is, without the merge of a proper close: nobody will open it again. Each
+    start of a run looks at all files that the process has open."""
+    if isinstance(journal, HomeJournal):
+        atexit.unregister(journal.close)
+        journal.segments.close_own()

@@ -8,7 +8,12 @@ from collections.abc import Collection
 from types import FrameType, ModuleType
 from typing import Any, Self
 
-__all__ = ["StopAt"]
+from tests.thorough import THOROUGH
+
+__all__ = ["EVERY", "StopAt"]
+
+#: Which lines a test steps through: a prime, so that no loop of the code hides some of its lines.
+EVERY = 1 if THOROUGH else 5
 
 
 class StopAt:

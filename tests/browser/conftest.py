@@ -36,14 +36,19 @@ def chrome(server: Server) -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def context(chrome: Any) -> Any:
+    """Give a window whose later pages find JupyterLab's scripts in its cache."""
+    return chrome.new_context(viewport={"width": 1200, "height": 1000})
+
+
 @pytest.fixture
 def notebook(
-    server: Server, chrome: Any, tmp_path: Path, request: pytest.FixtureRequest
+    server: Server, context: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
     """Opens a notebook with these cells, behind one that loads the extension. Whatever it does, no
     error may stand in the page's console."""
     opened: list[Notebook] = []
-    context = chrome.new_context(viewport={"width": 1200, "height": 1000})
 
     def open_notebook(*cells: str, app: str = "lab", dark: bool = False) -> Notebook:
         name = f"{request.node.name.translate(str.maketrans('[]', '__'))}_{len(opened)}.ipynb"
@@ -66,4 +71,4 @@ def notebook(
     finally:
         for one in opened:
             one.js("await nb.sessionContext.shutdown()")
-        context.close()
+            one.page.close()

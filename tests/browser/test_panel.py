@@ -147,7 +147,7 @@ def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(not
     assert "UTC" in page.rows(1)[0]
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook"])
+@pytest.mark.parametrize("app", variants("notebook", "lab"))
 def test_all_of_it_can_be_done_by_keys(notebook: Open, app: str):
     page = notebook(NESTED, app=app)
     page.run(1)

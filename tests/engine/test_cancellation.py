@@ -22,7 +22,7 @@ from nbtasks.jobs import session
 from nbtasks.jobs.definition import hooks
 from nbtasks.jobs.runtime import runtime
 from nbtasks.testing import FakeClock
-from tests.stopping import StopAt
+from tests.stopping import EVERY, StopAt
 
 calls: list[Any] = []
 
@@ -439,6 +439,7 @@ def test_a_run_whose_process_has_died_is_cancelled_at_once(tmp_path: Path) -> No
     assert run.status == "CANCELED"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("stopped", [True, False], ids=["stopped before", "at its end"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
@@ -456,7 +457,7 @@ def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped
             raise KeyboardInterrupt
 
     ends = []
-    for line in range(200):
+    for line in range(0, 200, EVERY):
         stop = StopAt(line, [session, cancellation], functions)
 
         @nb.job("j")
@@ -476,10 +477,11 @@ def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped
         with pytest.raises(nb.NoRunError):
             nb.current_io()
 
-    assert len(ends) > 10
+    assert len(ends) * EVERY > 10
     assert set(ends) <= ({"CANCELED"} if stopped else {"CANCELED", "COMPLETED"})
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
 def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -> None:
@@ -495,7 +497,7 @@ def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -
 
     job = awaiting if asynchronous else body
     lines = 0
-    for line in range(200):
+    for line in range(0, 200, EVERY):
         with (
             StopAt(line, [session, hooks], BEGINNING) as stop,
             contextlib.suppress(KeyboardInterrupt),
@@ -503,7 +505,7 @@ def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -
             job.run(key=str(line), tree=False)
         if not stop.pressed:
             break
-        lines += 1
+        lines += EVERY
         assert "RUNNING" not in nb.runs().status.tolist()
         with pytest.raises(nb.NoRunError):
             nb.current_io()

@@ -336,6 +336,7 @@ def test_comparing_takes_time_in_proportion_to_the_objects():
     assert one != lower
 
 
+@pytest.mark.slow
 def test_beyond_many_objects_what_is_not_compared_is_listed():
     objects = [Plain(number=number) for number in range(100_001)]
 

@@ -163,6 +163,7 @@ def test_what_differs_has_another_digest() -> None:
     assert same == []
 
 
+@pytest.mark.slow
 def test_everything_of_a_large_payload_counts() -> None:
     def rows(last: int) -> Any:
         return Plain(rows=[[number] for number in range(120_000)] + [[last]])

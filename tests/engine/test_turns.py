@@ -23,6 +23,7 @@ from nbtasks.core.settings import config
 from nbtasks.engine.waiting import turns
 from nbtasks.engine.waiting.turns import Queue, Turn
 from nbtasks.testing import FakeClock
+from tests.thorough import variants
 from tests.waiting import once_they_wait
 
 
@@ -413,6 +414,7 @@ def test_a_rate_that_is_none_is_refused_before_anything_is_recorded(rate: Any) -
 # -- in the queue ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_task_that_waits_for_its_turn_is_waiting(
     starts: Starts, call: Callable[..., Any]
 ) -> None:
@@ -688,7 +690,7 @@ def many(kind: str, call: Callable[[int], Any]) -> Iterator[threading.Thread]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["threads of one run", "runs in threads"])
+@pytest.mark.parametrize("kind", variants("threads of one run", "runs in threads"))
 def test_300_calls_at_60_a_second_by_20_threads_take_5_seconds(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ from nbtasks.notebook.task_cells.restoring import Restorer, as_record
 from nbtasks.values import codec, pickles, signing
 from nbtasks.values.content import LazyBytes
 from nbtasks.views.echo import Echo, recorded
+from tests.thorough import variants
 
 TRAPS: list[str] = []
 CANARY = "the canary sings"
@@ -681,7 +682,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", variants(0, 1))
 def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
     blob = LazyBytes.of(b'"large"')
@@ -706,7 +707,7 @@ def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::nbtasks.JournalDamaged")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", variants(0, 1))
 def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
     header = {"format": FORMAT, "host": "x", "pid": 1, "process_start": None,

@@ -10,6 +10,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.jobs import active_runs
+from tests.thorough import THOROUGH
 
 
 @nb.job("child")
@@ -160,13 +161,16 @@ def test_a_run_whose_process_died_goes_on_with_its_parent(nb_home: Any):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_many_are_invoked_at_once():
+    many = 30 if THOROUGH else 10
+
     @nb.job("parent")
     def parent(io: nb.SyncIO) -> int:
-        return sum(run.output for run in child.batch_invoke_and_wait("all", range(30)))
+        return sum(run.output for run in child.batch_invoke_and_wait("all", range(many)))
 
-    assert parent.run().output == 2 * sum(range(30))
-    assert nb.runs("child").key.nunique() == 30
+    assert parent.run().output == 2 * sum(range(many))
+    assert nb.runs("child").key.nunique() == many
 
 
 @pytest.mark.slow

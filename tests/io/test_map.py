@@ -744,7 +744,7 @@ KILLED = textwrap.dedent(
 @pytest.mark.slow
 @pytest.mark.thorough
 def test_a_long_map_that_is_killed_runs_only_what_is_missing(tmp_path: Path) -> None:
-    items = 10_000 if THOROUGH else 2_000
+    items = 10_000 if THOROUGH else 1_000
     script, first, second = (tmp_path / name for name in ("script.py", "first", "second"))
     script.write_text(KILLED)
 

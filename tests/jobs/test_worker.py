@@ -509,7 +509,7 @@ def test_an_event_is_heard_though_the_clock_was_set_back_since(worker: Worker):
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,
 ):
-    seconds, most = (60, 200) if THOROUGH else (8, 40)
+    seconds, most = (60, 200) if THOROUGH else (4, 20)
     workers = [processes.worker(), processes.worker()]
     until(lambda: known("hears"))
     began = time.monotonic()

@@ -16,6 +16,7 @@ from nbtasks.journal.database import store
 from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.database.store import DuckStore
 from nbtasks.views import frames
+from tests.thorough import some
 
 pytestmark = pytest.mark.slow  # each has processes of its own
 
@@ -198,6 +199,11 @@ STEPS = {
     "a dead segment is removed": "SegmentFolder.remove",
     "its own segment is removed": "Segment.close",
 }
+MOMENTS = {
+    f"{step}-{'after' if after else 'before'}": (step, after)
+    for step in STEPS
+    for after in (False, True)
+}
 
 LEAVING = (
     RUN
@@ -224,8 +230,10 @@ say("it lived")
 )
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "after"),
+    some(MOMENTS, *(name for number, name in enumerate(MOMENTS) if number % 4 in (0, 3))),
+)
 def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, python, step, after):
     first = open_home()
     rows.finished(first, "first", tasks=3)

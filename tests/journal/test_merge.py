@@ -19,6 +19,7 @@ from nbtasks.journal.database.segments import Listing
 from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.views import frames
+from tests.thorough import THOROUGH
 
 TABLES = ("run", "task", "reuse", "attempt", "log")
 
@@ -227,12 +228,13 @@ say("end")
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("tidy_at_once")
 def test_every_acknowledged_row_is_there_once_after_many_kills_of_the_merging_process(
     home, open_home, python
 ):
-    kills = 40
+    kills = 40 if THOROUGH else 15
     process = python(WRITE_AND_FOLD.replace("KILLS", str(kills)))
     acknowledged = list(iter(process.line, "end"))
     process.end()

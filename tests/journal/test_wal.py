@@ -301,6 +301,7 @@ def test_a_segment_that_cannot_be_begun_says_so_once_and_leaves_nothing(tmp_path
 # -- damage ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tail_torn_at_any_byte_is_cut_off_and_all_before_it_is_kept(tmp_path):
     rows: list[Row] = [log("one"), TaskRow("r", "a", 1, output="\u2028 ünicode"), log("two")]
     data = written(tmp_path, rows)

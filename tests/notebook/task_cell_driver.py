@@ -6,6 +6,7 @@ python -m tests.notebook.task_cell_driver FOLDER STAGE [ID ...]
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from nbtasks.journal import current
+from nbtasks.journal.memory import MemoryJournal
 from tests.notebook.task_cell_cases import CASES, Case
 
 HIDDEN = {"In", "Out", "exit", "quit", "get_ipython", "open"}
@@ -41,6 +44,15 @@ class Driver:
         with redirect_stdout(shown), redirect_stderr(shown):
             done = self.shell.run_cell(text, store_history=True)
         return "" if done.success else shown.getvalue()
+
+    def warm_up(self) -> None:
+        """Import what cells and journal import, once for all processes that are killed. And spare
+        each `reset` of the namespace, which collects garbage, a look at all of it."""
+        with current.override(MemoryJournal()):
+            self.cell("import duckdb, filelock, pandas, nbtasks.journal.home.home_journal")
+            self.cell("%%task cell --job warm-up\nx = 1")
+        self.shell.reset(new_session=False)
+        gc.freeze()
 
     def task(self, case: Case, body: str | None = None) -> str:
         text = case.cell if body is None else body
@@ -105,6 +117,7 @@ def main() -> None:
     os.chdir(folder)
     driver = Driver()
     driver.cell("%load_ext nbtasks")
+    driver.warm_up()
     results = {}
     for case in CASES:
         if ids and case.id not in ids:

@@ -11,7 +11,7 @@ from nbtasks.jobs import session
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import cell as cells
 from tests.notebook.shells import BOTH, Shell
-from tests.stopping import StopAt
+from tests.stopping import EVERY, StopAt
 
 # -- an ordinary cell -----------------------------------------------------------------------------
 
@@ -239,6 +239,7 @@ def test_a_last_expression_may_be_something_that_cannot_be_recorded(shell: Shell
     assert (shell.names["run"].status, shell.names["run"].output) == ("COMPLETED", None)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("magic", ["%%job j --as run", "%%task j --as run"])
 @BOTH
@@ -249,12 +250,12 @@ def test_stopped_on_any_line_before_and_after_its_body_it_is_let_go(
     functions = ("__enter__", "__aenter__", "_open", "_bind", "_begin", "_prepare", "_leave_body")
     text = f"{magic}\n{awaits}io.run_task('square', square, 4)"
     lines = 0
-    for line in range(300):
+    for line in range(0, 300, EVERY):
         with StopAt(line, [cells, session], functions) as stop:
             shell.run(text)
         if not stop.pressed:
             break
-        lines += 1
+        lines += EVERY
         assert shell.ok(text).value == 16
         assert shell.names["run"].status == "COMPLETED"
 

@@ -25,11 +25,19 @@ AWAITS = "await io.run_task(f'KEY{n}', asyncio.sleep, 0.1)"
 BLOCKS = "io.run_task(f'KEY{n}', time.sleep, 0.1)"
 
 
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(tmp_path) as kernel:
-        kernel.run("%load_ext nbtasks\nimport nbtasks as nb, asyncio, threading, time")
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with Kernel(tmp_path_factory.mktemp("kernel")) as kernel:
         yield kernel
+
+
+@pytest.fixture
+def kernel(shared: Kernel, tmp_path: Path) -> Iterator[Kernel]:
+    """The shared kernel, with a home of the test's own."""
+    shared.ask("%load_ext nbtasks\nimport nbtasks as nb, asyncio, threading, time")
+    shared.ask(f"nb.configure(home={str(tmp_path / 'home')!r})")
+    yield shared
+    shared.ask("%reset -f\nimport nbtasks.journal.current\nnbtasks.journal.current.close()")
 
 
 def in_subshell(kernel: Kernel, code: str) -> Execution:

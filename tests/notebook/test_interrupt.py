@@ -13,6 +13,7 @@ import pytest
 
 import nbtasks as nb
 from tests.notebook.kernels import Execution, Kernel
+from tests.thorough import some
 
 pytestmark = pytest.mark.slow  # each waits for a kernel
 
@@ -122,7 +123,10 @@ def test_stop_ends_it_at_once_and_executed_again_it_goes_on(
     _goes_on(kernel, tmp_path, body)
 
 
-@pytest.mark.parametrize(("body", "path", "status"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(
+    ("body", "path", "status"),
+    some(PLACES, "in sync code", "in a blocking task", "in a blocking wait", "in an awaited map"),
+)
 def test_another_process_cancels_it_and_executed_again_it_goes_on(
     kernel: Kernel, tmp_path: Path, body: str, path: str | None, status: str | None
 ) -> None:
@@ -246,7 +250,7 @@ for n in range(4):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/slow":
-            sleep(3)
+            sleep(1.5)
         with contextlib.suppress(OSError):  # who asked was stopped, and has hung up
             self.send_response(200)
             self.send_header("Content-Length", "5")

@@ -170,6 +170,7 @@ def test_completion_offers_no_option_twice(shell: Shell) -> None:
     assert {"--new", "--key"}.isdisjoint(offered)
 
 
+@pytest.mark.slow
 def test_completion_in_a_payload_and_in_the_body_is_that_of_python(shell: Shell) -> None:
     shell.ok("a_long_name = 1")
 
@@ -186,6 +187,7 @@ def test_a_terminal_goes_on_asking_until_a_blank_line(shell: Shell) -> None:
 # -- the other magics -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_line_magics_give_what_the_functions_give(shell: Shell) -> None:
     shell.ok("%%job a --as mine\nio.run_task('square', square, 3)")
     shell.ok("%%job b\nio.run_task('square', square, 3)")

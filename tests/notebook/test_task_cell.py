@@ -219,6 +219,7 @@ def test_other_inputs_make_the_subtasks_run_again(counting: Shell) -> None:
     assert calls(counting) == [1, 2]
 
 
+@pytest.mark.slow
 def test_retry_tries_the_cell_again(counting: Shell) -> None:
     counting.ok(
         "%%task t --retry 3\ncalls.append(1)\nx = 1 / (len(calls) - 2 or 1) / (len(calls) > 2)"

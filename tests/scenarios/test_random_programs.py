@@ -40,7 +40,7 @@ pytestmark = [
 
 ERRORS = (ValueError, OSError, LookupError)
 #: More with --hypothesis-profile=explore.
-MANY = settings().max_examples if THOROUGH else settings().max_examples // 3
+MANY = settings().max_examples if THOROUGH else settings().max_examples // 6
 
 
 # -- programs -------------------------------------------------------------------------------------
@@ -386,6 +386,7 @@ FACES = pytest.mark.parametrize("sync", [True, False], ids=["def", "async"])
 some_kills = st.lists(kills, min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @FACES
 @settings(max_examples=MANY // 4)
 @given(program=programs)
@@ -422,6 +423,7 @@ def test_replayed_all_the_time_it_comes_to_the_same(sync: bool, program: Group, 
     assert outcome.world.again == []
 
 
+@pytest.mark.slow
 @FACES
 @settings(max_examples=MANY // 4)
 @given(program=programs, reruns=st.integers(0, 1))

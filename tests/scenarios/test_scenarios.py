@@ -2,8 +2,8 @@
 
 With `NBTASKS_THOROUGH=1` in the environment, as in CI, each is run on disk in every mode, crashed
 at every write there is, and started again after every task. That takes longer than the suite
-should, so else each is run in memory in every mode, by both forms of io only straight and crashed,
-and on disk in one mode.
+should, so else each is run in memory in every mode, by both forms of io only straight, and every
+other one on disk in one mode.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ pytestmark = pytest.mark.thorough
 
 CASES = sorted((Path(__file__).parent / "cases").rglob("*.py"))
 #: On disk, where a start takes fifty times as long, a scenario is run in one of them, which differs
-#: from scenario to scenario.
+#: from scenario to scenario, or in none.
 MODES = ("straight", "again", "only", "replayed", "crashed before", "crashed after")
+NONE = ("none",) * len(MODES)
 #: At how many writes a scenario is crashed.
 POINTS = sys.maxsize if THOROUGH else 1
 #: After how many tasks a scenario is started again. Most have less than ten.
-RESTARTS = {"memory": sys.maxsize, "home": sys.maxsize} if THOROUGH else {"memory": 12, "home": 3}
+RESTARTS = {"memory": sys.maxsize, "home": sys.maxsize} if THOROUGH else {"memory": 4, "home": 3}
 _OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")
 
 
@@ -79,9 +80,9 @@ def forms(mode: str, *, on_disk: int = 1) -> Any:
         module, name = _load(path), f"{mode} {when}" if when else mode
         here = ["async", "sync"] if expectation(module).sync else ["async"]
         one = spread(here, 1, path.stem)
-        both = THOROUGH or mode in ("straight", "crashed")
+        both = THOROUGH or mode == "straight"
         ways = [(form, "memory") for form in (here if both else one)]
-        if name in (MODES if THOROUGH else spread(MODES, 1, path.stem)):
+        if name in (MODES if THOROUGH else spread(MODES + NONE, 1, path.stem)):
             there = spread(here, on_disk, path.stem) if THOROUGH else one
             ways += [(form, "home") for form in there]
         for form, kind in ways:

@@ -72,6 +72,7 @@ def test_another_users_key_is_another_one(folder: Path, monkeypatch: pytest.Monk
     assert not signing.verify("content", signature)
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_make_one_key(folder: Path):
     processes = [
         subprocess.Popen(

@@ -117,6 +117,7 @@ def test_every_character_prints_and_every_line_is_one_line(
     assert render.html(build(row, rows), NOW).count("\n") == 0
 
 
+@pytest.mark.slow
 @given(runs(), st.integers(1, 10))
 def test_what_is_not_drawn_is_counted(case: tuple[RunRow, list[TaskRow]], limit: int) -> None:
     row, rows = case

@@ -215,7 +215,7 @@ def test_building_takes_time_in_proportion_to_the_tasks() -> None:
 
     small = min(cost(50) for _ in range(3))
 
-    assert min(cost(1000) for _ in range(3)) < 80 * small, "20 times the tasks"
+    assert min(cost(500) for _ in range(3)) < 40 * small, "10 times the tasks"
 
 
 # ---------------------------------------------------------------- outline
