@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import perf_counter
 
 __all__ = ["Throttle"]
@@ -15,6 +16,7 @@ class Throttle:
     Args:
         factor: Pause after the work, as a multiple of the time it took.
         least: Minimum pause in seconds.
+        most: Maximum pause in seconds, whatever the work costs.
 
     Attributes:
         pause: Seconds from the end of the work until it is due again.
@@ -26,9 +28,10 @@ class Throttle:
     (1.0, False)
     """
 
-    def __init__(self, factor: float, *, least: float = 0.0) -> None:
+    def __init__(self, factor: float, *, least: float = 0.0, most: float = inf) -> None:
         self._factor = factor
         self._least = least
+        self._most = most
         self._start = self._due = 0.0
         self.pause = least
 
@@ -46,4 +49,4 @@ class Throttle:
 
     def pause_after(self, seconds: float) -> float:
         """Return the pause after work that took so many seconds."""
-        return max(self._least, self._factor * seconds)
+        return min(self._most, max(self._least, self._factor * seconds))

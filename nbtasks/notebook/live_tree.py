@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
 from nbtasks.core.throttle import Throttle
+from nbtasks.views.tree.kept import kept_note
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
 
@@ -135,7 +136,7 @@ class LiveTree(SafeView):
         run, tasks = self._snapshot()
         # Drawing a long history would delay the run, so only its title is drawn at first.
         few = tasks if len(tasks) <= _FEW else []
-        self._publish(RunTree(build(run, few), clock.micros(), limit=_ROWS))
+        self._publish(self._drawing(run, few, _ROWS))
         pause = self._throttle.pause_after(_ROW_COST * len(tasks))
         self._thread = threading.Thread(
             target=copy_context().run,
@@ -162,7 +163,13 @@ class LiveTree(SafeView):
             pause = self._throttle.pause
 
     def _draw(self, limit: int = 500) -> RunTree:
-        return RunTree(build(*self._snapshot()), clock.micros(), limit=limit)
+        return self._drawing(*self._snapshot(), limit)
+
+    def _drawing(self, run: RunRow, tasks: list[TaskRow], limit: int) -> RunTree:
+        tree, now_us = build(run, tasks), clock.micros()
+        # In a terminal, the reply to a Stop and the error say how the run is resumed.
+        note = kept_note(tree, now_us) if self._updatable else ""
+        return RunTree(tree, now_us, limit=limit, note=note)
 
     def _publish(self, picture: RunTree) -> None:
         bundle = picture._repr_mimebundle_()

@@ -187,10 +187,16 @@ class Notebook:
         self.js("await nb.sessionContext.session.kernel.restart()")
         self.wait()
 
-    def reload(self) -> None:
-        """The page; the kernel goes on."""
+    def reload(self, *, idle: bool = True) -> None:
+        """The page; the kernel goes on, and is idle unless a cell runs."""
+        before = list(self.errors)
         self.page.reload(wait_until="domcontentloaded")
-        self.wait_until_open()
+        if idle:
+            self.wait_until_open()
+        else:
+            ready = "return nb.content.widgets.length && nb.sessionContext.isReady"
+            wait_for("the notebook is open", lambda: self.js(ready), 60)
+        self.errors[:] = before  # without those of the front end itself
 
     def save(self) -> Any:
         """Return the notebook as its file has it then."""

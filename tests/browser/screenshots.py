@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -97,6 +99,19 @@ def take(page: Notebook) -> None:
     page.wait(90)
 
 
+def take_without_kernel(page: Notebook) -> None:
+    """The page after its kernel was killed in mid-run."""
+    page.run(0)
+    page.run(1)
+    page.run(2, wait=False)
+    wait_for("three models are done", lambda: sum("completed" in r for r in page.rows(2)) > 4)
+    os.kill(int(page.output(0).inner_text().split()[-1]), signal.SIGKILL)
+    wait_for("it says so", lambda: "The kernel is gone" in page.output(2).inner_text())
+    wait_for("the front end says so, too", page.page.locator(".jp-Dialog").count)
+    page.page.keyboard.press("Enter")
+    shoot(page, 2, "gone")
+
+
 def main() -> None:
     """Makes them."""
     with tempfile.TemporaryDirectory() as folder, browser() as running:
@@ -108,6 +123,10 @@ def main() -> None:
             server.put("pictures.ipynb", sources)
             page = running.new_page(viewport={"width": 1150, "height": 1200})
             take(Notebook(page, server, "pictures.ipynb", "lab"))
+            first = sources[0] + "\nimport os\nprint(os.getpid())"
+            server.put("gone.ipynb", [first, *sources[1:3]])
+            page = running.new_page(viewport={"width": 1150, "height": 1200})
+            take_without_kernel(Notebook(page, server, "gone.ipynb", "lab"))
         finally:
             server.stop()
 

@@ -15,8 +15,8 @@ from nbtasks.core.model import RunRow, Status
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.notebook.widgets import panel as panels
-from nbtasks.notebook.widgets.fallback import Fallback
 from nbtasks.notebook.widgets.panel import Panel
+from nbtasks.notebook.widgets.saved import SavedTree
 from nbtasks.notebook.widgets.toolbar import Toolbar
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
@@ -30,7 +30,7 @@ RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", execut
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[nb.Run]:
     monkeypatch.setattr(panels, "_panels", collections.deque())
-    monkeypatch.setattr(Fallback, "needed", True)
+    monkeypatch.setattr(SavedTree, "heard", False)
 
     @nb.job("shown")
     def shown(io: nb.SyncIO) -> None:
@@ -75,16 +75,6 @@ def test_of_many_panels_the_latest_live(run: nb.Run):
     assert [one.tree.comm is None for one in opened] == [True, True] + [False] * 20
 
 
-def test_plain_html_is_drawn_until_a_page_has_loaded_the_module(run: nb.Run):
-    first = open_panel(run)
-    assert "load" in first.fallback.html.value
-
-    first._hear({"type": "hello"})
-
-    assert first.fallback.html.value == ""
-    assert open_panel(run).fallback.html.value == ""
-
-
 def test_what_was_opened_is_kept_for_the_next_panel_of_the_run(run: nb.Run):
     open_panel(run).tree.kept = {"open": {"fit": False}}
 
@@ -102,7 +92,7 @@ def test_a_page_that_asks_for_nonsense_gets_nothing(run: nb.Run):
 
 def test_a_feed_that_fails_is_told_once_and_ends_the_thread_only():
     class Broken:
-        min_interval, blocking, is_final = 0.001, False, False
+        min_interval, blocking, is_final, own = 0.001, False, False, True
 
         def all(self) -> Any:
             return RUN, []

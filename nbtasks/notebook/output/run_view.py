@@ -12,8 +12,6 @@ from nbtasks.views.tree.feed import ExecutionFeed, JournalFeed
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from IPython.display import DisplayHandle
-
     from nbtasks.core.settings import Echo
     from nbtasks.jobs.session import Watcher
     from nbtasks.notebook.widgets.panel import Panel
@@ -99,7 +97,6 @@ class PanelView(live_tree.SafeView):
         self._cell = cell
         self._context: Context | None = None
         self._panel: Panel | None = None
-        self._handle: DisplayHandle | None = None
 
     def start(self) -> None:
         """Show the panel in the running cell, and keep it current from then on."""
@@ -118,13 +115,12 @@ class PanelView(live_tree.SafeView):
         from nbtasks.notebook.widgets.panel import Panel
 
         self._panel = Panel(self._feed, self._run_id, self._cell)
-        self._handle = live_tree.show(self._panel.live_bundle(), updatable=True)
+        self._panel.saved.show()
         self._panel.start()
 
     def _end(self) -> None:
-        if self._panel is not None and self._handle is not None:
+        if self._panel is not None:
             self._panel.finish()
-            self._handle.update(self._panel.static_bundle(), raw=True)
 
 
 class PanelRerunView(live_tree.SafeView):
@@ -158,4 +154,4 @@ def bundle(tree: RunTree) -> dict[str, Any] | None:
     run_id = tree.tree.run.run_id
     panel = Panel(JournalFeed(runtime.journal, run_id), run_id)
     panel.start()
-    return panel.static_bundle()
+    return panel.saved.bundle()

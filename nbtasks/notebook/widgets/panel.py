@@ -1,17 +1,17 @@
 """Live view of a run: its tree, and the actions on it.
 
-A running cell displays the panel. At the end the display becomes the static tree, which needs no
-kernel; while the kernel lives, the panel draws itself in the static tree's place.
+The output of a cell is the static tree, which needs no kernel and is redrawn every few seconds. In
+a page whose kernel lives, the panel draws itself in the static tree's place.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import ipywidgets
@@ -23,20 +23,22 @@ from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import FrontEnd, runtime
 from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.details_pane import DetailsPane
-from nbtasks.notebook.widgets.fallback import Fallback
+from nbtasks.notebook.widgets.saved import SavedTree
 from nbtasks.notebook.widgets.toolbar import Toolbar
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views.tree.feed import Feed
+from nbtasks.views.tree.kept import AGAIN, kept_note
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
 from nbtasks.views.tree.snapshot import TreeSnapshot
 
-__all__ = ["Panel", "panel_of", "wrap_for_panel"]
+__all__ = ["Panel", "panel_of"]
 
 _ROWS = 100  # tasks in the static tree while the run is under way
 _MOST = 20  # live panels at once; of older ones the static trees remain
-_VIEW = "application/vnd.jupyter.widget-view+json"
+_FINAL_ROWS = 500  # tasks in the static tree of a run that has ended
+_ELSEWHERE = "run its cell or its job again to resume"
 
 #: The panel whose button action is running: executions that it starts are shown there.
 _asking: ContextVar[Panel | None] = ContextVar("nbtasks_panel", default=None)
@@ -51,9 +53,13 @@ def panel_of(run_id: str) -> Panel | None:
     return panel if panel is not None and panel.run_id == run_id else None
 
 
-def wrap_for_panel(model_id: str, html: str) -> str:
-    """Wrap HTML so that a widget draws itself over it as long as the widget lives."""
-    return f'<div data-nbtasks-panel="{escape(model_id)}">{html}</div>'
+def _place_of(run: RunRow, cell: tuple[str, str] | None) -> str:
+    """Return the name of the places where a panel draws.
+
+    It is the same in every kernel, so that executing a cell again changes little of a file.
+    """
+    name = f"{run.run_id}-{run.executions}"
+    return f"{name}-{hashlib.sha256(cell[0].encode()).hexdigest()[:8]}" if cell else name
 
 
 class Panel:
@@ -76,32 +82,22 @@ class Panel:
             self._hear,
             kept=_view_states.get(run_id, {}),
             panel=self.box.model_id,
+            place=_place_of(run, cell),
+            own=feed.own,
         )
         self.tree.observe(self._keep, "kept")
         self.bar = Toolbar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
         self.pane = DetailsPane(self.tree, run_id, self._rerun_from, self._reset)
         self.output = ipywidgets.Output()
         self._updates = TreeUpdates(feed, self.tree, run, self._looked)
-        self.fallback = Fallback(lambda: self._static(_ROWS))
-        self.box.children = [
-            self.bar.box, self.tree, self.fallback.html, self.pane.box, self.output,
-        ]  # fmt: skip
+        self.saved = SavedTree(self._static, self.tree)
+        self.box.children = [self.bar.box, self.tree, self.pane.box, self.output]
         self._looked(run)
         _panels.append(self)
         while len(_panels) > _MOST:
             _panels.popleft().close()
 
     # -- display --------------------------------------------------------------------------------
-
-    def live_bundle(self) -> dict[str, Any]:
-        """Return the display of a run under way: the live view, and the current static tree."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return {_VIEW: view, **self._static(_ROWS)._repr_mimebundle_()}
-
-    def static_bundle(self) -> dict[str, str]:
-        """Return the static tree, which the live panel draws itself over."""
-        bundle = self._static()._repr_mimebundle_()
-        return {**bundle, "text/html": wrap_for_panel(self.box.model_id, bundle["text/html"])}
 
     def start(self) -> None:
         """Keep the page current, if the run may still change."""
@@ -113,7 +109,7 @@ class Panel:
         self._updates.send()
         self.bar.show(self._updates.run.status, blocking=False)
         self.pane.refresh()
-        self.fallback.draw()
+        self.saved.refresh()
 
     def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""
@@ -125,26 +121,31 @@ class Panel:
     def close(self) -> None:
         """Remove the panel from the page; the static tree stays."""
         self._updates.stop()
-        own = (self.fallback.html, self.output, self.tree, self.box)
+        own = (self.output, self.tree, self.box)
         for widget in (*self.bar.widgets, *self.pane.widgets, *own):
             widget.close()
 
-    def _static(self, limit: int = 500) -> RunTree:
-        return RunTree(build(*self._updates.feed.all()), clock.micros(), limit=limit)
+    def _static(self) -> RunTree:
+        tree, now_us = build(*self._updates.feed.all()), clock.micros()
+        limit = _ROWS if tree.under_way else _FINAL_ROWS
+        note = kept_note(tree, now_us, AGAIN if self._updates.feed.own else _ELSEWHERE)
+        return RunTree(tree, now_us, limit=limit, note=note)
 
     def _looked(self, run: RunRow) -> None:
         self.bar.show(run.status, blocking=self._updates.feed.blocking)
         self.pane.follow()
-        self.fallback.draw_if_due()
+        self.saved.refresh_if_due()
 
     # -- actions of a person --------------------------------------------------------------------
 
     def _hear(self, message: dict[str, Any]) -> None:
         task = message.get("task")
         if message.get("type") == "hello":
-            self.fallback.hide()
+            SavedTree.heard = True
         elif message.get("type") == "attempts":
             self.tree.send({"type": "attempts", "attempts": self._attempts()})
+        elif message.get("type") == "static":
+            self.tree.send({"type": "static", "data": self.saved.bundle()})
         elif isinstance(task, int) and 0 <= task < len(self.tree.snapshot.paths):
             self.pane.choose(self.tree.snapshot.paths[task])
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import ipywidgets
 
+from nbtasks.core import clock
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import live_tree
-from nbtasks.notebook.widgets.panel import Panel, wrap_for_panel
+from nbtasks.notebook.widgets.panel import Panel
+from nbtasks.notebook.widgets.saved import wrap_for_panel
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views import history
@@ -28,9 +30,8 @@ def watch(job: str | None) -> None:
         live_tree.show(bundle)
         return
     live_view = Watch(job)
-    live_tree.show(
-        {**bundle, "text/html": wrap_for_panel(live_view.box.model_id, bundle["text/html"])}
-    )
+    html = wrap_for_panel(live_view.tree.place, bundle["text/html"], clock.micros())
+    live_tree.show({**bundle, "text/html": html})
 
 
 class Watch:
@@ -49,7 +50,10 @@ class Watch:
         self.box.add_class("nbtasks-panel")
         head, rows = self._feed.all()
         self.tree = TreeWidget(
-            TreeSnapshot(head, rows, noun="run"), self._hear, panel=self.box.model_id
+            TreeSnapshot(head, rows, noun="run"),
+            self._hear,
+            panel=self.box.model_id,
+            place=f"runs {job or ''}".strip(),
         )
         self.box.children = [self.tree]
         self._opened: Panel | None = None

@@ -18,7 +18,18 @@ __all__ = ["TreeWidget"]
 
 _STATIC = Path(__file__).parent / "static"
 #: Parts of the one ES module, each after the parts that it uses.
-_SCRIPTS = ("store", "words", "outline", "rows", "timeline", "view", "mounts", "tree")
+_SCRIPTS = (
+    "store",
+    "words",
+    "outline",
+    "rows",
+    "timeline",
+    "view",
+    "mounts",
+    "presence",
+    "notebook",
+    "tree",
+)
 
 
 @cache
@@ -43,8 +54,9 @@ class TreeWidget(anywidget.AnyWidget):
     Args:
         snapshot: Snapshot of the tree.
         on_message: Callback for each message of the page: "hello" once the page has loaded the
-            module, "choose" with a `task`, "attempts" when the timeline needs them.
-        **traits: Values of `panel` and `kept`.
+            module, "choose" with a `task`, "attempts" when the timeline needs them, "static" when
+            the page needs the static tree.
+        **traits: Values of `panel`, `place`, `own` and `kept`.
 
     Attributes:
         lock: Lock held while the snapshot changes and the patch is sent.
@@ -52,6 +64,10 @@ class TreeWidget(anywidget.AnyWidget):
 
     snap = traitlets.Dict().tag(sync=True, to_json=_snapshot)  # never assigned: see _snapshot
     panel = traitlets.Unicode("").tag(sync=True)  # id of the model that draws over static trees
+    place = traitlets.Unicode("").tag(sync=True)  # name of the static trees that it draws over
+    own = traitlets.Bool(default_value=False).tag(sync=True)  # the run ends with this kernel
+    live = traitlets.Bool(default_value=False).tag(sync=True)  # rows are followed: news will come
+    saved = traitlets.Float(0).tag(sync=True)  # instant of the latest static tree, in ms
     kept = traitlets.Dict().tag(sync=True)  # opened and chosen rows; set by the page
     filter_text = traitlets.Unicode("").tag(sync=True)
     filter_state = traitlets.Int(0).tag(sync=True)  # 0 for any state, else its number from 1

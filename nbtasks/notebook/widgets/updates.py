@@ -15,6 +15,7 @@ from nbtasks.views.tree.feed import Feed
 __all__ = ["TreeUpdates"]
 
 _PATIENCE = 5.0  # seconds that `stop` waits for a poll in progress
+_NEWS = 2.0  # seconds between two signs of life to the page
 
 
 class TreeUpdates(SafeView):
@@ -53,6 +54,7 @@ class TreeUpdates(SafeView):
         """Keep the tree current from now on, if the rows may still change."""
         if self.feed.is_final and self.run.status not in UNDER_WAY:
             return
+        self._tree.live = True
         self._thread = threading.Thread(
             target=copy_context().run,
             args=(self.guarded, self._follow),
@@ -64,16 +66,22 @@ class TreeUpdates(SafeView):
     def stop(self) -> None:
         """Stop the thread, and wait for a poll in progress so that nothing more is sent."""
         self._stop.set()
+        self._tree.live = False
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)
 
     def _follow(self) -> None:
         throttle = Throttle(20, least=self.feed.min_interval)
+        alive = Throttle(0, least=_NEWS)
         while not self._stop.wait(throttle.pause):
             with throttle:
                 self._send_changes()
+            if alive.is_due():
+                with alive:
+                    self._tree.send({"type": "alive"})
             self._on_poll(self.run)
             if self.feed.is_final and self.run.status not in UNDER_WAY:
+                self._tree.live = False
                 return
 
     def _send_changes(self) -> None:

@@ -33,11 +33,13 @@ class Feed(Protocol):
         min_interval: Least number of seconds between two calls of `changed`.
         blocking: Whether the kernel handles no click until the execution ends.
         is_final: Whether a final status of the run means that nothing more will change.
+        own: Whether this process executes the run, so that the run ends with it.
     """
 
     min_interval: float
     blocking: bool
     is_final: bool
+    own: bool
 
     def all(self) -> Rows:
         """Return the run and all its tasks as they are now."""
@@ -59,6 +61,7 @@ class ExecutionFeed:
 
     min_interval = 0.05
     is_final = False  # the status is not reliable until the end is recorded; `finish` reports that
+    own = True
 
     def __init__(self, execution: Execution, path: str = "") -> None:
         self._path = path
@@ -104,6 +107,7 @@ class JournalFeed:
     min_interval = 0.5
     blocking = False
     is_final = True
+    own = False
 
     def __init__(self, journal: Journal, run_id: str) -> None:
         self._journal = journal
@@ -140,6 +144,7 @@ class RunsFeed:
     min_interval = 1.0
     blocking = False
     is_final = False
+    own = False
 
     def __init__(self, journal: Journal, job: str | None) -> None:
         self._journal = journal

@@ -183,14 +183,17 @@ def _folded_label(counts: Counter[str], tree: Tree) -> str:
 # ---------------------------------------------------------------- text
 
 
-def text(tree: Tree, now_us: int, *, limit: int = 200) -> str:
-    """Return the tree in box-drawing characters, for terminals and GitHub's plain view."""
+def text(tree: Tree, now_us: int, *, limit: int = 200, note: str = "") -> str:
+    """Return the tree in box-drawing characters, for terminals and GitHub's plain view.
+
+    A note stands below the facts of the run."""
     name, beside = title_of(tree.run)
     has_name = name != tree.run.job
     title = [f"{_clean(name, _LABEL)}{' · ' if has_name else ' '}{_clean(beside, _LABEL)}"]
     title.append(f"{SHAPES[tree.status.lower()]} {tree.status.lower()}")
     title.extend(filter(None, [_run_time(tree, now_us)]))
     lines = [" · ".join(title), *_facts(tree), *_remarks(tree, now_us)]
+    lines.extend(filter(None, [note]))
     rows = outline(tree, limit)
     branches = _branches(rows)
     labels = [branch + _label(row, tree) for row, (branch, _) in zip(rows, branches, strict=True)]
@@ -245,11 +248,13 @@ def _width(label: str) -> int:
 # ---------------------------------------------------------------- HTML
 
 
-def html(tree: Tree, now_us: int, *, limit: int = 500) -> str:
-    """Return the tree as nested `<details>` with its style: one self-contained piece of HTML."""
+def html(tree: Tree, now_us: int, *, limit: int = 500, note: str = "") -> str:
+    """Return the tree as nested `<details>` with its style: one self-contained piece of HTML.
+
+    A note stands above it."""
     rows = outline(tree, limit)
     opened = _opened(rows)
-    parts = [f'<div class="nbtasks-tree"><style>{STYLE}</style>', _head(tree, now_us)]
+    parts = [f'<div class="nbtasks-tree"><style>{STYLE}</style>', _head(tree, now_us, note)]
     depth = -1
     for row, below in zip_longest(rows, rows[1:]):
         parts.append(_close(depth - row.depth) if row.depth <= depth else "<ul>")
@@ -315,10 +320,11 @@ def _safe(value: object) -> str:
     return escape(_clean(value, _LABEL))
 
 
-def _head(tree: Tree, now_us: int) -> str:
+def _head(tree: Tree, now_us: int, note: str) -> str:
     run, state = tree.run, tree.status.lower()
     name, beside = map(_safe, title_of(run))
     parts = [
+        f'<div class="nbt-note">{escape(note)}</div>' if note else "",
         f'<div class="nbt-head nbt-{state}">',
         f"<b>{name}</b> {beside} ",
         f'<span><i aria-hidden="true">{SHAPES[state]}</i> {state}</span> ',

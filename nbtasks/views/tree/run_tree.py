@@ -32,6 +32,7 @@ class RunTree:
         limit: Most tasks to draw, failed ones first; the rest are counted.
         live_view: Returns the live view a notebook shows instead; None where there is none.
         attempts: Returns the attempts that were followed by another.
+        note: Sentence to show with the head of the tree.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class RunTree:
         limit: int = 500,
         live_view: Callable[[RunTree], dict[str, Any] | None] | None = None,
         attempts: Callable[[], Iterable[AttemptRow]] = tuple,
+        note: str = "",
     ) -> None:
         self._live_view = live_view
         self._attempts = attempts
         self.tree = tree
         self.now_us = now_us
         self.limit = limit
+        self.note = note
 
     def to_html(self, file: str | Path) -> None:
         """Write the tree as a page of its own: one self-contained file without scripts.
@@ -104,14 +107,14 @@ class RunTree:
     def __str__(self) -> str:
         from nbtasks.views.tree.render import text
 
-        return text(self.tree, self.now_us, limit=min(200, self.limit))
+        return text(self.tree, self.now_us, limit=min(200, self.limit), note=self.note)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from nbtasks.views.tree.render import html
 
-        return html(self.tree, self.now_us, limit=self.limit)
+        return html(self.tree, self.now_us, limit=self.limit, note=self.note)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return text and HTML, always: a saved notebook does not know where it will be shown."""

@@ -89,6 +89,7 @@ _RULES = """
   color: var(--nbt-failed); font-weight: normal; overflow-wrap: anywhere;
 }
 @ .nbt-dim { color: var(--nbt-other); --nbt-colour: var(--nbt-other); }
+@ .nbt-note { font-weight: 600; }
 @ .nbt-head { display: flex; align-items: baseline; column-gap: 8px; }
 @ .nbt-head time { margin-left: auto; }
 @ > div { padding: 0 4px; }

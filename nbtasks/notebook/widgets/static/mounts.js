@@ -5,10 +5,16 @@
 
 const PLACE = "data-nbtasks-panel";
 
+/** Return the element that holds a place: it stays when the front end draws the output again. */
+function holderOf(place) {
+  return place.closest(".jp-OutputArea-output")?.parentElement ?? place;
+}
+
 /** Registry of all places in this page, with a single observer. */
 class Mounts {
   constructor() {
-    this.panels = new Map();
+    this.panels = new Map(); // by the name of their place, the latest last
+    this.filled = new WeakMap(); // by holder: the panel drawn there, and its element
     this.observer = new MutationObserver((mutations) => {
       for (const mutation of mutations) for (const node of mutation.addedNodes) this.look(node);
     });
@@ -21,21 +27,44 @@ class Mounts {
     for (const place of node.querySelectorAll(`[${PLACE}]`)) this.fill(place);
   }
 
+  places(name) {
+    return document.querySelectorAll(`[${PLACE}="${CSS.escape(name)}"]`);
+  }
+
+  /** Draw the latest panel of a place over it. */
   fill(place) {
-    this.panels.get(place.getAttribute(PLACE))?.(place);
+    const panel = this.panels.get(place.getAttribute(PLACE))?.at(-1);
+    const holder = holderOf(place);
+    const there = this.filled.get(holder);
+    if (there?.panel === panel && (!panel || there.host.isConnected)) return;
+    this.clear(holder);
+    if (!panel) return;
+    const host = element("div", "nbt-mounted", holder);
+    if (holder !== place) host.classList.add("jp-OutputArea-output");
+    holder.classList.add("nbt-alive");
+    this.filled.set(holder, { panel, host });
+    panel.draw(host).catch((error) => {
+      console.warn("nbtasks: the live tree cannot be shown here.", error);
+      if (this.filled.get(holder)?.host === host) this.clear(holder);
+    });
   }
 
-  add(id, fill) {
-    this.panels.set(id, fill);
-    for (const place of document.querySelectorAll(`[${PLACE}="${CSS.escape(id)}"]`)) fill(place);
+  clear(holder) {
+    this.filled.get(holder)?.host.remove();
+    this.filled.delete(holder);
+    holder.classList.remove("nbt-alive");
   }
 
-  remove(id) {
-    this.panels.delete(id);
-    for (const place of document.querySelectorAll(`[${PLACE}="${CSS.escape(id)}"]`)) {
-      place.querySelector(":scope > .nbt-mounted")?.remove();
-      place.classList.remove("nbt-alive");
-    }
+  /** Let a panel draw itself at all places of a name, with `draw(host)`. */
+  add(name, panel) {
+    this.panels.set(name, [...(this.panels.get(name) ?? []).filter((one) => one !== panel), panel]);
+    for (const place of this.places(name)) this.fill(place);
+  }
+
+  /** Uncover what the panel was drawn over; an earlier panel of the place comes back. */
+  remove(name, panel) {
+    this.panels.set(name, (this.panels.get(name) ?? []).filter((one) => one !== panel));
+    for (const place of this.places(name)) this.fill(place);
   }
 }
 
@@ -43,19 +72,10 @@ function mounts() {
   return (globalThis.__nbtasksMounts ??= new Mounts());
 }
 
-/** Show a panel in a place. */
-async function mount(manager, id, place) {
-  if (place.classList.contains("nbt-alive")) return;
-  place.classList.add("nbt-alive");
-  const host = element("div", "nbt-mounted", place);
-  try {
-    const view = await manager.create_view(await manager.get_model(id));
-    const widget = view.luminoWidget ?? view.pWidget;
-    // Lumino's own attach, from the widget's class: it notifies the widget that it is in the page.
-    widget.constructor.attach(widget, host);
-  } catch (error) {
-    console.warn("nbtasks: the live tree cannot be shown here.", error);
-    host.remove();
-    place.classList.remove("nbt-alive");
-  }
+/** Create a view of a widget's model in an element. */
+async function drawWidget(manager, id, host) {
+  const view = await manager.create_view(await manager.get_model(id));
+  const widget = view.luminoWidget ?? view.pWidget;
+  // Lumino's own attach, from the widget's class: it notifies the widget that it is in the page.
+  widget.constructor.attach(widget, host);
 }

@@ -66,12 +66,27 @@ class Store {
 
   /** Return the kernel's current time, in milliseconds since the run began. */
   now() {
-    return Date.now() - this.skew - this.base;
+    return (this.stopped ?? Date.now()) - this.skew - this.base;
+  }
+
+  /** Stop the clock at an instant: the kernel is silent. Without one, let it go on. */
+  stopClock(ms) {
+    this.stopped = ms;
+    this._tell(null);
+  }
+
+  /** Show what ran as interrupted: the kernel is gone, and nothing runs any more. */
+  interrupt() {
+    this.interrupted = true;
+    this.head = { ...this.head, status: "interrupted", finished: this.now(), resume: null };
+    this.version++;
+    this._tell(null);
   }
 
   /** Return the code of the state to show; `reused` is true if an ancestor was reused. */
   shown(i, reused) {
-    const state = this.state[i];
+    let state = this.state[i];
+    if (this.interrupted && state === this.code.running) state = this.code.interrupted;
     if (reused || this.flags[i] & REUSED) return state === this.code.completed ? this.code.reused : state;
     return this.flags[i] & REACHED ? state : this.code["not reached"];
   }

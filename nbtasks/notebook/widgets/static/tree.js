@@ -98,14 +98,55 @@ export default () => {
     model.on("change:timeline", show);
     model.on("msg:custom", hear);
     model.send({ type: "hello" });
-    const panel = model.get("panel");
-    if (panel) {
-      const manager = model.widget_manager;
-      mounts().add(panel, (place) => mount(manager, panel, place));
-      const gone = () => mounts().remove(panel);
-      model.on("comm_live_update", gone);
-      signal?.addEventListener("abort", gone);
-    }
+    if (model.get("place")) cover(model, signal);
+  }
+
+  /** Draw the panel over its static trees, as long as its kernel lives. */
+  function cover(model, signal) {
+    const manager = model.widget_manager;
+    const place = model.get("place");
+    const saved = new SavedOutputs(model);
+    const notices = new Set();
+    const say = () => {
+      for (const notice of notices) notice.textContent = presenceWords(presence, store);
+    };
+    const drawn = (draw) => ({
+      async draw(host) {
+        const notice = element("div", "nbt-notice", host);
+        notice.setAttribute("role", "status");
+        notices.add(notice);
+        say();
+        await draw(host);
+      },
+    });
+    const panel = drawn((host) => drawWidget(manager, model.get("panel"), host));
+    const last = drawn(async (host) => {
+      const still = { save() {}, choose() {}, unfollow() {}, attempts() {} };
+      const view = new View(store, choices, still, element("div", "nbtasks-panel", host));
+      views.add(view);
+      store.listeners.add((changed) => view.draw(changed));
+    });
+    const presence = new Presence(model, (state) => {
+      const follows = model.get("live");
+      store.stopClock(state === "live" ? undefined : presence.news);
+      if (state === "gone") {
+        mounts().remove(place, panel);
+        if (follows && model.get("own")) {
+          store.interrupt();
+          mounts().add(place, last);
+        }
+      }
+      say();
+    });
+    mounts().add(place, panel);
+    model.on("change:saved", () => saved.look());
+    model.on("msg:custom", (message) => message.type === "static" && saved.write(message.data));
+    saved.look();
+    signal?.addEventListener("abort", () => {
+      presence.dispose();
+      saved.dispose();
+      if (presence.state !== "gone") mounts().remove(place, panel);
+    });
   }
 
   function render({ model, el, signal }) {

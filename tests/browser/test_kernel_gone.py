@@ -1,0 +1,155 @@
+"""The page while a run is under way and its kernel dies, is restarted, or falls silent; the page
+that is loaded again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import nbtasks as nb
+from tests.browser.page import Notebook, wait_for
+from tests.thorough import only_thorough, variants
+
+Open = Callable[..., Notebook]
+
+STEPS = """%%job long
+for n in range(COUNT):
+    await io.run_task(["step", n], asyncio.sleep, 0.3)
+'the end'
+"""
+LONG = STEPS.replace("COUNT", "60")
+BLOCKING = LONG.replace("await io", "io").replace("asyncio", "time")
+GONE = re.compile(r"The kernel is gone\. (\d+) of (\d+) tasks are kept; run the cell to resume\.")
+
+
+def begun(page: Notebook, cell: int = 1, tasks: int = 3) -> None:
+    """Executes a cell, until some tasks are done."""
+    page.run(cell, wait=False)
+    done = f"{tasks} tasks are done"
+    wait_for(done, lambda: sum("completed" in row for row in page.rows(cell)) >= tasks)
+
+
+def kill() -> None:
+    """The kernel of the only run, as the system does when memory runs out."""
+    os.kill(int(nb.runs().pid.iloc[0]), signal.SIGKILL)
+
+
+def restart(page: Notebook) -> None:
+    page.js("await nb.sessionContext.session.kernel.restart()")
+
+
+def shut_down(page: Notebook) -> None:
+    """Ends the kernel, like a click in another tab or a server that culls idle kernels."""
+    page.js(
+        "const id = nb.sessionContext.session.kernel.id;"
+        "await fetch(`/api/kernels/${id}`, {method: 'DELETE'})"
+    )
+
+
+def said(page: Notebook, cell: int = 1) -> str:
+    return str(page.output(cell).inner_text())
+
+
+def check_that_the_page_is_honest(page: Notebook, cell: int = 1) -> None:
+    """Its one sentence stands there; nothing runs, and nothing can be clicked in vain."""
+    wait_for("it says so", lambda: GONE.search(said(page, cell)))
+    kept, known = map(int, GONE.findall(said(page, cell))[0])
+    assert said(page, cell).count("The kernel is gone") == 1
+    assert (kept, known) == (
+        sum("completed" in row for row in page.rows(cell)),
+        len(page.rows(cell)),
+    )
+    assert "running" not in said(page, cell)
+    assert "interrupted" in said(page, cell)
+    assert page.page.locator(".jupyter-widgets-disconnected").count() == 0
+    assert page.output(cell).locator("button:visible, input:visible, select:visible").count() == 0
+    before = said(page, cell)
+    page.page.wait_for_timeout(1200)
+    assert said(page, cell) == before, "its clock stands still"
+
+
+def accept_restart(page: Notebook) -> None:
+    """Closes the front end's own dialog about the kernel's restart."""
+    dialog = page.page.locator(".jp-Dialog")
+    wait_for("it says that the kernel was restarted", dialog.count)
+    page.page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("app", variants("lab", "notebook"))
+def test_where_the_kernel_was_killed_the_page_says_what_is_kept_and_the_file_has_the_tree(
+    notebook: Open, app: str
+):
+    page = notebook(LONG, app=app)
+    begun(page)
+    kill()
+    killed = time.time()
+
+    accept_restart(page)
+    check_that_the_page_is_honest(page)
+    saved = page.save()
+    page.reload()
+
+    (tree,) = [out.data for out in saved.cells[1].outputs]
+    assert sorted(tree) == ["text/html", "text/plain"]
+    drawn = re.search(r'data-nbtasks-at="(\d+)"', tree["text/html"])
+    assert drawn is not None
+    assert killed - int(drawn[1]) / 1000 < 5
+    wait_for("the static tree", lambda: "step[0]" in said(page))
+    assert re.search(
+        r"As of .* UTC, \d+ of \d+ tasks (is|are) kept; if the kernel is gone,", said(page)
+    )
+    assert page.output(1).locator(".nbtasks-widget").count() == 0
+    page.run(0)
+    page.run(1, wait=False)
+    wait_for("it goes on", lambda: sum("reused" in row for row in page.rows(1)) >= 3)
+    assert "The kernel is gone" not in said(page)
+
+
+@only_thorough
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+@pytest.mark.parametrize(
+    ("cell", "end"),  # a blocking cell whose kernel is shut down ends as by Stop
+    [(LONG, restart), (BLOCKING, restart), (LONG, shut_down)],
+    ids=["awaiting-restart", "blocking-restart", "awaiting-shutdown"],
+)
+def test_a_kernel_that_was_restarted_or_shut_down_is_gone_too(
+    notebook: Open, app: str, cell: str, end: Callable[[Notebook], None]
+):
+    page = notebook(cell, app=app)
+    begun(page)
+
+    end(page)
+
+    check_that_the_page_is_honest(page)
+    page.errors.clear()  # what the front end says of a kernel that somebody has shut down
+
+
+@pytest.mark.parametrize("app", variants("lab", "notebook"))
+def test_a_page_that_is_loaded_again_in_mid_run_follows_it_and_so_does_the_file(
+    notebook: Open, app: str
+):
+    page = notebook(STEPS.replace("COUNT", "40"), app=app)
+    begun(page)
+    page.save()
+    page.reload(idle=False)
+
+    wait_for("it lives again", lambda: page.rows(1))
+    seen = len(page.rows(1))
+    wait_for("it grows", lambda: len(page.rows(1)) > seen + 3)
+    wait_for("it is done", lambda: nb.runs().status.tolist() == ["COMPLETED"])
+    wait_for("it says so", lambda: "40 tasks: 40 completed" in said(page))
+    wait_for("the file, too", lambda: "40 tasks: 40 completed" in tree_of(page.save()))
+
+
+def tree_of(saved: Any, cell: int = 1) -> str:
+    """The text of a cell's tree in a saved notebook."""
+    trees = [
+        out.data for out in saved.cells[cell].outputs if "nbtasks-tree" in str(out.get("data"))
+    ]
+    return str(trees[0]["text/plain"])
