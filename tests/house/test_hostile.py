@@ -730,8 +730,8 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
 # -- %%task cells ----------------------------------------------------------------------------------
 
 NO_FACTS: dict[str, Any] = {
-    "definitions": [], "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
-    "contents": {},
+    "definitions": [], "reads": {}, "aliases": {}, "changed": [], "deleted": [], "value": None,
+    "plots": None, "contents": {},
 }  # fmt: skip
 
 
@@ -751,7 +751,11 @@ def restored(groups: list[Any], namespace: dict[str, Any], known: set[str], **fa
     """The last value of a record that is restored into a namespace."""
     text = orjson.dumps({"$bindings": [groups, NO_FACTS | facts]}).decode()
     record = as_record(codec.decode("bindings", text), "t", known, [])
-    return Restorer(record, namespace, known, lambda _, error: error).finish()
+    restorer = Restorer(record, namespace, known, lambda _, error: error)
+    if restorer.wants("def f", ["report", "params", "keep"]):
+        assert namespace.keys() >= {"report", "params", "keep"}
+        assert namespace["keep"] == 1
+    return restorer.finish()
 
 
 @pytest.mark.parametrize(
@@ -767,6 +771,13 @@ def restored(groups: list[Any], namespace: dict[str, Any], known: set[str], **fa
         ([[["params"], ["echo", "pwned"]]], {"changed": ["params"]}),
         ([[["params", "report"], [1, 2]]], {"changed": ["params", "report"]}),
         ([[["get_ipython"], 1], [["__name__"], "x"]], {}),
+        (
+            [[["def f: params", "def f: keep"], [["echo", "pwned"], 2]]],
+            {
+                "definitions": ["def f"],
+                "reads": {"def f: report": ["before", None], "def f: params": ["changed", "0"]},
+            },
+        ),
     ],
 )
 def test_a_record_of_a_cell_reaches_no_name_that_the_cell_does_not_have(
@@ -809,6 +820,7 @@ def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_pack
     [
         None, 5, [], {}, {"definitions": 5}, {"definitions": [[]]}, {"aliases": []},
         {"aliases": {"x": []}}, {"deleted": [{}]}, {"changed": "x"}, {"changed": [None]},
+        {"reads": []}, {"reads": {"def f: x": "own"}}, {"reads": {"def f: x": ["own", 5]}},
         {"value": {}}, {"value": 5}, {"plots": "1"}, {"plots": [1]}, {"contents": []},
         {"contents": {"x": "a"}}, {"shown": {}},
     ],

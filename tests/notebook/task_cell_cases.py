@@ -77,6 +77,48 @@ CASES = [
          edited=("def f(v):\n    return v * k + 1\nx = f(2); ran()",),
          same=("def f(v):\n    'Doc.'\n    return v * k\nx = f(2); ran()",), after="y = f(5)"),
     Case("def with computed default", "n = 4\ndef f(v=n): return v\nn = 5; ran()", after="y = n"),
+    Case("default that changes", "n = 4\ndef f(v=n): return v\nn = 5; ran()", after="y = n, f()"),
+    Case("default of a private name", "_d = 3\ndef f(v=_d): return v\n_d = 4; ran()",
+         after="y = f()"),
+    Case("private name of a function", "_d = {}\ndef f(v): return _d.setdefault(v, v)\n"
+         "x = f(1); ran()", after="y = f(2), _d"),
+    Case("lambda's default that changes", "k = 1\nf = lambda v, k=k: v + k\nk = 2; ran()",
+         after="y = f(0)"),
+    Case("default changed in place", "ks = [1]\ndef f(v=len(ks), w=ks): return v, w\n"
+         "ks.append(2); ran()", after="ks.append(3); y = f()"),
+    Case("default from before", "def f(v=n): return v\nn = 5; ran()", "n = 4", ("n = 3",),
+         after="y = n, f()", counts=True),
+    Case("default in a loop", "fs = []\nfor i in range(3):\n    def f(v=i): return v\n"
+         "    fs.append(f())\nran()", after="y = f()"),
+    Case("class that reads a name of its time", "n = 3\nclass A: size = n\nn = 4; ran()",
+         after="y = A.size"),
+    Case("class that calls a function", "K = 3\ndef make(): return K\nclass A: x = make()\n"
+         "K = 4; ran()", after="y = A.x"),
+    Case("class with data", "d = {'a': 1}\nclass A: data = d\nran()",
+         after="d['b'] = 2; y = A.data"),
+    Case("dataclass default that changes", "from dataclasses import dataclass\nsize = 3\n"
+         "@dataclass\nclass P: x: int = size\nsize += 1; p = P(); ran()", after="y = P().x, p.x"),
+    Case("decorator's registry", "R = {}\ndef reg(f): R[f.__name__] = f; return f\n"
+         "@reg\ndef a(): return 1\n@reg\ndef b(): return a() + 1\nran()",
+         after="y = [*R], R['a'] is a, R['b']()"),
+    Case("decorator's list of another cell", "@hook\ndef a(): return 1\nran()",
+         "hooks = []\ndef hook(f): hooks.append(f); return f",
+         after="y = [h() for h in hooks], hooks[0] is a"),
+    Case("decorator with an argument", "n = 2\ndef times(n):\n    def deco(f):\n"
+         "        return lambda: f() * n\n    return deco\n@times(n)\ndef f(): return 5\n"
+         "n = 3; ran()",
+         after="y = f()"),
+    Case("object that registers", "class App:\n    def __init__(self): self.routes = {}\n"
+         "    def route(self, f): self.routes[f.__name__] = f; return f\napp = App()\n"
+         "@app.route\ndef index(): return 'home'\nran()",
+         after="y = [*app.routes], app.routes['index'] is index"),
+    Case("subclasses that register", "REG = {}\nclass Base:\n"
+         "    def __init_subclass__(cls): REG[cls.__name__] = cls\nclass A(Base): pass\n"
+         "class B(A): pass\nran()", after="y = [*REG], REG['B'] is B"),
+    Case("functions by type", "import functools\n@functools.singledispatch\ndef f(x): return 0\n"
+         "@f.register\ndef _(x: int): return 1\nran()", after="y = f(3), f('')"),
+    Case("default that is no output", "n = 4\ndef f(v=n): return v\nx = f(); n = None; ran()",
+         options="--outputs x", after="n = 0; y = f()"),
     Case("def in if", "if k:\n    def f(): return 'yes'\nelse:\n    def f(): return 'no'\nran()",
          "k = 0", ("k = 1",), after="y = f()"),
     Case("decorated", "import functools\n@functools.cache\ndef f(v): return v + 1\nx = f(1); ran()",

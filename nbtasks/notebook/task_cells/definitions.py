@@ -5,8 +5,9 @@ namedtuple("Point", "x y")`, is among them if it turns out to be a class or a fu
 
 A definition is known by a key, such as `def fit` or, for the second of that name, `def fit 2`. The
 transformed cell has each twice: in its place in the body, and in a block in which
-`__nbtasks_job__.wants` chooses those to execute. One that stands within an `if`, a `try` or a loop
-is followed by a `mark` in the body, so that it is known whether it was executed.
+`__nbtasks_job__.wants` chooses those to execute. In the body, a `note` of what it reads stands
+before it. One that stands within an `if`, a `try` or a loop is followed by a `mark`, so that it is
+known whether it was executed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ALWAYS: Final = frozenset({"class", "def", "import", "lambda", "type"})
 #: Expressions whose value may be a class or a function.
 _MAKERS: Final = (ast.Attribute, ast.Call, ast.IfExp, ast.Lambda, ast.Name)
 _Entry = Callable[[str, list[ast.expr]], ast.expr]
+_Calls = dict[ast.stmt, ast.Expr]
 
 
 class Definition(NamedTuple):
@@ -115,8 +117,7 @@ def block(body: list[ast.stmt], entry: _Entry) -> list[ast.stmt]:
     statements: list[ast.stmt] = [ast.Pass()]
     reads_of = names.definition_reads(body)
     for key, statement, *_ in find(body):
-        reads = ast.Constant(" ".join(reads_of(statement)))
-        test = entry("wants", [ast.Constant(key), reads])
+        test = entry("wants", [ast.Constant(key), ast.Constant(" ".join(reads_of(statement)))])
         wanted = ast.If(test, [copy.deepcopy(statement)], [])
         for node in (wanted, *ast.walk(test)):
             ast.copy_location(node, statement)
@@ -125,21 +126,31 @@ def block(body: list[ast.stmt], entry: _Entry) -> list[ast.stmt]:
 
 
 def mark(body: list[ast.stmt], entry: _Entry) -> None:
-    """Insert a mark after each nested definition of a cell."""
-    marks = {}
+    """Insert a note before each definition of a cell that reads a name, and a mark after each that
+    is nested."""
+    before: _Calls = {}
+    after: _Calls = {}
+    reads_of = names.definition_reads(body)
     for key, statement, _, nested in find(body):
+        if reads := " ".join(reads_of(statement)):
+            before[statement] = _call(entry("note", [*map(ast.Constant, (key, reads))]), statement)
         if nested:
-            call = ast.Expr(entry("mark", [ast.Constant(key)]))
-            for node in ast.walk(call):
-                ast.copy_location(node, statement)
-            marks[statement] = call
-    if marks:
-        _insert(body, marks)
+            after[statement] = _call(entry("mark", [ast.Constant(key)]), statement)
+    if before or after:
+        _insert(body, before, after)
 
 
-def _insert(body: list[ast.stmt], marks: dict[ast.stmt, ast.Expr]) -> None:
+def _call(call: ast.expr, place: ast.stmt) -> ast.Expr:
+    statement = ast.Expr(call)
+    for node in ast.walk(statement):
+        ast.copy_location(node, place)
+    return statement
+
+
+def _insert(body: list[ast.stmt], before: _Calls, after: _Calls) -> None:
     for statement in list(body):
         for inner in _blocks(statement):
-            _insert(inner, marks)
-        if statement in marks:
-            body.insert(body.index(statement) + 1, marks[statement])
+            _insert(inner, before, after)
+        place = body.index(statement)
+        around = (before.get(statement), statement, after.get(statement))
+        body[place : place + 1] = [each for each in around if each is not None]

@@ -44,12 +44,14 @@ class Names(NamedTuple):
             if it has bound them in some branch before, so that it may read its own value.
         deleted: Names that it deletes.
         star: Whether it has a star import.
+        inner: Names that its functions and classes read when they are called.
     """
 
     bound: dict[str, set[str]]
     read: dict[str, bool]
     deleted: set[str]
     star: bool
+    inner: set[str]
 
 
 def analyse(tree: ast.Module) -> Names:
@@ -57,7 +59,8 @@ def analyse(tree: ast.Module) -> Names:
     flow = _Flow()
     flow.block(tree.body)
     flow.end()
-    return Names(flow.bound, flow.read, flow.deleted, flow.star)
+    inner = {name for names in (*flow.inner.values(), flow.lambdas) for name in names}
+    return Names(flow.bound, flow.read, flow.deleted, flow.star, inner - {"_", "__", "___"})
 
 
 def definition_reads(body: list[ast.stmt]) -> Callable[[ast.stmt], list[str]]:

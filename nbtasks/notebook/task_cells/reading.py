@@ -24,6 +24,7 @@ class Reading:
             that name it is.
         given: Names that functions read which were given to others, each time with the names that
             were bound then.
+        lambdas: Names that functions without a name read.
     """
 
     assigned: set[str] = field(default_factory=set)
@@ -32,6 +33,7 @@ class Reading:
     deleted: set[str] = field(default_factory=set)
     inner: dict[str, set[str]] = field(default_factory=dict)
     given: list[tuple[list[str], set[str]]] = field(default_factory=list)
+    lambdas: set[str] = field(default_factory=set)
     star: bool = False
 
     # -- names ------------------------------------------------------------------------------------
@@ -121,8 +123,7 @@ class Reading:
                 self.expression(value)
                 self.target(target, "walrus")
             case ast.Lambda():
-                self.defaults(node.args)
-                self.notebook().give(self.outer(node))
+                self._lambda(node)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
                 self._comprehension(node.generators, [node.elt])
             case ast.DictComp():
@@ -144,6 +145,12 @@ class Reading:
                         self.expression(child)
                     elif isinstance(child, ast.keyword):
                         self.expression(child.value)
+
+    def _lambda(self, node: ast.Lambda) -> None:
+        self.defaults(node.args)
+        reads = self.outer(node)
+        self.notebook().lambdas |= reads
+        self.notebook().give(reads)
 
     def _perhaps(self, nodes: list[ast.expr]) -> None:
         """Walk through expressions that may not be reached."""

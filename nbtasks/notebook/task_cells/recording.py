@@ -12,9 +12,11 @@ from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.errors import ValueNotKeptError
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.names import Names
+from nbtasks.notebook.task_cells.notes import Notes, name_of
 from nbtasks.values import tagged_json
 from nbtasks.values.libraries.bindings import Bindings
 
@@ -46,6 +48,8 @@ class Left:
         only: Names to record; None for all.
         value: Last value of the cell.
         more: Further values to record, under names that are no identifiers.
+        inputs: Digests of the inputs before the cell.
+        notes: Notes of what the definitions have read.
         plots: Number of the figures that it leaves open; None if it cannot draw.
     """
 
@@ -58,6 +62,8 @@ class Left:
     only: tuple[str, ...] | None
     value: Any = None
     more: dict[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Digest] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     plots: int | None = None
 
 
@@ -72,10 +78,12 @@ def record(left: Left) -> Bindings:
     values = _choose_values(left, defined)
     aliases = _aliases(left, values)
     values = {name: value for name, value in values.items() if name not in aliases}
-    groups, skipped = _encode(left, {**values, **_with_value(left, values)})
+    read, reads = left.notes.choose(definitions, values, left.inputs, left.before, left.namespace)
+    groups, skipped = _encode(left, {**values, **read, **_with_value(left, values)})
     kept = [name for names, _ in groups for name in names]
     facts: dict[str, Any] = {
         "definitions": definitions,
+        "reads": reads,
         "aliases": aliases,
         "changed": sorted(left.mutated & {*kept}),
         "deleted": sorted(_deleted(left)),
@@ -156,7 +164,7 @@ def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in (*left.names.bound, *sorted(left.changed)):
         value = left.namespace.get(name, _MISSING)
-        if value is _MISSING or name.startswith("_"):
+        if value is _MISSING or (name[:1] == "_" and name not in left.names.inner):
             continue
         if left.only is not None and name not in left.only:
             continue
@@ -228,7 +236,9 @@ def _encode_one(name: str, value: Any, left: Left, values: Mapping[str, Any]) ->
         return _tag([value])
     except ValueNotKeptError as error:
         reason = str(error)
-    if name in (VALUE, RANDOM) or _is_passing(name, value, left):
+    variable = name_of(name)
+    is_left_out = variable != name and left.only is not None and variable not in left.only
+    if name in (VALUE, RANDOM) or _is_passing(variable, value, left) or is_left_out:
         return None
     others = [
         each
@@ -241,8 +251,8 @@ def _encode_one(name: str, value: Any, left: Left, values: Mapping[str, Any]) ->
         else "Take what you need of it, as a list or a plain value, within the cell; "
     )
     raise ValueNotKeptError(
-        f"The cell has run, and its variables are there, but {name} cannot be recorded, so it "
-        f"would run again after a restart. {way_out}make {name} in a cell of its own without "
+        f"The cell has run, and its variables are there, but {variable} cannot be recorded, so it "
+        f"would run again after a restart. {way_out}make {variable} in a cell of its own without "
         f"%%task. {_reason(reason)}"
     )
 

@@ -13,6 +13,7 @@ from nbtasks.engine.fingerprint import arguments
 from nbtasks.errors import NbtasksError, UnreadableValueError
 from nbtasks.notebook.task_cells import plots, randomness
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
+from nbtasks.notebook.task_cells.notes import BEFORE, CHANGED, label
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
 from nbtasks.notebook.task_cells.showing import shown_as
 from nbtasks.values import displays
@@ -88,8 +89,8 @@ def _unknown_name(name: Any, key: str, names: Collection[str]) -> str:
 
 #: Facts of a cell that has done nothing.
 _NOTHING: Final[dict[str, Any]] = {
-    "definitions": [], "aliases": {}, "changed": [], "deleted": [], "value": None, "plots": None,
-    "contents": {},
+    "definitions": [], "reads": {}, "aliases": {}, "changed": [], "deleted": [], "value": None,
+    "plots": None, "contents": {},
 }  # fmt: skip
 
 
@@ -106,9 +107,17 @@ def _is_whole(facts: Any) -> bool:
     return (
         all(type(each) is str for each in (*names, facts.get("shown", "")))
         and all(type(each) is list for each in facts["contents"].values())
+        and all(map(_is_read, facts["reads"].values()))
         and isinstance(facts["value"], str | None)
         and isinstance(facts["plots"], int | None)
     )
+
+
+def _is_read(fact: Any) -> bool:
+    match fact:
+        case [str(), str() | None]:
+            return True
+    return False
 
 
 class Restorer:
@@ -142,21 +151,52 @@ class Restorer:
         }
         self._deleted = [name for name in facts["deleted"] if name in names]
         self._explain = explain
-        self._bound: set[str] = set()
         self._wanted = set(facts["definitions"])
+        self._allowed = names
+        self._given: dict[str, Any] = {}  # to definitions
+        self._changed_later: set[str] = set()
         self._original = dict(namespace)
 
     def wants(self, key: str, reads: Iterable[str]) -> bool:
-        """Return True if a definition is to be executed; what it reads is bound then."""
+        """Return True if a definition is to be executed; its names stand for what it has read."""
         wanted = key in self._wanted
         for name in reads if wanted else ():
-            if name in self._names:
-                self._bind(name)
+            if name in self._allowed:
+                self._give(name, label(key, name))
         return wanted
+
+    def _give(self, name: str, place: str) -> None:
+        """Let a name stand for what a definition has read."""
+        namespace = self._namespace
+        kind, digest = self._record.facts["reads"].get(place, (None, None))
+        if name in self._given and digest is not None:
+            now = arguments.examine((namespace.get(name),))
+            if arguments.match(digest, now.text):  # an earlier definition has it made so
+                return
+        if kind == BEFORE or name in self._aliases:
+            value = self._original.get(self._aliases.get(name, name), _MISSING)
+        elif place in self._record or name in self._names:
+            value = self._read(place if place in self._record else name)
+        else:
+            return
+        if value is not _MISSING:
+            namespace[name] = self._given[name] = value
+        if kind == CHANGED:
+            self._changed_later.add(name)
+
+    def _take_back(self) -> None:
+        """Let names stand for what they stood for before definitions were executed."""
+        for name, value in self._given.items():
+            if self._namespace.get(name, _MISSING) is value:
+                if name in self._original:
+                    self._namespace[name] = self._original[name]
+                else:
+                    del self._namespace[name]
 
     def finish(self) -> Any:
         """Bind all names, once the definitions are executed; return the last value."""
         namespace = self._namespace
+        self._take_back()
         for name in self._names:
             self._bind(name)
         for name, other in self._aliases.items():
@@ -185,10 +225,9 @@ class Restorer:
         raise failure
 
     def _bind(self, name: str) -> None:
-        if name in self._bound:
-            return
-        self._bound.add(name)
         value = self._read(name)
+        if name in self._changed_later and _change_in_place(self._given[name], value):
+            value = self._given[name]
         facts, namespace = self._record.facts, self._namespace
         old = self._original.get(name, _MISSING)
         if name in facts["changed"] and old is not _MISSING and namespace.get(name) is old:

@@ -30,6 +30,7 @@ from nbtasks.notebook.task_cells import definitions, notebook, plots, randomness
 from nbtasks.notebook.task_cells import inputs as cell_inputs
 from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
+from nbtasks.notebook.task_cells.notes import Notes
 from nbtasks.notebook.task_cells.options import TaskCellOptions, parse
 from nbtasks.notebook.task_cells.reach import Reach
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE, Left, record
@@ -55,17 +56,23 @@ class TaskBody(Body):
 
     Attributes:
         marked: Keys of the nested definitions that have been executed.
+        notes: Notes of what the definitions have read.
         restorer: Restorer of the recorded cell, while its definitions are executed.
     """
 
     def __init__(self, names: dict[str, Any], magic: str) -> None:
         super().__init__(names, magic)
         self.marked: set[str] = set()
+        self.notes = Notes()
         self.restorer: Restorer | None = None
 
     def mark(self, key: str) -> None:
         """Note that a nested definition has been executed."""
         self.marked.add(key)
+
+    def note(self, key: str, reads: str) -> None:
+        """Note what a definition is about to read."""
+        self.notes.take(key, reads.split(), self._names)
 
     def wants(self, key: str, reads: str) -> bool:
         """Return True if a definition is to be executed for a reused cell."""
@@ -264,6 +271,7 @@ class TaskCell(Cell):
         namespace = self._shell.user_ns
         self._has_run = True
         self._body.marked.clear()
+        self._body.notes.clear()
         self._before = dict(namespace)
         self._random = randomness.snapshot()
         self._states = randomness.hidden_states(self._data())
@@ -287,7 +295,8 @@ class TaskCell(Cell):
         value = None if self._quiet else body.value
         left = Left(
             self._names, executed, namespace, self._before, changed, mutated,
-            self._task_options.outputs, value, more, plots.count_open(),
+            self._task_options.outputs, value, more, self._inputs.data, body.notes,
+            plots.count_open(),
         )  # fmt: skip
         found = record(left)
         if left.value is not None and VALUE not in found and not found.facts["value"]:
