@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.page import Notebook, Server, browser, chromium
+from tests.browser.page import Notebook, Server, browser, chromium, open_lab, wait_for
 
 FIRST = "%load_ext nbtasks\nimport asyncio, time\nimport nbtasks as nb"
 
@@ -39,7 +39,20 @@ def chrome(server: Server) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def context(chrome: Any) -> Any:
     """Give a window whose later pages find JupyterLab's scripts in its cache."""
-    return chrome.new_context(viewport={"width": 1200, "height": 1000})
+    context = chrome.new_context(viewport={"width": 1200, "height": 1000})
+    context.set_default_timeout(20_000)
+    return context
+
+
+@pytest.fixture(scope="module")
+def lab(server: Server, context: Any, request: pytest.FixtureRequest) -> Any:
+    """Give a page with JupyterLab, in which one notebook after the other is opened: to open JupyterLab
+    takes longer than most tests."""
+    page = context.new_page()
+    open_lab(page, server, request.module.__name__.replace(".", "-"))
+    open_now = "() => globalThis.jupyterapp && jupyterapp.restored.then(() => true)"
+    wait_for("JupyterLab", lambda: page.evaluate(open_now), 60)
+    return page
 
 
 @pytest.fixture
@@ -47,16 +60,19 @@ def notebook(
     server: Server, context: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
     """Opens a notebook with these cells, behind one that loads the extension. Whatever it does, no
-    error may stand in the page's console."""
+    error may stand in the page's console. Unless it is in a `tab`, its page is its own, and can be
+    loaded again."""
     opened: list[Notebook] = []
+    pages: list[Any] = []
 
-    def open_notebook(*cells: str, app: str = "lab", dark: bool = False) -> Notebook:
+    def open_notebook(*cells: str, app: str = "tab", dark: bool = False) -> Notebook:
         name = f"{request.node.name.translate(str.maketrans('[]', '__'))}_{len(opened)}.ipynb"
         home = str(tmp_path / "home")  # where the test reads, too
         first = f"{FIRST}\nnb.configure(home={home!r})"
         server.put(name, [first, *cells])
-        page = context.new_page()
-        page.set_default_timeout(20_000)
+        page = request.getfixturevalue("lab") if app == "tab" else context.new_page()
+        if app != "tab":
+            pages.append(page)
         found = Notebook(page, server, name, app)
         opened.append(found)
         if dark:
@@ -70,5 +86,6 @@ def notebook(
             assert one.errors == []
     finally:
         for one in opened:
-            one.js("await nb.sessionContext.shutdown()")
-            one.page.close()
+            one.close()
+        for page in pages:
+            page.close()

@@ -106,22 +106,37 @@ class Notebook:
         page: The page, of Playwright.
         server: Where it is served.
         path: Its name there.
-        app: "lab" or "notebook".
+        app: "lab" or "notebook"; or "tab", in a page where `open_lab` has opened JupyterLab.
     """
 
     def __init__(self, page: Any, server: Server, path: str, app: str) -> None:
         self.page = page
         self.file = server.folder / path
         self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._page_error)
         page.on("console", self._console)
-        # A workspace of its own: else a second page would move to another address.
         name = path.removesuffix(".ipynb").replace("/", "-")
-        own = f"lab/workspaces/{name}/tree/{path}?reset"
-        where = own if app == "lab" else f"notebooks/{path}"
-        page.goto(f"{server.url}/{where}", wait_until="domcontentloaded")
+        match app:
+            case "tab":
+                page.evaluate(
+                    "async path => { await jupyterapp.commands.execute('docmanager:open', {path}) }",
+                    path,
+                )
+            case "lab":
+                open_lab(page, server, f"{name}/tree/{path}")
+            case _:
+                page.goto(f"{server.url}/notebooks/{path}", wait_until="domcontentloaded")
         self.wait_until_open()
         self.errors.clear()  # those of the front end itself, before any cell has run
+
+    def close(self) -> None:
+        """Closes it and ends its kernel; the page stays, without it."""
+        self.page.remove_listener("pageerror", self._page_error)
+        self.page.remove_listener("console", self._console)
+        self.js("await nb.sessionContext.shutdown(); nb.dispose()")
+
+    def _page_error(self, error: Any) -> None:
+        self.errors.append(str(error))
 
     def _console(self, message: Any) -> None:
         # Jupyter does not hand out its own fonts from below a hidden folder, as .venv is.
@@ -204,6 +219,11 @@ class Notebook:
 
         self.js("await nb.context.save()")
         return nbformat.read(self.file, as_version=4)
+
+
+def open_lab(page: Any, server: Server, workspace: str) -> None:
+    """Opens JupyterLab in a workspace of its own: else a second page would move to another address."""
+    page.goto(f"{server.url}/lab/workspaces/{workspace}?reset", wait_until="domcontentloaded")
 
 
 @contextlib.contextmanager

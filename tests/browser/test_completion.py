@@ -37,7 +37,7 @@ def offered(page: Notebook) -> list[str]:
     return [text.strip() for text in texts]
 
 
-@pytest.mark.parametrize("app", variants("lab", "notebook"))
+@pytest.mark.parametrize("app", variants("tab", "notebook"))
 def test_tab_offers_the_calls_of_io_and_shift_tab_shows_a_signature(
     notebook: Open, app: str, tmp_path: Path
 ):

@@ -37,7 +37,7 @@ io.run_task("<img src=x onerror=alert(1)>", lambda: 1)
 """
 
 
-@pytest.mark.parametrize("app", variants("lab", "notebook"))
+@pytest.mark.parametrize("app", variants("tab", "notebook"))
 def test_it_grows_while_the_cell_runs_and_cancel_ends_it_within_a_second(notebook: Open, app: str):
     page = notebook(SLOW, app=app)
 
@@ -85,7 +85,7 @@ def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open)
 
 
 def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_again(notebook: Open):
-    page = notebook(NESTED)
+    page = notebook(NESTED, app="lab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
 
@@ -107,7 +107,7 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
 
 
 def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(notebook: Open):
-    page = notebook(NESTED)
+    page = notebook(NESTED, app="lab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
 
@@ -130,7 +130,7 @@ def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(no
 
 
 def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(notebook: Open):
-    page = notebook(NESTED)
+    page = notebook(NESTED, app="lab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
     page.save()
@@ -238,6 +238,7 @@ await io.run_task("talk", talk)
     assert shape.evaluate(moves) == "nbt-breathe"
     page.page.emulate_media(reduced_motion="reduce")
     assert shape.evaluate(moves) == "none"
+    page.page.emulate_media(reduced_motion="no-preference")  # the page is that of other tests, too
     page.button(1, "Cancel").click()
     page.wait()
 
@@ -318,7 +319,7 @@ def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Ope
 
 
 def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(notebook: Open):
-    one, other = notebook(SLOW), notebook("nb.watch()")
+    one, other = notebook(SLOW), notebook("nb.watch()", app="lab")
     other.run(1)
     wait_for("it lives", lambda: other.output(1).locator(".nbtasks-widget:visible").count())
 
@@ -339,7 +340,7 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
 
 
 def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: Open):
-    page = notebook(SLOW)
+    page = notebook(SLOW, app="lab")
     page.page.route("**/*anywidget*/**", lambda route: route.abort())
     page.reload()
 
@@ -358,7 +359,7 @@ def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: 
 
 @pytest.mark.parametrize("theme", variants("light", "dark"))
 def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, theme: str):
-    page = notebook(NESTED, dark=theme == "dark")
+    page = notebook(NESTED, app="lab", dark=theme == "dark")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "load").count())
     page.row(1, re.compile(r"✖\s*3")).click()
