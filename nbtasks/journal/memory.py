@@ -21,7 +21,7 @@ from nbtasks.core.model import (
 )
 from nbtasks.errors import NotFoundError, UnreadableValueError
 from nbtasks.journal import conflicts
-from nbtasks.journal.database import connection, merge, recorded_run, schema, user_query
+from nbtasks.journal.database import merge, recorded_run, schema, user_query
 from nbtasks.journal.lookup import lineage
 from nbtasks.journal.protocol import (
     Change,
@@ -248,9 +248,8 @@ class MemoryJournal:
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """Implement `Journal.query`."""
-        with self._lock, schema.in_memory() as con:
+        with self._lock, schema.emptied() as con:
             merge.write(con, self._batch)
-            connection.lock_down(con)
             return user_query.run_query(con, sql, params, frames)
 
     def close(self) -> None:
