@@ -46,7 +46,7 @@ def context(chrome: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def lab(server: Server, context: Any, request: pytest.FixtureRequest) -> Any:
-    """Give a page with JupyterLab, in which one notebook after the other is opened: to open JupyterLab
+    """Give a page with JupyterLab, in which one notebook after the other is opened: to load it
     takes longer than most tests."""
     page = context.new_page()
     open_lab(page, server, request.module.__name__.replace(".", "-"))
@@ -65,7 +65,7 @@ def notebook(
     opened: list[Notebook] = []
     pages: list[Any] = []
 
-    def open_notebook(*cells: str, app: str = "tab", dark: bool = False) -> Notebook:
+    def open_notebook(*cells: str, app: str = "lab", dark: bool = False) -> Notebook:
         name = f"{request.node.name.translate(str.maketrans('[]', '__'))}_{len(opened)}.ipynb"
         home = str(tmp_path / "home")  # where the test reads, too
         first = f"{FIRST}\nnb.configure(home={home!r})"

@@ -118,10 +118,8 @@ class Notebook:
         name = path.removesuffix(".ipynb").replace("/", "-")
         match app:
             case "tab":
-                page.evaluate(
-                    "async path => { await jupyterapp.commands.execute('docmanager:open', {path}) }",
-                    path,
-                )
+                opens = "jupyterapp.commands.execute('docmanager:open', {path})"
+                page.evaluate(f"async path => {{ await {opens} }}", path)
             case "lab":
                 open_lab(page, server, f"{name}/tree/{path}")
             case _:
@@ -222,7 +220,7 @@ class Notebook:
 
 
 def open_lab(page: Any, server: Server, workspace: str) -> None:
-    """Opens JupyterLab in a workspace of its own: else a second page would move to another address."""
+    """Opens JupyterLab in a workspace of its own: else a second page would move to another one."""
     page.goto(f"{server.url}/lab/workspaces/{workspace}?reset", wait_until="domcontentloaded")
 
 

@@ -66,6 +66,7 @@ def test_tab_completes_options_paths_and_tables_in_place(notebook: Open):
         "%%job delays --on-change re",
         "run['fit/U']",
         "%%runs_sql\nselect * from task",
+        app="tab",
     )
     page.run(1)
 

@@ -55,7 +55,7 @@ def test_it_grows_while_the_cell_runs_and_cancel_ends_it_within_a_second(noteboo
 
 
 def test_resume_goes_on_where_it_was(notebook: Open):
-    page = notebook(SLOW.replace("range(40)", "range(6)"))
+    page = notebook(SLOW.replace("range(40)", "range(6)"), app="tab")
     page.run(1, wait=False)
     wait_for("two tasks are done", lambda: sum("completed" in row for row in page.rows(1)) >= 2)
     page.button(1, "Cancel").click()
@@ -71,7 +71,7 @@ def test_resume_goes_on_where_it_was(notebook: Open):
 
 
 def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open):
-    page = notebook("%%job again\nprint('hello')\nio.run_task('one', lambda: 1)")
+    page = notebook("%%job again\nprint('hello')\nio.run_task('one', lambda: 1)", app="tab")
     page.run(1)
     wait_for("it lives", lambda: page.button(1, "Run again").is_enabled())
 
@@ -85,7 +85,7 @@ def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open)
 
 
 def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_again(notebook: Open):
-    page = notebook(NESTED, app="lab")
+    page = notebook(NESTED)
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
 
@@ -107,7 +107,7 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
 
 
 def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(notebook: Open):
-    page = notebook(NESTED, app="lab")
+    page = notebook(NESTED)
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
 
@@ -130,7 +130,7 @@ def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(no
 
 
 def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(notebook: Open):
-    page = notebook(NESTED, app="lab")
+    page = notebook(NESTED)
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
     page.save()
@@ -171,7 +171,7 @@ def test_all_of_it_can_be_done_by_keys(notebook: Open, app: str):
 
 
 def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Open):
-    page = notebook(NESTED)
+    page = notebook(NESTED, app="tab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "load").count())
     card = page.output(1).locator(".nbt-card")
@@ -207,6 +207,7 @@ run, rows = panel._panels[-1]._updates.feed.all()
 lost = tree.snapshot.change(run, [dataclasses.replace(rows[0], name="lost")])
 sent = tree.snapshot.change(run, [dataclasses.replace(rows[1], name="sent")])
 tree.send(sent)""",
+        app="tab",
     )
     page.run(1)
     wait_for("it lives", lambda: len(page.rows(1)) == 3)
@@ -220,11 +221,12 @@ def test_the_log_of_the_chosen_task_grows_while_it_runs(notebook: Open):
     page = notebook(
         """%%job talking
 async def talk():
-    for n in range(400):
+    for n in range(1000):
         nb.current_io().logger.info(f"line {n}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 await io.run_task("talk", talk)
-"""
+""",
+        app="tab",
     )
     page.run(1, wait=False)
     wait_for("it runs", lambda: page.row(1, "talk").count())
@@ -254,7 +256,8 @@ def both():
     io.run_task("AA", time.sleep, 0.1)
     io.run_task("UA", time.sleep, 8)
 io.run_task("fit", both)
-"""
+""",
+        app="tab",
     )
     page.run(1, wait=False)
     wait_for("all rows", lambda: len(page.rows(1)) == 5)
@@ -290,7 +293,7 @@ def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open
         io.run_task("fit", list)
 
     run = elsewhere.run()
-    page = notebook(f"nb.tree({run.id!r})")
+    page = notebook(f"nb.tree({run.id!r})", app="tab")
     page.run(1)
     wait_for("it lives", lambda: len(page.rows(1)) == 2)
 
@@ -305,7 +308,9 @@ def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open
 
 
 def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Open):
-    page = notebook("broken = False", "%%job flaky\nif broken:\n    raise KeyError('no')")
+    page = notebook(
+        "broken = False", "%%job flaky\nif broken:\n    raise KeyError('no')", app="tab"
+    )
     page.run(1)
     page.run(2)
     page.js("nb.content.widgets[1].model.sharedModel.setSource('broken = True')")
@@ -319,7 +324,7 @@ def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Ope
 
 
 def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(notebook: Open):
-    one, other = notebook(SLOW), notebook("nb.watch()", app="lab")
+    one, other = notebook(SLOW, app="tab"), notebook("nb.watch()")
     other.run(1)
     wait_for("it lives", lambda: other.output(1).locator(".nbtasks-widget:visible").count())
 
@@ -340,7 +345,7 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
 
 
 def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: Open):
-    page = notebook(SLOW, app="lab")
+    page = notebook(SLOW)
     page.page.route("**/*anywidget*/**", lambda route: route.abort())
     page.reload()
 
@@ -359,7 +364,7 @@ def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: 
 
 @pytest.mark.parametrize("theme", variants("light", "dark"))
 def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, theme: str):
-    page = notebook(NESTED, app="lab", dark=theme == "dark")
+    page = notebook(NESTED, dark=theme == "dark")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "load").count())
     page.row(1, re.compile(r"✖\s*3")).click()

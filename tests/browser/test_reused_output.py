@@ -90,7 +90,7 @@ def test_plots_of_reused_tasks_are_there_after_a_restart(notebook: Open, app: st
 
 
 def test_a_display_with_a_script_is_drawn_again_below_the_block(notebook: Open):
-    page = notebook(SCRIPT)
+    page = notebook(SCRIPT, app="tab")
     page.run(1)
     wait_for("it is drawn", lambda: page.output(1).locator("p:text-is('drawn')").count() == 1)
     page.restart()
@@ -103,7 +103,7 @@ def test_a_display_with_a_script_is_drawn_again_below_the_block(notebook: Open):
 
 
 def test_resume_shows_them_below_the_tree(notebook: Open):
-    page = notebook(CELL + "io.run_task('last', lambda: 1 / broken)", "broken = 1")
+    page = notebook(CELL + "io.run_task('last', lambda: 1 / broken)", "broken = 1", app="tab")
     page.run(1)
     wait_for("it failed", lambda: "failed" in page.output(1).inner_text())
     page.run(2)

@@ -23,7 +23,7 @@ FIRST = "%load_ext nbtasks"
 
 
 def by_lab(notebook: Callable[..., Notebook], tmp_path: Path) -> Any:
-    page = notebook(WIDE)
+    page = notebook(WIDE, app="tab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "fit").count())
     return page.save()
