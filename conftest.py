@@ -50,6 +50,14 @@ def pytest_collect_file(
     return [c for c in collectors if type(c) is pytest.Module]
 
 
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no process is busy with them when all others
+    have ended; and with those of the browser side by side, so that few processes start one."""
+    items.sort(key=lambda item: "tests/browser/" not in item.nodeid)
+    items.sort(key=lambda item: "test_task_cell_cases.py" not in item.nodeid)
+
+
 def pytest_collection_finish() -> None:
     """Spare each later collection of garbage a look at thousands of tests."""
     gc.freeze()

@@ -20,6 +20,7 @@ from nbtasks.engine.drivers import drive, executors
 from nbtasks.engine.drivers.executors import run_pickled
 from nbtasks.engine.effects import CallFunction
 from tests.notebook.kernels import Kernel
+from tests.thorough import some
 
 # Not fork, which Python warns of where threads are.
 SPAWN = multiprocessing.get_context("spawn")
@@ -291,8 +292,19 @@ def die_once(item: tuple[int, str]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("tolerant", [{}, {"min_ok": 1}])
+@pytest.mark.parametrize(
+    ("asynchronous", "tolerant"),
+    some(
+        {
+            "blocking": (False, {}),
+            "awaiting": (True, {}),
+            "blocking, tolerant": (False, {"min_ok": 1}),
+            "awaiting, tolerant": (True, {"min_ok": 1}),
+        },
+        "awaiting",
+        "blocking, tolerant",
+    ),
+)
 def test_a_worker_that_dies_ends_the_run_which_goes_on_with_a_new_pool(
     asynchronous: bool, tolerant: dict[str, int], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import nbtasks as nb
 from nbtasks.journal import current
 from nbtasks.testing import FakeClock
 from tests.engine.failing import caught
+from tests.thorough import some
 
 calls: list[Any] = []
 ONCE = nb.TaskOptions(once=True)
@@ -48,7 +49,9 @@ except nb.InDoubtError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "wait"), [("def", ""), ("async def", "await")])
+@pytest.mark.parametrize(
+    ("kind", "wait"), some({"def": ("def", ""), "async": ("async def", "await")}, "def")
+)
 def test_the_task_of_a_killed_process_is_in_doubt(tmp_path: Path, kind: str, wait: str) -> None:
     def start(*args: str) -> str:
         done = subprocess.run(

@@ -22,6 +22,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.journal.protocol import Find
 from tests.jobs.test_worker import until
+from tests.thorough import variants
 
 
 @pytest.fixture
@@ -354,7 +355,7 @@ class Scheduled:
         )  # fmt: skip
 
 
-@pytest.fixture(params=["cron", "interval"])
+@pytest.fixture(params=variants("interval", "cron"))
 def scheduled(request: pytest.FixtureRequest, tmp_path: Path, nb_home: Path) -> Scheduled:
     return Scheduled(request.param, tmp_path, nb_home)
 

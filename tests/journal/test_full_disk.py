@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.thorough import variants
+
 pytestmark = pytest.mark.slow  # each has disks and processes of its own
 
 # A job that notes each call of a task, and each task that was acknowledged, on another disk.
@@ -140,7 +142,7 @@ def test_another_process_goes_on_where_the_disk_was_full(notes, python):
     no_acknowledged_task_ran_twice(notes, 100)
 
 
-@pytest.mark.parametrize("size", [2_000, 9_000, 100_000])
+@pytest.mark.parametrize("size", variants(9_000, 2_000, 100_000))
 def test_a_home_whose_disk_was_full_when_it_was_made_is_a_good_one_later(home, notes, python, size):
     """DuckDB's file cannot be made then; half of one must not stay."""
     process = python(JOB + f"limit({size})\ngo(3)\nlook()\nos._exit(0)")

@@ -14,6 +14,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.journal import current
 from tests.notebook.kernels import Execution, Kernel
+from tests.thorough import some
 
 #: Where a cell has to end after Stop is 0.5 s; a busy machine may take this long.
 GENEROUS = 2.0
@@ -161,7 +162,7 @@ def test_a_stopped_cell_shows_its_line_and_how_to_go_on(kernel: Kernel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("awaits", ["", "await "], ids=["blocking", "awaiting"])
+@pytest.mark.parametrize("awaits", some({"blocking": "", "awaiting": "await "}, "awaiting"))
 def test_stopped_at_many_moments_a_run_still_comes_to_its_end(
     kernel: Kernel, tmp_path: Path, awaits: str
 ) -> None:
@@ -203,7 +204,7 @@ def test_an_awaiting_body_that_comes_as_text_runs_on_the_kernels_own_loop(kernel
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("awaits", ["", "await "], ids=["blocking", "awaiting"])
+@pytest.mark.parametrize("awaits", some({"blocking": "", "awaiting": "await "}, "awaiting"))
 def test_after_a_kill_a_new_kernel_goes_on_where_it_was(tmp_path: Path, awaits: str) -> None:
     cell = (
         f"%%job j --as run\nfirst = {awaits}io.run_task('one', called, 'one')\n"

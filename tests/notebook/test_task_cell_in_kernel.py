@@ -12,6 +12,7 @@ import pytest
 from nbtasks.journal import current
 from tests.notebook.kernels import Execution, Kernel
 from tests.notebook.test_other_frontends import notebook
+from tests.thorough import some
 
 pytestmark = pytest.mark.slow
 LOAD = "%load_ext nbtasks"
@@ -105,11 +106,14 @@ def step(n):
 
 
 @pytest.mark.parametrize(
-    "words", [("", "time.sleep(60)"), ("await ", "await asyncio.sleep(60)")],
-    ids=["blocking", "awaiting"],
-)  # fmt: skip
-def test_stop_and_kill_keep_the_subtasks(tmp_path: Path, words: tuple[str, str]) -> None:
-    cell = STEPS.replace("{await}", words[0]).replace("{sleep}", words[1])
+    ("awaits", "sleep"),
+    some(
+        {"blocking": ("", "time.sleep(60)"), "awaiting": ("await ", "await asyncio.sleep(60)")},
+        "blocking",
+    ),
+)
+def test_stop_and_kill_keep_the_subtasks(tmp_path: Path, awaits: str, sleep: str) -> None:
+    cell = STEPS.replace("{await}", awaits).replace("{sleep}", sleep)
     with Kernel(tmp_path) as kernel:
         kernel.ask(BEGIN)
         running = kernel.start(cell).wait_for_text("step 1")
