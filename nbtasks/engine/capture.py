@@ -47,7 +47,7 @@ _MAX_CHARS: Final = 10_000
 _MAX_DISPLAYS: Final = 100
 _MAX_BYTES: Final = 32 << 20
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer that prints may come in between
 
 
 class Screen(Protocol):
@@ -177,7 +177,10 @@ def end_attempt(context: CallContext) -> None:
 
 def _outputs_of(context: CallContext) -> _Outputs:
     if context.shown is None:
-        context.shown = _Outputs(context)
+        with _lock:  # threads of a task may show something at the same time
+            made = _Outputs(context)
+            if context.shown is None:
+                context.shown = made
     return context.shown  # type: ignore[return-value]  # nobody else puts one there
 
 
@@ -211,6 +214,8 @@ class _Outputs:
 
     def write(self, text: str, level: str) -> None:
         """Add printed text; complete lines go into the log."""
+        if not text:
+            return
         with self._lock:
             self._clear_if_due()
             if not self._lines_left:
@@ -226,11 +231,13 @@ class _Outputs:
         record = displays.dumps(output, self._state.secrets.get(self._row.path, ()))
         place: object = object() if name is None else name
         with self._lock:
+            if not update:
+                self._clear_if_due()
             before = self._displays.get(place)
             if record is None or (update and before is None):
                 return  # nothing to show, or somebody else's display
-            self._clear_if_due()
-            self._end_line(_LEVELS["stdout"])  # what follows stands below it
+            if not update:
+                self._end_line(_LEVELS["stdout"])  # what follows stands below it
             size = self._bytes + len(record) - (len(before.record) if before else 0)
             if size > _MAX_BYTES or (before is None and len(self._displays) >= _MAX_DISPLAYS):
                 self._dropped_displays += 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import html
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -264,6 +266,92 @@ def test_what_an_attempt_displays_is_bounded_in_number_and_size(capsys):
         "'small'",
         "... and 1 more display, which is not recorded",
     ]
+
+
+UPDATES = {
+    "show a; clear; update a": ["a2"],
+    "show a; show b; clear; update a": ["a2", "b"],
+    "show a; clear; update a; show b": ["b"],
+    "show a; clear; update a; print x": ["x"],
+    "show a; clear; update a; update a": ["a3"],
+    "show a; clear; update b": ["a"],
+    "show a; clear; show a": ["a2"],
+    "show a; clear; show b; update a": ["b"],
+    "show a; clear; show b; update b": ["b2"],
+    "show a; clear; show a; update a": ["a3"],
+    "show a; clear": ["a"],
+    "show a; clear now; update a": [],
+    "show a; part; update a; part": ["a2", "partpart"],
+    "show a; part; show b; part": ["a", "part", "b", "part"],
+    "show a; clear; print": ["a"],
+    "show a; clear; widget": [],
+}
+
+
+@pytest.mark.parametrize("steps", UPDATES)
+def test_a_display_that_is_updated_before_a_clear_is_due_stays_until_then(
+    steps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        times: dict[str, int] = {}
+        for what, *of in map(str.split, steps.split(";")):
+            name = of[0] if of else ""
+            if what in ("show", "update"):
+                times[name] = times.get(name, 0) + 1
+                shown = name if times[name] == 1 else f"{name}{times[name]}"
+                output: Any = ({"text/plain": shown}, {})
+                capture.record_display(output, name, update=what == "update")
+            elif what == "clear":
+                capture.record_clear(wait=name != "now")
+            elif what == "widget":
+                view = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "w"}
+                capture.record_display((view, {}), None, update=False)
+            else:
+                print(name or ("part" if what == "part" else ""), end="\n" if name else "")
+
+    @nb.job("updates")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("work", work)
+
+    body.run()
+    capsys.readouterr()
+    body.run()
+
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line[:4] == "    "]
+    assert lines == UPDATES[steps]
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def test_the_first_outputs_of_two_threads_are_both_recorded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads: list[threading.Thread] = []
+
+    class Slow(capture._Outputs):
+        def __init__(self, context: Any) -> None:
+            super().__init__(context)
+            if not threads:  # another thread prints, too, and has the time to
+                copied = contextvars.copy_context()
+                threads.append(threading.Thread(target=copied.run, args=(print, "second")))
+                threads[0].start()
+                threads[0].join(0.2)
+                print("from a finalizer")
+
+    def work() -> None:
+        print("first")
+        threads[0].join()
+
+    @nb.job("threads")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("work", work)
+
+    monkeypatch.setattr(capture, "_Outputs", Slow)
+    run = body.run()
+
+    assert sorted(nb.logs(run).message) == ["first", "from a finalizer", "second"]
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_a_secret_is_hidden_in_what_is_recorded_of_a_display(capsys):
