@@ -171,10 +171,14 @@ class Echo:
         self._outputs = outputs
         self._now_us = now_us
         self._unfolded = unfolded
+        self.apart: list[tuple[str, Display]] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self._lines_left, self._displays_left = _MAX_LINES, _MAX_DISPLAYS
         self._chars_left = _MAX_CHARS
         self._withheld = False
-        self.apart: list[tuple[str, Display]] = []
+        self.apart.clear()
 
     def bundle(self) -> dict[str, str]:
         """Return the block as MIME data."""
@@ -186,21 +190,23 @@ class Echo:
         """Return the block as text: all of it, or the first lines and how to see the rest."""
         limit = _MAX_LINES if self._unfolded else _FIRST_LINES
         lines: list[str] = []
-        count, path = 0, ""
+        count, path, is_cut = 0, "", False
         for one in self._outputs:
             if count >= limit:
+                is_cut = True
                 break
             if one.path != path:
                 path = one.path
                 lines.append(f"  {_label(path)}")
-            for line in self._lines_of(one)[: limit - count]:
+            found = self._lines_of(one)
+            is_cut = is_cut or len(found) > limit - count
+            for line in found[: limit - count]:
                 lines.append(f"    {line}")
                 count += 1
         title = f"↺ {self._title()}"
-        rest = len(self._outputs) - count
-        if rest > 0 and not self._unfolded:
+        if is_cut and not self._unfolded:
             lines.append('  … nb.configure(echo="show") shows all of it')
-        elif rest > 0:
+        elif is_cut:
             lines.append(f"  … nb.logs({self._run_id!r}) has all lines")
         return "\n".join([title, *lines])
 
@@ -216,6 +222,7 @@ class Echo:
 
     def html(self) -> str:
         """Return the block as HTML."""
+        self._begin()
         parts: list[str] = []
         left_out = 0
         for path, group in groupby(self._outputs, attrgetter("path")):
@@ -269,8 +276,10 @@ class Echo:
             return "<pre>(shown below)</pre>"
         if not display.trusted:
             self._withheld = True
+        if len(html) > self._chars_left:
+            return "<pre>(too large to be shown here)</pre>"
         self._chars_left -= len(html)
-        return html if self._chars_left >= 0 else "<pre>(too large to be shown here)</pre>"
+        return html
 
     def _display(self, one: Shown) -> Display:
         try:

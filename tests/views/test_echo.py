@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 
 import pytest
 
-from nbtasks.core.clock import micros
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.values import displays, signing
+from nbtasks.views import echo as echo_module
+from nbtasks.views.display_html import clean_text
 from nbtasks.views.echo import Echo, Shown
 
 DAY = 86_400_000_000
@@ -136,17 +138,52 @@ def test_a_record_that_is_damaged_is_a_line(text):
     assert "load" in echo([Shown(0, "load", None, text)]).text()
 
 
-def test_ten_thousand_lines_are_one_short_block():
-    outputs = [line(f"line {number}", f"each/{number}", number) for number in range(10_000)]
-    began = micros()
-    block = echo(outputs)
+def test_ten_thousand_lines_are_one_short_block(monkeypatch):
+    cleaned: list[str] = []
+
+    def noting(text: str) -> str:
+        cleaned.append(text)
+        return clean_text(text)
+
+    monkeypatch.setattr(echo_module, "clean_text", noting)
+    block = echo([line(f"line {number}", f"each/{number}", number) for number in range(10_000)])
     html = block.html()
 
-    assert micros() - began < 1_000_000
+    assert len(cleaned) == 1000
     assert html.count("<pre>") == 1000
     assert "… and 9,000 more outputs; nb.logs(&#x27;the-run&#x27;) has all lines" in html
     assert len(html) < 200_000
+    assert block.html() == html
     assert len(block.text().splitlines()) == 12
+    assert len(cleaned) < 2100
+
+
+ALL_OF_IT = '  … nb.configure(echo="show") shows all of it'
+REST_IN_LOGS = "  … nb.logs('the-run') has all lines"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown"),
+    [
+        ([1, 1, 1], 3), ([5], 5), ([1] * 5, 5), ([4, 1], 5), ([1] * 6, 5), ([12], 5),
+        ([12, 1, 1, 1], 5), ([5, 1], 5), ([3, 3], 5), ([1, 1, 1, 1, 2], 5), ([0], 1),
+        ([0, 5], 5), ([0] * 6, 5), ([2, 0, 2, 0], 5), ([2000], 5),
+    ],
+)  # fmt: skip
+def test_the_text_says_that_it_is_cut_and_nothing_else(sizes: list[int], shown: int) -> None:
+    outputs = [
+        line("a", f"t{number}") if size == 1 else
+        display(path=f"t{number}", text_plain="\n".join(f"row {row}" for row in range(size)))
+        for number, size in enumerate(sizes)
+    ]  # fmt: skip
+    total = sum(max(size, 1) for size in sizes)
+
+    for unfolded, limit, note in [(False, 5, ALL_OF_IT), (True, 1000, REST_IN_LOGS)]:
+        _, *lines = echo(outputs, unfolded=unfolded).text().splitlines()
+        is_cut = total > limit
+        assert lines[-1:] == [note] if is_cut else note not in lines
+        assert sum(text.startswith("    ") for text in lines) == min(total, limit)
+    assert shown == min(total, 5)
 
 
 def test_large_displays_are_bounded_in_number_and_size():
@@ -156,3 +193,17 @@ def test_large_displays_are_bounded_in_number_and_size():
     assert len(echo(large).html()) < 21_000_000
     assert "(too large to be shown here)" in echo(large).html()
     assert "… and 200 more outputs" in echo(many).html()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [([9, 2, 1], "101"), ([11, 5, 5], "011"), ([3, 8, 3, 8, 3], "10101"), ([10, 1], "10")],
+)
+def test_a_display_that_is_too_large_takes_no_room_from_the_others(
+    sizes: list[int], kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(echo_module, "_MAX_CHARS", 1000)
+    html = echo([display(text_html=f"<i>{'a' * (100 * size - 7)}</i>") for size in sizes]).html()
+
+    places = re.findall("<i>a+</i>|too large to be shown", html)
+    assert "".join("1" if place[0] == "<" else "0" for place in places) == kept
