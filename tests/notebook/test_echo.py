@@ -156,6 +156,73 @@ def test_plots_show_again_also_those_that_the_cell_shows_at_its_end(home: Any):
     assert figure in html
 
 
+FIGURES = {
+    "the body imports it, then draws, then a task ends": """
+import matplotlib.pyplot as plt
+plt.figure()
+io.run_task("a", abs, 1)
+expected = {}
+""",
+    "a task imports it and draws, and another ends": """
+def a():
+    import matplotlib.pyplot as plt
+    plt.figure(); plt.figure()
+io.run_task("a", a)
+io.run_task("b", abs, 1)
+expected = {"a": 2}
+""",
+    "a task imports it, the body draws, and another ends": """
+def a():
+    import matplotlib.pyplot
+io.run_task("a", a)
+import matplotlib.pyplot as plt
+plt.figure()
+io.run_task("b", abs, 1)
+expected = {}
+""",
+    "a task ends beside the one that imports it": """
+import threading
+drawn, ended = threading.Event(), threading.Event()
+def draw():
+    import matplotlib.pyplot as plt
+    plt.figure(); drawn.set(); assert ended.wait(30)
+def wait():
+    assert drawn.wait(30)
+def end():
+    io.run_task("waits", wait)
+    ended.set()
+io.map("each", lambda fn: fn(), [draw, end], concurrency=2)
+expected = {"each/0": 1}
+""",
+    "a failed attempt has drawn": """
+tries = []
+def a():
+    import matplotlib.pyplot as plt
+    plt.figure(); tries.append(1)
+    assert len(tries) == 2
+io.run_task("a", a, options=nb.TaskOptions(retry=2))
+expected = {"a": 2}
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FIGURES)
+def test_a_figure_belongs_to_the_attempt_that_made_it_and_to_no_other(home: Any, case: str) -> None:
+    kernel = home()
+    done = kernel.run(f"%%job figures --no-tree --as run{FIGURES[case]}")
+    assert done.status == "ok", done.error
+
+    kernel.ask(
+        "from collections import Counter\nfrom nbtasks.jobs.runtime import runtime\n"
+        "rows = runtime.journal.find('display', run_id=run.id); import sys"
+    )
+    assert kernel.ask("dict(Counter(row.path for row in rows)) == expected") == "True"
+    if case == "a failed attempt has drawn":
+        assert kernel.ask("sorted(row.attempt for row in rows)") == "[1, 2]"
+    assert kernel.ask("[str(one) for one in sys.meta_path if 'nbtasks' in repr(one)]") == "[]"
+
+
 @pytest.mark.slow
 def test_a_block_grows_while_the_cell_runs_and_what_is_reused_later_is_in_it(home: Any):
     kernel = home()

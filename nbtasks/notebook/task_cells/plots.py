@@ -59,10 +59,12 @@ def kept_apart() -> Iterator[None]:
     """Keep figures that are loaded out of those that are shown at the end of the cell: its plots
     are shown as they were recorded."""
     before = set(_open())
-    yield
-    if figures.is_inline():
-        for number in set(_open()) - before:
-            _open().pop(number)
+    try:
+        yield
+    finally:
+        if figures.is_inline():
+            for number in set(_open()) - before:
+                _open().pop(number)
 
 
 def _open() -> dict[Any, Any]:

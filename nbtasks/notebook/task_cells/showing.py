@@ -51,7 +51,7 @@ def show_again(
         age = format_age(clock.micros() - found[0].shown_us)
         live_tree.show({"text/plain": f"↺ {path}: reused, recorded {age}"})
     own = [one for one in found if one.level is None and one.path == path]
-    last = {id(one) for one in own[len(own) - plots :]}
+    last = {id(one) for one in own[max(0, len(own) - plots) :]}
     for one in found:
         if one.level is not None:
             stream = sys.stderr if one.level == "stderr" else sys.stdout
