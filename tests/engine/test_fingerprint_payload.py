@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import enum
+import functools
 import os
 import random
 import subprocess
@@ -221,3 +223,88 @@ def test_a_payload_that_cannot_be_recorded_begins_no_run() -> None:
     with pytest.raises(nb.ValueNotKeptError):
         body.run(Plain(lock=__import__("threading").Lock()))
     assert nb.runs().empty
+
+
+# -- functions -------------------------------------------------------------------------------------
+
+WRAPS = """
+def deco(*given):
+    def wrapper(f):
+        @functools.wraps(f)
+        def inner(*args):
+            return given[:1] and f(*args)
+        return inner
+    return wrapper
+"""
+FIT = "def fit(x): return {body}"
+FUNCTIONS = {
+    "plain": FIT,
+    "task": f"@nb.task\n{FIT}",
+    "task with options": f"@nb.task(retry=2)\n{FIT}\nfit = fit.with_options(retry=3)",
+    "awaiting task": f"@nb.task\nasync {FIT}",
+    "job": f"@nb.job('j')\n{FIT.replace('x', 'io', 1)}",
+    "cached": f"@functools.lru_cache\n{FIT}",
+    "wrapped": f"{WRAPS}@deco(1)\n{FIT}",
+    "task over a wrapper": f"{WRAPS}@nb.task\n@deco(1)\n@functools.cache\n{FIT}",
+    "dispatched": f"@functools.singledispatch\n{FIT}",
+    "context manager": f"@contextlib.contextmanager\n{FIT.replace('return', 'yield')}",
+    "partial of a task": f"@nb.task\n{FIT}\nfit = functools.partial(fit, 1)",
+    "static task": f"class A:\n    @staticmethod\n    @nb.task\n    {FIT}\nfit = A.fit",
+    "method": "class A:\n    def fit(self, x): return {body}\nfit = A().fit",
+    "wrapped method": WRAPS + "class A:\n    @deco(1)\n    def fit(self, x): return {body}\n"
+    "fit = A().fit",
+    "in a container": f"@nb.task\n{FIT}\nfit = {{{{'model': [fit]}}}}",
+    "in an object": f"@nb.task\n{FIT}\nclass A: pass\nholder = A()\nholder.fit = fit\nfit = holder",
+}
+
+
+def made(text: str, name: str = "fit") -> Any:
+    names = {
+        "__name__": "__main__", "nb": nb, "functools": functools, "contextlib": contextlib,
+    }  # fmt: skip
+    exec(text, names)
+    return names[name]
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_editing_a_function_of_the_payload_continues_the_run(kind: str) -> None:
+    before, after = (made(FUNCTIONS[kind].format(body=body)) for body in ("x + 1", "abs(x) + 2"))
+
+    assert digest([before]) == digest([after])
+    assert digest([before]) != digest([made(FIT.replace("fit", "other"), "other")])
+
+
+@pytest.mark.parametrize("kind", ["plain", "task", "cached", "wrapped", "task over a wrapper"])
+def test_another_function_is_another_payload(kind: str) -> None:
+    text = FUNCTIONS[kind].format(body="x")
+    methods = WRAPS + "class A:\n" + "".join(
+        f"    @deco(1)\n    def {name}(self): pass\n" for name in "fg"
+    )  # fmt: skip
+
+    assert digest(made(text)) != digest(made(text.replace("fit", "other"), "other"))
+    assert digest(made(f"{methods}m = A().f", "m")) != digest(made(f"{methods}m = A().g", "m"))
+    assert digest(made(f"{methods}m = A.f", "m")) != digest(made(f"{methods}m = A.g", "m"))
+
+
+def test_what_a_decorator_was_given_counts() -> None:
+    one, other = (made(f"{WRAPS}@deco({value})\n{FIT}".format(body=1)) for value in (1, 2))
+    jobs = [made(f"@nb.job({name!r})\ndef fit(io): pass") for name in "ab"]
+
+    assert digest(one) != digest(other)
+    assert digest(jobs[0]) != digest(jobs[1])
+
+
+def test_calling_a_function_of_the_payload_changes_nothing() -> None:
+    for kind in ("cached", "dispatched", "wrapped", "task"):
+        fit = made(FUNCTIONS[kind].format(body="x"))
+        before = digest([fit])
+        fit(3)
+
+        assert digest([fit]) == before
+
+
+def test_a_function_that_wraps_itself_has_a_digest() -> None:
+    fit = made(FIT.format(body=1))
+    fit.__wrapped__ = fit
+
+    assert digest([fit]) == digest([fit])
