@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,31 @@ def test_a_missing_input_keeps_what_is_recorded(counting: Shell) -> None:
     counting.ok("n = 1")
     counting.ok(FIT)
     assert calls(counting) == ["fit"]
+
+
+@pytest.mark.parametrize("body", ["model = [n]", "model = use()", "model = [n, m]"])
+@pytest.mark.parametrize("choice", ["ignore", "warn", "rerun", "error"])
+def test_a_missing_input_is_no_reason_to_refuse_what_may_be_stale(
+    counting: Shell, body: str, choice: str
+) -> None:
+    counting.ok("m = 2\ndef use(): return [n]")
+    cell = f"%%task t --on-change {choice}\n{body}; calls.append('t')"
+    counting.ok(cell)
+    value = counting.names.pop("model")
+    counting.ok("del n, m")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        seen = counting.run(cell)
+
+    assert calls(counting) == ["t"]
+    if choice in ("rerun", "error"):
+        assert isinstance(seen.error, NameError), seen.text
+        assert "model" not in counting.names
+    else:
+        assert seen.success, seen.text
+        assert counting.names["model"] == value
+        assert [each.category for each in caught] == [nb.StaleTaskWarning] * (choice == "warn")
 
 
 def test_an_output_that_is_set_by_hand_is_bound(counting: Shell) -> None:

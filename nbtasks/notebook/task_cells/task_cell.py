@@ -224,12 +224,14 @@ class TaskCell(Cell):
             self._text, self._names, shell.user_ns, shell.user_ns_hidden, self._task_options.task
         )
         notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
-        if any(digest is ABSENT for digest in self._inputs.data.values()):
+        if self._task_options.on_change in ("rerun", "error"):
             self._check_missing()
         if self.session.execution.replay_only is None:
             self._forget_subtasks()
 
     def _check_missing(self) -> None:
+        if not any(digest is ABSENT for digest in self._inputs.data.values()):
+            return
         run_state = self.session.execution.run_state
         if run_state.completed(self._path) is None:
             return
