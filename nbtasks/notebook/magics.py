@@ -32,6 +32,7 @@ from nbtasks.notebook.completion.completer import Completer
 from nbtasks.notebook.completion.inspection import Inspection
 from nbtasks.notebook.front_end import ShellFrontEnd
 from nbtasks.notebook.scopes import ENTRY
+from nbtasks.notebook.task_cells import notebook
 from nbtasks.notebook.task_cells import options as task_options
 from nbtasks.notebook.task_cells.task_cell import TaskCell
 from nbtasks.notebook.transform import Wrapper, to_call
@@ -87,6 +88,7 @@ class _Extension:
         self._inspection = Inspection(shell)
         self._add_entry()
         shell.events.register("pre_run_cell", self._settle)
+        shell.events.register("post_run_cell", self._forget_gone)
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
 
@@ -114,6 +116,9 @@ class _Extension:
         if not re.match(r"\s*%%(job|task)\b", info.raw_cell or ""):
             current.settle()
 
+    def _forget_gone(self, _: Any) -> None:
+        notebook.forget_gone(self._shell)
+
     def _add_entry(self) -> None:
         # Into the builtins, and only while this shell runs a cell: `%reset` empties the user's
         # namespace, and the name is not the user's.
@@ -126,6 +131,8 @@ class _Extension:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
         shell.events.unregister("pre_run_cell", self._settle)
+        shell.events.unregister("post_run_cell", self._forget_gone)
+        notebook.forget_gone(shell, every=True)
         if front_end.current() is self._front_end:  # else another shell's is in force
             front_end.install(self._front_end_before)
         shell.builtin_trap.auto_builtins.pop(ENTRY, None)

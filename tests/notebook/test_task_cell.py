@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +359,51 @@ def test_replay_only_runs_nothing(counting: Shell) -> None:
     assert isinstance(seen.error, nb.NotRecordedError)
     assert counting.names["x"] == 1
     assert calls(counting) == [1]
+
+
+PROBE = "class Probe: pass\nprobe = Probe()\n"
+HELD = {
+    "a list that it changes": ("rows = [probe]", "rows.append(1)"),
+    "a dict that it changes": ("rows = {1: probe}", "rows[2] = 1"),
+    "a tuple that it binds": ("rows = (probe,)", "rows += (1,)"),
+    "an object that it changes": ("rows = probe", "rows.x = 1"),
+    "a list in another": ("rows = [[probe]]; inner = rows[0]", "rows.append(1)"),
+    "a set that a function changes": ("rows = {probe}\ndef add(): rows.add(1)", "add()"),
+    "a variable that it does not read": ("rows = [probe]", "x = 1"),
+    "a copy that it binds": ("rows = [probe]", "inner = list(rows)"),
+}
+
+
+@pytest.mark.parametrize("way", ["del rows, probe", "rows = probe = inner = None", "%reset -f"])
+@pytest.mark.parametrize("held", HELD)
+def test_a_cell_keeps_nothing_alive_that_the_notebook_has_dropped(
+    counting: Shell, held: str, way: str
+) -> None:
+    before, body = HELD[held]
+    counting.ok(f"{PROBE}{before}")
+    alive = weakref.ref(counting.names["probe"])
+    for _ in range(2):
+        counting.ok(f"%%task t\n{body}; calls.append(1)")
+    assert calls(counting) == [1], "as it left them, they count as they were before"
+
+    counting.names.pop("inner", None)
+    counting.ok(way)
+
+    gc.collect()
+    assert alive() is None
+
+
+def test_an_equal_object_in_the_place_of_a_dropped_one_is_no_result_of_the_cell(
+    counting: Shell,
+) -> None:
+    cell = "%%task t\nrows.append(1); calls.append(1)"
+    counting.ok("rows = [0]")
+    counting.ok(cell)
+    counting.ok("del rows\nrows = [0, 1]")
+    counting.ok(cell)
+
+    assert counting.names["rows"] == [0, 1, 1]
+    assert calls(counting) == [1, 1]
 
 
 # -- the names of the body ------------------------------------------------------------------------

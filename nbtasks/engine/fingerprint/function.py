@@ -27,7 +27,16 @@ from nbtasks.engine.fingerprint import bytecode, introspection, members
 from nbtasks.engine.fingerprint.references import References
 from nbtasks.engine.fingerprint.watch import Watch, cell_contents
 
-__all__ = ["Fingerprint", "diff", "dumps", "explain", "fingerprint", "is_same", "loads"]
+__all__ = [
+    "Fingerprint",
+    "diff",
+    "dumps",
+    "explain",
+    "fingerprint",
+    "fingerprint_once",
+    "is_same",
+    "loads",
+]
 
 _MOST_KNOWN = 4000
 _MOST_OF_ONE = 8  # functions made from one code object, each with its own closure
@@ -70,6 +79,12 @@ def fingerprint(fn: Callable[..., Any]) -> Fingerprint:
                 return cached
         return _compute_and_cache(fn)
     return _of_object(fn)
+
+
+def fingerprint_once(fn: FunctionType) -> Fingerprint:
+    """Return the fingerprint of a function that was made for this: neither it nor its namespace is
+    kept alive."""
+    return _compute(fn)[0]
 
 
 def dumps(of: Fingerprint) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from nbtasks.engine.fingerprint import arguments, bytecode, source
 from nbtasks.engine.fingerprint.arguments import Digest
-from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
+from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint_once
 from nbtasks.notebook.task_cells.names import Names
 from nbtasks.notebook.task_cells.reach import Reach
 
@@ -159,7 +159,7 @@ def _fingerprint(
     )
     if function is None:
         return Fingerprint(name, {name: code}, {})
-    whole = fingerprint(function)
+    whole = fingerprint_once(function)
     own = {whole.name, *(each for each, ways in names.bound.items() if ways & {"class", "def"})}
     others = {
         each: text for each, text in whole.source.items() if re.split(r"[.#]", each)[0] not in own

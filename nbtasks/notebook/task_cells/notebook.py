@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Place",
+    "forget_gone",
     "job_id",
     "may_give_io",
     "note_own",
@@ -124,6 +125,20 @@ def restore_own(place: Place, data: dict[str, Digest], namespace: Mapping[str, A
         is_there = namespace.get(name, MISSING) is own.refer()
         if name in data and is_there and data[name].text == own.after:
             data[name] = own.before
+
+
+def forget_gone(shell: InteractiveShell, *, every: bool = False) -> None:
+    """Forget the objects that are no longer there under their names: nothing keeps them alive.
+
+    Args:
+        shell: Shell of the notebook.
+        every: True to forget all objects.
+    """
+    namespace = shell.user_ns
+    for found in list(_own.get(shell, {}).values()):
+        for name, own in list(found.items()):
+            if every or namespace.get(name, MISSING) is not own.refer():
+                del found[name]
 
 
 def tell_twin(place: Place, text: str) -> None:
