@@ -406,6 +406,31 @@ def test_an_equal_object_in_the_place_of_a_dropped_one_is_no_result_of_the_cell(
     assert calls(counting) == [1, 1]
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["best = models[0]", "best = list(models)", "best = {1: models[1]}", "best = holder.model"],
+)
+def test_a_part_of_an_input_that_the_cell_binds_leaves_the_input_as_it_is(
+    counting: Shell, body: str
+) -> None:
+    made = (
+        "class Model: pass\nclass Holder: pass\nmodels = [Model(), Model()]; models[1].x = 2\n"
+        "holder = Holder(); holder.model = models[0]"
+    )
+    second = "%%task b\nn = len(models), holder.model; calls.append('b')"
+    cells = [f"%%task a\n{body}; calls.append('a')", second]
+    counting.ok(made)
+    for _ in range(2):
+        for cell in cells:
+            counting.ok(cell)
+    assert calls(counting) == ["a", "b"]
+    counting.ok(f"del best, n\n{made}")
+    for cell in (cells[1], *cells):
+        counting.ok(cell)
+
+    assert calls(counting) == ["a", "b"], "as after a restart"
+
+
 # -- the names of the body ------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ import functools
 import hashlib
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -321,13 +321,21 @@ def contents(value: Any) -> list[str]:
     return [_content(part) or _digest((part,), Walk(_content)) for part in parts]
 
 
-def recall(value: Any, digests: list[str]) -> None:
+def recall(value: Any, digests: list[str], given: Container[int] = ()) -> None:
     """Remember the objects in a value by digests of their content, from `contents` of an equal one.
 
     So a value counts the same whether it comes from the journal or was computed again.
+
+    Args:
+        value: The value.
+        digests: The digests.
+        given: Ids of objects that were there before: they count by their content as well, since a
+            process that reads the value from the journal has them, too.
     """
     for part, known in zip(_list_parts(value, _DEEPEST, [_MOST_MEMBERS]), digests, strict=False):
         _put_recorded(part, known)
+        if id(part) in given:
+            _recorded.count_content(part)
 
 
 def _list_parts(value: Any, depth: int, budget: list[int]) -> Iterator[Any]:

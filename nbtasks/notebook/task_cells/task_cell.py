@@ -15,7 +15,7 @@ from nbtasks.core import callsite, keys
 from nbtasks.core.parameters import nearest_name
 from nbtasks.core.settings import config
 from nbtasks.engine.effects import Call
-from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint.calls import Examined
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.engine.retries import Retry
@@ -118,6 +118,7 @@ class TaskCell(Cell):
         self._before: dict[str, Any] = {}
         self._random: dict[str, Any] = {}
         self._states: dict[str, Any] = {}
+        self._given: frozenset[int] = frozenset()
         self._has_run = False
 
     @classmethod
@@ -276,7 +277,9 @@ class TaskCell(Cell):
         self._body.notes.clear()
         self._before = dict(namespace)
         self._random = randomness.snapshot()
-        self._states = randomness.hidden_states(self._data())
+        data = self._data()
+        self._states = randomness.hidden_states(data)
+        self._given = calls.members([*data.values()])
 
     def _data(self) -> dict[str, Any]:
         """Return the data that the cell may have changed, by name."""
@@ -344,7 +347,7 @@ class TaskCell(Cell):
         found = as_record(output, self._task_options.task, known, self._definitions)
         if self._has_run:
             for name, digests in found.facts["contents"].items():
-                arguments.recall(namespace.get(name), digests)
+                arguments.recall(namespace.get(name), digests, self._given)
             self._note(found)
             return None
         if config.echo != "hide":
