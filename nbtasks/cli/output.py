@@ -6,8 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.views.tree.render import terminal_colour
-from nbtasks.views.tree.words import SHAPES
+from nbtasks.views.tree.render import SHAPES, terminal_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -107,9 +107,12 @@ class Notebook:
         server: Where it is served.
         path: Its name there.
         app: "lab" or "notebook"; or "tab", in a page where `open_lab` has opened JupyterLab.
+        idle: Whether no cell runs.
     """
 
-    def __init__(self, page: Any, server: Server, path: str, app: str) -> None:
+    def __init__(
+        self, page: Any, server: Server, path: str, app: str, *, idle: bool = True
+    ) -> None:
         self.page = page
         self.file = server.folder / path
         self.errors: list[str] = []
@@ -124,7 +127,7 @@ class Notebook:
                 open_lab(page, server, f"{name}/tree/{path}")
             case _:
                 page.goto(f"{server.url}/notebooks/{path}", wait_until="domcontentloaded")
-        self.wait_until_open()
+        self.wait_until_open(idle=idle)
         self.errors.clear()  # those of the front end itself, before any cell has run
 
     def close(self) -> None:
@@ -149,10 +152,11 @@ class Notebook:
             argument,
         )
 
-    def wait_until_open(self) -> None:
-        """And its kernel is there."""
+    def wait_until_open(self, *, idle: bool = True) -> None:
+        """And its kernel is there, idle unless a cell runs."""
         ready = "return nb.content.widgets.length && nb.sessionContext.session?.kernel?.status"
-        wait_for("the notebook is open", lambda: self.js(ready) == "idle", 60)
+        states = ("idle",) if idle else ("idle", "busy", "unknown")
+        wait_for("the notebook is open", lambda: self.js(ready) in states, 60)
 
     def run(self, cell: int, *, wait: bool = True) -> None:
         """Executes a cell."""
@@ -190,13 +194,6 @@ class Notebook:
         """A button above or below the tree."""
         return self.output(cell).locator(f"button:has-text('{word}')").first
 
-    def menu(self, cell: int, word: str) -> Any:
-        """A button of the menu, which is opened for it."""
-        found = self.button(cell, word)
-        if not found.is_visible():
-            self.button(cell, "⋯").click()
-        return found
-
     def theme(self, name: str) -> None:
         """Light or Dark."""
         theme = f"{{theme: 'JupyterLab {name}'}}"
@@ -211,11 +208,7 @@ class Notebook:
         """The page; the kernel goes on, and is idle unless a cell runs."""
         before = list(self.errors)
         self.page.reload(wait_until="domcontentloaded")
-        if idle:
-            self.wait_until_open()
-        else:
-            ready = "return nb.content.widgets.length && nb.sessionContext.isReady"
-            wait_for("the notebook is open", lambda: self.js(ready), 60)
+        self.wait_until_open(idle=idle)
         self.errors[:] = before  # without those of the front end itself
 
     def save(self) -> Any:

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import process_time
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -225,22 +225,20 @@ def test_tables_columns_and_placeholders_are_offered_in_a_query(
         assert [name for name in complete(shell, f'nb.sql("{before}', after) if name in offered]
 
 
-def test_a_look_up_takes_little_of_the_processor(shell: Shell):
+def test_it_takes_no_time_and_loads_no_duckdb(shell: Shell):
     complete(shell, "%%job j\nio.")
-    began = process_time()
+    began = perf_counter()
     for _ in range(20):
         assert complete(shell, '%%job j\nx = io.run_task("load", square)\nio.run') == ["run_task"]
-    assert (process_time() - began) / 20 < 0.05
+    assert (perf_counter() - began) / 20 < 0.05
 
 
-@pytest.mark.parametrize(
-    ("text", "names"), [('run["lo', ["load"]), ("%%job ", ["delays", "other"])]
-)
-def test_recorded_names_take_little_of_the_processor(with_runs: Shell, text: str, names: list[str]):
+def test_recorded_names_come_within_a_fifth_of_a_second(with_runs: Shell):
     complete(with_runs, 'run["')
-    began = process_time()
-    assert complete(with_runs, text) == names
-    assert process_time() - began < 0.2
+    began = perf_counter()
+    assert complete(with_runs, 'run["lo') == ["load"]
+    assert complete(with_runs, "%%job ") == ["delays", "other"]
+    assert perf_counter() - began < 0.4
 
 
 def test_it_adds_no_name_and_goes_with_the_extension(shell: Shell):
@@ -353,14 +351,15 @@ def test_shift_tab_in_a_kernel_shows_the_signature(kernel: Kernel):
 
 
 @pytest.mark.slow
-def test_the_first_completion_in_a_kernel_loads_no_duckdb_and_little_else(tmp_path: Path):
-    took = "import sys, time; round(time.process_time(), 3)"
+def test_completion_in_a_kernel_is_fast_the_first_time_too(tmp_path: Path):
     with Kernel(tmp_path) as kernel:
         kernel.ask("%load_ext nbtasks")
-        began = float(kernel.ask(took))
+        began = perf_counter()
         assert "io.run_task" in tab(kernel, "%%job j\nio.")
-        assert float(kernel.ask(took)) - began < 1.0
-        assert kernel.ask("{'duckdb', '_duckdb'} & {*sys.modules}") == "set()"
+        assert perf_counter() - began < 1.0
+        assert (
+            kernel.ask("import sys; 'duckdb' in sys.modules or '_duckdb' in sys.modules") == "False"
+        )
 
 
 def test_the_code_before_the_cursor_is_understood_however_broken_it_is():

@@ -22,6 +22,7 @@ from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import FrontEnd, runtime
 from nbtasks.journal.lookup import require_run
+from nbtasks.notebook.widgets.cell_output import CellOutput
 from nbtasks.notebook.widgets.details_pane import DetailsPane
 from nbtasks.notebook.widgets.saved import SavedTree
 from nbtasks.notebook.widgets.toolbar import Toolbar
@@ -88,10 +89,10 @@ class Panel:
         self.tree.observe(self._keep, "kept")
         self.bar = Toolbar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
         self.pane = DetailsPane(self.tree, run_id, self._rerun_from, self._reset)
-        self.output = ipywidgets.Output()
+        self.output = CellOutput(self.tree, self.bar)
         self._updates = TreeUpdates(feed, self.tree, run, self._looked)
         self.saved = SavedTree(self._static, self.tree)
-        self.box.children = [self.bar.box, self.tree, self.pane.box, self.output]
+        self.box.children = [self.bar.box, self.tree, self.pane.box, self.output.widget]
         self._looked(run)
         _panels.append(self)
         while len(_panels) > _MOST:
@@ -121,7 +122,7 @@ class Panel:
     def close(self) -> None:
         """Remove the panel from the page; the static tree stays."""
         self._updates.stop()
-        own = (self.output, self.tree, self.box)
+        own = (self.output.widget, self.tree, self.box)
         for widget in (*self.bar.widgets, *self.pane.widgets, *own):
             widget.close()
 
@@ -146,6 +147,8 @@ class Panel:
             self.tree.send({"type": "attempts", "attempts": self._attempts()})
         elif message.get("type") == "static":
             self.tree.send({"type": "static", "data": self.saved.bundle()})
+        elif message.get("type") == "ended":
+            self.output.hear(message.get("adopted"))
         elif isinstance(task, int) and 0 <= task < len(self.tree.snapshot.paths):
             self.pane.choose(self.tree.snapshot.paths[task])
 
@@ -175,7 +178,7 @@ class Panel:
         self.bar.show_message("")
         self.bar.show(self._updates.run.status, blocking=True)
         try:
-            with self.output:
+            with self.output.widget:
                 try:
                     yield
                 except NbtasksError as error:
@@ -220,9 +223,13 @@ class Panel:
             cells.execute_cell(claim, None)
 
     def _execute(self, start: Callable[[], Any]) -> None:
-        self.output.clear_output()
+        whole = self._cell is not None or self._updates.run.source is not None
+        self.output.begin(whole=whole)
+        run: Any = None
         with self._act():
-            start()
+            run = start()
+        out = run.output if self._cell is None and whole and run is not None else None
+        self.output.end(self._updates.run, out, whole=whole)
 
     def _reset(self, path: str) -> None:
         with self._act():

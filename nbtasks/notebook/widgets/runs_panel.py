@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import ipywidgets
 
 from nbtasks.core import clock
+from nbtasks.core.model import RunRow
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import live_tree
 from nbtasks.notebook.widgets.panel import Panel
-from nbtasks.notebook.widgets.saved import wrap_for_panel
+from nbtasks.notebook.widgets.saved import SavedTree
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views import history
@@ -24,14 +26,33 @@ _ROWS = 20  # rows of the table in the saved notebook
 
 def watch(job: str | None) -> None:
     """Display the runs of a home or of one job; as a table outside a browser."""
-    table = history.latest_runs(job, _ROWS)
-    bundle = {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
-    if not live_tree.in_browser():
-        live_tree.show(bundle)
-        return
-    live_view = Watch(job)
-    html = wrap_for_panel(live_view.tree.place, bundle["text/html"], clock.micros())
-    live_tree.show({**bundle, "text/html": html})
+    if live_tree.in_browser():
+        Watch(job).saved.show()
+    else:
+        table = history.latest_runs(job, _ROWS)
+        live_tree.show(
+            {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
+        )
+
+
+class RunsTable:
+    """Table of the latest runs as a file holds it, with its time.
+
+    Args:
+        job: Job to list the runs of; None for all jobs.
+    """
+
+    def __init__(self, job: str | None) -> None:
+        self.now_us = clock.micros()
+        self._table = history.latest_runs(job, _ROWS)
+        shows = f"nb.watch({job!r})" if job else "nb.watch()"
+        self._note = f"As of {clock.at(self.now_us):%Y-%m-%d %H:%M:%S} UTC; {shows} shows them now."
+
+    def __str__(self) -> str:
+        return f"{self._note}\n{self._table}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._note)}</p>{self._table.to_html(border=0, notebook=True)}"
 
 
 class Watch:
@@ -42,6 +63,7 @@ class Watch:
 
     Attributes:
         box: Box that holds the list and the tree.
+        saved: Table of the runs in the notebook.
     """
 
     def __init__(self, job: str | None) -> None:
@@ -55,11 +77,21 @@ class Watch:
             panel=self.box.model_id,
             place=f"runs {job or ''}".strip(),
         )
+        self.saved = SavedTree(lambda: RunsTable(job), self.tree)
+        self._saved_rev = self.tree.snapshot.rev
         self.box.children = [self.tree]
         self._opened: Panel | None = None
-        TreeUpdates(self._feed, self.tree, head, lambda _: None).start()
+        TreeUpdates(self._feed, self.tree, head, self._looked).start()
+
+    def _looked(self, _: RunRow) -> None:
+        """Draw the table again, if any run has changed: it is followed for days."""
+        rev = self.tree.snapshot.rev
+        if rev != self._saved_rev and self.saved.refresh_if_due():
+            self._saved_rev = rev
 
     def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("type") == "static":
+            self.tree.send({"type": "static", "data": self.saved.bundle()})
         paths, task = self.tree.snapshot.paths, message.get("task")
         if not (isinstance(task, int) and 0 <= task < len(paths)):
             return

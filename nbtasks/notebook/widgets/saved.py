@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from html import escape
 from time import perf_counter
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from nbtasks.core import clock
 from nbtasks.core.throttle import Throttle
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
     from nbtasks.notebook.widgets.tree_widget import TreeWidget
-    from nbtasks.views.tree.run_tree import RunTree
 
 __all__ = ["SavedTree", "wrap_for_panel"]
 
@@ -43,6 +42,19 @@ def wrap_for_panel(place: str, html: str, at_us: int) -> str:
     return f'<div data-nbtasks-panel="{escape(place)}" data-nbtasks-at="{at_ms}">{html}</div>'
 
 
+class Drawing(Protocol):
+    """Tree, or table of runs, as it was at `now_us`: its text is that of `str`.
+
+    Attributes:
+        now_us: Instant at which it was drawn.
+    """
+
+    now_us: int
+
+    def _repr_html_(self) -> str:
+        """Return HTML without scripts."""
+
+
 class SavedTree:
     """Static tree, redrawn in place while the run is under way.
 
@@ -57,11 +69,11 @@ class SavedTree:
 
     heard: ClassVar[bool] = False
 
-    def __init__(self, draw: Callable[[], RunTree], widget: TreeWidget) -> None:
+    def __init__(self, draw: Callable[[], Drawing], widget: TreeWidget) -> None:
         self._draw = draw
         self._widget = widget
         self._lock = threading.Lock()
-        self._throttle = Throttle(50, least=_FIRST, most=_SAVED)
+        self._throttle = Throttle(100, least=_FIRST, most=_SAVED)
         self._first = self._latest = perf_counter()
         self._handle: DisplayHandle | None = None
         self._context: Context | None = None
@@ -77,14 +89,16 @@ class SavedTree:
         with self._lock:
             return self._bundle()
 
-    def refresh_if_due(self) -> None:
-        """Draw the tree again, if the last drawing is old enough."""
+    def refresh_if_due(self) -> bool:
+        """Draw the tree again, if the last drawing is old enough; return True if so."""
         now = perf_counter()
         pause = min(
             _SAVED if SavedTree.heard else _SEEN, max(_FIRST, (self._latest - self._first) / 2)
         )
-        if self._throttle.is_due() and now - self._latest >= pause:
-            self.refresh()
+        if not self._throttle.is_due() or now - self._latest < pause:
+            return False
+        self.refresh()
+        return True
 
     def refresh(self) -> None:
         """Draw the tree again in its place."""
