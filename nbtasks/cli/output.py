@@ -6,7 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.views.tree.render import SHAPES, terminal_colour
+from nbtasks.views.tree.render import terminal_colour
+from nbtasks.views.tree.words import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

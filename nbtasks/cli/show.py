@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from nbtasks import errors
 from nbtasks.cli.live_view import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, needs_home, resolve_run_id
 from nbtasks.cli.output import print_table, print_tree
+from nbtasks.core.parameters import nearest_name
 from nbtasks.jobs import events
 from nbtasks.jobs.runtime import get_run
 from nbtasks.views import history
@@ -122,8 +122,8 @@ def _explain(
 ) -> None:
     """Explain an error, with an example."""
     if name not in errors.__all__:
-        close = difflib.get_close_matches(name, errors.__all__, n=1)
-        hint = f"Is it {close[0]}?" if close else f"Its errors are {', '.join(errors.__all__)}."
+        nearest = nearest_name(name, errors.__all__)
+        hint = f"Is it {nearest}?" if nearest else f"Its errors are {', '.join(errors.__all__)}."
         raise errors.NotFoundError(f"nbtasks has no error {name!r}. {hint}")
     print(f"{name}\n{inspect.getdoc(getattr(errors, name))}")
     print(f"\nIn the documentation: errors.html#nbtasks.{name}")

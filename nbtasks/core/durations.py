@@ -1,4 +1,4 @@
-"""Durations and instants as people write them, and durations as people read them."""
+"""Durations and instants, as people write them and as people read them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ __all__ = [
     "format_age",
     "format_countdown",
     "format_duration",
+    "format_exact",
+    "format_local",
+    "format_when",
     "seconds",
     "since",
     "to_instant",
@@ -219,3 +222,50 @@ def format_age(us: int) -> str:
         if (count := us // (size * _S)) > 0:
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
     return "just now"
+
+
+# -- instants that people read --------------------------------------------------------------------
+
+#: Month names in English, whatever the locale of the process: all other words are English, too.
+_MONTHS: Final = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+
+
+def format_exact(us: int) -> str:
+    """Return an instant to the second, in UTC.
+
+    >>> format_exact(1_700_000_000_000_000)
+    '2023-11-14 22:13:20 UTC'
+    """
+    return f"{clock.at(us):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def format_local(us: int, now_us: int | None = None) -> str:
+    """Return an instant in the zone of this machine.
+
+    Args:
+        us: The instant.
+        now_us: The current instant: its year is left out; None for text that is read later.
+    """
+    local = clock.at(us).astimezone()
+    is_this_year = now_us is not None and clock.at(now_us).astimezone().year == local.year
+    year = "" if is_this_year else f" {local.year}"
+    return f"{local.day} {_MONTHS[local.month - 1]}{year}, {local:%H:%M}"
+
+
+def format_when(us: int, now_us: int) -> str:
+    """Return a past instant: relative within a day, else in the zone of this machine.
+
+    >>> now = 1_700_000_000_000_000
+    >>> [format_when(now - seconds * 1_000_000, now) for seconds in (5, 150, 7_300)]
+    ['just now', '2 min ago', '2 h ago']
+    """
+    minutes = (now_us - us) // (_MINUTE * _S)
+    if minutes < 1:
+        return "just now"
+    if minutes < _HOUR // _MINUTE:
+        return f"{minutes} min ago"
+    if minutes < _DAY // _MINUTE:
+        return f"{minutes // (_HOUR // _MINUTE)} h ago"
+    return format_local(us, now_us)

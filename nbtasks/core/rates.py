@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbtasks.core import durations
+from nbtasks.core.parameters import nearest_name
 from nbtasks.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -133,10 +134,8 @@ def _nearest(count: Fraction | int | None, number: str, period: str) -> str | No
 
 
 def _nearest_unit(word: str) -> str | None:
-    import difflib  # lazily: only for a message
-
-    found = difflib.get_close_matches(word, _UNITS, n=1) if len(word) > 2 else []  # noqa: PLR2004 - too short to tell
-    return _WORDS[_UNITS[found[0]]][0] if found else None
+    nearest = nearest_name(word, [*_UNITS]) if len(word) > 2 else None  # noqa: PLR2004 - too short to tell
+    return _WORDS[_UNITS[nearest]][0] if nearest else None
 
 
 def _whole(count: Fraction | int, period: str) -> str | None:

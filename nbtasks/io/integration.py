@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, keys
+from nbtasks.core.parameters import nearest_name
 from nbtasks.engine.effects import Call
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.engine.retries import Retry
@@ -157,11 +158,8 @@ def find(io: Any, integrations: Mapping[str, Any], name: str) -> Any:
 
 def _nearest(missing: str, owner: str, names: Sequence[str]) -> str:
     """Return the question whether the nearest public name is meant; empty if none is near."""
-    import difflib  # lazily: most names exist
-
-    public = [name for name in names if name[:1] != "_"]
-    nearest = difflib.get_close_matches(missing, public, n=1)
-    return f" Is it {owner}.{nearest[0]}?" if nearest else ""
+    nearest = nearest_name(missing, [name for name in names if name[:1] != "_"])
+    return f" Is it {owner}.{nearest}?" if nearest else ""
 
 
 def check(integrations: Mapping[str, Any] | None, io_class: type) -> dict[str, Integration]:

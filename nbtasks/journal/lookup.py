@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nbtasks.core import text
+from nbtasks.core.parameters import nearest_name
 from nbtasks.core.settings import is_shared
 from nbtasks.errors import InvalidOptionError, NotFoundError
 
@@ -66,12 +67,10 @@ def no_run_error(journal: Journal, job: JobHandle | str | None = None) -> NotFou
     """Return the error for a job, or a journal, without a run."""
     if job is None:
         return NotFoundError(f"There is no run in {_place(journal)} yet.")
-    import difflib  # lazily: most look-ups succeed
-
     missing = str(job_id(job))
     jobs = dict.fromkeys(run.job for run in journal.runs()[-_COMPARED:])
-    nearest = difflib.get_close_matches(missing, jobs, n=1)
-    hint = f" The nearest: {nearest[0]!r}." if nearest else ""
+    nearest = nearest_name(missing, [*jobs])
+    hint = f" The nearest: {nearest!r}." if nearest else ""
     return NotFoundError(
         f"There is no run of job {missing!r} in {_place(journal)} yet. {_overview(journal)}{hint}"
     )

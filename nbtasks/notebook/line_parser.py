@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from IPython.core.magic_arguments import MagicArgumentParser
 
+from nbtasks.core.parameters import nearest_name
 from nbtasks.errors import NbtasksError
 
 __all__ = ["QUOTED", "LineParser", "variable"]
@@ -105,10 +106,8 @@ class LineParser(MagicArgumentParser):
         raise self._refusal(f"%{self.prog} {message.rstrip(' .')}.") from None
 
     def _refuse(self, option: str) -> NoReturn:
-        import difflib  # lazily: most lines have no unknown option
-
-        nearest = difflib.get_close_matches(option, self._option_string_actions, n=1)
-        hint = f"Is it {nearest[0]}? " if nearest else ""
+        nearest = nearest_name(option, [*self._option_string_actions])
+        hint = f"Is it {nearest}? " if nearest else ""
         self.error(
             f"has no option {option}. {hint}It takes {', '.join(self._option_string_actions)}"
         )

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
@@ -70,8 +70,12 @@ class SafeView:
 
     No error of the view reaches the job: one warning reports it, and the rest of the run is not
     drawn. (A test that turns warnings into errors sees it fail.)
+
+    Attributes:
+        shows: What the view shows, and what shows it instead.
     """
 
+    shows: ClassVar[tuple[str, str]] = "The tree", "nb.tree() draws it from the journal"
     _broken = False
 
     def guarded(self, step: Callable[[], None]) -> None:
@@ -82,9 +86,10 @@ class SafeView:
             if self._broken:
                 return
             self._broken = True
+            what, instead = self.shows
             warnings.warn(
-                f"The tree could not be drawn ({type(error).__name__}: {error}). The run is not "
-                "affected, and nb.tree() draws it from the journal.",
+                f"{what} could not be drawn ({type(error).__name__}: {error}). The run is not "
+                f"affected, and {instead}.",
                 RuntimeWarning,
                 stacklevel=3,
             )

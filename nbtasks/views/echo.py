@@ -63,6 +63,14 @@ class Shown(NamedTuple):
     text: str | None
     blob: str | None = None
 
+    def read(self, journal: Journal) -> Display:
+        """Return a display; if it cannot be read, a text that says why."""
+        try:
+            record = self.text if self.blob is None else journal.get_blob(self.blob).data
+        except UnreadableValueError as error:
+            return Display({"text/plain": f"({error})"}, {}, trusted=True, hash="")
+        return displays.loads(record or b"")
+
 
 def recorded(
     journal: Journal,
@@ -213,7 +221,7 @@ class Echo:
     def _lines_of(self, one: Shown) -> list[str]:
         if one.level is not None:
             return [clean_text(one.text or "")]
-        text = self._display(one).data.get("text/plain", "")
+        text = one.read(self._journal).data.get("text/plain", "")
         return clean_text(text if isinstance(text, str) else repr(text)).splitlines() or [
             "(a display)"
         ]
@@ -269,7 +277,7 @@ class Echo:
         return "".join(parts), drawn
 
     def _draw_display(self, one: Shown) -> str:
-        display = self._display(one)
+        display = one.read(self._journal)
         html = html_of(display)
         if html is None:
             self.apart.append((self._title_of(one), display))
@@ -280,13 +288,6 @@ class Echo:
             return "<pre>(too large to be shown here)</pre>"
         self._chars_left -= len(html)
         return html
-
-    def _display(self, one: Shown) -> Display:
-        try:
-            record = one.text if one.blob is None else self._journal.get_blob(one.blob).data
-        except UnreadableValueError as error:
-            return Display({"text/plain": f"({error})"}, {}, trusted=True, hash="")
-        return displays.loads(record or b"")
 
     # -- labels -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import clock, durations, keys
 from nbtasks.core.keys import KeyPath
 from nbtasks.core.model import RunRow, Status
+from nbtasks.core.parameters import nearest_name
 from nbtasks.errors import InvalidOptionError
 from nbtasks.journal import current
 from nbtasks.journal.lookup import job_id, require_last_run, require_run
@@ -329,10 +330,8 @@ def _statuses(status: str | Collection[str] | None) -> list[str] | None:
     names = [status] if isinstance(status, str) else list(status)
     for name in names:
         if name not in Status.__members__:
-            import difflib  # lazily: most names exist
-
-            nearest = difflib.get_close_matches(str(name).upper(), Status, n=1)
-            hint = f"Is it {nearest[0]}? " if nearest else ""
+            nearest = nearest_name(str(name).upper(), [*Status])
+            hint = f"Is it {nearest}? " if nearest else ""
             raise InvalidOptionError(
                 f"There is no status {name!r}. {hint}It is one of {', '.join(Status)}."
             )

@@ -194,6 +194,13 @@ class Notebook:
         """A button above or below the tree."""
         return self.output(cell).locator(f"button:has-text('{word}')").first
 
+    def menu(self, cell: int, word: str) -> Any:
+        """A button of the menu, which is opened for it."""
+        found = self.button(cell, word)
+        if not found.is_visible():
+            self.button(cell, "⋯").click()
+        return found
+
     def theme(self, name: str) -> None:
         """Light or Dark."""
         theme = f"{{theme: 'JupyterLab {name}'}}"

@@ -86,9 +86,9 @@ def take(page: Notebook) -> None:
     page.js(
         "await jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
     )
-    page.button(delays, "Timeline").click()
+    page.menu(delays, "Timeline").click()
     shoot(page, delays, "timeline")
-    page.button(delays, "Timeline").click()
+    page.menu(delays, "Timeline").click()
     page.row(delays, "DL").click()
     wait_for("its card", lambda: page.output(delays).locator(".nbt-card h4").count())
     shoot(page, delays, "details")

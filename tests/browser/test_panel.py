@@ -46,7 +46,7 @@ def test_it_grows_while_the_cell_runs_and_cancel_ends_it_within_a_second(noteboo
     first = page.rows(1)
     wait_for("there are more", lambda: len(page.rows(1)) > len(first))
     began = time.monotonic()
-    page.button(1, "Cancel").click()
+    page.button(1, "Stop").click()
     page.wait()
 
     assert time.monotonic() - began < 1.0
@@ -58,7 +58,7 @@ def test_resume_goes_on_where_it_was(notebook: Open):
     page = notebook(SLOW.replace("range(40)", "range(6)"), app="tab")
     page.run(1, wait=False)
     wait_for("two tasks are done", lambda: sum("completed" in row for row in page.rows(1)) >= 2)
-    page.button(1, "Cancel").click()
+    page.button(1, "Stop").click()
     page.wait()
 
     page.button(1, "Resume").click()
@@ -73,13 +73,14 @@ def test_resume_goes_on_where_it_was(notebook: Open):
 def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open):
     page = notebook("%%job again\nprint('hello')\nio.run_task('one', lambda: 1)", app="tab")
     page.run(1)
-    wait_for("it lives", lambda: page.button(1, "Run again").is_enabled())
+    wait_for("it lives", lambda: page.menu(1, "Run again").is_visible())
 
-    page.button(1, "Run again").click()
+    page.menu(1, "Run again").click()
 
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
-    wait_for("it says so", lambda: "2 executions" in page.output(1).inner_text())
+    head = page.output(1).locator(".nbtasks-widget .nbt-run")
+    wait_for("it says so", lambda: "2 executions" in head.text_content())
     assert page.output(1).locator(".nbtasks-widget:visible").count() == 1
     outputs = "return nb.content.widgets[1].model.outputs.toJSON().map(out => out.text ?? '')"
     wait_for("its output is the cell's", lambda: page.js(outputs) == ["", "hello\n", ""])
@@ -92,7 +93,7 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
 
     page.row(1, "fit").locator(".nbt-twist").click()  # it stands open, as a task below it failed
     wait_for("it is closed", lambda: len(page.rows(1)) == 3)
-    page.button(1, "Run again").click()
+    page.menu(1, "Run again").click()
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
     assert len(page.rows(1)) == 3
@@ -115,9 +116,9 @@ def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(no
     rows = page.rows(1)
     assert rows[2].startswith("✖ 3")
     page.output(1).locator(".nbt-scroll").evaluate("box => { box.scrollTop = 1e6 }")
-    fold = wait_for("a fold", lambda: [row for row in page.rows(1) if "more" in row])
-    assert fold == ["▸ … 50 more: 50 completed"]
-    page.row(1, "50 more").click()
+    fold = wait_for("a fold", lambda: [row for row in page.rows(1) if "…" in row])
+    assert fold == ["▸ … 50 completed"]
+    page.row(1, "50 completed").click()
     wait_for("it is open", lambda: page.output(1).locator(".nbt-fold:visible").count() == 0)
 
     scrolled = "box => box.scrollTop"
@@ -138,14 +139,14 @@ def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(not
 
     page.restart()
     page.reload()  # what was drawn by the old kernel is gone, the notebook is as it was saved
-    assert page.output(1).locator("details:visible").count() == 1
+    assert page.output(1).locator("details:visible").count() == 2  # the run's, and the map's
     assert page.output(1).locator(".nbtasks-widget:visible").count() == 0
     page.run(0)
     page.run(1)
 
     wait_for("it lives", lambda: page.row(1, "fit").count())
     assert "reused" in page.rows(1)[0]
-    assert "UTC" in page.rows(1)[0]
+    assert "(recorded just now)" in page.output(1).locator(".nbtasks-widget").inner_text()
 
 
 @pytest.mark.parametrize("app", variants("notebook", "lab"))
@@ -242,38 +243,36 @@ await io.run_task("talk", talk)
     page.page.emulate_media(reduced_motion="reduce")
     assert shape.evaluate(moves) == "none"
     page.page.emulate_media(reduced_motion="no-preference")  # the page is that of other tests, too
-    page.button(1, "Cancel").click()
+    page.button(1, "Stop").click()
     page.wait()
 
     wait_for("it ends", lambda: "canceled" in card.inner_text())
 
 
-def test_filters_and_the_timeline_work_while_the_cell_blocks_the_kernel(notebook: Open):
+def test_filters_the_timeline_and_stop_work_while_the_cell_blocks_the_kernel(notebook: Open):
     page = notebook(
         """%%job blocking
-for name in ("load", "clean"):
-    io.run_task(name, time.sleep, 0.3)
+for name in ("load", "clean", "a", "b", "c", "d", "e"):
+    io.run_task(name, time.sleep, 0.1)
 def both():
     io.run_task("AA", time.sleep, 0.1)
-    io.run_task("UA", time.sleep, 8)
+    io.run_task("UA", time.sleep, 60)
 io.run_task("fit", both)
 """,
         app="tab",
     )
     page.run(1, wait=False)
-    wait_for("all rows", lambda: len(page.rows(1)) == 5)
+    wait_for("all rows", lambda: len(page.rows(1)) == 10)
     output = page.output(1)
 
-    assert page.button(1, "Cancel").is_disabled()
-    assert "Stop" in page.button(1, "Cancel").get_attribute("title")
     output.locator(".nbtasks-filter input").fill("ua")
     wait_for("two rows are left", lambda: len(page.rows(1)) == 2)
     output.locator(".nbtasks-filter input").fill("")
+    page.menu(1, "Timeline").click()
     output.locator("select").first.select_option("completed")
-    wait_for("four rows are left", lambda: len(page.rows(1)) == 4)
+    wait_for("nine rows are left", lambda: len(page.rows(1)) == 9)
     output.locator("select").first.select_option("any status")
-    page.button(1, "Timeline").click()
-    wait_for("bars", lambda: output.locator(".nbt-lane > b:visible").count() == 5)
+    wait_for("bars", lambda: output.locator(".nbt-lane > b:visible").count() == 10)
     wide = output.locator(".nbt-axis").inner_text()
     page.row(1, "AA").click()
     page.page.keyboard.press("+")
@@ -284,7 +283,59 @@ io.run_task("fit", both)
     wait_for("the wheel zooms, too", lambda: output.locator(".nbt-axis").inner_text() != zoomed)
     page.row(1, "AA").click()
     page.page.keyboard.press("0")
-    wait_for("all is in sight", lambda: output.locator(".nbt-lane > b:visible").count() == 5)
+    wait_for("all is in sight", lambda: output.locator(".nbt-lane > b:visible").count() == 10)
+    page.button(1, "Stop").click()
+    page.wait(10)
+    assert nb.runs().status.tolist() == ["CANCELED"]
+
+
+def test_while_it_runs_what_has_ended_is_one_line_and_the_tab_says_how_far_it_is(notebook: Open):
+    page = notebook(
+        """%%job many
+async def one(n):
+    await asyncio.sleep(0.01 if n < 20 else 60)
+await io.map("one", one, range(23), concurrency=3)
+"""
+    )
+    page.run(1, wait=False)
+
+    wait_for("three run", lambda: sum("running" in row for row in page.rows(1)) == 4)
+    assert page.rows(1)[1] == "▸ … 20 completed"
+    assert "20 of 24" in page.output(1).locator(".nbt-head:visible").inner_text()
+    wait_for("the tab says so", lambda: page.page.title().startswith("▶ 20 of 24 many "))
+    page.row(1, "20 completed").click()
+    wait_for("all are there", lambda: len(page.rows(1)) == 24)
+    page.button(1, "Stop").click()
+    page.wait()
+    wait_for("the tab is as before", lambda: not page.page.title().startswith("▶"))
+    assert "not started" not in page.output(1).locator(".nbtasks-widget").inner_text()
+
+
+def test_the_end_of_a_long_run_is_notified_to_those_who_asked_for_it(notebook: Open):
+    page = notebook(
+        """%%job long
+from nbtasks.notebook.widgets import panel
+import dataclasses
+await io.run_task("one", asyncio.sleep, 0.3)
+tree = panel._panels[-1].tree""",
+        """run, rows = panel._panels[-1]._updates.feed.all()
+for status in ("RUNNING", "COMPLETED"):
+    tree.send(tree.snapshot.change(dataclasses.replace(
+        run, status=status, execution_us=run.finished_us - 61_000_000), rows))""",
+    )
+    page.page.context.grant_permissions(["notifications"])
+    page.page.evaluate(
+        "() => { globalThis.told = []; globalThis.Notification = class {"
+        " static permission = 'granted'; static async requestPermission() { return 'granted'; }"
+        " constructor(title, { body }) { told.push(`${title}: ${body}`); } }; }"
+    )
+    page.run(1)
+    page.run(2)
+    page.menu(1, "Notify").click()
+    page.run(2)
+
+    told = wait_for("it is told", lambda: page.page.evaluate("told"))
+    assert told == ["long completed: 1 task · 1 min 1 s"]
 
 
 def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open):
@@ -298,14 +349,14 @@ def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open
     page.run(1)
     wait_for("it lives", lambda: len(page.rows(1)) == 2)
 
-    page.button(1, "Run again").click()
+    page.menu(1, "Run again").click()
 
     told = page.output(1).locator(".nbtasks-bar .widget-html").first
     wait_for("it is told", lambda: "'elsewhere'" in told.inner_text())
     assert len(told.inner_text().splitlines()) == 1
     assert "Traceback" not in page.output(1).inner_text()
     page.page.wait_for_timeout(100)
-    wait_for("it can be asked again", lambda: page.button(1, "Run again").is_enabled())
+    wait_for("it can be asked again", lambda: page.button(1, "Run again").is_visible())
 
 
 def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Open):
@@ -317,7 +368,7 @@ def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Ope
     page.js("nb.content.widgets[1].model.sharedModel.setSource('broken = True')")
     page.run(1)
 
-    page.button(2, "Run again").click()
+    page.menu(2, "Run again").click()
 
     wait_for("its traceback", lambda: "KeyError: 'no'" in page.output(2).inner_text())
     wait_for("it failed", lambda: nb.runs().status.tolist() == ["FAILED"])
@@ -338,7 +389,7 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
     wait_for("its tree", tree.count)
     seen = tree.count()
     wait_for("it grows", lambda: tree.count() > seen)
-    other.button(1, "Cancel").click()
+    other.button(1, "Stop").click()
     one.wait()
 
     assert nb.runs().status.tolist() == ["CANCELED"]

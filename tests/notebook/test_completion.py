@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -225,20 +225,22 @@ def test_tables_columns_and_placeholders_are_offered_in_a_query(
         assert [name for name in complete(shell, f'nb.sql("{before}', after) if name in offered]
 
 
-def test_it_takes_no_time_and_loads_no_duckdb(shell: Shell):
+def test_a_look_up_takes_little_of_the_processor(shell: Shell):
     complete(shell, "%%job j\nio.")
-    began = perf_counter()
+    began = process_time()
     for _ in range(20):
         assert complete(shell, '%%job j\nx = io.run_task("load", square)\nio.run') == ["run_task"]
-    assert (perf_counter() - began) / 20 < 0.05
+    assert (process_time() - began) / 20 < 0.05
 
 
-def test_recorded_names_come_within_a_fifth_of_a_second(with_runs: Shell):
+@pytest.mark.parametrize(
+    ("text", "names"), [('run["lo', ["load"]), ("%%job ", ["delays", "other"])]
+)
+def test_recorded_names_take_little_of_the_processor(with_runs: Shell, text: str, names: list[str]):
     complete(with_runs, 'run["')
-    began = perf_counter()
-    assert complete(with_runs, 'run["lo') == ["load"]
-    assert complete(with_runs, "%%job ") == ["delays", "other"]
-    assert perf_counter() - began < 0.4
+    began = process_time()
+    assert complete(with_runs, text) == names
+    assert process_time() - began < 0.2
 
 
 def test_it_adds_no_name_and_goes_with_the_extension(shell: Shell):
@@ -351,15 +353,14 @@ def test_shift_tab_in_a_kernel_shows_the_signature(kernel: Kernel):
 
 
 @pytest.mark.slow
-def test_completion_in_a_kernel_is_fast_the_first_time_too(tmp_path: Path):
+def test_the_first_completion_in_a_kernel_loads_no_duckdb_and_little_else(tmp_path: Path):
+    took = "import sys, time; round(time.process_time(), 3)"
     with Kernel(tmp_path) as kernel:
         kernel.ask("%load_ext nbtasks")
-        began = perf_counter()
+        began = float(kernel.ask(took))
         assert "io.run_task" in tab(kernel, "%%job j\nio.")
-        assert perf_counter() - began < 1.0
-        assert (
-            kernel.ask("import sys; 'duckdb' in sys.modules or '_duckdb' in sys.modules") == "False"
-        )
+        assert float(kernel.ask(took)) - began < 1.0
+        assert kernel.ask("{'duckdb', '_duckdb'} & {*sys.modules}") == "set()"
 
 
 def test_the_code_before_the_cursor_is_understood_however_broken_it_is():

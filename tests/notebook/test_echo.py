@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nbtasks.notebook.output import echo as output_echo
 from tests.notebook.kernels import Execution, Kernel
 from tests.notebook.shells import Shell
 
@@ -378,6 +379,43 @@ io.run_task("load", load)
     shell.ok(cell)
 
     assert shell.ok(cell).text == ""
+
+
+def test_a_block_that_cannot_be_drawn_is_named_as_what_it_is(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    cell = "%%job broken\nio.run_task('load', print, 'loading')\n'done'"
+    shell.ok(cell)
+    monkeypatch.setattr(output_echo, "recorded", broken)
+
+    with pytest.warns(RuntimeWarning, match="What reused tasks showed could not be drawn") as told:
+        assert shell.ok(cell).value == "done"
+
+    assert "OSError: the disk is gone" in str(told[0].message)
+    assert "nb.logs() has the lines" in str(told[0].message)
+
+
+@pytest.mark.parametrize("count", [20, 21, 30])
+def test_displays_below_the_block_that_are_left_out_are_counted(
+    shell: Shell, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = f"""%%job scripts
+from IPython.display import Javascript, display
+io.run_task("load", lambda: [display(Javascript(f"draw({{n}})")) for n in range({count})] and None)
+"""
+    shell.ok(cell)
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        shell.shell.display_pub, "publish", lambda data, *_, **__: shown.append(data)
+    )
+    shell.ok(cell)
+
+    assert sum("application/javascript" in data for data in shown) == min(count, 20)
+    notes = [data["text/plain"] for data in shown if data["text/plain"].startswith("… and")]
+    assert notes == {20: [], 21: ["… and 1 more display"], 30: ["… and 10 more displays"]}[count]
 
 
 def test_a_cell_says_for_itself_whether_it_shows_them(shell: Shell):

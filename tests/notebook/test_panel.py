@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.core.model import RunRow, Status
+from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.notebook.widgets import panel as panels
@@ -44,29 +44,60 @@ def open_panel(run: nb.Run) -> Panel:
     return Panel(JournalFeed(runtime.journal, run.id), run.id)
 
 
-@pytest.mark.parametrize(
-    ("status", "blocking", "offered"),
-    [
-        (Status.RUNNING, False, ["Cancel"]),
-        (Status.RUNNING, True, []),
-        (Status.WAITING, False, ["Cancel", "Resume", "Run again"]),
-        (Status.INTERRUPTED, False, ["Cancel", "Resume", "Run again"]),
-        (Status.FAILED, False, ["Resume", "Run again"]),
-        (Status.CANCELED, False, ["Resume", "Run again"]),
-        (Status.COMPLETED, False, ["Run again"]),
-    ],
-)
-def test_the_bar_offers_what_can_be_done_now(status: Status, blocking: bool, offered: list[str]):
+def bar_of(tasks: int) -> Toolbar:
     def nothing(_: Any) -> None: ...
 
-    bar = Toolbar(
-        TreeWidget(TreeSnapshot(RUN, []), nothing), cancel=nothing, resume=nothing, again=nothing
-    )
+    rows = [TaskRow("r1", f"{n}", n) for n in range(tasks)]
+    tree = TreeWidget(TreeSnapshot(RUN, rows), nothing)
+    return Toolbar(tree, cancel=nothing, resume=nothing, again=nothing)
+
+
+def offered_by(bar: Toolbar, line: int) -> list[str]:
+    """The buttons and filters of the line, or of the menu, that are there."""
+    controls = bar.box.children[line].children
+    there = [one for one in controls if one.layout.display != "none"]
+    words = [one.description or getattr(one, "placeholder", "") for one in there]
+    return [word for word in words if word not in ("", "\u200b")]
+
+
+@pytest.mark.parametrize(
+    ("status", "blocking", "line", "menu"),
+    [
+        (Status.RUNNING, False, ["Stop"], []),
+        (Status.WAITING, False, ["Resume"], ["Run again", "Cancel"]),
+        (Status.INTERRUPTED, False, ["Resume"], ["Run again", "Cancel"]),
+        (Status.FAILED, False, ["Resume"], ["Run again"]),
+        (Status.CANCELED, False, ["Resume"], ["Run again"]),
+        (Status.COMPLETED, False, [], ["Run again"]),
+    ],
+)
+def test_the_controls_that_are_there_are_those_of_now(
+    status: Status, blocking: bool, line: list[str], menu: list[str]
+) -> None:
+    bar = bar_of(3)
 
     bar.show(status, blocking=blocking)
 
-    buttons = [child for child in bar.box.children if hasattr(child, "click")]
-    assert [button.description for button in buttons if not button.disabled] == offered
+    assert offered_by(bar, 0) == [*line, "⋯"]
+    assert offered_by(bar, 1) == [*menu, "Timeline", "Notify"]
+
+
+def test_filters_and_folds_come_with_ten_tasks() -> None:
+    for tasks, is_there in ((9, False), (10, True)):
+        bar = bar_of(tasks)
+        bar.show(Status.RUNNING, blocking=False)
+        assert ("filter tasks" in offered_by(bar, 0)) is is_there
+        assert ("Follow" in offered_by(bar, 1)) is is_there
+
+
+def test_a_stop_that_the_kernel_cannot_hear_is_left_to_the_page() -> None:
+    bar = bar_of(3)
+
+    bar.show(Status.RUNNING, blocking=True)
+    stop = bar.box.children[0].children[0]
+    assert "nbtasks-interrupts" in stop._dom_classes
+    bar.show(Status.RUNNING, blocking=False)
+    assert "nbtasks-interrupts" not in stop._dom_classes
 
 
 def test_of_many_panels_the_latest_live(run: nb.Run):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from nbtasks.core.durations import format_local
 from nbtasks.core.model import RunRow, TaskRow
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.render import page
 from nbtasks.views.tree.run_tree import RunTree
 from nbtasks.views.tree.snapshot import TreeSnapshot
-from tests.views.drawing import NOW, Page, run, task
+from tests.views.drawing import NOW, Page, S, run, task
 
 EVIL = '<img src=x onerror="alert(1)">'
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="FAILED", executions=1)
@@ -27,11 +28,12 @@ def test_the_page_is_one_document_that_refers_to_nothing_else(path: str):
 
 
 def test_a_run_tree_offers_text_first_and_html_beside_it() -> None:
-    drawn = RunTree(build(run(), [task("a")]), NOW)
+    drawn, drawn_at = RunTree(build(run(), [task("a")]), NOW), NOW - 60 * S
     bundle = drawn._repr_mimebundle_()
 
     assert list(bundle) == ["text/plain", "text/html"]
-    assert bundle["text/plain"] == str(drawn) == repr(drawn)
+    assert str(drawn) == repr(drawn)
+    assert bundle["text/plain"] == str(drawn).replace("1 min ago", format_local(drawn_at))
     assert bundle["text/html"] == drawn._repr_html_()
 
 
@@ -50,16 +52,18 @@ def test_the_name_of_a_job_is_the_title_in_each_form() -> None:
     drawn = RunTree(build(NAMED, [task("a")]), NOW)
     snapshot = TreeSnapshot(NAMED, []).to_dict()["head"]
 
-    assert str(drawn).startswith("Flight <delays> · delays 1.0.0 · ✖ failed")
-    assert "<b>Flight &lt;delays&gt;</b> delays 1.0.0 " in drawn._repr_html_()
-    assert "<title>Flight &lt;delays&gt; delays 1.0.0</title>" in page(build(NAMED, []), NOW)
-    assert (snapshot["title"], snapshot["beside"]) == ("Flight <delays>", "delays 1.0.0")
+    assert str(drawn).startswith("Flight <delays> · key 2013 · ✖ failed")
+    assert "run r1 · job delays · version 1.0.0" in str(drawn)
+    assert "<b>Flight &lt;delays&gt;</b> <small>key 2013</small> " in drawn._repr_html_()
+    assert "<title>Flight &lt;delays&gt; key 2013</title>" in page(build(NAMED, []), NOW)
+    assert (snapshot["title"], snapshot["beside"]) == ("Flight <delays>", "key 2013")
 
 
 def test_the_id_of_a_job_without_a_name_is_the_title_in_each_form() -> None:
     drawn = RunTree(build(RUN, [task("a")]), NOW)
     snapshot = TreeSnapshot(RUN, []).to_dict()["head"]
 
-    assert str(drawn).startswith("delays 1.0.0 · ✖ failed")
-    assert "<b>delays</b> 1.0.0 " in drawn._repr_html_()
-    assert (snapshot["title"], snapshot["beside"]) == ("delays", "1.0.0")
+    assert str(drawn).startswith("delays · key 2013 · ✖ failed")
+    assert "job delays" not in str(drawn)
+    assert "<b>delays</b> <small>key 2013</small> " in drawn._repr_html_()
+    assert (snapshot["title"], snapshot["beside"]) == ("delays", "key 2013")

@@ -42,6 +42,7 @@ __all__ = [
     "match",
     "plain",
     "recall",
+    "refer_to",
     "remember",
 ]
 
@@ -188,10 +189,11 @@ def equate(args: tuple[Any, ...], since: str, recorded: str) -> None:
     """
     while len(_equal) >= _MOST_EQUAL:
         del _equal[next(iter(_equal))]
-    _equal[recorded] = [_refer(arg) for arg in args], since
+    _equal[recorded] = [refer_to(arg) for arg in args], since
 
 
-def _refer(value: Any) -> Callable[[], Any]:
+def refer_to(value: Any) -> Callable[[], Any]:
+    """Return a function that returns a value; one that may end does not stay alive for it."""
     return weakref.ref(value) if type(value).__weakrefoffset__ else functools.partial(_give, value)
 
 

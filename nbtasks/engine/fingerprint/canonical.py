@@ -40,7 +40,6 @@ _RANDOM = re.compile(r"_random\.Random|numpy\.random\.(?!.*SeedSequence)|torch\.
 _FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _CACHE = re.compile(r"(?i)(?:^|_)(?:cache|cached|memo|memoized?)(?:$|_)")
 _CACHES = (dict, list, set, type(None), weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
-_NATIVE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
 _MOST_BYTES = 64
 _Part = Callable[[Any], Any]
 
@@ -187,7 +186,7 @@ class Walk:
         label = f"${introspection.label(value)}"
         if isinstance(value, bytes | bytearray) and cls in (bytes, bytearray):
             return {label: tables.hashed(value)}
-        if user_code.is_users_class(cls) and not _is_native(cls):
+        if user_code.is_users_class(cls) and not any(map(user_code.is_native, cls.__mro__[:-1])):
             return self._with_class(cls, {label: self._fields(value)})
         before, at = len(self.uncompared), self.at
         try:
@@ -296,10 +295,6 @@ def _reduce(value: Any) -> Any:
         raise TypeError  # reading it would change it, or warn
     registered = copyreg.dispatch_table.get(cls)
     return value.__reduce_ex__(4) if registered is None else registered(value)
-
-
-def _is_native(cls: type) -> bool:
-    return any(base.__flags__ & _NATIVE for base in cls.__mro__[:-1])
 
 
 def _is_cache(cls: type, name: str, field: Any) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["is_users_class", "is_users_function", "is_users_module"]
+__all__ = ["is_native", "is_users_class", "is_users_function", "is_users_module"]
 
 _MAIN = "__main__"
+_NATIVE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
@@ -56,6 +57,15 @@ def is_users_function(fn: FunctionType) -> bool:
 def is_users_class(cls: type) -> bool:
     """Return True if the user wrote a class."""
     return _is_users_name(type.__getattribute__(cls, "__module__"))
+
+
+def is_native(cls: type) -> bool:
+    """Return True if a class is written in C.
+
+    >>> is_native(dict), is_native(Path)
+    (True, False)
+    """
+    return bool(cls.__flags__ & _NATIVE)
 
 
 def is_users_module(module: ModuleType) -> bool:

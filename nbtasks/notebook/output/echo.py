@@ -11,6 +11,7 @@ from nbtasks.core import clock, keys
 from nbtasks.core.throttle import Throttle
 from nbtasks.notebook import live_tree
 from nbtasks.views.echo import Echo, recorded
+from nbtasks.views.tree.labels import plural
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -39,6 +40,8 @@ class EchoView(live_tree.SafeView):
         updatable: True if the front end replaces a display in place.
         in_shell: False to print the block, since there is no shell.
     """
+
+    shows = "What reused tasks showed", "the journal has it: nb.logs() has the lines"
 
     def __init__(
         self, execution: Execution, *, unfolded: bool, updatable: bool, in_shell: bool
@@ -107,6 +110,8 @@ class EchoView(live_tree.SafeView):
         self._publish(echo.bundle())
         for title, display in echo.apart[:_MAX_APART]:
             _show_apart(title, display)
+        if (left_out := len(echo.apart) - _MAX_APART) > 0:
+            live_tree.show({"text/plain": f"… and {plural(left_out, 'more display')}"})
 
     def _echo(self) -> Echo | None:
         """Return the block; None if the reused tasks have cleared all that they showed."""

@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from nbtasks.notebook.task_cells.outer_names import parameter_annotations
-from nbtasks.notebook.task_cells.reading import Reading
+from nbtasks.notebook.task_cells.reading import Reading, parameter_annotations
 
 __all__ = ["Names", "analyse", "definition_reads"]
 

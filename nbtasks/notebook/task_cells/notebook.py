@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -108,14 +107,9 @@ def note_own(
     for name, may_be_own in names.items():
         value = namespace.get(name, MISSING)
         if may_be_own or not isinstance(value, _FIXED):
-            refer = weakref.ref(value) if type(value).__weakrefoffset__ else partial(_give, value)
             after = "" if value is MISSING else arguments.examine((value,)).text
-            found[name] = _Own(refer, before[name], after)
+            found[name] = _Own(arguments.refer_to(value), before[name], after)
     _own.setdefault(place.shell, {})[place.run_id, place.path] = found
-
-
-def _give(value: Any) -> Any:
-    return value
 
 
 def restore_own(place: Place, data: dict[str, Digest], namespace: Mapping[str, Any]) -> None:

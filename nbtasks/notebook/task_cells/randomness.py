@@ -1,13 +1,23 @@
-"""States of the random numbers that libraries share in a process.
+"""States that are no values: of the random numbers that libraries share, and hidden ones in values.
 
-A cell that draws from them changes what later cells draw; a reused cell sets them as it left them.
+A cell that draws shared random numbers changes what later cells draw; a reused cell sets them as it
+left them. Digests leave out how far a generator of random numbers is, the order of a dict, the
+`attrs` of a frame, and the difference between a list and a tuple. For a cell that has changed it,
+it counts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import random
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
+
+from nbtasks.engine.fingerprint import introspection, tables
+from nbtasks.notebook.task_cells import sharing
 
 __all__ = ["changed", "hidden_states", "restore", "snapshot"]
 
@@ -16,8 +26,7 @@ def snapshot() -> dict[str, Any]:
     """Return the states of the shared generators of the libraries that are loaded."""
     states: dict[str, Any] = {"random": random.getstate()}
     if (numpy := sys.modules.get("numpy.random")) is not None:
-        kind, keys, *rest = numpy.get_state()
-        states["numpy"] = (kind, keys.tobytes(), *rest)
+        states["numpy"] = _without_arrays(numpy.get_state(legacy=False))
     return states
 
 
@@ -33,22 +42,63 @@ def restore(states: dict[str, Any]) -> None:
     if (state := states.get("numpy")) is not None:
         import numpy as np
 
-        kind, keys, *rest = state
-        np.random.set_state((kind, np.frombuffer(keys, np.uint32), *rest))  # noqa: NPY002 - the shared one
+        shared: Any = np.random  # its functions draw from one generator, which may be replaced
+        kind = getattr(shared, state["bit_generator"])
+        if not isinstance(shared.get_bit_generator(), kind):
+            shared.set_bit_generator(kind())
+        shared.set_state(_with_arrays(state))
 
 
-def hidden_states(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what digests leave out of values, by name: the state of a generator of random numbers,
-    and the `attrs` of a frame."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        module = type(value).__module__
-        if isinstance(value, random.Random):
-            found[name] = value.getstate()
-        elif module.startswith("numpy.random"):
-            bits = getattr(value, "bit_generator", None)
-            state = value.get_state(legacy=False) if hasattr(value, "get_state") else bits
-            found[name] = repr(getattr(state, "state", state))
-        elif module.startswith("pandas.") and getattr(value, "attrs", None):
-            found[name] = repr(value.attrs)
-    return found
+def _without_arrays(state: Any) -> Any:
+    """Return a state that can be compared and recorded: arrays in it as their type and bytes."""
+    if isinstance(state, dict):
+        return {name: _without_arrays(part) for name, part in state.items()}
+    return (state.dtype.str, state.tobytes()) if hasattr(state, "tobytes") else state
+
+
+def _with_arrays(state: Any) -> Any:
+    import numpy as np
+
+    if isinstance(state, dict):
+        return {name: _with_arrays(part) for name, part in state.items()}
+    return np.frombuffer(state[1], state[0]) if isinstance(state, tuple) else state
+
+
+# -- hidden states of values -----------------------------------------------------------------------
+
+
+def hidden_states(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest of the hidden state of each value, wherever it is in the value."""
+    return {name: _digest(value) for name, value in values.items()}
+
+
+def _digest(value: Any) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for part in sharing.walk(value):
+        found.update(_describe(part).encode(errors="surrogatepass"))
+    return found.hexdigest()
+
+
+def _describe(value: Any) -> str:
+    kind = type(value)
+    if isinstance(value, dict):
+        keys = [introspection.constant(key) or introspection.label(key) for key in value]
+        default = value.default_factory if isinstance(value, defaultdict) else None
+        return f"{keys} {default and introspection.label(default)}"
+    if kind in (list, tuple):
+        return kind.__name__
+    if isinstance(value, random.Random) or kind.__module__.startswith("numpy.random"):
+        with contextlib.suppress(NotImplementedError):  # one of the system's has no state
+            return repr(_state(value))
+    if tables.is_pandas(value) and getattr(value, "attrs", None):
+        return repr(value.attrs)
+    return ""
+
+
+def _state(value: Any) -> Any:
+    """Return the state of a generator of random numbers."""
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if hasattr(value, "get_state"):
+        return value.get_state(legacy=False)
+    return getattr(getattr(value, "bit_generator", value), "state", None)

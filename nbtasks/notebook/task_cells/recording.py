@@ -6,7 +6,7 @@ The values of names that share an object are recorded as one, so that they share
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from nbtasks.engine.fingerprint import arguments
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.errors import ValueNotKeptError
+from nbtasks.notebook.task_cells import sharing
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.names import Names
 from nbtasks.notebook.task_cells.notes import Notes, name_of
@@ -27,9 +28,6 @@ VALUE: Final = "last value"
 RANDOM: Final = "random numbers"
 
 _MISSING: Any = object()
-_FIXED = (str, bytes, int, float, complex, bool, type(None), type, FunctionType, ModuleType, range)
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-_SCALARS = frozenset([str, bytes, int, float, complex, bool, type(None)])
 #: Ways of binding whose values need not outlive the statement: a closed file, a pool that ended.
 _PASSING: Final = frozenset({"with"})
 
@@ -98,7 +96,7 @@ def record(left: Left) -> Bindings:
 
 def _name_of_value(left: Left, values: Mapping[str, Any]) -> str | None:
     """Return the name that stands for the last value, too; None if there is none."""
-    if isinstance(left.value, _FIXED):
+    if isinstance(left.value, sharing.FIXED):
         return None
     inputs = {name: left.namespace.get(name) for name in left.names.read if name[:1] != "_"}
     found = {**inputs, **values}.items()
@@ -112,9 +110,9 @@ def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:
     parts = value if type(value) in (list, tuple) else [value]
     if value is None or _name_of_value(left, values) or any(map(_is_drawn, parts)):
         return left.more
-    if not isinstance(value, _FIXED):
-        shared = {found for each in values.values() for found in _shareable(each)}
-        if not shared.isdisjoint(_shareable(value)):
+    if not isinstance(value, sharing.FIXED):
+        shared = {found for each in values.values() for found in sharing.reach(each)}
+        if not shared.isdisjoint(sharing.reach(value)):
             return left.more
     return {**left.more, VALUE: value}
 
@@ -193,7 +191,7 @@ def _aliases(left: Left, values: Mapping[str, Any]) -> dict[str, str]:
         if name in left.namespace
         and name not in values
         and left.before.get(name, _MISSING) is left.namespace[name]
-        and not isinstance(left.namespace[name], _FIXED)
+        and not isinstance(left.namespace[name], sharing.FIXED)
     }
     return {name: inputs[id(value)] for name, value in values.items() if id(value) in inputs}
 
@@ -205,7 +203,7 @@ def _encode(left: Left, values: Mapping[str, Any]) -> tuple[list[tuple[list[str]
     """Return the values as tagged JSON, in groups that share objects, and the names left out."""
     groups: list[tuple[list[str], Any]] = []
     skipped: list[str] = []
-    for names in _group(values):
+    for names in sharing.group(values):
         try:
             groups.append((names, _tag([values[name] for name in names])))
         except ValueNotKeptError:
@@ -221,7 +219,7 @@ def _encode(left: Left, values: Mapping[str, Any]) -> tuple[list[tuple[list[str]
 def _tag(values: list[Any]) -> Any:
     if len(values) > 1:
         return tagged_json.pickled(tuple(values))
-    if _has_own_sharing(values[0]):
+    if sharing.is_within(values[0]):
         return tagged_json.pickled(values[0])
     return tagged_json.tag_or_pickle(values[0])
 
@@ -274,79 +272,3 @@ def _is_passing(name: str, value: Any, left: Left) -> bool:
     ways = left.names.bound.get(name, set())
     is_closed = isinstance(value, io.IOBase) and value.closed
     return is_closed or (bool(ways) and ways <= _PASSING)
-
-
-# -- objects that several names share -------------------------------------------------------------
-
-
-def _group(values: Mapping[str, Any]) -> list[list[str]]:
-    """Return the names in groups: two names that lead to one object are in the same group."""
-    groups: list[tuple[list[str], set[int]]] = []
-    for name, value in values.items():
-        ids = set(_shareable(value))
-        names = [name]
-        rest = []
-        for group in groups:
-            if ids.isdisjoint(group[1]):
-                rest.append(group)
-            else:
-                names, ids = [*group[0], *names], ids | group[1]
-        groups = [*rest, (names, ids)]
-    order = {name: place for place, name in enumerate(values)}
-    found = [sorted(names, key=order.__getitem__) for names, _ in groups]
-    return sorted(found, key=lambda names: order[names[0]])
-
-
-_MOST_OBJECTS = 100_000
-
-
-def _shareable(value: Any) -> Iterable[int]:
-    """Yield the ids of the objects that a value leads to and that can change."""
-    seen: set[int] = set()
-    kept: list[Any] = []  # so that no id is used twice
-    todo: list[Any] = [value]
-    while todo and len(seen) < _MOST_OBJECTS:
-        found = todo.pop()
-        if isinstance(found, _FIXED) or id(found) in seen:
-            continue
-        seen.add(id(found))
-        kept.append(found)
-        if type(found) not in (tuple, frozenset):
-            yield id(found)
-        todo += _members(found)
-
-
-def _members(value: Any) -> Iterable[Any]:
-    kind = type(value)
-    if isinstance(value, _CONTAINERS):
-        found = [*value, *value.values()] if isinstance(value, dict) else value
-        return () if _SCALARS.issuperset(map(type, found)) else list(found)
-    if kind.__module__.partition(".")[0] in ("pandas", "numpy", "polars", "pyarrow"):
-        return ()
-    try:
-        state = object.__getstate__(value)
-    except Exception:  # noqa: BLE001 - an odd object of the user's
-        return ()
-    parts = state if isinstance(state, tuple) else (state,)
-    return [part for part in parts if part]
-
-
-def _has_own_sharing(value: Any) -> bool:
-    """Return True if plain containers of a value hold one list or dict twice."""
-    seen: set[int] = set()
-    todo = [value]
-    while todo:
-        found = todo.pop()
-        kind = type(found)
-        if kind not in (list, dict, tuple):
-            continue
-        if kind is not tuple:
-            if id(found) in seen:
-                return True
-            seen.add(id(found))
-        members = found.values() if kind is dict else found
-        if not _SCALARS.issuperset(map(type, members)):
-            todo += members
-        if len(seen) > _MOST_OBJECTS:
-            return False
-    return False

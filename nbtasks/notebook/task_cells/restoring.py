@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, MutableMapping
 from itertools import chain
-from random import Random
 from typing import Any, Final
 
 from nbtasks.core.parameters import nearest_name
@@ -15,6 +13,7 @@ from nbtasks.notebook.task_cells import plots, randomness
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.notes import BEFORE, CHANGED, label
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
+from nbtasks.notebook.task_cells.sharing import fill
 from nbtasks.notebook.task_cells.showing import shown_as
 from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
@@ -22,7 +21,6 @@ from nbtasks.values.libraries.bindings import Bindings
 __all__ = ["Restorer", "Shown", "as_record"]
 
 _MISSING: Any = object()
-_NATIVE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: a class that is written in C
 
 
 class Shown:
@@ -226,12 +224,12 @@ class Restorer:
 
     def _bind(self, name: str) -> None:
         value = self._read(name)
-        if name in self._changed_later and _change_in_place(self._given[name], value):
+        if name in self._changed_later and fill(self._given[name], value):
             value = self._given[name]
         facts, namespace = self._record.facts, self._namespace
         old = self._original.get(name, _MISSING)
         if name in facts["changed"] and old is not _MISSING and namespace.get(name) is old:
-            if _change_in_place(old, value):
+            if fill(old, value):
                 value = old
             else:
                 for other, found in self._original.items():  # its other names
@@ -239,63 +237,3 @@ class Restorer:
                         namespace[other] = value
         namespace[name] = value
         arguments.recall(value, facts["contents"].get(name, []))
-
-
-# -- changes in place -----------------------------------------------------------------------------
-
-
-def _change_in_place(old: Any, new: Any) -> bool:
-    """Give an object the content of another one of its type; return False if that cannot be."""
-    if old is new:
-        return True
-    if type(old) is not type(new):
-        return False
-    try:
-        return _fill(old, new)
-    except Exception:  # noqa: BLE001 - an odd object is bound anew instead
-        return False
-
-
-def _fill(old: Any, new: Any) -> bool:
-    kind = type(old)
-    module = kind.__module__.partition(".")[0]
-    if kind in (list, bytearray):
-        old[:] = new
-    elif kind is deque:
-        old.clear()
-        old.extend(new)
-    elif kind in (dict, set) or (isinstance(old, dict) and module == "collections"):
-        old.clear()
-        old.update(new)
-    elif kind is Random:
-        old.setstate(new.getstate())
-    elif module == "pandas" and hasattr(old, "_update_inplace"):
-        old._update_inplace(new)  # noqa: SLF001 - what its own `inplace=True` calls
-        old.attrs = new.attrs
-    elif module == "numpy":
-        return _fill_array(old, new)
-    elif _has_attributes_only(kind):
-        vars(old).clear()
-        vars(old).update(vars(new))
-    else:
-        return False
-    return True
-
-
-def _fill_array(old: Any, new: Any) -> bool:
-    if hasattr(old, "bit_generator"):
-        old.bit_generator.state = new.bit_generator.state
-    elif hasattr(old, "set_state"):
-        old.set_state(new.get_state())
-    elif old.shape == new.shape and old.dtype == new.dtype:
-        old[...] = new
-    else:
-        return False
-    return True
-
-
-def _has_attributes_only(kind: type) -> bool:
-    """Return True if all of an instance's state is in its attributes: no base is written in C."""
-    return all(base is object or not base.__flags__ & _NATIVE for base in kind.__mro__) and not any(
-        vars(base).get("__slots__") for base in kind.__mro__
-    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.durations import format_age
-from nbtasks.errors import UnreadableValueError
 from nbtasks.notebook import live_tree
 from nbtasks.values import displays
 from nbtasks.values.displays import Display
@@ -17,7 +16,6 @@ from nbtasks.views.display_html import html_of
 
 if TYPE_CHECKING:
     from nbtasks.engine.execution import Execution
-    from nbtasks.journal.protocol import Journal
 
 __all__ = ["show_again", "shown_as"]
 
@@ -57,16 +55,8 @@ def show_again(
             stream = sys.stderr if one.level == "stderr" else sys.stdout
             stream.write(f"{_CODES.sub('', one.text or '')}\n")
         elif id(one) not in last:
-            publish(*_read(journal, one))
-    return [_read(journal, one) for one in own if id(one) in last]
-
-
-def _read(journal: Journal, one: echo.Shown) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        record: Any = one.text if one.blob is None else journal.get_blob(one.blob).data
-    except UnreadableValueError as error:
-        return {"text/plain": f"({error})"}, {}
-    return shown_as(displays.loads(record or b""))
+            publish(*shown_as(one.read(journal)))
+    return [shown_as(one.read(journal)) for one in own if id(one) in last]
 
 
 def shown_as(display: Display) -> tuple[dict[str, Any], dict[str, Any]]:

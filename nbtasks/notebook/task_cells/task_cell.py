@@ -117,7 +117,7 @@ class TaskCell(Cell):
         self._inputs: Inputs
         self._before: dict[str, Any] = {}
         self._random: dict[str, Any] = {}
-        self._states: dict[str, Any] = {}
+        self._states: dict[str, str] = {}
         self._given: frozenset[int] = frozenset()
         self._has_run = False
 

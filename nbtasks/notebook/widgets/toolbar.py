@@ -1,7 +1,8 @@
-"""Toolbar above a tree.
+"""Controls above a tree: one line, and a menu for what is needed less often.
 
-Controls that only change the view work in the page, without the kernel: a kernel that is blocked by
-a cell receives no messages.
+Only what can be used now is there. Controls that only change the view work in the page, without the
+kernel: a kernel that is blocked by a cell receives no messages. For the same reason the page itself
+interrupts such a kernel when its Stop is pressed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import ipywidgets
 
 from nbtasks.core.model import OPEN, Status
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.views.tree.render import SHAPES
+from nbtasks.views.tree.nodes import FEW
+from nbtasks.views.tree.words import SHAPES
 
 __all__ = ["Toolbar"]
 
 _SMALL = {"width": "auto"}
-_BLOCKED = "The cell keeps the kernel busy until it ends: press Stop (the square) to cancel it."
+_NARROW = {"width": "8.5rem"}
+#: Class of a Stop that the page carries out by itself; the page hides it where it cannot.
+_INTERRUPTS = "nbtasks-interrupts"
 
 
 class Toolbar:
@@ -43,59 +47,100 @@ class Toolbar:
         resume: Callable[[Any], None],
         again: Callable[[Any], None],
     ) -> None:
-        self._cancel = _button("Cancel", "stop", cancel)
-        self._resume = _button("Resume", "play", resume)
-        self._again = _button("Run again", "repeat", again)
-        self._message = ipywidgets.HTML()
-        self._state: tuple[str, bool] | None = None
-        filters, links = _filters(tree)
-        self.box = ipywidgets.HBox(
-            [self._cancel, self._resume, self._again, *filters, self._message]
+        self._tree = tree
+        self._state: tuple[str, bool, bool] | None = None
+        self._stop = _button(
+            "Stop", "stop", "Stop the run: what has finished is kept, and it can be resumed", cancel
         )
+        self._resume = _button(
+            "Resume",
+            "play",
+            "Continue where the run stopped: finished tasks do not run again",
+            resume,
+        )
+        self._again = _button(
+            "Run again", "repeat", "Execute the same run again, from its first task", again
+        )
+        self._cancel = _button("Cancel", "ban", "Cancel the run; it can be resumed", cancel)
+        self._message = ipywidgets.HTML()
+        self.box = ipywidgets.VBox()
         self.box.add_class("nbtasks-bar")
-        self.widgets = [*self.box.children, *links, self.box]
+        self.widgets = [*self._add_controls(), self.box]
+
+    def _add_controls(self) -> list[Any]:
+        """Fill the box, and connect its controls to the view. Return the widgets made."""
+        self._text = ipywidgets.Text(placeholder="filter tasks", layout={"width": "9rem"})
+        self._text.add_class("nbtasks-filter")
+        self._status = ipywidgets.Dropdown(options=["any status", *SHAPES], layout=_NARROW)
+        folds = ["folds as needed", "expand all", "collapse all"]
+        self._folds = ipywidgets.Dropdown(options=folds, layout=_NARROW)
+        self._follow = _toggle("Follow", "Keep running tasks in view")
+        timeline = _toggle("Timeline", "Show the tasks as bars over time")
+        notify = _toggle("Notify", "Show a desktop notification when a run of over a minute ends")
+        more = _toggle("⋯", "More: run again, filter by status, folds, timeline, notifications")
+        line = _row("nbtasks-line", [self._stop, self._resume, self._text, more, self._message])
+        menu = _row(
+            "nbtasks-menu",
+            [self._again, self._cancel, self._status, self._folds, self._follow, timeline, notify],
+        )
+        self.box.children = [line, menu]
+        links = [
+            ipywidgets.jslink((control, name), (self._tree, trait))
+            for control, name, trait in (
+                (self._text, "value", "filter_text"),
+                (self._status, "index", "filter_state"),
+                (self._folds, "index", "folding"),
+                (self._follow, "value", "follow"),
+                (timeline, "value", "timeline"),
+                (notify, "value", "notify"),
+                (more, "value", "more"),
+            )
+        ]
+        return [*line.children, *menu.children, *links, line, menu]
 
     def show(self, status: str, *, blocking: bool) -> None:
-        """Enable the buttons whose actions are possible now."""
-        if self._state == (status, blocking):
+        """Show the controls that can be used now.
+
+        Args:
+            status: Status of the run.
+            blocking: Whether the kernel handles no click until the execution ends.
+        """
+        has_many = len(self._tree.snapshot.paths) >= FEW
+        if self._state == (status, blocking, has_many):
             return
-        self._state = status, blocking
-        self._cancel.disabled = blocking or status not in OPEN
-        self._cancel.tooltip = _BLOCKED if blocking else "Cancel the run; it can be resumed"
-        self._resume.disabled = blocking or status in (Status.RUNNING, Status.COMPLETED)
-        self._resume.tooltip = "Resume where the run stopped: finished tasks do not run again"
-        self._again.disabled = blocking or status == Status.RUNNING
-        self._again.tooltip = "Execute the same run again, from its first task"
+        self._state = status, blocking, has_many
+        is_running = status == Status.RUNNING
+        _show(self._stop, visible=is_running)
+        (self._stop.add_class if blocking else self._stop.remove_class)(_INTERRUPTS)
+        _show(
+            self._resume, visible=not blocking and status not in (Status.RUNNING, Status.COMPLETED)
+        )
+        _show(self._again, visible=not blocking and not is_running)
+        _show(self._cancel, visible=not blocking and not is_running and status in OPEN)
+        for control in (self._text, self._status, self._folds):
+            _show(control, visible=has_many)
+        _show(self._follow, visible=has_many and is_running)
 
     def show_message(self, text: str) -> None:
         """Show an error message; an empty text clears it."""
         self._message.value = f"<span>{escape(text)}</span>" if text else ""
 
 
-def _button(word: str, icon: str, click: Callable[[Any], None]) -> Any:
-    button = ipywidgets.Button(description=word, icon=icon, layout=_SMALL)
+def _button(word: str, icon: str, tooltip: str, click: Callable[[Any], None]) -> Any:
+    button = ipywidgets.Button(description=word, icon=icon, tooltip=tooltip, layout=_SMALL)
     button.on_click(click)
     return button
 
 
-def _filters(tree: TreeWidget) -> tuple[list[Any], list[Any]]:
-    text = ipywidgets.Text(placeholder="filter", layout={"width": "9rem"})
-    text.add_class("nbtasks-filter")
-    state = ipywidgets.Dropdown(options=["any status", *SHAPES], layout={"width": "8rem"})
-    folds = ipywidgets.Dropdown(
-        options=["folds as needed", "expand all", "collapse all"], layout={"width": "9rem"}
-    )
-    follow = ipywidgets.ToggleButton(
-        description="Follow", tooltip="Keep running tasks in view", layout=_SMALL
-    )
-    timeline = ipywidgets.ToggleButton(
-        description="Timeline", tooltip="Show the tasks as bars over time", layout=_SMALL
-    )
-    links = [
-        ipywidgets.jslink((text, "value"), (tree, "filter_text")),
-        ipywidgets.jslink((state, "index"), (tree, "filter_state")),
-        ipywidgets.jslink((folds, "index"), (tree, "folding")),
-        ipywidgets.jslink((follow, "value"), (tree, "follow")),
-        ipywidgets.jslink((timeline, "value"), (tree, "timeline")),
-    ]
-    return [text, state, folds, follow, timeline], links
+def _toggle(word: str, tooltip: str) -> Any:
+    return ipywidgets.ToggleButton(description=word, tooltip=tooltip, layout=_SMALL)
+
+
+def _row(name: str, controls: list[Any]) -> Any:
+    row = ipywidgets.HBox(controls)
+    row.add_class(name)
+    return row
+
+
+def _show(control: Any, *, visible: bool) -> None:
+    control.layout.display = "" if visible else "none"

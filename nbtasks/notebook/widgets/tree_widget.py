@@ -25,6 +25,7 @@ _SCRIPTS = (
     "rows",
     "timeline",
     "view",
+    "announce",
     "mounts",
     "presence",
     "notebook",
@@ -74,6 +75,8 @@ class TreeWidget(anywidget.AnyWidget):
     folding = traitlets.Int(0).tag(sync=True)  # 0 as needed, 1 all open, 2 all closed
     follow = traitlets.Bool(default_value=False).tag(sync=True)
     timeline = traitlets.Bool(default_value=False).tag(sync=True)
+    more = traitlets.Bool(default_value=False).tag(sync=True)  # the menu is open
+    notify = traitlets.Bool(default_value=False).tag(sync=True)  # tell the end of long runs
 
     def __init__(
         self, snapshot: TreeSnapshot, on_message: Callable[[dict[str, Any]], None], **traits: Any

@@ -1,4 +1,4 @@
-"""Labels of tasks and runs beside their state: progress, rate, remaining time, waits."""
+"""Labels of tasks and runs: titles, errors, payloads, properties; each as one printable line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import orjson
 
-from nbtasks.core.clock import at
+from nbtasks.core.durations import format_exact
 from nbtasks.core.model import Failure, RunRow, Status
 from nbtasks.views.tree.nodes import TaskNode, Tree
 
@@ -20,57 +20,23 @@ __all__ = [
     "is_chosen",
     "payload_of",
     "plural",
-    "progress_label",
     "title_of",
 ]
-
-#: Units of time in a rate, the shortest first, with their length in seconds.
-_UNITS = (("s", 1), ("min", 60), ("h", 3_600), ("d", 86_400))
-_S = 1_000_000  # in microseconds
-_TWO_DIGITS = 9.95  # a rate below this gets one decimal
-
-
-def progress_label(done: int, total: int | None, fresh: int, us: int) -> tuple[str, int | None]:
-    """Return the progress label of a running task and its remaining time in microseconds.
-
-    Args:
-        done: Units done.
-        total: Units to do; None if unknown.
-        fresh: Units done in this attempt: those answered from the journal took no time.
-        us: Microseconds since this attempt began. In its first second nothing is predicted.
-
-    >>> progress_label(312, 1000, 312, 6_900_000)
-    ('312/1000, 45/s', 15215385)
-    >>> progress_label(900, 1000, 20, 60_000_000)
-    ('900/1000, 20/min', 300000000)
-    >>> progress_label(2, 3, 2, 7_000_000_000)
-    ('2/3, 1.0/h', 3500000000)
-    >>> progress_label(3, None, 3, 100)
-    ('3', None)
-    """
-    label = str(done) if total is None else f"{done}/{total}"
-    if fresh <= 0 or us < _S:
-        return label, None
-    per_second = fresh * _S / us
-    unit, seconds = next((u for u in _UNITS if per_second * u[1] >= 1), _UNITS[-1])
-    rate = per_second * seconds
-    label += f", {rate:.0f}/{unit}" if rate >= _TWO_DIGITS else f", {rate:.1f}/{unit}"
-    return label, None if total is None else round(max(0, total - done) / per_second * _S)
 
 
 def title_of(run: RunRow) -> tuple[str, str]:
     """Return the title of a run, and what stands smaller beside it.
 
-    The title is the name of the job, if it has one; its id is beside it then.
+    The title is the name of the job, or its id if it has none; beside it is what tells this run
+    from others of the job: its payload, or else the key that was chosen for it.
 
     >>> title_of(RunRow("r1", "delays", "Flight delays", "1.0.0", "2013"))
-    ('Flight delays', 'delays 1.0.0')
-    >>> title_of(RunRow("r1", "delays", "delays", "1.0.0", "2013"))
-    ('delays', '1.0.0')
+    ('Flight delays', 'key 2013')
+    >>> title_of(RunRow("r1", "report", "report", "1", "k", payload='{"month":3}'))
+    ('report', 'month=3')
     """
-    if run.name and run.name != run.job:
-        return run.name, f"{run.job} {run.version}".strip()
-    return run.job, run.version
+    beside = payload_of(run) or (f"key {run.key}" if is_chosen(run.key) else "")
+    return run.name or run.job, beside
 
 
 _ICON, _LONG = 8, 80  # characters
@@ -146,19 +112,28 @@ def failure_of(tree: Tree) -> str:
 
 def is_chosen(key: str) -> bool:
     """Return True if somebody chose the run's key, False if it is a digest of the payload."""
-    return not _DIGEST.fullmatch(key)
+    return bool(key) and not _DIGEST.fullmatch(key)
 
 
 def facts_of(run: RunRow) -> str:
-    """Return one line with a run's number of executions, its payload, key, id and start."""
-    facts = [plural(run.executions, "execution")]
+    """Return one line that identifies a run: id, job, version, executions, payload, key, start.
+
+    >>> run = RunRow("r1", "delays", "Flight delays", "1.0.0", "2013", executions=2)
+    >>> facts_of(run)
+    'run r1 · job delays · version 1.0.0 · 2 executions · key 2013'
+    """
+    facts = [f"run {clean(run.run_id, _LONG)}"]
+    if run.name and run.name != run.job:
+        facts.append(f"job {clean(run.job, _LONG)}")
+    if run.version:
+        facts.append(f"version {clean(run.version, _LONG)}")
+    facts.append(plural(run.executions, "execution"))
     if payload := payload_of(run):
         facts.append(payload)
     if is_chosen(run.key):
         facts.append(f"key {clean(run.key, _LONG)}")
-    facts.append(f"run {clean(run.run_id, _LONG)}")
     if run.started_us:
-        facts.append(f"started {at(run.started_us):%Y-%m-%d %H:%M:%S UTC}")
+        facts.append(f"started {format_exact(run.started_us)}")
     return " · ".join(facts)
 
 

@@ -19,6 +19,7 @@ from nbtasks.core import keys
 from nbtasks.core.model import UNDER_WAY, Failure, RunRow, Status, TaskRow
 
 __all__ = [
+    "FEW",
     "NOT_REACHED",
     "REUSED",
     "URGENT",
@@ -38,6 +39,11 @@ NOT_REACHED = "not reached"
 
 #: States that need attention, the most urgent first.
 URGENT = ("failed", "running", "waiting", "interrupted", "canceled")
+#: States of the tasks that stay in sight while a run is under way.
+_ACTIVE = frozenset({"failed", "running", "waiting", "interrupted"})
+#: A tree of at most this many tasks folds nothing. The widget's `outline.js` has the same numbers.
+FEW = 10
+_FAN, _FIRST = 40, 20  # of more than 40 siblings 20 are drawn
 
 _STATUSES = {status.value: status for status in Status}
 _STATES = {status: status.lower() for status in Status}
@@ -176,24 +182,33 @@ def empty_tree(run: RunRow) -> Tree:
     return Tree(run, Status(run.status), read_failure(run.error))
 
 
-def outline(tree: Tree, limit: int) -> list[OutlineRow]:
+def outline(tree: Tree, limit: int, *, fans: bool = False) -> list[OutlineRow]:
     """Return the lines to draw, from top to bottom: at most `limit` tasks, and counts of the rest.
 
-    Of many siblings the first are drawn; while the run is under way, the latest.
+    Of many siblings the first are drawn. While a run of more than a few tasks is under way, the
+    branches that have ended are counted, so that what runs, waits or failed is in sight.
+
+    Args:
+        tree: The tree.
+        limit: Most tasks to draw.
+        fans: Whether to draw only the first of many siblings, and those that failed.
     """
     chosen = _choose(tree, limit) if tree.counts.total() > limit else None
+    active = _active(tree) if tree.under_way and tree.counts.total() > FEW else None
     rows: list[OutlineRow] = []
     stack: list[OutlineRow] = []
 
     def push(depth: int, nodes: Sequence[TaskNode]) -> None:
-        visible = nodes
-        hidden: list[TaskNode] = []
-        if chosen is not None:
-            visible = [node for node in nodes if node.path in chosen]
-            hidden = [node for node in nodes if node.path not in chosen]
+        visible = nodes if chosen is None else [node for node in nodes if node.path in chosen]
+        if active is not None:
+            visible = _without_ended(visible, active)
+        if fans and len(visible) > _FAN:
+            visible = _first(visible)
         lines = [OutlineRow(depth, node) for node in visible]
-        if hidden:
-            summary = OutlineRow(depth, None, Counter(map(_display_state, _walk(hidden))))
+        if len(visible) < len(nodes):
+            drawn = {node.path for node in visible}
+            hidden = _walk(node for node in nodes if node.path not in drawn)
+            summary = OutlineRow(depth, None, Counter(map(_display_state, hidden)))
             lines.insert(0 if tree.under_way else len(lines), summary)
         stack.extend(reversed(lines))
 
@@ -204,6 +219,32 @@ def outline(tree: Tree, limit: int) -> list[OutlineRow]:
         if row.node is not None and row.node.children:
             push(row.depth + 1, row.node.children)
     return rows
+
+
+def _active(tree: Tree) -> set[str]:
+    """Return the paths of the tasks that run, wait or failed, and of those above them."""
+    paths: set[str] = set()
+    line: list[str] = []
+    for node in tree.walk():
+        del line[node.depth :]
+        line.append(node.path)
+        if node.reached and node.state in _ACTIVE:
+            paths.update(line)
+    return paths
+
+
+def _without_ended(nodes: Sequence[TaskNode], active: set[str]) -> Sequence[TaskNode]:
+    """Return the active siblings; a single one that has ended takes no more room than a count."""
+    busy = [node for node in nodes if node.path in active]
+    return nodes if len(nodes) - len(busy) == 1 else busy
+
+
+def _first(nodes: Sequence[TaskNode]) -> list[TaskNode]:
+    """Return the first of many siblings; those that failed count first, in their places."""
+    failed = [node.path for node in nodes if node.status is Status.FAILED]
+    others = [node.path for node in nodes if node.status is not Status.FAILED]
+    drawn = set((failed + others)[:_FIRST])
+    return [node for node in nodes if node.path in drawn]
 
 
 def _choose(tree: Tree, limit: int) -> set[str]:
@@ -223,7 +264,7 @@ def _choose(tree: Tree, limit: int) -> set[str]:
         for nodes in level:
             new = [node.path for node in nodes if node.path not in paths]
             room = min(-(-limit // 10), limit - len(paths))
-            paths.update(new[-room:] if tree.under_way and room else new[:room])
+            paths.update(new[:room])
         level = [node.children for nodes in level for node in nodes if node.path in paths]
     return paths
 

@@ -8,50 +8,26 @@ is escaped in both forms.
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from html import escape
 from itertools import zip_longest
 
-from nbtasks.core.clock import at
-from nbtasks.core.durations import format_countdown, format_duration
-from nbtasks.core.model import UNDER_WAY, Status
-from nbtasks.views.tree.labels import clean as _clean
-from nbtasks.views.tree.labels import (
-    details,
-    error_of,
-    facts_of,
-    failure_of,
-    icon_of,
-    plural,
-    progress_label,
-    title_of,
-)
-from nbtasks.views.tree.nodes import (
-    NOT_REACHED,
-    REUSED,
-    URGENT,
-    OutlineRow,
-    TaskNode,
-    Tree,
-    outline,
-)
+from nbtasks.core.durations import format_local
+from nbtasks.core.model import Status
+from nbtasks.views.tree.labels import clean, error_of, icon_of
+from nbtasks.views.tree.last_frame import LastFrame, last_frame
+from nbtasks.views.tree.nodes import REUSED, URGENT, OutlineRow, TaskNode, Tree, outline
 from nbtasks.views.tree.style import DARK, STYLE, variables
+from nbtasks.views.tree.words import (
+    SHAPES,
+    Head,
+    fold_label,
+    head_of,
+    notes_of,
+    time_label,
+)
 
-__all__ = ["SHAPES", "html", "page", "terminal_colour", "text"]
+__all__ = ["html", "page", "terminal_colour", "text"]
 
-#: Every state has a shape and a word, never only a colour. Shapes are one terminal cell wide.
-SHAPES = {
-    "completed": "✔",
-    REUSED: "↺",
-    "running": "▶",
-    "waiting": "◔",
-    "failed": "✖",
-    "canceled": "⊘",
-    "interrupted": "⚠",
-    "skipped": "↷",
-    "invalid": "⊗",
-    NOT_REACHED: "·",
-}
 _TERMINAL_COLOURS = {
     "completed": "green",
     REUSED: "cyan",
@@ -63,9 +39,8 @@ _TERMINAL_COLOURS = {
 }
 _OPEN_UP_TO = 50  # most tasks of a tree that is shown with all branches open
 _LABEL = 80  # characters of a key or a name; a tooltip shows all
-_MESSAGE = 200  # characters of an error's first line
+_FRAMES = 20  # most failed tasks that show their line of code
 _COLUMN = 46  # widest label that the columns of the text form align to
-_S = 1_000_000  # in microseconds
 
 
 def terminal_colour(state: str) -> str:
@@ -77,147 +52,72 @@ def terminal_colour(state: str) -> str:
     return _TERMINAL_COLOURS.get(state.lower(), "dim")
 
 
-# ---------------------------------------------------------------- labels of both forms
-
-
-def _date(us: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
-    return at(us).strftime(form)
-
-
-def _due(due_us: int, now_us: int) -> str:
-    seconds = -(-(due_us - now_us) // _S)  # rounded up to whole seconds, so "0 s" never shows
-    return f"due in {format_countdown(seconds * _S)}" if seconds > 0 else "due now"
-
-
-def _time(node: TaskNode, now_us: int) -> str:
-    """Return how long the task took, has been running, or still has to wait."""
-    if node.status == Status.WAITING and node.due_us is not None:
-        return _due(node.due_us, now_us)
-    since = node.since_us
-    if since is None:
-        return ""
-    if node.status in UNDER_WAY:
-        return format_countdown(now_us - since)
-    return "" if node.finished_us is None else format_duration(node.finished_us - since)
-
-
-def _progress(node: TaskNode, now_us: int) -> str:
-    """Return the progress of a task; of a running one also its rate and the remaining time."""
-    if node.done is None or node.status == Status.COMPLETED:
-        return ""
-    us = now_us - (node.attempt_us or now_us) if node.status == Status.RUNNING else 0
-    fresh = node.done - sum(child.reused for child in node.children)
-    label, left_us = progress_label(node.done, node.total, fresh, us)
-    return label if left_us is None else f"{label}, {format_countdown(left_us)} left"
-
-
-def _notes(node: TaskNode, tree: Tree, now_us: int) -> list[str]:
-    notes = [progress] if (progress := _progress(node, now_us)) else []
-    if node.children:
-        notes.append(plural(len(node.children), "subtask"))
-    if node.attempts > 1:
-        notes.append(f"attempt {node.attempts}")
-    if not node.reached:
-        # A run under way may still reach the task, so "not reached" would be premature.
-        notes.append("recorded earlier" if tree.under_way else NOT_REACHED)
-    elif node.reused:
-        notes += _reuse_notes(node)
-    if node.progress is not None and node.status != Status.COMPLETED:
-        notes.append(f"{node.progress:.0%}")
-    notes += details(node)
-    return notes
-
-
-def _reuse_notes(node: TaskNode) -> list[str]:
-    notes = [] if node.state == REUSED else [REUSED]
-    if node.finished_us is not None:
-        notes.append(f"recorded {_date(node.finished_us, '%Y-%m-%d %H:%M UTC')}")
-    if node.stale:
-        notes.append(f"stale: {_clean(node.stale, _MESSAGE)}")
-    return notes
-
-
-def _count_label(counts: Counter[str], tree: Tree) -> str:
-    words = {NOT_REACHED: "recorded earlier"} if tree.under_way else {}
-    return ", ".join(
-        f"{counts[state]:,} {words.get(state, state)}" for state in SHAPES if counts[state]
-    )
-
-
-def _facts(tree: Tree) -> list[str]:
-    """Return the lines below the title."""
-    total = tree.counts.total()
-    tasks = [f"{plural(total, 'task')}: {_count_label(tree.counts, tree)}"] if total else []
-    return [*tasks, facts_of(tree.run)]
-
-
-def _run_time(tree: Tree, now_us: int) -> str:
-    """Return the time of the latest execution, and of all if there were several."""
-    run, span = tree.run, format_countdown if tree.under_way else format_duration
-    end = now_us if tree.under_way else run.finished_us
-    if end is None or not run.started_us:
-        return ""
-    whole = span(end - run.started_us)
-    if not run.execution_us or run.execution_us == run.started_us:
-        return whole
-    return f"{span(end - run.execution_us)} ({whole} since the first start)"
-
-
-def _remarks(tree: Tree, now_us: int) -> list[str]:
-    """Return why the run failed, and when a suspended run resumes."""
-    remarks = [failure] if (failure := failure_of(tree)) else []
-    if tree.status == Status.WAITING and tree.run.resume_us is not None:
-        resume_us = tree.run.resume_us
-        remarks.append(f"resumes at {_date(resume_us)} ({_due(resume_us, now_us)})")
-    return remarks
-
-
-def _folded_label(counts: Counter[str], tree: Tree) -> str:
-    """Return the label in place of tasks that are not drawn."""
-    if len(counts) == 1:
-        number, _, word = _count_label(counts, tree).partition(" ")
-        return f"… and {number} more {word}"
-    return f"… and {counts.total():,} more: {_count_label(counts, tree)}"
-
-
 # ---------------------------------------------------------------- text
 
 
-def text(tree: Tree, now_us: int, *, limit: int = 200, note: str = "") -> str:
+def text(
+    tree: Tree, now_us: int, *, limit: int = 200, note: str = "", relative: bool = True
+) -> str:
     """Return the tree in box-drawing characters, for terminals and GitHub's plain view.
 
-    A note stands below the facts of the run."""
-    name, beside = title_of(tree.run)
-    has_name = name != tree.run.job
-    title = [f"{_clean(name, _LABEL)}{' · ' if has_name else ' '}{_clean(beside, _LABEL)}"]
-    title.append(f"{SHAPES[tree.status.lower()]} {tree.status.lower()}")
-    title.extend(filter(None, [_run_time(tree, now_us)]))
-    lines = [" · ".join(title), *_facts(tree), *_remarks(tree, now_us)]
-    lines.extend(filter(None, [note]))
-    rows = outline(tree, limit)
+    Args:
+        tree: The tree.
+        now_us: Instant that ages and countdowns refer to.
+        limit: Most tasks to draw.
+        note: Sentence to show below the head.
+        relative: Whether near instants are relative: not in what is saved and read later.
+    """
+    lines = [*_head_lines(head_of(tree, now_us, relative=relative)), *filter(None, [note])]
+    rows = outline(tree, limit, fans=True)
     branches = _branches(rows)
     labels = [branch + _label(row, tree) for row, (branch, _) in zip(rows, branches, strict=True)]
-    times = ["" if row.node is None else _time(row.node, now_us) for row in rows]
+    times = ["" if row.node is None else time_label(row.node, now_us) for row in rows]
     label_width = min(_COLUMN, max(map(_width, labels), default=0))
     time_width = max(map(len, times), default=0)
     for row, label, time, (_, below) in zip(rows, labels, times, branches, strict=True):
         if row.node is None:
             lines.append(label)
             continue
-        notes = " · ".join(_notes(row.node, tree, now_us))
+        notes = " · ".join(notes_of(row.node, tree, now_us))
         pad = " " * (label_width - _width(label))
         lines.append(f"{label}{pad}  {row.node.state:<11}  {time:>{time_width}}  {notes}".rstrip())
-        if error := error_of(row.node):
-            lines.append(f"{below}  {error}")
+        lines += [f"{below}  {line}" for line in _error_lines(row.node, tree)]
     return "\n".join(lines)
+
+
+def _head_lines(head: Head) -> list[str]:
+    """Return the head as text: its first line, the counts, the remarks, the facts."""
+    title = [clean(head.title, _LABEL), clean(head.beside, _LABEL)]
+    title += [f"{SHAPES[head.state]} {head.state}", head.progress, head.took]
+    return [
+        " · ".join(filter(None, title)),
+        *filter(None, [head.counts, *head.remarks, head.facts]),
+    ]
+
+
+def _error_lines(node: TaskNode, tree: Tree) -> list[str]:
+    """Return the error of a task, and the line of code that raised it."""
+    error, frame = error_of(node), _frame_of(node, tree)
+    lines = [error] if error else []
+    return lines if frame is None else [*lines, ": ".join(filter(None, [frame.where, frame.code]))]
+
+
+def _frame_of(node: TaskNode, tree: Tree) -> LastFrame | None:
+    """Return where a task failed; None if it passes on a failure, or if too many tasks failed."""
+    failure = node.failure
+    if failure is None or node.status != Status.FAILED or tree.counts["failed"] > _FRAMES:
+        return None
+    if failure.cause and failure.path != node.path:
+        return None
+    return last_frame(failure.traceback)
 
 
 def _label(row: OutlineRow, tree: Tree) -> str:
     if row.node is None:
-        return _folded_label(row.folded, tree)
+        return fold_label(row.folded, under_way=tree.under_way)
     node, icon = row.node, icon_of(row.node)
-    name = f" ({icon}{_clean(node.name, _LABEL)})" if node.name else ""
-    label = _clean(node.key, _LABEL)
+    name = f" ({icon}{clean(node.name, _LABEL)})" if node.name else ""
+    label = clean(node.key, _LABEL)
     return f"{SHAPES[node.state]} {label if name else icon + label}{name}"
 
 
@@ -294,10 +194,10 @@ def _item(row: OutlineRow, tree: Tree, now_us: int, *, branch: bool, opened: set
     """
     node = row.node
     if node is None:
-        return f"<div><q>{_folded_label(row.folded, tree)}</q></div>"
+        return f"<div><q>{fold_label(row.folded, under_way=tree.under_way)}</q></div>"
     classes = f"nbt-{node.state}{'' if node.reached else ' nbt-dim'}"
-    notes, error = _notes(node, tree, now_us), error_of(node)
-    label, path = _clean(node.key, _LABEL), _clean(node.path, 1000)
+    notes, errors = notes_of(node, tree, now_us), _error_lines(node, tree)
+    label, path = clean(node.key, _LABEL), clean(node.path, 1000)
     title = f' title="{escape(path)}"' if path != label else ""
     has_name = node.name or node.icon
     cells = [
@@ -306,8 +206,8 @@ def _item(row: OutlineRow, tree: Tree, now_us: int, *, branch: bool, opened: set
         f"<small>{escape(icon_of(node))}{_safe(node.name or '')}</small>" if has_name else "",
         f"<em>{escape(' · '.join(notes))}</em>" if notes else "",
         f"<span>{node.state}</span>",
-        f"<time>{_time(node, now_us)}</time>",
-        f"<br><strong>{escape(error)}</strong>" if error else "",
+        f"<time>{time_label(node, now_us)}</time>",
+        *(f"<br><strong>{escape(line)}</strong>" for line in errors),
     ]
     line = " ".join(filter(None, cells))
     if not branch:
@@ -317,22 +217,29 @@ def _item(row: OutlineRow, tree: Tree, now_us: int, *, branch: bool, opened: set
 
 
 def _safe(value: object) -> str:
-    return escape(_clean(value, _LABEL))
+    return escape(clean(value, _LABEL))
 
 
 def _head(tree: Tree, now_us: int, note: str) -> str:
-    run, state = tree.run, tree.status.lower()
-    name, beside = map(_safe, title_of(run))
+    """Return the head: one line that opens to what identifies the run, and one with the counts.
+
+    A saved page is read later, so it has no relative times.
+    """
+    head = head_of(tree, now_us, relative=False)
+    beside = f"<small>{_safe(head.beside)}</small> " if head.beside else ""
+    progress = f"<em>{head.progress}</em> " if head.progress else ""
+    exact = f' title="{head.exact}"' if head.exact else ""
     parts = [
         f'<div class="nbt-note">{escape(note)}</div>' if note else "",
-        f'<div class="nbt-head nbt-{state}">',
-        f"<b>{name}</b> {beside} ",
-        f'<span><i aria-hidden="true">{SHAPES[state]}</i> {state}</span> ',
-        f"<time>{_run_time(tree, now_us)}</time></div>",
-        *(f'<div class="nbt-facts">{escape(line)}</div>' for line in _facts(tree)),
+        f'<details class="nbt-run"><summary class="nbt-head nbt-{head.state}">',
+        f"<b>{_safe(head.title)}</b> {beside}",
+        f'<span><i aria-hidden="true">{SHAPES[head.state]}</i> {head.state}</span> {progress}',
+        f'<time>{head.took}</time></summary><div class="nbt-facts">{escape(head.facts)}</div>',
+        "</details>",
+        f'<div class="nbt-facts"{exact}>{escape(head.counts)}</div>' if head.counts else "",
     ]
     kind = "facts" if tree.status == Status.WAITING else "error"
-    parts += [f'<div class="nbt-{kind}">{escape(line)}</div>' for line in _remarks(tree, now_us)]
+    parts += [f'<div class="nbt-{kind}">{escape(line)}</div>' for line in head.remarks]
     return "".join([*parts, _bar(tree)])
 
 
@@ -355,11 +262,12 @@ _PAGE_STYLE = (
 
 def page(tree: Tree, now_us: int) -> str:
     """Return one HTML document without scripts that refers to nothing outside itself."""
-    name = escape(_clean(" ".join(title_of(tree.run)), _TITLE_CHARACTERS))
+    head = head_of(tree, now_us, relative=False)
+    name = escape(clean(f"{head.title} {head.beside}".strip(), _TITLE_CHARACTERS))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{name}</title><style>{_PAGE_STYLE}</style></head><body>"
         f"{html(tree, now_us, limit=_PAGE_TASKS)}"
-        f"<p><small>nbtasks, {at(now_us):%Y-%m-%d %H:%M:%S} UTC</small></p></body></html>"
+        f"<p><small>nbtasks, {format_local(now_us)}</small></p></body></html>"
     )

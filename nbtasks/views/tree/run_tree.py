@@ -105,9 +105,13 @@ class RunTree:
         Path(file).write_text(json.dumps(events), "utf-8")
 
     def __str__(self) -> str:
+        return self._text(relative=True)
+
+    def _text(self, *, relative: bool) -> str:
         from nbtasks.views.tree.render import text
 
-        return text(self.tree, self.now_us, limit=min(200, self.limit), note=self.note)
+        limit = min(200, self.limit)
+        return text(self.tree, self.now_us, limit=limit, note=self.note, relative=relative)
 
     __repr__ = __str__
 
@@ -120,7 +124,9 @@ class RunTree:
         """Return text and HTML, always: a saved notebook does not know where it will be shown."""
         del include, exclude  # the protocol lets an object ignore them
         live_view = self._live_view(self) if self._live_view is not None else None
-        return live_view or {"text/plain": str(self), "text/html": self._repr_html_()}
+        if live_view is not None:
+            return live_view
+        return {"text/plain": self._text(relative=False), "text/html": self._repr_html_()}
 
 
 def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTree:

@@ -28,7 +28,7 @@ from nbtasks.views.tree.labels import (
     title_of,
 )
 from nbtasks.views.tree.nodes import TaskNode, empty_tree, make_node
-from nbtasks.views.tree.render import SHAPES
+from nbtasks.views.tree.words import SHAPES, UNREACHED
 
 __all__ = ["Cells", "TreeSnapshot"]
 
@@ -93,6 +93,7 @@ class TreeSnapshot:
             "base": self._base_us / 1000,
             "states": _STATES,
             "shapes": tuple(SHAPES.values()),
+            "unreached": UNREACHED,
             "head": self._dated(self._head),
             "columns": list(zip(*self._cells, strict=True)),
         }

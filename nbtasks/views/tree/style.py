@@ -57,19 +57,19 @@ _RULES = """
   margin-left: 8px; padding-left: 10px; border-left: 1px solid var(--jp-border-color2, #8884);
 }
 @ ul ul ul ul ul ul ul ul { margin-left: 0; padding-left: 2px; }
-@ :is(li > div, summary) {
+@ :is(li > div, li summary) {
   display: grid; align-items: baseline; column-gap: 6px; padding: 0 4px; border-radius: 3px;
   grid-template-columns:
     10px 14px minmax(0, max-content) minmax(0, 1fr) minmax(0, max-content) 72px 88px;
 }
-@ :is(li > div, summary):hover { background: #8881; }
+@ :is(li > div, li summary):hover { background: #8881; }
 @ summary { cursor: pointer; }
 @ summary::-webkit-details-marker { display: none; }
 @ :is(li > div, summary)::before {
   content: ""; color: var(--nbt-other); font-size: 10px; line-height: 1;
 }
 @ details > summary::before { content: "▸"; }
-@ [open] > summary::before { content: "▾"; }
+@ details[open] > summary::before { content: "▾"; }
 @ i { font-style: normal; color: var(--nbt-colour); }
 @ li i { text-align: center; }
 @ code { background: none; color: inherit; font: inherit; }
@@ -90,9 +90,12 @@ _RULES = """
 }
 @ .nbt-dim { color: var(--nbt-other); --nbt-colour: var(--nbt-other); }
 @ .nbt-note { font-weight: 600; }
-@ .nbt-head { display: flex; align-items: baseline; column-gap: 8px; }
+@ .nbt-head { display: flex; align-items: baseline; column-gap: 8px; padding: 0 4px; }
+@ .nbt-head > :is(b, small) { overflow: hidden; text-overflow: ellipsis; white-space: pre; }
+@ .nbt-head > :is(span, em, time) { flex: none; }
+@ .nbt-head::before { order: 9; }
 @ .nbt-head time { margin-left: auto; }
-@ > div { padding: 0 4px; }
+@ > div, @ .nbt-run > div { padding: 0 4px; }
 @ .nbt-bar {
   display: flex; gap: 1px; height: 3px; margin: 4px; padding: 0; border-radius: 2px;
   overflow: hidden;

@@ -47,7 +47,8 @@ def trace(tree: Tree, attempts: Iterable[AttemptRow], now_us: int) -> dict[str, 
 
 
 def _title(tree: Tree) -> str:
-    return f"{' '.join(title_of(tree.run))} ({tree.run.run_id})"
+    title, beside = title_of(tree.run)
+    return f"{' '.join(filter(None, (title, beside)))} ({tree.run.run_id})"
 
 
 def _spans(node: TaskNode, earlier: list[AttemptRow], now_us: int) -> list[Span]:

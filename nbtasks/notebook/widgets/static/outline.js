@@ -1,6 +1,7 @@
 // Rows of the tree, from top to bottom: tasks, and folds in place of a parent's many subtasks.
 
-const FEW = 60; // a tree of at most this many tasks is expanded at first
+const FEW = 10; // a tree of at most this many tasks folds nothing
+const SMALL = 60; // a tree of at most this many tasks is expanded once the run has ended
 const FAN = 40; // a parent with more subtasks than this has a fold
 const FIRST = 20; // subtasks shown before the fold
 const PAGE = 100; // further subtasks that each click on the fold shows
@@ -29,11 +30,13 @@ class Choices {
     };
   }
 
-  isOpen(store, i, failed) {
+  isOpen(store, i, { failed, active }) {
     const said = this.open.get(store.path[i]);
     if (said !== undefined) return said;
     if (this.all !== null) return this.all;
-    return store.size <= FEW || store.depth[i] === 0 || Boolean(failed[i]);
+    if (store.size <= FEW) return true;
+    if (foldsEnded(store)) return Boolean(active[i]);
+    return store.size <= SMALL || store.depth[i] === 0 || Boolean(failed[i]);
   }
 }
 
@@ -53,40 +56,70 @@ function matching(store, choices) {
   return left;
 }
 
-/** Return the rows: {i, depth, place, of, open} of a task; {fold, depth, counts, count} of a fold. */
+/** Return true while branches that have ended are folded, so that what runs is in sight. */
+function foldsEnded(store) {
+  return store.underWay && store.size > FEW && store.head.noun !== "run";
+}
+
+/** Return the number of tasks in each state, of these tasks and all below them. */
+function countAll(store, tasks, state) {
+  const counts = new Array(store.states.length).fill(0);
+  const stack = [...tasks];
+  while (stack.length) {
+    const i = stack.pop();
+    counts[state[i]]++;
+    for (const kid of store.kids[i]) stack.push(kid);
+  }
+  return counts;
+}
+
+/** Return the rows: {i, depth, place, of, open} of a task; {fold, depth, counts} of a fold. */
 function outline(store, choices) {
-  const { state, failed } = store.summary();
+  const summary = store.summary();
+  const { state, active } = summary;
   const left = matching(store, choices);
+  const hidesEnded = foldsEnded(store) && !left && choices.all === null;
   const rows = [];
   const stack = [];
   const push = (above, kids, depth) => {
     let shown = left ? kids.filter((kid) => left[kid]) : kids;
     if (store.head.noun === "run") shown = [...shown].reverse(); // the latest first
     const of = shown.length;
-    let fold = null;
-    if (of > FAN) {
-      const name = above < 0 ? "" : store.path[above];
-      const room = FIRST + PAGE * (choices.pages.get(name) ?? 0);
-      const first = shown.filter((kid) => state[kid] === store.code.failed);
-      if (first.length) shown = first.concat(shown.filter((kid) => state[kid] !== store.code.failed));
-      const rest = shown.slice(room);
-      shown = shown.slice(0, room);
-      if (rest.length) {
-        const counts = new Array(store.states.length).fill(0);
-        for (const kid of rest) counts[state[kid]]++;
-        fold = { fold: above, name, depth, counts, count: rest.length };
+    const name = above < 0 ? "" : store.path[above];
+    const fold = (key, tasks) => ({ fold: key, depth, counts: countAll(store, tasks, state) });
+    let ended = null;
+    let rest = null;
+    if (hidesEnded && !choices.pages.get(endedOf(name))) {
+      const done = shown.filter((kid) => !active[kid]);
+      if (done.length > 1) {
+        ended = fold(endedOf(name), done);
+        shown = shown.filter((kid) => active[kid]);
       }
     }
-    if (fold) stack.push(fold);
+    if (shown.length > FAN) {
+      const room = FIRST + PAGE * (choices.pages.get(name) ?? 0);
+      const isFirst = (kid) => (hidesEnded ? active[kid] : state[kid] === store.code.failed);
+      const first = shown.filter(isFirst);
+      if (first.length) shown = first.concat(shown.filter((kid) => !isFirst(kid)));
+      if (shown.length > room) rest = fold(name, shown.slice(room));
+      shown = shown.slice(0, room);
+    }
+    if (rest) stack.push(rest);
     for (let at = shown.length - 1; at >= 0; at--) stack.push({ i: shown[at], depth, place: at + 1, of });
+    if (ended) stack.push(ended);
   };
   push(-1, store.roots, 0);
   while (stack.length) {
     const row = stack.pop();
     rows.push(row);
     if (row.i === undefined || !store.kids[row.i].length) continue;
-    row.open = left ? choices.open.get(store.path[row.i]) ?? true : choices.isOpen(store, row.i, failed);
+    row.open = left ? choices.open.get(store.path[row.i]) ?? true : choices.isOpen(store, row.i, summary);
     if (row.open) push(row.i, store.kids[row.i], row.depth + 1);
   }
   return rows;
+}
+
+/** Return the name of the fold of a task's ended subtasks: no task has such a path. */
+function endedOf(path) {
+  return `${path}\u001f`;
 }

@@ -58,12 +58,15 @@ class Row {
   _drawTask(view, row) {
     const { store } = view;
     const { i } = row;
-    const state = store.states[store.summary().state[i]];
+    const shown = store.states[store.summary().state[i]];
+    const reached = shown !== "not reached";
+    const state = reached ? shown : store.states[store.state[i]];
     const extra = store.extra[i] ?? {};
     const progress = progressOf(store, i);
-    const notes = notesOf(store, i, state, row.open);
+    const notes = notesOf(store, i, shown, row.open);
     if (progress) notes.unshift(progress.words);
     this._look(state);
+    this.node.classList.toggle("nbt-dim", !reached);
     say(this.twist, store.kids[i].length ? (row.open ? "▾" : "▸") : "");
     say(this.shape, store.shapes[store.code[state]]);
     say(this.key, store.key[i]);
@@ -72,7 +75,7 @@ class Row {
     if (!this.bar.hidden) this.done.style.width = `${progress.share * 100}%`;
     say(this.notes, extra.error ?? notes.join(" · "));
     this.notes.classList.toggle("nbt-error", Boolean(extra.error));
-    set(this.node, "title", extra.error ? [extra.error, ...notes].join("\n") : null);
+    set(this.node, "title", titleOf(store, i, state, [extra.error, ...notes]));
     say(this.word, state);
     say(this.time, timeOf(store, i));
     set(this.node, "aria-setsize", row.of);
@@ -85,7 +88,8 @@ class Row {
     this._look("fold");
     say(this.twist, "▸");
     say(this.shape, "");
-    say(this.key, `… ${row.count.toLocaleString("en")} more: ${countsOf(store, row.counts)}`);
+    say(this.key, foldLabel(store, row.counts));
+    this.node.classList.remove("nbt-dim");
     for (const node of [this.name, this.notes, this.word, this.time]) say(node, "");
     this.bar.hidden = true;
     this.lane.replaceChildren();
@@ -100,6 +104,13 @@ class Row {
     this.node.classList.add(look);
     this.seen = look;
   }
+}
+
+/** Return what pointing at a row shows: its error and notes in full, and its exact times. */
+function titleOf(store, i, state, lines) {
+  const [since, end] = [store.since[i], store.end[i]].map((ms) => (ms === null ? null : exact(store.base + ms)));
+  const verb = state === "reused" ? "recorded" : "ended";
+  return [...lines, since && `started ${since}`, end && `${verb} ${end}`].filter(Boolean).join("\n") || null;
 }
 
 /** The scrolling list of rows. */

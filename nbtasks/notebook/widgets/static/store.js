@@ -14,7 +14,7 @@ class Store {
   constructor() {
     this.listeners = new Set();
     this.rev = -1;
-    this.load({ rev: -1, states: [], shapes: [], head: {}, base: 0, columns: [] });
+    this.load({ rev: -1, states: [], shapes: [], unreached: [], head: {}, base: 0, columns: [] });
   }
 
   /** Load a complete snapshot. */
@@ -22,6 +22,7 @@ class Store {
     this.states = snap.states;
     this.shapes = snap.shapes;
     this.code = Object.fromEntries(snap.states.map((word, code) => [word, code]));
+    this.unreachedWords = snap.unreached;
     this.base = snap.base;
     this.rev = snap.rev;
     COLUMNS.forEach((name, at) => { this[name] = snap.columns[at] ?? []; });
@@ -64,6 +65,16 @@ class Store {
     return this.head.status === "running" || this.head.status === "waiting";
   }
 
+  /** Return the words for a task that the latest execution did not reach. */
+  get unreached() {
+    return this.unreachedWords[this.underWay ? 0 : 1];
+  }
+
+  /** Return true if a task has a recorded output. */
+  isSuccess(i) {
+    return this.state[i] === this.code.completed || this.state[i] === this.code.skipped;
+  }
+
   /** Return the kernel's current time, in milliseconds since the run began. */
   now() {
     return (this.stopped ?? Date.now()) - this.skew - this.base;
@@ -91,7 +102,7 @@ class Store {
     return this.flags[i] & REACHED ? state : this.code["not reached"];
   }
 
-  /** Return the summary of each branch; recompute it if anything has changed. */
+  /** Return the summary of each branch and of the run; recompute it if anything has changed. */
   summary() {
     if (this.summed?.version === this.version) return this.summed;
     const n = this.size;
@@ -99,18 +110,59 @@ class Store {
     const state = new Uint8Array(n);
     const reused = new Uint8Array(n);
     const failed = new Uint8Array(n);
+    const active = new Uint8Array(n); // runs, waits or failed, or has a subtask that does
+    const busy = ["failed", "running", "waiting", "interrupted"].map((word) => this.code[word]);
+    let recorded = null;
     for (let i = 0; i < n; i++) {
       const above = this.parent[i] >= 0 && reused[this.parent[i]];
       reused[i] = above || this.flags[i] & REUSED ? 1 : 0;
       state[i] = this.shown(i, above);
+      if (busy.includes(state[i])) active[i] = 1;
+      if (state[i] === this.code.reused && this.end[i] !== null) {
+        recorded = recorded === null ? [this.end[i], this.end[i]]
+          : [Math.min(recorded[0], this.end[i]), Math.max(recorded[1], this.end[i])];
+      }
       if (this.head.noun !== "run" || this.parent[i] >= 0) counts[state[i]]++; // not the jobs
     }
     for (let i = n - 1; i >= 0; i--) {
       if (state[i] === this.code.failed) failed[i] = 1;
       if (failed[i] && this.parent[i] >= 0) failed[this.parent[i]] = 1;
+      if (active[i] && this.parent[i] >= 0) active[this.parent[i]] = 1;
     }
-    this.summed = { version: this.version, counts, state, failed };
+    const progress = this._progress(state);
+    this.summed = { version: this.version, counts, state, reused, failed, active, recorded, progress };
     return this.summed;
+  }
+
+  /** Return the progress of the run in tasks, as `run_progress` of `progress.py`. */
+  _progress(state) {
+    const unreached = this.code["not reached"];
+    const complete = this.head.status === "completed";
+    let done = 0;
+    let known = 0;
+    let toCome = 0;
+    let isTotalKnown = !this.underWay;
+    for (let i = 0; i < this.size; i++) {
+      if (complete && state[i] === unreached) continue;
+      known++;
+      if (this.isSuccess(i)) done++;
+      else if (this.total[i] !== null && this._countsSubtasks(i)) {
+        toCome += this.total[i] - this.kids[i].length;
+        isTotalKnown = true;
+      }
+      if (state[i] === unreached) isTotalKnown = true;
+    }
+    return { done, total: isTotalKnown ? known + toCome : null, toCome };
+  }
+
+  /** Return true if the progress of a task counts its subtasks, as that of a map does. */
+  _countsSubtasks(i) {
+    const kids = this.kids[i];
+    if (this.done[i] === null || !kids.length || kids.length > this.total[i]) return false;
+    const { failed, canceled } = this.code;
+    let ended = 0;
+    for (const kid of kids) if (this.isSuccess(kid) || this.state[kid] === failed || this.state[kid] === canceled) ended++;
+    return ended >= this.done[i];
   }
 
   _hang(i) {

@@ -1,6 +1,30 @@
 // Timeline: the tasks as bars over time, to see where it was spent and which tasks overlapped.
 
-const LANE_MARKS = 6;
+const MARKS = 7; // most marks of the axis
+const STEPS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500,
+  ...[1, 2, 5, 10, 15, 30].map((s) => s * 1000),
+  ...[1, 2, 5, 10, 15, 30].map((min) => min * 60_000),
+  ...[1, 2, 3, 6, 12].map((h) => h * 3_600_000),
+  ...[1, 2, 7, 14, 30, 90, 365].map((d) => d * 86_400_000),
+]; // milliseconds
+
+/** Return a round step and its multiples from `from` to `from + span`, at most `most` and one. */
+function marksOf(from, span, most) {
+  const longest = STEPS.at(-1);
+  const step = STEPS.find((one) => span / one <= most) ?? longest * Math.ceil(span / most / longest);
+  const marks = [];
+  for (let at = Math.ceil(from / step) * step; at <= from + span; at += step) marks.push(at);
+  return { step, marks };
+}
+
+/** Format an instant of the axis, as time since the run began, to the precision of its step. */
+function markLabel(ms, step) {
+  if (step < S) return Math.abs(ms) < S ? `${ms} ms` : `${Number((ms / S).toFixed(3))} s`;
+  const s = Math.round(ms / S);
+  const parts = [[Math.trunc(s / DAY), "d"], [Math.trunc(s / HOUR) % 24, "h"], [Math.trunc(s / MIN) % 60, "min"], [s % 60, "s"]];
+  return parts.filter(([many]) => many).map(([many, unit]) => `${many} ${unit}`).join(" ") || "0 s";
+}
 
 class Timeline {
   constructor(view, parent) {
@@ -26,6 +50,7 @@ class Timeline {
       if (begun < from) from = begun;
       if (store.end[i] !== null && store.end[i] > to) to = store.end[i];
     }
+    if (from > 0 && from < (to - from) / 50) from = 0; // the axis begins with the run
     const window = from < to ? [from, (to - from) * 1.02] : [0, 1000];
     this.whole = { version: store.version, window };
     return window;
@@ -73,10 +98,11 @@ class Timeline {
   drawAxis() {
     const [from, span] = this.window();
     this.axis.replaceChildren();
-    for (let mark = 0; mark < LANE_MARKS; mark++) {
+    const { step, marks } = marksOf(from, span, MARKS);
+    for (const at of marks) {
       const node = element("span", "", this.axis);
-      node.style.left = `${(mark / LANE_MARKS) * 100}%`;
-      say(node, mark === 0 && from >= 0 ? `+${age(from)}` : age(from + (span * mark) / LANE_MARKS));
+      node.style.left = `${((at - from) / span) * 100}%`;
+      say(node, markLabel(at, step));
     }
   }
 

@@ -19,7 +19,9 @@ export default () => {
   // In the closure: `initialize` and `render` receive different proxies of the model.
   const store = new Store();
   const views = new Set();
+  const announcer = new Announcer(store);
   let choices = null;
+  let kernel = null;
   let saving = null;
   let asked = 0;
   let again = false;
@@ -31,6 +33,7 @@ export default () => {
   };
 
   function initialize({ model, signal }) {
+    kernel = model.widget_manager?.kernel;
     choices = new Choices(model.get("kept"));
     choices.version = 0;
     const load = () => store.load(model.get("snap"));
@@ -53,6 +56,15 @@ export default () => {
     };
     const show = () => {
       for (const view of views) view.setTimeline(model.get("timeline"));
+    };
+    const more = () => {
+      for (const view of views) view.setMore(model.get("more"));
+    };
+    const notify = async () => {
+      announcer.notifies = await askForNotifications(model.get("notify"));
+      if (announcer.notifies || !model.get("notify")) return;
+      model.set("notify", false); // the browser refuses
+      model.save_changes();
     };
     const hear = (message) => {
       if (message.type === "patch") {
@@ -96,6 +108,13 @@ export default () => {
     model.on("change:folding", all);
     model.on("change:follow", follow);
     model.on("change:timeline", show);
+    model.on("change:more", more);
+    announcer.notifies = wantsNotifications();
+    if (announcer.notifies) {
+      model.set("notify", true);
+      model.save_changes();
+    }
+    model.on("change:notify", notify);
     model.on("msg:custom", hear);
     model.send({ type: "hello" });
     if (model.get("place")) cover(model, signal);
@@ -177,16 +196,20 @@ export default () => {
       attempts() {
         model.send({ type: "attempts" });
       },
+      // A kernel that a cell blocks hears of no click, but Jupyter's server can interrupt it.
+      interrupt: kernel?.interrupt ? () => kernel.interrupt() : null,
     };
     const view = new View(store, choices, part, el);
     const listener = (changed) => view.draw(changed);
     views.add(view);
     store.listeners.add(listener);
     view.setTimeline(model.get("timeline"));
+    view.setMore(model.get("more"));
     const end = () => {
       store.listeners.delete(listener);
       views.delete(view);
       view.dispose();
+      if (!views.size) announcer.leave();
     };
     signal?.addEventListener("abort", end);
     return end;

@@ -2,19 +2,22 @@
 
 const TICK = 500; // milliseconds between two updates of running times
 const CALM = 250; // milliseconds between two reorderings of the rows
+const AGES = 60; // ticks between two updates of what is "2 min ago" in a run that has ended
 
 class View {
   constructor(store, choices, part, parent) {
     this.store = store;
     this.choices = choices;
-    this.part = part; // callbacks of the widget: save, choose, unfollow, attempts
+    this.part = part; // callbacks of the widget: save, choose, unfollow, attempts, interrupt
     this.id = `nbtasks-tree-${++trees}`;
     this.cursor = -1;
     this.rowsAre = [];
+    this.gone = new AbortController();
     this.node = element("div", "nbtasks-tree nbtasks-widget", parent);
-    this.head = element("div", "nbt-head", this.node);
-    this.facts = element("div", "nbt-facts", this.node);
-    this.where = element("div", "nbt-facts", this.node);
+    const run = element("details", "nbt-run", this.node);
+    this.head = element("summary", "nbt-head", run);
+    this.facts = element("div", "nbt-facts", run);
+    this.counts = element("div", "nbt-facts", this.node);
     this.error = element("div", "nbt-error", this.node);
     this.bar = element("div", "nbt-bar", this.node);
     this.bar.ariaHidden = "true";
@@ -22,16 +25,21 @@ class View {
     this.beside = element("small", "", this.head);
     this.state = element("span", "", this.head);
     this.state.setAttribute("role", "status");
+    this.progress = element("em", "", this.head);
     this.took = element("time", "", this.head);
     this.above = element("div", "nbt-above", this.node);
     this.rows = new Rows(this, this.node);
     this._listen();
     this.draw(null);
     this.rows.box.scrollTop = choices.top;
-    this.ticker = setInterval(() => this.store.underWay && this.redraw(), TICK);
+    this.ticks = 0;
+    this.ticker = setInterval(() => {
+      if (this.store.underWay || ++this.ticks % AGES === 0) this.redraw();
+    }, TICK);
   }
 
   dispose() {
+    this.gone.abort();
     clearInterval(this.ticker);
     cancelAnimationFrame(this.frame);
     clearTimeout(this.later);
@@ -64,6 +72,22 @@ class View {
     this.redraw();
   }
 
+  /** Show or hide the menu, which is a widget of its own in the same panel. */
+  setMore(on) {
+    this.more = on;
+    this.node.closest(".nbtasks-panel")?.classList.toggle("nbt-more", on);
+  }
+
+  /** Carry out the panel's Stop in the page, where the kernel is blocked. */
+  _listenToStop() {
+    const panel = this.node.closest(".nbtasks-panel");
+    if (!panel || !this.part.interrupt) return;
+    panel.classList.add("nbt-can-interrupt");
+    panel.addEventListener("click", (event) => {
+      if (event.target.closest(".nbtasks-interrupts")) this.part.interrupt();
+    }, { signal: this.gone.signal });
+  }
+
   _draw(changed) {
     const { store } = this;
     const now = performance.now();
@@ -84,6 +108,21 @@ class View {
     this.rows.draw(this.rowsAre, changed && new Set(changed));
     set(this.rows.box, "aria-activedescendant", this.cursor < 0 ? null : `${this.id}-${this.cursor}`);
     if (this.choices.follow && store.underWay) this._follow();
+    this._showFailure();
+  }
+
+  /** Bring the first task that failed into sight, once, unless a person has chosen another. */
+  _showFailure() {
+    const { store, choices } = this;
+    if (!this.placed || store.head.status !== "failed" || this.failureShown === store.head.finished) return;
+    this.failureShown = store.head.finished;
+    if (choices.chosen !== null || choices.top) return;
+    const { failed, state } = store.summary();
+    const own = (i) => state[i] === store.code.failed && !store.kids[i].some((kid) => failed[kid]);
+    const at = this.rowsAre.findIndex((row) => row.i !== undefined && own(row.i));
+    const before = this.rows.box.scrollTop;
+    if (at >= 0) this.rows.reveal(at);
+    this.scrolls = this.rows.box.scrollTop !== before; // by itself, so this is no choice of a person
   }
 
   /** Move the cursor to the chosen task, which may have moved. */
@@ -103,23 +142,27 @@ class View {
   _drawHead() {
     const { store } = this;
     const { head } = store;
-    const { counts } = store.summary();
+    const summary = store.summary();
+    const { counts } = summary;
     if (!head.title) return;
     this.head.className = `nbt-head nbt-${head.status}`;
     say(this.title, head.title);
     say(this.beside, head.beside);
     const runs = head.noun === "run";
     say(this.state, runs ? "live" : `${store.shapes[store.code[head.status]]} ${head.status}`);
+    say(this.progress, runs ? "" : progressWords(store, summary.progress));
     const end = store.underWay ? store.now() : head.finished;
-    const span = store.underWay ? soFar : age;
-    say(this.took, end === null || runs ? "" : span(end - head.execution)
-      + (head.execution ? ` (${span(end)} since the first start)` : ""));
-    const all = runs ? store.size - store.roots.length : store.size;
-    say(this.facts, store.size ? `${plural(all, head.noun)}: ${countsOf(store, counts)}` : "");
-    say(this.where, runs ? "Open a job, and choose a run to see its tasks." : head.facts);
-    const remark = head.resume === null ? head.error : `resumes at ${date(store.base + head.resume)} `
-      + `(${dueIn(head.resume - store.now())})`;
+    const took = store.underWay ? soFar : age;
+    say(this.took, end === null || runs ? "" : took(end - head.execution));
+    const [line, instants] = countsLine(store, summary);
+    say(this.counts, line);
+    set(this.counts, "title", instants);
+    say(this.facts, runs ? "Open a job, and choose a run to see its tasks." : head.facts);
+    const now = store.base + store.now();
+    const remark = head.resume === null ? head.error
+      : `resumes ${local(store.base + head.resume, now)} (${dueIn(head.resume - store.now())})`;
     say(this.error, remark ?? "");
+    set(this.error, "title", head.resume === null ? null : exact(store.base + head.resume));
     this.error.className = head.resume === null ? "nbt-error" : "nbt-facts";
     set(this.rows.box, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.title}`);
     this.bar.replaceChildren();
@@ -133,8 +176,12 @@ class View {
   _listen() {
     const { box } = this.rows;
     box.addEventListener("scroll", () => {
-      this.choices.top = box.scrollTop;
       this.redraw();
+      if (this.scrolls) {
+        this.scrolls = false;
+        return;
+      }
+      this.choices.top = box.scrollTop;
       this.part.save();
     });
     for (const name of ["wheel", "pointerdown"]) box.addEventListener(name, () => this.part.unfollow(), { passive: true });
@@ -155,6 +202,8 @@ class View {
     this.sized = new ResizeObserver(() => {
       if (!this.placed && box.clientHeight) {
         this.placed = true;
+        this.setMore(this.more);
+        this._listenToStop();
         box.scrollTop = this.choices.top;
       }
       this.redraw();
@@ -204,7 +253,7 @@ class View {
 
   _toggle(row) {
     const { store, choices } = this;
-    if (row.i === undefined) choices.pages.set(row.name, (choices.pages.get(row.name) ?? 0) + 1);
+    if (row.i === undefined) choices.pages.set(row.fold, (choices.pages.get(row.fold) ?? 0) + 1);
     else if (store.kids[row.i].length) choices.open.set(store.path[row.i], !row.open);
     choices.version++;
     this.redraw();
