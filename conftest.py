@@ -28,12 +28,13 @@ PACKAGE = Path(__file__).parent / "nbtasks"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """For all tests one more than there are processors, since many of them wait for a process. For
-    tests in files that are named none, as those would only begin later."""
+    """For all tests two more than there are processors, since many of the slow ones wait for other
+    processes; without those one more. For tests in files that are named none, as those would only
+    begin later."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     if config.args_source != pytest.Config.ArgsSource.ARGS:
-        return (os.cpu_count() or 1) + 1
+        return (os.cpu_count() or 1) + (1 if config.option.markexpr == "not slow" else 2)
     if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return 0
     return None
