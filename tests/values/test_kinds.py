@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import Any
 
@@ -142,7 +143,14 @@ def frames(draw: Any) -> pd.DataFrame:
             [draw(npst.arrays("int64", size)), pd.array(["a"] * size, dtype="str")],
             names=[draw(WORDS), None],
         )
-    made = pd.DataFrame(columns, index=labels)
+    # as series: pandas would infer another dtype for texts and times that are objects
+    made = pd.DataFrame(
+        {
+            place: pd.Series(values, index=labels, dtype=values.dtype)
+            for place, values in columns.items()
+        },
+        index=labels,
+    )
     made.columns = pd.Index(names, dtype=object) if names else made.columns
     return made
 
@@ -152,6 +160,27 @@ def frames(draw: Any) -> pd.DataFrame:
 def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
     same(again(value), value)
     assert codec.to_sorted_json(again(value)) == codec.to_sorted_json(value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", None],
+        ["a", "b"],
+        [dt.timedelta(1)],
+        [dt.datetime(2013, 1, 1, tzinfo=dt.UTC)],
+        [pd.Timestamp(0), pd.NaT],
+        [np.datetime64(0, "s")],
+    ],
+    ids=repr,
+)
+def test_a_column_of_objects_stays_one(values: list[Any]):
+    column = pd.Series(values, dtype=object)
+
+    for value in (column, column.to_frame("x"), pd.Index(column)):
+        result = again(value)
+        same(result, value)
+        assert type(np.asarray(result).flat[0]) is type(values[0])
 
 
 ARRAYS = npst.arrays(npst.scalar_dtypes(), npst.array_shapes(max_dims=2, max_side=3))

@@ -252,6 +252,8 @@ class HomeJournal:
                 self._drop_segment(ROTATE_BYTES)
 
     def _settle_quietly(self) -> None:
+        # First: a cell that ends from now on needs another timer.
+        self._settling, self._merging = None, threading.current_thread()
         with contextlib.suppress(NbtasksError):  # the next use of the home raises it
             self.settle()
 

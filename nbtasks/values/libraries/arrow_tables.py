@@ -111,15 +111,23 @@ def read_pandas(content: list[Any], find: Find, untag: Untag) -> Any:
         return index
     if about["of"] == "series":
         name = untag(about["name"])
-        value: Any = pd.Series(values[0], index=index, name=name, copy=False)
+        value: Any = _as_series(values[0], index, name)
     else:
-        value = pd.DataFrame(dict(enumerate(values)), index=index, copy=False)
+        series = {place: _as_series(array, index) for place, array in enumerate(values)}
+        value = pd.DataFrame(series, index=index, copy=False)
         details = about["labels"]
         labels, data = details if isinstance(details, list) else (details, None)
         value.columns = index_from_arrow(labels, [] if data is None else _arrays(find(data)), untag)
     if "attrs" in about:
         value.attrs = untag(about["attrs"])
     return value
+
+
+def _as_series(array: Any, index: Any, name: Any = None) -> Any:
+    """Return an array as a series; pandas would infer another type for one of objects."""
+    import pandas as pd
+
+    return pd.Series(array, index=index, name=name, dtype=array.dtype, copy=False)
 
 
 def _write_scalar(value: Any) -> dict[str, Any] | None:
