@@ -11,17 +11,21 @@ from rich.table import Table
 from rich.text import Text
 
 from nbtasks.core import clock
+from nbtasks.core.durations import format_when
 from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import get_run, runtime
 from nbtasks.views.history import tree
-from nbtasks.views.tree.labels import title_of
+from nbtasks.views.tree.labels import clean
+from nbtasks.views.tree.nodes import empty_tree
 from nbtasks.views.tree.render import terminal_colour
+from nbtasks.views.tree.words import SHAPES, head_of
 
 __all__ = ["follow"]
 
 _REST = 0.5  # seconds between two refreshes
 _LINES_AROUND = 5
 _ID = 26  # characters of a run id
+_LABEL = 40  # characters of a title
 
 
 def follow(run: str | None, *, once: bool = False) -> None:
@@ -48,15 +52,17 @@ def follow(run: str | None, *, once: bool = False) -> None:
 
 def _all(room: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("status", "job", "since", "seconds", "run"):
+    for name in ("state", "job", "", "started", "took", "run"):
         table.add_column(name, no_wrap=True, min_width=_ID if name == "run" else None)
+    now_us = clock.micros()
     for row in runtime.journal.runs()[: -room - 1 : -1]:
-        end = clock.micros() if row.finished_us is None else row.finished_us
+        head, state = head_of(empty_tree(row), now_us), row.status.lower()
         table.add_row(
-            Text(row.status, style=terminal_colour(row.status)),
-            Text(title_of(row)[0]),
-            f"{clock.at(row.started_us).astimezone():%d %H:%M:%S}",
-            f"{max(end - row.started_us, 0) / 1e6:.1f}",
+            Text(f"{SHAPES[state]} {state}", style=terminal_colour(state)),
+            Text(clean(head.title, _LABEL)),
+            Text(clean(head.beside, _LABEL), style="dim"),
+            format_when(row.started_us, now_us),
+            head.took,
             row.run_id,
         )
     return Group(Text(f"{config.home}  (Ctrl-C ends this)", style="dim"), table)

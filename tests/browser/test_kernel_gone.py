@@ -171,7 +171,7 @@ def test_while_the_kernel_is_silent_the_clock_stops_and_with_its_next_news_all_g
     seen = len(page.rows(1))
     wait_for("it goes on", lambda: len(page.rows(1)) > seen)
     assert "No news" not in said(page)
-    assert page.button(1, "Cancel").is_visible()
+    assert page.button(1, "Stop").is_visible()
 
 
 @only_thorough

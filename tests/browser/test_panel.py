@@ -194,7 +194,7 @@ def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Ope
 
     page.button(1, "Reset").click()
     wait_for("it is told", lambda: "runs again at the next" in page.output(1).inner_text())
-    page.button(1, "Run from here").click()
+    page.button(1, "Run again from here").click()
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
 

@@ -79,7 +79,10 @@ def test_sql_prints_the_answer(run: nb.Run) -> None:
 
 
 def test_ui_shows_all_runs_or_one(run: nb.Run) -> None:
-    assert "report" in said("ui", "--once")
+    listed = said("ui", "--once")
+    assert "report" in listed
+    assert "just now" in listed
+    assert re.search(r"[✔✖] (completed|failed)", listed)
     assert "shout" in said("ui", run.id, "--once")
 
 

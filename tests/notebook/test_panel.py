@@ -100,6 +100,44 @@ def test_a_stop_that_the_kernel_cannot_hear_is_left_to_the_page() -> None:
     assert "nbtasks-interrupts" not in stop._dom_classes
 
 
+def test_a_run_that_failed_opens_at_the_line_of_the_task_that_failed(run: nb.Run) -> None:
+    def fit(n: int) -> int:
+        return 1 // (n - 3)
+
+    @nb.job("fails")
+    def fails(io: nb.SyncIO) -> None:
+        io.map("fit", fit, range(8), concurrency=1)
+
+    with pytest.raises(nb.MapFailed):
+        fails.run()
+    shown = open_panel(nb.last_run("fails"))
+    shown.finish()
+
+    assert shown.pane.box.layout.display == ""
+    card = shown.pane._html.value
+    assert "fit/3" in card
+    assert "in fit</p><pre>return 1 // (n - 3)</pre>" in card
+    buttons = [widget.description for widget in shown.pane.widgets if hasattr(widget, "click")]
+    assert buttons[0] == "Run again from here"
+    shown.show_execution(JournalFeed(runtime.journal, shown.run_id))
+    assert shown.pane.box.layout.display == "none"
+
+
+def test_a_chosen_task_stays_when_the_run_fails(run: nb.Run) -> None:
+    @nb.job("fails-later")
+    def fails(io: nb.SyncIO) -> None:
+        io.run_task("load", list)
+        io.run_task("fit", lambda: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError):
+        fails.run()
+    shown = open_panel(nb.last_run("fails-later"))
+    shown.pane.choose("load")
+    shown.finish()
+
+    assert shown.pane._path == "load"
+
+
 def test_of_many_panels_the_latest_live(run: nb.Run):
     opened = [open_panel(run) for _ in range(22)]
 

@@ -30,7 +30,7 @@ def test_the_card_says_all_that_is_recorded_and_escapes_it():
     shown = drawn()
 
     assert "<img" not in shown
-    for part in ("failed", "2.00 s", "Attempts", "00:00:01 UTC", "Inputs", "Properties", "Metrics",
+    for part in ("failed", "2.00 s", "Attempts", ":00:01", "Inputs", "Properties", "Metrics",
                  "0.5", "Log", "Traceback", "nb.get_run("):  # fmt: skip
         assert part in shown
 

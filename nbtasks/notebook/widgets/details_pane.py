@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets
@@ -15,7 +15,7 @@ from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.preview import preview
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.views.tree.card import card, code_for
-from nbtasks.views.tree.nodes import make_node
+from nbtasks.views.tree.nodes import build, failed_path, make_node
 
 __all__ = ["DetailsPane"]
 
@@ -45,11 +45,14 @@ class DetailsPane:
         self._tree = tree
         self._run_id = run_id
         self._path: str | None = None
+        self._opened_itself = False  # by `show_failure`, not by a person
         self._throttle = Throttle(20, least=1.0)  # of reads of a task that may still change
         self._html = ipywidgets.HTML()
         self._html.add_class("nbtasks-tree")
         buttons = [
-            self._button("Run from here", "repeat", rerun, "Run this task and all after it again"),
+            self._button(
+                "Run again from here", "repeat", rerun, "Run this task and all after it again"
+            ),
             self._button("Reset", "undo", reset, "Run this task again at the next execution"),
             self._button("Copy path", "copy", self._copy_path, "Copy the task's path"),
             self._button("Copy code", "code", self._copy_code, "Copy the code for its value"),
@@ -63,8 +66,20 @@ class DetailsPane:
     def choose(self, path: str) -> None:
         """Show the details of a task."""
         self._path = path
+        self._opened_itself = False
         self.refresh()
         self.box.layout.display = ""
+
+    def show_failure(self, run: RunRow, rows: Iterable[TaskRow]) -> None:
+        """Show the first task that failed by itself, unless a person has chosen another."""
+        if self._path is None and (path := failed_path(build(run, rows))):
+            self.choose(path)
+            self._opened_itself = True
+
+    def close_failure(self) -> None:
+        """Hide what `show_failure` has shown: the run goes on."""
+        if self._opened_itself:
+            self._close("")
 
     def follow(self) -> None:
         """Refresh the details, if the last read is old enough."""
@@ -104,7 +119,7 @@ class DetailsPane:
         self._tree.send({"type": "copy", "text": code_for(run, path)})
 
     def _close(self, _: str) -> None:
-        self._path = None
+        self._path, self._opened_itself = None, False
         self.box.layout.display = "none"
 
 

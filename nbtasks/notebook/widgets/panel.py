@@ -17,7 +17,7 @@ from typing import Any
 import ipywidgets
 
 from nbtasks.core import clock, front_end
-from nbtasks.core.model import RunRow
+from nbtasks.core.model import RunRow, Status
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import FrontEnd, runtime
@@ -110,10 +110,13 @@ class Panel:
         self._updates.send()
         self.bar.show(self._updates.run.status, blocking=False)
         self.pane.refresh()
+        if self._updates.run.status == Status.FAILED:
+            self.pane.show_failure(*self._updates.feed.all())
         self.saved.refresh()
 
     def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""
+        self.pane.close_failure()
         self._updates.stop()
         self._updates = TreeUpdates(feed, self.tree, self._updates.run, self._looked)
         self._updates.send()

@@ -12,9 +12,10 @@ from typing import Any
 
 from nbtasks.core import keys
 from nbtasks.core.clock import at
-from nbtasks.core.durations import format_duration
+from nbtasks.core.durations import format_duration, format_exact, format_local
 from nbtasks.core.model import AttemptRow, Failure, LogRow, RunRow, TaskRow
 from nbtasks.views.tree.labels import clean
+from nbtasks.views.tree.last_frame import last_frame
 from nbtasks.views.tree.nodes import TaskNode, read_failure
 
 __all__ = ["card", "code_for"]
@@ -68,33 +69,44 @@ def card(
 
 
 def _facts(row: TaskRow, node: TaskNode) -> str:
-    facts = [("path", row.path)]
+    facts: list[tuple[str, str | int]] = [("path", row.path)]
     if node.name:
         facts.append(("name", node.name))
     for name, us in (("started", row.started_us), ("finished", row.finished_us)):
         if us is not None:
-            facts.append((name, f"{at(us):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"))
+            facts.append((name, us))
     if node.since_us is not None and row.finished_us is not None:
         facts.append(("took", format_duration(row.finished_us - node.since_us)))
     if row.due_us is not None and row.finished_us is None:
-        facts.append(("due", f"{at(row.due_us):%Y-%m-%d %H:%M:%S} UTC"))
+        facts.append(("due", row.due_us))
     facts.append(("attempts", str(row.attempts)))
     if node.reused:
         facts.append(("reused", "answered from the journal in the latest execution"))
     if node.stale:
         facts.append(("stale", node.stale))
-    rows = "".join(
-        f"<tr><th>{name}</th><td>{_text(value, _LABEL)}</td></tr>" for name, value in facts
-    )
+    rows = "".join(f"<tr><th>{name}</th>{_cell(value)}</tr>" for name, value in facts)
     return f"<table>{rows}</table>"
+
+
+def _cell(value: str | int) -> str:
+    """Return a cell with a text, or with an instant that shows the exact one to those who point."""
+    if isinstance(value, str):
+        return f"<td>{_text(value, _LABEL)}</td>"
+    return f'<td title="{format_exact(value)}">{format_local(value)}:{at(value).second:02}</td>'
 
 
 def _failure(failure: Failure | None) -> str:
     if failure is None:
         return ""
     trace = _block("", failure.traceback)
+    frame = last_frame(failure.traceback)
+    where = "" if frame is None else f"<p>{escape(frame.where)}</p>{_block('', frame.code)}"
     more = f"<details><summary>Traceback</summary>{trace}</details>" if trace else ""
-    return f'<p class="nbt-failed">{_text(_message_of(failure), _LONG)}</p>{more}'
+    return f'<p class="nbt-failed">{_text(_message_of(failure), _LONG)}</p>{where}{more}'
+
+
+def _clock_time(us: int) -> str:
+    return f"{at(us).astimezone():%H:%M:%S}"
 
 
 def _attempt_cells(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
@@ -103,7 +115,7 @@ def _attempt_cells(attempts: Iterable[AttemptRow]) -> list[tuple[str, ...]]:
         duration = ""
         if attempt.started_us is not None and attempt.finished_us is not None:
             duration = format_duration(attempt.finished_us - attempt.started_us)
-        retry_at = "" if attempt.retry_us is None else f"{at(attempt.retry_us):%H:%M:%S} UTC"
+        retry_at = "" if attempt.retry_us is None else _clock_time(attempt.retry_us)
         rows.append(
             (
                 str(attempt.number),
@@ -163,7 +175,7 @@ def _log(lines: Sequence[LogRow]) -> str:
         return ""
     latest = lines[-_LINES:]
     rows = [
-        f"{at(line.logged_us):%H:%M:%S} {line.level:<7} {clean(line.message, _LABEL)}"
+        f"{_clock_time(line.logged_us)} {line.level:<7} {clean(line.message, _LABEL)}"
         + (f"  {clean(line.data, _LABEL)}" if line.data else "")
         for line in latest
     ]

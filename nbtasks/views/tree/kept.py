@@ -9,6 +9,7 @@ from nbtasks.core.clock import at
 from nbtasks.core.model import OPEN, SUCCEEDED, Status
 from nbtasks.views.tree.labels import plural
 from nbtasks.views.tree.nodes import Tree
+from nbtasks.views.tree.progress import items_to_come
 
 __all__ = ["AGAIN", "kept_note"]
 
@@ -43,7 +44,7 @@ def kept_note(tree: Tree, now_us: int, resume: str = AGAIN) -> str:
         return ""
     done, total = 0, 0
     for node in tree.walk():
-        total += 1
+        total += 1 + items_to_come(node)
         done += node.status in SUCCEEDED
     if not done:
         kept = "no task is kept yet"

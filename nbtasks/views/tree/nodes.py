@@ -28,6 +28,7 @@ __all__ = [
     "Tree",
     "build",
     "empty_tree",
+    "failed_path",
     "make_node",
     "outline",
     "read_failure",
@@ -180,6 +181,20 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
 def empty_tree(run: RunRow) -> Tree:
     """Return the tree of a run without its tasks."""
     return Tree(run, Status(run.status), read_failure(run.error))
+
+
+def failed_path(tree: Tree) -> str:
+    """Return the path of the first task that failed by itself; empty if none did.
+
+    >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="FAILED", executions=1)
+    >>> failed_path(build(run, [TaskRow("r1", p, n, status="FAILED") for n, p in enumerate("ab")]))
+    'a'
+    """
+    for node in tree.walk():
+        below = any(child.status is Status.FAILED for child in node.children)
+        if node.reached and node.status is Status.FAILED and not below:
+            return node.path
+    return ""
 
 
 def outline(tree: Tree, limit: int, *, fans: bool = False) -> list[OutlineRow]:

@@ -64,12 +64,13 @@ function foldsEnded(store) {
 /** Return the number of tasks in each state, of these tasks and all below them. */
 function countAll(store, tasks, state) {
   const counts = new Array(store.states.length).fill(0);
-  const stack = [...tasks];
-  while (stack.length) {
-    const i = stack.pop();
-    counts[state[i]]++;
-    for (const kid of store.kids[i]) stack.push(kid);
-  }
+  const add = (kids) => {
+    for (const i of kids) {
+      counts[state[i]]++;
+      if (store.kids[i].length) add(store.kids[i]);
+    }
+  };
+  add(tasks);
   return counts;
 }
 

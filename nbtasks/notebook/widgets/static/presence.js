@@ -62,8 +62,9 @@ function keptWords(store) {
   const kept = store.state.filter((code) => ["completed", "skipped"].includes(store.states[code])).length;
   const are = kept === 1 ? "is" : "are";
   if (!kept) return "no task is kept yet; run the cell again";
-  if (kept === store.size) return `${plural(kept, "task")} ${are} kept; run the cell to resume`;
-  return `${kept.toLocaleString("en")} of ${plural(store.size, "task")} ${are} kept; run the cell to resume`;
+  const known = store.size + store.summary().progress.toCome;
+  if (kept === known) return `${plural(kept, "task")} ${are} kept; run the cell to resume`;
+  return `${kept.toLocaleString("en")} of ${plural(known, "task")} ${are} kept; run the cell to resume`;
 }
 
 /** Return what to say in place of the clock and the controls; empty while the kernel is heard. */

@@ -71,7 +71,7 @@ class Row {
     say(this.shape, store.shapes[store.code[state]]);
     say(this.key, store.key[i]);
     say(this.name, `${extra.icon ?? ""}${store.name[i] ?? ""}`);
-    this.bar.hidden = !progress || progress.share === null;
+    this.bar.hidden = !progress || progress.share === null || Boolean(extra.error);
     if (!this.bar.hidden) this.done.style.width = `${progress.share * 100}%`;
     say(this.notes, extra.error ?? notes.join(" · "));
     this.notes.classList.toggle("nbt-error", Boolean(extra.error));

@@ -105,64 +105,80 @@ class Store {
   /** Return the summary of each branch and of the run; recompute it if anything has changed. */
   summary() {
     if (this.summed?.version === this.version) return this.summed;
-    const n = this.size;
+    const { code, size: n } = this;
+    const runs = this.head.noun === "run";
     const counts = new Array(this.states.length).fill(0);
     const state = new Uint8Array(n);
     const reused = new Uint8Array(n);
     const failed = new Uint8Array(n);
     const active = new Uint8Array(n); // runs, waits or failed, or has a subtask that does
-    const busy = ["failed", "running", "waiting", "interrupted"].map((word) => this.code[word]);
-    let recorded = null;
+    const reusedKids = new Uint32Array(n); // answered from the journal
+    const endedKids = new Uint32Array(n);
+    const busy = this._table("failed", "running", "waiting", "interrupted");
+    const ended = this._table("completed", "skipped", "failed", "canceled");
+    let first = Infinity; // of the instants at which reused tasks were recorded
+    let last = -Infinity;
     for (let i = 0; i < n; i++) {
-      const above = this.parent[i] >= 0 && reused[this.parent[i]];
-      reused[i] = above || this.flags[i] & REUSED ? 1 : 0;
-      state[i] = this.shown(i, above);
-      if (busy.includes(state[i])) active[i] = 1;
-      if (state[i] === this.code.reused && this.end[i] !== null) {
-        recorded = recorded === null ? [this.end[i], this.end[i]]
-          : [Math.min(recorded[0], this.end[i]), Math.max(recorded[1], this.end[i])];
+      const above = this.parent[i];
+      const isBelowReused = above >= 0 && reused[above];
+      const isReused = this.flags[i] & REUSED;
+      reused[i] = isBelowReused || isReused ? 1 : 0;
+      state[i] = this.shown(i, isBelowReused);
+      active[i] = busy[state[i]];
+      if (state[i] === code.failed) failed[i] = 1;
+      if (state[i] === code.reused && this.end[i] !== null) {
+        if (this.end[i] < first) first = this.end[i];
+        if (this.end[i] > last) last = this.end[i];
       }
-      if (this.head.noun !== "run" || this.parent[i] >= 0) counts[state[i]]++; // not the jobs
+      if (above >= 0) {
+        if (isReused) reusedKids[above]++;
+        endedKids[above] += ended[this.state[i]];
+      }
+      if (!runs || above >= 0) counts[state[i]]++; // not the jobs
     }
     for (let i = n - 1; i >= 0; i--) {
-      if (state[i] === this.code.failed) failed[i] = 1;
-      if (failed[i] && this.parent[i] >= 0) failed[this.parent[i]] = 1;
-      if (active[i] && this.parent[i] >= 0) active[this.parent[i]] = 1;
+      const above = this.parent[i];
+      if (above < 0) continue;
+      if (failed[i]) failed[above] = 1;
+      if (active[i]) active[above] = 1;
     }
-    const progress = this._progress(state);
-    this.summed = { version: this.version, counts, state, reused, failed, active, recorded, progress };
+    const recorded = first <= last ? [first, last] : null;
+    const progress = this._progress(state, endedKids);
+    this.summed = { version: this.version, counts, state, reused, failed, active, reusedKids, recorded, progress };
     return this.summed;
   }
 
+  /** Return a table that is 1 for the codes of these states. */
+  _table(...words) {
+    const table = new Uint8Array(this.states.length);
+    for (const word of words) table[this.code[word]] = 1;
+    return table;
+  }
+
   /** Return the progress of the run in tasks, as `run_progress` of `progress.py`. */
-  _progress(state) {
+  _progress(state, endedKids) {
     const unreached = this.code["not reached"];
+    const success = this._table("completed", "skipped");
     const complete = this.head.status === "completed";
     let done = 0;
     let known = 0;
     let toCome = 0;
     let isTotalKnown = !this.underWay;
-    for (let i = 0; i < this.size; i++) {
-      if (complete && state[i] === unreached) continue;
+    for (let i = 0; i < state.length; i++) {
+      const isUnreached = state[i] === unreached;
+      if (complete && isUnreached) continue;
       known++;
-      if (this.isSuccess(i)) done++;
-      else if (this.total[i] !== null && this._countsSubtasks(i)) {
-        toCome += this.total[i] - this.kids[i].length;
+      if (isUnreached) isTotalKnown = true;
+      if (success[this.state[i]]) done++;
+      else if (this.total[i] !== null && this.done[i] !== null) {
+        // The progress of a map counts its subtasks; that of another task does not.
+        const kids = this.kids[i].length;
+        if (!kids || kids > this.total[i] || endedKids[i] < this.done[i]) continue;
+        toCome += this.total[i] - kids;
         isTotalKnown = true;
       }
-      if (state[i] === unreached) isTotalKnown = true;
     }
     return { done, total: isTotalKnown ? known + toCome : null, toCome };
-  }
-
-  /** Return true if the progress of a task counts its subtasks, as that of a map does. */
-  _countsSubtasks(i) {
-    const kids = this.kids[i];
-    if (this.done[i] === null || !kids.length || kids.length > this.total[i]) return false;
-    const { failed, canceled } = this.code;
-    let ended = 0;
-    for (const kid of kids) if (this.isSuccess(kid) || this.state[kid] === failed || this.state[kid] === canceled) ended++;
-    return ended >= this.done[i];
   }
 
   _hang(i) {

@@ -88,9 +88,7 @@ function rateLabel(rate) {
 /** Return the units per second of a running task; null if too little is known. */
 function rateOf(store, i) {
   if (store.done[i] === null || store.since[i] === null || store.state[i] !== store.code.running) return null;
-  let reused = 0;
-  for (const kid of store.kids[i]) if (store.flags[kid] & REUSED) reused++;
-  return perSecond(store.done[i] - reused, store.now() - store.since[i]);
+  return perSecond(store.done[i] - store.summary().reusedKids[i], store.now() - store.since[i]);
 }
 
 /** Return the remaining time of a task in milliseconds; null if it cannot be known. */
