@@ -81,7 +81,7 @@ class SavedTree:
     def show(self) -> None:
         """Display the tree in the running cell, where it is updated from then on."""
         self._context = copy_context()
-        with self._lock, self._throttle:
+        with self._lock:  # its time says little: the first drawing of a process imports modules
             self._handle = live_tree.show(self._bundle(), updatable=True)
 
     def bundle(self) -> dict[str, str]:
