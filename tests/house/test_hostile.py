@@ -730,8 +730,8 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
 # -- %%task cells ----------------------------------------------------------------------------------
 
 NO_FACTS: dict[str, Any] = {
-    "definitions": [], "reads": {}, "aliases": {}, "changed": [], "deleted": [], "value": None,
-    "plots": None, "contents": {},
+    "definitions": [], "reads": {}, "inputs": {}, "aliases": {}, "changed": [], "deleted": [],
+    "value": None, "plots": None, "contents": {},
 }  # fmt: skip
 
 
@@ -820,7 +820,8 @@ def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_pack
     [
         None, 5, [], {}, {"definitions": 5}, {"definitions": [[]]}, {"aliases": []},
         {"aliases": {"x": []}}, {"deleted": [{}]}, {"changed": "x"}, {"changed": [None]},
-        {"reads": []}, {"reads": {"def f: x": "own"}}, {"reads": {"def f: x": ["own", 5]}},
+        {"reads": []}, {"inputs": {"x": ["x"]}}, {"inputs": {"x": ["x", [["item"]]]}},
+        {"reads": {"def f: x": "own"}}, {"reads": {"def f: x": ["own", 5]}},
         {"value": {}}, {"value": 5}, {"plots": "1"}, {"plots": [1]}, {"contents": []},
         {"contents": {"x": "a"}}, {"shown": {}},
     ],

@@ -21,11 +21,13 @@ from nbtasks.notebook.task_cells.notes import Notes, name_of
 from nbtasks.values import tagged_json
 from nbtasks.values.libraries.bindings import Bindings
 
-__all__ = ["RANDOM", "VALUE", "Left", "record"]
+__all__ = ["INPUT", "RANDOM", "VALUE", "Left", "record"]
 
 #: Names under which the last value and the state of random numbers stand among the values.
 VALUE: Final = "last value"
 RANDOM: Final = "random numbers"
+#: Beginning of the names under which parts of inputs stand among them that values share.
+INPUT: Final = "part of an input: "
 
 _MISSING: Any = object()
 #: Ways of binding whose values need not outlive the statement: a closed file, a pool that ended.
@@ -77,11 +79,14 @@ def record(left: Left) -> Bindings:
     aliases = _aliases(left, values)
     values = {name: value for name, value in values.items() if name not in aliases}
     read, reads = left.notes.choose(definitions, values, left.inputs, left.before, left.namespace)
-    groups, skipped = _encode(left, {**values, **read, **_with_value(left, values)})
+    parts = _parts(left, values)
+    shared = {place: part for place, (_, _, part) in parts.items()}
+    groups, skipped = _encode(left, {**values, **read, **shared, **_with_value(left, values)})
     kept = [name for names, _ in groups for name in names]
     facts: dict[str, Any] = {
         "definitions": definitions,
         "reads": reads,
+        "inputs": {place: [name, path] for place, (name, path, _) in parts.items()},
         "aliases": aliases,
         "changed": sorted(left.mutated & {*kept}),
         "deleted": sorted(_deleted(left)),
@@ -196,6 +201,27 @@ def _aliases(left: Left, values: Mapping[str, Any]) -> dict[str, str]:
     return {name: inputs[id(value)] for name, value in values.items() if id(value) in inputs}
 
 
+def _parts(left: Left, values: Mapping[str, Any]) -> dict[str, tuple[str, sharing.Path, Any]]:
+    """Return the parts of inputs that the values share, under the names to record them by."""
+    inputs = {
+        name: left.before[name]
+        for name in left.inputs
+        if name in left.before and name not in left.mutated
+    }
+    found = [
+        part
+        for part in sharing.find_parts(inputs, values.values())
+        if part[0] not in left.changed or _is_unchanged(left, part[0])
+    ]
+    return {f"{INPUT}{number}": part for number, part in enumerate(found)}
+
+
+def _is_unchanged(left: Left, name: str) -> bool:
+    """Return True if the value that an input had before is what it was, though its name is not."""
+    now = arguments.examine((left.before[name],))
+    return arguments.match(left.inputs[name].text, now.text)
+
+
 # -- how to record it -----------------------------------------------------------------------------
 
 
@@ -236,7 +262,12 @@ def _encode_one(name: str, value: Any, left: Left, values: Mapping[str, Any]) ->
         reason = str(error)
     variable = name_of(name)
     is_left_out = variable != name and left.only is not None and variable not in left.only
-    if name in (VALUE, RANDOM) or _is_passing(variable, value, left) or is_left_out:
+    if (
+        name in (VALUE, RANDOM)
+        or name.startswith(INPUT)
+        or _is_passing(variable, value, left)
+        or is_left_out
+    ):
         return None
     others = [
         each

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from itertools import chain
 from typing import Any, Final
 
 from nbtasks.core.parameters import nearest_name
-from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.errors import NbtasksError, UnreadableValueError
-from nbtasks.notebook.task_cells import plots, randomness
+from nbtasks.notebook.task_cells import plots, randomness, sharing
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.notes import BEFORE, CHANGED, label
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
-from nbtasks.notebook.task_cells.sharing import fill
 from nbtasks.notebook.task_cells.showing import shown_as
 from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
@@ -87,8 +86,8 @@ def _unknown_name(name: Any, key: str, names: Collection[str]) -> str:
 
 #: Facts of a cell that has done nothing.
 _NOTHING: Final[dict[str, Any]] = {
-    "definitions": [], "reads": {}, "aliases": {}, "changed": [], "deleted": [], "value": None,
-    "plots": None, "contents": {},
+    "definitions": [], "reads": {}, "inputs": {}, "aliases": {}, "changed": [], "deleted": [],
+    "value": None, "plots": None, "contents": {},
 }  # fmt: skip
 
 
@@ -106,6 +105,7 @@ def _is_whole(facts: Any) -> bool:
         all(type(each) is str for each in (*names, facts.get("shown", "")))
         and all(type(each) is list for each in facts["contents"].values())
         and all(map(_is_read, facts["reads"].values()))
+        and all(map(_is_place, facts["inputs"].values()))
         and isinstance(facts["value"], str | None)
         and isinstance(facts["plots"], int | None)
     )
@@ -115,6 +115,13 @@ def _is_read(fact: Any) -> bool:
     match fact:
         case [str(), str() | None]:
             return True
+    return False
+
+
+def _is_place(fact: Any) -> bool:
+    match fact:
+        case [str(), [*steps]]:
+            return all(type(step) is list and len(step) == 2 for step in steps)  # noqa: PLR2004 - kind and name
     return False
 
 
@@ -128,6 +135,8 @@ class Restorer:
         namespace: Names of the notebook.
         names: Names that the cell may bind or change.
         explain: Function that returns an error about an unreadable value with what to do.
+        changed: Inputs that differ from the recorded ones.
+        own: Inputs that are as the cell itself has left them.
     """
 
     def __init__(
@@ -136,6 +145,8 @@ class Restorer:
         namespace: MutableMapping[str, Any],
         names: Collection[str],
         explain: Callable[[str, UnreadableValueError], UnreadableValueError],
+        changed: Collection[str] = (),
+        own: Collection[str] = (),
     ) -> None:
         self._record = record
         self._namespace = namespace
@@ -151,6 +162,8 @@ class Restorer:
         self._explain = explain
         self._wanted = set(facts["definitions"])
         self._allowed = names
+        self._changed = changed
+        self._own = own
         self._given: dict[str, Any] = {}  # to definitions
         self._changed_later: set[str] = set()
         self._original = dict(namespace)
@@ -195,8 +208,8 @@ class Restorer:
         """Bind all names, once the definitions are executed; return the last value."""
         namespace = self._namespace
         self._take_back()
-        for name in self._names:
-            self._bind(name)
+        for group in self._record.groups:
+            self._bind(group)
         for name, other in self._aliases.items():
             if other in namespace:
                 namespace[name] = namespace[other]
@@ -222,18 +235,49 @@ class Restorer:
             failure = self._explain(name, error)
         raise failure
 
-    def _bind(self, name: str) -> None:
-        value = self._read(name)
-        if name in self._changed_later and fill(self._given[name], value):
-            value = self._given[name]
-        facts, namespace = self._record.facts, self._namespace
+    def _bind(self, group: list[str]) -> None:
+        """Bind names that may share objects; those that a cell has changed in place are changed."""
+        values = {name: self._read(name) for name in group if name in self._names}
+        kept: list[tuple[Any, Any, bool]] = []
+        for name, value in values.items():
+            for old in self._living(name):
+                if sharing.fill(old, value):
+                    kept.append((value, old, True))
+                else:
+                    self._rename(old, value)
+        for place in group if values else ():
+            part = self._part(place)
+            if part is not _MISSING and type(new := self._read(place)) is type(part):
+                kept.append((new, part, False))
+        if kept:
+            values = sharing.replace(values, kept)
+        given = calls.members([part for _, part, is_filled in kept if not is_filled])
+        for name, value in values.items():
+            self._namespace[name] = value
+            arguments.recall(value, self._record.facts["contents"].get(name, []), given)
+
+    def _living(self, name: str) -> Iterator[Any]:
+        """Yield the object that stays the value of a name: the cell has changed it in place, or has
+        left it there."""
         old = self._original.get(name, _MISSING)
-        if name in facts["changed"] and old is not _MISSING and namespace.get(name) is old:
-            if fill(old, value):
-                value = old
-            else:
-                for other, found in self._original.items():  # its other names
-                    if found is old and namespace.get(other) is old and other[:1] != "_":
-                        namespace[other] = value
-        namespace[name] = value
-        arguments.recall(value, facts["contents"].get(name, []))
+        is_old = old is not _MISSING and self._namespace.get(name) is old
+        if name in self._changed_later:
+            yield self._given[name]
+        elif is_old and (name in self._record.facts["changed"] or name in self._own):
+            yield old
+
+    def _rename(self, old: Any, value: Any) -> None:
+        """Bind all names of an object anew."""
+        for name, found in self._original.items():
+            if found is old and self._namespace.get(name) is old and name[:1] != "_":
+                self._namespace[name] = value
+
+    def _part(self, place: str) -> Any:
+        """Return the part of an unchanged input that a value shares."""
+        name, path = self._record.facts["inputs"].get(place, (None, []))
+        if name not in self._allowed or name in self._changed or name in self._own:
+            return _MISSING
+        try:
+            return sharing.part_at(self._original[name], path)
+        except (LookupError, TypeError):
+            return _MISSING

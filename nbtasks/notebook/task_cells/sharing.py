@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from random import Random
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from nbtasks.engine.fingerprint import user_code
+from nbtasks.engine.fingerprint import introspection, tables, user_code
 
-__all__ = ["FIXED", "fill", "group", "is_within", "members", "reach", "walk"]
+__all__ = [
+    "FIXED", "Path", "fill", "find_parts", "group", "is_within", "members", "part_at", "reach",
+    "replace", "walk",
+]  # fmt: skip
 
 #: Types whose objects do not change, or are the same ones everywhere.
 FIXED: Final = (
@@ -97,6 +102,96 @@ def is_within(value: Any) -> bool:
         if len(seen) > _MOST:
             return False
     return False
+
+
+# -- objects of inputs ----------------------------------------------------------------------------
+
+#: Steps from an object to one of its parts: an item or a field.
+Path = list[list[Any]]
+_MOST_PLACES: Final = 10_000
+
+
+def find_parts(inputs: Mapping[str, Any], values: Iterable[Any]) -> list[tuple[str, Path, Any]]:
+    """Return the objects in inputs that values lead to, each with its input and the path there."""
+    places = _places(inputs)
+    found: dict[int, tuple[str, Path, Any]] = {}
+    seen: dict[int, Any] = {}
+    todo = [*values] if places else []
+    while todo and len(seen) < _MOST:
+        value = todo.pop()
+        if isinstance(value, FIXED) or id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if id(value) in places:
+            found[id(value)] = (*places[id(value)], value)
+        else:
+            todo += members(value)
+    return list(found.values())
+
+
+def _places(inputs: Mapping[str, Any]) -> dict[int, tuple[str, Path]]:
+    places: dict[int, tuple[str, Path]] = {}
+    todo: deque[tuple[Any, str, Path]] = deque((value, name, []) for name, value in inputs.items())
+    while todo and len(places) < _MOST_PLACES:
+        value, name, path = todo.popleft()
+        if isinstance(value, (*FIXED, Enum)) or id(value) in places:
+            continue
+        kind = type(value)
+        fields = {} if tables.is_pandas(value) else introspection.attributes(value)
+        if kind in _CONTAINERS or fields or _is_table(value):
+            places[id(value)] = name, path
+        steps: Iterable[tuple[str, Any, Any]] = (("field", at, fields[at]) for at in fields)
+        if kind in (list, tuple):
+            steps = (("item", at, part) for at, part in enumerate(value))
+        elif kind is dict:
+            steps = (("item", at, value[at]) for at in value if type(at) in (str, int))
+        todo += ((part, name, [*path, [step, at]]) for step, at, part in steps
+                 if not isinstance(part, FIXED))  # fmt: skip
+    return places
+
+
+def part_at(value: Any, path: Path) -> Any:
+    """Return the object at a path.
+
+    Raises:
+        LookupError: There is none.
+    """
+    for step, at in path:
+        if step == "field":
+            value = introspection.attributes(value)[at]
+        elif type(value) in (list, tuple, dict):
+            value = value[at]
+        else:
+            raise LookupError(at)
+    return value
+
+
+def replace(values: dict[str, Any], kept: Sequence[tuple[Any, Any, bool]]) -> dict[str, Any]:
+    """Return values, and all in them, with living objects in place of some.
+
+    Args:
+        values: Values by name.
+        kept: The objects, those that stand for them, and whether these were filled with them.
+    """
+    living = {id(new): old for new, old, _ in kept}
+    whole = {name: living.get(id(value), value) for name, value in values.items()}
+    others = {name: value for name, value in values.items() if id(value) not in living}
+    contents = {id(new): copy.copy(new) for new, _, is_filled in kept
+                if is_filled and not _is_table(new)}  # fmt: skip
+    inside = (*others.values(), *contents.values())
+    if all(living.keys().isdisjoint(reach(value)) for value in inside):
+        return whole
+    try:
+        others, contents = copy.deepcopy((others, contents), dict(living))
+    except Exception:  # noqa: BLE001 - an odd object keeps parts of its own
+        return whole
+    for key, content in contents.items():
+        fill(living[key], content)
+    return whole | others
+
+
+def _is_table(value: Any) -> bool:
+    return tables.is_pandas(value) or tables.is_array(value)
 
 
 # -- changes in place -----------------------------------------------------------------------------

@@ -115,6 +115,7 @@ class TaskCell(Cell):
             self._names.read.pop("io", None)
         self._check_outputs()
         self._inputs: Inputs
+        self._own: set[str] = set()
         self._before: dict[str, Any] = {}
         self._random: dict[str, Any] = {}
         self._states: dict[str, str] = {}
@@ -224,7 +225,9 @@ class TaskCell(Cell):
         self._inputs = cell_inputs.examine(
             self._text, self._names, shell.user_ns, shell.user_ns_hidden, self._task_options.task
         )
+        before = dict(self._inputs.data)
         notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
+        self._own = {name for name in before if self._inputs.data[name] is not before[name]}
         if self._task_options.on_change in ("rerun", "error"):
             self._check_missing()
         if self.session.execution.replay_only is None:
@@ -356,7 +359,10 @@ class TaskCell(Cell):
                 self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
             )
             plots.after_cell(self._shell, later)
-        self._body.restorer = restorer = Restorer(found, namespace, known, self._explain_unreadable)
+        self._body.restorer = restorer = Restorer(
+            found, namespace, known, self._explain_unreadable,
+            self._inputs.differences(self._recorded_digest()), self._own,
+        )  # fmt: skip
         self._body.defining = True
         defined = super().execute(site)
 

@@ -58,6 +58,11 @@ class Bindings(Mapping[str, Any]):
     def __len__(self) -> int:
         return sum(len(names) for names, _ in self._groups)
 
+    @property
+    def groups(self) -> list[list[str]]:
+        """The names, those together that are recorded as one value."""
+        return [list(names) for names, _ in self._groups]
+
     def __repr__(self) -> str:
         return f"<Bindings of {', '.join(self) or 'no names'}>"
 
