@@ -261,6 +261,14 @@ class _Flow(Reading):
             case _:
                 self.target(target, "assign")
 
+    def magic(self, text: str) -> None:
+        """Walk through the line of a magic: as code, if it is."""
+        super().magic(text)
+        try:
+            self.block(ast.parse(text).body)
+        except SyntaxError:
+            return
+
     # -- definitions ------------------------------------------------------------------------------
 
     def _define_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,13 @@ from nbtasks.engine.fingerprint import bytecode
 __all__ = ["Reading", "outer_names", "parameter_annotations"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+#: Names in texts: `$path` of a shell, `@limit` of a query of a frame, `{path}`, and tables in SQL.
+_ASKED: Final = re.compile(r"\$([A-Za-z_]\w*)")
+_QUERIED: Final = re.compile(r"@([A-Za-z_]\w*)")
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+_WORD: Final = re.compile(r"[A-Za-z_]\w*")
+_SELECT: Final = re.compile(r"(?i)\bselect\b")
+_FROM: Final = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
 _DEFINING: Final = frozenset({"class", "def", "import"})
 
 
@@ -116,7 +124,7 @@ class Reading:
 
     # -- expressions ------------------------------------------------------------------------------
 
-    def expression(self, node: ast.expr) -> None:  # noqa: C901 - one case for each expression
+    def expression(self, node: ast.expr) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each expression
         """Walk through an expression."""
         match node:
             case ast.Name(id=name):
@@ -126,6 +134,13 @@ class Reading:
                 self.target(target, "walrus")
             case ast.Lambda():
                 self._lambda(node)
+            case ast.Constant(value=str(text)):
+                self._mention(_QUERIED.findall(text))
+                self._mention(_FROM.findall(text) if _SELECT.search(text) else ())
+            case ast.Call(
+                ast.Attribute(attr="run_line_magic"), [_, ast.Constant(str(text)), *_]
+            ) | ast.Call(ast.Attribute(attr="getoutput" | "system"), [ast.Constant(str(text)), *_]):
+                self.magic(text)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
                 self._comprehension(node.generators, [node.elt])
             case ast.DictComp():
@@ -153,6 +168,17 @@ class Reading:
         reads = self.outer(node)
         self.notebook().lambdas |= reads
         self.notebook().give(reads)
+
+    def _mention(self, names: Iterable[str]) -> None:
+        """Note names in a text, which whoever gets it may look up."""
+        for name in names:
+            if name not in self.assigned:
+                self._note(name, may_be_own=True)
+
+    def magic(self, text: str) -> None:
+        """Walk through a `!` or `%` line, which may be code, as that of `%time` is."""
+        braces = " ".join(_BRACES.findall(text))
+        self._mention([*_ASKED.findall(text), *_WORD.findall(braces)])
 
     def _perhaps(self, nodes: list[ast.expr]) -> None:
         """Walk through expressions that may not be reached."""
