@@ -130,7 +130,7 @@ def test_at_twenty_random_moments_of_a_run_the_file_has_a_tree_of_the_latest_fiv
             assert "model not found" not in shown
             assert "Loading widget" not in shown
             assert "widget-view" not in shown
-    assert copies[-1][1].cells[0].outputs[0].data["text/plain"].count("completed") >= 60
+    assert "60 completed" in copies[-1][1].cells[0].outputs[0].data["text/plain"]
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_a_notebook_with_a_thousand_tasks_is_smaller_than_100_kb_at_every_moment
 
     assert len(sizes) > 2
     assert max(sizes) < 100_000
-    assert "1,001 tasks: 1,001 completed" in seen[-1]
+    assert "1,001 completed" in seen[-1]
 
 
 @pytest.mark.slow
