@@ -63,7 +63,7 @@ _RULES = """
     10px 14px minmax(0, max-content) minmax(0, 1fr) minmax(0, max-content) 72px 88px;
 }
 @ :is(li > div, li summary):hover { background: #8881; }
-@ summary { cursor: pointer; }
+@ summary { cursor: pointer; list-style: none; }
 @ summary::-webkit-details-marker { display: none; }
 @ :is(li > div, summary)::before {
   content: ""; color: var(--nbt-other); font-size: 10px; line-height: 1;

@@ -50,7 +50,7 @@ class Timeline {
       if (begun < from) from = begun;
       if (store.end[i] !== null && store.end[i] > to) to = store.end[i];
     }
-    if (from > 0 && from < (to - from) / 50) from = 0; // the axis begins with the run
+    if (from > 0 && from < (to - from) / 5) from = 0; // the axis begins with the run
     const window = from < to ? [from, (to - from) * 1.02] : [0, 1000];
     this.whole = { version: store.version, window };
     return window;

@@ -15,6 +15,7 @@ class View {
     this.gone = new AbortController();
     this.node = element("div", "nbtasks-tree nbtasks-widget", parent);
     const run = element("details", "nbt-run", this.node);
+    run.open = store.head.noun === "run"; // it says what can be done here
     this.head = element("summary", "nbt-head", run);
     this.facts = element("div", "nbt-facts", run);
     this.counts = element("div", "nbt-facts", this.node);
