@@ -43,6 +43,15 @@ def wrapped(name: str, before: str, call: str) -> tuple[Case]:
     return (Case(name, f"x = {call}; ran()", first, (second,)),)
 
 
+def named_in_text(name: str, value: str, more: str = "") -> tuple[Case]:
+    """Return a case whose value depends on `n`, or on the frame `df` of it, which a text names."""
+    first, second = (
+        f"import duckdb, pandas as pd\nn = {n}\ndf = pd.DataFrame({{'v': [1, 2, n]}})\n{more}"
+        for n in (1, 2)
+    )
+    return (Case(f"text: {name}", f"x = {value}; ran()", first, (second,)),)
+
+
 CASES = [
     # -- forms of statements ----------------------------------------------------------------------
     Case("assignment", "x = 1; ran()", edited=("x = 2; ran()",), same=("x = 1 # one\nran()",)),
@@ -186,6 +195,31 @@ CASES = [
     Case("registered function", "@reg\ndef f(): return a\nx = known['f']() + [0]; ran()",
          "known = {}; a = [1]\ndef reg(f): known['f'] = f",
          ("known = {}; a = [2]\ndef reg(f): known['f'] = f",)),
+    # -- names that texts name --------------------------------------------------------------------
+    *named_in_text("query", "len(df.query('v > @n'))"),
+    *named_in_text("query with a format", "len(df.query(f'v > @n and v < {3}'))"),
+    *named_in_text("query in a variable", "len(df.query(text))", "text = 'v > @n'"),
+    *named_in_text("query in a function of its own", "(lambda: len(df.query('v > @n')))()"),
+    *named_in_text("query in a function", "f()", "def f(): return len(df.query('v > @n'))"),
+    *named_in_text("evaluated by a frame", "df.eval('v * @n').sum()"),
+    *named_in_text("evaluated by pandas", "int(pd.eval('n + 1'))"),
+    *named_in_text("evaluated", "eval('n + 1')"),
+    *named_in_text("evaluated, computed", "eval(''.join(['n', '+1']))"),
+    *named_in_text("function evaluated", "eval('f()')", "def f(): return n"),
+    *named_in_text("global variables", "globals()['n']"),
+    *named_in_text("global variables in a function", "f()", "def f(): return globals()['n']"),
+    *named_in_text("global variable, if there is one", "globals().get('n')"),
+    *named_in_text("global variable, computed", "[globals()[c] for c in 'n'][0]"),
+    *named_in_text("format of all", "'{n}'.format(**locals())"),
+    *named_in_text("template of all", "'%(n)s' % globals()"),
+    *named_in_text("namespace of IPython", "get_ipython().user_ns['n']"),
+    *named_in_text("SQL", "duckdb.sql('select sum(v) from df').fetchall()"),
+    *named_in_text("SQL of parts",
+                   "duckdb.sql(f'select {1}, max(df.v) ' + 'from other, df').fetchall()",
+                   "other = df.iloc[:1]"),
+    *named_in_text("SQL from", "duckdb.sql('from df').fetchall()"),
+    Case("shell", "y = !echo {n + 1}\nx = !echo $n\nran()", "n = 1", ("n = 2",)),
+    Case("line magic", "%timeit -n1 -r1 n\nran()", "n = 1", ("n = 2",)),
     # -- what functions of other cells read -------------------------------------------------------
     *wrapped("base class", "class B:\n    def go(self): return a[0]\nclass D(B): pass", "D().go()"),
     *wrapped("decorator", "import functools\ndef once(f):\n    @functools.wraps(f)\n"

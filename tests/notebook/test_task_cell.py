@@ -93,6 +93,30 @@ def test_a_changed_input_runs_the_cell_and_only_what_depends_on_its_result(
     assert execute(12) == ["a"], "its result is the same"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["'n of delays'", "f'{1} n'", "'{n}'", "'$n'", "'select n'", "'a@n.org'", "'eval(n)'"],
+)
+def test_a_text_that_nothing_looks_names_up_in_is_a_text(counting: Shell, text: str) -> None:
+    for n in (1, 2):
+        counting.ok(f"n = {n}")
+        counting.ok(f"%%task t\nx = {text}; calls.append(1)")
+
+    assert calls(counting) == [1]
+
+
+def test_names_of_later_cells_do_not_count_for_a_cell_that_may_read_all(counting: Shell) -> None:
+    cell = "%%task t\nx = '{}'.join(globals()); calls.append(1)"
+    counting.ok(cell)
+    counting.ok("later = 1")
+    counting.ok(cell)
+    assert calls(counting) == [1]
+
+    counting.ok("n = 2")
+    counting.ok(cell)
+    assert calls(counting) == [1, 1]
+
+
 def test_comments_and_layout_do_not_count(counting: Shell) -> None:
     counting.ok("%%task t\nx = 1; calls.append(1)")
     counting.ok("%%task t --no-tree\n# one\nx = (1)   # two\n\ncalls.append( 1 )")

@@ -19,6 +19,7 @@ from typing import Any, Final
 from nbtasks.engine.fingerprint import arguments, bytecode, source
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint_once
+from nbtasks.notebook.task_cells import texts
 from nbtasks.notebook.task_cells.names import Names
 from nbtasks.notebook.task_cells.reach import Reach
 
@@ -39,16 +40,26 @@ class Inputs:
         data: Digests of the data by name; what a function or class holds has a name as `fit.table`.
         assigned: Names that functions of other cells bind by `global` when this one calls them.
         values: The data.
+        perhaps: Names of data that it may read by a name that is computed.
     """
 
     def __init__(
         self, code: Fingerprint, data: dict[str, Digest], assigned: set[str],
-        values: Mapping[str, Any],
+        values: Mapping[str, Any], perhaps: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self.code = code
         self.data = data
         self.assigned = assigned
         self.values = values
+        self._perhaps = perhaps
+
+    def leave_out_new(self, recorded: str | None) -> None:
+        """Leave out what the cell may read and was not there when it was recorded, such as what
+        later cells have bound since, if all else is as it was."""
+        known = recorded_names(recorded)
+        new = {name: self.data.pop(name) for name in self._perhaps if name not in known}
+        if self.differences(recorded):
+            self.data |= new
 
     def digest(self) -> Digest:
         """Return the digest of all data; it names each input."""
@@ -101,14 +112,29 @@ def examine(
         key: Key of the cell.
     """
     reach = Reach(names.read, namespace)
-    data = {
-        name: namespace.get(name, MISSING)
-        for name in dict.fromkeys([*names.read, *reach.read])
-        if _counts(name, namespace, hidden, is_own=name in names.bound)
-    }
+    data: dict[str, Any] = {}
+    todo = [*names.read, *reach.read]
+    for name in todo:
+        if name not in data and _counts(name, namespace, hidden, is_own=name in names.bound):
+            data[name] = value = namespace.get(name, MISSING)
+            if type(value) is str:  # a query, perhaps
+                todo += sorted(texts.in_text(value, namespace))
     code = _fingerprint(text, key, names, namespace, data)
-    held = {label: each._replace(uncompared=()) for label, each in digests(reach.held).items()}
-    return Inputs(code, {**digests(data), **held}, reach.assigned, {**data, **reach.held})
+    perhaps = {}
+    if names.is_open or reach.is_open:
+        perhaps = {
+            name: value
+            for name, value in namespace.items()
+            if name not in data
+            and texts.is_variable(name)
+            and not issubclass(type(value), arguments.CODE)
+            and _counts(name, namespace, hidden, is_own=False)
+        }
+    others = {**reach.held, **perhaps}
+    found = {label: each._replace(uncompared=()) for label, each in digests(others).items()}
+    return Inputs(
+        code, {**digests(data), **found}, reach.assigned, {**data, **others}, frozenset(perhaps)
+    )
 
 
 def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
@@ -155,7 +181,9 @@ def _fingerprint(
     name = f"%%task {key}"
     code = source.normalise(ast.parse(text))
     function = _as_function(
-        text, {each: value for each, value in namespace.items() if each not in data}
+        text,
+        {each: value for each, value in namespace.items() if each not in data},
+        sorted(names.mentioned & names.read.keys()),
     )
     if function is None:
         return Fingerprint(name, {name: code}, {})
@@ -168,12 +196,14 @@ def _fingerprint(
     return Fingerprint(name, {name: code, **others}, inputs)
 
 
-def _as_function(text: str, namespace: dict[str, Any]) -> FunctionType | None:
-    """Return a function with the code of a cell; None if it cannot be one."""
+def _as_function(text: str, namespace: dict[str, Any], mentioned: list[str]) -> FunctionType | None:
+    """Return a function with the code of a cell, which refers to what texts name, too; None if it
+    cannot be one."""
     tree = _Inner().visit(ast.parse(text))
     function = ast.parse("async def cell(): pass").body[0]
     assert isinstance(function, ast.AsyncFunctionDef)  # noqa: S101 - as written above
-    function.body = tree.body or [ast.Pass()]
+    refer = [ast.Expr(ast.Name(each, ast.Load())) for each in mentioned]
+    function.body = [*tree.body, *refer] or [ast.Pass()]
     module = ast.fix_missing_locations(ast.Module([function], []))
     try:
         code = compile(module, "<%%task>", "exec", dont_inherit=True)

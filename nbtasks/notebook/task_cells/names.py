@@ -14,7 +14,9 @@ right values.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +24,7 @@ from nbtasks.notebook.task_cells.reading import Reading, parameter_annotations
 
 __all__ = ["Names", "analyse", "definition_reads"]
 
+_OPTIONS: Final = re.compile(r"^(?:-\S+\s+)*")
 _LEAVES: Final = (ast.Raise, ast.Return, ast.Continue, ast.Break)
 #: Context managers that let errors of their body pass, so that it was executed to its end; others,
 #: as `suppress`, may not.
@@ -44,6 +47,9 @@ class Names(NamedTuple):
         deleted: Names that it deletes.
         star: Whether it has a star import.
         inner: Names that its functions and classes read when they are called.
+        mentioned: Names among those read that texts name.
+        is_open: Whether it may read any name of the notebook, by a name that is computed.
+        may_bind: Whether it may bind any name, by code that it executes, or by a magic.
     """
 
     bound: dict[str, set[str]]
@@ -51,15 +57,26 @@ class Names(NamedTuple):
     deleted: set[str]
     star: bool
     inner: set[str]
+    mentioned: set[str]
+    is_open: bool
+    may_bind: bool
 
 
-def analyse(tree: ast.Module) -> Names:
-    """Return the names of a cell."""
-    flow = _Flow()
+def analyse(tree: ast.Module, namespace: Mapping[str, Any] | None = None) -> Names:
+    """Return the names of a cell.
+
+    Args:
+        tree: The cell.
+        namespace: Names of the notebook, for those that stand in texts.
+    """
+    flow = _Flow(namespace=namespace or {})
     flow.block(tree.body)
     flow.end()
     inner = {name for names in (*flow.inner.values(), flow.lambdas) for name in names}
-    return Names(flow.bound, flow.read, flow.deleted, flow.star, inner - {"_", "__", "___"})
+    return Names(
+        flow.bound, flow.read, flow.deleted, flow.star, inner - {"_", "__", "___"}, flow.mentioned,
+        flow.is_open, flow.may_bind,
+    )  # fmt: skip
 
 
 def definition_reads(body: list[ast.stmt]) -> Callable[[ast.stmt], list[str]]:
@@ -261,13 +278,10 @@ class _Flow(Reading):
             case _:
                 self.target(target, "assign")
 
-    def magic(self, text: str) -> None:
-        """Walk through the line of a magic: as code, if it is."""
-        super().magic(text)
-        try:
-            self.block(ast.parse(text).body)
-        except SyntaxError:
-            return
+    def code(self, text: str) -> None:
+        """Walk through the code of a magic, such as `%time`."""
+        with suppress(SyntaxError):
+            self.block(ast.parse(_OPTIONS.sub("", text)).body)
 
     # -- definitions ------------------------------------------------------------------------------
 

@@ -112,13 +112,16 @@ def note_own(
     _own.setdefault(place.shell, {})[place.run_id, place.path] = found
 
 
-def restore_own(place: Place, data: dict[str, Digest], namespace: Mapping[str, Any]) -> None:
-    """Let inputs that are as the cell itself left them count as they were before it: executed
-    again, it has nothing to do."""
+def restore_own(place: Place, data: dict[str, Digest], namespace: Mapping[str, Any]) -> set[str]:
+    """Let inputs that are as the cell itself left them count as they were before it, and return
+    their names: executed again, it has nothing to do."""
+    found = set()
     for name, own in _own.get(place.shell, {}).get((place.run_id, place.path), {}).items():
         is_there = namespace.get(name, MISSING) is own.refer()
         if name in data and is_there and data[name].text == own.after:
             data[name] = own.before
+            found.add(name)
+    return found
 
 
 def forget_gone(shell: InteractiveShell, *, every: bool = False) -> None:

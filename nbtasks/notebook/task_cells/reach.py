@@ -6,10 +6,11 @@ object. None of their own code is executed here.
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from nbtasks.engine.fingerprint import (
@@ -17,10 +18,12 @@ from nbtasks.engine.fingerprint import (
     canonical,
     introspection,
     members,
+    source,
     tables,
     user_code,
 )
 from nbtasks.engine.fingerprint.watch import MISSING, cell_contents
+from nbtasks.notebook.task_cells import texts
 
 __all__ = ["Reach"]
 
@@ -47,6 +50,7 @@ class Reach:
     Attributes:
         read: Names of the notebook that the functions read.
         assigned: Names of the notebook that they bind.
+        is_open: Whether they may read any name of the notebook, by a name that is computed.
         held: Data that functions and classes hold themselves, by labels such as `fit.table`: in
             closures, defaults and attributes.
     """
@@ -54,6 +58,7 @@ class Reach:
     def __init__(self, names: Iterable[str], namespace: Mapping[str, Any]) -> None:
         self.read: dict[str, None] = {}
         self.assigned: set[str] = set()
+        self.is_open = False
         self.held: dict[str, Any] = {}
         self._namespace = namespace
         self._todo = deque(namespace.get(name) for name in names)
@@ -93,6 +98,9 @@ class Reach:
             for name, *_ in (*reads.names, *(chain for chain in stored if len(chain) > 1)):
                 self.read[name] = None
                 yield self._namespace.get(name)
+            for name in self._in_texts(code):
+                self.read[name] = None
+                yield self._namespace.get(name)
         cells = map(cell_contents, fn.__closure__ or ())
         defaults = fn.__defaults__ or ()
         names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
@@ -105,6 +113,15 @@ class Reach:
         if user_code.is_users_function(fn):
             self._note_held(introspection.qualname(fn), held)
         yield from held.values()
+
+    def _in_texts(self, code: CodeType) -> Iterable[str]:
+        """Return the names that texts of a function name."""
+        text = source.of_code(code, {}, lambda _: False)
+        if text is None:
+            return ()
+        found = texts.in_function(ast.parse(text), self._namespace)
+        self.is_open = self.is_open or found.is_open
+        return sorted(found.names)
 
     def _of_class(self, cls: type) -> Iterator[Any]:
         for base in cls.__mro__:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import ast
 import copy
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from nbtasks.engine.fingerprint import bytecode
+from nbtasks.notebook.task_cells import texts
 
 __all__ = ["Reading", "outer_names", "parameter_annotations"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-#: Names in texts: `$path` of a shell, `@limit` of a query of a frame, `{path}`, and tables in SQL.
-_ASKED: Final = re.compile(r"\$([A-Za-z_]\w*)")
-_QUERIED: Final = re.compile(r"@([A-Za-z_]\w*)")
-_BRACES: Final = re.compile(r"\{([^{}]*)\}")
-_WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_SELECT: Final = re.compile(r"(?i)\bselect\b")
-_FROM: Final = re.compile(r"(?i)\b(?:from|join)\s+([A-Za-z_]\w*)")
+#: Magics that execute their line, which may begin with options.
+_EXECUTING: Final = frozenset({"memit", "prun", "time"})
 _DEFINING: Final = frozenset({"class", "def", "import"})
 
 
@@ -35,6 +30,10 @@ class Reading:
         given: Names that functions read which were given to others, each time with the names that
             were bound then.
         lambdas: Names that functions without a name read.
+        namespace: Names of the notebook, among which texts may name some.
+        mentioned: Names that texts name.
+        is_open: Whether any name of the notebook may be read, by a name that is computed.
+        may_bind: Whether any name may be bound so.
     """
 
     assigned: set[str] = field(default_factory=set)
@@ -45,6 +44,10 @@ class Reading:
     given: list[tuple[list[str], set[str]]] = field(default_factory=list)
     lambdas: set[str] = field(default_factory=set)
     star: bool = False
+    namespace: Mapping[str, Any] = field(default_factory=dict)
+    mentioned: set[str] = field(default_factory=set)
+    is_open: bool = False
+    may_bind: bool = False
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -100,10 +103,22 @@ class Reading:
                     self.target(part, way)
             case ast.Starred(value=value):
                 self.target(value, way)
+            case ast.Subscript(value=scope) if texts.is_scope(scope):
+                self._bind_in_scope(node, way)
             case _:  # an attribute or a subscript: its object is read, and may be changed
                 for child in ast.iter_child_nodes(node):
                     if isinstance(child, ast.expr):
                         self.expression(child)
+
+    def code(self, text: str) -> None:
+        """Walk through the code of a magic, such as `%time`."""
+
+    def _bind_in_scope(self, node: ast.Subscript, way: str) -> None:
+        """Bind a name as `globals()["name"] = 1` does; which one may be computed."""
+        self.expression(node.slice)
+        self.notebook().may_bind = True
+        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+            self.bind(node.slice.value, way)
 
     def reads_later(self, name: str, reads: set[str]) -> None:
         """Note what a function or class reads when it is called."""
@@ -112,9 +127,11 @@ class Reading:
     def outer(self, node: Function | ast.ClassDef) -> set[str]:
         """Return what a function reads; note what it may bind by `global`, at some time."""
         reads, stores = outer_names(node)
+        found = texts.in_function(node, self.notebook().namespace)
+        self._mention(found)
         for name in sorted(stores):
             self.notebook().bound.setdefault(name, set()).add("global")
-        return reads
+        return reads | found.names
 
     def defaults(self, arguments: ast.arguments) -> None:
         """Walk through the defaults of parameters."""
@@ -122,10 +139,34 @@ class Reading:
             if default is not None:
                 self.expression(default)
 
+    def _mention(self, found: texts.Mentions) -> None:
+        notebook = self.notebook()
+        notebook.mentioned |= found.names
+        notebook.is_open = notebook.is_open or found.is_open
+        notebook.may_bind = notebook.may_bind or found.binds
+
     # -- expressions ------------------------------------------------------------------------------
 
-    def expression(self, node: ast.expr) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each expression
+    def expression(self, node: ast.expr) -> None:
         """Walk through an expression."""
+        match node:
+            case ast.Call(
+                ast.Attribute(attr="run_line_magic"), [ast.Constant(name), ast.Constant(str(text))]
+            ) if name in _EXECUTING:
+                self.code(text)
+                return
+        found = texts.find(node, self.notebook().namespace)
+        if found is not None:
+            self._mention(found)
+            for name in sorted(found.names):
+                self.load(name)
+        if found is None or found.parts is None:
+            self._expression(node)
+        else:
+            for part in found.parts:
+                self.expression(part)
+
+    def _expression(self, node: ast.expr) -> None:  # noqa: C901 - one case for each expression
         match node:
             case ast.Name(id=name):
                 self.load(name)
@@ -134,13 +175,6 @@ class Reading:
                 self.target(target, "walrus")
             case ast.Lambda():
                 self._lambda(node)
-            case ast.Constant(value=str(text)):
-                self._mention(_QUERIED.findall(text))
-                self._mention(_FROM.findall(text) if _SELECT.search(text) else ())
-            case ast.Call(
-                ast.Attribute(attr="run_line_magic"), [_, ast.Constant(str(text)), *_]
-            ) | ast.Call(ast.Attribute(attr="getoutput" | "system"), [ast.Constant(str(text)), *_]):
-                self.magic(text)
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
                 self._comprehension(node.generators, [node.elt])
             case ast.DictComp():
@@ -168,17 +202,6 @@ class Reading:
         reads = self.outer(node)
         self.notebook().lambdas |= reads
         self.notebook().give(reads)
-
-    def _mention(self, names: Iterable[str]) -> None:
-        """Note names in a text, which whoever gets it may look up."""
-        for name in names:
-            if name not in self.assigned:
-                self._note(name, may_be_own=True)
-
-    def magic(self, text: str) -> None:
-        """Walk through a `!` or `%` line, which may be code, as that of `%time` is."""
-        braces = " ".join(_BRACES.findall(text))
-        self._mention([*_ASKED.findall(text), *_WORD.findall(braces)])
 
     def _perhaps(self, nodes: list[ast.expr]) -> None:
         """Walk through expressions that may not be reached."""

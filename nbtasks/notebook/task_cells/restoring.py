@@ -9,11 +9,10 @@ from typing import Any, Final
 from nbtasks.core.parameters import nearest_name
 from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.errors import NbtasksError, UnreadableValueError
-from nbtasks.notebook.task_cells import plots, randomness, sharing
+from nbtasks.notebook.task_cells import randomness, sharing, showing
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
 from nbtasks.notebook.task_cells.notes import BEFORE, CHANGED, label
 from nbtasks.notebook.task_cells.recording import RANDOM, VALUE
-from nbtasks.notebook.task_cells.showing import shown_as
 from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
 
@@ -26,7 +25,7 @@ class Shown:
     """Last value of a recorded cell as it was displayed, where only that is recorded."""
 
     def __init__(self, record: str) -> None:
-        self._data, self._metadata = shown_as(displays.loads(record))
+        self._data, self._metadata = showing.shown_as(displays.loads(record))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._data, self._metadata
@@ -229,7 +228,7 @@ class Restorer:
 
     def _read(self, name: str) -> Any:
         try:
-            with plots.kept_apart():
+            with showing.kept_apart():
                 return self._record[name]
         except UnreadableValueError as error:
             failure = self._explain(name, error)

@@ -1,23 +1,32 @@
-"""Outputs of a recorded `%%task` cell, shown again as they were: printed lines, displays, plots."""
+"""Outputs of a recorded `%%task` cell, shown again as they were: printed lines, displays, plots.
+
+The inline backend shows the figures that are open at the end of a cell, below its last value.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock
 from nbtasks.core.durations import format_age
+from nbtasks.engine.effects import current
 from nbtasks.notebook import live_tree
+from nbtasks.notebook.output import figures
 from nbtasks.values import displays
 from nbtasks.values.displays import Display
 from nbtasks.views import echo
 from nbtasks.views.display_html import html_of
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from nbtasks.engine.execution import Execution
 
-__all__ = ["show_again", "shown_as"]
+__all__ = ["activate", "after_cell", "count_open", "kept_apart", "show_again", "shown_as"]
 
 #: What a page might execute if it is displayed as it is.
 _DRAWN: Final = frozenset({"image/svg+xml"})
@@ -76,3 +85,58 @@ def publish(data: dict[str, Any], metadata: dict[str, Any]) -> None:
     from IPython.display import publish_display_data
 
     publish_display_data(data, metadata)
+
+
+# -- figures of matplotlib -------------------------------------------------------------------------
+
+
+def count_open() -> int | None:
+    """Return the number of figures that the running task leaves open, to be shown at the end of the
+    cell; None if there is no backend that could."""
+    context = current.get()
+    return (
+        len(figures.open_figures(context)) if context is not None and figures.is_inline() else None
+    )
+
+
+def activate() -> None:
+    """Load the backend, as the first figure that is made does: it says how figures are shown."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        import matplotlib as mpl
+
+        pyplot.switch_backend(mpl.get_backend())
+
+
+def after_cell(
+    shell: InteractiveShell, outputs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    """Display outputs at the end of the running cell."""
+    events: Any = shell.events
+    if not outputs:
+        return
+
+    def show() -> None:
+        events.unregister("post_execute", show)
+        for data, metadata in outputs:
+            publish(data, metadata)
+
+    events.register("post_execute", show)
+
+
+@contextlib.contextmanager
+def kept_apart() -> Iterator[None]:
+    """Keep figures that are loaded out of those that are shown at the end of the cell: its plots
+    are shown as they were recorded."""
+    before = set(_open())
+    try:
+        yield
+    finally:
+        if figures.is_inline():
+            for number in set(_open()) - before:
+                _open().pop(number)
+
+
+def _open() -> dict[Any, Any]:
+    gcf = figures.registry()
+    return {} if gcf is None else gcf.figs

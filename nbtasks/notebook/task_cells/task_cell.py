@@ -26,7 +26,7 @@ from nbtasks.journal.protocol import ANSWER
 from nbtasks.notebook.cell import Body, Cell
 from nbtasks.notebook.cell_options import CellRefusedError, Options
 from nbtasks.notebook.output import run_view
-from nbtasks.notebook.task_cells import definitions, notebook, plots, randomness, showing
+from nbtasks.notebook.task_cells import definitions, notebook, randomness, showing
 from nbtasks.notebook.task_cells import inputs as cell_inputs
 from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskCell"]
 
-_DIGEST = ANSWER.index("digest")
+_DIGEST, _FINGERPRINT = map(ANSWER.index, ("digest", "fingerprint"))
 
 
 class TaskBody(Body):
@@ -108,7 +108,7 @@ class TaskCell(Cell):
         self._quiet = quiet
         self._path = keys.join("", options.task)
         tree = ast.parse(text)
-        self._names: Names = analyse(tree)
+        self._names: Names = analyse(tree, shell.user_ns)
         self._definitions = definitions.find(tree.body)
         self._gives_io = "io" not in self._names.bound and notebook.may_give_io(shell.user_ns)
         if self._gives_io:
@@ -225,9 +225,10 @@ class TaskCell(Cell):
         self._inputs = cell_inputs.examine(
             self._text, self._names, shell.user_ns, shell.user_ns_hidden, self._task_options.task
         )
-        before = dict(self._inputs.data)
-        notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
-        self._own = {name for name in before if self._inputs.data[name] is not before[name]}
+        self._own = notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
+        answer = self.session.execution.run_state.completed(self._path)
+        if answer is not None and answer[_FINGERPRINT] == self._inputs.code.digest:
+            self._inputs.leave_out_new(answer[_DIGEST])
         if self._task_options.on_change in ("rerun", "error"):
             self._check_missing()
         if self.session.execution.replay_only is None:
@@ -304,7 +305,7 @@ class TaskCell(Cell):
         left = Left(
             self._names, executed, namespace, self._before, changed, mutated,
             self._task_options.outputs, value, more, self._inputs.data, body.notes,
-            plots.count_open(),
+            showing.count_open(),
         )  # fmt: skip
         found = record(left)
         if left.value is not None and VALUE not in found and not found.facts["value"]:
@@ -358,7 +359,7 @@ class TaskCell(Cell):
             later = showing.show_again(
                 self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
             )
-            plots.after_cell(self._shell, later)
+            showing.after_cell(self._shell, later)
         self._body.restorer = restorer = Restorer(
             found, namespace, known, self._explain_unreadable,
             self._inputs.differences(self._recorded_digest()), self._own,
@@ -368,7 +369,7 @@ class TaskCell(Cell):
 
         def end() -> None:
             if found.facts["plots"] is not None:
-                plots.activate()
+                showing.activate()
             self._body.value = restorer.finish()
             self._note(found)
 
