@@ -57,7 +57,9 @@ class Place(NamedTuple):
     is_seen: bool = True
 
 
-IMPORTS = "import functools, math, operator, re\nimport numpy as np\nimport nbtasks as nb\n"
+IMPORTS = (
+    "import dataclasses, functools, math, operator, re\nimport numpy as np\nimport nbtasks as nb\n"
+)
 WRAP = "class D:\n def __init__(s, fn): s.fn = fn\n def __call__(s): return s.fn()\n"
 PLACES = (
     Place("a function that it calls", "def helper(): return @@", "helper()"),
@@ -82,6 +84,18 @@ PLACES = (
     Place("a class method", "class M:\n @classmethod\n def go(c): return @@", "M.go()"),
     Place("a static method", "class M:\n @staticmethod\n def go(): return @@", "M.go()"),
     Place("a constant of a class", "class M:\n K = @@\n def go(self): return self.K", "M().go()"),
+    Place("a constant of a class that is computed",
+          "n = @@\nclass M:\n K = n\n def go(self): return self.K", "M().go()"),
+    Place("a constant of a class that is set later", "class M: pass\nM.K = @@", "M.K"),
+    Place("a constant of a class that a decorator sets",
+          "def deco(c):\n c.K = @@\n return c\n@deco\nclass M: pass", "M.K"),
+    Place("a default of a field that is computed",
+          "n = @@\n@dataclasses.dataclass\nclass M:\n k: int = n", "M().k"),
+    Place("a default of a method that is computed",
+          "n = @@\nclass M:\n def go(self, k=n): return k", "M().go()"),
+    Place("a metaclass",
+          "class T(type):\n def __call__(c): return @@\nclass M(metaclass=T): pass", "M()"),
+    Place("an attribute of a function", "def h(): return h.k\nh.k = @@", "h()"),
     Place("a base class",
           "class B:\n def go(self): return @@\nclass M(B):\n def other(self): pass", "M().go()"),
     Place("a table of a class",
@@ -120,6 +134,9 @@ PLACES = (
           "def a(): return 1\ndef b(): return 2\nOPS = dict([('a', a), ('b', b)][::2 * @@ - 3])",
           "OPS['a']()", is_seen=False),
     Place("other data that it reads: lists, dicts, frames", "DATA = [@@]", "DATA", is_seen=False),
+    Place("what a class counts of its objects",
+          "class M:\n n = 0\n def __init__(s): M.n += 1\nfor _ in range(@@): M()", "M()",
+          is_seen=False),
     Place("what a callable object counts",
           "class S:\n def __init__(s): s.n = 0\n def __call__(s):\n  s.n += 1\n  return 1\n"
           "h = S()\nfor _ in range(@@): h()", "h()", is_seen=False),

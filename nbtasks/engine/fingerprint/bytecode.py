@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import hashlib
+import itertools
 import sys
 from collections.abc import Iterator
 from types import CodeType
@@ -83,6 +84,7 @@ def _accesses(
 ) -> Iterator[tuple[str, Chain, bool]]:
     """Yield each access to an outer name: its kind, its chain, and True for an assignment."""
     yield from _augmented(code, own, free)
+    yield from _stored_on_type(code)
     kind, chain = "", ()  # type: str, Chain
     for instruction in dis.get_instructions(code):
         name, argument = instruction.opname, instruction.argval
@@ -109,11 +111,32 @@ def _augmented(
 ) -> Iterator[tuple[str, Chain, bool]]:
     """Yield the assignments as in `self.n += 1`: it reads one copy, and assigns to the other."""
     instructions = [each for each in dis.get_instructions(code) if each.opname not in _NOTHING]
-    for first, copy, read in zip(instructions, instructions[1:], instructions[2:], strict=False):
-        if copy.opname == "COPY" and read.opname in _ATTRIBUTE:
-            kind, chain = _begin_chain(first.opname, first.argval, own, free)
-            if kind:
-                yield kind, (*chain, read.argval), True
+    kind, chain = "", ()  # type: str, Chain
+    for instruction, following in itertools.pairwise(instructions):
+        name = instruction.opname
+        if kind and name in _ATTRIBUTE:
+            chain = (*chain, instruction.argval)
+        elif kind and name == "COPY" and following.opname in _ATTRIBUTE:
+            yield kind, (*chain, following.argval), True
+            kind = ""
+        else:
+            kind, chain = _begin_chain(name, instruction.argval, own, free)
+
+
+def _stored_on_type(code: CodeType) -> Iterator[tuple[str, Chain, bool]]:
+    """Yield the assignments as in `type(self).n = 1` and `type(self).n += 1`."""
+    instructions = [each for each in dis.get_instructions(code) if each.opname not in _NOTHING]
+    for number, (first, value, call) in enumerate(
+        zip(instructions, instructions[1:], instructions[2:], strict=False)
+    ):
+        is_global_type = first.opname in _GLOBAL and first.argval == "type"
+        if not is_global_type or "LOAD_FAST" not in value.opname or call.opname != "CALL":
+            continue
+        rest = instructions[number + 3 : number + 5]
+        if rest[0].opname in _STORES_ATTRIBUTE:
+            yield "own", ("__class__", rest[0].argval), True
+        elif rest[0].opname == "COPY" and rest[1].opname in _ATTRIBUTE:
+            yield "own", ("__class__", rest[1].argval), True
 
 
 def _begin_chain(

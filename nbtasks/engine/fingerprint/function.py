@@ -23,7 +23,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, Self
 
 from nbtasks.core.parameters import unwrapped
-from nbtasks.engine.fingerprint import bytecode, introspection, members
+from nbtasks.engine.fingerprint import bytecode, data_attributes, introspection, members
 from nbtasks.engine.fingerprint.references import References
 from nbtasks.engine.fingerprint.watch import Watch, cell_contents
 
@@ -126,7 +126,15 @@ class _CacheEntry:
     `of`, which therefore compares by identity and makes the cheapest checks first.
     """
 
-    __slots__ = ("_captured", "_code", "_fingerprint", "_globals", "_watch", "_wrapped")
+    __slots__ = (
+        "_attributes",
+        "_captured",
+        "_code",
+        "_fingerprint",
+        "_globals",
+        "_watch",
+        "_wrapped",
+    )
 
     def __init__(self, fn: FunctionType, current: Fingerprint, watch: Watch) -> None:
         self._code = fn.__code__  # kept alive, so that its id is not used again
@@ -134,7 +142,9 @@ class _CacheEntry:
         self._globals = fn.__globals__
         self._wrapped = introspection.inner_callable(fn)
         self._watch = watch if watch.seal() else None
-        self._captured = [_Captured.of(*item, current.inputs) for item in _list_captured(fn)]
+        self._attributes = _list_attributes(fn)
+        captured = _list_captured(fn, current.name)
+        self._captured = [_Captured.of(*item, current.inputs) for item in captured]
 
     def of(self, fn: FunctionType) -> Fingerprint | None:
         """Return the fingerprint of a function with the same code.
@@ -144,29 +154,37 @@ class _CacheEntry:
         Returns:
             None if anything else differs.
         """
-        if fn.__globals__ is not self._globals or fn.__dict__.get("__wrapped__") is not (
-            self._wrapped
-        ):
+        own = fn.__dict__
+        if fn.__globals__ is not self._globals or own.get("__wrapped__") is not self._wrapped:
             return None
-        inputs = None
+        if (own or self._attributes) and _list_attributes(fn) != self._attributes:
+            return None
+        inputs: dict[str, str] | None = self._fingerprint.inputs
         if self._captured or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
-            captured = _list_captured(fn)
-            if len(captured) != len(self._captured):
-                return None
-            for (_, value), (expected, is_data, name, held) in zip(
-                captured, self._captured, strict=True
-            ):
-                if (type(value) if is_data else value) is expected and (
-                    not held or held == id(value) or (held == _PLAIN and members.is_plain(value))
-                ):
-                    continue
-                if name is None or (text := introspection.constant(value)) is None:
-                    return None
-                text = introspection.recorded_input(name, text)
-                inputs = {**(inputs or self._fingerprint.inputs), name: text}
-        if self._watch is not None and not self._watch.holds():
+            inputs = self._replace_inputs(fn)
+        if inputs is None or (self._watch is not None and not self._watch.holds()):
             return None
-        return self._fingerprint if inputs is None else replace(self._fingerprint, inputs=inputs)
+        if inputs is self._fingerprint.inputs:
+            return self._fingerprint
+        return replace(self._fingerprint, inputs=inputs)
+
+    def _replace_inputs(self, fn: FunctionType) -> dict[str, str] | None:
+        """Return the inputs with the captured constants of a function; None if others differ."""
+        inputs = self._fingerprint.inputs
+        captured = _list_captured(fn, self._fingerprint.name)
+        if len(captured) != len(self._captured):
+            return None
+        for (_, value), (expected, is_data, name, held) in zip(
+            captured, self._captured, strict=True
+        ):
+            if (type(value) if is_data else value) is expected and (
+                not held or held == id(value) or (held == _PLAIN and members.is_plain(value))
+            ):
+                continue
+            if name is None or (text := introspection.constant(value)) is None:
+                return None
+            inputs = {**inputs, name: introspection.recorded_input(name, text)}
+        return inputs
 
 
 class _Captured(NamedTuple):
@@ -195,7 +213,12 @@ class _Captured(NamedTuple):
         return cls(type(value) if is_data else value, is_data, name if is_input else None, held)
 
 
-def _list_captured(fn: FunctionType) -> list[tuple[str, Any]]:
+def _list_attributes(fn: FunctionType) -> list[str]:
+    return [name for name, _ in data_attributes.of_function(fn)]
+
+
+def _list_captured(fn: FunctionType, label: str) -> list[tuple[str, Any]]:
+    """Return the values that a function got when it was created, or later as attributes."""
     code = fn.__code__
     captured = list(zip(code.co_freevars, map(cell_contents, fn.__closure__ or ()), strict=True))
     if defaults := fn.__defaults__:
@@ -203,6 +226,9 @@ def _list_captured(fn: FunctionType) -> list[tuple[str, Any]]:
         captured += zip(code.co_varnames[first : code.co_argcount], defaults, strict=True)
     if fn.__kwdefaults__:
         captured += fn.__kwdefaults__.items()
+    if fn.__dict__:
+        attributes = data_attributes.of_function(fn)
+        captured += [(f"{label}.{name}", value) for name, value in attributes]
     return captured
 
 

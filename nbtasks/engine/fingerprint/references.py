@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
-import enum
 import functools
 import sys
 from collections.abc import Callable
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from nbtasks.engine.fingerprint import bytecode, introspection, members, source, user_code
+from nbtasks.engine.fingerprint import (
+    bytecode,
+    data_attributes,
+    introspection,
+    members,
+    source,
+    user_code,
+)
+from nbtasks.engine.fingerprint.data_attributes import Place
 from nbtasks.engine.fingerprint.watch import MISSING, Watch, cell_contents
 
 __all__ = ["References", "list_assigned"]
@@ -20,8 +27,6 @@ _MAIN = "__main__"
 _DEEPEST = 4  # data within data
 
 Names = dict[str, Any]
-#: Identity of a variable: the id of its container, and its name in there.
-Place = tuple[int, str]
 
 
 class References:
@@ -41,6 +46,7 @@ class References:
         self._home = home
         self._inputs: dict[str, tuple[Place, str]] = {}
         self._stored: set[Place] = set()
+        self._stored_by_class: set[tuple[type, str]] = set()
         self._names: dict[int, str] = {}  # of functions, by id
         self._seen: dict[int, Any] = {}  # by id; kept alive, so that no id is used twice
 
@@ -50,8 +56,14 @@ class References:
         return {
             name: text
             for name, (place, text) in sorted(self._inputs.items())
-            if place not in self._stored
+            if place not in self._stored and not self._is_stored_by_class(*place)
         }
+
+    def _is_stored_by_class(self, holder: int, name: str) -> bool:
+        return any(
+            name == stored and data_attributes.is_related(self._seen.get(holder), owner)
+            for owner, stored in self._stored_by_class
+        )
 
     def add(self, value: Any) -> None:
         """Collect the references of a function or another callable."""
@@ -83,6 +95,7 @@ class References:
             self.watch.function(fn)
         self._add_reads(fn, code.reads, prefix, is_watched=is_watched)
         self._add_defaults(fn, prefix)
+        self._add_attributes(fn, name, is_watched=is_watched)
         if own is not MISSING:
             self._add_own(own, code.reads)
         if (inner := introspection.inner_callable(fn)) is not None:
@@ -105,7 +118,7 @@ class References:
             if is_watched:
                 self._watch_data(value, functools.partial(cell_contents, cell))
         self._stored |= {
-            _find_place(kind, chain, fn.__globals__, cells)
+            data_attributes.find_place(kind, chain, fn.__globals__, cells)
             for kind, chain in reads.stored
             if kind != "own"
         }
@@ -117,6 +130,13 @@ class References:
         names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
         for name, value in (*zip(names, defaults, strict=True), *(fn.__kwdefaults__ or {}).items()):
             self._add_value(value, (), f"{prefix}{name}", (id(fn), name))
+
+    def _add_attributes(self, fn: FunctionType, name: str, *, is_watched: bool = True) -> None:
+        """Collect what was set on a function."""
+        for attribute, value in data_attributes.of_function(fn):
+            self._add_value(value, (), f"{name}.{attribute}", (id(fn), attribute))
+            if is_watched:
+                self._watch_name(fn.__dict__, attribute)
 
     def _add_own(self, own: Any, reads: bytecode.Reads) -> None:
         """Collect the constants and other methods that a method reads from its object."""
@@ -137,11 +157,15 @@ class References:
     def _add_chain(self, names: Names, chain: bytecode.Chain, module: str) -> None:
         name, *attributes = chain
         value = names.get(name, MISSING)
+        label = name if module in (self._home, _MAIN) else f"{module}.{name}"
+        self._add_value(value, tuple(attributes), label, (id(names), name))
+        self._watch_name(names, name)
+
+    def _watch_name(self, names: Names, name: str) -> None:
+        value = names.get(name, MISSING)
         self.watch.name(
             names, name, None if value is MISSING else value, is_data=introspection.is_data(value)
         )
-        label = name if module in (self._home, _MAIN) else f"{module}.{name}"
-        self._add_value(value, tuple(attributes), label, (id(names), name))
         self._watch_data(value, functools.partial(names.get, name))
 
     def _watch_data(self, value: Any, get: Callable[[], Any]) -> None:
@@ -267,20 +291,22 @@ class References:
         names = methods[0].__globals__ if methods else vars(sys.modules.get(cls.__module__, cls))
         text = source.of_class(cls, codes, functools.partial(_is_ours, dict(names)))
         name = self._shorten_name(introspection.label(cls))
-        self.source[_free_name(name, self.source)] = text or _outline(cls, methods)
-        self.watch.attributes(cls)
-        for member, value in list(vars(cls).items()):
-            if (
-                member[:2] != "__"
-                and not issubclass(type(cls), enum.EnumType)
-                and members.may_hold_code(value)
-            ):
-                self._add_value(value, (), f"{name}.{member}", (id(cls), member))
+        self.source[_free_name(name, self.source)] = text or data_attributes.outline(
+            cls, [(fn.__name__, _analyse_code(fn).text) for fn in methods]
+        )
+        self.watch.attributes(cls, introspection.is_data)
+        for member, value in data_attributes.of_class(cls, text):
+            self._add_value(value, (), f"{name}.{member}", (id(cls), member))
+            self._watch_data(value, functools.partial(vars(cls).get, member))
         for fn in methods:
             self._seen[id(fn)] = fn
             self.watch.function(fn)
-            self._add_reads(fn, _analyse_code(fn).reads, f"{name}.", is_watched=True)
-        for other in (*others, *cls.__mro__[1:]):
+            reads = _analyse_code(fn).reads
+            self._add_reads(fn, reads, f"{name}.", is_watched=True)
+            self._add_attributes(fn, f"{name}.{fn.__name__}")
+            assigned = data_attributes.list_assigned_to_class(cls, fn, reads)
+            self._stored_by_class |= {(cls, attribute) for attribute in assigned}
+        for other in (*others, *cls.__mro__[1:], type(cls)):
             self._add_reference(other)
 
     def _shorten_name(self, full: str) -> str:
@@ -368,29 +394,3 @@ def _is_ours(names: Names, decorator: ast.expr) -> bool:
     name = vars(value).get("__name__") if isinstance(value, ModuleType) else None
     module = name or getattr(value, "__module__", None)
     return isinstance(module, str) and module.partition(".")[0] == "nbtasks"
-
-
-def _outline(cls: type, methods: list[FunctionType]) -> str:
-    """Return an outline of a class whose source is not available."""
-    bases = ", ".join(base.__qualname__ for base in cls.__bases__)
-    lines = [f"class {cls.__qualname__}({bases}):"]
-    lines += [f"    {name}: {kind}" for name, kind in vars(cls).get("__annotations__", {}).items()]
-    for name, value in vars(cls).items():
-        if not name.startswith("__") and (text := introspection.constant(value)) is not None:
-            lines.append(f"    {name} = {text}")
-    lines += [f"    # {fn.__name__}: {_analyse_code(fn).text}" for fn in methods]
-    return "\n".join(lines)
-
-
-def _find_place(
-    kind: str, chain: bytecode.Chain, names: Names, cells: dict[str, CellType]
-) -> Place:
-    """Return the variable that an assignment changes: a name, or an attribute of a module."""
-    if kind == "free":
-        return id(cells.get(chain[0])), ""
-    for name in chain[:-1]:
-        module = names.get(name)
-        if not isinstance(module, ModuleType):
-            return 0, ""
-        names = vars(module)
-    return id(names), chain[-1]

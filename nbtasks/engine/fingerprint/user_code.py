@@ -10,6 +10,7 @@ import os
 import site
 import sys
 import sysconfig
+import types
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -56,7 +57,10 @@ def is_users_function(fn: FunctionType) -> bool:
 
 def is_users_class(cls: type) -> bool:
     """Return True if the user wrote a class."""
-    return _is_users_name(type.__getattribute__(cls, "__module__"))
+    name = type.__getattribute__(cls, "__module__")
+    if name == "types":  # before Python 3.12, `make_dataclass` calls its classes this
+        return vars(types).get(cls.__name__) is not cls
+    return _is_users_name(name)
 
 
 def is_native(cls: type) -> bool:

@@ -9,20 +9,27 @@ them by identity in about one microsecond: this is what makes it possible to cac
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from operator import attrgetter, is_
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from nbtasks.core.parameters import definition_of, unwrapped
 
-__all__ = ["MISSING", "Watch", "cell_contents"]
+__all__ = ["FIELD_TABLES", "MISSING", "Watch", "cell_contents"]
 
 #: Stands for the content of an empty cell, and for a missing name.
 MISSING: Any = object()
+#: Names under which a class keeps its fields: of dataclasses, attrs, pydantic and named tuples.
+FIELD_TABLES = (
+    "__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__", "_field_defaults",
+)  # fmt: skip
 
 _code, _defaults = attrgetter("__code__"), attrgetter("__defaults__")
+_own = attrgetter("__dict__")
 _KEPT = (FunctionType, ModuleType, type, int, float, complex, str, tuple, type(None))
 _METHODS = (property, staticmethod, classmethod)
+_TABLES = frozenset([*FIELD_TABLES, "_member_map_"])
 Names = dict[str, Any]
 
 
@@ -62,6 +69,7 @@ class Watch:
         self._cells: list[tuple[CellType, Any, bool]] = []
         self._snapshots: list[Holds] = []
         self._classes: list[tuple[Any, tuple[str, ...], tuple[Any, ...], int]] = []
+        self._class_data: list[tuple[Any, tuple[str, ...], tuple[type, ...]]] = []
         self._functions: dict[int, FunctionType] = {}
         self._sealed: tuple[Any, ...] = ()
         self._others = False
@@ -101,13 +109,25 @@ class Watch:
         self._snapshots.append(_Defined(fn, definition))
         return unwrapped(value)
 
-    def attributes(self, cls: type) -> None:
-        """Watch the functions of a class: another may be set from outside."""
+    def attributes(self, cls: type, is_data: Callable[[Any], bool]) -> None:
+        """Watch the functions and the constants of a class: others may be set from outside.
+
+        Args:
+            cls: The class.
+            is_data: Predicate for values that count by their type.
+        """
         own = vars(cls)
-        names = tuple(
-            name for name, value in own.items() if callable(value) or type(value) in _METHODS
-        )
-        self._classes.append((own, names, tuple(map(own.get, names)), len(own)))
+        same: list[str] = []
+        typed: list[str] = []
+        for name, value in own.items():
+            if callable(value) or type(value) in _METHODS or name in _TABLES:
+                same.append(name)
+            elif name[:2] != "__" or name[-2:] != "__" or type(value) in _KEPT:
+                (typed if is_data(value) else same).append(name)
+        self._classes.append((own, tuple(same), tuple(map(own.get, same)), len(own)))
+        if typed:
+            types = tuple(map(type, map(own.get, typed)))
+            self._class_data.append((own, tuple(typed), types))
 
     def seal(self) -> bool:
         """End the collection and return True if anything was collected."""
@@ -119,13 +139,16 @@ class Watch:
             for group in (self._same, self._typed)
         )
         fns = tuple(self._functions.values())
-        self._sealed = (same, typed, fns, tuple(map(_code, fns)), tuple(map(_defaults, fns)))
+        own = tuple(map(_own, fns))
+        attributes = (own, tuple(map(len, own)))
+        self._sealed = (same, typed, fns, tuple(map(_code, fns)), tuple(map(_defaults, fns)),
+                        *attributes)  # fmt: skip
         self._others = bool(self._cells or self._weak or self._snapshots or self._classes)
         return bool(same or typed or fns or self._others)
 
     def holds(self) -> bool:
         """Return True if every watched value is unchanged."""
-        same, typed, fns, codes, defaults = self._sealed
+        same, typed, fns, codes, defaults, own, sizes = self._sealed
         for get, names, values in same:
             if not all(map(is_, map(get, names), values)):
                 return False
@@ -133,7 +156,9 @@ class Watch:
             if not all(map(is_, map(type, map(get, names)), types)):
                 return False
         if fns and not (
-            all(map(is_, map(_code, fns), codes)) and all(map(is_, map(_defaults, fns), defaults))
+            all(map(is_, map(_code, fns), codes))
+            and all(map(is_, map(_defaults, fns), defaults))
+            and tuple(map(len, own)) == sizes
         ):
             return False
         return not self._others or self._others_hold()
@@ -145,6 +170,9 @@ class Watch:
                 return False
         for own, names, values, count in self._classes:
             if len(own) != count or not all(map(is_, map(own.get, names), values)):
+                return False
+        for own, names, types in self._class_data:
+            if not all(map(is_, map(type, map(own.get, names)), types)):
                 return False
         return all(snapshot.holds() for snapshot in self._snapshots) and all(
             names.get(name) is ref() for names, name, ref in self._weak
