@@ -146,6 +146,11 @@ CASES = [
     Case("named tuple and enum", "from collections import namedtuple\nfrom enum import Enum\n"
          "P = namedtuple('P', 'a b'); C = Enum('C', 'RED BLUE')\np = P(1, C.RED); ran()",
          after="y = p.b is C.RED, isinstance(p, P)"),
+    Case("variables of types", "import typing as t\nT = t.TypeVar('T'); P = t.ParamSpec('P')\n"
+         "Ts = t.TypeVarTuple('Ts'); UserId = t.NewType('UserId', int)\n"
+         "def first(xs: list[T]) -> T: return xs[0]\nclass Box(t.Generic[T]): pass\n"
+         "x = UserId(first([1])); ran()",
+         after="y = UserId(2), first.__annotations__['return'] is T"),
     Case("subclass", "class A(Base):\n    pass\na = A(2); ran()",
          "class Base:\n    def __init__(self, v): self.v = v",
          ("class Base:\n    def __init__(self, v): self.v = v + 1",), after="y = a.v"),

@@ -117,6 +117,17 @@ def test_names_of_later_cells_do_not_count_for_a_cell_that_may_read_all(counting
     assert calls(counting) == [1, 1]
 
 
+def test_a_variable_of_types_as_last_value_is_shown_again(counting: Shell) -> None:
+    cell = "%%task t\nfrom typing import TypeVar\nT = TypeVar('T'); calls.append(1)\nT"
+    for _ in range(2):
+        counting.ok(cell)
+        del counting.names["T"]
+    counting.ok(f"{cell}\n")
+
+    assert calls(counting) == [1]
+    assert repr(counting.names["T"]) == "~T"
+
+
 def test_comments_and_layout_do_not_count(counting: Shell) -> None:
     counting.ok("%%task t\nx = 1; calls.append(1)")
     counting.ok("%%task t --no-tree\n# one\nx = (1)   # two\n\ncalls.append( 1 )")

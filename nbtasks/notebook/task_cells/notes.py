@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from nbtasks.engine.fingerprint import arguments, tables
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.notebook.task_cells.inputs import MISSING
+from nbtasks.notebook.task_cells.sharing import TYPES
 
 __all__ = ["BEFORE", "CHANGED", "OWN", "Notes", "label", "name_of"]
 
@@ -25,7 +26,7 @@ CHANGED: Final = "changed"
 OWN: Final = "own"
 
 _SCALARS: Final = (str, bytes, int, float, complex, bool, type(None), range)
-_CODE: Final = (FunctionType, ModuleType, type, type(len))
+_CODE: Final = (FunctionType, ModuleType, type, type(len), *TYPES)
 _MOST_TO_COPY: Final = 1000
 
 

@@ -113,7 +113,8 @@ def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:
     shares nothing with the variables."""
     value = left.value
     parts = value if type(value) in (list, tuple) else [value]
-    if value is None or _name_of_value(left, values) or any(map(_is_drawn, parts)):
+    is_type = isinstance(value, sharing.TYPES)
+    if value is None or is_type or _name_of_value(left, values) or any(map(_is_drawn, parts)):
         return left.more
     if not isinstance(value, sharing.FIXED):
         shared = {found for each in values.values() for found in sharing.reach(each)}
@@ -152,7 +153,7 @@ def _choose_definitions(left: Left) -> tuple[list[str], set[str]]:
             value = left.namespace.get(name)
             ways = left.names.bound.get(name, set())
             is_wrapped = callable(value) and not ways.isdisjoint(defining)
-            if isinstance(value, type) or is_wrapped:
+            if isinstance(value, (type, *sharing.TYPES)) or is_wrapped:
                 keys.append(definition.key)
                 defined.add(name)
     return keys, defined
@@ -178,7 +179,7 @@ def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
 
 def _is_by_definition(name: str, value: Any, left: Left) -> bool:
     """Return True if executing the definitions again gives a name its value."""
-    if isinstance(value, type | FunctionType | ModuleType) or callable(value):
+    if isinstance(value, (type, FunctionType, ModuleType, *sharing.TYPES)) or callable(value):
         return True
     return left.names.bound.get(name, set()) <= {"import", "def", "class"}
 

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from random import Random
 from types import FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NewType, ParamSpec, TypeVar, TypeVarTuple
 
 from nbtasks.engine.fingerprint import introspection, tables, user_code
 
 __all__ = [
-    "FIXED", "Path", "fill", "find_parts", "group", "is_within", "members", "part_at", "reach",
-    "replace", "walk",
+    "FIXED", "TYPES", "Path", "fill", "find_parts", "group", "is_within", "members", "part_at",
+    "reach", "replace", "walk",
 ]  # fmt: skip
 
 #: Types whose objects do not change, or are the same ones everywhere.
 FIXED: Final = (
     str, bytes, int, float, complex, bool, type(None), type, FunctionType, ModuleType, range,
 )  # fmt: skip
+#: Types of what stands in annotations only: a pickle of it is read where it is defined already.
+TYPES: Final = (TypeVar, ParamSpec, TypeVarTuple, NewType)
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset, deque)
 _SCALARS: Final = frozenset([str, bytes, int, float, complex, bool, type(None)])
 _TABLES: Final = ("numpy", "pandas", "polars", "pyarrow")
