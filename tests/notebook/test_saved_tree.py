@@ -115,6 +115,7 @@ def test_at_twenty_random_moments_of_a_run_the_file_has_a_tree_of_the_latest_fiv
         nbformat.validate(copy)
         (tree,) = [out.data for out in copy.cells[0].outputs]
         assert sorted(tree) == ["text/html", "text/plain"]
+        assert not re.search("just now|ago", tree["text/plain"]), "it is read later"
         age = saved_at - drawn_at(tree["text/html"])
         assert age < 5
         recorded = sum(when <= saved_at - 5 for when in done)

@@ -112,6 +112,7 @@ class SavedTree:
 
     def _bundle(self) -> dict[str, str]:
         tree = self._draw()
-        html = wrap_for_panel(self._widget.place, tree._repr_html_(), tree.now_us)
+        bundle = tree._repr_mimebundle_()
+        html = wrap_for_panel(self._widget.place, bundle["text/html"], tree.now_us)
         self._widget.saved = tree.now_us // 1000
-        return {"text/plain": str(tree), "text/html": html}
+        return {**bundle, "text/html": html}
