@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint.digest_cache import DigestCache
 from tests.engine import changes
 from tests.engine.changes import ARGUMENTS, DOCS, EDITS, KINDS, PAIRS, PLACES, Argument, Place
 
@@ -30,7 +32,9 @@ def test_a_pair_of_arguments_has_its_verdict(kind: Argument):
         assert changes.is_pair_told(kind) is kind.is_told
 
 
-def test_digests_are_the_same_on_each_python():
+def test_digests_are_the_same_on_each_python(monkeypatch: pytest.MonkeyPatch):
+    # Python shares patterns and zones: one that a task of another test returned counts as recorded.
+    monkeypatch.setattr(arguments, "_recorded", DigestCache())
     recorded = json.loads(changes.DIGESTS.read_text())
     current = changes.digests()
 

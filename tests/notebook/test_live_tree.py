@@ -207,8 +207,8 @@ def test_a_long_history_does_not_hold_up_its_continuation(notebook: Notebook) ->
     """Its title is there at once, its tasks with a later drawing."""
     first, *_, last = notebook.messages("three")
 
-    assert "old" not in first["content"]["data"]["text/plain"]
-    assert "old 4999" in last["content"]["data"]["text/plain"]
+    assert "5,000" not in first["content"]["data"]["text/plain"]
+    assert "… 5,000 completed" in last["content"]["data"]["text/plain"]
 
 
 def test_a_finished_drawing_can_be_displayed(notebook: Notebook) -> None:

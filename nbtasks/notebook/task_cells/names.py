@@ -49,7 +49,6 @@ class Names(NamedTuple):
         inner: Names that its functions and classes read when they are called.
         mentioned: Names among those read that texts name.
         is_open: Whether it may read any name of the notebook, by a name that is computed.
-        may_bind: Whether it may bind any name, by code that it executes, or by a magic.
     """
 
     bound: dict[str, set[str]]
@@ -59,7 +58,6 @@ class Names(NamedTuple):
     inner: set[str]
     mentioned: set[str]
     is_open: bool
-    may_bind: bool
 
 
 def analyse(tree: ast.Module, namespace: Mapping[str, Any] | None = None) -> Names:
@@ -75,7 +73,7 @@ def analyse(tree: ast.Module, namespace: Mapping[str, Any] | None = None) -> Nam
     inner = {name for names in (*flow.inner.values(), flow.lambdas) for name in names}
     return Names(
         flow.bound, flow.read, flow.deleted, flow.star, inner - {"_", "__", "___"}, flow.mentioned,
-        flow.is_open, flow.may_bind,
+        flow.is_open,
     )  # fmt: skip
 
 

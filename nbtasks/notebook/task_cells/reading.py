@@ -33,7 +33,6 @@ class Reading:
         namespace: Names of the notebook, among which texts may name some.
         mentioned: Names that texts name.
         is_open: Whether any name of the notebook may be read, by a name that is computed.
-        may_bind: Whether any name may be bound so.
     """
 
     assigned: set[str] = field(default_factory=set)
@@ -47,7 +46,6 @@ class Reading:
     namespace: Mapping[str, Any] = field(default_factory=dict)
     mentioned: set[str] = field(default_factory=set)
     is_open: bool = False
-    may_bind: bool = False
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -114,9 +112,8 @@ class Reading:
         """Walk through the code of a magic, such as `%time`."""
 
     def _bind_in_scope(self, node: ast.Subscript, way: str) -> None:
-        """Bind a name as `globals()["name"] = 1` does; which one may be computed."""
+        """Bind a name as `globals()["name"] = 1` does, unless it is computed."""
         self.expression(node.slice)
-        self.notebook().may_bind = True
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             self.bind(node.slice.value, way)
 
@@ -143,7 +140,6 @@ class Reading:
         notebook = self.notebook()
         notebook.mentioned |= found.names
         notebook.is_open = notebook.is_open or found.is_open
-        notebook.may_bind = notebook.may_bind or found.binds
 
     # -- expressions ------------------------------------------------------------------------------
 

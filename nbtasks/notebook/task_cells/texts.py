@@ -41,13 +41,11 @@ class Mentions(NamedTuple):
     Attributes:
         names: Names of the notebook.
         is_open: Whether it may read any name.
-        binds: Whether it may bind any name.
         parts: Parts of the expression that are still to be looked at; None for all.
     """
 
     names: frozenset[str] = frozenset()
     is_open: bool = False
-    binds: bool = False
     parts: tuple[ast.expr, ...] | None = None
 
 
@@ -85,7 +83,7 @@ def find(node: ast.AST, namespace: Mapping[str, Any]) -> Mentions | None:  # noq
         ):
             return _named(_fields(text), namespace, ())
         case ast.Attribute(attr="user_ns"):
-            return Mentions(is_open=True, binds=True)
+            return Mentions(is_open=True)
     return None
 
 
@@ -95,19 +93,19 @@ def in_function(node: ast.AST, namespace: Mapping[str, Any]) -> Mentions:
     Its `locals()` are its own.
     """
     names: frozenset[str] = frozenset()
-    is_open = binds = False
+    is_open = False
     todo: list[ast.AST] = [node]
     while todo:
         each = todo.pop()
         found = find(each, namespace)
         if found is not None and not _is_local_scope(each):
             names |= found.names
-            is_open, binds = is_open or found.is_open, binds or found.binds
+            is_open = is_open or found.is_open
         if found is None or found.parts is None:
             todo += ast.iter_child_nodes(each)
         else:
             todo += found.parts
-    return Mentions(names, is_open, binds)
+    return Mentions(names, is_open)
 
 
 def is_variable(name: str) -> bool:
@@ -138,10 +136,10 @@ def _of_call(node: ast.Call, namespace: Mapping[str, Any]) -> Mentions | None:  
     match node.func:
         case ast.Name(id=name) if name in _EVALUATING and len(node.args) == 1:
             if first is None:
-                return Mentions(is_open=True, binds=True)
-            return _named(_WORD.findall(first), namespace, binds=name == "exec")
+                return Mentions(is_open=True)
+            return _named(_WORD.findall(first), namespace)
         case ast.Name() if is_scope(node):
-            return Mentions(is_open=True, binds=True)
+            return Mentions(is_open=True)
         case ast.Attribute(value=scope, attr=name) if is_scope(scope) and name in _LOOKUPS:
             if first is not None:
                 return _named([first], namespace, node.args[1:])
@@ -168,16 +166,15 @@ def _of_ipython(
             " ".join(each))], namespace)  # fmt: skip
     if method.startswith("run_") or method in ("ev", "ex"):
         is_shared = texts[:1] == ["run"] and "-i" in whole.split()
-        return _named(_WORD.findall(whole), namespace, binds=True)._replace(is_open=is_shared)
+        return _named(_WORD.findall(whole), namespace)._replace(is_open=is_shared)
     return None
 
 
 def _named(
-    words: Iterable[str], namespace: Mapping[str, Any], parts: Iterable[ast.expr] | None = None,
-    *, binds: bool = False,
-) -> Mentions:  # fmt: skip
+    words: Iterable[str], namespace: Mapping[str, Any], parts: Iterable[ast.expr] | None = None
+) -> Mentions:
     names = frozenset(word for word in words if word in namespace and is_variable(word))
-    return Mentions(names, binds=binds, parts=None if parts is None else tuple(parts))
+    return Mentions(names, parts=None if parts is None else tuple(parts))
 
 
 def _words(text: str, namespace: Mapping[str, Any]) -> set[str]:

@@ -54,6 +54,9 @@ class RunsTable:
     def _repr_html_(self) -> str:
         return f"<p>{escape(self._note)}</p>{self._table.to_html(border=0, notebook=True)}"
 
+    def _repr_mimebundle_(self) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
+
 
 class Watch:
     """List of the runs in the page, with the tree of the chosen run below it.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from html import escape
 from time import perf_counter
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from nbtasks.core import clock
 from nbtasks.core.throttle import Throttle
@@ -43,7 +43,7 @@ def wrap_for_panel(place: str, html: str, at_us: int) -> str:
 
 
 class Drawing(Protocol):
-    """Tree, or table of runs, as it was at `now_us`: its text is that of `str`.
+    """Tree, or table of runs, as it was at `now_us`.
 
     Attributes:
         now_us: Instant at which it was drawn.
@@ -51,8 +51,8 @@ class Drawing(Protocol):
 
     now_us: int
 
-    def _repr_html_(self) -> str:
-        """Return HTML without scripts."""
+    def _repr_mimebundle_(self) -> dict[str, Any]:
+        """Return text, and HTML without scripts."""
 
 
 class SavedTree:
