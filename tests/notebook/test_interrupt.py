@@ -225,7 +225,7 @@ def test_a_suspended_cell_says_in_one_line_how_to_go_on(kernel: Kernel, awaits: 
     assert kernel.ask("run.status.value, len(nb.due())") == "('WAITING', 0)"
     tree = next(o for o in suspended.outputs if o["type"] == "display_data")
     assert "waiting" in tree["data"]["text/plain"]
-    assert "resumes at" in tree["data"]["text/plain"]
+    assert "\nresumes " in tree["data"]["text/plain"]
 
     kernel.ask("run.set('cool down', None)")
     assert kernel.ask(cell) == "'done'"

@@ -81,7 +81,8 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
 
     job, failed, after = book.cells[2:]
     (tree,) = data(job, "display_data")
-    assert "delays 1.0.0" in tree["text/plain"]
+    assert "delays · " in tree["text/plain"]
+    assert "version 1.0.0" in tree["text/plain"]
     assert "completed" in tree["text/plain"]
     assert "nbtasks-tree" in tree["text/html"]
     assert text(job).count("squaring") == 3
