@@ -177,7 +177,7 @@ def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
 def test_a_column_of_objects_stays_one(values: list[Any]):
     column = pd.Series(values, dtype=object)
 
-    for value in (column, column.to_frame("x"), pd.Index(column)):
+    for value in (column, column.to_frame("x"), pd.Index(column, dtype=object)):
         result = again(value)
         same(result, value)
         assert type(np.asarray(result).flat[0]) is type(values[0])
