@@ -8,9 +8,10 @@ import nbtasks as nb
 from tests.scenarios.harness import Expect, World
 
 
-async def body(io: Any, world: World) -> list[int]:
-    async def fit(carrier: str, alpha: float = 1.0) -> int:
-        return world.called()
+async def body(io: Any, world: World) -> list[float]:
+    async def fit(carrier: str, alpha: float = 1.0) -> float:
+        world.called()
+        return alpha
 
     task = world.task(fit)
     return [await task("AA"), await task("AA", alpha=0.1)]
@@ -23,7 +24,7 @@ def reset(run: nb.Run, world: World) -> None:
 
 STEPS = [reset]
 EXPECT = Expect(
-    output=[0, 1],
+    output=[1.0, 0.1],
     calls={"fit[AA]": 1, "fit[AA,alpha=0.1]": 2},
     statuses={"fit[AA]": "COMPLETED", "fit[AA,alpha=0.1]": "COMPLETED"},
 )
