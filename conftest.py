@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
 
 PACKAGE = Path(__file__).parent / "nbtasks"
+_numbers = itertools.count()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -60,21 +62,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare each later collection of garbage a look at thousands of tests."""
+    """Spare the collection of garbage, a tenth of the time: no look at thousands of tests, and none
+    at all for the few objects that one test makes."""
     gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
 
 
 @pytest.fixture(autouse=True)
-def _own_home(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """Give each test a home and jobs of its own, and each example a folder as well."""
-    monkeypatch.setenv("NBTASKS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # where the signing key is created
+def _own_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give each test a home and jobs of its own, and each example a folder as well.
+
+    Most tests need no folder, and to make and remove thousands takes longer than some of the tests.
+    """
+    folder = _folder_of(request)
+    monkeypatch.setenv("NBTASKS_HOME", str(folder / "home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))  # where the signing key is created
     monkeypatch.setattr(runtime, "jobs", dict(runtime.jobs))  # the last job defined for an id wins
     signing._key.cache_clear()
     if not isinstance(request.node, pytest.Function):
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.chdir(folder)
     settings_before = dict(config._overrides)
     monkeypatch.setattr(config, "_homes", {})  # as in a process that begins here
     open_before = set(current._open)
@@ -83,6 +89,16 @@ def _own_home(
         _leave(current._open.pop(place))
     config._overrides.clear()  # no test inherits the settings of another
     config._overrides.update(settings_before)
+
+
+def _folder_of(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of a test; where it asks for none, a path at which nothing is yet."""
+    is_example = not isinstance(request.node, pytest.Function)
+    if is_example or "tmp_path" in request.fixturenames:
+        folder: Path = request.getfixturevalue("tmp_path")
+        return folder
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    return factory.getbasetemp() / "homes" / str(next(_numbers))
 
 
 def _leave(journal: Journal) -> None:

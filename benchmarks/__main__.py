@@ -3,7 +3,7 @@
 `python -m benchmarks [--quick] [--check] [--folder FOLDER]`
 
 All times are wall time. Compared measurements are taken in one run, in turns and on one disk.
-`--quick` skips the two slowest benchmarks; `--check` exits with status 1 if a target is missed.
+`--quick` skips the three slowest benchmarks; `--check` exits with status 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from pathlib import Path
 from time import perf_counter
 
 import nbtasks as nb
-from benchmarks import cells, frames, history, starts, tasks, tree
+from benchmarks import (
+    cells,
+    clusters,
+    events,
+    frames,
+    history,
+    readers,
+    starts,
+    tasks,
+    team,
+    tree,
+)
 from benchmarks.bare import BareLog
 from benchmarks.report import Figure, show
 from nbtasks.journal import current
@@ -35,11 +46,15 @@ def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from starts.imports(max(rounds, 7))
     yield from frames.frames(folder, rounds)
     yield from cells.cells(folder, rounds)
+    yield from events.events(folder)
+    yield from readers.readers(folder)
     yield from tree.living(folder)
     yield from history.queries(folder, rounds)
+    yield from team.team(folder, rounds)
     if not quick:
         yield from tasks.nested(folder)
         yield from starts.resume(folder, rounds=3)
+        yield from clusters.clusters(folder, rounds=3)
 
 
 def _disk(folder: Path) -> str:

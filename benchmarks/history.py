@@ -55,8 +55,8 @@ _TASKS = f"""
 """
 
 
-def fill() -> None:
-    """Put the runs into the home in force, as if they had been executed and merged."""
+def fill(runs: int = RUNS) -> None:
+    """Put so many runs into the home in force, as if they had been executed and merged."""
 
     @nb.job("first")
     def body(io: nb.SyncIO) -> None:
@@ -65,8 +65,8 @@ def fill() -> None:
     body.run(tree=False)  # makes the file
     current.close()
     with connect(nb.config.home / "journal.duckdb") as con:
-        con.execute(_RUNS)
-        con.execute(_TASKS)
+        for statement in (_RUNS, _TASKS):
+            con.execute(statement.replace(f"range({RUNS})", f"range({runs})"))
         con.execute("checkpoint")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import front_end as _front_end
 from nbtasks.core.keys import numbered
 from nbtasks.core.settings import config
+from nbtasks.engine.drivers.engines import register_engine
 from nbtasks.engine.options import TaskOptions
 from nbtasks.engine.retries import Retry, retry_at, skip_retrying
 from nbtasks.errors import (
@@ -30,16 +31,19 @@ from nbtasks.errors import (
     JournalWriteError,
     MapFailed,
     NbtasksError,
+    NetworkHomeWarning,
     NoRunError,
     NotAwaitedError,
     NotFoundError,
     NotRecordedError,
     PortTakenError,
     RunBusyError,
+    RunDivergedError,
     RunEndedError,
     SharedFileError,
     StaleTaskError,
     StaleTaskWarning,
+    StoreError,
     Suspended,
     TaskFailed,
     UnreadableValueError,
@@ -73,13 +77,14 @@ from nbtasks.views.history import attempts, due, logs, runs, sql, tasks, tree
 if TYPE_CHECKING:
     from nbtasks.io.http.rate_limit import RateLimit
     from nbtasks.io.http.request import Response
-    from nbtasks.jobs.maintenance import doctor, gc
+    from nbtasks.jobs.maintenance import doctor, gc, publish
     from nbtasks.jobs.sharing import Shared, export_run, import_run
     from nbtasks.jobs.sharing import open_shared as open  # noqa: A004 - the name of the contract
     from nbtasks.jobs.sharing import trust_run as trust
     from nbtasks.jobs.worker import worker
     from nbtasks.values.libraries.matplotlib_figures import Picture
     from nbtasks.values.registry import register_codec
+    from nbtasks.values.stores.refs import Ref
     from nbtasks.views.analysis import compare, history, plot_history, summary
 
 __version__ = "0.1.0"
@@ -109,6 +114,7 @@ __all__ = [
     "JournalWriteError",
     "MapFailed",
     "NbtasksError",
+    "NetworkHomeWarning",
     "NoRunError",
     "NotAwaitedError",
     "NotFoundError",
@@ -116,16 +122,19 @@ __all__ = [
     "Picture",
     "PortTakenError",
     "RateLimit",
+    "Ref",
     "RequestUrl",
     "Response",
     "Retry",
     "Run",
     "RunBusyError",
+    "RunDivergedError",
     "RunEndedError",
     "Shared",
     "SharedFileError",
     "StaleTaskError",
     "StaleTaskWarning",
+    "StoreError",
     "Suspended",
     "SyncIO",
     "TaskFailed",
@@ -163,7 +172,9 @@ __all__ = [
     "numbered",
     "open",
     "plot_history",
+    "publish",
     "register_codec",
+    "register_engine",
     "retry_at",
     "runs",
     "send_event",
@@ -190,7 +201,9 @@ _LATER = {
     "export_run": "nbtasks.jobs.sharing",
     "gc": "nbtasks.jobs.maintenance",
     "doctor": "nbtasks.jobs.maintenance",
+    "publish": "nbtasks.jobs.maintenance",
     "import_run": "nbtasks.jobs.sharing",
+    "Ref": "nbtasks.values.stores.refs",
     "RateLimit": "nbtasks.io.http.rate_limit",
     "Response": "nbtasks.io.http.request",
     "register_codec": "nbtasks.values.registry",
@@ -229,9 +242,10 @@ def watch(job: Job | str | None = None) -> None:
     """
     name = _job_id(job)
     if "IPython" not in sys.modules:
-        from nbtasks.views.history import latest_runs
+        from nbtasks.jobs.runtime import runtime
+        from nbtasks.views.tree.runs import RunsTable
 
-        print(latest_runs(name, 20))  # noqa: T201 - the purpose of the call
+        print(RunsTable(runtime.journal, name, 20))  # noqa: T201 - the purpose of the call
         return
     from nbtasks.notebook.widgets import runs_panel as _watching
 

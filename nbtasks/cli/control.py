@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def _resume(run: RunId = None, files: Files = None, home: Home = None) -> None:
     needs_home(home)
     load(files or [])
     target = get_run(resolve_run_id(run))
-    _execute(target.resume, target.id)
+    _execute(target.resume, target)
 
 
 def _rerun(
@@ -48,18 +49,18 @@ def _rerun(
     needs_home(home)
     load(files or [])
     target = get_run(resolve_run_id(run))
-    _execute(lambda: target.rerun(path), target.id)
+    _execute(lambda: target.rerun(path), target)
 
 
-def _execute(start: Any, run_id: str) -> None:
+def _execute(start: Callable[[], Run], target: Run) -> None:
     """Execute a run and print its status; exit with status 1 if it failed."""
+    before = target.executions
     try:
-        run: Run = start()
+        run = start()
     except Exception:
-        target = get_run(run_id)
-        if target.status != "FAILED" or target.error is None:
+        if target.executions == before or target.status != "FAILED" or target.error is None:
             raise
-        print(f"run {run_id}: FAILED, {target.error.type}: {target.error.message}")
+        print(f"run {target.id}: FAILED, {target.error.type}: {target.error.message}")
         raise typer.Exit(1) from None
     print(f"run {run.id}: {run.status}")
 
@@ -73,7 +74,7 @@ def _cancel(run: RunId = None, home: Home = None) -> None:
 
 
 def _answer(
-    run: Annotated[str, typer.Argument(help="Id of the run.")],
+    run: Annotated[str, typer.Argument(help="Id of the run, or of a job for its latest.")],
     path: Annotated[str, typer.Argument(help="Path of the task that waits.")],
     answer: Annotated[str, typer.Argument(metavar="JSON", help="The answer.")],
     home: Home = None,

@@ -7,8 +7,11 @@ notebook writes a line whenever it is really called.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -32,7 +35,7 @@ from nbtasks.views.history import tasks, tree
 if TYPE_CHECKING:
     from nbtasks.views.frames import DataFrame
 
-__all__ = ["demonstrate"]
+__all__ = ["demonstrate", "open_in_lab"]
 
 NOTEBOOK = "00_first_job.ipynb"
 CALLS = "calls.tsv"
@@ -41,6 +44,21 @@ KILL_AFTER = 5  # carriers: some are finished, two are in flight, many have not 
 _LOOK_SECONDS = 0.1
 _CELL_SECONDS = 100
 _WIDTH = 100  # columns, if the output is not a terminal
+_NEXT = """\
+Next, in your own notebook:
+
+  %load_ext nbtasks       once, in the first cell
+  %%task features         on top of a slow cell: after a restart its variables are there
+  @nb.task                on top of a slow function, after import nbtasks as nb: called in a cell
+                          that begins with %%job NAME, each call is recorded
+
+The tutorial takes 15 minutes: docs/tutorial.md. To try this notebook yourself: nbtasks demo --lab
+"""
+_IN_LAB = """\
+The notebook is in {folder}.
+In JupyterLab: run all cells, restart the kernel in the middle, and run all cells again.
+Ctrl-C here ends JupyterLab.
+"""
 
 
 class DemoError(NbtasksError):
@@ -75,7 +93,33 @@ def demonstrate(folder: Path | None = None) -> int:
     console.print(f"  the notebook    {escape(str(place.notebook))}")
     console.print(f"  its journal     {escape(str(place.home))}")
     console.print(f"  its calls       {escape(str(place.calls))}\n")
+    if proof.holds:
+        console.print(_NEXT, markup=False)
     return 0 if proof.holds else 1
+
+
+def open_in_lab(folder: Path | None = None) -> int:
+    """Open the notebook in JupyterLab, so that the user kills its kernel.
+
+    Args:
+        folder: Folder to work in; by default a new temporary folder.
+
+    Returns:
+        Exit status of JupyterLab.
+
+    Raises:
+        DemoError: JupyterLab is not installed, or the folder is not empty.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise DemoError(
+            "JupyterLab is not installed here: pip install 'nbtasks[demo,lab]'. Without --lab, the "
+            "demo needs no JupyterLab."
+        )
+    place = _Place.prepare(folder)
+    print(_IN_LAB.format(folder=place.folder), flush=True)
+    environment = {k: v for k, v in os.environ.items() if k != "NBTASKS_HOME"}
+    command = [sys.executable, "-m", "jupyterlab", NOTEBOOK]
+    return subprocess.call(command, cwd=place.folder, env=environment)  # noqa: S603 - this Python
 
 
 # -- the folder -----------------------------------------------------------------------------------

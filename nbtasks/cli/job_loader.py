@@ -63,6 +63,7 @@ def _load_module(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
+    _offer_classes(vars(module))
 
 
 def _load_notebook(path: Path) -> None:
@@ -77,6 +78,16 @@ def _load_notebook(path: Path) -> None:
         exec(code, namespace)  # noqa: S102 - the user's own code
         if statement.cell is not None:
             _register(statement.cell, namespace.pop(_BODY))
+    _offer_classes(namespace)
+
+
+def _offer_classes(namespace: dict[str, Any]) -> None:
+    """Let values be read whose classes were recorded as those of the main program: a notebook, or
+    this file when it was a script."""
+    main = sys.modules["__main__"]
+    for name, value in namespace.items():
+        if isinstance(value, type) and value.__module__ == namespace["__name__"]:
+            vars(main).setdefault(name, value)
 
 
 class _Statement:

@@ -18,6 +18,7 @@ from nbtasks.views.history import tree
 from nbtasks.views.tree.labels import clean
 from nbtasks.views.tree.nodes import empty_tree
 from nbtasks.views.tree.render import terminal_colour
+from nbtasks.views.tree.runs import bars_of
 from nbtasks.views.tree.words import SHAPES, head_of
 
 __all__ = ["follow"]
@@ -52,17 +53,20 @@ def follow(run: str | None, *, once: bool = False) -> None:
 
 def _all(room: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("state", "job", "", "started", "took", "run"):
+    for name in ("state", "job", "", "started", "took", "", "run"):
         table.add_column(name, no_wrap=True, min_width=_ID if name == "run" else None)
     now_us = clock.micros()
-    for row in runtime.journal.runs()[: -room - 1 : -1]:
+    runs = runtime.journal.runs()
+    bars = bars_of(runs)
+    for row in runs[: -room - 1 : -1]:
         head, state = head_of(empty_tree(row), now_us), row.status.lower()
         table.add_row(
             Text(f"{SHAPES[state]} {state}", style=terminal_colour(state)),
             Text(clean(head.title, _LABEL)),
             Text(clean(head.beside, _LABEL), style="dim"),
-            format_when(row.started_us, now_us),
+            format_when(row.execution_us or row.started_us, now_us),
             head.took,
+            bars.get(row.run_id, ""),
             row.run_id,
         )
     return Group(Text(f"{config.home}  (Ctrl-C ends this)", style="dim"), table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,16 +18,21 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     for name, command in (
         ("export", _export), ("import", _import), ("trust", _trust), ("gc", _gc),
-        ("doctor", _doctor),
+        ("doctor", _doctor), ("publish", _publish),
     ):  # fmt: skip
         app.command(name)(command)
 
 
 def _export(
-    file: Annotated[Path, typer.Argument(help="File to write; its name ends with .nbrun.")],
+    file: Annotated[
+        str, typer.Argument(help="File to write, or its URL; its name ends with .nbrun.")
+    ],
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids of the runs; by default the latest run."),
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Ids of runs, or of jobs for their latest; by default the latest run of all.",
+        ),
     ] = None,
     home: Home = None,
 ) -> None:
@@ -41,17 +45,19 @@ def _export(
 
 
 def _import(
-    file: Annotated[Path, typer.Argument(help="File written by `nbtasks export`.")],
+    file: Annotated[str, typer.Argument(help="File written by `nbtasks export`, or its URL.")],
     home: Home = None,
 ) -> None:
-    """Import the runs of a shared file into the home. Nothing in it is executed."""
+    """Import the runs of a shared file into the home, or continue those that are there.
+
+    Nothing in it is executed."""
     use(home)
-    for run in sharing.import_run(file):
-        print(f"run {run.id} of job {run.job}: {run.status}")
+    for run, what in sharing.read_import(file):
+        print(f"run {run.id} of job {run.job}: {what}")
 
 
 def _trust(
-    run: Annotated[str, typer.Argument(help="Id of the run.")],
+    run: Annotated[str, typer.Argument(help="Id of the run, or of a job for its latest.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the pickles.")] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -69,7 +75,7 @@ def _gc(
         typer.Option(metavar="AGE", help="Remove runs that ended longer ago: 30d, 12h, 90m."),
     ] = None,
     keep: Annotated[
-        int | None, typer.Option(help="But always keep the latest runs of each job, this many.")
+        int | None, typer.Option(help="Always keep this many of the latest runs of each job.")
     ] = None,
     max_bytes: Annotated[
         int | None,
@@ -99,12 +105,25 @@ def _gc(
 
 def _doctor(
     repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
+    release: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Count processes of a lost machine as dead.")
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Check all of the home. Exit status 1 means that it has a problem."""
     needs_home(home)
-    frame = maintenance.doctor(repair=repair)
+    frame = maintenance.doctor(repair=repair, release=release)
     print_table(frame, None, as_json=as_json)
     if "problem" in set(frame.state):
         raise typer.Exit(1)
+
+
+def _publish(
+    place: Annotated[str, typer.Argument(help="Folder of the team, or its URL.")],
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Publish runs, tasks and logs of the home for a team, as Parquet files."""
+    needs_home(home)
+    print_table(maintenance.publish(place), None, as_json=as_json)

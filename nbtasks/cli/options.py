@@ -36,7 +36,7 @@ RunId = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN]",
-        help="Id of the run; by default the latest run.",
+        help="Id of the run, or of a job for its latest; by default the latest of all.",
         autocompletion=_complete_runs,
     ),
 ]

@@ -31,14 +31,14 @@ def print_table(frame: DataFrame, columns: Sequence[str] | None, *, as_json: boo
 
 
 def print_tree(tree: RunTree) -> None:
-    """Print a tree; in a terminal each state has its colour."""
+    """Print a tree; in a terminal each state has its color."""
     from rich.console import Console
 
     Console().print(colour_tree(tree), soft_wrap=True, highlight=False)
 
 
 def colour_tree(tree: RunTree) -> Text:
-    """Return the text of a tree in which each state has its colour."""
+    """Return the text of a tree in which each state has its color."""
     from rich.text import Text
 
     text = Text(str(tree))

@@ -98,6 +98,7 @@ def _run(
         raise NbtasksError(
             "Executing notebooks needs nbclient and ipykernel: pip install 'nbtasks[demo]'"
         ) from None
+    _make_folder_of(output)
     _nbformat: Any = nbformat  # which has no types
     content = _nbformat.read(notebook, as_version=4)
     client = NotebookClient(
@@ -116,6 +117,19 @@ def _run(
     print(f"{notebook}: done")
 
 
+def _make_folder_of(output: Path | None) -> None:
+    """Make the folder of the notebook that is written at the end: later it would be too late."""
+    if output is None:
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NbtasksError(
+            f"Nothing was executed, since {output.parent} cannot be made: {error.strerror}. Choose "
+            "another --output."
+        ) from None
+
+
 def _environment(notebook: Path) -> dict[str, str]:
     """Return the environment of the kernel: the settings of this command, and the notebook's name,
     as Jupyter tells it."""
@@ -127,8 +141,13 @@ def _environment(notebook: Path) -> dict[str, str]:
     return env if config.replay is None else env | {"NBTASKS_REPLAY": config.replay}
 
 
-def _demo(into: _Into = None) -> None:
+def _demo(
+    into: _Into = None,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="Open the notebook in JupyterLab instead.")
+    ] = False,
+) -> None:
     """Kill the kernel of a notebook in the middle of its work, and resume in a new one."""
-    from nbtasks.cli.demo import demonstrate
+    from nbtasks.cli.demo import demonstrate, open_in_lab
 
-    raise typer.Exit(demonstrate(into))
+    raise typer.Exit(open_in_lab(into) if lab else demonstrate(into))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nbtasks import errors
 from nbtasks.cli.live_view import follow
 from nbtasks.cli.options import AsJson, Home, Job, RunId, needs_home, resolve_run_id
 from nbtasks.cli.output import print_table, print_tree
-from nbtasks.core.parameters import nearest_name
 from nbtasks.jobs import events
 from nbtasks.jobs.runtime import get_run
 from nbtasks.views import history
+from nbtasks.views.explanations import explain
 
 __all__ = ["register"]
 
@@ -105,12 +103,16 @@ def _events(as_json: AsJson = False, home: Home = None) -> None:
 
 def _sql(
     query: Annotated[str, typer.Argument(help="SELECT statement in DuckDB's SQL.")],
+    over: Annotated[
+        str | None, typer.Option(help="Query what a team has published there, not the home.")
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Query the views runs, tasks, attempts, logs, events, statuses, edits and due."""
-    needs_home(home)
-    frame = history.sql(query)
+    if over is None:
+        needs_home(home)
+    frame = history.sql(query, over=over)
     if as_json:
         print_table(frame, None, as_json=True)
     else:
@@ -121,12 +123,7 @@ def _explain(
     name: Annotated[str, typer.Argument(help="Name of the error, such as RunBusyError.")],
 ) -> None:
     """Explain an error, with an example."""
-    if name not in errors.__all__:
-        nearest = nearest_name(name, errors.__all__)
-        hint = f"Is it {nearest}?" if nearest else f"Its errors are {', '.join(errors.__all__)}."
-        raise errors.NotFoundError(f"nbtasks has no error {name!r}. {hint}")
-    print(f"{name}\n{inspect.getdoc(getattr(errors, name))}")
-    print(f"\nIn the documentation: errors.html#nbtasks.{name}")
+    print(explain(name))
 
 
 def _ui(

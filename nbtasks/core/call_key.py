@@ -62,6 +62,7 @@ class CallKey:
 
         Raises:
             TypeError: The call does not fit the signature of the function.
+            InvalidKeyError: A format asks an argument for something that it does not have.
         """
         option = self._option
         if option is None:
@@ -69,8 +70,8 @@ class CallKey:
         if self._formats is not None:
             values = self._values(args, kwargs) if "{" in "".join(self._formats) else {}
             if isinstance(self._formats, str):
-                return _formatter.vformat(self._formats, (), values)
-            return [_formatter.vformat(part, (), values) for part in self._formats]
+                return self._write(self._formats, values)
+            return [self._write(part, values) for part in self._formats]
         if not callable(option):
             return option
         if self._named is None:
@@ -87,6 +88,15 @@ class CallKey:
                 parts.append(text if name is None else f"{name}={text}")
         return parts if len(parts) > 1 else self._name
 
+    def _write(self, text: str, values: Mapping[str, Any]) -> str:
+        try:
+            return _formatter.vformat(text, (), values)
+        except (LookupError, AttributeError, TypeError, ValueError) as error:
+            raise InvalidKeyError(
+                f"key={self._option!r} of task function {self._name} does not fit the arguments of "
+                f"this call: {type(error).__name__}: {error}."
+            ) from error
+
     def _values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._parameters is None:
             return kwargs
@@ -100,7 +110,7 @@ class CallKey:
             ]
         except ValueError as error:
             raise InvalidOptionError(
-                f"key={text!r} of task function {self._name} is no format: {error}. Write the "
+                f"key={text!r} of task function {self._name} is not a format: {error}. Write the "
                 'names of parameters in braces, as in key="fit {carrier}".'
             ) from None
         for field in fields:

@@ -1,4 +1,4 @@
-"""The front end in force: the notebook or the terminal that a person looks at.
+"""The current front end: the notebook or the terminal that a person looks at.
 
 A process has one. Each package says in a protocol of its own which part of it that package uses:
 `engine.capture.Screen`, `io.ask.Prompter`, `views.tree.run_tree.TreeDisplay`; the whole is
@@ -61,7 +61,7 @@ _current: Any = Terminal()
 
 
 def current() -> Any:
-    """Return the front end in force. The caller annotates the part that it uses."""
+    """Return the current front end. The caller annotates the part that it uses."""
     return _current
 
 

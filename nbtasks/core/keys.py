@@ -172,7 +172,7 @@ def _refusal(part: object, key: object) -> str:
 
 def _advice(part: object) -> str:
     """Return what to write instead of an element that is refused."""
-    name, advice = type(part).__name__, "write str(...) of it, or of what tells it from others"
+    name, advice = type(part).__name__, "write str(...) of it, or of what makes it unique"
     if part is None or name in ("NAType", "NaTType"):
         advice = 'write a word for what is missing, such as "none"'
     elif isinstance(part, bool) or name in ("bool", "bool_"):

@@ -15,34 +15,11 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 __all__ = [
-    "ANSWERED",
-    "KEYS",
-    "KINDS",
-    "OPEN",
-    "SUCCEEDED",
-    "UNDER_WAY",
-    "AnswerRow",
-    "AttemptRow",
-    "CodeRow",
-    "DisplayRow",
-    "EditRow",
-    "EntryRow",
-    "EnvironmentRow",
-    "EventRow",
-    "Failure",
-    "LogRow",
-    "ReuseRow",
-    "Row",
-    "RunRow",
-    "Status",
-    "StatusRow",
-    "TaskRow",
-    "WakeRow",
-    "columns",
-    "record",
-    "row_type",
-    "values",
-]
+    "ANSWERED", "KEYS", "KINDS", "OPEN", "SUCCEEDED", "UNDER_WAY", "AnswerRow", "AttemptRow",
+    "CodeRow", "DisplayRow", "EditRow", "EntryRow", "EnvironmentRow", "EventRow", "Failure",
+    "LogRow", "ReuseRow", "Row", "RunRow", "Status", "StatusRow", "TaskRow", "WakeRow", "columns",
+    "record", "row_type", "values",
+]  # fmt: skip
 
 
 class Status(StrEnum):
@@ -68,7 +45,7 @@ class Status(StrEnum):
 
 #: A run or a task that may still change by itself.
 UNDER_WAY = frozenset({Status.RUNNING, Status.WAITING})
-#: A run that has not ended: it can be resumed and cancelled.
+#: A run that has not ended: it can be resumed and canceled.
 OPEN = UNDER_WAY | {Status.INTERRUPTED}
 #: A task whose recorded output answers its call.
 SUCCEEDED = frozenset({Status.COMPLETED, Status.SKIPPED})
@@ -172,7 +149,7 @@ class TaskRow:
     digest: str | None = None  # of its arguments
     stale: str | None = None  # why its recorded output may be out of date
     once: bool = False  # do not call its function again if the outcome is lost
-    expires_us: int | None = None  # from then on its output is computed anew
+    expires_us: int | None = None  # from then on its output is computed again
     done: int | None = None  # progress in units of `total`
     total: int | None = None
     metrics: str | None = None  # a JSON object, as are properties
@@ -180,6 +157,12 @@ class TaskRow:
     icon: str | None = None
     awaits: str | None = None  # JSON: the outside answer that it waits for
     given_up_us: int | None = None  # CANCELED, and the body continued without it: after how long
+    done_before: int | None = None  # as first reported by an attempt that is not the first
+    host: str | None = None  # of the latest attempt, where that was another process than the run's
+    pid: int | None = None
+    worker: str | None = None  # its address in a cluster
+    queued_on: str | None = None  # RUNNING, and waits for a place in this engine
+    sent: int | None = None  # the attempt whose call a cluster may still hold
     hidden: bool = False  # whether exports leave its output out
 
 
@@ -198,6 +181,9 @@ class AttemptRow:
     finished_us: int | None = None
     error: str | None = None
     retry_us: int | None = None
+    host: str | None = None  # as in the task's row
+    pid: int | None = None
+    worker: str | None = None
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from types import FunctionType, MethodType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 __all__ = [
     "MARK",
@@ -24,6 +25,7 @@ __all__ = [
     "unknown_keyword",
     "unknown_option",
     "unwrapped",
+    "with_nearest_option",
 ]
 
 #: Attribute by which a task function holds its definition.
@@ -31,6 +33,9 @@ MARK: Final = "__nbtasks__"
 #: Module that makes task functions.
 _HOME: Final = "nbtasks.io.task_function"
 _EMPTY: Final = inspect.Parameter.empty
+#: How alike two names are of which one was meant: `retries` is `retry`, and not `resources`.
+_CLOSE: Final = 0.65
+_CalledT = TypeVar("_CalledT", bound=Callable[..., Any])
 _SCALARS = (str, int, float, bool, date, PurePath)
 
 
@@ -79,6 +84,8 @@ class Parameters:
     Attributes:
         keywords: The names that a call may use as keywords.
         takes_any: Whether any other keyword may be used, too.
+        positional: The names of the parameters that take one positional argument each.
+        rest: The name of the parameter that takes all further ones; None if there is none.
     """
 
     def __init__(self, signature: inspect.Signature) -> None:
@@ -90,6 +97,9 @@ class Parameters:
             for one in parameters
             if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
         )
+        self.positional = tuple(one.name for one in self._positional)
+        rest = (one.name for one in parameters if one.kind is one.VAR_POSITIONAL)
+        self.rest = next(rest, None)
         self.takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
         # What a call needs to be bound by position alone.
         self._least = sum(one.default is _EMPTY for one in self._positional)
@@ -233,7 +243,8 @@ def nearest_name(given: str, known: Sequence[str]) -> str | None:
     """Return the name that one was likely meant to be; None if none is near."""
     import difflib  # lazily: calls seldom need it
 
-    near = difflib.get_close_matches(given, known, n=3)
+    near = difflib.get_close_matches(given, known, n=3, cutoff=_CLOSE)
+    near = near or [name for name in known if len(given) > 1 and name.startswith(given)]
     return min(near, key=lambda name: name[0] != given[:1], default=None)  # else the nearest
 
 
@@ -242,6 +253,34 @@ def unknown_option(call: str, given: str, options: Sequence[str]) -> TypeError:
     nearest = nearest_name(given, options)
     hint = f"Is it {nearest}=?" if nearest else f"Its options are: {', '.join(options)}."
     return TypeError(f"{call}(...) has no option {given}=. {hint}")
+
+
+def with_nearest_option(call: str) -> Callable[[_CalledT], _CalledT]:
+    """Return a decorator for a function or a class, whose calls answer a slip in the name of an
+    option with the nearest one.
+
+    Args:
+        call: The call as users write it, as in "nb.job".
+    """
+
+    def decorate(called: Any) -> Any:
+        fn: Any = vars(called)["__init__"] if isinstance(called, type) else called
+        names = fn.__code__.co_varnames[: fn.__code__.co_argcount + fn.__code__.co_kwonlyargcount]
+        known = frozenset(names)
+
+        @functools.wraps(fn)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            if not known.issuperset(kwargs):
+                given = next(name for name in kwargs if name not in known)
+                raise unknown_option(call, given, [name for name in names if name != "self"])
+            return fn(*args, **kwargs)
+
+        if isinstance(called, type):
+            setattr(called, "__init__", checked)  # noqa: B010 - of a type that mypy does not know
+            return called
+        return checked
+
+    return decorate
 
 
 def unknown_keyword(  # noqa: PLR0913, PLR0917 - the parts of a call
@@ -268,10 +307,9 @@ def unknown_keyword(  # noqa: PLR0913, PLR0917 - the parts of a call
     called = function_name(fn)
     text = f"{call}({key!r}, {called}, ...) has no option {name}="
     text += "." if parameters is None else f", and {called} has no parameter of that name."
-    if nearest := nearest_name(name, [*(parameters or ()), *options]):
-        text += f" Is it {nearest}=?"
-    elif nearest := nearest_name(name, list(elsewhere)):
-        text += f" Is it {elsewhere[nearest]}?"
+    if nearest := nearest_name(name, [*(parameters or ()), *options, *elsewhere]):
+        here = nearest in options or nearest in (parameters or ())
+        text += f" Is it {nearest}=?" if here else f" Is it {elsewhere[nearest]}?"
     elif parameters is not None:
         text += f" Its parameters are: {', '.join(parameters) or 'none'}."
     if parameters is None:

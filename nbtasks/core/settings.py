@@ -1,4 +1,4 @@
-"""Settings in force, and the origin of each."""
+"""Current settings, and the origin of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from nbtasks.errors import NbtasksError
+from nbtasks.core.disk import as_url
+from nbtasks.core.parameters import nearest_name
+from nbtasks.errors import InvalidOptionError, NbtasksError
 
 __all__ = [
     "CHOICES",
@@ -48,7 +50,7 @@ _HERE, _ABOVE, _NEW = "found in the working directory", "found above the working
 
 @dataclass
 class Settings:
-    """Settings in force.
+    """Current settings.
 
     An argument of `nb.configure` takes precedence over the environment, which takes precedence over
     the default.
@@ -69,7 +71,8 @@ class Settings:
     def __post_init__(self) -> None:
         # Set outside of the process, a relative one counts from where the process began.
         if text := os.environ.get(_VARIABLE):
-            self._homes[text] = _home_of(text)
+            with contextlib.suppress(InvalidOptionError):  # raised by its first use
+                self._homes[text] = _home_of(text)
 
     @property
     def home(self) -> Path:
@@ -123,6 +126,19 @@ class Settings:
         return "only" if is_shared(home) else cast("str | None", value)
 
     @property
+    def on(self) -> Any:
+        """Engine of the tasks of jobs that say none: an executor, a `distributed.Client`, or the
+        name of one that `nb.register_engine` knows; None for this process."""
+        return self._resolve("on")[0]
+
+    @property
+    def store(self) -> str | None:
+        """URL of the folder into which workers write large values; None if these come through this
+        process. Any URL that fsspec opens, such as `s3://bucket/nbtasks`, here and on the workers.
+        """
+        return cast("str | None", self._resolve("store")[0])
+
+    @property
     def tree(self) -> bool:
         """True if a run shows its tree in the notebook."""
         return bool(self._resolve("tree")[0])
@@ -136,8 +152,9 @@ class Settings:
         checked: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in _NAMES:
-                names = ", ".join(_NAMES)
-                raise NbtasksError(f"There is no setting {name!r}. There are: {names}.")
+                nearest = nearest_name(name, [*_NAMES])
+                hint = f"Is it {nearest}?" if nearest else f"There are: {', '.join(_NAMES)}."
+                raise NbtasksError(f"There is no setting {name!r}. {hint}")
             checked[name] = None if value is None else _parse(name, value, "nb.configure")
         for name, value in checked.items():
             if value is None:
@@ -191,7 +208,7 @@ class Settings:
 
 _DEFAULTS: dict[str, Any] = {
     "durability": "task", "on_change": "warn", "tree": True, "echo": "fold",
-    "replay": None,
+    "replay": None, "on": None, "store": None,
 }  # fmt: skip
 _NAMES = ("home", *_DEFAULTS)
 
@@ -203,16 +220,37 @@ def is_shared(home: Path) -> bool:
 
 def _parse(name: str, value: object, origin: str) -> object:
     if name == "home":
+        if (url := as_url(str(value))) is not None:
+            raise _remote_home_error(url, origin)
         return Path(str(value)).expanduser().absolute()
+    if name == "store":
+        text = str(value)
+        return text if "://" in text else Path(text).expanduser().absolute().as_uri()
     if (choices := CHOICES.get(name)) is not None:
         if value in choices:
             return value
         allowed = " or ".join(filter(None, [", ".join(map(repr, choices[:-1])), repr(choices[-1])]))
         raise NbtasksError(f"{name} is {allowed}, not {value!r} (from {origin}).")
+    if name == "on":
+        return value
     text = str(value).lower()
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
     raise NbtasksError(f"{name} is True or False, not {value!r} (from {origin}).")
+
+
+def _remote_home_error(url: str, origin: str) -> InvalidOptionError:
+    """Return the error for a home at a URL, which would be a folder of that odd name."""
+    advice = f"nb.open({url!r}) opens that file, and nb.import_run({url!r}) takes its runs"
+    if not url.endswith(SHARED):
+        advice = (
+            f"Keep it local, and share what it holds: large values by nb.configure(store={url!r}), "
+            f"its history by nb.publish({url!r}), a run by nb.export_run(run, {url + '/a.nbrun'!r})"
+        )
+    return InvalidOptionError(
+        f"A home is a folder of this machine, since a journal needs its locks and syncs, and {url} "
+        f"is a URL (from {origin}). {advice}."
+    )
 
 
 def _home_of(text: str) -> tuple[Path, str]:

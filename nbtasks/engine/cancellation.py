@@ -1,6 +1,6 @@
 """Cancellation of a running execution, wherever its body is.
 
-A body that awaits is cancelled through its asyncio task, as Stop does. A body that blocks the main
+A body that awaits is canceled through its asyncio task, as Stop does. A body that blocks the main
 thread gets an exception from a signal handler, as with Ctrl-C. A body in any other thread gets the
 exception at its next io call, or in the wait it is in.
 """
@@ -92,7 +92,7 @@ class CancelScope:
         """Deliver a cancellation to a body that awaits in the caller's asyncio task."""
         task = self._task = asyncio.current_task()
         self._outer_cancels = task.cancelling() if task is not None else 0
-        if self.cause is not None and task is not None:  # cancelled before there was a body
+        if self.cause is not None and task is not None:  # canceled before there was a body
             task.get_loop().call_soon(self._cancel)
         restore = self._watch_stop(self._pass_stop)
         try:
@@ -100,7 +100,7 @@ class CancelScope:
         finally:
             restore()
             if self._cancelled and task is not None:
-                task.uncancel()  # the code around the body is not cancelled
+                task.uncancel()  # the code around the body is not canceled
             self._task = None
 
     @contextlib.contextmanager
@@ -189,7 +189,7 @@ class CancelScope:
             self._received, self.touched = self._task.cancelling(), True
 
     def is_being_cancelled(self) -> bool:
-        """Return True if the body is being cancelled: by a Stop, by whatever awaits the run, or by
+        """Return True if the body is being canceled: by a Stop, by whatever awaits the run, or by
         a timeout in the body that has not ended yet."""
         # The count alone would not do: a failed TaskGroup leaves one too many before Python 3.13.
         if self._task is not None and self._task.cancelling() < self._received:
@@ -201,7 +201,7 @@ class CancelScope:
         return self.delivered or (self._interrupted and not _is_interrupt_passing())
 
     def check(self) -> None:
-        """Raise `cause` if the execution has been cancelled, or has swallowed its interrupt."""
+        """Raise `cause` if the execution has been canceled, or has swallowed its interrupt."""
         if self.cause is None and self._interrupted and not _is_interrupt_passing():
             self.cause = KeyboardInterrupt("The interrupt was swallowed before.")
         if self.cause is not None:
@@ -209,7 +209,7 @@ class CancelScope:
             raise self.cause
 
     def check_call(self) -> None:
-        """Raise at an io call if the execution has been cancelled, or if the body has swallowed the
+        """Raise at an io call if the execution has been canceled, or if the body has swallowed the
         cancellation of its asyncio task. An `except` or `finally` block may still make calls while
         that cancellation passes through it."""
         self.check()
@@ -225,7 +225,7 @@ class CancelScope:
         """Block until `due_us`.
 
         Raises:
-            Interrupt: The execution has been cancelled.
+            Interrupt: The execution has been canceled.
         """
         clock.current().sleep_until(due_us, self._stop_event)
         self.check()
@@ -234,7 +234,7 @@ class CancelScope:
         """Block until `due_us`, like `sleep_until`, while other threads are working.
 
         Raises:
-            Interrupt: The execution has been cancelled.
+            Interrupt: The execution has been canceled.
         """
         clock.current().wait_for_thread(self._stop_event, due_us)
         self.check()
@@ -243,7 +243,7 @@ class CancelScope:
         """Block until `has_changed()` is true, or until `due_us`.
 
         Raises:
-            Interrupt: The execution has been cancelled.
+            Interrupt: The execution has been canceled.
         """
         clock.current().listen(lambda: self._stop_event.is_set() or has_changed(), due_us)
         self.check()

@@ -254,16 +254,15 @@ class ExternalWait:
 
 
 class TaskRecorder(Protocol):
-    """Part of a run's state that running tasks write to; `run_state.RunState` is it.
+    """Part of a run's state that running tasks write to; `run_state.RunState` is it."""
 
-    Attributes:
-        secrets: The texts to hide in a task's logs, displays and errors, by path.
-    """
-
-    secrets: dict[str, frozenset[str]]
+    secrets: dict[str, frozenset[str]]  # to hide in a task's logs, displays and errors, by path
 
     def put(self, row: TaskRow, *, flush: bool = False) -> None:
         """Record a task as it stands."""
+
+    def mark_changed(self, path: str) -> None:
+        """Let views draw a task again."""
 
     def has(self, path: str) -> bool:
         """Return True if the task is recorded or has begun."""
@@ -280,8 +279,8 @@ class TaskRecorder(Protocol):
     def put_beside(self, task: TaskRow, row: Row) -> None:
         """Record a row that belongs to a task."""
 
-    def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
-        """Record a line of the log of a task, or of the body."""
+    def log(self, level: str, line: str, data: Any, task: TaskRow | None, at_us: int = 0) -> None:
+        """Record a line of the log of a task, or of the body: now, or as of an instant."""
 
 
 class Suspender(Protocol):

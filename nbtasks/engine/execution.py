@@ -1,4 +1,4 @@
-"""Engine of one execution of a run: the behaviour of io calls, written once for both kinds of io.
+"""Engine of one execution of a run: the behavior of io calls, written once for both kinds of io.
 
 A call is a generator that yields effects (call a function, sleep, commit) and returns the call's
 result. `io.SyncIO` carries out the effects by blocking, `io.AsyncIO` by awaiting.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.model import Failure, Status, TaskRow
 from nbtasks.engine.cancellation import CancelScope
-from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers.current_task import CurrentTask
 from nbtasks.engine.drivers.not_awaited import end_attempt
 from nbtasks.engine.effects import (
     AttemptTimedOut,
@@ -25,25 +25,20 @@ from nbtasks.engine.effects import (
 )
 from nbtasks.engine.outcomes import Outcomes, ReplayOnly, duplicate_key
 from nbtasks.engine.replay import ANSWERS, Action, decide, expired
-from nbtasks.engine.retries import due_after, effective_error
+from nbtasks.engine.retries import due_after, due_after_loss, effective_error
 from nbtasks.engine.run_state import RunState
 from nbtasks.engine.staleness import StalenessChecker
 from nbtasks.engine.task_rows import begin_attempt, start_row, write_preview
 from nbtasks.engine.waiting.given_up import GivenUpTasks
 from nbtasks.engine.waiting.suspension import Suspension
 from nbtasks.engine.waiting.waits import Waits
-from nbtasks.errors import (
-    ExecutorError,
-    InvalidOptionError,
-    JournalError,
-    RunEndedError,
-)
+from nbtasks.errors import ExecutorError, InvalidOptionError, JournalError
 from nbtasks.journal.protocol import ANSWER
 from nbtasks.values import codec, failures
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
-    from nbtasks.engine.options import OnError
+    from nbtasks.engine.options import OnError, Policy
     from nbtasks.engine.waiting.turns import Turn
     from nbtasks.journal.protocol import ClaimedRun, Journal
 
@@ -110,6 +105,7 @@ class Execution:
                 return run_state.answer(path, answer)  # the most frequent case in a replay
             old_row = run_state.row(path)
             action = yield from self._action(call, old_row, context, changed=answer is not None)
+            action = self.outcomes.settle_doubt(action, old_row, call, self)
             if old_row is not None and action in ANSWERS:
                 return self.answer(old_row, action)
             if call.is_item and self.forget_other_item(call, path):
@@ -147,8 +143,6 @@ class Execution:
 
     def answer(self, row: TaskRow, action: Action) -> Any:
         """Return a task's recorded output, or raise its recorded failure."""
-        if action is Action.DOUBT:
-            raise self.outcomes.in_doubt(row)
         self.run_state.reuse(row)
         if action is Action.RAISE:
             raise failures.carry(self.outcomes.failure_recorded(row))
@@ -164,13 +158,13 @@ class Execution:
     # Commit, is no failure of the task.
     def _attempts(self, row: TaskRow, call: Call) -> Effects:  # noqa: C901, PLR0912, PLR0915 - one frame, for its speed
         """Run attempts of a task until it succeeds or fails for good."""
-        policy, on = call.policy, call.policy.options.on
+        policy, on = call.policy, call.policy.on
         while True:
             value, turn, late = None, None, False
             error: Exception | None = None
             if row.due_us is not None or policy.rate is not None:
                 turn = yield from self.waits.wait_for_attempt(row, call)
-            begin_attempt(row)
+            begin_attempt(row, on)
             context = CallContext(self, row)
             try:
                 try:
@@ -186,9 +180,10 @@ class Execution:
                     self.cancellation.check()  # the function has swallowed it: a part of a result
                 self.staleness.complete(row, call, value)
                 self.waits.has_progressed = True
-            except (JournalError, ExecutorError):
-                self._cancel(row)  # not the fault of the user's function
-                raise
+            except (JournalError, ExecutorError) as exc:
+                if self._ends_lost(row, policy, exc):  # not the fault of the user's function
+                    raise
+                continue
             except AttemptTimedOut as over:
                 row, late = self.run_state.detach(row), True
                 error = TimeoutError(f"task {row.path!r} took longer than {policy.timeout:g} s")
@@ -213,6 +208,16 @@ class Execution:
                 return value
             yield from self._failed(row, call, error, late=late)
 
+    def _ends_lost(self, row: TaskRow, policy: Policy, error: Exception) -> bool:
+        """Return True for an attempt that was lost for good; else schedule the next one."""
+        due_us = due_after_loss(row, policy.retry, policy.retry_on, error)
+        if due_us is None:
+            self._cancel(row)
+            return True
+        failure = failures.from_task_error(error, row.path, row.attempt, self.run.run_id)
+        self._back_off(row, failure, due_us)
+        return False
+
     def _must_end(self, row: TaskRow) -> bool:
         """Return True if a task that ends by itself has swallowed the end of the execution."""
         return not row.once and self.cancellation.has_swallowed()
@@ -221,14 +226,14 @@ class Execution:
         self, context: CallContext, row: TaskRow, call: Call, turn: Turn | None
     ) -> Effects:
         """Call a function that has options; with `once`, make its start durable first."""
-        options, timeout, fn = call.policy.options, call.policy.timeout, call.target
-        once, inline = bool(options.once), bool(options.inline)
+        policy, fn, on = call.policy, call.target, call.policy.on
+        once, inline = bool(policy.options.once), bool(policy.options.inline)
         try:
             if once:
                 yield from self._mark_once(row)
             if turn is not None:
-                fn = turn.calling(fn, options.on)
-            return (yield CallGuarded(fn, call.args, context, timeout, inline, once, options.on))
+                fn = turn.calling(fn, on)
+            return (yield CallGuarded(fn, call.args, context, policy.timeout, inline, once, on))
         finally:
             if turn is not None:
                 turn.leave()
@@ -304,7 +309,7 @@ class Execution:
         """Return the path of a call, of a task `function` or of io, and reserve it among siblings.
 
         Raises:
-            Interrupt: The execution has been cancelled.
+            Interrupt: The execution has been canceled.
             RunEndedError: The execution has ended, or the calling attempt was abandoned.
             DuplicateKeyError: A sibling has the same key.
         """
@@ -315,10 +320,7 @@ class Execution:
         if self.given_up.pending:
             self.given_up.settle()
         if not self.is_open:
-            raise RunEndedError(
-                f"The execution of run {self.run.run_id} has ended, so task {key!r} cannot start. "
-                "Await every io call before the end of the cell or job."
-            )
+            raise self.outcomes.ended(key)
         path = keys.join(context.path, key)
         if context.visited is None:
             context.visited = {}
@@ -350,10 +352,7 @@ class Execution:
     def raise_if_abandoned(self, row: TaskRow) -> None:
         """Raise in an attempt that was abandoned: a later one may already be running."""
         if self.run_state.has_detached and not self.run_state.is_current(row):
-            raise RunEndedError(
-                f"An attempt of task {row.path!r} of run {self.run.run_id} was given up, after its "
-                "timeout or a stop, so it can start no more tasks, and its result is dropped."
-            )
+            raise self.outcomes.abandoned(row)
 
     # -- failures -------------------------------------------------------------------------------
 

@@ -1,5 +1,4 @@
-"""Options of a task: those of the call win over those of the function, those of the function over
-those of the job."""
+"""Options of a task: a call's win over those of its function, and these over those of its job."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from nbtasks.core.call_key import CallKey, KeyOption
@@ -18,15 +18,18 @@ from nbtasks.core.parameters import (
     definition_of,
     function_name,
     unwrapped,
-)
+    with_nearest_option,
+)  # fmt: skip
 from nbtasks.core.rates import Rate, parse_rate
 from nbtasks.core.settings import ON_CHANGE, OnChange
-from nbtasks.engine.retries import Retry
+from nbtasks.engine.retries import Retry, checked_on_error, checked_retry_on
 from nbtasks.errors import InvalidOptionError
 from nbtasks.values.redaction import Steps, parse
 
 __all__ = [
     "ALL_OPTIONS",
+    "NOT_GIVEN",
+    "NO_ENGINE",
     "RUN_OPTIONS",
     "OnChange",
     "OnError",
@@ -44,37 +47,49 @@ RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[Exce
 #: Called with each failure and the task; see `io.run_task`.
 OnError = Callable[[Exception, Any], Any | Awaitable[Any]]
 
+
+class NotGiven(Enum):
+    """Type of `NOT_GIVEN`, for an option of which None is a value."""
+
+    NOT_GIVEN = "not given"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+_SUBMITS: Final = ("submit", "remote")
+#: Message for a value of `on` that can be none.
+NO_ENGINE: Final = (
+    "on is an executor of concurrent.futures, a distributed.Client, the module ray, or the name of "
+    "one that nb.register_engine(name, engine) was given, not {!r}. Most schedulers offer an "
+    "executor: client.get_executor() of Dask, ParslPoolExecutor, MPIPoolExecutor."
+)
 #: Options that `io.run_task` takes as keywords.
-RUN_OPTIONS: Final = ("name", "retry", "retry_on", "timeout", "on_error", "options")
-_UNSET = (None,) * 6
+RUN_OPTIONS: Final = ("name", "retry", "retry_on", "timeout", "on_error", "on", "options")
+_UNSET = (*(None,) * 5, NOT_GIVEN, None)
+_IF_UNSET: Final = {"on": NOT_GIVEN}
 #: Options that a policy holds itself.
 _NONE_OF_POLICY: dict[str, Any] = dict.fromkeys(RUN_OPTIONS[:5])
 
 
-def _validate_on_error(on_error: Any) -> Any:
-    if on_error is not None and not callable(on_error):
-        raise InvalidOptionError(f"on_error is a function of (error, task), not {on_error!r}.")
-    return on_error
-
-
-def _validate_retry_on(retry_on: Any) -> Any:
-    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
-    if retry_on is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
-        return retry_on
-    if isinstance(retry_on, tuple | type) or not callable(retry_on):
-        raise InvalidOptionError(
-            f"retry_on is an exception class, a tuple of them, or a function of the error that "
-            f"says whether to try again, not {retry_on!r}."
+def _check_resources(resources: Any) -> None:
+    if resources is not None and not (
+        isinstance(resources, Mapping)
+        and all(
+            type(name) is str and type(n) in (int, float) and n > 0 for name, n in resources.items()
         )
-    return retry_on
+    ):
+        raise InvalidOptionError(
+            f"resources is a dict of names and positive numbers, such as {{'GPU': 1}}, not "
+            f"{resources!r}."
+        )
 
 
+@with_nearest_option("nb.TaskOptions")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """Options of a task, for `options=` of `io.run_task` and `io.map`.
 
     None leaves an option unset: then the value from `nb.task` on the function counts, or else the
-    job's. `io.run_task` takes the first five as keywords, too, and such a keyword wins.
+    job's. `io.run_task` takes the first five and `on` as keywords, too, and such a keyword wins.
 
     Args:
         name: The name to show instead of the key.
@@ -87,9 +102,8 @@ class TaskOptions:
             task raises `InDoubtError` instead of running again. An error that the function raises
             is an outcome, and `retry` applies to it.
         inline: Keeps a plain function in the calling thread: in an asynchronous body, that is the
-            loop's thread; also with a `timeout`. Use it for objects that belong to one thread,
-            such as those of sqlite3 and of GUIs. Nothing can end the function early there, so an
-            exceeded `timeout` is noticed only when it returns.
+            loop's. Use it for objects that belong to one thread, such as those of sqlite3 and of
+            GUIs. Nothing ends the function early there: a `timeout` counts once it returns.
         on_change: The action to take when the code or the inputs of a recorded task have changed.
         ttl: The time for which a recorded output is valid: seconds, a timedelta, or text such as
             "30d". After that the function is called again; its subtasks are still answered from the
@@ -102,12 +116,15 @@ class TaskOptions:
         params: The inputs to show instead of the arguments.
         properties: More names and values to show with the task.
         icon: The name of an icon, or an emoji, to show with the task.
-        on: The executor to call the function in.
+        on: The executor to call the function in, a `distributed.Client`, or the name of one, given
+            by `nb.register_engine`. None keeps it here, whatever function or job say.
         rate: The most starts in a time, such as "60/min", "10/s" or "5/2s", evenly spaced. All
             calls of the function in this process that have a rate share it: those of other runs
             and threads, and the attempts of a retry. While a task waits for its turn, it is
             WAITING, and its `timeout` has not begun. A task that is answered from the journal
             takes no turn. For an `io.map`, the rate applies to each item.
+        resources: What a call needs of an executor that knows resources, as in `{"GPU": 1}`: of
+            Dask, ray or executorlib. A call that stays here needs nothing.
 
     Raises:
         InvalidOptionError: An option has an invalid value.
@@ -138,25 +155,25 @@ class TaskOptions:
     params: Any = None
     properties: Mapping[str, Any] | None = None
     icon: str | None = None
-    on: Any = None
+    on: Any = NOT_GIVEN
     rate: str | None = None
+    resources: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         Retry.of(self.retry)
-        _validate_retry_on(self.retry_on)
+        checked_retry_on(self.retry_on)
         if self.timeout is not None:
             to_seconds("timeout", self.timeout)
-        _validate_on_error(self.on_error)
+        checked_on_error(self.on_error)
         if self.on_change is not None and self.on_change not in ON_CHANGE:
             raise InvalidOptionError(
                 f"on_change is one of {', '.join(ON_CHANGE)}, not {self.on_change!r}."
             )
         if self.ttl is not None:
             to_seconds("ttl", self.ttl)
-        if self.on is not None and not callable(getattr(self.on, "submit", None)):
-            raise InvalidOptionError(
-                f"on is an executor of concurrent.futures or a distributed.Client, not {self.on!r}."
-            )
+        is_named = self.on is None or isinstance(self.on, str | NotGiven)
+        if not is_named and not any(callable(getattr(self.on, f, None)) for f in _SUBMITS):
+            raise InvalidOptionError(NO_ENGINE.format(self.on))
         if not isinstance(self.properties, Mapping | None):
             raise InvalidOptionError(
                 f"properties is a dict of names and values, not {self.properties!r}."
@@ -165,6 +182,7 @@ class TaskOptions:
             raise InvalidOptionError(f"icon is a name or an emoji, not {self.icon!r}.")
         if self.rate is not None:
             parse_rate(self.rate)
+        _check_resources(self.resources)
 
 
 #: The options of a task, each with what to write where a call does not take it as a keyword.
@@ -187,6 +205,7 @@ class Policy:
         timeout: The longest that one attempt may take, in seconds.
         on_error: The function that decides what to do about a failure.
         options: The other options.
+        on: The executor to call the function in, or its name; None to call it here.
         plain: Whether no option is set besides name, failure handling, `on_change` and `on`.
         ttl_us: The time for which the output is valid, in microseconds; None means forever.
         redact: The paths to hide; None for none.
@@ -199,6 +218,7 @@ class Policy:
     timeout: float | None = None
     on_error: OnError | None = None
     options: TaskOptions = TaskOptions()
+    on: Any = dataclasses.field(init=False, repr=False)
     plain: bool = dataclasses.field(init=False, repr=False)
     ttl_us: int | None = dataclasses.field(init=False, repr=False)
     redact: tuple[Steps, ...] | None = dataclasses.field(init=False, repr=False)
@@ -209,8 +229,9 @@ class Policy:
         ttl_us = None if options.ttl is None else round(to_seconds("ttl", options.ttl) * 1e6)
         redact = None if options.redact is None else parse(options.redact)
         rate = None if options.rate is None else parse_rate(options.rate)
-        preview = (options.params, options.properties, options.icon)
-        plain = (self.timeout, ttl_us, redact, rate, *preview) == (None,) * 7
+        shown = (options.params, options.properties, options.icon, options.resources)
+        plain = (self.timeout, ttl_us, redact, rate, *shown) == (None,) * 8
+        object.__setattr__(self, "on", None if options.on is NOT_GIVEN else options.on)
         object.__setattr__(self, "redact", redact)
         object.__setattr__(self, "ttl_us", ttl_us)
         object.__setattr__(self, "rate", rate)
@@ -276,6 +297,7 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
     retry_on: RetryOn | None,
     timeout: Duration | None,
     on_error: OnError | None,
+    on: Any,
     options: TaskOptions | None,
 ) -> tuple[Callable[..., Any], Policy]:
     """Return the plain function of a call of `fn`, and the policy.
@@ -289,6 +311,7 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
         retry_on: The call's `retry_on`.
         timeout: The call's `timeout`.
         on_error: The call's `on_error`.
+        on: The call's `on`.
         options: The call's `options`.
 
     Raises:
@@ -300,11 +323,13 @@ def resolve(  # noqa: PLR0913, PLR0917 - one per option; positional, since every
         definition = definition_of(getattr(called, "__func__", called))
         if definition is not None:
             fn, policy = unwrapped(fn), definition.policy_over(default)
-    if (name, retry, retry_on, timeout, on_error, options) == _UNSET:
+    if (name, retry, retry_on, timeout, on_error, on, options) == _UNSET:
         return fn, policy  # the most frequent case
+    if on is not NOT_GIVEN:
+        options = dataclasses.replace(options or TaskOptions(), on=on)
     _refuse_ambiguous(
         fn, args, name=name, retry=retry, retry_on=retry_on, timeout=timeout, on_error=on_error,
-        options=options,
+        on=None if on is NOT_GIVEN else on, options=options if on is NOT_GIVEN else None,
     )  # fmt: skip
     return fn, merge(policy, make_policy(name, retry, retry_on, timeout, on_error, options))
 
@@ -352,9 +377,9 @@ def make_policy(
     return Policy(
         name=name,
         retry=Retry.of(retry),
-        retry_on=_validate_retry_on(retry_on),
+        retry_on=checked_retry_on(retry_on),
         timeout=None if timeout is None else to_seconds("timeout", timeout),
-        on_error=_validate_on_error(on_error),
+        on_error=checked_on_error(on_error),
         options=options or TaskOptions(),
     )
 
@@ -371,5 +396,5 @@ def _explicit_values(options: Policy | TaskOptions) -> dict[str, Any]:
     return {
         field.name: value
         for field in dataclasses.fields(options)
-        if field.init and (value := getattr(options, field.name)) is not None
+        if field.init and (value := getattr(options, field.name)) is not _IF_UNSET.get(field.name)
     }

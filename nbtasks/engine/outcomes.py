@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import callsite, clock, keys, tracebacks
 from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
+from nbtasks.core.settings import config
+from nbtasks.engine.effects import CallContext, CallFunction
 from nbtasks.engine.replay import Action, recorded
-from nbtasks.errors import DuplicateKeyError, InDoubtError, MapFailed, NotRecordedError, TaskFailed
+from nbtasks.engine.staleness import write_inputs
+from nbtasks.errors import (
+    DuplicateKeyError,
+    InDoubtError,
+    MapFailed,
+    NotRecordedError,
+    RunEndedError,
+    TaskFailed,
+)
 from nbtasks.values import failures
 from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import Call
+    from nbtasks.engine.effects import Call, Running
     from nbtasks.engine.run_state import RunState
     from nbtasks.engine.staleness import StalenessChecker
 
 __all__ = ["Outcomes", "ReplayOnly", "duplicate_key"]
+
+#: Advice for a call that a worker may still be carrying out, with a store.
+_MAY_COME = (
+    " Is its worker still at it? Then run it again once that has ended: the outcome is taken from "
+    "the store."
+)
 
 
 def duplicate_key(
@@ -33,7 +50,7 @@ def duplicate_key(
     place = f" below {parent!r}" if parent else ""
     if function is not None:
         return DuplicateKeyError(
-            f"Task function {function} was called with a key that is used already, "
+            f"Task function {function} was called with a key that is already used, "
             f"{keys.segment(key)!r}{place}:\n"
             f"  first at {callsite.describe(first)}\n"
             f"  again at {callsite.describe(again)}\n"
@@ -64,6 +81,30 @@ class Outcomes:
         self._run_state = run_state
         self._run = run
 
+    def settle_doubt(
+        self, action: Action, row: TaskRow | None, call: Call, execution: Running
+    ) -> Action:
+        """Return the action for a task; RESUME if the outcome that is in doubt is in the store.
+
+        A worker has left it there, so that a new attempt finds it instead of calling the function.
+
+        Raises:
+            InDoubtError: There is none, or the function or an argument has changed since.
+            StoreError: The store cannot be opened.
+        """
+        if action is not Action.DOUBT or row is None:
+            return action
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
+        sent = copy.copy(row)
+        write_inputs(sent, call)
+        sent.sent = sent.sent or sent.attempts
+        context = CallContext(execution, sent)
+        if not executors.has_left(CallFunction(call.target, call.args, context, call.policy.on)):
+            raise self.in_doubt(row)
+        row.sent = sent.sent
+        return Action.RESUME
+
     def in_doubt(self, row: TaskRow) -> InDoubtError:
         """Record that a task with `once=True` has lost its outcome, and return the error for it."""
         if row.status != Status.CANCELED:
@@ -77,6 +118,21 @@ class Outcomes:
             "process died, it was stopped, or it timed out. With once=True it is not called "
             f"again. If it did its work, write {run}.set({path}, value) with the value it "
             f"returned; if it did not, write {run}.reset({path}). Then run the cell or job again."
+            + (_MAY_COME if row.sent is not None and config.store is not None else "")
+        )
+
+    def ended(self, key: keys.Key) -> RunEndedError:
+        """Return the error for a call after the end of the execution."""
+        return RunEndedError(
+            f"The execution of run {self._run.run_id} has ended, so task {key!r} cannot start. "
+            "Await every io call before the end of the cell or job."
+        )
+
+    def abandoned(self, row: TaskRow) -> RunEndedError:
+        """Return the error for a call of an attempt that was given up."""
+        return RunEndedError(
+            f"An attempt of task {row.path!r} of run {self._run.run_id} was given up, after its "
+            "timeout or a stop, so it can't start more tasks, and its result is dropped."
         )
 
     def not_recorded(self, path: str, why: str) -> NotRecordedError:

@@ -2,11 +2,12 @@
 
 1. Nothing is recorded: the task starts.
 2. The task has an output: the output is the answer, and the function is not called. An output
-   whose `ttl` has passed is computed anew.
+   whose `ttl` has passed is computed again.
 3. The task failed and the body caught that: it fails again, so that the body takes the same path.
 4. The body gave the task up and continued without it: the call waits to be given up again.
 5. The task waits, for an instant or between two attempts: it waits only the remaining time.
-6. The function may be called at most once, and the outcome of the call is unknown: in doubt.
+6. The function may be called at most once, and the outcome of the call is unknown: in doubt,
+   unless a worker has left it in the store.
 7. Anything else (a failure that ended the run, a stop, a dead process): the task starts again.
 """
 
@@ -34,7 +35,7 @@ class Action(Enum):
 
 
 #: Actions that answer a call without running anything.
-ANSWERS = (Action.REUSE, Action.RAISE, Action.DOUBT)
+ANSWERS = (Action.REUSE, Action.RAISE)
 
 
 def decide(row: TaskRow | None, *, expired: bool = False) -> Action:

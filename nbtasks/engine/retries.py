@@ -12,19 +12,31 @@ from typing import Any, SupportsIndex, TypeGuard
 
 from nbtasks.core import clock
 from nbtasks.core.durations import MOST, Duration, to_instant, to_seconds
-from nbtasks.errors import FetchError, InvalidOptionError, NbtasksError, TaskFailed
+from nbtasks.core.model import TaskRow
+from nbtasks.core.parameters import with_nearest_option
+from nbtasks.errors import (
+    ExecutorError,
+    FetchError,
+    InvalidOptionError,
+    NbtasksError,
+    TaskFailed,
+)
 
 __all__ = [
     "Retry",
     "RetryAt",
     "SkipRetrying",
+    "checked_on_error",
+    "checked_retry_on",
     "due_after",
+    "due_after_loss",
     "effective_error",
     "retry_at",
     "skip_retrying",
 ]
 
 
+@with_nearest_option("nb.Retry")
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Retry policy: the number of attempts and the delays between them.
@@ -241,12 +253,25 @@ def due_after(
     if isinstance(answer, RetryAt):
         return answer.due_us
     # A duplicate key, for example: another attempt cannot fix it.
-    is_permanent = isinstance(error, NbtasksError) and not isinstance(
-        error, TaskFailed | FetchError
+    is_permanent = isinstance(error, NbtasksError) and not (
+        isinstance(error, TaskFailed | FetchError)
+        or (isinstance(error, ExecutorError) and error.is_lost)
     )
     if retry is None or is_permanent or not _is_retryable(retry_on, error):
         return None
     return clock.micros() + round(retry.delay(failures) * 1e6)
+
+
+def due_after_loss(
+    row: TaskRow, retry: Retry | None, retry_on: Any, error: Exception
+) -> int | None:
+    """Return the start of the next attempt of a task that was lost with the worker of its executor,
+    in epoch microseconds; None if there is none. It counts as a failed attempt of the task."""
+    if row.once or not (isinstance(error, ExecutorError) and error.is_lost):
+        return None
+    due_us = due_after(retry, retry_on, row.failures + 1, error, None)
+    row.failures += due_us is not None
+    return due_us
 
 
 def _is_retryable(retry_on: Any, error: Exception) -> bool:
@@ -269,3 +294,31 @@ def _is_retryable(retry_on: Any, error: Exception) -> bool:
         f"The function retry_on {what} when it was asked about {error!r}. It must take the error "
         "and return True or False, without awaiting."
     ) from (problem or error)
+
+
+def checked_on_error(on_error: Any) -> Any:
+    """Return a function for failures, or None.
+
+    Raises:
+        InvalidOptionError: It is neither.
+    """
+    if on_error is not None and not callable(on_error):
+        raise InvalidOptionError(f"on_error is a function of (error, task), not {on_error!r}.")
+    return on_error
+
+
+def checked_retry_on(retry_on: Any) -> Any:
+    """Return the failures to retry, or None for all.
+
+    Raises:
+        InvalidOptionError: It is not valid.
+    """
+    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if retry_on is None or all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
+        return retry_on
+    if isinstance(retry_on, tuple | type) or not callable(retry_on):
+        raise InvalidOptionError(
+            f"retry_on is an exception class, a tuple of them, or a function of the error that "
+            f"says whether to try again, not {retry_on!r}."
+        )
+    return retry_on

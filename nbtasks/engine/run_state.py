@@ -77,7 +77,7 @@ class RunState:
         self._run: RunRow = claimed.run
         self._rows: dict[str, TaskRow | TaskTuple] = dict(claimed.tasks)
         self._answers = claimed.answers
-        self._full_rows: dict[str, TaskTuple] | None = None  # all fields by path, once needed
+        self._full_rows = claimed.rows  # else read once they are needed
         last = max(_last_seq(claimed.tasks, _SEQ), _last_seq(claimed.answers, _ANSWER_SEQ))
         self._seq = itertools.count(last + 1)
         self._logged_counts = dict(claimed.logs)
@@ -225,7 +225,7 @@ class RunState:
         if self._pending_reuse:
             self._put_reused()
         self._journal.put(row, flush=flush)
-        self._mark_changed(row.path)
+        self.mark_changed(row.path)
 
     def archive(
         self,
@@ -238,7 +238,7 @@ class RunState:
         """Record the row's latest attempt on its own, before the next attempt overwrites it."""
         self.put_beside(row, AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
-            row.attempt_us, finished_us, error, retry_us,
+            row.attempt_us, finished_us, error, retry_us, row.host, row.pid, row.worker,
         ))  # fmt: skip
 
     def keep(self, row: TaskRow | RunRow, encoded: codec.Encoded) -> None:
@@ -258,9 +258,8 @@ class RunState:
         Raises:
             ValueNotKeptError: The value cannot be recorded.
         """
-        redact, ttl_us = policy.redact, policy.ttl_us
-        encoded = codec.encode(value) if redact is None else codec.encode_redacted(value, redact)
-        self.keep(row, encoded)
+        ttl_us = policy.ttl_us
+        self.keep(row, codec.encode_redacted(value, policy.redact, self._journal.put_blob))
         if row.output_kind not in _BY_CONTENT:
             arguments.remember(value, row.blob or content_hash((row.output or "").encode()))
         row.status, row.error, row.finished_us = Status.COMPLETED, None, clock.micros()
@@ -275,7 +274,7 @@ class RunState:
 
     def record_progress(self, row: TaskRow) -> None:
         """Record a running task's progress and metrics, now and then. Its end records them, too."""
-        self._mark_changed(row.path)
+        self.mark_changed(row.path)
         now = clock.micros()
         if now - self._noted.get(row.path, -_NOTE_US) >= _NOTE_US and row.status == Status.RUNNING:
             self._noted[row.path] = now
@@ -304,12 +303,11 @@ class RunState:
                 self.put(canceled)
         return current
 
-    def log(self, level: str, message: str, data: dict[str, Any], task: TaskRow | None) -> None:
-        """Record a log line, unless it is late, as in `put`. The body runs again from the top, so
-        its lines that are already recorded are skipped."""
+    def log(self, level: str, line: str, data: Any, task: TaskRow | None, at_us: int = 0) -> None:
+        """Record a log line, unless it is late, or an earlier execution has recorded it."""
         if self._closed or (task is not None and self.has_detached and not self.is_current(task)):
             return
-        message, text = escape_invalid(message), escape_invalid(preview.log_data(data))
+        message, text = escape_invalid(line), escape_invalid(preview.log_data(data))
         if task is None and (remaining := self._logged_counts.get((level, message, text), 0)):
             self._logged_counts[level, message, text] = remaining - 1
             return
@@ -317,8 +315,8 @@ class RunState:
         secrets = self.secrets.get(path, ())
         message = redaction.scrub(message, secrets)
         text = text and redaction.scrub(text, secrets)
-        line = LogRow(self._run.run_id, path, attempt, clock.micros(), level, message, text)
-        self._journal.put(line)
+        at_us = at_us or clock.micros()
+        self._journal.put(LogRow(self._run.run_id, path, attempt, at_us, level, message, text))
         self.revision += 1
 
     def cancel_rest(self) -> list[TaskRow]:
@@ -335,8 +333,10 @@ class RunState:
             self._put_reused()
         self._closed = True
         self.revision += 1
+        function.forget_closures()
 
-    def _mark_changed(self, path: str) -> None:
+    def mark_changed(self, path: str) -> None:
+        """Let views draw a task again."""
         self.revision += 1
         if self.changed is not None:
             self.changed.append(path)
@@ -358,7 +358,7 @@ class RunState:
     def _mark_reused(self, path: str) -> None:
         self._reused_paths.add(path)
         self._pending_reuse.append(path)
-        self._mark_changed(path)
+        self.mark_changed(path)
         if self.echo is not None:
             self.echo(path)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.effects import Call
     from nbtasks.engine.run_state import RunState
 
-__all__ = ["StalenessChecker", "last_diff"]
+__all__ = ["StalenessChecker", "last_diff", "write_inputs"]
 
 _CHOICES = (
     "on_change='rerun' runs changed tasks again, 'warn' and 'ignore' use the recorded output: on "
@@ -84,15 +84,9 @@ class StalenessChecker:
 
     def stamp(self, row: TaskRow, call: Call) -> None:
         """Record the code and the inputs of a task that is about to run."""
-        found = _inspect(call)
-        code, inputs = found.code, found.digest
-        row.fingerprint, row.digest, row.stale = code.digest, inputs.text, None
-        if code.digest not in self._run_state.codes:
-            self._run_state.keep_code(code)
-        if inputs.uncompared:
-            properties = json.loads(row.properties or "{}")
-            properties["not compared"] = ", ".join(inputs.uncompared)
-            row.properties = json.dumps(properties)
+        found = write_inputs(row, call)
+        if found.code.digest not in self._run_state.codes:
+            self._run_state.keep_code(found.code)
         is_own = call.checked_as is None or call.checked_as[0] is call.fn  # no map's
         is_checked = is_own and call.policy.options.on_change != "ignore"
         if is_checked and (before := calls.before(found)) is not None:
@@ -123,7 +117,7 @@ class StalenessChecker:
                 changed.append(name)
         if is_other and not changed:
             since = _inspect(call)
-            arguments.equate(since.values, since.digest.text, before.recorded)
+            calls.equate(since.values, since.digest.text, before.recorded)
         if changed:
             reason = f"it changed {' and '.join(changed)} in place"
             self._changed_arguments[row.path] = _StaleTask(row.path, reason, "", call.site)
@@ -251,6 +245,17 @@ def _is_as_recorded(call: Call, code: str, inputs: str | None) -> bool:
     return plain == inputs and fingerprints.fingerprint(fn).digest == code
 
 
+def write_inputs(row: TaskRow, call: Call) -> calls.Inspection:
+    """Write what a task is compared by into its row: its function and its arguments."""
+    found = _inspect(call)
+    row.fingerprint, row.digest, row.stale = found.code.digest, found.digest.text, None
+    if found.digest.uncompared:
+        properties = json.loads(row.properties or "{}")
+        properties["not compared"] = ", ".join(found.digest.uncompared)
+        row.properties = json.dumps(properties)
+    return found
+
+
 def _inspect(call: Call) -> calls.Inspection:
     if isinstance(call.checked_as, Examined):
         return calls.Inspection(call.checked_as.code, call.checked_as.inputs, (), None, 0)
@@ -278,7 +283,7 @@ def _changed_arguments(call: Call, recorded: str | None) -> str:
     if call.policy.options.params is not None or call.policy.options.redact is not None:
         return ""
     shown = preview.describe(call.args, call.fn, call.kwargs)
-    old_values, new_values = _named_values(recorded, call), _named_values(shown, call)
+    old_values, new_values = _parse_object(recorded), _parse_object(shown)
     if old_values.keys() != new_values.keys():
         return ""
     return ", ".join(
@@ -288,17 +293,9 @@ def _changed_arguments(call: Call, recorded: str | None) -> str:
     )
 
 
-def _named_values(text: str | None, call: Call) -> dict[str, Any]:
-    """Return the values of a preview, each with the name of its argument for people."""
-    values = _parse_list(text)
-    named = values.pop() if call.kwargs and values and isinstance(values[-1], dict) else {}
-    positional = {f"argument {number}": value for number, value in enumerate(values, 1)}
-    return positional | {f"argument {name}": value for name, value in named.items()}
-
-
-def _parse_list(text: str | None) -> list[Any]:
-    values = json.loads(text) if text else []
-    return values if isinstance(values, list) else []
+def _parse_object(text: str | None) -> dict[str, Any]:
+    values = json.loads(text) if text else {}
+    return values if isinstance(values, dict) else {}
 
 
 def _shorten(value: Any) -> str:
@@ -323,10 +320,10 @@ def _changed_lines(tasks: list[_StaleTask]) -> Iterator[str]:
 
 def _warning_lines(tasks: list[_StaleTask], run: RunRow) -> Iterator[str]:
     is_single = len(tasks) == 1
-    yield (
-        f"{len(tasks)} task{' was' if is_single else 's were'} answered from the journal, though "
-        f"{'it has' if is_single else 'they have'} changed since:"
-    )
+    if is_single:
+        yield "1 task reused its recorded output, although it has changed since:"
+    else:
+        yield f"{len(tasks)} tasks reused their recorded outputs, although they have changed since:"
     for task in tasks[:_MAX_LISTED]:
         yield f"  {task.path}: {task.reason} (recorded {task.age})"
     if len(tasks) > _MAX_LISTED:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock
-from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.core.model import ANSWERED, UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.engine.drivers import engines
 from nbtasks.engine.replay import Action
 from nbtasks.values import preview
 from nbtasks.values.redaction import REDACTED, find_secrets, hide_secrets, redact_call, spellings
@@ -30,7 +31,7 @@ def start_row(
         return run_state.add(path, name)
     if row.execution == run.executions and row.status in UNDER_WAY:
         row = run_state.detach(row)  # left over from its parent's last attempt
-        row.status, row.finished_us = Status.CANCELED, clock.micros()
+        row.status, row.finished_us, row.sent = Status.CANCELED, clock.micros(), None
     if action is not Action.WAIT:
         # No attempt: the task was reset or set by hand. WAITING: the run was suspended during
         # the attempt, which is archived already.
@@ -38,8 +39,10 @@ def start_row(
             died = row.status == Status.RUNNING
             status = Status.INTERRUPTED if died else row.status
             run_state.archive(row, status, row.finished_us, row.error, None)
-        row.started_us, row.due_us = clock.micros(), None
+        row.started_us, row.due_us, row.attempt_us = clock.micros(), None, None
         row.output = row.output_kind = row.output_bytes = row.blob = row.expires_us = None
+    if row.status in ANSWERED:
+        row.sent = None
     row.given_up_us = None
     row.once, row.properties, row.icon = False, None, None
     if action is Action.RENEW:
@@ -59,15 +62,16 @@ def write_preview(run_state: RunState, row: TaskRow, call: Call) -> None:
         run_state.secrets[row.path] = _secrets_of(call)
 
 
-def begin_attempt(row: TaskRow) -> None:
-    """Begin an attempt in its row."""
+def begin_attempt(row: TaskRow, on: Any) -> None:
+    """Begin an attempt in its row; with `on`, one that waits for a place in an engine."""
     row.attempts += 1
     row.attempt += 1
-    if row.attempts == 1:
-        row.attempt_us = row.started_us
-    else:
-        row.attempt_us = clock.micros()
-        row.done = row.total = row.metrics = None
+    row.attempt_us = row.started_us if row.attempt_us is None else clock.micros()
+    if row.attempts > 1:
+        row.done = row.total = row.done_before = row.metrics = None
+        row.host = row.pid = row.worker = row.queued_on = None
+    if on is not None:
+        row.queued_on, row.sent = engines.name_of(on), row.sent or row.attempts
     row.status, row.due_us, row.error = Status.RUNNING, None, None
     # Not put here: the driver records the start together with the call.
 
@@ -80,8 +84,11 @@ def _write_with_options(row: TaskRow, call: Call) -> None:
     else:
         args, kwargs = redact_call(call.args, call.kwargs, redact)
         row.params = preview.describe(args, call.fn, kwargs)
-    if options.properties is not None:
-        row.properties = preview.to_display_json(dict(options.properties))
+    properties = options.properties
+    if options.resources is not None and call.policy.on is not None:
+        properties = {"resources": dict(options.resources), **(properties or {})}
+    if properties is not None:
+        row.properties = preview.to_display_json(dict(properties))
     row.icon = options.icon
 
 

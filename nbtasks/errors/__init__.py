@@ -29,13 +29,15 @@
         ├── JournalWriteError(OSError)  writing failed (disk full, read-only)
         ├── JournalLockedError          another program has locked the DuckDB file
         ├── JournalFormatError          the home was written by a newer nbtasks
+        ├── RunDivergedError            an imported run that has gone further here and there
         └── SharedFileError             a shared file that cannot be read safely
 
     Interrupt(BaseException)            control flow, no error: not caught by `except Exception`
-    ├── Cancelled                       the run was cancelled
+    ├── Cancelled                       the run was canceled
     └── Suspended                       the run waits and can be resumed later
 
     JournalDamaged(UserWarning)         a segment lost bytes; all readable records were saved
+    NetworkHomeWarning(UserWarning)     the home is on a network file system
     StaleTaskWarning(UserWarning)       changed tasks were answered from the journal
     ChangedArgumentWarning(UserWarning) a task changed its argument in place
 
@@ -73,7 +75,10 @@ from nbtasks.errors.journal import (
     JournalFormatError,
     JournalLockedError,
     JournalWriteError,
+    NetworkHomeWarning,
+    RunDivergedError,
     SharedFileError,
+    StoreError,
     UnreadableValueError,
     UntrustedValueError,
     ValueNotKeptError,
@@ -102,16 +107,19 @@ __all__ = [
     "JournalWriteError",
     "MapFailed",
     "NbtasksError",
+    "NetworkHomeWarning",
     "NoRunError",
     "NotAwaitedError",
     "NotFoundError",
     "NotRecordedError",
     "PortTakenError",
     "RunBusyError",
+    "RunDivergedError",
     "RunEndedError",
     "SharedFileError",
     "StaleTaskError",
     "StaleTaskWarning",
+    "StoreError",
     "Suspended",
     "TaskFailed",
     "UnreadableValueError",

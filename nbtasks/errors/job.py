@@ -122,7 +122,7 @@ class NotAwaitedError(NbtasksError, RuntimeError):
     """Error for io calls of asynchronous code that were never awaited: their tasks never started.
 
     It ends the body or the task that made the calls, so that nothing is silently left out. Write
-    `await` before each call that the message lists. Calls that were closed or cancelled, and those
+    `await` before each call that the message lists. Calls that were closed or canceled, and those
     of a body that fails by another error, are not reported.
 
     ```python

@@ -10,7 +10,10 @@ __all__ = [
     "JournalFormatError",
     "JournalLockedError",
     "JournalWriteError",
+    "NetworkHomeWarning",
+    "RunDivergedError",
     "SharedFileError",
+    "StoreError",
     "UnreadableValueError",
     "UntrustedValueError",
     "ValueNotKeptError",
@@ -151,6 +154,27 @@ class JournalLockedError(JournalError):
     """
 
 
+class StoreError(JournalError):
+    """Error for a store of large values that cannot be read or written, here or by a worker.
+
+    The task did not fail: its run can be executed again as soon as the store can be used.
+
+    ```python
+    from concurrent.futures import ProcessPoolExecutor
+
+    import nbtasks as nb
+
+
+    def body(io: nb.SyncIO, pool: ProcessPoolExecutor) -> int:
+        try:
+            return io.run_task("use", len, io.run_task("make", bytes, 2_000_000))
+        except nb.StoreError as error:
+            print(error)  # names the store, and why it refuses
+            raise
+    ```
+    """
+
+
 class JournalFormatError(JournalError):
     """Error for a home that a newer nbtasks has written.
 
@@ -163,6 +187,38 @@ class JournalFormatError(JournalError):
         print(error)  # upgrade nbtasks, or choose another home with nb.configure
     else:
         assert runs.empty
+    ```
+    """
+
+
+class RunDivergedError(JournalError):
+    """Error for an import of a run that has gone further both in this home and in the other one.
+
+    A run that has gone further only there continues here. Where both have, neither holds all that
+    the other does, so nothing is imported.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("diverged-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    run = body.run()
+    file = nb.export_run(run, "answer.nbrun")
+    run.reset("answer")  # in this home ...
+    here = nb.config.home
+    nb.configure(home="another-home")
+    nb.import_run(file)[0].set("answer", 43)  # ... and in another one
+    nb.export_run(nb.last_run(), file)
+    nb.configure(home=here)
+    try:
+        nb.import_run(file)
+    except nb.RunDivergedError:
+        theirs = nb.open(file).last_run()  # look at it, or import it into another home
+    assert theirs["answer"] == 43
     ```
     """
 
@@ -200,5 +256,23 @@ class JournalDamaged(UserWarning):
         warnings.simplefilter("always", nb.JournalDamaged)
         runs = nb.runs()
     assert caught == []  # otherwise each warning names the file and the place in it
+    ```
+    """
+
+
+class NetworkHomeWarning(UserWarning):
+    """Warning for a home on a network file system, issued when a process first uses it.
+
+    A journal relies on file locks and syncs, which such file systems keep badly: two machines may
+    execute one run at once. Keep the home on a local disk, and share what it holds.
+
+    ```python
+    import warnings
+
+    import nbtasks as nb
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", nb.NetworkHomeWarning)  # refuse such a home
+        runs = nb.runs()
     ```
     """

@@ -69,7 +69,11 @@ class ExecutorError(NbtasksError, RuntimeError):
 
     Either the function or an argument cannot be sent to another process, or the executor broke:
     one of its processes died, or it was shut down. The task has not failed: it is CANCELED, and
-    runs again when the run is executed again.
+    runs again when the run is executed again. Its `retry` tries it again at once where a worker was
+    lost.
+
+    Attributes:
+        is_lost: Whether the function had been sent, and a worker or the executor was lost.
 
     ```python
     import threading
@@ -91,3 +95,7 @@ class ExecutorError(NbtasksError, RuntimeError):
     assert "cannot be sent to another process" in problem
     ```
     """
+
+    def __init__(self, message: str = "", *, is_lost: bool = False) -> None:
+        super().__init__(message)
+        self.is_lost = is_lost

@@ -27,7 +27,7 @@ class StaleTaskError(NbtasksError):
     try:
         body.run()
     except nb.StaleTaskError as error:
-        assert "argument 1 is 4, was 3" in str(error)
+        assert "base is 4, was 3" in str(error)
     ```
     """
 

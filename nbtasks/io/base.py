@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from nbtasks.core import callsite, clock, keys
 from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.core.parameters import Parameters, function_name, nearest_name, unknown_keyword
-from nbtasks.engine.current_task import claim_for_body
+from nbtasks.engine.drivers import engines
+from nbtasks.engine.drivers.current_task import claim_for_body
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
 from nbtasks.engine.drivers.inheritance import inherited_task
 from nbtasks.engine.effects import Call, CallContext, Effects, ExternalWait, Wait, current
@@ -162,6 +163,10 @@ class BaseIO:
                 call.checked_as = call.checked_as or (fn, args, kwargs)
                 call.fn = _with_bound_io(fn)
                 break
+        if policy.on is not None:
+            call.policy = engines.place(
+                policy, self._policy, stays=call.fn is not fn or is_async(fn)
+            )
         return self._execution.task(call, context)
 
     def _function_call(
@@ -180,6 +185,10 @@ class BaseIO:
         if any(isinstance(arg, BaseIO) for arg in (*args, *kwargs.values())):
             call.checked_as = call.checked_as or (fn, args, call.kwargs)
             call.fn = _with_bound_io(fn)
+        if policy.on is not None:
+            call.policy = engines.place(
+                policy, self._policy, stays=call.fn is not fn or is_async(fn)
+            )
         return self._execution.task(call, context), context
 
     def _context(self) -> CallContext:
@@ -305,10 +314,11 @@ class AsyncBaseIO(BaseIO):
         except RuntimeError:
             call = call or f"io.{sys._getframe(1).f_code.co_name}"  # noqa: SLF001 - as in `callsite`
             raise WrongFaceError(
-                f"{call} of an asynchronous run was called where no event loop runs, as in a plain "
-                "function in a worker thread: nothing could await it. Use nb.current_io() there, "
-                "which blocks. In a thread that you start, call the function by asyncio.to_thread "
-                "or by contextvars.copy_context().run, so that it finds its task."
+                f"{call} of an asynchronous run was called where no event loop runs, so it cannot "
+                "be awaited there: plain functions run in worker threads. In them, use "
+                "io = nb.current_io(), whose calls block. In a thread that you start, call the "
+                "function with asyncio.to_thread or contextvars.copy_context().run, so that it "
+                "finds its task."
             ) from None
         context = current.get()  # as `_context`, inlined to save a call per task
         if self._bound is not None or context is None or context.execution is not self._execution:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from nbtasks.core import event_loop, keys
 from nbtasks.core.durations import Duration
-from nbtasks.engine.current_task import CurrentTask
 from nbtasks.engine.drivers import inheritance
+from nbtasks.engine.drivers.current_task import CurrentTask
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Call, CallContext, Running, current
-from nbtasks.engine.options import OnError, RetryOn, TaskOptions, resolve
+from nbtasks.engine.options import NOT_GIVEN, OnError, RetryOn, TaskOptions, resolve
+from nbtasks.engine.remote.task_there import current_there
 from nbtasks.engine.retries import Retry
 from nbtasks.errors import NoRunError, RunEndedError
 from nbtasks.io.ask import AsyncAsk, SyncAsk
@@ -84,9 +85,10 @@ class SyncIO(
         self,
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
+        /,
         *args: Any,
         name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
-        timeout: Duration | None = None, on_error: OnError | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None, on: Any = NOT_GIVEN,
         options: TaskOptions | None = None, **kwargs: Any,
     ) -> T: ...  # fmt: skip
     @overload
@@ -94,21 +96,24 @@ class SyncIO(
         self,
         key: keys.Key,
         fn: Callable[..., T],
+        /,
         *args: Any,
         name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
-        timeout: Duration | None = None, on_error: OnError | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None, on: Any = NOT_GIVEN,
         options: TaskOptions | None = None, **kwargs: Any,
     ) -> T: ...  # fmt: skip
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],
+        /,
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
         retry_on: RetryOn | None = None,
         timeout: Duration | None = None,
         on_error: OnError | None = None,
+        on: Any = NOT_GIVEN,
         options: TaskOptions | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -124,6 +129,7 @@ class SyncIO(
             timeout: Longest time that one attempt may take: seconds, a timedelta, or text such as
                 "5m".
             on_error: Function called as `on_error(error, task)` with each failure.
+            on: Executor to call the function in, or None to call it here; see `TaskOptions`.
             options: Less common options.
             kwargs: Keyword arguments of the function. One that has the name of an option goes
                 through `functools.partial`.
@@ -140,7 +146,7 @@ class SyncIO(
             TypeError: The function does not take these arguments by keyword.
         """
         fn, policy = resolve(
-            self._policy, fn, args, name, retry, retry_on, timeout, on_error, options
+            self._policy, fn, args, name, retry, retry_on, timeout, on_error, on, options
         )
         return drive(self._call(key, fn, args, policy, 2, kwargs), self._execution.journal)
 
@@ -203,9 +209,10 @@ class AsyncIO(
         self,
         key: keys.Key,
         fn: Callable[..., Awaitable[T]],
+        /,
         *args: Any,
         name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
-        timeout: Duration | None = None, on_error: OnError | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None, on: Any = NOT_GIVEN,
         options: TaskOptions | None = None, **kwargs: Any,
     ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
     @overload
@@ -213,21 +220,24 @@ class AsyncIO(
         self,
         key: keys.Key,
         fn: Callable[..., T],
+        /,
         *args: Any,
         name: str | None = None, retry: Retry | int | None = None, retry_on: RetryOn | None = None,
-        timeout: Duration | None = None, on_error: OnError | None = None,
+        timeout: Duration | None = None, on_error: OnError | None = None, on: Any = NOT_GIVEN,
         options: TaskOptions | None = None, **kwargs: Any,
     ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
     def run_task(  # noqa: PLR0913 - the options of the contract
         self,
         key: keys.Key,
         fn: Callable[..., Any],
+        /,
         *args: Any,
         name: str | None = None,
         retry: Retry | int | None = None,
         retry_on: RetryOn | None = None,
         timeout: Duration | None = None,
         on_error: OnError | None = None,
+        on: Any = NOT_GIVEN,
         options: TaskOptions | None = None,
         **kwargs: Any,
     ) -> Coroutine[Any, Any, Any]:
@@ -237,7 +247,7 @@ class AsyncIO(
         runs on the loop.
         """
         fn, policy = resolve(
-            self._policy, fn, args, name, retry, retry_on, timeout, on_error, options
+            self._policy, fn, args, name, retry, retry_on, timeout, on_error, on, options
         )
         return self._drive(self._call(key, fn, args, policy, 2, kwargs))
 
@@ -342,7 +352,7 @@ def current_io() -> SyncIO | AsyncIO:
         raise NoRunError(
             "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
             "%%job cell, or in a function that one of its tasks runs. In a thread of a pool "
-            "that others have made, use the io that the function has got itself. In another "
+            "that others have made, use the io that the function got itself. In another "
             "process, where on= may send a function, there is no run: make its subtasks here."
         )
     asynchronous = context.asynchronous and event_loop.running() is not None
@@ -374,11 +384,12 @@ def current_task() -> CurrentTask:
     ```
     """
     context = current.get() or inheritance.inherited_task()
+    if context is None and (task := current_there()) is not None:
+        return task  # type: ignore[no-any-return]  # of another process, where `on` has sent it
     if context is None or context.row is None:
         raise NoRunError(
             "nb.current_task() was called outside of a task. Call it in a function that "
             "run_task runs. In a thread of a pool that others have made, use the one that the "
-            "function has got itself. In another process, where on= may send it, there is no "
-            "task: pass what the function needs, such as its key or idempotency_key, as arguments."
+            "function got itself."
         )
     return CurrentTask(context)

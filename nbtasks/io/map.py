@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 
 from nbtasks.core import callsite, keys
 from nbtasks.core.parameters import unknown_keyword
 from nbtasks.engine.drivers.drive import drive
 from nbtasks.engine.effects import Effects
-from nbtasks.engine.options import ALL_OPTIONS, TaskOptions
+from nbtasks.engine.options import ALL_OPTIONS, NOT_GIVEN, TaskOptions
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 from nbtasks.io.map_task import Limits, map_effects
 
@@ -23,10 +23,12 @@ KeyOf = Callable[[S], keys.Key]
 class MapKwargs(TypedDict, Generic[S], total=False):
     """Keyword arguments of `io.map` that leave the type of its result, for its overloads."""
 
-    concurrency: int
+    concurrency: int | None
     key_of: KeyOf[S] | None
     on: Any
+    batch: int | Literal["auto"] | None
     rate: str | None
+    resources: Mapping[str, float] | None
     options: TaskOptions | None
 
 
@@ -69,12 +71,14 @@ class SyncMap(BaseIO):
         fn: Callable[[Any], Any],
         items: Iterable[Any],
         *,
-        concurrency: int = 8,
+        concurrency: int | None = None,
         key_of: KeyOf[Any] | None = None,
         min_ok: int | None = None,
         max_failures: int | None = None,
-        on: Any = None,
+        on: Any = NOT_GIVEN,
+        batch: int | Literal["auto"] | None = None,
         rate: str | None = None,
+        resources: Mapping[str, float] | None = None,
         options: TaskOptions | None = None,
         **others: Any,
     ) -> list[Any]:
@@ -89,7 +93,8 @@ class SyncMap(BaseIO):
             key: Key of the map among its siblings, as in `run_task`.
             fn: Function to call with each item.
             items: The items; listed once, before the first item starts. A set needs `key_of`.
-            concurrency: Number of items that run at once.
+            concurrency: Number of items that run at once; by default 8, and with `on` what the
+                executor has room for, so that it is never idle.
             key_of: Function that returns the key of an item, below the map's own key. Without it
                 the n-th item, counted from 0, has the key `n`, so its path is `fit/0`. An
                 unfinished map calls an item again whose argument is not the recorded one.
@@ -98,11 +103,16 @@ class SyncMap(BaseIO):
             max_failures: Number of items that may fail.
             on: Executor to call `fn` in: a pool of threads or processes, or a
                 `distributed.Client`. The journal stays here.
+            batch: Number of items that travel to the executor together, or "auto" for as many as
+                take a moment: worthwhile for many items of milliseconds. They are called one after
+                the other there, and each is a task as without. `concurrency` counts batches then.
+                Items that stay in this process do not travel.
             rate: Most items to start in a time, such as "60/min" or "10/s", evenly spaced: shared
                 with all other calls of `fn` in this process that have a rate. Items that are
                 answered from the journal do not count.
+            resources: What each item needs of the executor, as in `{"GPU": 1}`.
             options: Less common options. `params`, `properties` and `icon` apply to the map;
-                `once`, `inline`, `on` and `rate` to each item; all others to both.
+                `once`, `inline`, `on`, `rate` and `resources` to each item; all others to both.
             others: None: keyword arguments of `fn` go through `functools.partial` or a lambda.
 
         Returns:
@@ -132,9 +142,18 @@ class SyncMap(BaseIO):
         """
         if others:
             raise unknown_keyword("io.map", key, fn, others, _OPTIONS, ALL_OPTIONS)
-        limits = Limits(concurrency, min_ok, max_failures)
+        limits = Limits(concurrency, min_ok, max_failures, batch)
         effects = _plan(
-            self, key, fn, items, limits, key_of=key_of, on=on, rate=rate, options=options
+            self,
+            key,
+            fn,
+            items,
+            limits,
+            key_of=key_of,
+            on=on,
+            rate=rate,
+            resources=resources,
+            options=options,
         )
         return list(drive(effects, self._execution.journal))
 
@@ -175,19 +194,21 @@ class AsyncMap(AsyncBaseIO):
         fn: Callable[[Any], Any],
         items: Iterable[Any],
         *,
-        concurrency: int = 8,
+        concurrency: int | None = None,
         key_of: KeyOf[Any] | None = None,
         min_ok: int | None = None,
         max_failures: int | None = None,
-        on: Any = None,
+        on: Any = NOT_GIVEN,
+        batch: int | Literal["auto"] | None = None,
         rate: str | None = None,
+        resources: Mapping[str, float] | None = None,
         options: TaskOptions | None = None,
         **others: Any,
     ) -> Coroutine[Any, Any, list[Any]]:
         """Run `fn(item)` as a task for each item. Awaitable form of `SyncIO.map`."""
         if others:
             raise unknown_keyword("io.map", key, fn, others, _OPTIONS, ALL_OPTIONS)
-        limits = Limits(concurrency, min_ok, max_failures)
+        limits = Limits(concurrency, min_ok, max_failures, batch)
         effects = _plan(
             self,
             key,
@@ -197,6 +218,7 @@ class AsyncMap(AsyncBaseIO):
             key_of=key_of,
             on=on,
             rate=rate,
+            resources=resources,
             options=options,
             asynchronous=True,
         )

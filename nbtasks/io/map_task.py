@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nbtasks.core import callsite, clock, keys, tracebacks
+from nbtasks.engine.drivers import engines
 from nbtasks.engine.drivers.drive import GroupCommit, drive, drive_async, is_async
 from nbtasks.engine.drivers.threads import drive_many
 from nbtasks.engine.effects import Call, CallContext, Effects, Running, current
 from nbtasks.engine.options import Policy, TaskOptions, resolve
+from nbtasks.engine.remote.kinds import AUTO, Way
 from nbtasks.errors import (
     DuplicateKeyError,
     InvalidKeyError,
@@ -29,6 +31,8 @@ from nbtasks.values.failures import stops
 
 __all__ = ["Limits", "map_effects"]
 
+#: Number of items that run at once in this process, unless the map says another.
+_WIDTH = 8
 #: Shortest time between two records of a map's progress, in microseconds. The next commit of any
 #: task writes them.
 _PROGRESS_US = 250_000
@@ -37,7 +41,7 @@ _PROGRESS_US = 250_000
 _TURN = 256
 #: Options of the map as a whole, and options of each item. All others apply to both.
 _OF_MAP = ("params", "properties", "icon")
-_OF_ITEM = ("once", "inline", "on", "rate")
+_OF_ITEM = ("once", "inline", "on", "rate", "resources")
 #: Iterables whose order depends on the process. (An iterator of a set has no name of its own.)
 _SETS = (set, frozenset, type(iter(set[Any]())))
 
@@ -50,19 +54,31 @@ class Limits:
         InvalidOptionError: A number is not valid.
     """
 
-    concurrency: int
+    concurrency: int | None
     min_ok: int | None
     max_failures: int | None
+    batch: int | str | None = None
 
     def __post_init__(self) -> None:
         for option, least in (("concurrency", 1), ("min_ok", 0), ("max_failures", 0)):
             value = getattr(self, option)
-            if value is None and option != "concurrency":
+            if value is None:
                 continue
             if type(value) is not int or value < least:
                 raise InvalidOptionError(
                     f"io.map(..., {option}={value!r}): {option} is an int of at least {least}."
                 )
+        if self.batch not in (None, AUTO) and (type(self.batch) is not int or self.batch < 1):
+            raise InvalidOptionError(
+                f"io.map(..., batch={self.batch!r}): batch is the number of items that travel "
+                'together, an int of at least 1, or "auto".'
+            )
+
+    def width(self, on: Any) -> int:
+        """Return how many items run at once; `on` is the executor that they run in, or None."""
+        if isinstance(on, Way):
+            return on.width(self.concurrency or engines.width(on.engine))
+        return self.concurrency or (_WIDTH if on is None else engines.width(on))
 
     def tolerated(self, count: int) -> int:
         """Return how many of `count` items may fail; below 0 if `min_ok` is out of reach."""
@@ -83,6 +99,7 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
     key_of: Callable[[Any], keys.Key] | None,
     on: Any,
     rate: str | None,
+    resources: Mapping[str, float] | None,
     options: TaskOptions | None,
     site: callsite.Site,
     asynchronous: bool,
@@ -101,9 +118,9 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
     is_set = isinstance(items, _SETS)
     if is_set and key_of is None:
         raise InvalidOptionError(
-            f"io.map({key!r}, ...): the items are a {type(items).__name__}, whose order is another "
-            "one in each process: a restart could not tell which result belongs to which item. "
-            "Pass sorted(items), or give each item a key with key_of=."
+            f"io.map({key!r}, ...): the items are a {type(items).__name__}, whose order "
+            "differs from process to process: a restart could not tell which result belongs to "
+            "which item. Pass sorted(items), or give each item a key with key_of=."
         )
     listed = list(items)
     names = None if key_of is None else [key_of(item) for item in listed]
@@ -113,11 +130,12 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
         order = sorted(range(len(listed)), key=segments.__getitem__)
         listed, names = [listed[n] for n in order], [names[n] for n in order]
         segments = sorted(segments)
-    options = _with(options, on, rate)
-    fn, policy = resolve(default, fn, (), None, None, None, None, None, options)
-    mapping = _Map(site, _without(policy, _OF_MAP), limits, names, segments)
-    awaits = asynchronous or (is_async(fn) and policy.options.on is None)
-    step = mapping.awaiting if awaits else mapping.blocking
+    options = _with_keywords(options, rate, resources)
+    fn, policy = resolve(default, fn, (), None, None, None, None, None, on, options)
+    policy = engines.place(policy, default, stays=is_async(fn))
+    of_item = engines.place_items(_without(policy, _OF_MAP), limits.batch, limits.concurrency)
+    mapping = _Map(site, of_item, limits, names, segments)
+    step = mapping.step(awaits=asynchronous or (is_async(fn) and policy.on is None))
     map_options = _without(policy, _OF_ITEM).options
     if map_options.redact is not None:
         # The paths are those of an item. The map holds all items, so all of its data is hidden.
@@ -128,16 +146,21 @@ def map_effects(  # noqa: PLR0913 - the parts of a map
     return _in_order(effects, order) if is_set else effects
 
 
-def _with(options: TaskOptions | None, on: Any, rate: str | None) -> TaskOptions | None:
-    if on is not None:
-        options = dataclasses.replace(options or TaskOptions(), on=on)
-    return options if rate is None else dataclasses.replace(options or TaskOptions(), rate=rate)
+def _with_keywords(
+    options: TaskOptions | None, rate: str | None, resources: Mapping[str, float] | None
+) -> TaskOptions | None:
+    """Return the options of a map; its keywords win."""
+    if rate is not None:
+        options = dataclasses.replace(options or TaskOptions(), rate=rate)
+    if resources is not None:
+        options = dataclasses.replace(options or TaskOptions(), resources=resources)
+    return options
 
 
 def _in_order(effects: Effects, order: list[int]) -> Effects:
     """Turn the results of a map over a set from the order of its keys into the set's own.
 
-    The own order is another one in each process; that of the keys, which is recorded, is not.
+    The own order is a different one in each process; that of the keys, which is recorded, is not.
     """
     try:
         results = yield from effects
@@ -184,12 +207,16 @@ class _Map:
     names: list[keys.Key] | None
     segments: list[str] | None
 
+    def step(self, *, awaits: bool) -> Callable[..., Any]:
+        """Return the function of the map's task."""
+        return self.awaiting if awaits else self.blocking
+
     async def awaiting(self, fn: Callable[..., Any], items: list[Any]) -> list[Any]:
         """Run the items on the loop, or in threads started from it."""
         tally = _Tally(self, fn, items)
         execution, todo = tally.execution, tally.todo()
         commits = GroupCommit(execution.journal, execution.active, execution.cancellation)
-        width = min(self.limits.concurrency, len(items))
+        width = min(self.limits.width(self.policy.on), len(items))
         workers = [asyncio.create_task(self._run_items(tally, todo, commits)) for _ in range(width)]
         try:
             if workers:
@@ -197,7 +224,7 @@ class _Map:
         finally:
             await _end(workers)
         # A worker takes every `Exception`. Raise anything else unchanged, and before the
-        # CancelledError of the workers that were cancelled because of it.
+        # CancelledError of the workers that were canceled because of it.
         for worker in sorted(workers, key=asyncio.Task.cancelled):
             worker.result()
         return tally.outcome()
@@ -228,7 +255,7 @@ class _Map:
                 (tally.effects(index), functools.partial(tally.tell, index))
                 for index in tally.todo()
             )
-            drive_many(tasks, self.limits.concurrency, tally.execution)
+            drive_many(tasks, self.limits.width(self.policy.on), tally.execution)
         return tally.outcome()
 
 
@@ -292,6 +319,8 @@ class _Tally:
         self._row.done = len(self._succeeded) + len(self._failed)
         if clock.micros() - self._put_us >= _PROGRESS_US:
             self._put()
+        else:
+            self.execution.run_state.mark_changed(self._row.path)
 
     def outcome(self) -> list[Any]:
         """Return the outputs, in the order of the items.

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import clock, keys
-from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers.current_task import CurrentTask
 from nbtasks.engine.effects import current
 from nbtasks.io.base import AsyncBaseIO, BaseIO
 

@@ -39,7 +39,7 @@ class _Entries:
         return entry is not None and entry.value_kind is not None
 
     def set(self, name: str, value: Any) -> None:
-        encoded = codec.encode(value)
+        encoded = codec.encode(value, put=self._journal.put_blob)
         self._put(name, encoded.text, encoded.kind, outputs.store(self._journal, encoded))
 
     def delete(self, name: str) -> bool:

@@ -25,11 +25,18 @@ from nbtasks.core import event_loop
 from nbtasks.core.call_key import KeyOption
 from nbtasks.core.durations import Duration
 from nbtasks.core.keys import Key
-from nbtasks.core.parameters import MARK, definition_of, unknown_option, unwrapped
+from nbtasks.core.parameters import (
+    MARK,
+    definition_of,
+    unknown_option,
+    unwrapped,
+    with_nearest_option,
+)  # fmt: skip
 from nbtasks.engine.drivers.drive import is_async
 from nbtasks.engine.drivers.inheritance import inherited
 from nbtasks.engine.effects import CallContext, current
 from nbtasks.engine.options import (
+    NOT_GIVEN,
     OnChange,
     OnError,
     RetryOn,
@@ -70,6 +77,7 @@ class TaskFunctionKwargs(TypedDict, total=False):
     icon: str | None
     on: Any
     rate: str | None
+    resources: Mapping[str, float] | None
 
 
 class TaskFunction(Protocol[P, R]):
@@ -116,6 +124,7 @@ def task(fn: Callable[P, R], /, **options: Unpack[TaskFunctionKwargs]) -> TaskFu
 def task(
     **options: Unpack[TaskFunctionKwargs],
 ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
+@with_nearest_option("nb.task")
 def task(  # noqa: PLR0913 - one per option
     fn: Any = None,
     /,
@@ -134,8 +143,9 @@ def task(  # noqa: PLR0913 - one per option
     params: Any = None,
     properties: Mapping[str, Any] | None = None,
     icon: str | None = None,
-    on: Any = None,
+    on: Any = NOT_GIVEN,
     rate: str | None = None,
+    resources: Mapping[str, float] | None = None,
 ) -> Any:
     """Make a function a task function: called in a run, it is a task; elsewhere, a plain function.
 
@@ -160,8 +170,9 @@ def task(  # noqa: PLR0913 - one per option
         params: The inputs to show instead of the arguments.
         properties: More names and values to show with the task.
         icon: The name of an icon, or an emoji, to show with the task.
-        on: The executor to call the function in.
+        on: The executor to call the function in; None keeps it here.
         rate: The most starts in a time, such as "60/min", of all calls in this process.
+        resources: What a call needs of its executor, as in `{"GPU": 1}`.
 
     Raises:
         InvalidOptionError: An option has an invalid value, or `fn` cannot be a task function.
@@ -189,6 +200,7 @@ def task(  # noqa: PLR0913 - one per option
         name=name, retry=retry, retry_on=retry_on, timeout=timeout, on_error=on_error,
         once=once, inline=inline, on_change=on_change,
         ttl=ttl, redact=redact, params=params, properties=properties, icon=icon, on=on, rate=rate,
+        resources=resources,
     )  # fmt: skip
     return (
         functools.partial(_decorate, key=key, options=options)
@@ -236,7 +248,7 @@ def _not_a_function(fn: Any) -> str | None:
             f"io.run_task(key, {fn.__name__}, ...)"
         )
     if type(fn).__module__.startswith("nbtasks."):
-        return f"a {type(fn).__name__}: a job calls task functions, and is none itself"
+        return f"a {type(fn).__name__}: a job calls task functions, but isn't one"
     return None if callable(fn) else repr(fn)
 
 
@@ -308,8 +320,14 @@ def _call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return io._drive(effects)  # noqa: SLF001 - as above
 
 
-def _map(fn: Any, items: Iterable[Any], *, key: Key | None = None, **options: Any) -> Any:
+def _map(fn: Any, items: Iterable[Any], *more: Any, key: Key | None = None, **options: Any) -> Any:
     definition: TaskDefinition = getattr(fn, MARK)
+    if more:
+        name = definition.name
+        raise TypeError(
+            f"{name}.map(items) takes one list, whose items are the function's only argument. For "
+            f"several lists write [{name}(a, b) for a, b in zip(...)]."
+        )
     first = definition.parameters.names[:1] if definition.parameters is not None else ()
     if first in (("self",), ("cls",)):
         name = definition.name

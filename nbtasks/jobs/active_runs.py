@@ -33,6 +33,7 @@ __all__ = [
     "start",
     "stop",
     "suspend_here",
+    "wait_for_place",
 ]
 
 #: Seconds between two polls for cancel requests.
@@ -89,7 +90,7 @@ def cancel_here(run_id: str) -> bool:
     run = execution.run
     execution.cancellation.cancel(
         Cancelled(
-            f"Run {run.run_id} of job {run.job!r} was cancelled. Execute it again to continue "
+            f"Run {run.run_id} of job {run.job!r} was canceled. Execute it again to continue "
             "where it stopped.",
             run_id=run.run_id,
         )
@@ -137,7 +138,7 @@ def _reset_after_fork() -> None:
 os.register_at_fork(after_in_child=_reset_after_fork)
 
 
-_threads_lock = threading.Lock()
+_threads_lock = threading.Condition(threading.Lock())
 _threads: dict[str, threading.Thread] = {}
 _ended = 0
 
@@ -161,6 +162,7 @@ def start(run_id: str, execute: Callable[[], Any], then: Callable[[], None]) -> 
             with _threads_lock:
                 _threads.pop(run_id, None)
                 _ended += 1
+                _threads_lock.notify_all()
             with contextlib.suppress(BaseException):  # whoever waits for the run also polls
                 then()
         finally:
@@ -180,6 +182,16 @@ def running_ids() -> list[str]:
     """Return the ids of the runs that background threads are executing."""
     with _threads_lock:
         return list(_threads)
+
+
+def wait_for_place(most: int, seconds: float) -> bool:
+    """Block until fewer than `most` background threads are executing runs.
+
+    Returns:
+        False if that has not come within `seconds`.
+    """
+    with _threads_lock:
+        return _threads_lock.wait_for(lambda: len(_threads) < most, seconds)
 
 
 def ended_count() -> int:
@@ -222,7 +234,7 @@ _JOIN_SECONDS = 0.02
 def _reset_threads_after_fork() -> None:
     """Forget all threads in a forked child, which has none of its parent's threads."""
     global _threads_lock  # noqa: PLW0603 - one lock for the process
-    _threads_lock = threading.Lock()
+    _threads_lock = threading.Condition(threading.Lock())
     _threads.clear()
 
 

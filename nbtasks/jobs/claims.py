@@ -14,7 +14,14 @@ from nbtasks.journal.protocol import Claim
 from nbtasks.values import codec, preview
 from nbtasks.values.redaction import SECRET, hide_secrets
 
-__all__ = ["fork_claim", "load_payload", "make_claim", "rerun_claim", "store_payload"]
+__all__ = [
+    "continue_claim",
+    "fork_claim",
+    "load_payload",
+    "make_claim",
+    "rerun_claim",
+    "store_payload",
+]
 
 
 def make_claim(  # noqa: PLR0913 - what identifies a run
@@ -58,6 +65,11 @@ def make_claim(  # noqa: PLR0913 - what identifies a run
 def rerun_claim(run: RunRow) -> Claim:
     """Return the claim that executes this run again."""
     return Claim(_row_like(run, run.run_id), run_id=run.run_id)
+
+
+def continue_claim(run: RunRow) -> Claim:
+    """Return the claim that continues this run, unless somebody else has executed it meanwhile."""
+    return replace(rerun_claim(run), after=run.executions)
 
 
 def fork_claim(run: RunRow, tasks: Mapping[str, TaskRow], path: str | None, payload: Any) -> Claim:

@@ -158,7 +158,7 @@ class HomeDispatcher:
         """Execute a run in the background, unless it has ended or is executing already."""
         if run.status in OPEN:
             with current.at(self._home):
-                execute = self._runtime.prepare(run, claims.rerun_claim(run), budget)
+                execute = self._runtime.prepare(run, claims.continue_claim(run), budget)
                 journal = self._runtime.journal
             active_runs.start(run.run_id, execute, partial(wake_parent, journal, run))
 

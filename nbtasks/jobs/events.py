@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import clock
 from nbtasks.core.durations import Duration
 from nbtasks.core.model import OPEN, Status
+from nbtasks.core.parameters import with_nearest_option
 from nbtasks.errors import Cancelled, RunBusyError
 from nbtasks.io.events.tasks import new_event
+from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.events import SOURCE, Event
 from nbtasks.journal.lookup import require_run
@@ -25,6 +27,7 @@ __all__ = ["events", "send_event"]
 _POLL_SECONDS = 0.1
 
 
+@with_nearest_option("nb.send_event")
 def send_event(
     name: str,
     payload: Any = None,
@@ -106,7 +109,8 @@ def _execute(run_id: str) -> None:
         if run.status not in OPEN or (run.status == Status.WAITING and run.executions):
             return
         try:
-            runtime.get_run(run_id).resume()
+            starter = runtime.starter(run, claims.load_payload(run))
+            starter.start(claims.continue_claim(run))
         except RunBusyError:
             never_set.wait(_POLL_SECONDS)
         except Cancelled as error:

@@ -65,7 +65,7 @@ def acquit(find: Find, run: RunRow) -> Iterator[Row]:
 def fail(find: Find, run: RunRow, deaths: int) -> Iterator[Row]:
     """Yield the rows that end a run that has killed its worker too often.
 
-    If somebody executes it again by hand, the count starts anew.
+    If somebody executes it again by hand, the count starts again.
     """
     now, losses = clock.micros(), _load(find, run)
     lost: list[TaskRow] = find("task", run_id=run.run_id, status=Status.INTERRUPTED)

@@ -1,14 +1,16 @@
-"""Maintenance of a home: removal of old runs, and checks with repair."""
+"""Maintenance of a home: removal of old runs, checks with repair, publication of its history."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.core.durations import Duration, to_seconds
+from nbtasks.core.parameters import with_nearest_option
 from nbtasks.core.settings import config
 from nbtasks.errors import (
     InvalidOptionError,
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
     from nbtasks.journal.home.home_journal import HomeJournal
     from nbtasks.views.frames import DataFrame
 
-__all__ = ["doctor", "gc", "size_of"]
+__all__ = ["doctor", "gc", "publish", "size_of"]
 
 
+@with_nearest_option("nb.gc")
 def gc(
     *,
     older_than: Duration | None = None,
@@ -40,7 +43,8 @@ def gc(
     """Remove old runs, expired outputs and unused files. By default only show what would go.
 
     Removed are ended runs with everything that is recorded of them, outputs of tasks whose `ttl`
-    is over, which a later execution would compute again, and files that no run needs any more.
+    is over, which a later execution would compute again, and files that no run needs any more, also
+    those of this home in the store that `nb.configure(store=)` names.
 
     Running and waiting runs are never removed, nor is a run whose parent run stays. The journal's
     file shrinks to the size of its content. A process that dies in the middle loses nothing:
@@ -62,6 +66,7 @@ def gc(
     Raises:
         JournalLockedError: Another program has the journal's file open. Nothing has changed.
         JournalWriteError: The home cannot be written. Nothing has changed.
+        StoreError: The store cannot be read or written; the home is done.
         InvalidOptionError: An option has no valid value.
 
     ```python
@@ -83,7 +88,7 @@ def gc(
     assert len(nb.runs()) == 1
     ```
     """
-    from nbtasks.journal.home import gc
+    from nbtasks.journal.home import gc, store_folder
 
     age = None if older_than is None else to_seconds("nb.gc: older_than", older_than, least=0)
     _check_counts(keep=keep, max_bytes=max_bytes)
@@ -95,15 +100,17 @@ def gc(
         if runs or expired:
             removed = set(gc.remove_runs(journal, [run.run_id for run in runs]))
             runs = [run for run in runs if run.run_id in removed]
-        spare = gc.remove_blobs(journal)
+        spare = gc.remove_blobs(journal) + store_folder.remove_unused(journal)
     else:
-        spare = sum(blob_size for _, blob_size in gc.unused_blobs(journal))
+        unused = gc.unused_blobs(journal) + store_folder.unused(journal)
+        spare = sum(size_of_one for _, size_of_one in unused)
     frame = frames.ended(runs)
     frame.attrs = {"bytes": size_of(journal.home), "spare_bytes": spare, "expired": expired}
     return frame
 
 
-def doctor(*, repair: bool = False) -> DataFrame:
+@with_nearest_option("nb.doctor")
+def doctor(*, repair: bool = False, release: str | None = None) -> DataFrame:
     """Check the whole home, and optionally repair it.
 
     The check covers the write-ahead segments, the DuckDB file and foreign objects in it, the files
@@ -112,6 +119,8 @@ def doctor(*, repair: bool = False) -> DataFrame:
     Args:
         repair: Also repair what can be repaired. A replaced file is kept beside the new one, and
             the result names it.
+        release: Name of another machine that is gone, as `RunBusyError` gives it: the runs that its
+            processes were executing are INTERRUPTED from now on, and can be resumed here.
 
     Returns:
         A row for each check: `what` was checked, its `state` ("ok", "problem", or "repaired"), the
@@ -134,12 +143,62 @@ def doctor(*, repair: bool = False) -> DataFrame:
     journal = _require_home()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", JournalDamaged)  # the findings report the damage
-        findings = list(doctor.repair(journal)) if repair else []
+        findings = [] if release is None else list(doctor.release_host(journal, release))
+        findings += doctor.repair(journal) if repair else []
         findings += doctor.check_home(journal)
         if all(finding.state != "problem" for finding in findings):
             findings += _check_signatures(journal)
     findings.append(Finding("versions", "ok", _versions()))
     return frames.findings(findings)
+
+
+def publish(place: str | os.PathLike[str]) -> DataFrame:
+    """Publish the runs, tasks and logs of the home for a team, as Parquet files.
+
+    What is written is what the frames show, so what is hidden stays hidden, and no value that is
+    not JSON. `nb.runs`, `nb.tasks`, `nb.logs` and `nb.sql` read it with `over=`, for all homes that
+    have published at the same place; so does any program that reads Parquet.
+
+    Only months whose runs have changed are written again. Whoever reads meanwhile sees a month as
+    it was or as it is now. Runs that were removed from the home leave with the next publication.
+
+    Args:
+        place: A folder, or its URL, such as `s3://team/nbtasks`. fsspec opens URLs:
+            `pip install 'nbtasks[remote]'`, and for s3:// also s3fs.
+
+    Returns:
+        A row for each month in which runs of the home began: `month`, its `state` ("written",
+        "unchanged", or "removed"), and the numbers of its `runs`, `tasks` and `logs`. The frame's
+        `attrs` hold `home`, the name of the home there.
+
+    Raises:
+        JournalWriteError: The place cannot be written. What was there before stays.
+        InvalidOptionError: No library here opens such a URL.
+
+    ```python
+    import nbtasks as nb
+
+
+    @nb.job("publish-example")
+    def body(io: nb.SyncIO) -> int:
+        return io.run_task("answer", int, "42")
+
+
+    body.run()
+    assert nb.publish("team").state.tolist() == ["written"]
+    assert nb.publish("team").state.tolist() == ["unchanged"]
+    assert nb.tasks(over="team").output.tolist() == ["42"]
+    nb.sql("select home, count(*) from runs group by home", over="team")
+    ```
+    """
+    from nbtasks.journal.bundle import published
+
+    target = disk.place_of(place)
+    journal = _require_home()
+    name = published.home_name(journal.home)
+    frame = frames.published(published.publish(journal, name, target))
+    frame.attrs = {"home": name}
+    return frame
 
 
 def _check_signatures(journal: HomeJournal) -> Iterator[Finding]:
@@ -184,7 +243,7 @@ def _require_home() -> HomeJournal:
     journal = runtime.journal
     if not isinstance(journal, HomeJournal):
         raise JournalError(
-            f"{config.home} is no home, so there is nothing to maintain. Choose a home with "
+            f"{config.home} is not a home, so there is nothing to maintain. Choose a home with "
             "nb.configure(home=...)."
         )
     return journal

@@ -58,7 +58,7 @@ class Resumable(ABC):
 
         Its recorded tasks are answered from the journal, and what was not recorded runs: a run
         that failed, was stopped, waits, or whose process died continues where it stopped; of a
-        COMPLETED run the output is computed anew. It works for each run, whoever started it: a
+        COMPLETED run the output is computed again. It works for each run, whoever started it: a
         cell, `job.run`, an event, a schedule, another run; and for a fork or an imported run.
         Blocks until the execution ends, also in a notebook, like `job.run`.
 
@@ -67,7 +67,7 @@ class Resumable(ABC):
 
         Raises:
             Exception: The error that the body raised.
-            Cancelled: The run was cancelled.
+            Cancelled: The run was canceled.
             RunBusyError: The run is being executed.
             InvalidPayloadError: The payload does not fit the job as it is now.
             NbtasksError: The job is not defined in this process, or in another version. The run of
@@ -99,7 +99,7 @@ class Resumable(ABC):
     async def aresume(self) -> Self:
         """Execute the run again like `resume`, as a coroutine.
 
-        If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
+        If canceled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
         with tracebacks.HidingEngine():
             row = self._row()

@@ -174,7 +174,7 @@ class Run(Resumable):
     def cancel(self) -> None:
         """Cancel the run, whichever process of the home executes it. Return at once.
 
-        Another process receives the request within a third of a second. Awaiting code is cancelled
+        Another process receives the request within a third of a second. Awaiting code is canceled
         as by Stop, and so is a body that blocks the main thread. A body in another thread ends at
         its next io call, or in its current wait. The tasks in flight and the run are recorded as
         CANCELED; executing the run again continues it. A suspended run, or a run whose process has
@@ -264,7 +264,7 @@ class Run(Resumable):
         self._set_output(path, Status.SKIPPED, None)
 
     def _set_output(self, path: keys.KeyPath, status: Status, value: Any) -> None:
-        encoded = codec.hide(codec.encode(value))
+        encoded = codec.hide(codec.encode(value, put=self.journal.put_blob))
 
         def change(run: RunRow, tasks: dict[str, TaskRow], text: str, now: int) -> Iterable[Row]:
             blob = outputs.store(self.journal, encoded)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from nbtasks.core import front_end
 from nbtasks.core.model import RunRow
+from nbtasks.core.parameters import with_nearest_option
 from nbtasks.core.settings import Echo, config
 from nbtasks.engine.capture import Screen
-from nbtasks.engine.options import OnChange, Policy
+from nbtasks.engine.options import NOT_GIVEN, OnChange, Policy
 from nbtasks.io.ask import Prompter
 from nbtasks.jobs import claims
 from nbtasks.jobs.definition.hooks import Hook, Hooks
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from nbtasks.engine.waiting.budget import TimeBudget
     from nbtasks.io.integration import Integration
     from nbtasks.jobs.triggers import Trigger
-    from nbtasks.journal.protocol import Journal
+    from nbtasks.journal.protocol import AnyRun, Journal
 
 __all__ = [
     "FrontEnd",
@@ -71,11 +72,11 @@ class FrontEnd(Screen, Prompter, TreeDisplay, Protocol):
         """
 
     def tell_home(self, home: Path, origin: str) -> None:
-        """Say which home is in force, once, where nobody named it."""
+        """Say which home is used, once, if nobody named it."""
 
 
 def current_front_end() -> FrontEnd:
-    """Return the front end in force."""
+    """Return the current front end."""
     in_force: FrontEnd = front_end.current()
     return in_force
 
@@ -96,12 +97,12 @@ class Runtime:
 
     @property
     def journal(self) -> Journal:
-        """The journal of the home in force, or this runtime's own."""
+        """The journal of the current home, or this runtime's own."""
         return self.own_journal or current.journal()
 
     @property
     def place(self) -> Path | Journal | None:
-        """Home in force, or this runtime's own journal; None if a test replaces all journals."""
+        """Current home, or this runtime's own journal; None if a test replaces all journals."""
         return self.own_journal or current.place()
 
     def session(  # noqa: PLR0913 - what an execution is made of
@@ -126,6 +127,8 @@ class Runtime:
         if policy.options.on_change is None:
             options = replace(policy.options, on_change=config.on_change)
             policy = replace(policy, options=options)
+        if policy.options.on is NOT_GIVEN and config.on is not None:
+            policy = replace(policy, options=replace(policy.options, on=config.on))
         return Session(
             Reader(self.journal) if only else self.journal,
             claim,
@@ -211,6 +214,8 @@ def job(
     integrations: Mapping[str, Integration] | None = None,
     retry: Retry | int | None = None,
     on_change: OnChange | None = None,
+    on: Any = NOT_GIVEN,
+    resources: Mapping[str, float] | None = None,
     on_success: Hook | None = None,
     on_failure: Hook | None = None,
     on_cancel: Hook | None = None,
@@ -218,6 +223,7 @@ def job(
     enabled: bool = True,
     log_level: str = "info",
 ) -> Callable[[Callable[..., Any]], Job]: ...
+@with_nearest_option("nb.job")
 def job(  # noqa: PLR0913 - the options of the contract
     id: str | Callable[..., Any] | None = None,  # noqa: A002 - the name of the contract
     *,
@@ -227,6 +233,8 @@ def job(  # noqa: PLR0913 - the options of the contract
     integrations: Mapping[str, Integration] | None = None,
     retry: Retry | int | None = None,
     on_change: OnChange | None = None,
+    on: Any = NOT_GIVEN,
+    resources: Mapping[str, float] | None = None,
     on_success: Hook | None = None,
     on_failure: Hook | None = None,
     on_cancel: Hook | None = None,
@@ -250,6 +258,9 @@ def job(  # noqa: PLR0913 - the options of the contract
         retry: Retry policy of the tasks that set none themselves.
         on_change: Reaction to changed code or inputs of a recorded task that sets none itself:
             "warn", "rerun", "error" or "ignore".
+        on: Executor, `distributed.Client`, or name of one, to call the plain functions of the
+            tasks in. Those that await, and those that take `io`, stay here.
+        resources: What each call there needs of the executor, as in `{"GPU": 1}`.
         on_success: Callback that gets the run once an execution has ended and is recorded, if the
             run is COMPLETED. A plain or an `async def` function. An error in it is a
             RuntimeWarning and leaves the run unchanged.
@@ -289,8 +300,8 @@ def job(  # noqa: PLR0913 - the options of the contract
     def register(fn: Callable[..., Any]) -> Job:
         new_job = Job(
             fn, id_of(fn) if id is None else id, runtime, name=name, version=version,
-            trigger=trigger, integrations=integrations, retry=retry, on_change=on_change,
-            hooks=Hooks(on_success, on_failure, on_cancel),
+            trigger=trigger, integrations=integrations, retry=retry, on_change=on_change, on=on,
+            resources=resources, hooks=Hooks(on_success, on_failure, on_cancel),
             concurrency_limit=concurrency_limit, enabled=enabled, log_level=log_level,
         )  # fmt: skip
         runtime.jobs[new_job.id] = new_job
@@ -300,7 +311,7 @@ def job(  # noqa: PLR0913 - the options of the contract
 
 
 def get_run(id: str) -> Run:  # noqa: A002 - the name of the contract
-    """Return the run with this id.
+    """Return the run with this id; for the id of a job its latest run.
 
     Raises:
         NotFoundError: This home has no such run.
@@ -341,11 +352,11 @@ def last_run(job: Job | str | None = None) -> Run:
     return runtime.get_run(require_last_run(runtime.journal, job).run_id)
 
 
-def cancel(run: Run | str) -> None:
+def cancel(run: AnyRun) -> None:
     """Cancel a run, as `run.cancel()` does.
 
     Args:
-        run: The run, or its id.
+        run: The run or its id; a job or its id stands for its latest run.
 
     Raises:
         NotFoundError: There is no such run.
@@ -364,6 +375,7 @@ def cancel(run: Run | str) -> None:
     assert run.status == "CANCELED"
     ```
     """
-    if isinstance(run, str):
-        run = get_run(run)
-    run.cancel()
+    found = (
+        run if isinstance(run, Run) else runtime.get_run(require_run(runtime.journal, run).run_id)
+    )
+    found.cancel()

@@ -315,7 +315,7 @@ class Session:
         encoded = None
         if error is None:
             try:
-                encoded = codec.encode(self.value)
+                encoded = codec.encode(self.value, put=self.execution.journal.put_blob)
             except Exception as encoding_error:
                 if self._keep_output or not isinstance(encoding_error, ValueNotKeptError):
                     self._conclude(_status_for(encoding_error), encoding_error, None)

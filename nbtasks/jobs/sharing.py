@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
+from nbtasks.core import disk
+from nbtasks.core.disk import RemotePath
 from nbtasks.core.model import RunRow
 from nbtasks.core.settings import SHARED
 from nbtasks.errors import NotFoundError
@@ -19,13 +22,25 @@ from nbtasks.views.history import History, locate_run
 
 if TYPE_CHECKING:
     from nbtasks.core.model import Row
-    from nbtasks.journal.protocol import JobHandle, Journal
+    from nbtasks.journal.protocol import AnyRun, JobHandle, Journal
     from nbtasks.views.frames import DataFrame
 
-__all__ = ["Shared", "export_run", "import_run", "open_shared", "trust_run", "write_export"]
+__all__ = [
+    "Shared",
+    "export_run",
+    "import_run",
+    "open_shared",
+    "read_import",
+    "trust_run",
+    "write_export",
+]
 
 
-def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
+@overload
+def export_run(run: AnyRun | Sequence[AnyRun], file: os.PathLike[str]) -> Path: ...
+@overload
+def export_run(run: AnyRun | Sequence[AnyRun], file: str) -> Path | Any: ...
+def export_run(run: AnyRun | Sequence[AnyRun], file: str | os.PathLike[str]) -> Path | str:
     """Write runs with everything that is recorded of them to a file for `nb.open`.
 
     The file holds the rows of the runs and of their tasks, logs and attempts, large values,
@@ -39,15 +54,17 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
 
     Args:
         run: The run, its id, or a list of runs and ids.
-        file: The file to write; the suffix `.nbrun` is appended if it is missing.
+        file: The file to write, a path or a URL that fsspec opens, such as `s3://team/a.nbrun`; the
+            suffix `.nbrun` is appended if it is missing.
 
     Returns:
-        The path of the file.
+        The path of the file, or its URL as a text.
 
     Raises:
         NotFoundError: There is no such run.
         UnreadableValueError: A large value of the run is missing or damaged.
         JournalWriteError: The file cannot be written.
+        InvalidOptionError: No library here opens such a URL.
 
     ```python
     import nbtasks as nb
@@ -67,7 +84,9 @@ def export_run(run: Run | str | Sequence[Run | str], file: str | Path) -> Path:
     return path
 
 
-def write_export(run: Run | str | Sequence[Run | str], file: str | Path) -> tuple[Path, str]:
+def write_export(
+    run: AnyRun | Sequence[AnyRun], file: str | os.PathLike[str]
+) -> tuple[Path | str, str]:
     """Write a shared file like `export_run`. Return its path, and its size and pickles as a text.
 
     Raises:
@@ -77,26 +96,30 @@ def write_export(run: Run | str | Sequence[Run | str], file: str | Path) -> tupl
     """
     from nbtasks.journal.bundle import file_format
 
-    selection = [run] if isinstance(run, Run | str) else list(run)
+    selection = [run] if isinstance(run, str) or hasattr(run, "id") else list(run)
     if not selection:
         raise NotFoundError("nb.export_run takes a run or a list of runs, and the list is empty.")
-    path = Path(file)
-    if path.suffix != SHARED:
-        path = path.with_name(path.name + SHARED)
+    place = disk.place_of(file)
+    if place.suffix != SHARED:
+        place = place.with_name(place.name + SHARED)
     rows: list[Row] = []
     blobs: dict[str, Journal] = {}
     runs = [source for one in selection for source in _with_children(*locate_run(one))]
     for journal, run_row in runs:
         for row in export.rows(journal, run_row):
             rows.append(row)
-            if (blob := getattr(row, "blob", None)) is not None:
-                blobs[blob] = journal
+            blobs |= dict.fromkeys(export.files(row, _reading(journal)), journal)
     manifest = export.manifest([run_row for _, run_row in runs])
-    file_format.write(
-        path, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data
+    size = file_format.write(
+        place, manifest, rows, sorted(blobs), lambda name: blobs[name].get_blob(name).data
     )
     values = list(export.pickled(rows, lambda name: blobs[name].get_blob(name).data))
-    return path, _summary(path.stat().st_size, len(values), sum(values))
+    path = place.url if isinstance(place, RemotePath) else place
+    return path, _summary(size, len(values), sum(values))
+
+
+def _reading(journal: Journal) -> Callable[[str], memoryview]:
+    return lambda name: journal.get_blob(name).data
 
 
 def _summary(size: int, values: int, pickled: int) -> str:
@@ -110,19 +133,26 @@ def _summary(size: int, values: int, pickled: int) -> str:
     )
 
 
-def import_run(file: str | Path) -> list[Run]:
-    """Import the runs of a shared file into the home. Runs that exist there stay unchanged.
+def import_run(file: str | os.PathLike[str]) -> list[Run]:
+    """Import the runs of a shared file into the home, and say what became of each.
+
+    A run that the home has already continues here if it has gone further in the file: it gets the
+    executions, tasks, attempts and logs that it lacks, and no task of the file runs again. If the
+    run here is the same or has gone further, it stays unchanged.
 
     No content of the file is executed or unpickled; `nb.trust` lets pickled values be loaded.
 
     Args:
-        file: A file that `nb.export_run` has written.
+        file: A file that `nb.export_run` has written, as a path or a URL that fsspec opens.
 
     Returns:
         The runs of the file, in the home.
 
     Raises:
         SharedFileError: The file is no shared file, or cannot be read safely. Nothing was
+            imported.
+        RunBusyError: One of the runs is being executed here. Nothing was imported.
+        RunDivergedError: One of the runs has gone further both here and in the file. Nothing was
             imported.
         JournalWriteError: The home cannot be written.
 
@@ -141,21 +171,54 @@ def import_run(file: str | Path) -> list[Run]:
     assert body.run(replay="only").output == run.output == 42
     ```
     """
+    runs = []
+    for run, what in read_import(file):
+        print(f"run {run.id} of job {run.job}: {what}")  # noqa: T201 - a person has asked for it
+        runs.append(run)
+    return runs
+
+
+def read_import(file: str | os.PathLike[str]) -> list[tuple[Run, str]]:
+    """Import the runs of a shared file like `import_run`. Return each with what became of it."""
     from nbtasks.journal.bundle.bundle_journal import rows_of
     from nbtasks.journal.bundle.file_format import Bundle
     from nbtasks.values.content import LazyBytes
 
-    bundle = Bundle(Path(file))
+    bundle = Bundle(disk.place_of(file))
     rows = rows_of(bundle)
+    before = {row.run_id: row for row in runtime.journal.runs()}
     ids = [row.run_id for row in rows if isinstance(row, RunRow)]
-    existing = {run.run_id for run in runtime.journal.runs()}
-    new_rows = [row for row in rows if row.run_id not in existing]
     # Large values first: a row must not name a missing blob.
-    for name in {row.blob for row in new_rows if getattr(row, "blob", None) is not None}:
+    files = _files(rows, lambda name: bundle.blob(name).data)
+    for name in files - _files_of(runtime.journal, before.keys() & {*ids}):
         runtime.journal.put_blob(LazyBytes.of(bundle.blob(name).data))
-    if new_rows:
-        runtime.journal.import_rows(new_rows)
-    return [runtime.get_run(run_id) for run_id in ids]
+    results = runtime.journal.import_rows(rows)
+    runs = [runtime.get_run(run_id) for run_id in ids]
+    return [(run, _describe(results[run.id], before.get(run.id), run)) for run in runs]
+
+
+def _files(rows: Iterable[Any], read: Callable[[str], memoryview]) -> set[str]:
+    return {name for row in rows for name in export.files(row, read)}
+
+
+def _files_of(journal: Journal, run_ids: Iterable[str]) -> set[str]:
+    """Return the files that rows of these runs name already."""
+    kinds = ("run", "task", "display")
+    rows = (
+        row for run_id in run_ids for kind in kinds for row in journal.find(kind, run_id=run_id)
+    )
+    return _files(rows, _reading(journal))
+
+
+def _describe(result: str, before: RunRow | None, run: Run) -> str:
+    """Return what became of an imported run."""
+    if result == "new" or before is None:
+        return run.status
+    if result == "continued":
+        steps = f"{before.executions} to {run.executions} executions"
+        return f"{run.status}, continued here from {before.status}: from {steps}"
+    reason = "it is here as it is in the file" if result == "same" else "it has gone further here"
+    return f"{run.status}, unchanged: {reason}"
 
 
 class Shared(History):
@@ -180,7 +243,7 @@ class Shared(History):
 
     _live_view = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemotePath) -> None:
         from nbtasks.journal.bundle.bundle_journal import SharedJournal
 
         journal = SharedJournal(path)
@@ -215,14 +278,14 @@ class Shared(History):
         return f"<Shared {self.path}: {', '.join(f'{run.job} {run.status}' for run in runs)}>"
 
 
-def open_shared(file: str | Path) -> Shared:
+def open_shared(file: str | os.PathLike[str]) -> Shared:
     """Open a shared file for reading: it has the same frames and trees as a home.
 
     To replay cells and jobs from the file without running tasks, choose it as the home:
     `nb.configure(home="study.nbrun")`, or `nbtasks run notebook.ipynb --home study.nbrun`.
 
     Args:
-        file: A file that `nb.export_run` has written.
+        file: A file that `nb.export_run` has written, as a path or a URL that fsspec opens.
 
     Raises:
         SharedFileError: The file is no shared file, or cannot be read safely.
@@ -242,10 +305,10 @@ def open_shared(file: str | Path) -> Shared:
     assert body.run().output == 42  # replayed: a shared file runs no tasks
     ```
     """
-    return Shared(Path(file))
+    return Shared(disk.place_of(file))
 
 
-def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
+def trust_run(run: AnyRun, *, dry_run: bool = False) -> DataFrame:
     """Trust the pickles of a run: they are loaded as if you had made them. What its tasks have
     displayed as HTML or by scripts is then shown, too, where they are reused.
 
@@ -253,7 +316,7 @@ def trust_run(run: Run | str, *, dry_run: bool = False) -> DataFrame:
     scripts in your page.
 
     Args:
-        run: The run, or its id.
+        run: The run or its id; a job or its id stands for its latest run.
         dry_run: Only show what there is to trust.
 
     Returns:

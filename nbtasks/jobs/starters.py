@@ -63,7 +63,7 @@ class JobStarter:
         return await self._job.aexecute(claim, self._payload)
 
     def prepare(self, claim: Claim, budget: TimeBudget | None) -> Callable[[], Run]:
-        """Return a function that executes a claim in any thread, on the journal in force now."""
+        """Return a function that executes a claim in any thread, on the current journal."""
         return self._job.prepare(claim, self._payload, budget)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from nbtasks.core import clock, text
 from nbtasks.core.durations import Duration, to_seconds
 from nbtasks.core.model import EntryRow
+from nbtasks.core.parameters import with_nearest_option
 from nbtasks.errors import InvalidJobError, InvalidOptionError
 from nbtasks.io.events import filters
 from nbtasks.io.events.tasks import event_names
@@ -143,6 +144,7 @@ def check_trigger(trigger: object, job: str) -> Trigger | None:
     raise InvalidJobError(f"Job {job!r}: trigger={trigger!r}: make it with {kinds}.")
 
 
+@with_nearest_option("nb.event_trigger")
 def event_trigger(
     name: str | list[str],
     schema: Any = None,
@@ -191,6 +193,7 @@ def event_trigger(
     return EventTrigger(names, schema, filter, source)
 
 
+@with_nearest_option("nb.cron_trigger")
 def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     """Make a trigger that starts a run of a job at each instant of a cron expression.
 
@@ -238,6 +241,7 @@ def cron_trigger(cron: str, timezone: str = "UTC") -> CronTrigger:
     return CronTrigger(cron, timezone)
 
 
+@with_nearest_option("nb.interval_trigger")
 def interval_trigger(seconds: Duration) -> IntervalTrigger:
     """Make a trigger that starts a run of a job at a fixed interval.
 

@@ -29,6 +29,7 @@ from nbtasks.jobs.triggers import (
     find_plan,
 )
 from nbtasks.journal.lookup import require_run
+from nbtasks.journal.protocol import UNATTENDED
 from nbtasks.values import failures
 
 if TYPE_CHECKING:
@@ -39,8 +40,12 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Worker", "worker"]
 
 _log = logging.getLogger("nbtasks.worker")
-#: Largest number of runs that execute at once. Further due runs wait.
+#: Largest number of runs that execute at once. Further due runs wait ...
 _MOST_RUNS: Final = 32
+#: ... for one to end within so many seconds, else for the next turn ...
+_PLACE_SECONDS: Final = 0.02
+#: ... and for that also if this turn has taken so many: other things may be due meanwhile.
+_BUSY_SECONDS: Final = 0.25
 #: A run that would wait longer than this is suspended, and resumed when it is due.
 _PATIENCE: Final = TimeBudget(patience_us=5_000_000)
 #: Seconds of real time between two turns if nothing changes: the death of a process is no change.
@@ -48,8 +53,6 @@ _TURN_SECONDS: Final = 2.0
 #: Seconds that a stopping worker waits for tasks in flight.
 _GRACE_SECONDS: Final = 10.0
 _DAY_US: Final = 24 * 3600 * 1_000_000
-#: Triggers of runs without a user watching: these are resumed after their process has died.
-_UNATTENDED: Final = ("event", "schedule", "invoke")
 
 
 class Worker:
@@ -275,18 +278,25 @@ class Worker:
                 continue
             if run.status == Status.RUNNING:
                 run = require_run(self._runtime.journal, run.run_id)  # noqa: PLW2901 - INTERRUPTED if its process has died
-                if run.status != Status.INTERRUPTED:
-                    continue
-            attended = run.status == Status.INTERRUPTED and run.trigger not in _UNATTENDED
-            if (attended and not self._resume) or len(active_runs.running_ids()) >= _MOST_RUNS:
+            attended = run.status == Status.INTERRUPTED and run.trigger not in UNATTENDED
+            if run.status == Status.RUNNING or (attended and not self._resume):
                 continue
-            if run.status == Status.INTERRUPTED and not self._may_resume(run, job):
-                continue
-            try:
-                self._executing.add(run.run_id)
-                self._runtime.dispatcher.execute(run, _PATIENCE)
-            except NbtasksError as error:  # for instance an unreadable payload
-                _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
+            if not self._has_place():
+                break
+            if run.status != Status.INTERRUPTED or self._may_resume(run, job):
+                self._execute(run)
+
+    def _has_place(self) -> bool:
+        """Return True once another run may execute; False if that takes too long."""
+        is_late = time.monotonic() - self._turned > _BUSY_SECONDS
+        return active_runs.wait_for_place(_MOST_RUNS, 0 if is_late else _PLACE_SECONDS)
+
+    def _execute(self, run: RunRow) -> None:
+        try:
+            self._executing.add(run.run_id)
+            self._runtime.dispatcher.execute(run, _PATIENCE)
+        except NbtasksError as error:  # for instance an unreadable payload
+            _log.warning("Run %s of job %r: %s", run.run_id, run.job, error)
 
     def _may_resume(self, interrupted: RunRow, job: Job) -> bool:
         """Count the death of a run's process. Return False if the run is not to be resumed now.

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from nbtasks.core import clock, disk
 from nbtasks.errors import JournalWriteError, UnreadableValueError
-from nbtasks.journal.wal import sync_folder
 from nbtasks.values.content import Hashing, LazyBytes, VerifiedBytes
 
 __all__ = ["BLOB_NAME", "Blobs"]
@@ -54,22 +53,24 @@ class Blobs:
         """
         draft = self._folder / f"{clock.new_id()}.part"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self._folder, durable=self._durable, within=self._folder)
             with draft.open("xb") as file:
                 hashing = Hashing(file)
                 content.write(hashing)
                 name = hashing.hexdigest()
                 path = self.path(name)
-                if self._touch(path):
-                    draft.unlink()
-                    return name
+                is_there = self._touch(path)
                 file.flush()
-                if self._durable:
+                if self._durable and not is_there:
                     os.fsync(file.fileno())
-            path.parent.mkdir(exist_ok=True)
-            draft.replace(path)
-            if self._durable:
-                sync_folder(path.parent)
+            if is_there:
+                draft.unlink()
+            else:
+                path.parent.mkdir(exist_ok=True)
+                draft.replace(path)
+            if self._durable:  # also if it is there: whoever wrote it may not have come to that yet
+                for folder in (path.parent, self._folder):
+                    disk.sync_folder(folder)
         except OSError as error:
             disk.discard(draft)
             raise JournalWriteError(

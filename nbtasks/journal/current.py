@@ -1,9 +1,10 @@
-"""The journal of the home in force. A process opens each home once."""
+"""The journal of the current home. A process opens each home once."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,29 +18,33 @@ if TYPE_CHECKING:
 __all__ = ["at", "close", "home", "journal", "override", "place", "settle"]
 
 _open: dict[tuple[Path, str], Journal] = {}
+_opening = threading.RLock()
 _override: Journal | None = None
 #: The home of a run that is executed again while another home is configured.
 _pinned: ContextVar[Path | None] = ContextVar("nbtasks_home", default=None)
 
 
 def journal(at: Path | None = None) -> Journal:
-    """Return the journal of a home, by default of the home in force, opened by its first use."""
+    """Return the journal of a home, by default of the current home, opened by its first use."""
     if _override is not None:
         return _override
     at, durability = at or home(), config.durability
     opened = _open.get((at, durability))
     if opened is None:
-        opened = _open[at, durability] = _open_journal(at, durability)
+        with _opening:  # two threads may come at once
+            opened = _open.get((at, durability))
+            if opened is None:
+                opened = _open[at, durability] = _open_journal(at, durability)
     return opened
 
 
 def home() -> Path:
-    """Return the home in force."""
+    """Return the current home."""
     return _pinned.get() or config.home
 
 
 def place() -> Path | None:
-    """Return the home in force; None while another journal replaces that of any home."""
+    """Return the current home; None while another journal replaces that of any home."""
     return None if _override is not None else home()
 
 
@@ -81,8 +86,10 @@ def _open_journal(home: Path, durability: str) -> Journal:
         from nbtasks.journal.bundle.bundle_journal import SharedJournal
 
         return SharedJournal(home)
+    from nbtasks.journal.home import network_home
     from nbtasks.journal.home.home_journal import HomeJournal
 
+    network_home.warn_of_network(home)
     return HomeJournal(home, durable=durability == "task", notebook=_notebook_name())
 
 

@@ -209,12 +209,12 @@ def _keep_attempt(row: TaskRow) -> Iterator[Row]:
         status = Status.INTERRUPTED if row.status == Status.RUNNING else row.status
         yield AttemptRow(
             row.run_id, row.path, row.attempts, row.attempt, status,
-            row.attempt_us, row.finished_us, row.error,
+            row.attempt_us, row.finished_us, row.error, None, row.host, row.pid, row.worker,
         )  # fmt: skip
 
 
 def _empty_row(row: TaskRow) -> TaskRow:
-    """Return the task as if cancelled before its start: it runs again, with a fresh retry budget.
+    """Return the task as if canceled before its start: it runs again, with a fresh retry budget.
 
     It keeps its position, and the number of attempts so far. A lost outcome is no longer in doubt,
     since a person has looked at it.

@@ -46,7 +46,7 @@ class Event(Generic[RunT_co]):
         at: Time at which it happened: its delivery or, before that, the time it is due.
         source: Origin of the event.
         delivered_at: Time of its delivery; None while that is pending.
-        cancelled_at: Time of its cancellation, if it was cancelled.
+        cancelled_at: Time of its cancellation, if it was canceled.
         runs: Runs that it started. Empty in a recorded copy, such as a task's output.
 
     ```python

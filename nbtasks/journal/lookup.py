@@ -13,7 +13,7 @@ from nbtasks.errors import InvalidOptionError, NotFoundError
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
-    from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
+    from nbtasks.journal.protocol import AnyRun, JobHandle, Journal
 
 __all__ = ["job_id", "lineage", "no_run_error", "require_last_run", "require_run"]
 
@@ -22,15 +22,17 @@ _LEAST: Final = 4  # characters of a part of an id that says which run is meant
 _CLOSE: Final = 0.8  # ids of one day have a ratio of about 0.5
 
 
-def require_run(journal: Journal, run: RunHandle | str) -> RunRow:
-    """Return the row of a run, given as the run or as its id.
+def require_run(journal: Journal, run: AnyRun) -> RunRow:
+    """Return the row of a run, given as the run or its id, or as its job or the id of that.
+
+    A job stands for its latest run.
 
     Raises:
         NotFoundError: The journal has no such run; the message names the nearest one.
     """
     run_id = run if isinstance(run, str) else run.id
     text.check("The id of a run,", run_id, InvalidOptionError)
-    rows = journal.runs(run_id=run_id)
+    rows = journal.runs(run_id=run_id) or journal.runs(job=run_id)[-1:]
     if not rows:
         raise _missing_run_error(journal, run_id)
     return rows[0]
@@ -117,8 +119,11 @@ def _nearest(missing: str, runs: Sequence[RunRow]) -> RunRow | None:
     latest = {run.run_id: run for run in reversed(runs[-_COMPARED:])}
     part = missing.lower()
     for run in latest.values():
-        if missing in (run.job, run.key) or (len(part) >= _LEAST and part in run.run_id):
+        if missing == run.key or (len(part) >= _LEAST and part in run.run_id):
             return run
+    by_job = {run.job: run for run in runs[-_COMPARED:]}
+    if job := nearest_name(missing, [*by_job]):
+        return by_job[job]
     import difflib  # lazily: most look-ups succeed
 
     close = difflib.get_close_matches(part, latest, n=1, cutoff=_CLOSE)

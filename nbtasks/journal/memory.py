@@ -56,6 +56,7 @@ class MemoryJournal:
             existing = None if claim.new else self._find_run(claim)
             claimed = self._open_run(existing) if existing else self._create_run(claim)
             run = claimed.run
+            conflicts.check_unchanged(run, claim.after)
             if claim.limit is not None:
                 others = self._claimed & {other.run_id for other in self.runs(job=run.job)}
                 conflicts.check_limit(run.job, claim.limit, sorted(others))
@@ -128,16 +129,24 @@ class MemoryJournal:
                     row.host, row.pid = os.uname().nodename, os.getpid()
                 self.put(row)
 
-    def import_rows(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> dict[str, conflicts.Imported]:
         """Implement `Journal.import_rows`."""
         with self._lock:
-            for run_id in conflicts.run_ids(rows):
-                if self.runs(run_id=run_id):
-                    raise conflicts.run_exists_error(run_id)
-            for row in rows:
-                if isinstance(row, RunRow):
+            needed, results = conflicts.to_import(rows, self._recorded_copy)
+            for row in needed:
+                if isinstance(row, RunRow) and results[row.run_id] == "new":
                     self._place(row, before_us=row.started_us)
                 self.put(row)
+        return results
+
+    def _recorded_copy(self, run_id: str) -> conflicts.RunCopy | None:
+        for run in self.runs(run_id=run_id):
+            self._check_free(run)
+            rows = [row for kind in conflicts.ADDED for row in self.find(kind, run_id=run_id)]
+            rows += self.find("entry", scope=f"run:{run_id}")
+            recorded = (TaskRow(*values) for values in self.tasks(run_id))
+            return conflicts.RunCopy(run, {task.path: task for task in recorded}, rows)
+        return None
 
     def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from nbtasks.core.model import EnvironmentRow, RunRow, TaskRow
 from nbtasks.core.settings import is_shared
 from nbtasks.errors import UnreadableValueError, UntrustedValueError
 from nbtasks.values import codec
+from nbtasks.values.large import parts
 from nbtasks.values.redaction import REDACTED_JSON
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbtasks.journal.protocol import Journal
@@ -23,6 +26,7 @@ __all__ = [
     "differences",
     "environment_row",
     "explain",
+    "files",
     "installed",
     "load",
     "output",
@@ -35,6 +39,8 @@ __all__ = [
 ]
 
 _MOST_SHOWN = 8
+#: The most files of parts in a value. They may refer to one another, so a few could make millions.
+_MOST_PARTS = 100_000
 
 
 def python() -> str:
@@ -89,26 +95,60 @@ def store(journal: Journal, encoded: codec.Encoded) -> str | None:
     return None if encoded.blob is None else journal.put_blob(encoded.blob)
 
 
-def load(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> Any:
+def load(
+    journal: Journal,
+    kind: str | None,
+    text: str | None,
+    blob: str | None,
+    numbers: Iterator[int] | None = None,
+) -> Any:
     """Return the decoded value of an output, a payload or an entry.
+
+    Args:
+        journal: The journal that holds the blobs.
+        kind: The kind of the record.
+        text: The text of the row.
+        blob: The name of the blob, if there is one.
+        numbers: The numbers of the parts of the value that this is a part of, as many as there may
+            be.
 
     Raises:
         UnreadableValueError: The value cannot be decoded here.
     """
     if kind is None:
         return None
+    refer = None
+    if kind in codec.COMPOSED:
+        refer = functools.partial(_load_part, journal, numbers or iter(range(_MOST_PARTS)))
     if blob is None:
-        return codec.decode(kind, text)
+        return codec.decode(kind, text, refer)
     content = journal.get_blob(blob)
     if kind == "pickle":
         return codec.decode_blob(kind, text, content.data)
     try:
-        result = codec.decode_blob(kind, text, content.unchecked)
+        result = codec.decode_blob(kind, text, content.unchecked, refer)
     except UnreadableValueError:
         content.check()  # its error says more
         raise
     content.check()
     return result
+
+
+def _load_part(journal: Journal, numbers: Iterator[int], content: Any) -> Any:
+    """Return the value of a part, from the content of its reference."""
+    part = parts.read(content)
+    if next(numbers, None) is None:
+        raise UnreadableValueError(f"The recorded value has more than {_MOST_PARTS:,} parts.")
+    return load(journal, part.kind, part.signature, part.blob, numbers)
+
+
+def files(journal: Journal, kind: str | None, text: str | None, blob: str | None) -> set[str]:
+    """Return the names of the files that an output refers to, and those of its parts.
+
+    Raises:
+        UnreadableValueError: The record is damaged, or the file of one with parts is missing.
+    """
+    return codec.files(kind, text, blob, lambda name: journal.get_blob(name).data)
 
 
 def output(journal: Journal, row: RunRow | TaskRow) -> Any:

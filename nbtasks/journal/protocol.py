@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from nbtasks.core.model import Failure, Row, RunRow, TaskRow
+from nbtasks.core.model import Failure, Row, RunRow, TaskRow, columns
 from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = [
     "ANSWER",
+    "UNATTENDED",
     "Answer",
+    "AnyRun",
     "Change",
     "Claim",
     "ClaimedRun",
@@ -24,6 +27,7 @@ __all__ = [
     "JournalWrapper",
     "TaskTuple",
     "Transaction",
+    "answer_of",
 ]
 
 #: The fields of a `TaskRow` that a replay needs of a COMPLETED task. Reading all fields would take
@@ -33,6 +37,8 @@ ANSWER = (
 )  # fmt: skip
 #: The values of the `ANSWER` fields of a task.
 Answer = tuple[Any, ...]
+#: Function that returns them, given a `TaskTuple`.
+answer_of = itemgetter(*map(columns("task").index, ANSWER))
 
 #: The values of a `TaskRow`, in its order. A resumed run may have 100,000 of them and look at a
 #: few, so each one becomes a row only when it is needed.
@@ -59,6 +65,8 @@ Transaction = Callable[[Find], Iterable[Row]]
 
 #: Levels of the log lines that a task printed, to stdout and to stderr.
 PRINTED: Final = ("print", "stderr")
+#: Triggers of runs without a user watching.
+UNATTENDED: Final = ("event", "schedule", "invoke")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Claim:
         new: Create a new run even if one exists.
         rows: Tasks to record in a run that is created, as if they had happened in it.
         limit: Maximum number of runs of the job executed at the same time, this one included.
+        after: Execute the run only if it has not ended after so many executions.
     """
 
     make: RunRow
@@ -79,6 +88,7 @@ class Claim:
     new: bool = False
     rows: Sequence[TaskRow] = ()
     limit: int | None = None
+    after: int | None = None
 
 
 @dataclass(slots=True)
@@ -106,6 +116,7 @@ class ClaimedRun:
         tasks: The recorded tasks that are not COMPLETED, by path, in the order of `seq`.
         answers: The `ANSWER` fields of the COMPLETED tasks, by path, in the order of `seq`.
             `Journal.tasks` returns all fields of a task.
+        rows: All fields of the COMPLETED tasks, by path; None if they are many, or not at hand.
         logs: Number of times the body has already logged each (level, message, data).
         fresh: True if the run is new.
         codes: The recorded sources of its tasks' functions, by fingerprint.
@@ -116,6 +127,7 @@ class ClaimedRun:
     run: RunRow
     tasks: dict[str, TaskTuple] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
+    rows: dict[str, TaskTuple] | None = None
     logs: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     fresh: bool = True
     codes: dict[str, str] = field(default_factory=dict)
@@ -163,6 +175,10 @@ class RunHandle(Protocol):
         """Number of executions of its body."""
 
 
+#: A run, or its id. A job, or its id, stands for its latest run.
+AnyRun = RunHandle | JobHandle | str
+
+
 class Journal(Protocol):
     """Protocol for the store of one home."""
 
@@ -196,8 +212,8 @@ class Journal(Protocol):
         """Record the end of an execution durably, and release the run for others.
 
         The run is released even if the record cannot be written; it then counts as INTERRUPTED.
-        Other programs that open the file of a home see the execution at once; that of a cell, soon
-        after.
+        Other programs that open the file of a home see the execution at once; that of a cell or of
+        an `UNATTENDED` run, soon after.
         """
 
     def settle(self) -> None:
@@ -216,11 +232,19 @@ class Journal(Protocol):
             JournalWriteError: The home cannot be written.
         """
 
-    def import_rows(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> Mapping[str, str]:
         """Import runs that were recorded elsewhere, with all their rows: all or none, durably.
 
+        A run that is in this journal already and has gone further there continues here; see
+        `conflicts.to_import`.
+
+        Returns:
+            What became of each run, by its id: `new`, `continued`, or unchanged, since the one here
+            is the `same` or has gone `further`.
+
         Raises:
-            JournalError: One of the runs is already in this journal.
+            RunBusyError: One of the runs is being executed, in this process or another one.
+            RunDivergedError: One of the runs has gone further both here and there.
             JournalWriteError: The home cannot be written.
         """
 

@@ -51,13 +51,14 @@ def _fields(kind: str) -> list[tuple[str, Callable[[Any], bool]]]:
 def _make_check(kind: str, name: str, hint: Any) -> Callable[[Any], bool]:
     condition = _CONDITIONS.get((kind, name)) or _CONDITIONS.get(("", name))
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    checks = {str: _is_text, int: _is_integer, bool: _is_bool, types.NoneType: _is_none}
-    if not all(value_type in checks for value_type in allowed):
+    if not {str, int, bool, types.NoneType}.issuperset(allowed):
         return _is_pairs
 
-    def is_one(value: Any) -> bool:
-        typed = any(checks[value_type](value) for value_type in allowed)
-        return typed and (condition is None or value is None or condition(value))
+    def is_one(value: Any) -> bool:  # of 100,000 rows there are four million values
+        kind = type(value)
+        if kind not in allowed or (kind is int and not -_LARGEST <= value < _LARGEST):
+            return False
+        return condition is None or value is None or condition(value)
 
     return is_one
 
@@ -68,14 +69,6 @@ def _is_text(value: Any) -> bool:
 
 def _is_integer(value: Any) -> bool:
     return type(value) is int and -_LARGEST <= value < _LARGEST
-
-
-def _is_bool(value: Any) -> bool:
-    return type(value) is bool
-
-
-def _is_none(value: Any) -> bool:
-    return value is None
 
 
 def _is_pairs(value: Any) -> bool:

@@ -7,7 +7,7 @@ A line is eight hex digits, the CRC-32 of the text after the space, and a JSON a
 
 The first line is the header. It names the columns of each kind of record, so that a reader of a
 later version still knows the meaning of each value. The owner holds a lock on its segment for as
-long as it lives: a process that can take the lock knows that the owner is dead.
+long as it lives: a process of this machine that can take the lock knows that the owner is dead.
 """
 
 from __future__ import annotations
@@ -35,10 +35,9 @@ __all__ = [
     "SegmentReader",
     "encode_line",
     "escape_invalid",
-    "is_alive",
     "newer_format_error",
+    "pid_namespace",
     "process_start",
-    "sync_folder",
     "write_error",
 ]
 
@@ -76,6 +75,7 @@ class Segment:
         durable: Wait for the disk in `sync`.
         notebook: The notebook of this kernel, for error messages in other processes.
         rows: First rows: all of them are recorded or, if this process dies, none.
+        after: Name of the latest segment, after which this one's name sorts.
 
     Raises:
         JournalWriteError: The segment cannot be created.
@@ -88,8 +88,9 @@ class Segment:
         durable: bool,
         notebook: str | None = None,
         rows: Iterable[Row] = (),
+        after: str = "",
     ) -> None:
-        self.name = clock.new_id()
+        self.name = clock.new_id(after=after)
         self.path = folder / f"{self.name}.log"
         self._home = folder.parent
         self._durable = durable
@@ -110,7 +111,7 @@ class Segment:
             self.sync()
             draft.rename(self.path)
             if durable:
-                sync_folder(folder)
+                disk.sync_folder(folder)
         except OSError as error:
             disk.discard(draft)
             self.close()
@@ -125,7 +126,10 @@ class Segment:
     @property
     def is_removed(self) -> bool:
         """True if the file was removed: somebody has removed the home."""
-        return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
+        try:
+            return self._fd < 0 or os.fstat(self._fd).st_nlink == 0
+        except OSError:  # so a network file system says it
+            return True
 
     def put(self, row: Row, *, flush: bool = False) -> None:
         """Add a row, in order; see `Journal.put`."""
@@ -156,12 +160,22 @@ class Segment:
                 try:
                     _sync_data(self._fd)
                 except OSError as error:
+                    self._write_again(end)
                     raise write_error(self._home, error) from error
                 self._synced = end
 
+    def _write_again(self, end: int) -> None:
+        """Plan to write the bytes up to `end` again, with the next sync.
+
+        After a failed sync the system may count them as written, and the next sync would succeed
+        without them: also that of another thread, which waits for the same bytes.
+        """
+        self._buffer.insert(0, os.pread(self._fd, end - self._synced, self._synced))
+        self._end = self._synced
+
     def _write(self) -> None:
         # Always at the known end: the next write overwrites one that was cut short, by a full disk
-        # or by a KeyboardInterrupt in mid-call, so no torn line stays.
+        # or by a KeyboardInterrupt mid-call, so no torn line stays.
         lines = self._buffer.copy()  # other threads may put more rows meanwhile
         data = b"".join(lines)
         end = self._end + len(data)
@@ -216,6 +230,8 @@ def _header(notebook: str | None) -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "process_start": process_start(os.getpid()),
+        "pid_namespace": pid_namespace(),
+        "boot_id": clock.boot_id(),
         "since_us": clock.micros(),
         "notebook": notebook,
         "columns": {kind: columns(kind) for kind in KINDS},
@@ -241,15 +257,6 @@ def newer_format_error(version: int) -> JournalFormatError:
     )
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def process_start(pid: int) -> str | None:
     """Return the start time of a process, in the system's own unit, or None if it is not known.
 
@@ -262,32 +269,12 @@ def process_start(pid: int) -> str | None:
     return stat.rpartition(")")[2].split()[19]
 
 
-def is_alive(path: Path, header: dict[str, Any] | None) -> bool:
-    """Return True if the owner of a segment lives.
-
-    The lock decides: it ends with the process, however that dies. Only if the lock is held although
-    the process is gone, by a child that foreign code has forked, the process decides.
-    """
+def pid_namespace() -> str | None:
+    """Return the name of what the numbers of processes are unique in; None if it is not known."""
     try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        # A shared lock, so that two processes that check at once do not see each other as owner.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
-        return not header or not _is_gone(header)
-    finally:
-        os.close(fd)
-    return False
-
-
-def _is_gone(header: dict[str, Any]) -> bool:
-    started = header.get("process_start")
-    if header.get("host") != socket.gethostname() or started is None:
-        return False
-    now: str | None = process_start(int(header["pid"]))
-    return now != str(started)
+        return None
 
 
 @dataclass
@@ -377,7 +364,10 @@ class SegmentReader:
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                size = len(file.read().rstrip(b"\0"))  # NULs: reserved, but not written yet
+                data = file.read()
+                tail = data[data.rfind(b"\n") + 1 :]  # most often NULs: reserved, not yet written
+                torn = b"" if tail == bytes(len(tail)) else tail.rstrip(b"\0")  # which takes long
+                size = len(data) - len(tail) + len(torn)
                 file.seek(self.start)
                 return file.read(size)
         except FileNotFoundError:

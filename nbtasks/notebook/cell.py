@@ -21,7 +21,7 @@ from nbtasks.jobs.claims import make_claim
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import interrupt
 from nbtasks.notebook.body_names import BodyNames
-from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, parse
+from nbtasks.notebook.cell_options import GIVEN, CellRefusedError, Options, find_engine, parse
 from nbtasks.notebook.scopes import ENTRY, refuse_star
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ _running: ContextVar[Cell | None] = ContextVar("nbtasks_cell", default=None)
 _last_value: ContextVar[Any] = ContextVar("nbtasks_cell_value", default=None)
 #: Run and payload of the next cell in this context, in place of those of its first line.
 _given: ContextVar[tuple[Claim, Any] | None] = ContextVar("nbtasks_cell_given", default=None)
+
+_WITHIN = (
+    "{} must be the first line of a cell of its own. It does not go inside other cell magics that "
+    "compile their body themselves."
+)
 
 
 class Entry:
@@ -82,16 +87,15 @@ class Entry:
         """Raise `CellRefusedError`: the cell was rewritten as text but not as a syntax tree, so its
         body would run as ordinary code."""
         del line, source
-        raise CellRefusedError(
-            f"{magic} must be the first line of a cell of its own. It does not go inside other "
-            "cell magics that compile their body themselves."
-        )
+        raise CellRefusedError(_WITHIN.format(magic))
 
     def cell(self, magic: str, line: str, source: str, text: str = "") -> Cell:
-        """Return the context manager around the body, whose normalised code is `text`."""
+        """Return the context manager around the body, whose normalized code is `text`."""
         given = _given.get()
         _given.set(None)  # it does not apply to cells nested in this one
         caller = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller's file
+        if caller.f_code.co_name != "<module>":  # `%%timeit` has made a function of the cell
+            raise CellRefusedError(_WITHIN.format(magic))
         cell = self._kinds[magic].make(self._shell, line, source, text)
         cell.prepare(source, given, caller)
         _restore_first_line(caller, f"{magic} {line}")
@@ -191,9 +195,11 @@ class Cell:
         # run. The new run of a fork is what the method returns.
         self._variable = None if given else options.variable
         claim, self._payload = given or _make_claim_and_payload(options, source, self._shell)
+        engine = find_engine(options.on, self._shell.user_ns)
+        chosen = TaskOptions(on_change=options.on_change, on=engine, resources=options.resources)
         self.session = runtime.session(
             claim,
-            policy=Policy(options=TaskOptions(on_change=options.on_change)),
+            policy=Policy(options=chosen),
             tree=options.tree,
             keep_output=False,
             budget=options.budget,
@@ -352,7 +358,7 @@ def _explain_name(error: BaseException, magic: str) -> str | None:
         if name != "io":
             give = f"or give it {name} as an argument"
         return (
-            f"{magic} gives {name} to the body of its cell alone. Define the function in the cell, "
+            f"{magic} gives {name} only to the body of its cell. Define the function in the cell, "
             f"{give}."
         )
     return None

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import math
 import re
 import shlex
 import warnings
 from argparse import ArgumentTypeError
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from IPython.core.error import InputRejected
 
 from nbtasks.core.durations import seconds
 from nbtasks.core.settings import ECHO, ON_CHANGE, Echo, OnChange
+from nbtasks.engine.drivers import engines
+from nbtasks.engine.options import NOT_GIVEN
 from nbtasks.engine.waiting.budget import TimeBudget
-from nbtasks.errors import NbtasksError
+from nbtasks.errors import InvalidOptionError, NbtasksError
 from nbtasks.notebook.line_parser import QUOTED, LineParser, variable
 
-__all__ = ["GIVEN", "PARSER", "VARIABLE", "CellRefusedError", "Options", "parse"]
+__all__ = ["GIVEN", "PARSER", "VARIABLE", "CellRefusedError", "Options", "find_engine", "parse"]
 
 #: Names that a cell gives to its body.
 GIVEN: Final = ("io", "ctx", "payload")
@@ -51,6 +56,8 @@ class Options:
     variable: str | None = None
     tree: bool = True
     echo: Echo | None = None
+    on: str | None = None
+    resources: Mapping[str, float] | None = None
 
 
 def _duration(text: str) -> float:
@@ -58,6 +65,20 @@ def _duration(text: str) -> float:
     if duration is None:
         raise ArgumentTypeError(f"{text!r} is not a time such as 90 (seconds), 50m, 2h or 1d")
     return duration
+
+
+def _resources(text: str) -> dict[str, float]:
+    """Return the resources of `GPU=1,memory=2e9`."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, amount = map(str.strip, part.partition("="))
+        with contextlib.suppress(ValueError):
+            number = float(amount)
+            if name and name not in found and 0 < number < math.inf:
+                found[name] = int(number) if number.is_integer() else number
+                continue
+        raise ArgumentTypeError(f"{part!r} is not a name and a positive number such as GPU=1")
+    return found
 
 
 #: Parser for the first line. Its destinations are the fields of `Options`.
@@ -110,6 +131,19 @@ _add(
     help="Treatment of what reused tasks printed and displayed when they ran. By default one "
     "folded block shows it.",
 )
+_add(
+    "--on",
+    metavar="NAME",
+    help="Engine to call the plain functions of tasks in: the name that nb.register_engine has for "
+    "it, or a variable of the notebook.",
+)
+_add(
+    "--resources",
+    metavar="NAME=N",
+    type=_resources,
+    help="What each of these calls needs of the engine, as in GPU=1. Dask, ray and executorlib "
+    "know resources.",
+)
 
 
 def parse(line: str) -> Options:
@@ -137,10 +171,27 @@ def parse(line: str) -> Options:
             expression = found["whole"] or found["braces"] or found["dollar"]
             PARSER.error(
                 f"takes {option} {values[name]} literally, as text. For a value of Python use "
-                f"--payload, as in --payload {expression}: another payload is another run"
+                f"--payload, as in --payload {expression}: a different payload is a different run"
             )
     budget = TimeBudget.of(values.pop("max_time", None), values.pop("suspend_after", None))
     return Options(**values, budget=budget)
+
+
+def find_engine(name: str | None, namespace: Mapping[str, Any]) -> Any:
+    """Return the engine that `--on` names: a registered one, or a variable of the notebook.
+
+    Raises:
+        CellRefusedError: There is none of this name.
+    """
+    if name is None:
+        return NOT_GIVEN
+    try:
+        return engines.find(name)
+    except InvalidOptionError as error:
+        if name in namespace:
+            return namespace[name]
+        refusal = f"%%job --on {name}: {error} Or name a variable of the notebook."
+    raise CellRefusedError(refusal)
 
 
 def _quote_payload(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import keyword
 import re
 import shlex
@@ -71,8 +72,17 @@ class LineParser(MagicArgumentParser):
                 self.error(f"was given {option} twice")
         given, stray = self.parse_known_args(words)
         if stray:
-            self.error(f"cannot read {stray[0]!r}. {self.epilog} %{self.prog}? shows the options")
+            hint = self._quoted(words) or self.epilog
+            self.error(f"cannot read {stray[0]!r}. {hint} %{self.prog}? shows the options")
         return vars(given)
+
+    def _quoted(self, words: list[str]) -> str:
+        """Return how the first argument is written, if it may be meant to have several words."""
+        positional = [action for action in self._actions if not action.option_strings]
+        first = list(itertools.takewhile(lambda word: word[:1] != "-", words))
+        if not positional or len(first) == len(positional):
+            return ""
+        return f'If it is part of the {positional[0].metavar}, quote that: "{" ".join(first)}".'
 
     def complete(self, text: str) -> tuple[str, list[str], str]:
         """Return how `text`, the line up to the cursor, may be completed.
@@ -106,8 +116,9 @@ class LineParser(MagicArgumentParser):
         raise self._refusal(f"%{self.prog} {message.rstrip(' .')}.") from None
 
     def _refuse(self, option: str) -> NoReturn:
-        nearest = nearest_name(option, [*self._option_string_actions])
-        hint = f"Is it {nearest}? " if nearest else ""
+        names = [each.lstrip("-") for each in self._option_string_actions]
+        nearest = nearest_name(option.lstrip("-"), names)
+        hint = f"Is it --{nearest}? " if nearest else ""
         self.error(
             f"has no option {option}. {hint}It takes {', '.join(self._option_string_actions)}"
         )

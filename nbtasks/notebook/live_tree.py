@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nbtasks.core import clock
 from nbtasks.core.model import RunRow, TaskRow
 from nbtasks.core.throttle import Throttle
-from nbtasks.views.tree.kept import kept_note
 from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
+from nbtasks.views.tree.words import kept_note
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -204,7 +204,7 @@ def current_shell() -> Any:
 def is_updatable(shell: Any) -> bool:
     """Return True if the front end replaces displays in place: kernels' do, except consoles.
 
-    Consoles ignore updates silently. They are recognised as clients written in Python that can
+    Consoles ignore updates silently. They are recognized as clients written in Python that can
     ask the user for input; nbclient and papermill cannot.
     """
     if getattr(shell, "kernel", None) is None:

@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -23,32 +23,41 @@ from IPython.core.magic import (
 from nbtasks.core import clock, event_loop, front_end, tracebacks
 from nbtasks.core.model import UNDER_WAY, RunRow
 from nbtasks.core.settings import config
+from nbtasks.errors import InvalidOptionError, JournalError
 from nbtasks.jobs import runtime
 from nbtasks.jobs.run import Run
 from nbtasks.journal import current
-from nbtasks.notebook import cell_options, sql_magic
+from nbtasks.journal.database.user_query import placeholders
+from nbtasks.notebook import cell_options
 from nbtasks.notebook.cell import Cell, Entry
 from nbtasks.notebook.completion.completer import Completer
 from nbtasks.notebook.completion.inspection import Inspection
 from nbtasks.notebook.front_end import ShellFrontEnd
+from nbtasks.notebook.line_parser import LineParser, variable
 from nbtasks.notebook.scopes import ENTRY
-from nbtasks.notebook.task_cells import notebook
+from nbtasks.notebook.task_cells import notebook, randomness
 from nbtasks.notebook.task_cells import options as task_options
 from nbtasks.notebook.task_cells.task_cell import TaskCell
 from nbtasks.notebook.transform import Wrapper, to_call
 from nbtasks.views import frames, history
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
     from nbtasks.journal.protocol import Claim
     from nbtasks.views.frames import DataFrame
     from nbtasks.views.tree.run_tree import RunTree
 
-__all__ = ["JobMagics", "load", "unload"]
+__all__ = ["SQL_PARSER", "JobMagics", "load", "unload"]
+
+#: Parser for the line of `%%runs_sql`.
+SQL_PARSER: Final = LineParser(
+    "%%runs_sql", InvalidOptionError, epilog="Write the query in the lines below."
+)
+SQL_PARSER.add_argument("--as", metavar="VAR", type=variable, help="Also bind the result to VAR.")
 
 _PARSERS: Final = {
-    "%%job": cell_options.PARSER, "%%task": task_options.PARSER, "%%runs_sql": sql_magic.PARSER,
+    "%%job": cell_options.PARSER, "%%task": task_options.PARSER, "%%runs_sql": SQL_PARSER,
 }  # fmt: skip
 
 #: Extension loaded into each shell.
@@ -87,8 +96,9 @@ class _Extension:
         shell.Completer.custom_matchers.append(self._completer.match)
         self._inspection = Inspection(shell)
         self._add_entry()
+        randomness.begin(shell.history_manager.input_hist_raw if shell.history_manager else ())
         shell.events.register("pre_run_cell", self._settle)
-        shell.events.register("post_run_cell", self._forget_gone)
+        shell.events.register("post_run_cell", self._end_cell)
         self._front_end = ShellFrontEnd(self.execute_again)
         self._front_end_before = front_end.install(self._front_end)
 
@@ -112,11 +122,17 @@ class _Extension:
             await eval(code, self._shell.user_global_ns, self._shell.user_ns)  # noqa: S307 - the cell
 
     def _settle(self, info: ExecutionInfo) -> None:
-        """Let a cell that may open the journal with DuckDB itself see all executions."""
+        """Let a cell that may open the journal with DuckDB itself see all executions, and observe
+        the random numbers."""
+        randomness.observe()
         if not re.match(r"\s*%%(job|task)\b", info.raw_cell or ""):
             current.settle()
 
-    def _forget_gone(self, _: Any) -> None:
+    def _end_cell(self, result: ExecutionResult) -> None:
+        """Observe the random numbers, and forget the objects that are gone."""
+        executed = (result.info.raw_cell if result.info else "") or ""
+        is_task = "%%task" in executed  # it has observed them itself
+        randomness.observe("" if is_task else executed, self._shell.user_ns)
         notebook.forget_gone(self._shell)
 
     def _add_entry(self) -> None:
@@ -131,7 +147,7 @@ class _Extension:
         """Remove everything from the shell, and restore the replaced magics."""
         shell = self._shell
         shell.events.unregister("pre_run_cell", self._settle)
-        shell.events.unregister("post_run_cell", self._forget_gone)
+        shell.events.unregister("post_run_cell", self._end_cell)
         notebook.forget_gone(shell, every=True)
         if front_end.current() is self._front_end:  # else another shell's is in force
             front_end.install(self._front_end_before)
@@ -224,7 +240,7 @@ class JobMagics(Magics):
     @no_var_expand
     @output_can_be_silenced
     @cell_magic
-    @sql_magic.PARSER.document
+    @SQL_PARSER.document
     def runs_sql(self, line: str, cell: str) -> DataFrame:
         """Query the journal with the SQL of the cell, like `nb.sql`.
 
@@ -235,9 +251,9 @@ class JobMagics(Magics):
             %%runs_sql --as slow
             select path, seconds from tasks where seconds > $least order by seconds desc
         """
-        name = sql_magic.PARSER.parse(line).get("as")
+        name = SQL_PARSER.parse(line).get("as")
         names = self._shell.user_ns
-        frame = frames.sql(runtime.runtime.journal, cell, sql_magic.values(cell, names), names)
+        frame = frames.sql(runtime.runtime.journal, cell, _query_values(cell, names), names)
         if name is not None:
             names[name] = frame
         return frame
@@ -251,6 +267,13 @@ class JobMagics(Magics):
             print(_status_line(row))  # noqa: T201 - as asked
         if not rows:
             print(f"Nothing is running or waiting in {config.home}.")  # noqa: T201 - as above
+
+    @line_magic
+    def explain(self, line: str) -> None:
+        """Explain an error, with an example: %explain RunBusyError."""
+        from nbtasks.views.explanations import explain  # lazily: it is seldom needed
+
+        print(explain(line.strip()))  # noqa: T201 - as asked
 
     @property
     def _shell(self) -> InteractiveShell:
@@ -269,6 +292,28 @@ def _status_line(row: RunRow) -> str:
         f"{row.status:<8} {row.job} {row.version}  since {since:%d %b %H:%M:%S}  "
         f"run {row.run_id}  key {row.key}  ({where})"
     )
+
+
+def _query_values(query: str, names: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the variables that the placeholders of a query name.
+
+    >>> _query_values("select $least, '$no', $$ $no $$ -- $none", {"least": 3})
+    {'least': 3}
+
+    Raises:
+        JournalError: There is no variable of that name, or a placeholder has no name.
+    """
+    needed = sorted(placeholders(query))
+    for name in needed:
+        if not name.isidentifier():
+            raise JournalError(
+                "In a cell, a placeholder must name a variable, as $month does; ? does not."
+            )
+        if name not in names:
+            raise JournalError(
+                f"The query uses ${name}, but there is no variable {name!r}. Define it first."
+            )
+    return {name: names[name] for name in needed} or None
 
 
 def _compile(shell: InteractiveShell, source: str) -> CodeType:

@@ -1,6 +1,6 @@
 """Rewriting of a `%%job` or `%%task` cell, as text and as a syntax tree, into an ordinary cell.
 
-1. `to_call` turns the first line into a plain call on the same line. IPython can still analyse
+1. `to_call` turns the first line into a plain call on the same line. IPython can still analyze
    the text: it detects by itself whether the cell awaits, and every line keeps its number.
 2. `Wrapper` adds the `with` block of that call - an `async with` block if the body awaits - in
    which the same code executes again in the namespace of its body, and shows the last expression
@@ -212,7 +212,7 @@ def _check_place(body: list[ast.stmt]) -> None:
             ):
                 raise CellRefusedError(
                     f"line {node.lineno}: %{name} must be the first line of its cell. Only "
-                    "comments that are not indented and blank lines may stand above it."
+                    "comments that are not indented and blank lines may come before it."
                 )
 
 
@@ -236,7 +236,7 @@ def _check_magic_below(body: list[ast.stmt], magic: str) -> None:
             )
         ] if name.startswith("%"):
             raise CellRefusedError(
-                f"line {call.lineno}: %{name} stands below {magic}. Write %{name} on the first "
+                f"line {call.lineno}: %{name} is below {magic}. Write %{name} on the first "
                 f"line of the cell and {magic} on the second, if %{name} runs Python."
             )
 

@@ -51,7 +51,7 @@ def always_replay(test: Any = None, /, *, limit: int = _LIMIT) -> Any:
 
     Raises:
         ReplayError: Raised by `job.run`: an execution did not reach a task that had ended in an
-            earlier one, or gave it other arguments; or the run does not come to its end.
+            earlier one, or gave it other arguments; or the run never finishes.
 
     ```python
     import nbtasks as nb
@@ -272,7 +272,7 @@ class _Attempt(CrashableJournal):
     def put(self, row: Row, *, flush: bool = False) -> None:
         """Implement `Journal.put`, and crash if the row newly ends a task.
 
-        After the crash, ignore rows of tasks that the crash itself cancelled.
+        After the crash, ignore rows of tasks that the crash itself canceled.
         """
         with self._lock:
             if self.crashed and isinstance(row, TaskRow) and row.status == Status.CANCELED:

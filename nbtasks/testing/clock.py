@@ -37,7 +37,7 @@ class _Sleeper:
         since: Real time at which an alarm started to wait; None for a plain wait.
         seconds: Length of the wait at its start.
         heard: Callable that returns True if a listener has something to receive.
-        patient: Whether it is likely to be cancelled before, by code that takes real time.
+        patient: Whether it is likely to be canceled before, by code that takes real time.
     """
 
     due_us: int
@@ -71,7 +71,7 @@ class _Loop:
     pump: asyncio.Task[None] | None = None
 
     def next(self) -> _Sleeper | None:
-        """Return the next sleeper that is due, skipping cancelled ones; None if there is none."""
+        """Return the next sleeper that is due, skipping canceled ones; None if there is none."""
         while self.sleepers and self.sleepers[0].future.done():
             heapq.heappop(self.sleepers)
         return self.sleepers[0] if self.sleepers else None

@@ -21,7 +21,7 @@ _MOST_TOLD: Final = 5
 _ADVICE: Final = (
     "The body runs again from its top each time, so whatever decides its tasks and their "
     "arguments must be the same each time. Get anything else from a task of its own: a "
-    "random number, the time, an answer of the outside world."
+    "random number, the time, an answer from the outside world."
 )
 
 
@@ -44,7 +44,7 @@ class ReplayError(NbtasksError, AssertionError):
         with always_replay():
             body.run()
     except ReplayError as error:
-        assert "argument 1 is" in str(error)
+        assert "'double' (" in str(error)
     else:
         raise AssertionError("it does not replay")
     ```
@@ -106,7 +106,7 @@ class History:
         """
         if self._completions[self.after] > _MOST_AGAIN:
             raise ReplayError(
-                f"{self._name_run()} does not come to its end: task {self.after!r} has completed "
+                f"{self._name_run()} never finishes: task {self.after!r} has completed "
                 f"{self._completions[self.after]} times, since its recorded output is no longer "
                 "valid when the body reaches it again. Check its ttl=, and on_change="
                 f"'rerun' with other inputs each time. {_ADVICE}"
@@ -114,14 +114,14 @@ class History:
         lost = [path for path, seq in self._ended.items() if seq not in self._reached]
         if len(lost) > _MOST_LOST:
             raise ReplayError(
-                f"{self._name_run()} takes another path each time: {len(lost)} tasks have ended "
-                f"that later executions did not reach: {_format_paths(lost)}. {_ADVICE}"
+                f"{self._name_run()} takes a different path each time: {len(lost)} tasks have "
+                f"ended that later executions did not reach: {_format_paths(lost)}. {_ADVICE}"
             ) from None
         if self.restarts >= self._limit:
             raise ReplayError(
-                f"{self._name_run()} was restarted {self.restarts} times without coming to its "
+                f"{self._name_run()} was restarted {self.restarts} times without reaching its "
                 f"end; the last task that ended was {self.after!r}. If it has more tasks than "
-                f"that, use always_replay(limit=...); otherwise it makes new ones for ever. "
+                f"that, use always_replay(limit=...); otherwise it makes new ones forever. "
                 f"{_ADVICE}"
             ) from None
 
@@ -135,8 +135,8 @@ class History:
         lost = [row.path for row in rows if row.execution < run.executions]
         if lost:
             raise ReplayError(
-                f"{self._name_run()} took another path when it was restarted: the last execution "
-                f"did not reach {_format_paths(lost)}, which had ended before. {_ADVICE}"
+                f"{self._name_run()} took a different path when it was restarted: the last "
+                f"execution did not reach {_format_paths(lost)}, which had ended before. {_ADVICE}"
             ) from None
         stale = [f"{row.path!r} ({row.stale})" for row in rows if row.stale]
         if stale:

@@ -196,7 +196,9 @@ class _Rehearsal(Execution):
             # A task function that is not awaited blocks even on the loop.
             blocks = call.function is not None and not is_async(call.fn)
             asynchronous = context.asynchronous and not blocks
-            call.fn = _stand_in(self._values[path], asynchronous=asynchronous)
+            stand_in = _stand_in(self._values[path], asynchronous=asynchronous)
+            stand_in.__wrapped__ = call.fn  # type: ignore[attr-defined]  # names its parameters
+            call.fn = stand_in
             # Without the task's executor: the stand-in has to run in this process.
             options = dataclasses.replace(call.policy.options, on=None)
             call.policy = dataclasses.replace(call.policy, options=options)

@@ -2,16 +2,22 @@
 
 A value refers to its class by module and qualified name, never by its code. So an instance comes
 back as one of the class that the notebook has now, also after a restart, and also if the class was
-bound to another name than its own, as in `P = namedtuple("Point", "x y")`.
+bound to another name than its own, as in `P = namedtuple("Point", "x y")`. Only a
+class that nothing defines in a restarted notebook is recorded with its code (`for_notebook`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import linecache
 import re
 import sys
-from types import CodeType, FunctionType
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from nbtasks.errors import UnreadableValueError
@@ -19,14 +25,17 @@ from nbtasks.errors import UnreadableValueError
 __all__ = [
     "MAIN",
     "as_it_is_now",
+    "contents",
     "create",
     "current",
     "fill",
     "fill_fields",
+    "fill_function",
     "fill_model",
     "find",
     "find_as",
     "function_now",
+    "has_code",
     "is_model",
     "lookup",
     "make_function",
@@ -34,6 +43,7 @@ __all__ = [
     "rebuild",
     "reference",
     "set_with_attributes",
+    "source_lines",
 ]
 
 #: The module of a notebook's own names, and of a script's.
@@ -44,11 +54,38 @@ _OF_CODE = (
     "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_argcount",
     "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_exceptiontable",
 )  # fmt: skip
+#: Classes that are recorded with their code; None if values are recorded for other programs, too.
+_with_code: ContextVar[frozenset[type] | None] = ContextVar("nbtasks_with_code", default=None)
 #: Names in which IPython keeps outputs and inputs.
 _OF_IPYTHON = re.compile(r"_+i*\d*|In|Out")
 
 
 # -- classes ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def for_notebook(with_code: Iterable[type] = ()) -> Iterator[None]:
+    """Record functions of the notebook for itself: they read its names as they are when they are
+    called.
+
+    Args:
+        with_code: Classes to record with their code, whatever names lead to them.
+    """
+    token = _with_code.set(frozenset(with_code))
+    try:
+        yield
+    finally:
+        _with_code.reset(token)
+
+
+def is_for_notebook(fn: FunctionType) -> bool:
+    """Return True if a function is recorded for the notebook that defines it."""
+    return _with_code.get() is not None and fn.__globals__ is vars(sys.modules[MAIN])
+
+
+def has_code(kind: type) -> bool:
+    """Return True if a class is recorded with its code."""
+    return kind in (_with_code.get() or ())
 
 
 def lookup(module: str, qualname: str) -> Any:
@@ -98,7 +135,7 @@ def find_as(module: str, qualname: str, what: str, matches: Any) -> Any:
         return target
     raise UnreadableValueError(
         f"The recorded value is an instance of {module}.{qualname}, which is no longer {what}. "
-        f"Define it as it was, or give the new one another name."
+        f"Define it as it was, or give the new one a different name."
     )
 
 
@@ -133,8 +170,11 @@ def reference(kind: type) -> tuple[str, str, type] | None:
     """Return a module and a name in it that lead to a class, and the class that has the name now.
 
     That is another class than `kind` if a cell was run again, or a module reloaded, since `kind`
-    was made. None if no name leads to it, as for a class that is local to a function.
+    was made. None if no name leads to it, as for a class that is local to a function, or if it is
+    recorded with its code.
     """
+    if has_code(kind):
+        return None
     module, qualname = kind.__module__, kind.__qualname__
     is_local = "<locals>" in qualname
     there: Any = None
@@ -221,6 +261,47 @@ def make_function(known: tuple[str, Any, Any], make: Any, *args: Any) -> Any:
     return make(*args)
 
 
+def make_cell() -> CellType:
+    """Return an empty cell of a closure."""
+    return CellType()
+
+
+def contents(cell: CellType) -> tuple[Any, ...]:
+    """Return the content of a cell in a tuple, which is empty if the cell is."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def source_lines(code: CodeType) -> list[str]:
+    """Return the lines of the notebook's cell that has a code; none if it is in a file."""
+    name = code.co_filename
+    return [] if Path(name).is_file() else linecache.getlines(name)
+
+
+def make_of_notebook(code: CodeType, cells: tuple[CellType, ...], lines: list[str]) -> FunctionType:
+    """Return a function that reads the names of the notebook, and these cells; its source is known
+    from now on."""
+    name = code.co_filename
+    if lines and name not in linecache.cache:
+        linecache.cache[name] = len("".join(lines)), None, lines, name
+    return FunctionType(code, vars(sys.modules[MAIN]), closure=cells or None)
+
+
+def fill_function(fn: FunctionType, state: tuple[Any, Any, list[tuple[Any, ...]]]) -> None:
+    """Set the attributes of a new function, and the contents of its cells, if they have any."""
+    if function_now(fn.__qualname__) is fn:
+        return
+    attributes, slots, contents = state
+    vars(fn).update(attributes)
+    for name, value in slots.items():
+        setattr(fn, name, value)
+    for cell, content in zip(fn.__closure__ or (), contents, strict=True):
+        if content:
+            (cell.cell_contents,) = content
+
+
 def _is_same_code(one: Any, other: Any) -> bool:
     """Return True if two codes do the same, on whatever lines of their cells they stand."""
     if not (isinstance(one, CodeType) and isinstance(other, CodeType)):
@@ -242,7 +323,7 @@ def create(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
 
 
 def rebuild(base: Any, kind: type, args: tuple[Any, ...]) -> Any:
-    """Return an instance, made and initialised by a base of its class."""
+    """Return an instance, made and initialized by a base of its class."""
     value = base.__new__(kind, *args)
     if base.__init__ is not object.__init__:
         base.__init__(value, *args)

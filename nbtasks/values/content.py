@@ -11,13 +11,16 @@ time. Several parts, with the JSON of the value they belong to, are joined in on
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import orjson
+
+from nbtasks.errors import UnreadableValueError
 
 __all__ = [
     "Find",
@@ -30,6 +33,7 @@ __all__ = [
     "VerifiedBytes",
     "content_hash",
     "join",
+    "rebuilding",
     "split",
 ]
 
@@ -45,6 +49,23 @@ Tag = Callable[[Any], Any]
 Untag = Callable[[Any], Any]
 #: Function that returns the bytes of a content for its placeholder in a tag.
 Find = Callable[[Any], memoryview]
+
+
+@contextlib.contextmanager
+def rebuilding() -> Iterator[None]:
+    """Turn what goes wrong while a value is built from its record into an error about the record.
+
+    Raises:
+        UnreadableValueError: The value cannot be built.
+    """
+    try:
+        yield
+    except UnreadableValueError:
+        raise
+    except Exception as error:
+        raise UnreadableValueError(
+            f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."
+        ) from error
 
 
 class NotTaggable(Exception):  # noqa: N818 - a signal to the codec, not an error for a user
@@ -71,7 +92,7 @@ class _Sink(Protocol):
 class LazyBytes:
     """Lazy bytes, to be written later.
 
-    This is no dataclass, because orjson would serialise one as JSON.
+    This is no dataclass, because orjson would serialize one as JSON.
 
     Args:
         size: The number of bytes; for a table, the number before compression.

@@ -1,13 +1,14 @@
-"""Registry of user-defined codecs."""
+"""Registry of user-defined codecs, and what others have registered for pickles."""
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from nbtasks.errors import InvalidOptionError
 
-__all__ = ["Codec", "by_name", "by_type", "register_codec"]
+__all__ = ["Codec", "by_name", "by_type", "reducer_of", "register_codec", "without_traceback"]
 
 _T = TypeVar("_T")
 
@@ -76,3 +77,26 @@ def register_codec(
         raise InvalidOptionError(f"nb.register_codec: name is a non-empty string, not {name!r}.")
     codec = Codec(name or f"{cls.__module__}.{cls.__qualname__}", encode, decode)
     by_type[cls] = by_name[codec.name] = codec
+
+
+def reducer_of(kind: type) -> Callable[[Any], Any] | None:
+    """Return the function that somebody has registered to pickle the instances of a class.
+
+    Dask registers some for exceptions, which add the traceback: those do not count, or an error
+    would be another value once Dask is imported, and after each time it was raised.
+    """
+    reducer = copyreg.dispatch_table.get(kind)
+    if reducer is None or str(reducer.__module__).partition(".")[0] == "tblib":
+        return None
+    return reducer
+
+
+def without_traceback(kind: type) -> Callable[[Any], Any] | None:
+    """Return the function to pickle the instances of a class by instead of one that does not count
+    in `reducer_of`; None if there is no such one."""
+    is_passed_over = kind in copyreg.dispatch_table and reducer_of(kind) is None
+    return _reduce if is_passed_over else None
+
+
+def _reduce(value: Any) -> Any:
+    return value.__reduce_ex__(4)

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nbtasks.core import disk
 from nbtasks.errors import JournalWriteError, ValueNotKeptError
 
 __all__ = ["sign", "trust", "verify"]
@@ -102,7 +103,7 @@ def _folders() -> list[Path]:
 def _make(folder: Path) -> None:
     if not folder.is_absolute():  # it would be another one in each working directory
         raise FileNotFoundError(errno.ENOENT, "The user has no home", str(folder))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    disk.make_folder(folder, durable=True, within=folder, mode=0o700)
     _check(folder)
 
 
@@ -117,7 +118,7 @@ def _check(folder: Path) -> None:
         return
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
-        raise PermissionError(errno.EPERM, "It is not a folder of yours alone", str(folder))
+        raise PermissionError(errno.EPERM, "The folder is not yours alone", str(folder))
 
 
 @functools.cache
@@ -130,6 +131,8 @@ def _key() -> bytes:
         except OSError as error:
             problems.append(error)
             continue
+        with contextlib.suppress(OSError):  # whoever has made it, it must outlast what it signs
+            disk.sync_folder(folder)
         if problems:
             _warn(folder, problems)
         return key
@@ -172,7 +175,7 @@ def _read_or_create(path: Path) -> bytes:
 def _read(path: Path) -> bytes:
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
-        raise FileNotFoundError(path)  # the first write was torn: create the key anew
+        raise FileNotFoundError(path)  # the first write was torn: create the key again
     return key
 
 

@@ -25,9 +25,11 @@ from zoneinfo import ZoneInfo
 
 from nbtasks.values import classes, pickles, registry
 from nbtasks.values.content import Find, LazyBytes, NotTaggable, Secret, Untag
+from nbtasks.values.large.parts import INLINE_BYTES, TAG
 from nbtasks.values.libraries import dispatch
+from nbtasks.values.stores.refs import Ref
 
-__all__ = ["NotTaggable", "pickled", "tag", "tag_or_pickle", "untag"]
+__all__ = ["NotTaggable", "members", "pickled", "tag", "tag_or_pickle", "untag"]
 
 #: Bases of dataclasses whose instances have more than their fields.
 _BUILTIN = (dict, list, set, frozenset, tuple, str, bytes, int, float, BaseException)
@@ -75,25 +77,41 @@ def pickled(value: object) -> Any:
         ValueNotKeptError: The value cannot be pickled.
     """
     data = pickles.dump(value)
+    if len(data) > INLINE_BYTES and (tagged := members(value)) is not None:
+        return tagged
+    return _signed(data)
+
+
+def members(value: object) -> Any:
+    """Return a list, a tuple or a dict as JSON with tags, in which each member that no tag fits is
+    a pickle of its own; None if they share objects, which only a pickle of the whole keeps."""
+    from nbtasks.values.pickles.members import tag_members  # lazily: few values need it
+
+    return tag_members(value, tag, _signed)
+
+
+def _signed(data: bytes) -> dict[str, Any]:
     return {"$pickle": [pickles.sign(data), LazyBytes.of(data)]}
 
 
-def untag(value: Any, find: Find | None = None) -> Any:
+def untag(value: Any, find: Find | None = None, refer: Untag | None = None) -> Any:
     """Return the value from the JSON of `tag`.
 
     Args:
         value: The JSON.
         find: Function that returns the bytes of a `LazyBytes` for its placeholder in the JSON.
+        refer: Function that returns the value of a reference to a file.
 
     Raises:
         ValueError: A tag is unknown.
     """
-    return _Untagging(find).untag(value)
+    return _Untagging(find, refer).untag(value)
 
 
 class _Untagging:
-    def __init__(self, find: Find | None) -> None:
+    def __init__(self, find: Find | None, refer: Untag | None) -> None:
         self._find = find
+        self._refer = refer
 
     def untag(self, value: Any) -> Any:
         if type(value) is list:
@@ -111,10 +129,21 @@ class _Untagging:
             return _READERS[name](content)
         if name in _HOLDERS:
             return _HOLDERS[name](content, self.untag)
+        if name in _BYTES:
+            return self._untag_bytes(_BYTES[name], content)
         if name in dispatch.READERS and self._find is not None:
             return dispatch.READERS[name](content, self._find, self.untag)
+        if name == TAG and self._refer is not None:
+            return self._refer(content)
         # no plain dict: one with such a key is recorded as $dict
         raise ValueError(f"{name} is unknown to this nbtasks")
+
+    def _untag_bytes(self, kind: Callable[[Any], Any], content: Any) -> Any:
+        if type(content) is str:
+            return kind(base64.b64decode(content))
+        if self._find is None:
+            raise ValueError("the bytes are missing")
+        return kind(self._find(content))
 
 
 def _is_path(value: object) -> bool:
@@ -149,6 +178,10 @@ def _tag_str(value: str) -> Any:
     return value
 
 
+def _tag_bytes(value: bytes | bytearray) -> Any:
+    return LazyBytes.of(bytes(value)) if len(value) > INLINE_BYTES else _b64(value)
+
+
 def _tag_dict(value: dict[Any, Any]) -> Any:
     if all(type(key) is str and key[:1] != "$" and _tag_str(key) is key for key in value):
         return {key: tag(item) for key, item in value.items()}
@@ -178,7 +211,8 @@ def _importable(kind: type) -> list[str]:
     """Return the module and qualified name that look up exactly this class, not a copy of it."""
     # a generic model with its types has a name only where it has been used
     loaded = not {"<", "["} & set(kind.__qualname__) and kind.__module__ in sys.modules
-    if not loaded or classes.lookup(kind.__module__, kind.__qualname__) is not kind:
+    is_named = loaded and classes.lookup(kind.__module__, kind.__qualname__) is kind
+    if not is_named or classes.has_code(kind):
         raise NotTaggable(kind)
     return [kind.__module__, kind.__qualname__]
 
@@ -293,8 +327,8 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     tuple: ("$tuple", _items),
     set: ("$set", _items),
     frozenset: ("$frozenset", _items),
-    bytes: ("$bytes", _b64),
-    bytearray: ("$bytearray", _b64),
+    bytes: ("$bytes", _tag_bytes),
+    bytearray: ("$bytearray", _tag_bytes),
     dt.datetime: ("$datetime", _tag_datetime),
     dt.date: ("$date", dt.date.isoformat),
     dt.time: ("$time", _tag_time),
@@ -302,9 +336,10 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     Decimal: ("$decimal", str),
     uuid.UUID: ("$uuid", str),
     complex: ("$complex", lambda value: [repr(value.real), repr(value.imag)]),
+    Ref: ("$ref", lambda value: value.record),
     range: ("$range", lambda value: [value.start, value.stop, value.step]),
 }
-#: Predicates for values that are recognised by more than their exact class, with their writers.
+#: Predicates for values that are recognized by more than their exact class, with their writers.
 _CLASSES: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, enum.Enum), _tag_enum),
     (_is_path, lambda value: {"$path": [type(value).__name__, str(value)]}),
@@ -321,12 +356,11 @@ _PATHS: dict[str, Any] = {
         pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath,
     )
 }  # fmt: skip
+_BYTES: dict[str, Callable[[Any], Any]] = {"$bytes": bytes, "$bytearray": bytearray}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "$int": lambda text: int(text, 16),
     "$float": float,
     "$str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
-    "$bytes": base64.b64decode,
-    "$bytearray": lambda text: bytearray(base64.b64decode(text)),
     "$datetime": _read_datetime,
     "$date": dt.date.fromisoformat,
     "$time": lambda content: dt.time.fromisoformat(content[0]).replace(fold=content[1]),
@@ -336,6 +370,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "$complex": lambda parts: complex(float(parts[0]), float(parts[1])),
     "$range": lambda parts: range(*parts),
     "$path": lambda parts: _PATHS[parts[0]](parts[1]),
+    "$ref": Ref.of_record,
     "$enum": _read_enum,
     "$flag": _read_flag,
 }

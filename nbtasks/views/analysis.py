@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nbtasks.core.keys import KeyPath
-    from nbtasks.journal.protocol import JobHandle, RunHandle
+    from nbtasks.journal.protocol import AnyRun, JobHandle
     from nbtasks.views.frames import DataFrame
 
 __all__ = ["compare", "history", "plot_history", "summary"]
 
 
-def compare(run_a: RunHandle | str, run_b: RunHandle | str, *, metrics: bool = False) -> DataFrame:
+def compare(run_a: AnyRun, run_b: AnyRun, *, metrics: bool = False) -> DataFrame:
     """Return the tasks of two runs side by side as a DataFrame: one row per path.
 
     The rows have the order of the first run; paths of either run are included.
@@ -98,7 +98,7 @@ def plot_history(
 ) -> Axes:
     """Draw the runs of a job side by side with matplotlib.
 
-    Each bar stacks the times of the tasks at the top; runs that did not complete are labelled.
+    Each bar stacks the times of the tasks at the top; runs that did not complete are labeled.
 
     Args:
         job: The job, or its id.

@@ -17,7 +17,7 @@ __all__ = ["clean_text", "html_of"]
 _MAX_HTML: Final = 500_000
 _IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _TEXTS: Final = ("text/markdown", "text/latex", "text/plain")
-#: Colours and other codes of a terminal.
+#: Colors and other codes of a terminal.
 _CODES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MAX_LINE: Final = 20_000  # characters of a line
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/=\s]*")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import ChainMap
 from collections.abc import Collection
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from nbtasks.core import clock, durations, keys
+from nbtasks.core import clock, disk, durations, keys
 from nbtasks.core.keys import KeyPath
 from nbtasks.core.model import RunRow, Status
-from nbtasks.core.parameters import nearest_name
-from nbtasks.errors import InvalidOptionError
+from nbtasks.core.parameters import nearest_name, with_nearest_option
+from nbtasks.errors import InvalidOptionError, NotFoundError
 from nbtasks.journal import current
 from nbtasks.journal.lookup import job_id, require_last_run, require_run
-from nbtasks.journal.protocol import JobHandle, Journal, RunHandle
+from nbtasks.journal.protocol import AnyRun, JobHandle, Journal
 from nbtasks.views.tree.run_tree import draw_run
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ __all__ = [
     "History",
     "attempts",
     "due",
-    "latest_runs",
     "locate_run",
     "logs",
     "runs",
@@ -43,7 +43,7 @@ class History:
         journal: The journal to query.
     """
 
-    _live_view = True  # the live view of a tree reads the home in force
+    _live_view = True  # the live view of a tree reads the current home
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -63,7 +63,7 @@ class History:
 
     def tasks(  # noqa: PLR0913 - the filters of the contract
         self,
-        run: RunHandle | str | None = None,
+        run: AnyRun | None = None,
         *,
         job: JobHandle | str | None = None,
         status: str | Collection[str] | None = None,
@@ -79,13 +79,13 @@ class History:
         where.below(None if path is None else keys.path_of(path))
         return frames.tasks(self._journal, where, outputs=outputs, metrics=metrics)
 
-    def attempts(self, run: RunHandle | str | None = None) -> DataFrame:
+    def attempts(self, run: AnyRun | None = None) -> DataFrame:
         """Return the attempts of a run, by default of all runs, like `nb.attempts`."""
         from nbtasks.views import frames
 
         return frames.attempts(self._journal, frames.Where().of_run(self._run_id(run)))
 
-    def logs(self, run: RunHandle | str | None = None) -> DataFrame:
+    def logs(self, run: AnyRun | None = None) -> DataFrame:
         """Return the log of a run, by default of all runs, like `nb.logs`."""
         from nbtasks.views import frames
 
@@ -95,26 +95,55 @@ class History:
         """Return the result of one SQL query over the views, like `nb.sql`."""
         return _sql(self._journal, query, params)
 
-    def tree(self, run: RunHandle | str | None = None) -> RunTree:
+    def tree(self, run: AnyRun | None = None) -> RunTree:
         """Return the tasks of a run, by default of the last one, as a tree, like `nb.tree`."""
         journal = self._journal
         row = require_last_run(journal) if run is None else require_run(journal, run)
         return draw_run(journal, row, live_view=self._live_view)
 
-    def _run_id(self, run: RunHandle | str | None) -> str | None:
-        """Return the id of a run. An id is looked up, so that an error names a wrong one."""
-        if isinstance(run, str):
-            return require_run(self._journal, run).run_id
-        return None if run is None else run.id
+    def _run_id(self, run: AnyRun | None) -> str | None:
+        """Return the id of a run. It is looked up, so that an error names a wrong one."""
+        return None if run is None else require_run(self._journal, run).run_id
 
 
-def locate_run(run: RunHandle | str) -> tuple[Journal, RunRow]:
-    """Return a run, given as the run or as its id in the home, with the journal that holds it.
+class _TeamHistory(History):
+    """Runs, tasks and logs that the homes of a team have published, as DataFrames.
+
+    Args:
+        place: Where they were published.
+    """
+
+    def __init__(self, place: str | os.PathLike[str]) -> None:
+        from nbtasks.journal.bundle.published import PublishedRuns
+
+        self.published = PublishedRuns(disk.place_of(place))
+        super().__init__(cast("Journal", self.published))  # of which it has the queries
+
+    def _run_id(self, run: AnyRun | None) -> str | None:
+        if run is None:
+            return None
+        run_id = run if isinstance(run, str) else run.id
+        query = (
+            "select run_id from runs where run_id = $id or job = $id "
+            "order by run_id = $id desc, started_at desc limit 1"
+        )
+        found = self.published.query(query, {"id": run_id})
+        if not found.num_rows:
+            place = self.published.place
+            raise NotFoundError(
+                f"There is no run {run_id!r} in {place}. nb.runs(over={str(place)!r}) lists all "
+                "runs; one that began later appears after the next nb.publish of its home."
+            )
+        return str(found["run_id"][0])
+
+
+def locate_run(run: AnyRun) -> tuple[Journal, RunRow]:
+    """Return a run with the journal that holds it; by default that of the home.
 
     Raises:
         NotFoundError: There is no such run.
     """
-    journal = current.journal() if isinstance(run, str) else run.journal
+    journal = _journal_of(run)
     return journal, require_run(journal, run)
 
 
@@ -145,12 +174,14 @@ def due() -> DataFrame:
     return frames.due(current.journal(), clock.micros())
 
 
+@with_nearest_option("nb.runs")
 def runs(
     job: JobHandle | str | None = None,
     *,
     status: str | Collection[str] | None = None,
     since: date | timedelta | str | None = None,
     outputs: bool = False,
+    over: str | os.PathLike[str] | None = None,
 ) -> DataFrame:
     """Return the runs of the home as a DataFrame: one row per run, newest first.
 
@@ -161,9 +192,12 @@ def runs(
             such as "7d" or a timedelta.
         outputs: Include `payload` and `output` as values instead of JSON text. In place of a value
             that cannot be read back here is its `UnreadableValueError`.
+        over: Instead of the home, all homes that have published there with `nb.publish`; a column
+            `home` says which. Values are there as JSON text only.
 
     Raises:
         InvalidOptionError: There is no such status, or `since` is not a point in time.
+        NotFoundError: Nothing is published there.
 
     ```python
     import nbtasks as nb
@@ -172,21 +206,13 @@ def runs(
     failed = nb.runs(status="FAILED", since="7d")
     ```
     """
-    return History(current.journal()).runs(job, status=status, since=since, outputs=outputs)
+    history = _history_over(over, outputs=outputs)
+    return history.runs(job, status=status, since=since, outputs=outputs)
 
 
-def latest_runs(job: JobHandle | str | None, limit: int) -> DataFrame:
-    """Return the latest runs for a display: with the names of their jobs, if any has one."""
-    frame = runs(job).head(limit)
-    rows = {row.run_id: row for row in current.journal().runs(job=job_id(job))}
-    names = [rows[run_id].name if run_id in rows else "" for run_id in frame.run_id]
-    if any(name not in ("", id_) for name, id_ in zip(names, frame.job, strict=True)):
-        frame.insert(0, "name", names)
-    return frame
-
-
+@with_nearest_option("nb.tasks")
 def tasks(  # noqa: PLR0913 - the filters of the contract
-    run: RunHandle | str | None = None,
+    run: AnyRun | None = None,
     *,
     job: JobHandle | str | None = None,
     status: str | Collection[str] | None = None,
@@ -194,6 +220,7 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     path: KeyPath | None = None,
     outputs: bool = False,
     metrics: bool = False,
+    over: str | os.PathLike[str] | None = None,
 ) -> DataFrame:
     """Return the tasks of the home as a DataFrame: one row per task, in the order of first start.
 
@@ -210,9 +237,11 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
             text. An output is the value that the task returned, also a DataFrame. In place of one
             that cannot be read back here is its `UnreadableValueError`.
         metrics: Add a column `metrics.NAME` for each metric.
+        over: Instead of the home, all homes that have published there with `nb.publish`; a column
+            `home` says which. Values are there as JSON text only.
 
     Raises:
-        NotFoundError: There is no such run.
+        NotFoundError: There is no such run, or nothing is published there.
         InvalidOptionError: There is no such status, or `since` is not a point in time.
 
     ```python
@@ -222,12 +251,13 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
     failed = nb.tasks(job="delays", status=["FAILED", "INTERRUPTED"], path="fit", since="1d")
     ```
     """
-    return _history_of(run).tasks(
+    history = _history_of(run) if over is None else _history_over(over, outputs=outputs)
+    return history.tasks(
         run, job=job, status=status, since=since, path=path, outputs=outputs, metrics=metrics
     )
 
 
-def attempts(run: RunHandle | str | None = None) -> DataFrame:
+def attempts(run: AnyRun | None = None) -> DataFrame:
     """Return the attempts of all tasks, or of one run's, as a DataFrame: one row per attempt.
 
     They stand in the order in which their tasks first started.
@@ -241,8 +271,17 @@ def attempts(run: RunHandle | str | None = None) -> DataFrame:
     return _history_of(run).attempts(run)
 
 
-def logs(run: RunHandle | str | None = None) -> DataFrame:
+@with_nearest_option("nb.logs")
+def logs(run: AnyRun | None = None, *, over: str | os.PathLike[str] | None = None) -> DataFrame:
     """Return the log of all runs, or of one, as a DataFrame: one row per line.
+
+    Args:
+        run: Only lines of this run.
+        over: Instead of the home, all homes that have published there with `nb.publish`; a column
+            `home` says which.
+
+    Raises:
+        NotFoundError: There is no such run, or nothing is published there.
 
     ```python
     import nbtasks as nb
@@ -250,10 +289,10 @@ def logs(run: RunHandle | str | None = None) -> DataFrame:
     errors = nb.logs().query("level == 'error'")
     ```
     """
-    return _history_of(run).logs(run)
+    return (_history_of(run) if over is None else _TeamHistory(over)).logs(run)
 
 
-def sql(query: str, params: Any = None) -> DataFrame:
+def sql(query: str, params: Any = None, *, over: str | os.PathLike[str] | None = None) -> DataFrame:
     """Return the result of one SQL query over the journal as a DataFrame.
 
     The views `runs`, `tasks`, `attempts`, `logs`, `events`, `statuses`, `edits` and `due` have the
@@ -264,9 +303,12 @@ def sql(query: str, params: Any = None) -> DataFrame:
     Args:
         query: A SELECT in DuckDB's SQL.
         params: Values for its `?` or `$name` parameters.
+        over: Instead of the home, all homes that have published there with `nb.publish`: the views
+            are `runs`, `tasks` and `logs`, each with a last column `home`.
 
     Raises:
         JournalError: The query is not a SELECT, or DuckDB refuses it.
+        NotFoundError: Nothing is published there.
 
     ```python
     import nbtasks as nb
@@ -277,10 +319,11 @@ def sql(query: str, params: Any = None) -> DataFrame:
     nb.sql("select owner, count(*) as runs from runs join owners using (job) group by owner")
     ```
     """
-    return _sql(current.journal(), query, params)
+    journal = current.journal() if over is None else cast("Journal", _TeamHistory(over).published)
+    return _sql(journal, query, params)
 
 
-def tree(run: RunHandle | str | None = None) -> RunTree:
+def tree(run: AnyRun | None = None) -> RunTree:
     """Return the tree of a run's tasks for display; by default of the last run.
 
     ```python
@@ -299,9 +342,27 @@ def tree(run: RunHandle | str | None = None) -> RunTree:
     return _history_of(run).tree(run)
 
 
-def _history_of(run: RunHandle | str | None) -> History:
-    """Return the history that holds a run: of its own home, or of the one in force for an id."""
-    return History(current.journal() if run is None or isinstance(run, str) else run.journal)
+def _history_of(run: AnyRun | None) -> History:
+    """Return the history that holds a run."""
+    return History(_journal_of(run))
+
+
+def _journal_of(run: AnyRun | None) -> Journal:
+    """Return the journal of a run: its own, or that of the current home for an id or a job."""
+    own: Journal | None = getattr(run, "journal", None)
+    return own or current.journal()
+
+
+def _history_over(over: str | os.PathLike[str] | None, *, outputs: bool) -> History:
+    """Return the history of the current home, or of what is published."""
+    if over is None:
+        return History(current.journal())
+    if outputs:
+        raise InvalidOptionError(
+            "outputs=True takes values from the home that has recorded them, and over= has their "
+            "JSON text only. Leave out outputs=True; nb.export_run shares the values of a run."
+        )
+    return _TeamHistory(over)
 
 
 def _sql(journal: Journal, query: str, params: Any) -> DataFrame:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["timeline", "trend"]
 
 _MOST = 60  # most tasks in a timeline, so that their names stay legible
-_STEPS = 8  # tasks of a job with a colour of their own
+_STEPS = 8  # tasks of a job with a color of their own
 _TICKS = 10
-#: States differ in their pattern, too, not only in their colour.
+#: States differ in their pattern, too, not only in their color.
 _PATTERNS = {"FAILED": "xxx", "WAITING": "...", "CANCELED": "//", "INTERRUPTED": "//"}
 _COLOURS = {
     "COMPLETED": LIGHT["completed"],

@@ -45,9 +45,14 @@ def wait_for(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 class Server:
-    """A Jupyter server with JupyterLab and Notebook, for the notebooks in a folder."""
+    """A Jupyter server with JupyterLab and Notebook, for the notebooks in a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        options: Further options of its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -67,7 +72,7 @@ class Server:
              "--ServerApp.ip=127.0.0.1",
              f"--ServerApp.port={self.url.rpartition(':')[2]}", "--ServerApp.port_retries=0",
              "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
-             f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={folder}"],
+             f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={folder}", *options],
             stdout=self._log, stderr=subprocess.STDOUT, cwd=folder,
             env={**os.environ, **own, "PYTHONWARNINGS": "ignore"},
         )  # fmt: skip

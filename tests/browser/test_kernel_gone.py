@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,8 @@ def check_that_the_page_is_honest(page: Notebook, cell: int = 1) -> None:
         assert (kept, known) == (sum("completed" in row for row in rows), len(rows))
     assert "running" not in said(page, cell)
     assert "interrupted" in said(page, cell)
+    times = [row for row in rows if "interrupted" in row and re.search(r"\d m?s$|due", row)]
+    assert times == [], "nobody knows how long it ran"
     assert page.page.locator(".jupyter-widgets-disconnected").count() == 0
     assert page.output(cell).locator("button:visible, input:visible, select:visible").count() == 0
     before = said(page, cell)
@@ -101,7 +104,7 @@ def test_where_the_kernel_was_killed_the_page_says_what_is_kept_and_the_file_has
     assert killed - int(drawn[1]) / 1000 < 5
     wait_for("the static tree", lambda: "step[0]" in said(page))
     assert re.search(
-        r"As of .* UTC, \d+ of \d+ tasks (is|are) kept; if the kernel is gone,", said(page)
+        r"\d+ of \d+ tasks (is|are) kept as of .*, \d\d:\d\d; if the kernel is gone,", said(page)
     )
     assert page.output(1).locator(".nbtasks-widget").count() == 0
     page.run(0)
@@ -129,6 +132,7 @@ def test_a_kernel_that_was_restarted_or_shut_down_is_gone_too(
     page.errors.clear()  # what the front end says of a kernel that somebody has shut down
 
 
+@only_thorough
 @pytest.mark.parametrize("app", variants("lab", "notebook"))
 def test_a_page_that_is_loaded_again_in_mid_run_follows_it_and_so_does_the_file(
     notebook: Open, app: str
@@ -196,6 +200,46 @@ def test_a_second_page_on_the_notebook_follows_the_run_and_hears_of_the_end_of_i
 
 
 @only_thorough
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_a_kernel_that_its_server_culls_leaves_the_tree_and_no_control(
+    context: Any, tmp_path: Path, app: str
+):
+    from tests.browser.conftest import FIRST
+
+    (tmp_path / "files").mkdir()
+    culls = [f"--MappingKernelManager.cull_{name}" for name in
+             ("connected=True", "idle_timeout=3", "interval=1")]  # fmt: skip
+    server = Server(tmp_path / "files", *culls)
+    try:
+        first = f"{FIRST}\nnb.configure(home={str(tmp_path / 'home')!r})"
+        failing = "%%job half\nio.run_task('load', list)\nio.run_task('fit', lambda: 1 // 0)"
+        server.put("culled.ipynb", [first, failing])
+        page = Notebook(context.new_page(), server, "culled.ipynb", app)
+        page.run(0)
+        page.run(1)
+        wait_for("it lives", lambda: page.row(1, "load").count())
+
+        tree = page.output(1).locator(".nbtasks-widget")
+        wait_for("the kernel is culled", lambda: tree.count() == 0)
+        check_that_the_saved_tree_stands(page)
+        page.save()
+        page.reload()  # the next morning
+        check_that_the_saved_tree_stands(page)
+        page.page.close()
+    finally:
+        server.stop()
+
+
+def check_that_the_saved_tree_stands(page: Notebook) -> None:
+    """It says what is kept and what to do; nothing can be clicked in vain."""
+    kept = r"1 of 2 tasks is kept as of .* \d\d:\d\d; run the cell to resume\."
+    wait_for("it says so", lambda: re.search(kept, said(page)))
+    assert page.output(1).locator("button:visible, input:visible, select:visible").count() == 0
+    assert page.page.locator(".jupyter-widgets-disconnected").count() == 0
+    assert "model not found" not in said(page)
+
+
+@only_thorough
 def test_the_state_of_widgets_in_the_file_has_none_of_the_tree(notebook: Open):
     page = notebook(LONG, "import ipywidgets\nipywidgets.VBox([ipywidgets.IntSlider(7)])")
     saves = "'@jupyter-widgets/jupyterlab-manager:plugin', '{\"saveState\": %s}'"
@@ -235,7 +279,7 @@ def test_a_copy_saved_in_mid_run_opens_without_kernel_and_package_as_the_tree(
     output = second.locator(".jp-Notebook .jp-Cell").nth(1).locator(".jp-Cell-outputArea")
     wait_for("its tree", lambda: output.count() and "step[0]" in output.inner_text())
 
-    assert re.search(r"As of .* UTC, \d+ of \d+ tasks are kept; if", output.inner_text())
+    assert re.search(r"\d+ of \d+ tasks are kept as of .*; if", output.inner_text())
     assert "Loading widget" not in output.inner_text()
     assert "model not found" not in output.inner_text()
     second.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 import nbtasks as nb
 from tests.browser.page import Notebook, wait_for
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 Open = Callable[..., Notebook]
 
@@ -98,7 +99,10 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
     page.menu(1, "Run again").click()
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
-    assert len(page.rows(1)) == 3
+    wait_for("all rows of it are drawn, and it is closed", lambda: len(page.rows(1)) == 3)
+    page.row(1, "load").click()
+    details = page.output(1).locator(".nbt-details")
+    wait_for("its details", lambda: "nb.get_run(" in details.inner_text())
     time.sleep(0.6)  # until the page has told the kernel
     page.run(1)
     wait_for("it is closed in the next panel, too", lambda: len(page.rows(1)) == 3)
@@ -106,10 +110,12 @@ def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_agai
     page.reload()
 
     wait_for("it lives again", lambda: len(page.rows(1)) == 3)
+    wait_for("the details are there", lambda: "nb.get_run(" in details.inner_text())
     page.row(1, "fit").locator(".nbt-twist").click()
     wait_for("it is open", lambda: len(page.rows(1)) > 10)
 
 
+@only_thorough
 def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(notebook: Open):
     page = notebook(NESTED)
     page.run(1)
@@ -133,6 +139,7 @@ def test_a_large_fan_out_is_folded_with_failures_first_and_opens_page_by_page(no
     wait_for("it is where it was", lambda: box.evaluate(scrolled) == before)
 
 
+@only_thorough
 def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(notebook: Open):
     page = notebook(NESTED)
     page.run(1)
@@ -162,32 +169,48 @@ def test_all_of_it_can_be_done_by_keys(notebook: Open, app: str):
     for key in ("Home", "ArrowDown", "ArrowLeft"):
         page.page.keyboard.press(key)
     wait_for("it is closed", lambda: len(page.rows(1)) == 3)
-    page.page.keyboard.press("Enter")
+    page.page.keyboard.press("Space")
     wait_for("it is open", lambda: len(page.rows(1)) > 10)
 
     row = page.page.locator(f"#{tree.get_attribute('aria-activedescendant')}")
     assert row.get_attribute("aria-expanded") == "true"
     assert row.get_attribute("aria-level") == "1"
     assert row.get_attribute("aria-posinset") == "2"
-    assert tree.evaluate("node => document.activeElement === node")
-    assert tree.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
+    focused = "node => document.activeElement === node"
+    assert tree.evaluate(focused)
+    assert tree.evaluate("node => getComputedStyle(node.parentElement).outlineStyle") == "solid"
+    page.page.keyboard.press("Enter")
+    details = page.output(1).locator(".nbt-details")
+    wait_for("its details have the focus", lambda: details.evaluate(focused))
+    assert details.get_attribute("aria-label") == "Details of fit, completed"
+    assert row.get_attribute("aria-details") == details.get_attribute("id")
+    page.page.keyboard.press("Escape")
+    wait_for("they are closed", details.is_hidden)
+    assert tree.evaluate(focused)
+    assert row.get_attribute("aria-selected") == "true"
     assert page.js("return nb.content.widgets.length") == 2  # no key was the notebook's own
 
 
-def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Open):
+def test_details_open_below_their_row_with_table_log_and_traceback(notebook: Open):
     page = notebook(NESTED, app="tab")
     page.run(1)
     wait_for("it lives", lambda: page.row(1, "load").count())
-    card = page.output(1).locator(".nbt-card")
+    details = page.output(1).locator(".nbt-details")
+    before = page.row(1, "load").bounding_box()
 
     page.row(1, "load").click()
-    wait_for("its table", lambda: card.locator(".nbt-frame td").count() == 4)
-    assert "nb.get_run(" in card.inner_text()
+    wait_for("its table", lambda: details.locator(".nbt-frame td").count() == 4)
+    assert page.row(1, "load").bounding_box() == before  # no jump
+    place, below = details.bounding_box(), page.row(1, "fit").bounding_box()
+    assert place["y"] == before["y"] + before["height"]
+    assert below["y"] == pytest.approx(place["y"] + place["height"], abs=1)
+    assert "nb.get_run(" in details.inner_text()
     page.row(1, re.compile(r"✖\s*3")).click()
-    wait_for("its error", lambda: "singular <b>matrix</b>" in card.inner_text())
-    assert "fitted 3" in card.inner_text()
-    card.locator("summary").click()
-    assert "raise ValueError" in card.inner_text()
+    wait_for("its error", lambda: "singular <b>matrix</b>" in details.inner_text())
+    wait_for("its log", lambda: "fitted 3" in details.inner_text())
+    assert "n\t3" in details.inner_text()  # its input, by name
+    details.locator("summary", has_text="Traceback").click()
+    assert "raise ValueError" in details.inner_text()
 
     page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.button(1, "Copy path").click()
@@ -199,6 +222,59 @@ def test_the_chosen_task_shows_its_table_its_log_and_its_traceback(notebook: Ope
     page.button(1, "Run again from here").click()
     wait_for("two executions", lambda: nb.runs().executions.tolist() == [2])
     page.wait()
+    page.row(1, re.compile(r"✖\s*3")).click()
+    wait_for("another click closes them", details.is_hidden)
+
+
+def test_a_run_that_fails_opens_at_the_task_that_failed_and_its_log_can_be_searched(notebook: Open):
+    page = notebook(
+        """%%job logs
+def many():
+    for n in range(230):
+        nb.current_io().logger.info(f"line {n}")
+    raise ValueError("no")
+io.run_task("load", lambda: 1)
+io.run_task("many", many)
+""",
+        app="tab",
+    )
+    page.run(1)
+    details = page.output(1).locator(".nbt-details")
+    wait_for("its details", lambda: 'raise ValueError("no")' in details.inner_text())
+    lines = details.locator(".nbt-log pre > div:visible")
+    assert lines.count() == 230
+
+    search = details.get_by_label("Search the log")
+    search.fill("LINE 22")
+    wait_for("eleven are left", lambda: lines.count() == 11)
+    assert "11 of 230 lines" in details.inner_text()
+    assert details.locator("mark").first.inner_text() == "line 22"
+    search.press("Escape")
+    wait_for("they are closed", details.is_hidden)
+    page.row(1, "load").click()
+    wait_for("those of another task", lambda: "nb.get_run(" in details.inner_text())
+
+
+@pytest.mark.parametrize("again", ["the cell", "Resume"])
+def test_details_that_a_failure_opened_close_once_the_run_has_gone_on(notebook: Open, again: str):
+    page = notebook(
+        """%%job once
+io.run_task("load", lambda: 1)
+io.run_task("many", lambda: 1 / len([n for n in range(nb.last_run("once").executions - 1)]))
+""",
+        app="tab",
+    )
+    page.run(1)
+    details = page.output(1).locator(".nbt-details")
+    wait_for("its details", lambda: "ZeroDivisionError" in details.inner_text())
+
+    if again == "Resume":
+        page.button(1, "Resume").click()
+    else:
+        page.run(1)
+
+    wait_for("it is done", lambda: "✔ completed" in page.output(1).inner_text().replace("\n", " "))
+    wait_for("they are closed", lambda: not details.is_visible())
 
 
 def test_a_page_that_missed_a_change_asks_for_all_of_it(notebook: Open):
@@ -221,6 +297,7 @@ tree.send(sent)""",
     wait_for("both are shown", lambda: " lost " in page.rows(1)[0] and " sent " in page.rows(1)[1])
 
 
+@only_thorough
 def test_the_log_of_the_chosen_task_grows_while_it_runs(notebook: Open):
     page = notebook(
         """%%job talking
@@ -236,7 +313,7 @@ await io.run_task("talk", talk)
     wait_for("it runs", lambda: page.row(1, "talk").count())
 
     page.row(1, "talk").click()
-    card = page.output(1).locator(".nbt-card")
+    card = page.output(1).locator(".nbt-details")
     wait_for("its log", lambda: card.count() and "line 3" in card.inner_text())
     wait_for("it grows", lambda: "line 48" in card.inner_text())
     shape = page.row(1, "talk").locator("i").first
@@ -383,11 +460,11 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
     wait_for("it lives", lambda: other.output(1).locator(".nbtasks-widget:visible").count())
 
     one.run(1, wait=False)
-    wait_for("the run is there", lambda: len(other.rows(1)) == 2)
-    listed = other.output(1).locator(".nbtasks-widget").first.locator(".nbt-row:visible").nth(1)
+    wait_for("the run is there", lambda: len(other.rows(1)) == 1)
+    listed = other.output(1).locator(".nbt-row:visible").first
     assert "running" in listed.inner_text()
-    other.page.locator(".nbtasks-widget .nbt-row:visible").nth(1).click()
-    tree = other.output(1).locator(".nbtasks-widget").nth(1).locator(".nbt-row:visible")
+    listed.click()
+    tree = other.output(1).locator(".nbt-details .nbt-row:visible")
     wait_for("its tree", tree.count)
     seen = tree.count()
     wait_for("it grows", lambda: tree.count() > seen)
@@ -398,6 +475,47 @@ def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(no
     wait_for("it is told", lambda: "canceled" in listed.inner_text())
 
 
+def test_of_many_runs_those_of_a_job_or_a_state_are_shown_and_one_opens_in_place(notebook: Open):
+    page = notebook("nb.watch()", app="tab")
+
+    @nb.job("fit")
+    def fit(payload: int, io: nb.SyncIO) -> None:
+        io.run_task("load", list)
+        if payload == 5:
+            raise ValueError("too few")
+
+    @nb.job("report")
+    def report(io: nb.SyncIO) -> None: ...
+
+    for n in range(9):
+        with contextlib.suppress(ValueError):
+            fit.run(n)
+    page.run(1)
+    wait_for("it lives", lambda: len(page.rows(1)) == 9)
+    job, state = (page.output(1).locator(".nbt-filters select").nth(n) for n in (0, 1))
+    assert not job.is_visible()
+    report.run()
+    wait_for("filters come with the tenth run", job.is_visible)
+    assert page.rows(1)[0].startswith("✔ report just now completed")
+    assert re.match("✔ fit payload 8 [▁-█]{9} · just now completed", page.rows(1)[1])
+
+    job.select_option("fit (9)")
+    state.select_option("failed (1)")
+    wait_for("one is left", lambda: len(page.rows(1)) == 1)
+    page.row(1, "payload 5").click()
+    tree = page.output(1).locator(".nbt-details .nbt-row:visible")
+    wait_for("its tree", lambda: tree.count() == 1 and "load" in tree.inner_text())
+    tree.click()
+    wait_for("the details of its task", lambda: "nb.get_run(" in page.output(1).inner_text())
+    page.page.keyboard.press("Escape")
+    wait_for("they are closed", lambda: "nb.get_run(" not in page.output(1).inner_text())
+    page.page.keyboard.press("Escape")
+    wait_for("the run is closed", lambda: len(page.rows(1)) == 1)
+    outer = page.output(1).locator("[role=tree]").first
+    assert outer.evaluate("node => document.activeElement === node")
+
+
+@only_thorough
 def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: Open):
     page = notebook(SLOW)
     page.page.route("**/*anywidget*/**", lambda route: route.abort())
@@ -424,7 +542,7 @@ def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, th
     page.row(1, re.compile(r"✖\s*3")).click()
     wait_for("its card", lambda: page.output(1).locator(".nbt-card").count())
 
-    found: list[Any] = page.output(1).locator(".nbtasks-widget, .nbt-card").evaluate_all(CONTRASTS)
+    found: list[Any] = page.output(1).locator(".nbtasks-widget").evaluate_all(CONTRASTS)
 
     assert len(found) > 20
     assert [one for one in found if one[0] < 4.5] == []

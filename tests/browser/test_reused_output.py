@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.page import Notebook, wait_for
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 Open = Callable[..., Notebook]
 
@@ -102,6 +102,7 @@ def test_a_display_with_a_script_is_drawn_again_below_the_block(notebook: Open):
     assert "draw: reused, recorded just now" in page.output(1).inner_text()
 
 
+@only_thorough
 def test_resume_shows_them_below_the_tree(notebook: Open):
     page = notebook(CELL + "io.run_task('last', lambda: 1 / broken)", "broken = 1", app="tab")
     page.run(1)

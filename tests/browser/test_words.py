@@ -122,6 +122,8 @@ def drawn_rows(chance: random.Random) -> Iterator[TaskRow]:
                 finished_us=None if status in ("RUNNING", "WAITING") else began + 1_250_000,
                 due_us=NOW + 90 * S if status == "WAITING" else None,
                 done=None if at else done, total=None if at or not kids else kids + 5,
+                done_before=chance.choice([None, 0, 1]),
+                queued_on=chance.choice([None, None, "Dask"]),
             )  # fmt: skip
             seq += 1
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
-from tests.cli.commands import said, write, write_notebook
+from tests.cli.commands import refused, said, write, write_notebook
 
 WAITS = """
     import nbtasks as nb
@@ -58,6 +61,44 @@ def test_resume_passes_the_fields_of_the_payload_to_a_job_of_a_notebook(tmp_path
 
     assert f"run {run.id}: COMPLETED" in said("resume", run.id, "--from", notebook)
     assert run.output == [3, "US"]
+
+
+SCRIPT = """
+import enum, sys
+import nbtasks as nb
+
+class Mode(enum.Enum):
+    FAST = "fast"
+
+@nb.job("fit")
+def fit(mode: Mode, *, io: nb.SyncIO) -> str:
+    if __name__ == "__main__":
+        raise OSError("the disk was full")
+    return io.run_task("name", lambda: mode.name)
+
+if __name__ == "__main__":
+    fit.run(mode=Mode.FAST)
+"""
+
+
+def test_resume_reads_classes_of_a_script_and_reports_what_went_wrong_this_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = write(tmp_path / "study.py", SCRIPT)
+    env = {**os.environ, "NBTASKS_HOME": str(nb.config.home)}
+    failed = subprocess.run([sys.executable, script], env=env, capture_output=True, check=False)
+    assert b"the disk was full" in failed.stderr
+    other = write(tmp_path / "other.py", SCRIPT.replace("Mode", "Speed"))
+
+    reason = refused(monkeypatch, capsys, "resume", "fit", "--from", other)
+    assert "needs Mode, which is not defined" in reason
+    assert "the disk was full" not in reason
+    try:
+        assert said("resume", "fit", "--from", script).endswith(": COMPLETED\n")
+    finally:
+        vars(sys.modules["__main__"]).pop("Mode")
+        vars(sys.modules["__main__"]).pop("Speed")
+    assert nb.last_run("fit").output == "FAST"
 
 
 def test_a_run_that_fails_is_exit_status_1(tmp_path: Path) -> None:

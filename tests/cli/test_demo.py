@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
-from nbtasks.cli.demo import demonstrate
+from nbtasks.cli.demo import NOTEBOOK as NAME
+from nbtasks.cli.demo import demonstrate, open_in_lab
 from tests.thorough import only_thorough
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,34 @@ def test_the_demo_refuses_a_folder_that_holds_something(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_in_lab_the_notebook_lies_ready_in_an_empty_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[list[str], Path]] = []
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd, env: asked.append((command, cwd)))
+
+    open_in_lab(tmp_path / "demo")
+
+    ((command, folder),) = asked
+    assert command == [sys.executable, "-m", "jupyterlab", NAME]
+    assert (folder / NAME).read_bytes() == NOTEBOOK.read_bytes()
+    assert (folder / ".nbtasks").is_dir()
+    assert "restart the kernel in the middle" in capsys.readouterr().out
+
+
+def test_without_jupyterlab_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(nb.NbtasksError, match=r"pip install 'nbtasks\[demo,lab\]'"):
+        open_in_lab(tmp_path / "demo")
+
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.slow
+@only_thorough
 def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +103,7 @@ def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
     assert re.search(r"✔ YV +completed", said)
     assert re.search(r"\n0 +load +COMPLETED +1 +True ", said)
     assert "Every function that had finished when the kernel was killed was called exactly" in said
+    assert "%load_ext nbtasks" in said.partition("Next, in your own notebook:")[2]
     assert demo.stderr == ""
 
     # The same, from what it left, without its help.

@@ -44,6 +44,7 @@ def test_of_a_notebook_only_what_its_jobs_need_is_executed(tmp_path: Path) -> No
     assert runtime.jobs["cell"].version == "2.0.0"
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_notebook_goes_on_as_a_job(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "jobs.ipynb", *CELLS)
     said("send", "nothing", "--from", notebook)

@@ -13,6 +13,7 @@ from nbtasks.journal import current
 from tests.cli.commands import refused, said
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_imported(run: nb.Run, tmp_path: Path) -> None:
     file, other = tmp_path / "report.nbrun", tmp_path / "other"
 
@@ -39,6 +40,13 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
     assert "compile" in said("trust", run.id)
 
 
+def test_what_is_published_is_queried(run: nb.Run, tmp_path: Path) -> None:
+    assert "written" in said("publish", str(tmp_path / "team"))
+    assert json.loads(said("publish", str(tmp_path / "team"), "--json"))[0]["state"] == "unchanged"
+    query = "select run_id from runs"
+    assert run.id in said("sql", query, "--over", str(tmp_path / "team"))
+
+
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
     assert "1 runs, 0 outputs whose ttl has expired and 0 bytes of files would be removed" in said(
         "gc", "--older-than", "0s"
@@ -58,6 +66,7 @@ def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
 
     assert "problem" in said("doctor", status=1)
     assert "repaired" in said("doctor", "--repair")
+    assert "repaired" not in said("doctor", "--release", "another-machine")
     assert said("doctor")
 
 
@@ -68,6 +77,8 @@ def test_the_doctor_tells_by_its_exit_status(run: nb.Run) -> None:
         (("gc", "--older-than", "soon"), "older_than is a time"),
         (("export", "x.nbrun", "nothing"), "There is no run 'nothing'"),
         (("runs", "--home", "missing.nbrun"), "There is no journal in"),
+        (("runs", "--home", "s3://team/nb"), "s3://team/nb is a URL"),
+        (("sql", "from runs", "--over", "missing"), "There are no published runs in missing"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

@@ -42,6 +42,11 @@ def test_tasks_lists_those_of_the_latest_run_or_of_the_one_that_is_named(run: nb
     assert said("tasks", run.id) == latest
 
 
+@pytest.mark.parametrize("command", ["show", "tasks", "logs", "tree", "cancel"])
+def test_the_id_of_a_job_means_its_latest_run(run: nb.Run, command: str) -> None:
+    assert said(command, "report") == said(command, run.id)
+
+
 def test_logs_lists_what_was_logged(run: nb.Run) -> None:
     assert "begun" in said("logs")
 

@@ -206,6 +206,26 @@ def test_a_format_of_anything_else_is_refused_at_once(option: Any) -> None:
         CallKey("fit", Parameters.of(fit), option)
 
 
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("{carrier[code]}", "TypeError: "),
+        ("{carrier.code}", "AttributeError: 'str' object has no attribute 'code'"),
+        ("fit[{rest[code]},{alpha}]", "KeyError: 'code'"),
+        ("{carrier:.2f}", "ValueError: Unknown format code 'f'"),
+        (["fit", "{carrier[9]}"], "IndexError: "),
+    ],
+)
+def test_a_format_that_does_not_fit_a_call_says_so(option: Any, reason: str) -> None:
+    def fit(carrier: str, alpha: float = 1.0, **rest: float) -> None: ...
+
+    with pytest.raises(nb.InvalidKeyError) as refused:
+        key_of(fit, ("AA",), {}, option)
+
+    start = f"key={option!r} of task function fit does not fit the arguments of this call: {reason}"
+    assert str(refused.value).startswith(start)
+
+
 @pytest.mark.parametrize("option", [1.5, True, [], [None]])
 def test_what_cannot_be_a_key_is_refused_at_once(option: Any) -> None:
     with pytest.raises(nb.InvalidKeyError):

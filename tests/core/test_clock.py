@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -132,6 +133,23 @@ def test_ids_are_unique_and_sort_by_the_millisecond_they_were_made_in():
     assert ids == sorted(ids), "two of one millisecond are in the wrong order"
 
 
+def test_an_id_sorts_after_another_one_although_the_clock_was_set_back(monkeypatch):
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 10**15)
+    monkeypatch.setattr(clock, "_last_id", 0)
+    ahead = clock.new_id()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    monkeypatch.setattr(clock, "_last_id", 0)
+
+    behind = clock.new_id()
+    later = clock.new_id(after=ahead)
+
+    assert behind < ahead < later < clock.new_id(after=later)
+    assert behind < clock.new_id() < ahead, "all others keep the time"
+    assert clock.new_id(after="no id") < ahead
+    assert clock.new_id(after="z" * 26) < ahead, "there is none after it"
+
+
 def test_who_listens_goes_on_as_soon_as_something_is_heard():
     heard = threading.Event()
     threading.Timer(0.05, heard.set).start()
@@ -141,6 +159,15 @@ def test_who_listens_goes_on_as_soon_as_something_is_heard():
 
     assert heard.is_set()
     assert clock.micros() < due
+
+
+def test_who_listens_looks_often_at_first_and_later_seldom():
+    pauses = list(itertools.islice(clock.pauses(), 40))
+
+    assert pauses[0] <= 0.001
+    assert sum(pauses[:10]) < 0.05
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == clock.LISTEN
 
 
 def test_who_listens_in_vain_goes_on_when_it_is_due():

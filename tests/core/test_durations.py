@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import nbtasks as nb
 from nbtasks.core import durations
 from nbtasks.core.durations import format_age, format_duration, seconds, to_instant, to_seconds
-from nbtasks.engine.options import Policy, resolve
+from nbtasks.engine.options import NOT_GIVEN, Policy, resolve
 from nbtasks.integrations import Http
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import FakeClock, use_journal
@@ -306,7 +306,9 @@ def test_an_asynchronous_wait_is_refused_when_it_is_called() -> None:
 
 
 def test_every_option_takes_text() -> None:
-    assert resolve(Policy(), len, (), None, None, None, "90s", None, None)[1].timeout == 90
+    assert (
+        resolve(Policy(), len, (), None, None, None, "90s", None, NOT_GIVEN, None)[1].timeout == 90
+    )
     assert Policy(options=nb.TaskOptions(ttl="30d")).ttl_us == 30 * 86_400_000_000
     assert nb.interval_trigger("1h30m").seconds == 5400
     retry = nb.Retry(min_delay="1m", max_delay=timedelta(minutes=3), factor=2, jitter=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbtasks.core.settings import Settings
-from nbtasks.errors import NbtasksError
+from nbtasks.errors import InvalidOptionError, NbtasksError
 
 
 @pytest.fixture
@@ -98,6 +98,34 @@ def test_the_home_stays_where_it_was_first_used_when_the_working_directory_chang
     assert settings.home == Path.cwd() / (named or ".nbtasks")
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["s3://team/nb", Path("s3://team/nb"), "memory://nb", "file:///nb", "simplecache::s3://nb"],
+)
+def test_a_url_is_no_home(settings: Settings, tmp_path: Path, url: str | Path):
+    before = settings.home
+    with pytest.raises(InvalidOptionError, match=r"folder of this machine.*nb\.publish\('.*://"):
+        settings.configure(home=url)
+
+    assert settings.home == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_url_of_a_shared_file_is_no_home_but_can_be_opened(settings: Settings):
+    with pytest.raises(InvalidOptionError, match=r"nb\.open\('s3://team/a\.nbrun'\) opens"):
+        settings.configure(home="s3://team/a.nbrun")
+
+
+def test_a_url_in_the_environment_is_refused_when_the_home_is_used(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NBTASKS_HOME", "s3://team/nb")
+    fresh = Settings()  # as an import makes them, which must not fail
+    assert fresh.durability == "task"
+    with pytest.raises(InvalidOptionError, match=r"s3://team/nb is a URL \(from NBTASKS_HOME\)"):
+        _ = fresh.home
+
+
 def test_a_relative_home_of_the_environment_counts_from_where_the_process_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -179,8 +207,8 @@ def test_a_switch_can_be_given_as_a_bool(settings: Settings):
     assert settings.tree is False
 
 
-def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(settings: Settings):
-    with pytest.raises(NbtasksError, match=r"no setting 'hme'.*home.*durability.*tree"):
+def test_an_unknown_setting_is_refused_and_the_nearest_is_named(settings: Settings):
+    with pytest.raises(NbtasksError, match=r"no setting 'hme'. Is it home\?"):
         settings.configure(hme="somewhere")
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
+from typing import Any
+
+import pytest
+import typer
 
 import nbtasks.errors
+from nbtasks.cli import app
 from tests.house.code import ROOT, public_names
 
 
@@ -21,6 +27,13 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert commands[1].partition("#")[0].rstrip().endswith("pytest")
 
 
+def test_the_readme_is_short_and_has_no_tables() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert len(readme.split()) <= 700
+    assert "\n|" not in readme
+
+
 def test_each_public_name_has_its_place_in_the_documentation() -> None:
     pages = {name: (ROOT / "docs" / name).read_text() for name in ("api.md", "errors.md")}
     told = {
@@ -34,20 +47,120 @@ def test_each_public_name_has_its_place_in_the_documentation() -> None:
 
 
 def test_each_page_and_each_example_is_in_the_navigation_of_the_site() -> None:
-    listed = re.findall(r"([\w/-]+\.(?:md|ipynb))", (ROOT / "mkdocs.yml").read_text())
-    pages = [path.name for path in (ROOT / "docs").glob("*.md")]
-    examples = [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    listed = re.findall(r"([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text())
+    docs = ROOT / "docs"
+    pages = [path.relative_to(docs).as_posix() for path in docs.rglob("*.md")]
 
-    assert sorted(listed) == sorted(pages + examples)
+    assert sorted(listed) == sorted(pages)
+
+
+def test_a_page_shows_each_notebook() -> None:
+    shown = {path.stem: path.read_text().strip() for path in (ROOT / "docs/notebooks").glob("*.md")}
+    links = {
+        path.stem: f"[The notebook {path.stem}](../../notebooks/{path.name})"
+        for path in (ROOT / "notebooks").glob("*.ipynb")
+    }
+
+    assert shown == links
+
+
+def test_the_page_of_a_notebook_has_its_text_code_and_outputs() -> None:
+    kept: list[str] = []
+
+    def keep(html: str) -> str:
+        kept.append(html)
+        return f"<{len(kept)}>"
+
+    notebook = {
+        "cells": [
+            {"cell_type": "markdown", "source": ["# One\n", "and [two](02_two.ipynb)"]},
+            {
+                "cell_type": "code",
+                "source": ["1 + 1"],
+                "outputs": [
+                    {"text": ["a < b\n"]},
+                    {"data": {"text/html": ["<b>", "2</b>"], "text/plain": ["2"]}},
+                    {"data": {"image/png": "iVBO\n", "text/plain": ["<Figure>"]}},
+                    {"traceback": ["\x1b[31mValueError\x1b[0m: no"]},
+                    {"data": {"text/plain": [""]}},
+                ],
+            },
+        ]
+    }
+
+    notebook_page = runpy.run_path(str(ROOT / "docs" / "notebook_page.py"))["notebook_page"]
+    page = notebook_page(notebook, keep)
+
+    code = "````python\n1 + 1\n````"
+    assert page == f"# One\nand [two](02_two.md)\n\n{code}\n\n<1>\n\n<2>\n\n<3>\n\n<4>"
+    assert [re.sub("<style>.*</style>", "", html, flags=re.DOTALL) for html in kept] == [
+        '<div class="output"><pre>a &lt; b</pre></div>',
+        '<div class="output"><template shadowrootmode="open"><b>2</b></template></div>',
+        '<div class="output"><img alt="" src="data:image/png;base64,iVBO"></div>',
+        '<div class="output"><pre>ValueError: no</pre></div>',
+    ]
+
+
+def test_links_between_notebooks_lead_to_notebooks() -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    links = [
+        (path.name, target)
+        for path in notebooks
+        for target in re.findall(r"\]\((\w+\.ipynb)\)", path.read_text())
+    ]
+
+    assert links, "the check is blind"
+    assert [one for one in links if not (ROOT / "notebooks" / one[1]).exists()] == []
 
 
 def test_no_document_names_a_file_that_is_not_there() -> None:
-    """In the site it is checked by the tool that builds it; in README and others here."""
+    """The tool that builds the site checks its pages and their anchors, and no other files."""
     missing = [
         f"{path.name}: {target}"
-        for path in ROOT.glob("*.md")
+        for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", path.read_text())
         if not (path.parent / target).exists()
     ]
 
     assert missing == []
+
+
+#: Words that people type into the search of the site, which ranks titles first, and the page that
+#: answers.
+ANSWERS = {
+    "resume after kernel restart": "durable-runs",
+    "cache cell": "make-a-notebook-durable",
+    "rate limit": "many-at-once",
+    "share notebook without data": "recipes/share-results",
+    "rerun only failed": "failures-and-retries",
+    "progress bar": "the-tree",
+    "cancel": "stop-and-resume",
+    "retry": "failures-and-retries",
+    "openai": "recipes/paid-api",
+    "parameters": "parameters",
+}
+
+
+@pytest.mark.parametrize(("question", "page"), ANSWERS.items(), ids=ANSWERS)
+def test_a_question_is_in_the_title_of_the_page_that_answers(question: str, page: str) -> None:
+    title = (ROOT / "docs" / f"{page}.md").read_text().splitlines()[0].lower()
+
+    assert [word for word in question.split() if word[:4] not in title] == []
+
+
+def test_each_command_that_a_document_shows_exists_with_its_options() -> None:
+    commands: Any = typer.main.get_command(app)
+    options = {
+        name: {"--help", *(option for parameter in command.params for option in parameter.opts)}
+        for name, command in commands.commands.items()
+    }
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    shown = [
+        (path.name, name, re.findall(r"(?<!\S)\[?(--[a-z-]+)", rest))
+        for path in pages
+        for name, rest in re.findall(r"[`\s]nbtasks ([a-z]+)\b([^`\n&]*)", path.read_text())
+        if name in options or f"`nbtasks {name}" in path.read_text()
+    ]
+
+    assert len(shown) > 50, "the check is blind"
+    assert [one for one in shown if not {*one[2]} <= options.get(one[1], set())] == []

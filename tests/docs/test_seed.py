@@ -74,6 +74,7 @@ def db(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_event_to_the_end(db: Path):
     mails, long = Mails(), list[str]()
     with FakeClock() as clock, serving(mails) as server:

@@ -13,6 +13,7 @@ import datetime as dt
 import decimal
 import enum
 import functools
+import hashlib
 import json
 import operator
 import random
@@ -275,6 +276,19 @@ def add(n: int) -> Callable[[], int]:
     return lambda: n
 
 
+def grouped() -> Any:
+    return frame().groupby("s")
+
+
+def used_in(value: Any) -> Any:
+    """Return an object of pandas that has filled what it keeps to save time."""
+    if hasattr(value, "to_html"):
+        value.to_html()
+    else:
+        value.ngroups, value.groups, value.n.mean()
+    return value
+
+
 class Argument(NamedTuple):
     """Kind of an argument.
 
@@ -297,13 +311,21 @@ ARGUMENTS = (
     Argument("numbers, text, `None`", lambda: [1, "a", None], lambda: [1, "b", None]),
     Argument("integers above 64 bits", lambda: 2**70, lambda: 2**71),
     Argument("`nan` and infinity", lambda: float("nan"), lambda: float("inf")),
-    Argument("text that is no Unicode", lambda: "\ud800", lambda: "\ud801"),
+    Argument("text that isn't valid Unicode", lambda: "\ud800", lambda: "\ud801"),
     Argument("values of a dict", lambda: {"a": 1}, lambda: {"a": 2}),
     Argument("the order of a dict's keys", lambda: {"a": 1, "b": 2}, lambda: {"b": 2, "a": 1},
              is_seen=False),
     Argument("members of a set", lambda: set("abc"), lambda: set("abx")),
     Argument("the order of a set", lambda: set("abcdef"), lambda: set("fedcba"), is_seen=False),
     Argument("the order of a list", lambda: [1, 2], lambda: [2, 1]),
+    Argument("a tuple, or a list", lambda: (0, 1), lambda: [0, 1]),
+    Argument("a tuple in a dict, or a list", lambda: {"a": [(1,)]}, lambda: {"a": [[1]]}),
+    Argument("a tuple beside a set, or a list", lambda: ({1}, (1,)), lambda: ({1}, [1])),
+    Argument("a set, or a frozenset", lambda: {1}, lambda: frozenset([1])),
+    Argument("the order of an `OrderedDict`", lambda: collections.OrderedDict(a=1, b=2),
+             lambda: collections.OrderedDict(b=2, a=1)),
+    Argument("the order of a `Counter`", lambda: [collections.Counter("ab")],
+             lambda: [collections.Counter("ba")]),
     Argument("bytes", lambda: b"a", lambda: b"b"),
     Argument("a bytearray", lambda: bytearray(b"a"), lambda: bytearray(b"b")),
     Argument("dates", lambda: dt.date(2026, 1, 1), lambda: dt.date(2026, 1, 2)),
@@ -334,6 +356,11 @@ ARGUMENTS = (
              lambda: Plain(a=threading.Lock(), n=2)),
     Argument("an object beside a generator", lambda: [(n for n in "a"), 1],
              lambda: [(n for n in "a"), 2]),
+    Argument("a generator that waits", lambda: (n for n in "a"), lambda: (n for n in "b")),
+    Argument("a view of a dict", lambda: [{"a": 1}.values()], lambda: [{"a": 2}.values()]),
+    Argument("a match of `re`", lambda: [re.match(".", "a")], lambda: [re.match(".", "b")]),
+    Argument("a hash of `hashlib`", lambda: [hashlib.sha256(b"a")],
+             lambda: [hashlib.sha256(b"b")]),
     Argument("a namespace beside a lock", lambda: types.SimpleNamespace(a=threading.Lock(), n=1),
              lambda: types.SimpleNamespace(a=threading.Lock(), n=2)),
     Argument("a subclass of list", lambda: Numbers([1]), lambda: Numbers([2])),
@@ -343,6 +370,8 @@ ARGUMENTS = (
     Argument("a `Counter`", lambda: collections.Counter("a"), lambda: collections.Counter("b")),
     Argument("a `defaultdict`", lambda: collections.defaultdict(list),
              lambda: collections.defaultdict(set)),
+    Argument("a dict, or a mapping proxy", lambda: {"a": 1},
+             lambda: types.MappingProxyType({"a": 1})),
     Argument("a mapping proxy", lambda: types.MappingProxyType({"a": 1}),
              lambda: types.MappingProxyType({"a": 2})),
     Argument("an `array.array`", lambda: array.array("i", [1]), lambda: array.array("i", [2])),
@@ -396,6 +425,13 @@ ARGUMENTS = (
              lambda: pd.Series(pd.to_datetime(["2026"]))),
     Argument("a level of an index", lambda: pd.MultiIndex.from_tuples([(1, 2)]),
              lambda: pd.MultiIndex.from_tuples([(1, 3)])),
+    Argument("what `groupby` gives, when it has been used", grouped, lambda: used_in(grouped()),
+             is_seen=False),
+    Argument("a column of what `groupby` gives", grouped, lambda: grouped().n),
+    Argument("a `Styler` that is made again, and used", lambda: frame().style,
+             lambda: used_in(frame().style), is_seen=False),
+    Argument("what a `Styler` hides", lambda: frame().style,
+             lambda: frame().style.hide(axis="index")),
     Argument("a polars frame", lambda: pl.DataFrame({"a": [1]}), lambda: pl.DataFrame({"a": [2]})),
     Argument("the seed of a generator of NumPy", lambda: np.random.default_rng(1),
              lambda: np.random.default_rng(2)),
@@ -409,7 +445,7 @@ ARGUMENTS = (
              lambda: {"rng": np.random.RandomState(2)}, is_seen=False, is_told=True),
     Argument("a `cached_property` and a cache", lambda: Counted(1), lambda: used(1),
              is_seen=False),
-    Argument("a lock, a client, a generator", threading.Lock, threading.Lock, is_seen=False,
+    Argument("a lock, a client", threading.Lock, threading.Lock, is_seen=False,
              is_told=True),
 )  # fmt: skip
 #: Each kind of argument with another one of the same, and with one that differs.

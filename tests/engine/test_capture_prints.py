@@ -106,6 +106,7 @@ def test_what_failed_attempts_print_is_there_too_and_a_subtask_has_its_own(capsy
     assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_lines_are_cut_and_the_log_says_so(capsys):
     def flood() -> None:
         for number in range(100_000):

@@ -186,6 +186,7 @@ def test_what_is_given_back_unchanged_is_the_same_argument_in_another_process():
     assert [run_of(body, on_change="error")[0] for _ in range(2)] == [[], []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 300_000])
 def test_one_cell_of_a_value_that_is_edited_after_its_task_counts(size):
     def body(io: nb.SyncIO) -> None:

@@ -17,6 +17,7 @@ def test_the_battery_is_large():
     assert len(PAIRS) >= 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.what)
 def test_an_edit_is_seen_in_every_kind_of_function(place: Place):
     wrong = [kind for kind in KINDS if changes.is_edit_seen(place, kind) is not place.is_seen]
@@ -32,6 +33,7 @@ def test_a_pair_of_arguments_has_its_verdict(kind: Argument):
         assert changes.is_pair_told(kind) is kind.is_told
 
 
+@pytest.mark.slow
 def test_digests_are_the_same_on_each_python(monkeypatch: pytest.MonkeyPatch):
     # Python shares patterns and zones: one that a task of another test returned counts as recorded.
     monkeypatch.setattr(arguments, "_recorded", DigestCache())

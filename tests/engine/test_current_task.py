@@ -50,6 +50,28 @@ def test_options_for_people_stand_in_the_frame_and_in_the_tree() -> None:
     assert "password" not in text + html
 
 
+def test_what_a_later_attempt_reports_first_was_done_before_it() -> None:
+    seen: list[tuple[int | None, int | None]] = []
+
+    def load() -> None:
+        task = nb.current_task()
+        for done in (0, 50) if task.attempt == 1 else (50, 60):
+            task.progress(done, 100)
+            row = task._context.row
+            assert row is not None
+            seen.append((row.done, row.done_before))
+        if task.attempt == 1:
+            raise ValueError
+
+    @nb.job("resumed")
+    def body(io: nb.SyncIO) -> None:
+        io.run_task("load", load, retry=nb.Retry(2, min_delay=0))
+
+    body.run()
+
+    assert seen == [(0, None), (50, None), (50, 50), (60, 50)]
+
+
 def test_progress_is_seen_while_the_task_runs_and_costs_no_write_each() -> None:
     seen: list[Any] = []
 

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.drivers import drive, executors
-from nbtasks.engine.drivers.executors import run_pickled
 from nbtasks.engine.effects import CallFunction
+from nbtasks.engine.remote import envelope
 from tests.notebook.kernels import Kernel
 from tests.thorough import some
 
@@ -129,9 +129,8 @@ def test_in_a_pool_of_threads_the_io_of_the_run_is_there() -> None:
 
 
 def test_in_another_process_there_is_no_io_and_the_error_says_so(on: nb.TaskOptions) -> None:
-    for number, call in enumerate((nb.current_io, nb.current_task)):
-        with pytest.raises(nb.TaskFailed, match="In another process"):
-            run(lambda io, call=call: io.run_task("ask", call, options=on), name=f"ask {number}")
+    with pytest.raises(nb.TaskFailed, match="In another process"):
+        run(lambda io: io.run_task("ask", nb.current_io, options=on))
 
 
 def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
@@ -139,39 +138,13 @@ def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
     import cloudpickle
 
     def body(io: nb.SyncIO) -> str:
-        word, content = run_pickled(cloudpickle.dumps((nb.current_io, ())))
+        facts = dict.fromkeys(("key", "path", "run_id", "attempt", "idempotency_key"), "")
+        call = cloudpickle.dumps((facts, None, cloudpickle.dumps(())))
+        [reply] = envelope.run([(call, [])], cloudpickle.dumps(nb.current_io))
+        word, content = reply["outcome"]
         return f"{word} {type(cloudpickle.loads(content[0])).__name__}"
 
     assert run(body).output == "error NoRunError"
-
-
-class Cluster:
-    """A client like distributed.Client: no executor itself, but it returns one."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    def submit(self, *_: Any) -> Any:
-        raise AssertionError("its own submit would take equal calls for one")
-
-    def get_executor(self, *, pure: bool) -> Executor:
-        assert not pure, "two equal calls would be one"
-        return self._executor
-
-
-class Immediate(Executor):
-    """Of nobody's kind, so it is taken for one that is far away."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-def test_a_client_of_a_cluster_is_asked_for_its_executor() -> None:
-    with pytest.raises(nb.TaskFailed, match="In another process"):
-        run(lambda io: io.map("far", lambda _: nb.current_io(), [1], on=Cluster(Immediate())))
-    assert run(lambda io: io.map("n", abs, [-1], on=Cluster(Immediate())), name="n").output == [1]
 
 
 # -- what comes back ------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import subprocess
 import sys
 import textwrap
 import timeit
@@ -784,9 +783,9 @@ def test_io_in_its_globals_is_no_part_of_it(cell):
 # -- the record -----------------------------------------------------------------------------------
 
 
-def test_it_is_the_same_in_another_process(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
+@pytest.mark.slow
+def test_it_is_the_same_in_another_process(same_in_processes):
+    said = same_in_processes(
         "from nbtasks.engine.fingerprint.function import fingerprint\n"
         "RATE = 0.5\n"
         "class P:\n    x = {'a', 'b'}\n    def go(self): return 1\n"
@@ -795,19 +794,7 @@ def test_it_is_the_same_in_another_process(tmp_path):
         'no = {}; exec(\'def g(x): return x in {"a", "b", "c"}\', no)\n'
         "print(fingerprint(f).digest, fingerprint(no['g']).digest, fingerprint(P().go).digest)\n"
     )
-    said = {
-        subprocess.run(
-            [sys.executable, script],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(nb.__file__).parents[1])},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-
-    assert len(said) == 1
-    assert all(len(digest) == 16 for digest in said.pop().split())
+    assert all(len(digest) == 16 for digest in said.split())
 
 
 def test_it_survives_being_written_and_read(cell):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.extensions import autoreload
 
-import nbtasks as nb
 from nbtasks.engine.fingerprint.function import Fingerprint, explain, fingerprint
 from tests.engine.cells import Notebook
 
@@ -259,25 +258,13 @@ def test_it_stays_the_same_when_classes_are_used(cell: Notebook):
     assert explain(old, seen(cell)) == ""
 
 
-def test_it_is_the_same_in_another_process(tmp_path: Path):
-    script = tmp_path / "script.py"
-    script.write_text(
+@pytest.mark.slow
+def test_it_is_the_same_in_another_process(same_in_processes: Callable[[str], str]):
+    same_in_processes(
         f"{IMPORTS}{LADEN}f.k = 1\n"
         "from nbtasks.engine.fingerprint.function import fingerprint\n"
         "print(fingerprint(f).digest, *(fingerprint(each).digest for each in CLASSES))\n"
     )
-    said = {
-        subprocess.run(
-            [sys.executable, script],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(nb.__file__).parents[1])},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-
-    assert len(said) == 1
 
 
 def test_a_class_of_a_library_counts_by_its_name(cell: Notebook, monkeypatch: pytest.MonkeyPatch):
@@ -289,6 +276,7 @@ def test_a_class_of_a_library_counts_by_its_name(cell: Notebook, monkeypatch: py
     assert explain(old, seen(cell)) == ""
 
 
+@pytest.mark.slow
 def test_autoreload_changes_only_what_it_gives_another_value(
     cell: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,21 +72,10 @@ for payload in (
 
 
 @pytest.mark.slow
-def test_a_digest_is_the_same_in_every_process() -> None:
+def test_a_digest_is_the_same_in_every_process(same_in_processes: Callable[[str], str]) -> None:
     """It is the key of the run that a payload continues, and sets are ordered by chance."""
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SCRIPT).format(path=sys.path)],
-            env={**os.environ, "PYTHONHASHSEED": str(seed)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in (1, 2, 3)
-    }
+    digests = same_in_processes(textwrap.dedent(SCRIPT).format(path=sys.path)).split()
 
-    assert len(printed) == 1
-    digests = printed.pop().split()
     assert len(set(digests)) == len(digests) == 9
 
 

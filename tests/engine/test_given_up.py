@@ -452,6 +452,7 @@ def test_with_a_fake_clock_a_wait_gives_up_what_it_gave_up() -> None:
     assert calls == ["slow", "fallback"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ended_threads")
 def test_what_a_blocking_body_leaves_in_a_thread_it_gave_up() -> None:
     @nb.job("threads")

@@ -59,6 +59,7 @@ CALLS: dict[str, Callable[[nb.AsyncIO], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_that_was_never_awaited_fails_the_run(call: str) -> None:
     @nb.job("forgetful", integrations={"mailer": nb.integration(Mailer())})

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
-from nbtasks.engine.options import Policy, resolve
+from nbtasks.engine.options import NOT_GIVEN, RUN_OPTIONS, Policy, resolve
 
 
 def _resolve(default: Policy, fn: Any, **given: Any) -> Policy:
-    names = ("name", "retry", "retry_on", "timeout", "on_error", "options")
-    return resolve(default, fn, (), *(given.get(name) for name in names))[1]
+    given = {"on": NOT_GIVEN, **given}
+    return resolve(default, fn, (), *map(given.get, RUN_OPTIONS))[1]
 
 
 @nb.task(name="Marked", retry=3, once=True, ttl=timedelta(hours=1))

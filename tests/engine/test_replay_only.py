@@ -97,6 +97,7 @@ def test_the_output_is_what_the_body_returns_now() -> None:
     assert run.tasks().status.tolist() == ["CANCELED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_a_failed_run_whose_body_was_mended_stays_failed_as_recorded() -> None:
     def body(io: nb.SyncIO) -> int:
         io.run_task("a", note, 1)
@@ -165,6 +166,7 @@ def test_where_there_is_no_run_none_is_made() -> None:
     assert nb.last_run().id == run.id
 
 
+@pytest.mark.slow
 def test_a_task_that_was_never_recorded_does_not_run() -> None:
     three.run(2, key="k")
     before = recorded()
@@ -214,6 +216,7 @@ def test_a_task_that_was_stopped_or_reset_does_not_run() -> None:
     assert run.status == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_a_task_in_doubt_has_no_outcome() -> None:
     def pay() -> None:
         raise KeyboardInterrupt
@@ -230,6 +233,7 @@ def test_a_task_in_doubt_has_no_outcome() -> None:
     assert recorded() == before
 
 
+@pytest.mark.slow
 def test_a_changed_task_that_would_run_again_does_not() -> None:
     def define(factor: int, on_change: Any) -> nb.Job:
         @nb.job("changing", on_change=on_change)

@@ -48,6 +48,7 @@ def until_it_ends(job: nb.Job, clock: FakeClock, **how: Any) -> tuple[nb.Run, li
 # -- suspend_after --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_wait_that_is_too_long_suspends_the_run(fake: FakeClock, calls: list[str]) -> None:
     @nb.job("patient")
     def body(io: nb.SyncIO) -> str:
@@ -121,6 +122,7 @@ def test_a_body_that_awaits_is_suspended_when_nothing_of_it_goes_on(
     assert calls == list(range(5))
 
 
+@pytest.mark.slow
 def test_plain_functions_side_by_side_come_to_their_end_first(calls: list[str]) -> None:
     def slow() -> str:
         time.sleep(0.3)
@@ -191,6 +193,7 @@ def test_a_task_that_waits_inside_waits_with_it_and_is_called_again(
     assert nb.attempts().query("path == 'parent'").status.tolist() == ["CANCELED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_a_back_off_that_is_too_long_suspends_the_run_and_counts_on(
     fake: FakeClock, calls: list[int]
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_back_off_that_is_too_long_suspends_the_run_and_counts_on(
     assert nb.attempts().status.tolist() == ["FAILED", "FAILED", "COMPLETED"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("awaits", [True, False], ids=["async", "sync"])
 def test_items_of_a_map_that_wait_suspend_the_run(
     fake: FakeClock, calls: list[int], awaits: bool
@@ -284,6 +288,7 @@ def test_a_task_that_runs_once_is_not_left_while_it_waits(
     assert calls == ["pay"]
 
 
+@pytest.mark.slow
 def test_tasks_of_a_task_group_are_suspended_without_a_group_of_errors(fake: FakeClock) -> None:
     @nb.job("group")
     async def body(io: nb.AsyncIO) -> str:
@@ -374,6 +379,7 @@ def test_when_the_time_is_over_no_further_task_starts(fake: FakeClock, calls: li
     assert run.executions == 3
 
 
+@pytest.mark.slow
 def test_each_execution_comes_to_something_new_however_short_it_is(
     fake: FakeClock, calls: list[int]
 ) -> None:
@@ -469,6 +475,7 @@ def test_a_yield_ends_the_execution_once(fake: FakeClock, calls: list[str]) -> N
     assert statuses(run) == dict.fromkeys(["before", "here", "after"], "COMPLETED")
 
 
+@pytest.mark.slow
 def test_a_yield_lets_what_runs_beside_it_end(calls: list[str]) -> None:
     def slow() -> None:
         time.sleep(0.3)

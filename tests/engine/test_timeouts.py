@@ -170,6 +170,7 @@ def test_whatever_a_function_raises_in_its_thread_arrives(error: BaseException) 
     caught(body, expected)
 
 
+@pytest.mark.slow
 def test_an_attempt_that_was_given_up_starts_nothing_and_spoils_nothing() -> None:
     """Its thread goes on while the next attempt runs the same subtasks."""
     go_on, tried = threading.Event(), threading.Event()

@@ -35,11 +35,12 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.protocol import RecordedOutputs
 from nbtasks.journal.wal import FORMAT, encode_line
-from nbtasks.notebook.task_cells.restoring import Restorer, as_record
+from nbtasks.notebook.objects import process_settings
+from nbtasks.notebook.task_cells.restoring import Known, Restorer, as_record
 from nbtasks.values import codec, pickles, signing
 from nbtasks.values.content import LazyBytes
 from nbtasks.views.echo import Echo, recorded
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 TRAPS: list[str] = []
 CANARY = "the canary sings"
@@ -241,6 +242,7 @@ def test_macros_in_the_place_of_functions_read_nothing(home, canary):
     assert list(home.glob("*.bak"))
 
 
+@only_thorough
 @pytest.mark.slow
 def test_what_executes_runs_calls_no_function_that_may_be_a_macro(home):
     """Of DuckDB's own functions all whose names a macro can take raise an error when called."""
@@ -413,6 +415,8 @@ def test_segments_of_a_home_may_hold_anything(home):
     (home / "wal" / "02evil.log").write_bytes(
         b"".join([encode_line(["segment", header]), *garbage])
     )
+    for path in (home / "wal").iterdir():
+        os.utime(path, (1, 1))  # their owner on another machine has not been heard of for long
 
     with pytest.warns(nb.JournalDamaged) as told:
         frame = nb.runs()
@@ -730,8 +734,8 @@ def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
 # -- %%task cells ----------------------------------------------------------------------------------
 
 NO_FACTS: dict[str, Any] = {
-    "definitions": [], "reads": {}, "inputs": {}, "aliases": {}, "changed": [], "deleted": [],
-    "value": None, "plots": None, "contents": {},
+    "definitions": [], "reads": {}, "inputs": {}, "aliases": {}, "changed": [], "moved": {},
+    "positions": {}, "deleted": [], "value": None, "plots": None, "contents": {}, "attributes": [],
 }  # fmt: skip
 
 
@@ -751,7 +755,7 @@ def restored(groups: list[Any], namespace: dict[str, Any], known: set[str], **fa
     """The last value of a record that is restored into a namespace."""
     text = orjson.dumps({"$bindings": [groups, NO_FACTS | facts]}).decode()
     record = as_record(codec.decode("bindings", text), "t", known, [])
-    restorer = Restorer(record, namespace, known, lambda _, error: error)
+    restorer = Restorer(record, namespace, Known(known), lambda _, error: error)
     if restorer.wants("def f", ["report", "params", "keep"]):
         assert namespace.keys() >= {"report", "params", "keep"}
         assert namespace["keep"] == 1
@@ -771,6 +775,18 @@ def restored(groups: list[Any], namespace: dict[str, Any], known: set[str], **fa
         ([[["params"], ["echo", "pwned"]]], {"changed": ["params"]}),
         ([[["params", "report"], [1, 2]]], {"changed": ["params", "report"]}),
         ([[["get_ipython"], 1], [["__name__"], "x"]], {}),
+        ([[["params"], 1], [["names of executed code"], ["params"]]], {}),
+        ([[["settings of the process"], {"sys.path": {"sys.path": ["pwned"]}}]], {}),
+        ([[["attribute report.n"], 5], [["attribute x.__class__"], 5]], {}),
+        ([], {"attributes": ["attribute report.n", "attribute x.__class__", "attribute", "x"]}),
+        (
+            [[["part of an input: 0"], {"echo": "pwned"}]],
+            {
+                "inputs": {"part of an input: 0": ["params", []]},
+                "moved": {"part of an input: 0": []},
+            },
+        ),
+        ([], {"positions": {"report": ["end"], "x": ["index", 3], "y": ["closed"]}}),
         (
             [[["def f: params", "def f: keep"], [["echo", "pwned"], 2]]],
             {
@@ -794,6 +810,20 @@ def test_a_record_of_a_cell_reaches_no_name_that_the_cell_does_not_have(
     assert namespace["report"] is report
     assert params == {"a": 1}
     assert trapped_package not in sys.modules
+    assert "pwned" not in sys.path
+
+
+def test_a_record_of_a_cell_changes_no_object_of_another_name() -> None:
+    params: dict[str, Any] = {"a": 1}
+    own: dict[str, Any] = {"p": {}}
+    namespace: dict[str, Any] = {"params": params, "x": own}
+    moved = {"x": [[[["item", "p"]], ["params", []]]]}
+
+    restored([[["x"], {"p": {"a": "pwned"}}]], namespace, {"x"}, changed=["x"], moved=moved)
+
+    assert namespace["x"] is own
+    assert own == {"p": {"a": "pwned"}}
+    assert params == {"a": 1}
 
 
 def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_package, monkeypatch):
@@ -815,6 +845,29 @@ def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_pack
     assert namespace["x"] is json.tool
 
 
+def test_settings_of_somebody_else_are_not_set_and_the_cell_says_so(monkeypatch, capsys):
+    import cloudpickle
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    settings = process_settings.Settings(
+        {"sys.path": {"sys.path": {"front": ["pwned"], "end": []}}}
+    )
+    data = cloudpickle.dumps(settings)
+    for sign in (lambda _: "0" * 64, pickles.sign):
+        assert "pwned" not in sys.path
+        pickled = {"$pickle": [sign(data), base64.b64encode(data).decode()]}
+        namespace: dict[str, Any] = {}
+
+        restored([[[process_settings.NAME], pickled], [["x"], 1]], namespace, {"x"})
+
+        assert namespace == {"x": 1}
+        said = capsys.readouterr().out
+        assert ("a setting of a library (it cannot be read here)" in said) is (
+            "pwned" not in sys.path
+        )
+    assert "pwned" in sys.path
+
+
 @pytest.mark.parametrize(
     "facts",
     [
@@ -823,7 +876,7 @@ def test_a_record_of_a_cell_imports_a_module_only_if_it_is_ones_own(trapped_pack
         {"reads": []}, {"inputs": {"x": ["x"]}}, {"inputs": {"x": ["x", [["item"]]]}},
         {"reads": {"def f: x": "own"}}, {"reads": {"def f: x": ["own", 5]}},
         {"value": {}}, {"value": 5}, {"plots": "1"}, {"plots": [1]}, {"contents": []},
-        {"contents": {"x": "a"}}, {"shown": {}},
+        {"contents": {"x": "a"}}, {"shown": {}}, {"attributes": {}}, {"attributes": [5]},
     ],
     ids=str,
 )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from functools import cache
+from pathlib import Path
 
 from tests.house.code import PACKAGE, ROOT, modules, parsed, place
 
@@ -39,6 +41,17 @@ def test_docstrings_use_plain_words() -> None:
     assert [name for name, doc in docstrings() if AVOIDED.search(doc)] == []
 
 
+def test_docstrings_have_american_spelling() -> None:
+    package = PACKAGE.name + "/"
+    code = re.compile(
+        r"```.*?```|`[^`]*`|^\s*>>>[^\n]*\n[^\n]*|\bCancelled\b", re.DOTALL | re.MULTILINE
+    )
+    texts = [(name, code.sub("", doc)) for name, doc in docstrings() if name.startswith(package)]
+
+    assert len(texts) > 1000, "the check is blind"
+    assert [name for name, text in texts if FOREIGN.search(text)] == []
+
+
 def test_texts_use_plain_words() -> None:
     texts = [
         (place(path), node.value)
@@ -55,4 +68,48 @@ def test_the_rules_find_what_they_are_for() -> None:
     assert OPENERS.match("Whether it ran.")
     assert AVOIDED.search("the run goes on with what is left")
     assert AVOIDED.search("It can be had anew.")
+    assert FOREIGN.search("the color of behaviour")
+    assert FOREIGN.search("it was cancelled and summarised")
+    assert not FOREIGN.search("canceled, to nobody's surprise")
     assert not AVOIDED.search("append and amend a row")
+    assert TRANSLATED.search("computed anew, by a module of yours")
+    assert not TRANSLATED.search("time stands still")
+
+
+#: British spellings, for which the pages have the American ones.
+FOREIGN = re.compile(
+    r"\b((cancel|label|travel|model)(led|ling)|(col|behavi|neighb|fav)our\w*|centres?|artefacts?"
+    r"|analys(e|es|ed|ing)|(?!surprise|comprise|enterprise)\w{3,}(r|n|l)is(e|es|ed|ing)"
+    r"|licence|whilst|grey|in mid-call|half-way)\b",
+    re.IGNORECASE,
+)
+#: Words that a translation has and a native speaker would not write: again, your, a different one.
+TRANSLATED = re.compile(
+    r"\b(anew|of yours|in force|at hand|as ever|there(by|in)|told of"
+    r"|stands? (in(?! for)|there|below|above|beside|second)|is (another|no) one)\b",
+    re.IGNORECASE,
+)
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "notebooks").glob("*.ipynb")),
+]
+
+
+def prose(page: Path) -> list[str]:
+    """Return the lines of a page or a notebook without its code."""
+    text = page.read_text()
+    if page.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n".join("".join(cell["source"]) for cell in cells)
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`]*`|^:::.*$", "", text, flags=re.MULTILINE).splitlines()
+
+
+def test_pages_are_in_plain_american_english() -> None:
+    rules = (FOREIGN, AVOIDED, TRANSLATED)
+    lines = [(place(page), line) for page in PAGES for line in prose(page)]
+
+    assert len(lines) > 2500, "the check is blind"
+    assert [one for one in lines if any(rule.search(one[1]) for rule in rules)] == []

@@ -11,6 +11,7 @@ import nbtasks as nb
 from nbtasks.integrations import DuckDB
 
 
+@pytest.mark.slow
 def test_duckdb_answers_queries_with_frames_that_are_recorded(tmp_path: Path):
     db = DuckDB(tmp_path / "users.duckdb")
 

@@ -105,6 +105,7 @@ def test_what_cannot_be_asked_for_is_refused(fields: Any, problem: str):
 # -- who answers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_command_answers_while_nothing_runs_and_the_run_is_due():
     run = make(Choice).run(suspend_after=1)
     assert run.status == "WAITING"
@@ -118,6 +119,7 @@ def test_a_command_answers_while_nothing_runs_and_the_run_is_due():
     assert make(Choice).run(replay="only").output == expected
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_none_is_refused_by_the_command_or_passed_over():
     run = make(Choice).run(suspend_after=1)
 

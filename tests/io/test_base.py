@@ -222,7 +222,7 @@ def test_an_io_that_awaits_within_an_argument_is_refused_in_a_plain_function_in_
     async def body(payload: str, io: nb.AsyncIO) -> int:
         return await io.run_task("a", plain if payload == "plain" else in_words, {"io": io})
 
-    with pytest.raises(nb.TaskFailed, match=r"Use nb\.current_io\(\) there") as raised:
+    with pytest.raises(nb.TaskFailed, match=r"In them, use io = nb\.current_io\(\)") as raised:
         body.run("plain")
     assert raised.value.type == "WrongFaceError"
     assert paths(body.run("in words")) == ["a", "a/x"]

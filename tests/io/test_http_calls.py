@@ -100,6 +100,7 @@ def test_a_header_says_when_it_is_tried_again(sync: bool):
             assert len(server.asked) == 3
 
 
+@pytest.mark.slow
 def test_no_answer_in_time_is_tried_again_as_timeout_says(sync: bool):
     gate = threading.Event()
 

@@ -48,6 +48,7 @@ def test_an_invoked_run_goes_on_by_itself_and_names_its_parent():
     assert begun.executions == 1
 
 
+@pytest.mark.slow
 def test_in_a_body_that_awaits_it_is_awaited():
     @nb.job("parent")
     async def parent(io: nb.AsyncIO) -> list[Any]:

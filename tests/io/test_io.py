@@ -180,7 +180,7 @@ def test_keyword_arguments_reach_the_function_and_are_shown(asynchronous: bool) 
     run = run_keywords(loaded, "a", columns=["x"], limit=3, retry=2, **how)
 
     assert run.output == ["a", ["x"], 3]
-    assert run.tasks().params.tolist() == ['["a",{"columns":["x"],"limit":3}]']
+    assert run.tasks().params.tolist() == ['{"path":"a","columns":["x"],"limit":3}']
     again = run_keywords(loaded, "a", limit=3, columns=["x"], retry=2, **how)
     assert again.tasks().reused.tolist() == [True]
     assert again.tasks().stale.tolist() == [False]
@@ -189,6 +189,30 @@ def test_keyword_arguments_reach_the_function_and_are_shown(asynchronous: bool) 
 def test_keyword_arguments_reach_an_async_function_of_either_body() -> None:
     assert run_keywords(loaded_async, "a", limit=3).output == ["a", 3]
     assert run_keywords(loaded_async, path="a", limit=3, asynchronous=True).output == ["a", 3]
+
+
+@pytest.mark.parametrize("named", [{"key": len}, {"fn": 1}, {"self": 1}, {"args": 1}])
+def test_names_of_what_stands_in_its_place_are_keywords_of_the_function(
+    named: dict[str, Any],
+) -> None:
+    @nb.job("blocking")
+    def blocking(io: nb.SyncIO) -> Any:
+        return io.run_task("t", lambda **given: [*given], **named)
+
+    @nb.job("awaiting")
+    async def awaiting(io: nb.AsyncIO) -> Any:
+        return await io.run_task("t", lambda **given: [*given], **named)
+
+    for _ in range(2):  # the second one is answered from the journal
+        assert blocking.run().output == awaiting.run().output == [*named]
+
+
+def test_a_key_function_is_given_to_max() -> None:
+    @nb.job("top")
+    def top(io: nb.SyncIO) -> str:
+        return io.run_task("top", max, ["a", "bb"], key=len)
+
+    assert top.run().output == "bb"
 
 
 def test_an_argument_by_keyword_is_the_same_input_as_by_position() -> None:
@@ -201,7 +225,7 @@ def test_an_argument_by_keyword_is_the_same_input_as_by_position() -> None:
 def test_a_changed_keyword_argument_is_told_by_its_name() -> None:
     run_keywords(loaded, "a", limit=3)
 
-    with pytest.warns(nb.StaleTaskWarning, match="argument limit is 4, was 3"):
+    with pytest.warns(nb.StaleTaskWarning, match="t: limit is 4, was 3"):
         run_keywords(loaded, "a", limit=4)
     options = nb.TaskOptions(on_change="rerun")
     assert run_keywords(loaded, "a", limit=4, options=options).output == ["a", None, 4]
@@ -228,7 +252,7 @@ def test_a_keyword_argument_that_is_changed_in_place_is_told() -> None:
 
 def test_keyword_arguments_that_are_secret_are_hidden() -> None:
     run = run_keywords(with_token, "ada", token="4711-0815", options=nb.TaskOptions(redact=["pin"]))
-    assert run.tasks().params.tolist() == ['["ada",{"token":"[REDACTED]"}]']
+    assert run.tasks().params.tolist() == ['{"user":"ada","token":"[REDACTED]"}']
     assert run.logs().message.tolist() == ["ada logs in with [REDACTED]"]
 
     hidden = nb.TaskOptions(redact=["pin", "card.number"])

@@ -475,7 +475,7 @@ def test_a_second_call_with_the_same_key_says_how_to_give_another() -> None:
         run(body)
 
     text = str(caught.value)
-    assert text.startswith("Task function double was called with a key that is used already")
+    assert text.startswith("Task function double was called with a key that is already used")
     assert "'double[1]'" in text
     assert text.count("test_task_function.py, line") == 2
     assert "key=" in text
@@ -519,6 +519,11 @@ def test_map_is_io_map_under_the_name_of_the_function() -> None:
         assert paths(found) == ["square", "square/0", "square/1", "pages", "pages/a", "pages/b"]
     assert square.map([1, 2]) == [1, 4]
     assert finish(fetch.map("ab")) == ["a", "b"]
+
+
+def test_a_map_over_two_lists_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"write \[square\(a, b\) for a, b in zip\(\.\.\.\)\]"):
+        square.map(*[[1, 2], [3, 4]])
 
 
 def test_the_map_of_a_method_is_refused_with_what_to_write() -> None:
@@ -608,7 +613,7 @@ def test_the_options_of_the_function_hold_for_its_calls() -> None:
 
     assert paths(found) == ["pay[5,4111,note=x]"]
     assert found.tasks().attempts.tolist() == [2]
-    assert found.tasks().params.tolist() == ['[5,"[REDACTED]",{"note":"x"}]']
+    assert found.tasks().params.tolist() == ['{"amount":5,"card":"[REDACTED]","note":"x"}']
 
 
 @pytest.mark.slow

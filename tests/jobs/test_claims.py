@@ -53,7 +53,7 @@ def test_another_payload_is_another_run() -> None:
 
 def test_a_key_names_the_run_whatever_the_payload() -> None:
     first = make().run(1, key="mine")
-    with pytest.warns(nb.StaleTaskWarning, match="argument 1 is 2, was 1"):
+    with pytest.warns(nb.StaleTaskWarning, match="value is 2, was 1"):
         again = make().run(2, key="mine")
 
     assert first.id == again.id
@@ -150,6 +150,7 @@ def test_a_killed_process_leaves_an_interrupted_run_that_goes_on(tmp_path: Path)
     assert nb.attempts().status.tolist() == ["COMPLETED", "INTERRUPTED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_the_busy_error_of_another_process_says_who_and_since_when(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -301,7 +301,7 @@ def test_a_kept_task_that_took_the_payload_is_said_to_be_stale() -> None:
         return io.run_task("load", note, payload), io.run_task("next", note, 0)
 
     run = body.run(1)
-    with pytest.warns(nb.StaleTaskWarning, match=r"load: argument 1 is 2, was 1"):
+    with pytest.warns(nb.StaleTaskWarning, match=r"load: value is 2, was 1"):
         assert run.fork(from_="next", payload=2).output == (1, 0)
 
 
@@ -314,6 +314,7 @@ def test_a_fork_of_a_fork_starts_from_that() -> None:
     assert fork.tasks().reused.tolist() == [True, True, False]
 
 
+@pytest.mark.slow
 def test_what_a_fork_of_a_fork_was_recorded_with_is_still_known() -> None:
     def define(factor: int) -> nb.Job:
         @nb.job("factor")

@@ -177,6 +177,7 @@ def test_no_more_runs_than_the_limit_are_executed_at_once() -> None:
     assert most == [2]
 
 
+@pytest.mark.slow
 async def test_awaited_runs_wait_without_blocking_the_loop() -> None:
     running: list[int] = []
 
@@ -192,6 +193,7 @@ async def test_awaited_runs_wait_without_blocking_the_loop() -> None:
     assert [run.output for run in done] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_waiting_for_room_moves_no_fake_time() -> None:
     go_on = threading.Event()
     began = threading.Event()

@@ -68,6 +68,7 @@ def test_a_job_is_not_made_of_a_job() -> None:
         nb.job("again")(report)
 
 
+@pytest.mark.slow
 def test_a_job_of_each_kind_runs_in_each_way_in_a_running_loop(tmp_path: Path) -> None:
     """`run` blocks, `arun` is awaited. In a process of its own: entering a running loop a second
     time patches asyncio for good."""

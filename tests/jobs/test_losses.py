@@ -107,6 +107,7 @@ def test_the_boot_of_this_machine_lies_before_now() -> None:
     assert booted_us is None or 0 < booted_us < clocks.micros()
 
 
+@pytest.mark.slow
 def test_after_three_deaths_a_run_is_failed_and_told_of(
     worker: Worker, run: nb.Run, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +138,7 @@ def lost_three_times(run: nb.Run, worker: Worker) -> None:
     worker.turn()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["def", "async def"])
 def test_a_run_that_is_left_alone_calls_on_failure_once(worker: Worker, form: str) -> None:
     heard: list[tuple[str, str]] = []
@@ -164,6 +166,7 @@ def test_a_run_that_is_left_alone_calls_on_failure_once(worker: Worker, form: st
     assert run.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_an_on_failure_that_fails_or_takes_long_keeps_no_worker_from_its_work(
     worker: Worker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +195,7 @@ def test_an_on_failure_that_fails_or_takes_long_keeps_no_worker_from_its_work(
     assert run.error.type == "WorkerLostError", "the recorded end stays"
 
 
+@pytest.mark.slow
 def test_a_person_who_executes_it_again_begins_a_fresh_count(worker: Worker, run: nb.Run) -> None:
     for execution in (1, 2):
         lose(run, execution)
@@ -206,6 +210,7 @@ def test_a_person_who_executes_it_again_begins_a_fresh_count(worker: Worker, run
     assert deaths(run) == 1
 
 
+@pytest.mark.slow
 def test_two_runs_never_have_their_last_chance_at_once(worker: Worker) -> None:
     gates = {1: threading.Event(), 2: threading.Event()}
     begun: list[int] = []

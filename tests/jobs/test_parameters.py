@@ -113,7 +113,7 @@ def test_a_payload_with_a_default_has_it() -> None:
         ("def f(io): yield 1", "has a yield"),
         ("async def f(io): yield 1", "has a yield"),
         ("f = 3", "made of a function, not of 3"),
-        ("f = dict", "does not tell its parameters"),
+        ("f = dict", "does not reveal its parameters"),
     ],
 )
 def test_a_function_whose_parameters_cannot_be_filled_is_refused_in_words(
@@ -333,6 +333,7 @@ async def test_arun_takes_fields_in_both_kinds_of_body() -> None:
         await awaits.arun(mnth=3)
 
 
+@pytest.mark.slow
 def test_invocations_pass_fields() -> None:
     child = report()
 

@@ -186,6 +186,7 @@ def test_runs_of_events_continue() -> None:
     assert len(nb.runs()) == 1
 
 
+@pytest.mark.slow
 def test_runs_that_another_run_invoked_continue_and_wake_it() -> None:
     child = fails_once("child")
 

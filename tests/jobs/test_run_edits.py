@@ -15,6 +15,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
+from tests.thorough import only_thorough
 
 calls: list[Any] = []
 
@@ -267,6 +268,7 @@ def test_a_run_that_another_process_executes_is_not_edited(tmp_path: Path) -> No
     assert run["a"] == 7
 
 
+@only_thorough
 @pytest.mark.slow
 def test_an_edit_and_an_execution_never_meet(tmp_path: Path) -> None:
     """Two processes: one executes the run time and again, one edits it. Each execution finds one
@@ -307,6 +309,7 @@ def test_an_edit_and_an_execution_never_meet(tmp_path: Path) -> None:
     assert len(nb.sql("from edits")) == last + 1
 
 
+@pytest.mark.slow
 def test_an_edit_outlives_a_process_that_dies_at_once(tmp_path: Path) -> None:
     run = three.run()
     code = f"import nbtasks as nb, os; nb.get_run({run.id!r}).set('b', 7); os._exit(1)"

@@ -122,6 +122,7 @@ def test_a_home_is_executed_again_while_a_shared_file_is_configured(tmp_path: Pa
     assert calls == ["a", "b", "a", "b"]
 
 
+@pytest.mark.slow
 def test_what_a_run_starts_is_in_its_home_even_if_it_configures_another(tmp_path: Path) -> None:
     ended: list[str] = []
 
@@ -185,6 +186,7 @@ def test_a_front_end_is_told_once_which_home_it_is_in(tmp_path: Path) -> None:
     assert f"home {tmp_path / 'project' / '.nbtasks'} (found above" in told_of_found
 
 
+@pytest.mark.slow
 def test_git_sees_nothing_of_a_home_and_what_maintains_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path / "repository")], check=True)
     (tmp_path / "repository" / "notebooks").mkdir()

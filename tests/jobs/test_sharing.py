@@ -21,11 +21,15 @@ import pytest
 import nbtasks as nb
 from nbtasks.core import front_end
 from nbtasks.core.front_end import Terminal
+from nbtasks.jobs.runtime import runtime
 from nbtasks.values import signing
 from nbtasks.views.tree.run_tree import RunTree
 from tests.kinds import figure, frame, same
+from tests.thorough import only_thorough
 
-CALLS: list[str] = []
+CALLS: list[Any] = []
+#: Where things happen now: in a list, which is no input of the functions that look at it.
+MACHINE = ["A"]
 
 
 @pytest.fixture
@@ -80,6 +84,7 @@ def shared(tmp_path: Path) -> Path:
 
 
 class TestASharedFile:
+    @pytest.mark.slow
     def test_shows_the_same_frames_and_tree(self, shared):
         opened = nb.open(shared)
 
@@ -95,6 +100,7 @@ class TestASharedFile:
         assert len(opened.tasks(opened.last_run())) == 7
         assert "study COMPLETED" in repr(opened)
 
+    @pytest.mark.slow
     def test_draws_its_trees_where_a_page_would_follow_those_of_the_home(
         self, shared, stranger, monkeypatch
     ):
@@ -112,6 +118,7 @@ class TestASharedFile:
         for tree in (opened.tree(), opened.last_run().tree()):
             assert "study" in tree._repr_mimebundle_()["text/html"]
 
+    @pytest.mark.slow
     def test_gives_the_values(self, shared, stranger):
         stranger()
         run = nb.open(shared).last_run("study")
@@ -189,6 +196,7 @@ class TestASharedFile:
 
 
 class TestAnImport:
+    @pytest.mark.slow
     def test_takes_a_run_as_it_was_recorded(self, shared, stranger):
         tree, mine = str(nb.tree()), nb.tasks()
         stranger()
@@ -209,6 +217,7 @@ class TestAnImport:
 
         assert (run.executions, CALLS) == (2, [])
 
+    @pytest.mark.slow
     def test_twice_changes_nothing(self, shared, stranger):
         stranger()
 
@@ -217,6 +226,7 @@ class TestAnImport:
         assert [run.id for run in first] == [run.id for run in again]
         assert len(nb.runs()) == 1
 
+    @pytest.mark.slow
     def test_leaves_alone_what_has_gone_on_since(self, shared):
         job_of_many().run({"n": 1})
 
@@ -253,7 +263,397 @@ class TestAnImport:
         )
 
 
+def fit(n: int) -> int:
+    CALLS.append(n)
+    if n == 2 and MACHINE == ["A"]:
+        raise OSError("out of memory")
+    return n
+
+
+class Elsewhere:
+    """A run that goes to another machine and comes back: on A it fails, on B it does not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.at("A")
+
+        @nb.job("study")
+        def study(io: nb.SyncIO) -> list[int]:
+            fitted = io.map("fit", fit, range(4), concurrency=1)
+            io.logger.info("fitted")
+            return fitted
+
+        self.study = study
+
+    def at(self, machine: str) -> None:
+        """From now on, all happens on that machine."""
+        MACHINE[:] = [machine]
+        CALLS.clear()
+        nb.configure(home=self.folder / machine)
+
+    def fails(self) -> None:
+        with pytest.raises(nb.MapFailed):
+            self.study.run()
+
+    def export(self) -> Path:
+        file = self.folder / f"from-{MACHINE[0]}.nbrun"
+        return nb.export_run(nb.last_run("study"), file)
+
+
+class TestARunThatWasElsewhere:
+    @pytest.fixture
+    def trip(self, tmp_path: Path) -> Elsewhere:
+        trip = Elsewhere(tmp_path)
+        trip.fails()
+        there = trip.export()
+        trip.at("B")
+        nb.import_run(there)
+        return trip
+
+    def test_continues_where_it_began(self, trip, capsys):
+        trip.study.run()
+        assert CALLS == [2, 3]
+        back = trip.export()
+        mine = nb.tasks(), nb.attempts(), nb.logs()
+        trip.at("A")
+        capsys.readouterr()
+
+        (run,) = nb.import_run(back)
+
+        assert capsys.readouterr().out == (
+            f"run {run.id} of job study: COMPLETED, continued here from FAILED: from 1 to 2 "
+            "executions\n"
+        )
+        assert nb.runs().run_id.tolist() == [run.id]
+        for found, expected in zip((nb.tasks(), nb.attempts(), nb.logs()), mine, strict=True):
+            pd.testing.assert_frame_equal(found, expected)
+        assert nb.attempts().query("path == 'fit/2'").status.tolist() == ["FAILED", "COMPLETED"]
+        assert trip.study.run().output == [0, 1, 2, 3]
+        assert (CALLS, nb.last_run().executions) == ([], 3)
+
+    @pytest.mark.slow
+    def test_goes_away_again(self, trip):
+        for other in ("A", "B", "A"):
+            trip.study.run()
+            back = trip.export()
+            trip.at(other)
+            nb.import_run(back)
+            pd.testing.assert_frame_equal(nb.tasks(), nb.open(back).tasks())
+        assert nb.last_run().executions == 4
+
+    def test_is_left_alone_if_nothing_has_happened_to_it(self, trip, capsys):
+        file = trip.export()
+        trip.at("A")
+        before = nb.tasks()
+        capsys.readouterr()
+
+        nb.import_run(file)
+
+        assert "FAILED, unchanged: it is here as it is in the file" in capsys.readouterr().out
+        pd.testing.assert_frame_equal(nb.tasks(), before)
+
+    def test_is_left_alone_if_it_has_gone_further_here(self, trip, capsys):
+        old = trip.folder / "from-A.nbrun"
+        trip.study.run()
+        before = nb.tasks()
+        capsys.readouterr()
+
+        nb.import_run(old)
+
+        assert "COMPLETED, unchanged: it has gone further here" in capsys.readouterr().out
+        pd.testing.assert_frame_equal(nb.tasks(), before)
+
+    def test_is_refused_if_it_has_gone_further_here_and_there(self, trip):
+        trip.study.run()
+        back = trip.export()
+        trip.at("A")
+        trip.fails()
+        before = nb.tasks()
+
+        with pytest.raises(nb.RunDivergedError, match="FAILED after 2 executions") as caught:
+            nb.import_run(back)
+
+        assert "COMPLETED after 2 executions" in str(caught.value)
+        assert "import the file into another home" in str(caught.value)
+        pd.testing.assert_frame_equal(nb.tasks(), before)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("side", ["here", "there"])
+    def test_takes_its_changes_by_hand_along(self, trip, side):
+        trip.study.run()
+        if side == "there":
+            nb.last_run().reset("fit/0")
+        back = trip.export()
+        trip.at("A")
+        if side == "here":
+            nb.last_run().set("fit/2", 5)
+            with pytest.raises(nb.RunDivergedError):
+                nb.import_run(back)
+            return
+        nb.import_run(back)
+
+        trip.study.run()
+
+        assert CALLS == [0]
+        assert nb.sql("from edits").action.tolist() == ["reset"]
+
+    def test_is_refused_while_it_is_executed_here(self, trip, tmp_path):
+        trip.study.run()
+        back = trip.export()
+        trip.at("A")
+
+        @nb.job("study")
+        def again(io: nb.SyncIO) -> None:
+            with pytest.raises(nb.RunBusyError, match="executed by this very process"):
+                nb.import_run(back)
+
+        assert again.run().executions == 2
+
+    @pytest.mark.slow
+    def test_brings_the_runs_along_that_it_has_begun(self, tmp_path):
+        trip = Elsewhere(tmp_path)
+
+        def double(n: int) -> int:
+            CALLS.append(n)
+            return 2 * n
+
+        @nb.job("child")
+        def child(payload: int, io: nb.SyncIO) -> int:
+            return io.run_task("double", double, payload)
+
+        @nb.job("study")
+        def parent(io: nb.SyncIO) -> int:
+            first = int(child.invoke_and_wait("first", 1).output)
+            if MACHINE == ["A"]:
+                raise OSError("out of memory")
+            return first + int(child.invoke_and_wait("second", 2).output)
+
+        with pytest.raises(OSError, match="memory"):
+            parent.run()
+        there = trip.export()
+        trip.at("B")
+        nb.import_run(there)
+        assert (parent.run().output, CALLS) == (6, [2])
+        back = trip.export()
+        trip.at("A")
+
+        nb.import_run(back)
+
+        assert sorted(nb.runs().job) == ["child", "child", "study"]
+        MACHINE[:] = ["B"]
+        assert (parent.run().output, CALLS) == (6, [])
+
+    def test_waits_for_what_is_left(self, tmp_path):
+        trip = Elsewhere(tmp_path)
+
+        @nb.job("study")
+        def waits(io: nb.SyncIO) -> str:
+            io.wait("a while", "1h")
+            return "waited"
+
+        assert waits.run(suspend_after=0).status == "WAITING"
+        until = nb.sql("select resume_at from due").resume_at[0]
+        there = trip.export()
+        trip.at("B")
+        (run,) = nb.import_run(there)
+        assert run.status == "WAITING"
+        assert waits.run(suspend_after=0).executions == 2
+        back = trip.export()
+        trip.at("A")
+
+        nb.import_run(back)
+
+        assert nb.sql("select resume_at from due").resume_at[0] == until
+
+    @pytest.mark.slow
+    def test_takes_what_it_has_stored_along(self, tmp_path, stranger):
+        trip = Elsewhere(tmp_path)
+
+        @nb.job("study")
+        def stores(io: nb.SyncIO) -> list[Any]:
+            for name, value in {"n": 5, "large": "x" * 2_000_000, "at": re.compile("a")}.items():
+                io.store.run.set(f"set {name}", name, value)
+            io.store.run.set("password", "password", "enigma")
+            io.store.run.set("login", "login", {"user": "ada", "token": "enigma"})
+            if MACHINE == ["A"]:
+                raise OSError("out of memory")
+            found = [io.store.run.get("n", "n"), len(io.store.run.get("large", "large"))]
+            io.store.run.set("n again", "n", 6)
+            with pytest.raises(nb.UnreadableValueError, match="hidden when the run was exported"):
+                io.store.run.get("secret", "login")
+            return found
+
+        with pytest.raises(OSError, match="memory"):
+            stores.run()
+        there = trip.export()
+        with zipfile.ZipFile(there) as members:
+            assert b"enigma" not in b"".join(members.read(name) for name in members.namelist())
+        data = os.environ["XDG_DATA_HOME"]
+        stranger()
+        MACHINE[:] = ["B"]
+        (run,) = nb.import_run(there)
+        assert nb.trust(run).imports.tolist() == ["re._compile"]
+        assert stores.run().output == [5, 2_000_000]
+        back = trip.export()
+        os.environ["XDG_DATA_HOME"] = data
+        signing._key.cache_clear()
+        trip.at("A")
+
+        (run,) = nb.import_run(back)
+
+        entries = runtime.journal.find("entry", scope=f"run:{run.id}")
+        assert {entry.key: entry.value for entry in entries}["n"] == "6"
+        assert {entry.key: entry.value for entry in entries}["password"] == '"enigma"'
+
+    @pytest.mark.slow
+    def test_keeps_what_its_export_has_hidden(self, tmp_path):
+        trip = Elsewhere(tmp_path)
+        hide = nb.TaskOptions(redact=["token"])
+
+        @nb.job("study")
+        def secretive(payload: dict[str, str], io: nb.SyncIO) -> None:
+            io.run_task("login", lambda: {"token": "enigma"}, options=hide)
+            if MACHINE == ["A"]:
+                raise OSError("out of memory")
+
+        given = {"password": "enigma"}
+        with pytest.raises(OSError, match="memory"):
+            secretive.run(given, key="k")
+        there = trip.export()
+        trip.at("B")
+        nb.import_run(there)
+        secretive.run(given, key="k")
+        back = trip.export()
+        trip.at("A")
+
+        (run,) = nb.import_run(back)
+
+        assert (run.status, run["login"]) == ("COMPLETED", {"token": "enigma"})
+
+    @pytest.mark.slow
+    def test_is_trusted_as_far_as_it_is_mine(self, tmp_path, stranger):
+        trip = Elsewhere(tmp_path)
+
+        @nb.job("study")
+        def pickles(io: nb.SyncIO) -> None:
+            io.run_task("mine", re.compile, "mine")
+            if MACHINE == ["A"]:
+                raise OSError("out of memory")
+            io.run_task("theirs", re.compile, "theirs")
+
+        with pytest.raises(OSError, match="memory"):
+            pickles.run()
+        there = trip.export()
+        data = os.environ["XDG_DATA_HOME"]
+        stranger()
+        MACHINE[:] = ["B"]
+        nb.import_run(there)
+        nb.trust(nb.last_run())
+        pickles.run()
+        back = trip.export()
+        os.environ["XDG_DATA_HOME"] = data
+        signing._key.cache_clear()
+        trip.at("A")
+
+        (run,) = nb.import_run(back)
+
+        assert run["mine"].pattern == "mine"
+        with pytest.raises(nb.UntrustedValueError, match=r"nb\.trust"):
+            run["theirs"]
+        nb.trust(run)
+        assert run["theirs"].pattern == "theirs"
+
+
+class TestAFileAtAUrl:
+    @pytest.fixture(autouse=True)
+    def bucket(self) -> Any:
+        import fsspec
+
+        bucket = fsspec.filesystem("memory")
+        yield bucket
+        bucket.store.clear()
+
+    def run(self) -> nb.Run:
+        @nb.job("study")
+        def body(io: nb.SyncIO) -> int:
+            return io.run_task("large", lambda: "x" * 2_000_000).count("x")
+
+        return body.run()
+
+    def test_is_written_opened_and_imported(self, bucket, tmp_path):
+        file = nb.export_run(self.run(), "memory://team/study")
+
+        assert file == "memory://team/study.nbrun"
+        assert bucket.find("/team") == ["/team/study.nbrun"]
+        opened = nb.open(file)
+        assert len(opened.last_run()["large"]) == 2_000_000
+        assert repr(opened) == f"<Shared {file}: study COMPLETED>"
+        with pytest.raises(nb.NotFoundError, match=rf"no run 'x' in {file}"):
+            opened.get_run("x")
+        nb.configure(home=tmp_path / "another")
+        (run,) = nb.import_run(file)
+        assert len(run["large"]) == 2_000_000
+
+    def test_stays_as_it_was_opened(self, bucket):
+        run = self.run()
+        opened = nb.open(nb.export_run(run, "memory://team/study"))
+        bucket.pipe_file("/team/study.nbrun", b"something else")
+
+        assert len(opened.last_run()["large"]) == 2_000_000
+
+    def test_leaves_nothing_on_this_machine(self, tmp_path, monkeypatch):
+        import gc
+        import tempfile
+
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        opened = nb.open(nb.export_run(self.run(), "memory://team/study"))
+        assert len(list(tmp_path.glob("*.nbrun"))) == 1
+        del opened
+        gc.collect()
+
+        assert not [path for path in tmp_path.iterdir() if path.name.endswith(("nbrun", "part"))]
+
+    def test_may_be_one_of_this_machine(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        run = self.run()
+
+        assert nb.export_run(run, f"file://{tmp_path}/a%20b") == tmp_path / "a b.nbrun"
+        assert nb.export_run(run, "~/c.nbrun") == tmp_path / "c.nbrun"
+        for file in (f"file://{tmp_path}/a%20b.nbrun", "~/c.nbrun", Path("~/c.nbrun")):
+            assert nb.open(file).runs().run_id.tolist() == [run.id]
+
+    def test_is_no_folder_named_like_one(self, tmp_path, monkeypatch, bucket):
+        monkeypatch.chdir(tmp_path)
+        nb.export_run(self.run(), Path("memory://team/study"))  # which has one slash less
+
+        assert bucket.find("/team") == ["/team/study.nbrun"]
+        assert not list(tmp_path.glob("memory*"))
+
+    @pytest.mark.parametrize(
+        ("url", "why"),
+        [
+            ("memory://team/none.nbrun", r"There is no file memory://team/none\.nbrun"),
+            ("cloud://team/a.nbrun", "is not a URL that can be opened: Protocol not known: cloud"),
+            ("http://ada:enigma@127.0.0.1:9/a.nbrun", r"ada:\.\.\.@127.*is refused|not installed"),
+        ],
+    )
+    def test_that_cannot_be_read_is_named(self, url, why):
+        with pytest.raises(nb.NbtasksError, match=why) as caught:
+            nb.open(url)
+        assert "enigma" not in str(caught.value)
+
+    def test_that_cannot_be_written_is_named(self, bucket, monkeypatch):
+        def refuse(*_: Any, **__: Any) -> None:
+            raise RuntimeError("no credentials")  # as libraries of buckets do, each in its way
+
+        monkeypatch.setattr(type(bucket), "put_file", refuse)
+
+        with pytest.raises(nb.JournalWriteError, match=r"team/a\.nbrun could.*no cred"):
+            nb.export_run(self.run(), "memory://team/a")
+
+
 class TestAReplay:
+    @pytest.mark.slow
     def test_from_a_shared_file_runs_nothing(self, shared, stranger):
         stranger()
         nb.configure(home=shared)
@@ -338,7 +738,7 @@ class TestWhatIsHidden:
 
         run = self.run()
 
-        shown = "".join(details_pane._card(run.id, path) for path in run.tasks().path)
+        shown = "".join(str(details_pane._details(run.id, path)) for path in run.tasks().path)
 
         assert self.SECRET not in shown
         assert shown.count("[REDACTED]") >= 5
@@ -359,6 +759,7 @@ class TestWhatIsHidden:
         assert self.SECRET.encode() not in content
         assert not [name for name in members.namelist() if name.startswith("blobs/")]
 
+    @pytest.mark.slow
     def test_is_plain_in_what_was_shared(self, tmp_path, stranger):
         file = nb.export_run(self.run(), tmp_path / "hidden")
         stranger()
@@ -397,6 +798,7 @@ class TestTrust:
 
         return nb.export_run(body.run(), tmp_path / "pickles")
 
+    @pytest.mark.slow
     def test_is_needed_for_pickles_of_others(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()
@@ -423,6 +825,7 @@ class TestTrust:
         assert nb.open(file).last_run()["compile"] == re.compile("[a-z]+")
         assert f"nb.import_run({str(file)!r})" in message
 
+    @pytest.mark.slow
     def test_is_asked_for_also_while_the_file_is_replayed(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()
@@ -452,6 +855,7 @@ class TestTrust:
         nb.trust(run)
         run.rerun()
 
+    @pytest.mark.slow
     def test_of_how_many_values_an_export_says(self, tmp_path, capsys):
         file = self.shared(tmp_path)
 
@@ -478,6 +882,7 @@ class TestTrust:
         with pytest.raises(nb.UntrustedValueError):
             run["compile"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("where", ["in the file", "in a home"])
     def test_lets_them_be_loaded(self, tmp_path, stranger, where):
         file = self.shared(tmp_path)
@@ -490,6 +895,7 @@ class TestTrust:
         assert run["large"][0] == re.compile("b")
         assert type(run["plot"]["figure"]).__name__ == "Figure"
 
+    @pytest.mark.slow
     def test_of_one_run_is_not_that_of_another(self, tmp_path, stranger):
         file = self.shared(tmp_path)
 
@@ -504,6 +910,7 @@ class TestTrust:
         with pytest.raises(nb.UntrustedValueError):
             nb.import_run(other)[0]["compile"]
 
+    @pytest.mark.slow
     def test_is_only_of_the_user_who_gave_it(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()
@@ -513,6 +920,7 @@ class TestTrust:
         with pytest.raises(nb.UntrustedValueError):
             nb.open(file).last_run()["compile"]
 
+    @pytest.mark.slow
     def test_keeps_its_list_from_others(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()
@@ -589,6 +997,7 @@ def nbtasks(*arguments: object, cwd: Path, user: str) -> subprocess.CompletedPro
     )  # fmt: skip
 
 
+@only_thorough
 @pytest.mark.slow
 def test_a_notebook_and_its_run_are_shared_with_somebody_on_another_machine(tmp_path):
     made = notebook(tmp_path / "study.ipynb")
@@ -604,6 +1013,14 @@ def test_a_notebook_and_its_run_are_shared_with_somebody_on_another_machine(tmp_
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     assert '"14"' in (tmp_path / "replayed.ipynb").read_text()
     assert not (tmp_path / "grace" / ".nbtasks").exists()
+
+
+@pytest.mark.slow
+@only_thorough
+def test_what_a_shared_run_lacks_is_named_and_a_run_that_is_imported_is_there(tmp_path):
+    made = notebook(tmp_path / "study.ipynb")
+    for command in (("run", made), ("export", tmp_path / "study.nbrun")):
+        assert nbtasks(*command, cwd=tmp_path, user="ada").returncode == 0
 
     longer = notebook(
         tmp_path / "more.ipynb",

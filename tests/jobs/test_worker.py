@@ -71,6 +71,7 @@ def test_an_event_is_delivered_when_its_time_has_come(worker: Worker):
         assert statuses("hears") == ["COMPLETED"]
 
 
+@pytest.mark.slow
 def test_two_events_for_later_begin_two_runs_and_no_sooner(worker: Worker):
     """v2: `send-events-example`."""
     with FakeClock():
@@ -95,6 +96,7 @@ def test_two_events_for_later_begin_two_runs_and_no_sooner(worker: Worker):
         assert all(10 <= (at - began).total_seconds() < 20 for at in times)
 
 
+@pytest.mark.slow
 def test_events_that_nobody_could_deliver_are_delivered_by_the_next_worker(worker: Worker):
     @nb.job("hears", trigger=nb.event_trigger("go"))
     def hears(payload: int, io: nb.SyncIO) -> int:
@@ -124,6 +126,7 @@ def ticks(job: str) -> list[Any]:
     return [nb.get_run(row.run_id).output for row in runtime.journal.runs(job=job)]
 
 
+@pytest.mark.slow
 def test_an_interval_begins_a_run_each_time_and_one_interval_after_it_is_known(worker: Worker):
     with FakeClock() as clock:
         began = clock.now()
@@ -267,6 +270,7 @@ def test_an_interrupted_run_goes_on_also_when_somebody_has_seen_that_it_is(worke
     assert (run.output, run.executions) == (7, 2)
 
 
+@pytest.mark.slow
 def test_a_long_wait_gives_its_place_to_others_and_is_resumed(worker: Worker):
     with FakeClock() as clock:
 
@@ -392,6 +396,10 @@ JOBS = """
     @nb.job("ticks", trigger=nb.interval_trigger(1))
     def ticks(payload: nb.Tick, io: nb.SyncIO) -> str:
         return io.run_task("note", lambda: note(f"tick {payload.ts.isoformat()}") or "noted")
+
+    @nb.job("counts", trigger=nb.event_trigger("count"))
+    def counts(payload: int) -> None:
+        note(f"count {payload}")
 
     @nb.job("slow", trigger=nb.event_trigger("slow"))
     def slow(payload: int, io: nb.SyncIO) -> str:
@@ -534,3 +542,27 @@ def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_k
     events = [line for line in processes.lines() if line.startswith("event")]
     assert len(set(events)) == most
     assert len(events) - most <= len(processes.started) / 2 * 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_of_two_workers_in_a_hurry_one_executes_the_run_of_an_event(
+    processes: Processes, is_killed: bool
+):
+    most = 200
+    workers = [processes.worker(), processes.worker()]
+    until(lambda: known("counts"))
+    for n in range(most):
+        nb.send_event("count", n)
+        if is_killed and n == most // 2:
+            workers[0].kill()
+            workers[0].wait()
+    until(lambda: statuses("counts") == ["COMPLETED"] * most, 100)
+
+    runs = nb.runs("counts")
+    assert sorted(int(text) for text in runs.payload) == list(range(most))
+    counted = [line for line in processes.lines() if line.startswith("count")]
+    assert len(set(counted)) == most
+    # Those that the killed one was executing are executed again.
+    assert len(counted) - most <= (32 if is_killed else 0)
+    assert (runs.executions > 1).sum() <= (32 if is_killed else 0)

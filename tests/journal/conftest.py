@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.core.model import AttemptRow, LogRow, RunRow, TaskRow
 from nbtasks.journal.database import store
 from nbtasks.journal.home import home_journal as home_module
@@ -25,7 +25,7 @@ PRELUDE = """
 import os, signal, sys
 from pathlib import Path
 from nbtasks.views import frames
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.errors import *
 from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.journal.protocol import Claim
@@ -60,9 +60,9 @@ def _homes_are_copies() -> None:
 class Process:
     """Another Python process, which says lines and is told lines."""
 
-    def __init__(self, code: str, **options: Any) -> None:
+    def __init__(self, code: str, *, box: Sequence[str] = (), **options: Any) -> None:
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
+            [*box, sys.executable, "-c", PRELUDE + textwrap.dedent(code)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,6 +98,11 @@ class Process:
         """Ends it as a power cut would, and waits until it is gone."""
         self._popen.kill()
         self._popen.wait()
+
+    def kill_box(self) -> None:
+        """Ends it with its box, and waits until all in there are gone."""
+        self.kill()
+        self._out.read()
 
     def end(self) -> str:
         """Waits for its end, which must be a good one; gives what it still said."""
@@ -241,3 +246,22 @@ def _holding() -> Iterator[Process]:
 @pytest.fixture
 def holder(_holding: Process) -> Holder:
     return Holder(_holding)
+
+
+TABLE = """\
+/dev/vda1 / ext4 rw 0 0
+proc /proc proc rw 0 0
+{home}
+"""
+
+
+@pytest.fixture
+def mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Makes the table of mounts say this besides the disk."""
+
+    def mount(line: str) -> None:
+        table = tmp_path / "mounts"
+        table.write_text(TABLE.format(home=line.replace("HERE", str(tmp_path))))
+        monkeypatch.setattr(disk, "MOUNTS", table)
+
+    return mount

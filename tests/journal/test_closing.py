@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow  # each has processes of its own
 RUN = """
 import nbtasks.journal.database.store as store
 import nbtasks.journal.home.home_journal as home
+from nbtasks.journal.database import file as database_file
 from nbtasks.journal.database.file import DatabaseFile
+from nbtasks.journal.database.working_copy import WorkingCopy
 from nbtasks.journal.database.segments import SegmentFolder
 from nbtasks.journal.wal import Segment
 
@@ -102,6 +104,28 @@ def test_many_starts_and_ends_leave_a_small_home(home, open_home, rows):
     assert all(path.stat().st_size < 10_000 for path in segments(home)), "room not used is back"
 
 
+@pytest.mark.parametrize(
+    "act", ["journal.claim(claim(str(number)))", "journal.transact(lambda find: [])"],
+    ids=["in the middle of a run", "that delivers events"],
+)  # fmt: skip
+def test_processes_that_are_all_killed_leave_a_small_home(home, open_home, python, act):
+    """Like the kernels of somebody whose cell kills them: no execution comes to its end."""
+    killed = python(f"""
+        for number in range(20):
+            if (child := os.fork()) == 0:
+                journal = HomeJournal(HOME)
+                {act}
+                die()
+            os.waitpid(child, 0)
+        say("done")
+    """)
+    killed.expect("done")
+    killed.end()
+
+    assert len(segments(home)) <= 10
+    assert len(open_home().runs()) == (20 if "claim" in act else 0)
+
+
 def test_much_that_was_written_is_in_the_file_itself_when_a_process_has_ended(
     home, open_home, rows
 ):
@@ -114,7 +138,7 @@ def test_much_that_was_written_is_in_the_file_itself_when_a_process_has_ended(
     journal.close()
 
     assert segments(home) == []
-    assert not (home / "journal.duckdb.wal").exists()
+    assert DatabaseFile(home / "journal.duckdb", durable=False).log_bytes == 0
     assert counts(home) == (1, 2000)
 
 
@@ -154,7 +178,7 @@ def test_a_file_that_is_lost_while_a_process_lives_costs_its_segment_nothing(hom
     journal = open_home()
     rows.finished(journal, tasks=3)
     assert journal.store.merge_now(1.0, checkpoint_above=0)
-    assert not (home / "journal.duckdb.wal").exists()
+    assert DatabaseFile(home / "journal.duckdb", durable=False).log_bytes == 0
     (home / "journal.duckdb").unlink()
     journal.close()
     (home / "journal.duckdb").unlink()
@@ -193,8 +217,11 @@ STEPS = {
     "the rows are synced": "Segment.sync",
     "they are merged": "store.merge.write",
     "that is committed": "SegmentFolder.report_damage",
+    "others can read it": "WorkingCopy.publish",
+    "the working copy is taken": "WorkingCopy.take",
     "the file is copied": "DatabaseFile._draft",
     "the copy has its checkpoint": "DatabaseFile._sync",
+    "the log counts no more": "database_file.replace_log",
     "the copy takes the file's place": "DatabaseFile._replace_by",
     "a dead segment is removed": "SegmentFolder.remove",
     "its own segment is removed": "Segment.close",

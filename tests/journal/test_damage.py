@@ -64,6 +64,7 @@ def reported(caught) -> list[str]:
 # -- segments -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["torn", "with zeros in it"])
 def test_a_torn_tail_is_cut_off_and_reported(home, open_home, left, tail):
     last = line_starts(left)[-1]
@@ -117,6 +118,7 @@ def test_damage_in_the_middle_and_a_torn_tail_are_told_apart(open_home, left):
     assert "never acknowledged" in end
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_damage_met_while_the_owner_lives_is_kept_when_it_has_gone(home, open_home, python):
     """The merge that meets the damage is not the one that ends the segment."""
@@ -215,6 +217,7 @@ def test_a_damaged_log_of_duckdb_is_set_aside_and_its_rows_are_taken_in_again(
     assert paths(open_home()) == ["t1", "t2", "t3", "t4", "t5"]
 
 
+@pytest.mark.slow
 def test_a_log_that_a_users_own_session_left_damaged_is_set_aside_too(
     home, open_home, rows, python
 ):
@@ -350,3 +353,25 @@ def test_a_home_that_is_moved_is_found_where_it_is_now(home, open_home, rows, tm
 
     assert paths(open_home(tmp_path / "moved")) == ["t1", "t2"]
     assert open_home().runs() == []
+
+
+def test_without_a_working_directory_the_error_says_so_and_nothing_is_set_aside(
+    home, open_home, rows, tmp_path, monkeypatch
+):
+    journal = open_home()
+    rows.finished(journal, tasks=2)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    for use in (
+        lambda: frames.sql(journal, "from runs"),
+        lambda: frames.sql(open_home(), "from runs"),
+    ):
+        with pytest.raises(JournalError, match="working directory of this process was removed"):
+            use()
+    monkeypatch.chdir(tmp_path)
+
+    assert paths(journal) == ["t1", "t2"]
+    assert not [*home.rglob("*.damaged")]

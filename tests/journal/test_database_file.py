@@ -161,6 +161,7 @@ def test_that_the_user_has_attached_the_file_elsewhere_in_this_process_is_said(
     assert plain_read(home, "from mine") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, python):
     """DuckDB's own lock is not held between the calls of a living journal."""
     journal = open_home()
@@ -174,6 +175,7 @@ def test_a_file_that_nobody_holds_can_be_had_by_anybody(home, open_home, rows, p
     journal.release(run)
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch):
     looking, working = open_home(), open_home()
     rows.finished(working, "before")
@@ -200,6 +202,7 @@ def test_a_query_that_takes_long_stops_nobody(home, open_home, rows, monkeypatch
     assert plain_read(home, "select key from runs") == [("during",), ("before",)]
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_stopped_does_not_keep_the_file(home, open_home, rows, python, monkeypatch):
     """Jupyter keeps the last traceback, and with it whatever its frames hold."""
     journal = open_home()
@@ -278,6 +281,7 @@ def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     assert segments(home) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_wrote_last_is_taken_in_by_whoever_comes_next(
     home, open_home, python
 ):

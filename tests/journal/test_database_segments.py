@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import nbtasks as nb
 from nbtasks.core.model import LogRow
 from nbtasks.errors import JournalDamaged
 from nbtasks.journal.database.segments import Listing, SegmentFolder
 from nbtasks.journal.database.store import DuckStore
+from nbtasks.testing import use_journal
+from tests.thorough import variants
 
 OWNER = """
 from nbtasks.journal.database.segments import SegmentFolder
@@ -189,3 +192,50 @@ def test_a_folder_with_files_of_others_is_not_hidden_from_git(tmp_path: Path):
     SegmentFolder(tmp_path, durable=False).start_own()
 
     assert not (tmp_path / ".gitignore").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [86400, -86400], ids=["ahead", "behind"])
+def test_an_edit_counts_although_the_clock_of_the_dead_process_was_wrong(
+    open_home, python, holder, home, seconds
+):
+    """Of two segments that are merged together the later one must be the one that sorts later."""
+    process = python(f"""
+import time
+real = time.time_ns
+time.time_ns = lambda: real() + {seconds} * 10**9
+journal = HomeJournal(HOME)
+run = journal.claim(claim()).run
+journal.put(task(run, "t", 1, output="1", output_kind="json"))
+journal.sync()
+say(run.run_id)
+die()
+""")
+    run_id = process.line()
+    process.kill()
+    with use_journal(open_home()):
+        holder.hold(home / "journal.duckdb")
+        nb.get_run(run_id).set("t", 42)
+        assert nb.get_run(run_id)["t"] == 42
+        holder.close()
+        assert nb.get_run(run_id)["t"] == 42
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", variants(60, 2000))
+def test_segments_of_any_number_of_dead_processes_are_gone_after_a_look(
+    home, open_home, rows, dead
+):
+    journal = open_home(durable=False)
+    run = rows.finished(journal, tasks=1)
+    for number in range(dead):
+        journal.segments.write([rows.log(run, str(number)), rows.task(run, f"t{number}", number)])
+    before = len([*Path("/proc/self/fd").iterdir()]) if Path("/proc/self/fd").is_dir() else None
+
+    assert len(journal.find("log")) == dead
+    assert journal.segments.names() == [journal.segments.own.name]
+    assert sorted(path.name for path in home.glob("journal.*")) == [
+        "journal.duckdb", "journal.duckdb.wal", "journal.lock", "journal.revision",
+    ]  # fmt: skip
+    if before is not None:
+        assert len([*Path("/proc/self/fd").iterdir()]) <= before

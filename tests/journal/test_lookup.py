@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,38 @@ def test_a_run_is_found_by_its_id(journal: MemoryJournal):
     assert lookup.require_run(journal, IDS[1]).job == "fit"
 
 
+def test_a_job_stands_for_its_latest_run(journal: MemoryJournal):
+    assert lookup.require_run(journal, "fit").run_id == IDS[2]
+    assert lookup.require_run(journal, "load").run_id == IDS[0]
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_job_stands_for_its_latest_run_wherever_a_run_is_meant(tmp_path: Path, by_id: bool):
+    @nb.job("mean")
+    def mean(payload: int, io: nb.SyncIO) -> int:
+        io.run_task("log", lambda: nb.current_task().log(f"number {payload}"))
+        return io.run_task("add", int.__add__, payload, 1)
+
+    mean.run(1)
+    latest = mean.run(2)
+    job: Any = "mean" if by_id else mean
+
+    assert nb.tasks(job).run_id.unique().tolist() == [latest.id]
+    assert nb.logs(job).message.tolist() == ["number 2"]
+    assert nb.attempts(job).run_id.unique().tolist() == [latest.id]
+    assert f"run {latest.id}" in str(nb.tree(job))
+    assert nb.compare(job, latest).output_changed.tolist() == [False, False]
+    assert nb.trust(job, dry_run=True).empty
+    file = nb.export_run(job, tmp_path / "latest.nbrun")
+    assert nb.open(file).runs().run_id.tolist() == [latest.id]
+    nb.cancel(job)  # it has ended, so this changes nothing
+    if by_id:
+        assert nb.get_run("mean").id == latest.id
+        assert nb.open(file).get_run("mean").id == latest.id
+    nb.publish(tmp_path / "team")
+    assert nb.tasks(job, over=tmp_path / "team").run_id.unique().tolist() == [latest.id]
+
+
 @pytest.mark.parametrize(
     ("missing", "meant"),
     [
@@ -39,9 +72,9 @@ def test_a_run_is_found_by_its_id(journal: MemoryJournal):
         (IDS[2][:12], IDS[2]),
         (IDS[2].upper(), IDS[2]),
         (IDS[0].replace("a", "e", 1), IDS[0]),
-        ("fit", IDS[2]),  # the latest of that job
+        ("fti", IDS[2]),  # the latest of the job
     ],
-    ids=["its end", "its beginning", "capitals", "a slip", "a job"],
+    ids=["its end", "its beginning", "capitals", "a slip", "a slip in a job"],
 )
 def test_an_id_that_is_nearly_right_is_answered_with_the_right_one(
     journal: MemoryJournal, missing: str, meant: str

@@ -17,9 +17,10 @@ from nbtasks.core.model import AttemptRow, LogRow, ReuseRow, Row, RunRow, TaskRo
 from nbtasks.journal.database import merge, schema
 from nbtasks.journal.database.segments import Listing
 from nbtasks.journal.home import home_journal as home_module
+from nbtasks.journal.home import merges
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.views import frames
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, only_thorough
 
 TABLES = ("run", "task", "reuse", "attempt", "log")
 
@@ -101,6 +102,7 @@ def test_it_makes_no_difference_into_how_many_merges_rows_are_cut(merged, histor
     assert merged(*parts) == merged(history)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(history=histories())
 def test_a_journal_in_memory_comes_to_the_same(merged, history):
@@ -153,6 +155,7 @@ def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_hom
     assert plain_read(home, "from reuse") == [(run.run_id, 4, 1, 1500)]
 
 
+@only_thorough
 @pytest.mark.slow
 def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, open_home, rows):
     """Whoever opens the file makes each commit of DuckDB's log again."""
@@ -336,14 +339,14 @@ def test_a_segment_that_comes_back_after_its_merge_adds_nothing(home, open_home,
 
 
 def test_a_long_run_is_merged_while_it_goes_on(home, open_home, rows, monkeypatch):
-    monkeypatch.setattr(home_module, "MERGE_ROWS", 50)
+    monkeypatch.setattr(merges, "MERGE_ROWS", 50)
     journal = open_home()
     run = journal.claim(rows.claim()).run
     for number in range(1, 301):
         journal.put(rows.log(run, f"{number}"))
         journal.sync()
-    assert journal._merging is not None
-    journal._merging.join()
+    assert journal._merges._thread is not None
+    journal._merges._thread.join()
 
     assert len(plain_read(home, "from log")) >= 50
     journal.release(run)
@@ -437,3 +440,38 @@ def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_ho
 
     assert [run.status for run in reader.runs()] == ["COMPLETED"]
     assert len(frames.sql(reader, "from tasks")) == 2
+
+
+def test_segments_that_were_removed_long_ago_leave_no_rows(home, open_home, rows, monkeypatch):
+    """Each process of a home has one, and each edit of a run."""
+    monkeypatch.setattr(merge, "_MOST_REMOVED", 4)
+    journal = open_home()
+    run = rows.finished(journal, tasks=1)
+    for number in range(3):
+        for each in range(10):
+            journal.segments.write([rows.log(run, f"{number} {each}")])
+        journal.runs()  # more dead ones than are left to lie
+        assert journal.segments.names() == [journal.segments.own.name]
+    journal.runs()
+    rows.finished(journal, "last")
+
+    assert plain_read(home, "select count(*) <= 10 + 4 + 1 from segment") == [(True,)]
+    assert plain_read(home, "select count(*), count(distinct message) from log") == [(30, 30)]
+
+
+def test_a_segment_that_was_removed_lately_and_is_put_back_is_not_merged_again(
+    home, open_home, rows, tmp_path
+):
+    journal = open_home()
+    run = rows.finished(journal)
+    for each in range(10):
+        journal.segments.write([rows.log(run, str(each))])
+    shutil.copytree(home / "wal", tmp_path / "kept")
+    journal.runs()
+    assert journal.segments.names() == [journal.segments.own.name]
+
+    for path in (tmp_path / "kept").iterdir():
+        if path.stem != journal.segments.own.name:
+            shutil.copyfile(path, home / "wal" / path.name)
+    journal.runs()
+    assert plain_read(home, "select count(*) from log") == [(10,)]

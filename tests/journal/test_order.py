@@ -13,7 +13,7 @@ from nbtasks.core import clock as clocks
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import FakeClock, use_journal
-from nbtasks.views.tree.feed import RunsFeed
+from nbtasks.views.tree.runs import RunsFeed
 
 
 @pytest.fixture(params=["in a home", "in memory"])
@@ -76,6 +76,7 @@ def test_runs_of_events_are_in_that_order_too() -> None:
     assert sorted(row.number for row in runtime.journal.runs()) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_an_imported_run_stands_where_it_began(tmp_path: Path) -> None:
     for hour in (10, 12):
         run_at(hour, hour)

@@ -29,6 +29,7 @@ from nbtasks.core.model import (
     WakeRow,
 )
 from nbtasks.errors import JournalError, NotFoundError, RunBusyError, UnreadableValueError
+from nbtasks.journal import edits
 from nbtasks.journal.database import merge, user_query
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import ANSWER, Journal, JournalWrapper
@@ -44,12 +45,13 @@ RUNS = [
 TASKS = [
     "job", "path", "status", "attempts", "seconds", "reused", "stale", "error_message", "run_id",
     "parent", "key", "depth", "name", "started_at", "finished_at", "duration", "progress",
-    "params", "output", "output_kind", "output_bytes", "error_type", "properties", "metrics",
-    "seq",
+    "params", "output", "output_kind", "output_bytes", "host", "pid", "worker",
+    "error_type", "properties", "metrics", "seq",
 ]  # fmt: skip
 ATTEMPTS = [
     "path", "attempt", "status", "seconds", "error_message", "run_id", "started_at",
     "finished_at", "duration", "error_type", "traceback", "retry_at",
+    "host", "pid", "worker",
 ]  # fmt: skip
 LOGS = [
     "logged_at",
@@ -204,6 +206,29 @@ class TestEveryJournal:
 
         with pytest.raises(RunBusyError):
             journal.claim(rows.claim("whatever", run_id=run.run_id))
+
+    @pytest.mark.parametrize("executed", [False, True])
+    def test_refuses_a_run_that_somebody_else_has_ended_or_executed_meanwhile(
+        self, journal, rows, executed
+    ):
+        run = dataclasses.replace(rows.claim().make, status="WAITING")
+        journal.transact(lambda _: [run])
+        if executed:
+            journal.release(
+                dataclasses.replace(
+                    journal.claim(rows.claim(run_id=run.run_id)).run, status="WAITING"
+                )
+            )
+        else:
+            journal.amend(run.run_id, edits.cancel)
+
+        claim = dataclasses.replace(rows.claim(run_id=run.run_id), after=0)
+        with pytest.raises(RunBusyError, match="meanwhile"):
+            journal.claim(claim)
+        assert journal.runs()[0].executions == int(executed)
+        if executed:
+            again = journal.claim(dataclasses.replace(claim, after=1))
+            assert again.run.executions == 2
 
     def test_refuses_it_to_another_thread(self, journal, rows):
         journal.claim(rows.claim())

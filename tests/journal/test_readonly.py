@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 
 from nbtasks.errors import JournalWriteError
+from nbtasks.journal.database.exclusive import HomeLock
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_lock_file_that_the_disk_refuses_is_no_bare_error(open_home, rows, mon
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(HomeLock, "acquire", refuse)
     if number in (errno.EIO, errno.ESTALE):
         with pytest.raises(JournalWriteError, match="Check that the disk"):
             journal.runs()

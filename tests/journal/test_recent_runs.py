@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-import threading
 from pathlib import Path
 
 import duckdb
@@ -17,8 +16,10 @@ from nbtasks.core.model import AttemptRow, CodeRow, DisplayRow, LogRow, ReuseRow
 from nbtasks.errors import RunBusyError
 from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.home import home_journal as home_module
+from nbtasks.journal.home import merges
 from nbtasks.journal.home.home_journal import HomeJournal
 from tests.journal.conftest import Rows
+from tests.thorough import THOROUGH
 
 PATHS = ["a", "b", "a/c", "d"]
 
@@ -30,6 +31,7 @@ def contents(claimed):
         (run.run_id, run.key, run.started_us, run.number, run.payload, run.trigger),
         list(claimed.tasks.items()),
         list(claimed.answers.items()),
+        claimed.rows,
         claimed.logs,
         claimed.codes,
         (set(shown.paths), sorted(map(repr, shown.rows or [])), set(shown.retried)),
@@ -104,7 +106,9 @@ def rows_of(run_id, execution):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@pytest.mark.thorough
+@settings(max_examples=40 if THOROUGH else 12, deadline=None)
 @given(data=st.data())
 def test_a_claim_gives_what_reading_the_journal_gives_whatever_was_recorded(data) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +143,8 @@ def test_a_run_of_this_process_is_claimed_again_without_opening_the_file(
         end(journal, claimed.run)
 
     with without_duckdb():
-        assert list(journal.claim(rows.claim()).answers) == ["t2", "t3"]
+        claimed = journal.claim(rows.claim())
+    assert list(claimed.answers) == list(claimed.rows or {}) == ["t2", "t3"]
 
 
 def test_a_run_that_is_read_after_a_restart_is_known_from_then_on(
@@ -307,7 +312,7 @@ class TestCells:
         assert self.executions(home) == [("COMPLETED", 1)]
 
     def test_a_cell_is_there_when_it_is_asked_for(self, open_home, rows, home, monkeypatch) -> None:
-        monkeypatch.setattr(home_module, "SETTLE_SECONDS", 60)
+        monkeypatch.setattr(merges, "SETTLE_SECONDS", 60)
         journal = open_home()
         end(journal, journal.claim(rows.claim(source="%%job a")).run)
 
@@ -319,15 +324,14 @@ class TestCells:
         journal = open_home()
         end(journal, journal.claim(rows.claim(source="%%job a")).run)
 
-        [merging] = [thread for thread in threading.enumerate() if thread.name == "nbtasks-settle"]
-        merging.join()
+        journal._merges._settling.join()
 
         assert self.executions(home) == [("COMPLETED", 1)]
 
     def test_closing_does_not_wait_for_that_moment(
         self, open_home, rows, home, monkeypatch
     ) -> None:
-        monkeypatch.setattr(home_module, "SETTLE_SECONDS", 60)
+        monkeypatch.setattr(merges, "SETTLE_SECONDS", 60)
         journal = open_home()
         end(journal, journal.claim(rows.claim(source="%%job a")).run)
 

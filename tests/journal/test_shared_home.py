@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from nbtasks.errors import RunBusyError
+from nbtasks.journal import current
 from nbtasks.views import frames
 
 WORKER = """
@@ -155,6 +156,7 @@ def test_a_run_is_interrupted_the_moment_its_process_is_killed(home, open_home, 
         assert con.execute("select status from runs").fetchall() == [("INTERRUPTED",)]
 
 
+@pytest.mark.slow
 def test_whoever_goes_on_with_an_interrupted_run_gets_its_tasks(open_home, rows, python):
     owner = python(LIVE)
     owner.expect("running")
@@ -171,6 +173,7 @@ def test_whoever_goes_on_with_an_interrupted_run_gets_its_tasks(open_home, rows,
     assert [run.status for run in open_home().runs()] == ["RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_executes_is_refused_and_says_whose_it_is(
     open_home, rows, python
 ):
@@ -284,3 +287,16 @@ def test_both_durabilities_of_one_process_share_a_home(open_home, rows):
     task.release(run)
 
     assert list(relaxed.claim(rows.claim()).answers) == ["a"]
+
+
+def test_threads_that_use_a_home_first_at_the_same_time_share_its_journal(tmp_path) -> None:
+    start = threading.Barrier(4)
+
+    def use(number: int) -> object:
+        start.wait()
+        return current.journal(tmp_path / str(number))
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(10):
+            assert len(set(threads.map(use, [number] * 4))) == 1
+    current.close()

@@ -33,7 +33,8 @@ from nbtasks.core.model import (
 from nbtasks.errors import JournalFormatError, JournalWriteError
 from nbtasks.journal import wal
 from nbtasks.journal.database import merge
-from nbtasks.journal.wal import FORMAT, Segment, SegmentReader, is_alive
+from nbtasks.journal.database.owners import is_alive
+from nbtasks.journal.wal import FORMAT, Segment, SegmentReader
 from nbtasks.views import frames
 
 RUN = RunRow("r", "job", "job", "1", "k")
@@ -117,6 +118,7 @@ def plain(row: Row) -> list[object]:
     return orjson.loads(orjson.dumps([row.kind, *values(row)]))
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.lists(st.lists(ROWS, max_size=5), max_size=4))
 def test_what_is_put_is_read_back_in_order_however_it_is_flushed(groups):
@@ -569,7 +571,8 @@ def test_another_process_with_the_number_of_a_dead_owner_is_not_the_owner(tmp_pa
     assert is_alive(segment.path, header)
 
     assert not is_alive(segment.path, {**header, "process_start": "1"})
-    assert is_alive(segment.path, {**header, "process_start": "1", "host": "elsewhere"})
+    for name in ("boot_id", "pid_namespace"):  # numbers there are not those of here
+        assert is_alive(segment.path, {**header, "process_start": "1", name: "elsewhere"})
     segment.close()
 
 
@@ -672,6 +675,7 @@ def test_a_fork_sees_that_its_parent_died(home, python):
     process.expect("INTERRUPTED")
 
 
+@pytest.mark.slow
 def test_a_fork_that_ends_as_a_program_does_ends(home, python):
     """It inherits the parent's DuckDB, and must not wait for threads that only the parent has."""
     process = python(

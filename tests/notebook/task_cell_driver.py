@@ -49,7 +49,8 @@ class Driver:
         """Import what cells and journal import, once for all processes that are killed. And spare
         each `reset` of the namespace, which collects garbage, a look at all of it."""
         with current.override(MemoryJournal()):
-            self.cell("import duckdb, filelock, pandas, nbtasks.journal.home.home_journal")
+            self.cell("import duckdb, filelock, pandas, sklearn.pipeline, sklearn.preprocessing")
+            self.cell("import matplotlib.pyplot, nbtasks.journal.home.home_journal")
             self.cell("%%task cell --job warm-up\nx = 1")
         self.shell.reset(new_session=False)
         gc.freeze()

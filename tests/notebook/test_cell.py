@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 import nbtasks as nb
 from nbtasks.jobs import session
 from nbtasks.jobs.runtime import runtime
+from nbtasks.journal import current
+from nbtasks.journal.database import queries
+from nbtasks.journal.database.file import DatabaseFile
+from nbtasks.journal.home.home_journal import HomeJournal
 from nbtasks.notebook import cell as cells
 from tests.notebook.shells import BOTH, Shell
 from tests.stopping import EVERY, StopAt
@@ -103,6 +108,49 @@ def test_outputs_stand_in_the_order_in_which_they_came(
     assert shell.ok(f"%%job j --no-tree\n{body}").lines[:3] == ["one", "'three'", "four"]
 
 
+def test_executed_again_it_shows_its_tree_without_opening_the_database(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NBTASKS_TREE", "1")
+    cell = "%%job j\nio.run_task('square', square, 4); io.run_task('double', square, 2)"
+    journal = HomeJournal(tmp_path / "home", durable=False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the file was opened")
+
+    with current.override(journal):
+        shell.ok(cell)
+        with monkeypatch.context() as patch:
+            patch.setattr(DatabaseFile, "open_to_read", refuse)
+            patch.setattr(DatabaseFile, "open_to_write", refuse)
+            text = shell.ok(cell).text
+        journal.close()
+
+    assert "2 reused" in text
+    assert re.search(r"↺ square .*\n.*↺ double ", text)
+
+
+def test_a_tree_of_many_recorded_tasks_is_that_of_few(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A new kernel reads all fields of a run's tasks at once only if they are few."""
+    monkeypatch.setenv("NBTASKS_TREE", "1")
+    cell = "%%job j\nfor n in range(4): io.run_task(('t', n), square, n)"
+    trees = []
+    for few in (500, 3):
+        monkeypatch.setattr(queries, "_FEW_TASKS", few)
+        home = tmp_path / str(few)
+        for _ in range(2):
+            journal = HomeJournal(home, durable=False)
+            with current.override(journal):
+                lines = shell.ok(cell).lines
+            journal.close()
+        trees.append([line.split()[:2] for line in lines if not line.startswith("run ")])
+
+    assert trees[0] == trees[1]
+    assert shell.names["calls"] == [0, 1, 2, 3] * 2
+
+
 @pytest.mark.parametrize(
     ("interactivity", "told"),
     [
@@ -149,12 +197,17 @@ def test_it_works_within_other_cell_magics_that_run_cells(shell: Shell) -> None:
     assert shell.names["calls"] == [3]
 
 
-def test_within_magics_that_compile_their_body_themselves_it_is_refused(shell: Shell) -> None:
-    seen = shell.run("%%prun\n%%job j\nio.run_task('square', square, 3)")
+@pytest.mark.parametrize("outer", ["%%prun", "%%timeit -n1 -r1"])
+@pytest.mark.parametrize("magic", ["%%job", "%%task"])
+def test_within_magics_that_compile_their_body_themselves_it_is_refused(
+    shell: Shell, outer: str, magic: str
+) -> None:
+    seen = shell.run(f"{outer}\n{magic} j\nio.run_task('square', square, 3)")
 
     assert not seen.success
-    assert seen.text.strip().startswith("CellRefusedError: %%job must be the first line of a cell")
+    assert f"CellRefusedError: {magic} must be the first line of a cell" in seen.text
     assert shell.names["calls"] == []
+    assert nb.runs().empty
 
 
 # -- what the body is given -----------------------------------------------------------------------
@@ -261,3 +314,40 @@ def test_stopped_on_any_line_before_and_after_its_body_it_is_let_go(
 
     assert lines > 30
     assert shell.names["calls"] == [4]
+
+
+# -- elsewhere ------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_its_plain_tasks_run_in_an_engine_of_the_notebook(shell: Shell, awaits: str) -> None:
+    shell.ok("import threading\nfrom concurrent.futures import ThreadPoolExecutor")
+    shell.ok("mine = ThreadPoolExecutor(1, thread_name_prefix='mine')")
+    shell.ok("def here(): return threading.current_thread().name")
+
+    seen = shell.ok(f"%%job elsewhere --on mine\n{awaits}io.run_task('t', here)")
+
+    assert seen.value == "mine_0"
+    shell.ok("mine.shutdown()")
+
+
+def test_its_resources_go_to_the_engine_of_the_first_line(shell: Shell) -> None:
+    shell.ok("from concurrent.futures import ThreadPoolExecutor\nmine = ThreadPoolExecutor(1)")
+    body = "io.run_task('t', abs, -1)"
+
+    said = shell.refused(f"%%job needs --on mine --resources GPU=1\n{body}")
+
+    assert (
+        "ThreadPoolExecutor doesn't support resources=" in said
+    )  # as with on= and resources= of a job
+    assert shell.ok(f"%%job stays --resources GPU=1\n{body}").value == 1
+    shell.ok("mine.shutdown()")
+
+
+def test_an_engine_that_is_none_is_refused_in_one_line(shell: Shell) -> None:
+    line = shell.refused("%%job elsewhere --on claster\nio.run_task('t', abs, 1)")
+
+    assert "There is no engine 'claster'" in line
+    assert "nb.register_engine('claster', engine)" in line
+    shell.ok("client = 3")
+    assert "not 3" in shell.refused("%%job elsewhere --on client\nio.run_task('t', abs, 1)")

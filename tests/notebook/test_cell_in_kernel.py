@@ -130,6 +130,7 @@ def test_stop_ends_a_cell_at_once_and_executing_it_again_goes_on(
     assert calls(tmp_path) == ["one", *["slow", "finally slow"] * 2]
 
 
+@pytest.mark.slow
 def test_stop_does_not_wait_for_a_function_in_a_thread(kernel: Kernel, tmp_path: Path) -> None:
     """A thread cannot be ended: its task is CANCELED, and what it still returns is dropped."""
     cell = "%%job j --as run\nawait io.run_task('slow', slow, 'slow')"
@@ -267,6 +268,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ENDINGS.values(), ids=ENDINGS)
 def test_run_all_stops_at_a_cell_that_did_not_end_well(
     kernel: Kernel, tmp_path: Path, cell: str

@@ -113,6 +113,7 @@ def test_edit_one_of_five(tmp_path: Path, run_all) -> None:
         assert "Traceback" not in refused.error
 
 
+@pytest.mark.slow
 def test_another_choice_is_refused(tmp_path: Path) -> None:
     with Kernel(tmp_path) as kernel:
         kernel.ask("%load_ext nbtasks")

@@ -46,6 +46,20 @@ def test_every_option_is_read() -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
+        ("GPU=1", {"GPU": 1}),
+        ("GPU=0.5,memory=2e9", {"GPU": 0.5, "memory": 2_000_000_000}),
+        ('"GPU = 1, disk = 2"', {"GPU": 1, "disk": 2}),
+    ],
+)
+def test_resources_are_names_and_numbers(written: str, meant: dict[str, float]) -> None:
+    assert parse(f"j --on cluster --resources {written}") == Options(
+        "j", on="cluster", resources=meant
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
         ('"My job"', "My job"),
         ("'My job'", "My job"),
         ('"say \\"hi\\""', 'say "hi"'),
@@ -161,8 +175,18 @@ def test_the_id_comes_first(line: str) -> None:
         ("j --new k", "--new: ignored explicit argument 'k'. Write --new."),
         ("j --new --new", "was given --new twice"),
         ("j --name my job", "cannot read 'job'. Quote a value with blanks"),
-        ("j k", "cannot read 'k'"),
+        ("my sweep", "cannot read 'sweep'. If it is part of the ID, quote that: \"my sweep\"."),
+        ("my sweep --new", "If it is part of the ID, quote that:"),
         ('j --name "my job', "cannot read the line: No closing quotation."),
+        (
+            "j --resources GPU",
+            "--resources: 'GPU' is not a name and a positive number",
+        ),
+        ("j --resources GPU=0", "'GPU=0' is not a name and a positive number"),
+        ("j --resources GPU=1,GPU=2", "'GPU=2' is not a name"),
+        ("j --resources =1", "Write --resources NAME=N."),
+        ("j --resources GPU=nan", "'GPU=nan' is not a name"),
+        ("j --resources GPU=1,", "'' is not a name and a positive number"),
         ("j --as 2x", "--as: '2x' cannot be the name of a variable. Write --as VAR."),
         ("j --as class", "--as: 'class' cannot be the name of a variable"),
         ("j --as io", "is given io, ctx, payload. Use another name"),

@@ -149,6 +149,7 @@ def test_a_resumed_cell_continues_where_it_failed(shell: Shell, awaits: str) -> 
     assert shell.ok("%%job other\n7").value == 7
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_resumed_cell_can_be_awaited(shell: Shell, awaits: str) -> None:
     shell.ok(f"divisor = 0\n{DIVIDE}")

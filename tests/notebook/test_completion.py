@@ -126,6 +126,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ODD)
 def test_completion_never_fails_and_offers_no_methods_where_there_are_none(
     shell: Shell, text: str, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ import pytest
 from nbtasks.notebook.output import echo as output_echo
 from tests.notebook.kernels import Execution, Kernel
 from tests.notebook.shells import Shell
+from tests.thorough import only_thorough
 
 LOAD = "%load_ext nbtasks\nimport nbtasks as nb"
 CELL = """%%job shows
@@ -296,6 +297,7 @@ io.run_task("show", show)
         other.close()
 
 
+@only_thorough
 @pytest.mark.slow
 def test_executed_by_nbclient_and_exported_it_stands_there_folded_and_once(tmp_path: Path):
     import nbformat  # these take seconds to load

@@ -168,6 +168,7 @@ def test_the_saved_notebook_has_the_final_tree_in_both_forms(notebook: Notebook)
     assert "<em>301 tasks</em>" in saved["text/html"]
 
 
+@pytest.mark.slow
 def test_the_display_changes_at_most_five_times_a_second(notebook: Notebook) -> None:
     """The last one excepted, which the end of the job does not wait for."""
     times = [msg["header"]["date"] for msg in notebook.messages("one")][:-1]
@@ -256,6 +257,7 @@ run.tree.start(); run.task("first"); print("printed"); run.end(); run.tree.finis
 """
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_final_tree_once(tmp_path: Path) -> None:
     (tmp_path / "fake.py").write_text(FAKE)
     command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", SCRIPT]
@@ -366,6 +368,7 @@ def test_a_countdown_goes_on_while_nothing_changes(screen: Screen, now: FakeCloc
     assert left == ["30 s", "20 s", "5 s"]
 
 
+@pytest.mark.slow
 def test_what_looks_the_same_is_not_sent_again(screen: Screen, now: FakeClock) -> None:
     rows = waiting(now, 30)
     drawn = threading.Semaphore(0)

@@ -11,9 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import nbtasks as nb
 from nbtasks.journal import current
-from nbtasks.journal.home import home_journal
-from nbtasks.notebook import cell_options, sql_magic
+from nbtasks.journal.home import merges
+from nbtasks.notebook import cell_options
 from nbtasks.notebook.line_parser import LineParser
+from nbtasks.notebook.magics import SQL_PARSER
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
 
 
@@ -137,7 +138,7 @@ def test_the_magic_is_found_by_help_completion_and_lsmagic(shell: Shell) -> None
     assert "%%job" in str(shell.ok("%lsmagic").value)
 
 
-@pytest.mark.parametrize("parser", [cell_options.PARSER, sql_magic.PARSER], ids=lambda p: p.prog)
+@pytest.mark.parametrize("parser", [cell_options.PARSER, SQL_PARSER], ids=lambda p: p.prog)
 def test_the_help_of_a_magic_shows_every_option_with_its_help(
     shell: Shell, parser: LineParser
 ) -> None:
@@ -148,7 +149,7 @@ def test_the_help_of_a_magic_shows_every_option_with_its_help(
         assert " ".join((action.help or "nothing").split()) in shown
 
 
-@pytest.mark.parametrize("parser", [cell_options.PARSER, sql_magic.PARSER], ids=lambda p: p.prog)
+@pytest.mark.parametrize("parser", [cell_options.PARSER, SQL_PARSER], ids=lambda p: p.prog)
 def test_completion_offers_every_option(shell: Shell, parser: LineParser) -> None:
     options = sorted(parser._option_string_actions)
 
@@ -203,6 +204,15 @@ def test_the_line_magics_give_what_the_functions_give(shell: Shell) -> None:
     assert shell.run("%tree nope").lines[-1].startswith("NotFoundError: There is no run 'nope'")
 
 
+def test_explain_says_what_an_error_means_and_knows_the_nearest(shell: Shell) -> None:
+    told = shell.ok("%explain RunBusyError").text
+
+    assert told.startswith("RunBusyError\n")
+    assert told == shell.ok("%explain nb.RunBusyError").text
+    assert "errors.html#nbtasks.RunBusyError" in told
+    assert "Is it RunBusyError?" in shell.run("%explain RunBsyError").text
+
+
 def test_job_status_tells_what_is_under_way(shell: Shell) -> None:
     assert shell.ok("%job_status").text.startswith("Nothing is running or waiting in ")
 
@@ -218,7 +228,7 @@ def test_a_plain_cell_finds_what_the_cells_before_have_recorded_in_the_file(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current, "_override", None)
-    monkeypatch.setattr(home_journal, "SETTLE_SECONDS", 60)
+    monkeypatch.setattr(merges, "SETTLE_SECONDS", 60)
     shell.ok("%%job counted\nio.run_task('one', int)")
     shell.ok("%%task two\nx = 2")
     look = f"""import duckdb

@@ -11,6 +11,7 @@ import pytest
 
 import nbtasks as nb
 from tests.notebook.shells import BOTH, Shell
+from tests.thorough import only_thorough
 
 DEFINE = """
 import nbtasks as nb
@@ -36,6 +37,7 @@ def test_a_cell_shows_each_frame_of_nested_tasks_once(shell: Shell, awaits: str)
     assert "task 'a/b/c'" in seen.lines[-1]
 
 
+@pytest.mark.slow
 def test_a_recursion_of_tasks_is_shown_like_one_of_functions(shell: Shell):
     shell.run(DEFINE)
     plain = shell.run("plain(30)")
@@ -46,6 +48,7 @@ def test_a_recursion_of_tasks_is_shown_like_one_of_functions(shell: Shell):
     assert isinstance(seen.error, ZeroDivisionError)
 
 
+@only_thorough
 @pytest.mark.slow
 def test_a_recursion_of_hundreds_of_tasks_does_not_hang(shell: Shell):
     shell.run(DEFINE)

@@ -18,6 +18,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.journal import current
+from tests.thorough import only_thorough
 
 if TYPE_CHECKING:  # takes seconds to load
     from nbformat import NotebookNode
@@ -95,6 +96,7 @@ def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None
     nbformat.validate(book)
 
 
+@only_thorough
 @pytest.mark.slow
 @needs("papermill")
 def test_papermill_runs_a_notebook_for_each_of_its_parameters(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import collections
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import nbtasks as nb
 from nbtasks.core.model import RunRow, Status, TaskRow
+from nbtasks.engine import staleness
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.notebook.widgets import panel as panels
@@ -100,42 +102,77 @@ def test_a_stop_that_the_kernel_cannot_hear_is_left_to_the_page() -> None:
     assert "nbtasks-interrupts" not in stop._dom_classes
 
 
-def test_a_run_that_failed_opens_at_the_line_of_the_task_that_failed(run: nb.Run) -> None:
-    def fit(n: int) -> int:
-        return 1 // (n - 3)
+def ask(shown: Panel, **message: Any) -> None:
+    shown.tree._handle_custom_msg(message, [])
+
+
+def test_the_details_of_a_task_come_when_the_page_opens_it(run: nb.Run) -> None:
+    def fit(df: pd.DataFrame, alpha: float) -> float:
+        nb.current_io().logger.info("fitted")
+        return alpha / (len(df) - 3)
 
     @nb.job("fails")
     def fails(io: nb.SyncIO) -> None:
-        io.map("fit", fit, range(8), concurrency=1)
-
-    with pytest.raises(nb.MapFailed):
-        fails.run()
-    shown = open_panel(nb.last_run("fails"))
-    shown.finish()
-
-    assert shown.pane.box.layout.display == ""
-    card = shown.pane._html.value
-    assert "fit/3" in card
-    assert "in fit</p><pre>return 1 // (n - 3)</pre>" in card
-    buttons = [widget.description for widget in shown.pane.widgets if hasattr(widget, "click")]
-    assert buttons[0] == "Run again from here"
-    shown.show_execution(JournalFeed(runtime.journal, shown.run_id))
-    assert shown.pane.box.layout.display == "none"
-
-
-def test_a_chosen_task_stays_when_the_run_fails(run: nb.Run) -> None:
-    @nb.job("fails-later")
-    def fails(io: nb.SyncIO) -> None:
-        io.run_task("load", list)
-        io.run_task("fit", lambda: 1 // 0)
+        io.run_task("fit", fit, pd.DataFrame({"a": [1, 2, 3]}), 0.1)
 
     with pytest.raises(ZeroDivisionError):
         fails.run()
-    shown = open_panel(nb.last_run("fails-later"))
-    shown.pane.choose("load")
-    shown.finish()
+    shown = open_panel(nb.last_run("fails"))
+    ask(shown, type="open", task=0, place="fit")
 
-    assert shown.pane._path == "load"
+    details = shown.tree.details
+    assert (details["place"], details["path"], details["earlier"]) == ("fit", "fit", 0)
+    assert "<td>DataFrame 3 x 1</td>" in details["html"]
+    assert "in fit</p><pre>return alpha / (len(df) - 3)</pre>" in details["html"]
+    assert "def fit(df: pd.DataFrame, alpha: float)" in details["html"]
+    assert [line[1:] for line in details["log"]] == [["info", "fitted"]]
+    assert details["code"] == ""  # it has no output
+    ask(shown, type="close")
+    assert shown.tree.details == {}
+
+
+def test_a_stale_task_shows_how_its_code_differs_where_that_is_known(run: nb.Run) -> None:
+    def make(fit: Callable[[int], int]) -> nb.Job:
+        @nb.job("changed")
+        def changed(io: nb.SyncIO) -> None:
+            io.run_task("fit", fit, 1)
+
+        return changed
+
+    def fit(n: int) -> int:
+        return n + 1
+
+    before = fit
+    make(before).run()
+
+    def fit(n: int) -> int:  # type: ignore[no-redef]  # a later version of it
+        return n + 2
+
+    with pytest.warns(nb.StaleTaskWarning):
+        again = make(fit).run()
+    shown = open_panel(again)
+    ask(shown, type="open", task=0, place="fit")
+
+    assert "<del>-    return n + 1</del>" in shown.tree.details["html"]
+    assert "<ins>+    return n + 2</ins>" in shown.tree.details["html"]
+    staleness._diffs.clear()  # as in another process
+    shown.pane.refresh()
+    assert "nbt-diff" not in shown.tree.details["html"]
+    assert "its code changed" in shown.tree.details["html"]
+
+
+def test_what_a_person_does_to_the_open_task_is_done(run: nb.Run) -> None:
+    shown = open_panel(run)
+
+    ask(shown, type="act", act="reset")  # none is open
+    assert shown.bar._message.value == ""
+    ask(shown, type="open", task=0, place="load")
+    assert shown.tree.details["code"] == f"nb.get_run({run.id!r})['load']"
+    ask(shown, type="act", act="_again")  # no such action
+    ask(shown, type="act", act="reset")
+    assert "runs again at the next" in shown.bar._message.value
+    ask(shown, type="act", act="from")
+    assert nb.runs().executions.tolist() == [2]
 
 
 def test_of_many_panels_the_latest_live(run: nb.Run):
@@ -153,10 +190,11 @@ def test_what_was_opened_is_kept_for_the_next_panel_of_the_run(run: nb.Run):
 def test_a_page_that_asks_for_nonsense_gets_nothing(run: nb.Run):
     shown = open_panel(run)
 
-    for message in ({"type": "choose", "task": 99}, {"type": "choose", "task": "x"}, {}, "x", None):
+    for message in ({"type": "open", "task": 99}, {"type": "open", "task": "x"}, {}, "x", None):
         shown.tree._handle_custom_msg(message, [])
 
-    assert shown.pane.box.layout.display == "none"
+    assert shown.pane.path is None
+    assert shown.tree.details == {}
 
 
 def test_a_feed_that_fails_is_told_once_and_ends_the_thread_only():

@@ -160,11 +160,11 @@ def test_on_change_error_says_what_has_changed(counting: Shell) -> None:
     [
         "import threading\nclass Client: x = 1\nclient = Client(); client.y = threading.Lock()",
         "import threading\nclient = {'a': [threading.Lock()]}",
-        "client = (i for i in range(3))",
+        "import itertools\nclient = itertools.cycle([1])",
         "import threading\nlock = threading.Lock()\ndef client(): return lock",
         "import socket\nclient = socket.socket(); client.close()",
     ],
-    ids=["object", "container", "generator", "read by a function", "socket"],
+    ids=["object", "container", "iterator", "read by a function", "socket"],
 )
 def test_on_change_error_refuses_what_cannot_be_compared_and_the_others_name_it(
     counting: Shell, made: str
@@ -217,6 +217,29 @@ def test_a_value_that_cannot_be_kept_is_named_with_the_way_out(counting: Shell) 
     counting.ok(cell.format(" --outputs x"))
     assert counting.names["x"] == [1]
     assert calls(counting) == [1, 1]
+
+
+def test_an_attribute_that_cannot_be_kept_is_named(counting: Shell) -> None:
+    counting.run("import threading\nclass Model: pass")
+
+    seen = counting.run("%%task lock --no-tree\nModel.lock = threading.Lock(); Model.size = 5")
+    counting.run("class Model: pass")
+    again = counting.run("%%task lock --no-tree\nModel.lock = threading.Lock(); Model.size = 5")
+
+    for shown in (seen, again):
+        assert "Model.lock is set in this cell, and cannot be recorded" in shown.text
+    assert counting.run("Model.size, hasattr(Model, 'lock')").value == (5, False)
+
+
+def test_an_input_that_is_nested_too_deeply_to_be_compared_is_named(counting: Shell) -> None:
+    chain = "h = None\nfor i in range(3000): h = [h]"
+    counting.run(chain)
+    counting.run("%%task first --no-tree\nx = len(h)")
+    counting.run(chain)
+
+    again = counting.run("%%task first --no-tree\nx = len(h)")
+
+    assert "is reused, but h (all that is nested more deeply) cannot be compared" in again.text
 
 
 def test_outputs_that_the_cell_does_not_have_are_refused_before_it_runs(counting: Shell) -> None:
@@ -505,7 +528,7 @@ def test_two_names_of_one_object_are_that_again(counting: Shell) -> None:
         ("%%task t --on-chang warn\nx = 1", "Is it --on-change?"),
         ("%%task t --retry no\nx = 1", "not a number of attempts"),
         ("%%task t --ttl soon\nx = 1", "not a time such as"),
-        ("%%task t u\nx = 1", "cannot read 'u'"),
+        ("%%task t u\nx = 1", "cannot read 'u'. If it is part of the KEY, quote that: \"t u\"."),
         ("%%task {key}\nx = 1", "takes the key literally"),
         ("%%task t --as io\nx = 1", "Use another name"),
         ("x = 1\n%%task t\ny = 1", "%%task must be the first line"),
@@ -566,3 +589,17 @@ def test_a_cell_of_somebody_else_is_read_once_it_is_trusted(
         nb.configure(home=None)
         current.close()
         signing._key.cache_clear()
+
+
+def test_the_names_of_a_cell_refer_to_what_its_tasks_have_recorded(shell: Shell) -> None:
+    shell.ok("import os\nclass Model:\n    def __init__(self, n): self.data = os.urandom(n)")
+    shell.ok("%%task fit\nmodels = io.map('fit', Model, [2_000_000, 2_000_001])\nbest = {'m': 1}")
+
+    def size() -> int:
+        found = (nb.config.home / "blobs").rglob("*")
+        return sum(path.stat().st_size for path in found if path.is_file())
+
+    assert size() < 4_100_000
+    del shell.names["models"]
+    shell.ok("%%task fit\nmodels = io.map('fit', Model, [2_000_000, 2_000_001])\nbest = {'m': 1}")
+    assert [len(model.data) for model in shell.names["models"]] == [2_000_000, 2_000_001]

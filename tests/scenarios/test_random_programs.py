@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ pytestmark = [
 ]
 
 ERRORS = (ValueError, OSError, LookupError)
+FUNCTION = re.compile(r"<function .*?>+")
 #: More with --hypothesis-profile=explore.
-MANY = settings().max_examples if THOROUGH else settings().max_examples // 6
+MANY = settings().max_examples if THOROUGH else settings().max_examples // 8
 
 
 # -- programs -------------------------------------------------------------------------------------
@@ -344,11 +346,18 @@ def record(outcome: Outcome, journal: Journal) -> Any:
 
 
 def history(outcome: Outcome, journal: Journal) -> Any:
-    """Return all that is recorded of it, but for times and ids."""
+    """Return all that is recorded of it, but for times, ids, and what a function is called."""
     (run,) = [run for run in journal.runs() if run.key == outcome.key]
     rows = [TaskRow(*row) for row in journal.tasks(run.run_id)]
     tasks = {
-        row.path: (row.name, row.params, row.attempts, row.attempt, row.failures, row.fatal)
+        row.path: (
+            row.name,
+            FUNCTION.sub("<function>", row.params or ""),
+            row.attempts,
+            row.attempt,
+            row.failures,
+            row.fatal,
+        )
         for row in rows
     }
     return record(outcome, journal), tasks, run.executions

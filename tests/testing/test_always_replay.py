@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import time
 from collections.abc import Iterator
@@ -122,8 +123,11 @@ def test_gathered_tasks_end_all_the_same(tmp_path: Path, caplog: pytest.LogCaptu
     async def job(io: nb.AsyncIO) -> list[list[int]]:
         return await asyncio.gather(*(io.run_task(["n", n], parent, n) for n in range(3)))
 
+    gc.collect()  # asyncio complains when a task is collected: not here of those of other tests
+    caplog.clear()
     with replaying("memory", tmp_path):
         assert job.run().output == [[0, 1], [1, 2], [2, 3]]
+    gc.collect()
     assert set(calls) == {0, 1, 2, 3}
     assert not caplog.records, "asyncio complains of a task that nobody looked at"
 
@@ -273,7 +277,7 @@ def test_keys_that_are_others_each_time_are_told() -> None:
         for _ in range(3):
             io.run_task(f"draw {random.random()}", note, 1)
 
-    with pytest.raises(ReplayError, match=r"another path each time: 51 tasks.*'draw 0\.\d+'"):
+    with pytest.raises(ReplayError, match=r"different path each time: 51 tasks.*'draw 0\.\d+'"):
         replay(body)
 
 
@@ -296,7 +300,7 @@ def test_arguments_that_are_others_each_time_are_told(
     def body(io: nb.SyncIO) -> None:
         io.run_task("load", note, time.perf_counter())
 
-    with pytest.raises(ReplayError, match=r"something else.*'load' \(argument 1 is "):
+    with pytest.raises(ReplayError, match=r"something else.*'load' \(value is "):
         replay(body)
 
 

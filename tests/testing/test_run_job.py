@@ -26,7 +26,7 @@ def note(value: Any) -> Any:
     return value
 
 
-def refuse(*_: Any) -> Any:
+def refuse(payload: Any) -> Any:
     raise AssertionError("this function must not be called")
 
 
@@ -72,7 +72,7 @@ def test_the_run_can_be_looked_at_afterwards(job: nb.Job) -> None:
     run = run_job(job, 5, tasks={"load": [1, 2, 3]})
 
     tasks = run.tasks().set_index("path")
-    assert tasks.params["load"] == "[5]"  # what the task would have been called with
+    assert tasks.params["load"] == '{"payload":5}'  # what the task would have been called with
     assert tasks.status.eq("COMPLETED").all()
     assert run["load"] == [1, 2, 3]
     assert run["fit/parts/1"] == run[["fit", "parts", 1]] == 2

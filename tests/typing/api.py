@@ -150,6 +150,9 @@ def numbers(io: nb.SyncIO) -> int:
     assert_type(io.map("marked", marked, iter("12"), key_of=lambda text: ["n", text]), list[int])
     assert_type(io.map("on", len, ["a"], on=ThreadPoolExecutor(), options=options), list[int])
     assert_type(io.map("rate", len, ["a"], rate="60/min"), list[int])
+    assert_type(io.map("batch", len, ["a"], on="cluster", batch="auto"), list[int])
+    assert_type(io.map("gpu", len, ["a"], on="cluster", resources={"GPU": 1}), list[int])
+    io.map("batch", len, ["a"], batch="all")  # type: ignore[call-overload]  # "auto" or a number
     io.map("rate", len, ["a"], rate=60)  # type: ignore[call-overload]  # 60 per what?
     # some may be missing, so what is in the list is not known
     assert_type(io.map("some", len, ["a", "b"], min_ok=1), list[Any])
@@ -272,6 +275,13 @@ def inside() -> None:
 # -- a run and its history ------------------------------------------------------------------------
 
 
+def reference(ref: nb.Ref) -> None:
+    assert_type(ref.nbytes, int)
+    assert_type(ref.kind, str)
+    assert_type(ref.url, str)
+    assert_type(ref.load(), Any)
+
+
 def history(run: nb.Run) -> None:
     assert_type(run.id, str)
     assert_type(run.job, str)
@@ -319,6 +329,9 @@ def history(run: nb.Run) -> None:
     assert_type(run.plot(), Axes)
     assert_type(nb.attempts(run.id), pd.DataFrame)
     assert_type(nb.logs(run), pd.DataFrame)
+    nb.configure(store="s3://bucket/nbtasks")
+    assert_type(nb.config.store, str | None)
+    nb.register_engine("cluster", ThreadPoolExecutor(1))
     assert_type(nb.due(), pd.DataFrame)
     assert_type(nb.sql("select * from tasks where job = ?", ["numbers"]), pd.DataFrame)
     assert_type(str(nb.tree()), str)
@@ -422,6 +435,7 @@ TIMEOUT: type[TimeoutError] = nb.WaitTimeout
 OURS: list[type[nb.NbtasksError]] = [
     nb.TaskFailed,
     nb.JournalError,
+    nb.StoreError,
     nb.UnreadableValueError,
 ]
 VALUE_ERRORS: list[type[ValueError]] = [
@@ -448,11 +462,17 @@ TYPE_ERROR: type[TypeError] = nb.ValueNotKeptError
 UNREADABLE: type[nb.UnreadableValueError] = nb.UntrustedValueError
 JOURNAL_ERRORS: list[type[nb.JournalError]] = [
     nb.JournalWriteError,
+    nb.RunDivergedError,
     nb.JournalLockedError,
     nb.JournalFormatError,
 ]
 OS_ERROR: type[OSError] = nb.JournalWriteError
-WARNINGS: list[type[Warning]] = [nb.JournalDamaged, nb.StaleTaskWarning, nb.ChangedArgumentWarning]
+WARNINGS: list[type[Warning]] = [
+    nb.JournalDamaged,
+    nb.NetworkHomeWarning,
+    nb.StaleTaskWarning,
+    nb.ChangedArgumentWarning,
+]
 STALE: type[nb.NbtasksError] = nb.StaleTaskError
 NO_ERROR: type[BaseException] = nb.Interrupt
 INTERRUPT: type[nb.Interrupt] = nb.Cancelled
@@ -552,9 +572,13 @@ def values() -> None:
 
 
 def shared(run: nb.Run) -> None:
-    file = nb.export_run([run, run.id], "study.nbrun")
+    file = nb.export_run([run, run.id], Path("study.nbrun"))
     assert_type(file, Path)
+    assert_type(nb.export_run(run, "s3://team/study.nbrun"), Path | Any)
     assert_type(nb.import_run(file), list[nb.Run])
+    assert_type(nb.publish("s3://team/nbtasks"), pd.DataFrame)
+    assert_type(nb.tasks(run, over=file), pd.DataFrame)
+    assert_type(nb.sql("from runs", over="s3://team/nbtasks"), pd.DataFrame)
     with nb.open(file) as opened:
         assert_type(opened, nb.Shared)
         assert_type(opened.runs(status="FAILED", since="7d"), pd.DataFrame)

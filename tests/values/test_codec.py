@@ -661,6 +661,7 @@ def test_the_order_of_a_dicts_keys_does_not_count(pairs: list[Any], order: list[
     assert codec.to_sorted_json([Fit(dict(pairs))]) == codec.to_sorted_json([Fit(dict(shuffled))])
 
 
+@pytest.mark.slow
 @given(VALUES, VALUES)
 @example(1, True)
 @example(1, 1.0)

@@ -110,6 +110,7 @@ def unicode_error() -> UnicodeDecodeError:
     return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [

@@ -41,12 +41,14 @@ class TestEachKind:
         monkeypatch.setattr(codec, "INLINE_BYTES", 10)
         same(again(kind.make()), kind.make())
 
+    @pytest.mark.slow
     def test_comes_back_from_inside_of_others(self, kind):
         nested: Any = {"a": [kind.make(), (kind.make(), None)], "fit": Fit("b", kind.make())}
         result = again(nested)
         same(result["a"], nested["a"])
         same(result["fit"].score, nested["fit"].score)
 
+    @pytest.mark.slow
     def test_is_the_same_in_the_first_execution_and_in_later_ones(self, kind):
         given: list[Any] = []
 

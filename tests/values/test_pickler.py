@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+from unittest import mock
 
 import pytest
 
@@ -107,6 +108,12 @@ def test_what_would_come_back_as_another_type_is_refused(
 def test_a_buffer_for_pickles_is_refused():
     with pytest.raises(nb.ValueNotKeptError, match="would come back as bytes"):
         codec.encode(pickle.PickleBuffer(b"abc"))
+
+
+@pytest.mark.parametrize("kind", [mock.Mock, mock.MagicMock, mock.AsyncMock])
+def test_a_mock_is_refused_since_it_could_not_be_read_back(kind: type[mock.Mock]):
+    with pytest.raises(nb.ValueNotKeptError, match="return what it has recorded"):
+        codec.encode([kind(return_value=1)])
 
 
 def test_a_refusal_says_where_the_file_is_and_what_to_return(tmp_path: Path):

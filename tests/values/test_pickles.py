@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import warnings
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pydantic
+import pytest
 
 import nbtasks as nb
 from nbtasks.values import codec, pickles, signing
@@ -69,3 +75,51 @@ def test_a_figure_of_somebody_else_comes_back_as_its_picture(monkeypatch):
     assert isinstance(picture, nb.Picture)
     assert picture._repr_png_().startswith(b"\x89PNG")
     same(again(picture), picture)  # and may be recorded itself
+
+
+def test_a_model_of_a_class_that_is_local_to_a_function_comes_back() -> None:
+    def make() -> Any:
+        class Row(pydantic.BaseModel):
+            size: int
+
+        return Row
+
+    row = again(make()(size=1))
+
+    assert row.size == 1
+    assert type(row).__name__ == "Row"
+
+
+def test_arrays_of_ctypes_come_back() -> None:
+    value: list[Any] = [(ctypes.c_int * 3)(1, 2, 3), ((ctypes.c_double * 1) * 2)()]
+    value[1][1][0] = 0.5
+
+    first, second = again(value)
+
+    assert type(first) is ctypes.c_int * 3
+    assert list(first) == [1, 2, 3]
+    assert [list(row) for row in second] == [[0.0], [0.5]]
+
+
+def test_what_is_set_on_a_frame_comes_back() -> None:
+    frame: Any = pd.DataFrame({"a": [1]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame.units = {"a": "m"}
+    frame.flags.allows_duplicate_labels = False
+
+    value = again(frame)
+
+    assert value.units == {"a": "m"}
+    assert not value.flags.allows_duplicate_labels
+    assert value.equals(frame)
+
+
+def test_a_chain_that_is_too_long_is_refused_in_one_short_line() -> None:
+    chain: Any = None
+    for _ in range(3000):
+        chain = SimpleNamespace(next=chain)
+
+    with pytest.raises(nb.ValueNotKeptError, match="nested too deeply") as refused:
+        pickles.dump(chain)
+    assert len(str(refused.value)) < 600

@@ -69,6 +69,7 @@ def test_a_run_of_a_shared_file_can_be_compared_with_one_of_the_home(tmp_path: A
     assert not frame.output_changed.any()
 
 
+@pytest.mark.slow
 def test_history_has_a_run_a_row_with_metrics_and_durations() -> None:
     with pytest.raises(nb.NotFoundError, match="no run of job 'frames'"):
         nb.history("frames")

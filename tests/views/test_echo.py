@@ -186,6 +186,7 @@ def test_the_text_says_that_it_is_cut_and_nothing_else(sizes: list[int], shown: 
     assert shown == min(total, 5)
 
 
+@pytest.mark.slow
 def test_large_displays_are_bounded_in_number_and_size():
     large = [display(image_png="A" * (4 << 20)) for _ in range(10)]
     many = [display(text_plain=str(number)) for number in range(300)]

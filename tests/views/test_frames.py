@@ -40,12 +40,14 @@ FRAMES: dict[str, dict[str, Any]] = {
         "run_id": TEXT, "parent": TEXT, "key": TEXT, "depth": "int32", "name": TEXT,
         "started_at": TIME, "finished_at": TIME, "duration": SPAN, "progress": "float64",
         "params": TEXT, "output": TEXT, "output_kind": TEXT, "output_bytes": "Int64",
+        "host": TEXT, "pid": "Int64", "worker": TEXT,
         "error_type": TEXT, "properties": TEXT, "metrics": TEXT, "seq": "int64",
     },
     "attempts": {
         "path": TEXT, "attempt": "int32", "status": ATTEMPT_STATUS, "seconds": "float64",
         "error_message": TEXT, "run_id": TEXT, "started_at": TIME, "finished_at": TIME,
         "duration": SPAN, "error_type": TEXT, "traceback": TEXT, "retry_at": TIME,
+        "host": TEXT, "pid": "Int64", "worker": TEXT,
     },
     "logs": {
         "logged_at": TIME, "path": TEXT, "level": TEXT, "message": TEXT, "data": TEXT,
@@ -97,6 +99,7 @@ def test_an_empty_home_has_the_columns_and_types_of_a_full_one(kind: str) -> Non
     assert full.dtypes.to_dict() == expected(kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FRAMES)
 def test_a_view_of_sql_has_the_columns_of_the_frame_in_its_order(kind: str) -> None:
     everything()
@@ -243,7 +246,7 @@ def test_outputs_and_inputs_are_values_when_they_are_asked_for() -> None:
     assert frame.output["train/AA"] == ("AA", 2)
     pd.testing.assert_frame_equal(frame.output["load"], pd.DataFrame({"x": [2]}))
     assert frame.output["publish"] is None
-    assert frame.params["train/AA"] == ["AA", 2]
+    assert frame.params["train/AA"] == {"carrier": "AA", "size": 2}
     assert frame.metrics["train/AA"] == {"rmse": 1.0}
     runs = nb.runs(outputs=True)
     assert runs[["payload", "output"]].to_numpy().tolist() == [[2, {2: "done"}]]

@@ -10,7 +10,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import use_journal
-from nbtasks.views.history import History, latest_runs
+from nbtasks.views.history import History
 
 NAMES = ["runs", "tasks", "attempts", "logs", "sql", "tree"]
 
@@ -64,24 +64,10 @@ def test_a_query_sees_the_frames_of_the_one_who_asks(elsewhere: History):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_public_function_takes_what_the_history_takes(name: str):
-    public = inspect.signature(getattr(nb, name)).parameters
+def test_a_public_function_takes_what_the_history_takes_and_over(name: str):
+    public = dict(inspect.signature(getattr(nb, name)).parameters)
+    assert ("over" in public) == (name in {"runs", "tasks", "logs", "sql"})
+    public.pop("over", None)
     _, *parameters = inspect.signature(getattr(History, name)).parameters.values()
 
     assert list(public.values()) == parameters
-
-
-def test_the_latest_runs_are_shown_with_the_names_of_their_jobs() -> None:
-    @nb.job("plain")
-    def plain(io: nb.SyncIO) -> None: ...
-
-    @nb.job("delays", name="Flight delays")
-    def delays(io: nb.SyncIO) -> None: ...
-
-    plain.run()
-    assert "name" not in latest_runs(None, 20).columns
-    delays.run()
-
-    assert latest_runs(None, 20).name.tolist() == ["Flight delays", "plain"]
-    assert latest_runs("delays", 20).name.tolist() == ["Flight delays"]
-    assert latest_runs(None, 1).job.tolist() == ["delays"]

@@ -52,6 +52,7 @@ def test_a_timeline_of_many_tasks_has_the_longest_and_says_so() -> None:
     assert "the 60 longest of 70 tasks" in ax.get_title()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_agg")
 def test_a_run_without_tasks_has_no_timeline() -> None:
     run = nb.job("idle")(lambda io: None).run()

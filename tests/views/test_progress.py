@@ -93,6 +93,7 @@ def test_no_more_is_done_than_there_is(tasks: list[tuple[str, int]], status: str
 # -- rates and what is left -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.integers(1, 10**9), st.integers(S, 10**14))
 def test_a_rate_is_read_in_a_unit_in_which_it_is_at_least_one_a_day(done: int, us: int) -> None:
     rate = per_second(done, us)
@@ -114,6 +115,23 @@ def test_the_more_is_done_in_a_time_the_less_is_left(done: int, us: int) -> None
         left.append(found[0])
 
     assert all(earlier >= later >= 0 for earlier, later in pairwise(left))
+
+
+def test_what_an_earlier_attempt_did_makes_no_rate() -> None:
+    attempt: dict[str, Any] = {
+        "status": "RUNNING",
+        "attempts": 2,
+        "attempt_us": NOW - 10 * S,
+        "total": 1000,
+    }
+    fresh, resumed, waits = (
+        build(run("RUNNING"), [task("fit", done=done, done_before=before, **attempt)])
+        for done, before in ((100, None), (600, 500), (500, 500))
+    )
+
+    assert time_left(fresh, NOW) == (90 * S, "fit")
+    assert time_left(resumed, NOW) == (40 * S, "fit")
+    assert time_left(waits, NOW) is None
 
 
 def test_fractions_read_as_a_percentage() -> None:

@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 
 from nbtasks.core import keys
 from nbtasks.core.model import Failure, RunRow, Status, TaskRow
-from nbtasks.views.tree.nodes import (
-    FEW,
-    NOT_REACHED,
-    REUSED,
-    URGENT,
-    TaskNode,
-    Tree,
-    build,
-    outline,
-)
+from nbtasks.views.tree.nodes import NOT_REACHED, REUSED, TaskNode, Tree, build
+from nbtasks.views.tree.outline import FEW, URGENT, outline
 
 SEGMENT = st.sampled_from(["a", "b", "c%2Fd", "e[1]"])
 PATHS = st.lists(st.lists(SEGMENT, min_size=1, max_size=4).map("/".join), unique=True, max_size=40)
@@ -62,6 +54,16 @@ def test_siblings_stand_in_the_order_in_which_they_first_started() -> None:
     tree = build(run(), [task("b/y", 4), task("a", 3), task("b", 1), task("b/x", 2)])
 
     assert [node.path for node in tree.walk()] == ["b", "b/x", "b/y", "a"]
+
+
+def test_what_waits_for_a_place_in_an_engine_is_waiting_until_its_process_dies() -> None:
+    rows = [task("fit", queued_on="Dask"), task("load", status="COMPLETED", queued_on="Dask")]
+
+    live, dead = nodes(build(run(), rows)), nodes(build(run("INTERRUPTED"), rows))
+
+    assert (live["fit"].status, live["fit"].queued_on) == ("WAITING", "Dask")
+    assert (dead["fit"].status, dead["fit"].queued_on) == ("INTERRUPTED", "")
+    assert live["load"].status == "COMPLETED"
 
 
 def test_a_key_is_shown_as_it_was_written() -> None:

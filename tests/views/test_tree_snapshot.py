@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 from hypothesis import given
@@ -10,9 +12,16 @@ from hypothesis import strategies as st
 
 from nbtasks.core import keys
 from nbtasks.core.model import RunRow, TaskRow
+from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.snapshot import TreeSnapshot
 
 S = 1_000_000
+PATHS = ["fit", "fit/AA", "fit/AA/train", "fit/UA", "load"]
+CHANGED = st.tuples(
+    st.integers(0, len(PATHS) - 1),
+    st.sampled_from(["RUNNING", "COMPLETED", "FAILED", "WAITING"]),
+    st.booleans(),
+)
 RUN = RunRow("r1", "delays", "delays", "1.0.0", "2013", status="RUNNING", executions=1)
 
 
@@ -45,6 +54,40 @@ def test_what_looks_the_same_is_not_sent_again():
 
     assert picture.change(RUN, [task("load", 1)]) is None
     assert picture.rev == 0
+
+
+@given(st.lists(st.lists(CHANGED, max_size=6), max_size=6))
+def test_its_tree_is_that_of_the_rows_after_any_change(changes: list[list[tuple[Any, ...]]]):
+    rows = {path: task(path, seq) for seq, path in enumerate(PATHS)}
+    picture = loaded(*rows.values())
+
+    for change in changes:
+        changed = {
+            PATHS[n]: task(PATHS[n], n, status, reused=reused) for n, status, reused in change
+        }
+        rows |= changed
+        picture.change(RUN, list(changed.values()))
+        drawn, expected = picture.tree(RUN), build(RUN, rows.values())
+
+        assert list(drawn.walk()) == list(expected.walk())
+        assert drawn.counts == expected.counts
+
+
+def test_a_drawing_for_a_file_costs_far_less_than_to_read_all_rows():
+    rows = [task(f"fit/{n}", n + 1, "COMPLETED") for n in range(10_000)]
+    picture = loaded(task("fit", 0, done=10_000, total=10_000), *rows)
+
+    def cost(draw: Callable[[], object]) -> float:
+        began = process_time()
+        draw()
+        return process_time() - began
+
+    drawn, built = (
+        min(cost(draw) for _ in range(5))
+        for draw in (lambda: picture.tree(RUN), lambda: build(RUN, rows))
+    )
+
+    assert drawn < 0.5 * built
 
 
 def test_revisions_follow_each_other_and_a_new_load_goes_on_counting():

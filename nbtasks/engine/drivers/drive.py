@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbtasks.core import clock, event_loop
 from nbtasks.core.model import Status
-from nbtasks.engine.drivers import executors, timeouts
+from nbtasks.engine.drivers import timeouts
 from nbtasks.engine.effects import (
     CallContext,
     CallFunction,
@@ -28,6 +28,8 @@ from nbtasks.engine.effects import (
 )
 from nbtasks.values import failures
 from nbtasks.values.failures import stops
+from nbtasks.values.pickles import promises
+from nbtasks.values.stores import refs
 
 if TYPE_CHECKING:
     from nbtasks.engine.cancellation import CancelScope
@@ -99,11 +101,15 @@ def call_function(effect: CallFunction) -> Any:
     """Call a function by blocking, and return its result."""
     fn, args, context, on = effect
     if on is not None:
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
         return executors.blocking(effect, call_function)
+    if refs.made:
+        fn = refs.loading(fn, args)
     token = current.set(context)
     try:
         answer = fn(*args)
-        if inspect.isawaitable(answer):
+        if inspect.isawaitable(answer) and promises.is_awaited(answer):
             context.asynchronous = True
             answer = event_loop.run_awaitable(answer)
         return answer
@@ -118,14 +124,20 @@ def run_effect(effect: CallFunction | CallGuarded) -> Any:
 
 def _call_guarded(guard: CallGuarded) -> Any:
     fn, args, context = guard[:3]
+    if guard.on is not None:
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
+        return executors.blocking(
+            CallFunction(fn, args, context, guard.on), call_function, guard.timeout
+        )
     if guard.timeout is None:
-        return call_function(
-            CallFunction(fn, args, context, guard.on)
-        )  # in this thread, `inline` or not
-    call, due_us = _bind_call(guard), _due_us(guard.timeout)
+        return call_function(CallFunction(fn, args, context))  # in this thread, `inline` or not
+    if refs.made:
+        fn = refs.loading(fn, args)
+    call, due_us = functools.partial(fn, *args), _due_us(guard.timeout)
     token = current.set(context)
     try:
-        if guard.inline or (guard.on is None and is_async(fn)):
+        if guard.inline or is_async(fn):
             answer = timeouts.in_this_thread(call, due_us)
         else:
             try:
@@ -133,21 +145,12 @@ def _call_guarded(guard: CallGuarded) -> Any:
             except Exception as error:
                 failures.add_inline_hint(error)
                 raise
-        if inspect.isawaitable(answer):
+        if inspect.isawaitable(answer) and promises.is_awaited(answer):
             context.asynchronous = True
             answer = event_loop.run_awaitable(timeouts.limited(answer, due_us))
         return answer
     finally:
         current.reset(token)
-
-
-def _bind_call(guard: CallGuarded) -> Callable[[], Any]:
-    fn, args, context = guard[:3]
-    if guard.on is None:
-        return functools.partial(fn, *args)
-    return functools.partial(
-        executors.blocking, CallFunction(fn, args, context, guard.on), call_function
-    )
 
 
 def _due_us(timeout: float) -> int:
@@ -195,8 +198,11 @@ class GroupCommit:
 
     def mark_started(self, context: CallContext) -> None:
         """Record the start of an attempt: now, or with the sync at the end of this turn if one is
-        pending. In that case an attempt that has ended by then needs no record of its start."""
-        if self.asked > self.done:
+        pending. In that case an attempt that has ended by then needs no record of its start.
+
+        What goes elsewhere is recorded before: it may go on there when this process has died."""
+        assert context.row is not None  # noqa: S101 - only tasks call functions
+        if self.asked > self.done and context.row.queued_on is None:
             self._unrecorded_starts.append(context)
         else:
             mark_started(context)
@@ -263,8 +269,8 @@ async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects
                     commits.mark_started(context)
                     token = current.set(context)
                     try:
-                        context.asynchronous = on is None and is_async(fn)
-                        answer = await (fn(*args) if context.asynchronous else _call_plain(effect))
+                        context.asynchronous = awaits = on is None and is_async(fn)
+                        answer = await (refs.call(fn, args) if awaits else _call_plain(effect))
                     finally:
                         current.reset(token)
                 elif isinstance(effect, Commit):
@@ -297,10 +303,12 @@ async def drive_async(effects: Effects, commits: GroupCommit, made: dict[Effects
 async def _call_plain(effect: CallFunction) -> Any:
     """Call a function in its executor, or a plain one in a thread; await its result if needed."""
     if effect.on is not None:
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
         return await executors.waiting(effect, call_function)
-    call = stops.carrying(functools.partial(effect.fn, *effect.args))
+    call = stops.carrying(functools.partial(refs.call, effect.fn, effect.args))
     answer = await _in_thread(call, None)
-    if inspect.isawaitable(answer):
+    if inspect.isawaitable(answer) and promises.is_awaited(answer):
         effect.context.asynchronous = True
         answer = await answer
     return answer
@@ -310,17 +318,22 @@ async def _call_guarded_async(guard: CallGuarded, commits: GroupCommit) -> Any:
     fn, args, context, timeout, inline, begun, on = guard
     if not begun:
         commits.mark_started(context)
-    if on is not None and timeout is None:
-        return await executors.waiting(CallFunction(fn, args, context, on), call_function)
-    call, due_us = stops.carrying(_bind_call(guard)), None if timeout is None else _due_us(timeout)
+    if on is not None:
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
+        return await executors.waiting(CallFunction(fn, args, context, on), call_function, timeout)
+    if refs.made:
+        fn = refs.loading(fn, args)
+    call = stops.carrying(functools.partial(fn, *args))
+    due_us = None if timeout is None else _due_us(timeout)
     token = current.set(context)
     try:
-        context.asynchronous = on is None and is_async(fn)
+        context.asynchronous = is_async(fn)
         if context.asynchronous or inline:
             answer = call() if due_us is None else timeouts.in_this_thread(call, due_us)
         else:
             answer = await _in_thread(call, due_us)
-        if inspect.isawaitable(answer):
+        if inspect.isawaitable(answer) and promises.is_awaited(answer):
             context.asynchronous = True
             answer = await (answer if due_us is None else timeouts.limited(answer, due_us))
         return answer

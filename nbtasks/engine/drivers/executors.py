@@ -10,200 +10,262 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import inspect
-import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import (
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-)
-from types import MethodType
+from concurrent.futures import BrokenExecutor, CancelledError, Future, InvalidStateError
 from typing import Any
 
-from nbtasks.core import tracebacks
-from nbtasks.core.parameters import unwrapped
-from nbtasks.engine.drivers import nested_pools
-from nbtasks.engine.effects import CallFunction
-from nbtasks.errors import ExecutorError, ValueNotKeptError
+from nbtasks.core import clock, keys, tracebacks
+from nbtasks.engine.drivers import engines, nested_pools, timeouts
+from nbtasks.engine.effects import AttemptTimedOut, CallFunction
+from nbtasks.engine.remote import clusters, envelope, packing, reports, stored
+from nbtasks.engine.remote.lanes import Lane
+from nbtasks.engine.remote.reports import Report, Sent
+from nbtasks.errors import ExecutorError, JournalError, UnreadableValueError, ValueNotKeptError
 from nbtasks.values.failures import stops
 
-__all__ = ["blocking", "run_pickled", "waiting"]
+__all__ = ["blocking", "flush", "has_left", "receive", "send", "waiting"]
 
 #: Function that carries out a `CallFunction` without an executor, in the calling thread.
 Inline = Callable[[CallFunction], Any]
 
 
-def blocking(call: CallFunction, inline: Inline) -> Any:
+def blocking(call: CallFunction, inline: Inline, seconds: float | None = None) -> Any:
     """Call a function in its executor, and block until it is done.
 
+    Args:
+        call: The call.
+        inline: Function that carries the call out here.
+        seconds: The longest that it may take, from when it begins there.
+
     Raises:
+        AttemptTimedOut: It took longer. It may still be running; its result is dropped.
         ExecutorError: The executor could not call the function.
         ValueNotKeptError: The function's result cannot be sent back.
         Exception: The function's own error.
     """
+    if not engines.shares_memory(call.on):
+        there = send(call, seconds)
+        flush(call.on)
+        return receive(call, there)
     with _explain_errors(call):
-        reply = nested_pools.result_of(
-            call.on, _submit(call, inline), functools.partial(_call_here, call, inline)
-        )
-    return _unpack_reply(reply, call)
+        sent = _Sent(call, inline, seconds)
+        with nested_pools.steal(call.on, sent.future) as run_here:
+            return sent.result() if run_here is None else run_here(sent.call_here)
 
 
-async def waiting(call: CallFunction, inline: Inline) -> Any:
+async def waiting(call: CallFunction, inline: Inline, seconds: float | None = None) -> Any:
     """Call a function in its executor, and await its result; see `blocking`. A cancellation also
     cancels the call in the executor if it has not begun."""
     with _explain_errors(call):
-        future = _submit(call, inline)
         try:
-            with nested_pools.steal(call.on, future) as place:
-                if place is not None:
-                    reply = place(functools.partial(_call_here, call, inline))
-                else:
-                    reply = await asyncio.wrap_future(future)
+            if engines.shares_memory(call.on):
+                sent = _Sent(call, inline, seconds)
+                with nested_pools.steal(call.on, sent.future) as run_here:
+                    return await sent.wait() if run_here is None else run_here(sent.call_here)
+            there = _submit(call, seconds)
+            if isinstance(call.on, Lane):
+                call.on.flush_soon()
+            try:
+                reply = await asyncio.wrap_future(there)
+            finally:
+                there.report.end()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
                 raise CancelledError from None  # the executor was stopped, not the task
             raise
-    return _unpack_reply(reply, call)
+    return _unpack_reply(reply, call, there.report)
 
 
-def run_pickled(payload: bytes) -> tuple[str, Any]:
-    """Call a pickled function, in a worker process.
+# -- to a pool of threads -------------------------------------------------------------------------
 
-    Args:
-        payload: The function and its arguments, pickled.
 
-    Returns:
-        `("value", bytes)`; `("refused", reason)` if the value cannot be pickled; or `("error",
-        (bytes, traceback))`.
+class _Sent:
+    """Call in a pool of threads, whose time counts from when a thread takes it.
+
+    Attributes:
+        future: The future of its result.
     """
-    # In a new context: a forked process would inherit the current task and act as part of the run.
-    return contextvars.Context().run(_carry_out, payload)
 
-
-def _carry_out(payload: bytes) -> tuple[str, Any]:
-    import cloudpickle
-
-    try:
-        fn, args = cloudpickle.loads(payload)
-        value = fn(*args)
-        if inspect.isawaitable(value):
-            with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run leaves its loop open
-                value = runner.run(_await(value))
-    except Exception as error:  # noqa: BLE001 - whatever the user's function raises
-        return "error", (_pack_error(error), tracebacks.text(error))
-    try:
-        return "value", cloudpickle.dumps(value)
-    except Exception as error:  # noqa: BLE001 - whatever pickling it raises
-        kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        return "refused", f"a {kind}: {type(error).__name__}: {error}"
-
-
-async def _await(value: Any) -> Any:
-    return await value
-
-
-# -- to the executor ------------------------------------------------------------------------------
-
-
-def _submit(call: CallFunction, inline: Inline) -> Future[Any]:
-    if _has_ended(call):  # the run was stopped while this thread was on its way here
-        raise CancelledError
-    executor = call.on
-    if not isinstance(executor, Executor):  # a distributed.Client
-        executor = executor.get_executor(pure=False)  # equal calls are separate tasks
-    if _shares_memory(executor):
-        local_invoke = call._replace(on=None)
+    def __init__(self, call: CallFunction, inline: Inline, seconds: float | None) -> None:
+        if _has_ended(call):  # the run was stopped while this thread was on its way here
+            raise CancelledError
+        self._call, self._inline, self._seconds = call, inline, seconds
+        self._due_us = self._ended_us = 0
+        self._begun: Future[None] = Future()
         # Carrying, since no future of asyncio takes a StopIteration.
-        work = stops.carrying(functools.partial(inline, local_invoke))
-        future: Future[Any] = executor.submit(
+        work = stops.carrying(functools.partial(inline, call._replace(on=None)))
+        self.future: Future[Any] = call.on.submit(
             contextvars.copy_context().run,
-            functools.partial(nested_pools.occupy, executor, work),
+            functools.partial(nested_pools.occupy, call.on, self._timed(work)),
         )
+        self.future.add_done_callback(lambda _: self._begin())
+        _keep(call, self.future)
+
+    def _begin(self) -> None:
+        """Let those who wait for the beginning know of it, or that there will be none."""
+        with contextlib.suppress(InvalidStateError):
+            self._begun.set_result(None)
+
+    def _timed(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        def timed() -> Any:
+            reports.begin(self._call)
+            if self._seconds is not None:
+                self._due_us = clock.micros() + round(self._seconds * 1e6)
+            self._begin()
+            try:
+                return work()
+            finally:
+                self._ended_us = clock.micros()
+
+        return timed
+
+    def call_here(self) -> Any:
+        """Call the function in place of the pool, all of whose threads wait for this one."""
+        if _has_ended(self._call):
+            raise CancelledError
+        reports.begin(self._call)
+        call = functools.partial(self._inline, self._call._replace(on=None))
+        if self._seconds is None:
+            return call()
+        return timeouts.in_this_thread(call, clock.micros() + round(self._seconds * 1e6))
+
+    def result(self) -> Any:
+        """Block until the function is done, or its time is over."""
+        if self._seconds is not None:
+            done = threading.Event()
+            self.future.add_done_callback(lambda _: done.set())
+            self._begun.result()
+            if not self.future.done():
+                clock.current().wait_for_thread(done, self._due_us)
+            self._raise_if_late()
+        return self.future.result()
+
+    async def wait(self) -> Any:
+        """Await the function, or the end of its time."""
+        reply = asyncio.wrap_future(self.future)
+        if self._seconds is not None:
+            try:
+                await asyncio.wrap_future(self._begun)
+                if not self.future.done():
+                    with contextlib.suppress(AttemptTimedOut):  # the loop may have been late
+                        await timeouts.limited(asyncio.shield(reply), self._due_us)
+            except asyncio.CancelledError:
+                reply.cancel()
+                raise
+            self._raise_if_late()
+        return await reply
+
+    def _raise_if_late(self) -> None:
+        is_running = not self.future.done()
+        if self._due_us and (is_running or self._ended_us > self._due_us):
+            error = None if is_running or self.future.cancelled() else self.future.exception()
+            raise AttemptTimedOut from error
+
+
+# -- to another process ---------------------------------------------------------------------------
+
+
+def send(call: CallFunction, seconds: float | None) -> Sent:
+    """Send a call to its executor, which shares no memory; return its reply.
+
+    Raises:
+        ExecutorError: It cannot be sent.
+    """
+    with _explain_errors(call):
+        return _submit(call, seconds)
+
+
+def receive(call: CallFunction, reply: Sent) -> Any:
+    """Block until the reply is there, and return the result; see `blocking` for what it raises."""
+    try:
+        with _explain_errors(call):
+            found = reply.result()
+        return _unpack_reply(found, call, reply.report)
+    finally:
+        reply.report.end()
+
+
+def _submit(call: CallFunction, seconds: float | None) -> Sent:
+    if _has_ended(call):
+        raise CancelledError
+    lane = call.on if isinstance(call.on, Lane) else Lane(call.on, is_alone=True)
+    report, key = Report(call), _key(call)
+    call, store = stored.sendable(call), stored.facts(call, key)
+    if (reply := stored.left(call, store)) is not None:
+        return _answered(report, reply)
+    client = engines.client_of(lane)
+    if client is None:
+        sent = Sent(report)
     else:
-        future = executor.submit(run_pickled, _pack(call))
+        sent = clusters.expect(client, report, call.context.execution, key)
+    lane.submit(call, seconds, key, sent)
+    if lane is not call.on:  # the way of this call alone
+        lane.flush()
+    if client is None:
+        engines.queue(lane, sent)
+    _keep(call, sent)
+    return sent
+
+
+def has_left(call: CallFunction) -> bool:
+    """Return True if a worker has left the outcome of a call in the store. Sent once more, the call
+    gets that one.
+
+    Raises:
+        StoreError: The store cannot be opened.
+    """
+    if call.on is None or engines.shares_memory(call.on):
+        return False
+    return stored.has_left(call, stored.facts(call, _key(call)))
+
+
+def _answered(report: Report, reply: Any) -> Sent:
+    """Return a call that is not sent, since its reply is there."""
+    sent = Sent(report)
+    sent.set_result(reply)
+    return sent
+
+
+def flush(engine: Any) -> None:
+    """Send the calls that are collected on their way to an engine."""
+    if isinstance(engine, Lane):
+        engine.flush()
+
+
+def _key(call: CallFunction) -> str:
+    """Return the name of a call. No other one has it, but that of the same attempt, with the same
+    function and inputs, after the process of the first one has died."""
+    row = call.context.row
+    assert row is not None  # noqa: S101 - only tasks call functions
+    is_compared = row.fingerprint and row.digest and "not compared" not in (row.properties or "")
+    inputs = f"{row.fingerprint}/{row.digest}" if is_compared else clock.new_id()
+    return (
+        f"{row.path}-{row.run_id}-{row.sent or row.attempts}-{keys.token(row.run_id, inputs)[:12]}"
+    )
+
+
+def _keep(call: CallFunction, future: Future[Any]) -> None:
+    """Keep the future of a call, so that the end of its execution can take it back."""
     pending = call.context.execution.pending
     pending.add(future)
     future.add_done_callback(pending.discard)
     if _has_ended(call):  # stopped just now, so the stop may have missed this future
         future.cancel()
-    return future
-
-
-def _call_here(call: CallFunction, inline: Inline) -> Any:
-    """Call a function in place of its executor, which shares memory with this thread."""
-    if _has_ended(call):
-        raise CancelledError
-    return inline(call._replace(on=None))
 
 
 def _has_ended(call: CallFunction) -> bool:
     return not call.context.execution.is_open
 
 
-def _shares_memory(executor: Executor) -> bool:
-    # Checked by module, since Python 3.14's interpreter pool is a ThreadPoolExecutor, too.
-    return isinstance(executor, ThreadPoolExecutor) and "interpreter" not in str(
-        type(executor).__module__
-    )
-
-
-def _pack(call: CallFunction) -> bytes:
-    import cloudpickle
-
-    try:
-        return bytes(cloudpickle.dumps((_importable(call.fn), call.args)))
-    except Exception as error:
-        subject, value = f"function {_name(call.fn)}", None
-        named = call.fn.keywords if type(call.fn) is functools.partial else {}
-        for number, value in (*enumerate(call.args), *named.items()):
-            try:
-                cloudpickle.dumps(value)
-            except Exception:  # noqa: BLE001 - whatever pickling it raises
-                kind = f"{type(value).__module__}.{type(value).__qualname__}"
-                subject = f"argument {number} (a {kind}) of function {_name(call.fn)}"
-                break
-        raise ExecutorError(
-            f"Task {call.context.path!r}: the {subject} cannot be sent to another process: "
-            f"{type(error).__name__}: {error}. Use a function that needs only its arguments, "
-            "and open files, connections and locks inside of it; or use a pool of threads, "
-            "which share memory."
-        ) from error
-
-
-def _importable(fn: Any) -> Any:
-    """Return the task function of a plain function whose module has only that one under its name.
-
-    Another process imports it. There is no run there, so it is the plain function.
-    """
-    if type(fn) is functools.partial:
-        return functools.partial(_importable(fn.func), *fn.args, **fn.keywords)
-    if type(fn) is MethodType:
-        return MethodType(_importable(fn.__func__), fn.__self__)
-    module = getattr(fn, "__module__", None) or "__main__"
-    if module == "__main__":  # sent by value, as it is
-        return fn
-    found: Any = sys.modules.get(module)
-    for name in str(getattr(fn, "__qualname__", "")).split("."):
-        found = getattr(found, name, None)
-    return found if unwrapped(found) is fn else fn
-
-
-def _plain(fn: Any) -> Any:
-    return _plain(fn.func) if type(fn) is functools.partial else fn
-
-
-def _name(fn: Any) -> str:
-    fn = _plain(fn)
-    return str(getattr(fn, "__qualname__", None) or repr(fn))
-
-
 @contextlib.contextmanager
 def _explain_errors(call: CallFunction) -> Iterator[None]:
-    """Turn the executor's own errors into an ExecutorError that says what to do."""
+    """Turn the executor's own errors into an ExecutorError that says what to do.
+
+    Another process returns errors of the function in its reply, so all others are the executor's.
+    """
+    name = packing.function_name(call.fn)
     task = f"Task {call.context.path!r} of run {call.context.execution.run.run_id}"
     advice = (
         "Nothing that was recorded is lost: make a new executor and execute the run again; it "
@@ -211,66 +273,60 @@ def _explain_errors(call: CallFunction) -> Iterator[None]:
     )
     try:
         yield
+    except (AttemptTimedOut, ExecutorError, JournalError, UnreadableValueError):
+        raise
     except BrokenExecutor as error:
         raise ExecutorError(
-            f"{task}: the executor broke while it ran {_name(call.fn)} or another task. Usually "
-            "a worker process died: out of memory, killed, or by a crash in compiled code. "
-            f"{advice}"
+            f"{task}: the executor broke while it ran {name} or another task. Usually a worker "
+            "process died: out of memory, killed, or by a crash in compiled code. "
+            f"{advice}",
+            is_lost=True,
         ) from error
     except CancelledError as error:
         raise ExecutorError(
-            f"{task}: its executor was shut down before it finished. {advice}"
+            f"{task}: its executor was shut down before it finished. {advice}",
+            is_lost=engines.client_of(call.on) is not None,  # it may connect again
         ) from error
-    except RuntimeError as error:
-        if "cannot schedule new futures" not in str(error):
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error):
+            raise ExecutorError(f"{task}: its executor has been shut down. {advice}") from error
+        if engines.shares_memory(call.on):
             raise  # the function's own
-        raise ExecutorError(f"{task}: its executor has been shut down. {advice}") from error
+        raise ExecutorError(
+            f"{task}: the executor could not run {name}: {type(error).__name__}: {error}. {advice}",
+            is_lost=True,
+        ) from error
 
 
-# -- from the executor ----------------------------------------------------------------------------
+# -- from another process -------------------------------------------------------------------------
 
 
-def _unpack_reply(reply: Any, call: CallFunction) -> Any:
-    if not isinstance(call.on, Executor) or not _shares_memory(call.on):
-        kind, content = reply
-        if kind == "refused":
-            raise ValueNotKeptError(
-                f"The result of {_name(call.fn)} cannot be sent back from its process, {content}."
-                " Return plain data, or use a pool of threads."
-            )
-        from nbtasks.values import unpickler  # it leaves the notebook's classes as they are
+def _unpack_reply(reply: dict[str, Any], call: CallFunction, report: Report) -> Any:
+    from nbtasks.values.pickles import unpickler  # it leaves the notebook's classes as they are
 
-        if kind == "error":
-            error = _unpack_error(unpickler.loads(content[0]))
-            error.__cause__ = tracebacks.Remote(
-                tracebacks.locate_source(content[1], _plain(call.fn))
-            )
-            raise stops.carry(error)
-        return unpickler.loads(content)
-    return reply
-
-
-def _pack_error(error: Exception) -> bytes:
-    """Return an exception as bytes, as complete as possible: many exceptions cannot be pickled, and
-    even more cannot be loaded again."""
-    import cloudpickle
-
-    kind = type(error)
-    for form in (error, (kind, error.args, vars(error)), (kind, (str(error),), {})):
-        try:
-            data = bytes(cloudpickle.dumps(form))
-            if type(_unpack_error(cloudpickle.loads(data))) is kind:
-                return data
-        except Exception:  # noqa: BLE001, S112 - the next form keeps less, and needs less
-            continue
-    return bytes(cloudpickle.dumps(RuntimeError(f"{kind.__qualname__}: {error}")))
-
-
-def _unpack_error(form: Any) -> Exception:
-    if isinstance(form, Exception):
-        return form
-    kind, args, state = form
-    error: Exception = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+    report.take(reply)
+    name = packing.function_name(call.fn)
+    kind, content = reply["outcome"]
+    if kind == "late":
+        raise AttemptTimedOut
+    if kind == "unreadable":
+        raise ExecutorError(
+            f"Task {call.context.path!r}: the function {name} cannot be loaded on "
+            f"{reply['host']}: {content}. Install what it needs there, or define it in the "
+            "notebook."
+        )
+    if kind in ("stored", "lost", "unstored"):
+        return stored.result(kind, content, call)
+    if kind == "refused":
+        raise ValueNotKeptError(
+            f"The result of {name} cannot be sent back from its process, {content}."
+            " Return plain data, or use a pool of threads."
+        )
+    if kind == "promise":
+        raise ValueNotKeptError(f"The result of {name} cannot be recorded: {content}.")
+    if kind == "error":
+        error = envelope.unpack(unpickler.loads(content[0])).with_traceback(None)
+        located = tracebacks.locate_source(content[1], packing.plain(call.fn))
+        error.__cause__ = tracebacks.Remote(located)
+        raise stops.carry(error)
+    return unpickler.loads(content)

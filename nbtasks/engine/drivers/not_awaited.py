@@ -30,7 +30,7 @@ def end_attempt(context: CallContext) -> NotAwaitedError | None:
 def take_not_awaited(context: CallContext) -> NotAwaitedError | None:
     """Forget the calls of a body or an attempt that have not started, now that it has ended.
 
-    Calls that were closed or cancelled before their start do not count: somebody saw to them.
+    Calls that were closed or canceled before their start do not count: somebody saw to them.
 
     Returns:
         The error for these calls; None if there are none.

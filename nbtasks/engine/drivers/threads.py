@@ -15,10 +15,11 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from nbtasks.core import clock
-from nbtasks.engine.drivers import drive
+from nbtasks.engine.drivers import drive, engines
 from nbtasks.engine.effects import (
     CallFunction,
     CallGuarded,
@@ -184,12 +185,19 @@ class _Threads:
 
     def __init__(self) -> None:
         self.busy = 0
-        self._count = 0
+        self._count = self._sent = 0
+        self._lane: Any = None  # on which all calls go
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def call(self, running: _RunningCall, effect: CallFunction | CallGuarded) -> None:
-        """Call a function in a thread, with the context variables of the calling thread."""
+        """Call a function in a thread, with the context variables of the calling thread.
+
+        What another process does needs no thread here. It goes there in the order of the calls.
+        """
+        if effect.on is not None and not engines.shares_memory(effect.on):
+            self._send(running, effect)
+            return
         context = contextvars.copy_context()
 
         def work() -> None:
@@ -199,14 +207,32 @@ class _Threads:
                 self._done.put((running, None, error))
 
         self.busy += 1
-        if self.busy > self._count:
+        if self.busy - self._sent > self._count:
             self._count += 1
             name = f"nbtasks-map-{self._count}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
         self._jobs.put(work)
 
+    def _send(self, running: _RunningCall, effect: CallFunction | CallGuarded) -> None:
+        from nbtasks.engine.drivers import executors  # lazily: most runs stay here
+
+        call = CallFunction(effect.fn, effect.args, effect.context, effect.on)
+        self.busy += 1
+        try:
+            future = executors.send(call, effect.timeout if type(effect) is CallGuarded else None)
+        except Exception as error:  # noqa: BLE001 - the engine decides what to do with it
+            self._done.put((running, None, error))
+            return
+        self._sent += 1
+        self._lane = effect.on
+        future.add_done_callback(lambda _: self._done.put((running, call, future)))
+
     def done(self, seconds: float = 0) -> Iterator[tuple[_RunningCall, Any, BaseException | None]]:
         """Yield the results that are there; wait up to `seconds` for the first."""
+        if seconds > 0 and self._lane is not None:
+            from nbtasks.engine.drivers import executors  # as in `_send`
+
+            executors.flush(self._lane)
         block = seconds > 0
         while True:
             try:
@@ -214,8 +240,18 @@ class _Threads:
             except queue.Empty:
                 return
             self.busy -= 1
-            yield result
+            yield self._received(result) if isinstance(result[2], Future) else result
             block = False
+
+    def _received(self, result: Any) -> tuple[_RunningCall, Any, BaseException | None]:
+        from nbtasks.engine.drivers import executors  # as in `_send`
+
+        running, call, future = result
+        self._sent -= 1
+        try:
+            return running, executors.receive(call, future), None
+        except BaseException as error:  # noqa: BLE001 - the engine decides what to do with it
+            return running, None, error
 
     def close(self) -> None:
         """Let the threads end. A busy thread ends later, and its result is dropped."""

@@ -1,6 +1,6 @@
-"""Calls with a timeout, by the clock in force.
+"""Calls with a timeout, by the current clock.
 
-An awaitable is cancelled, as `asyncio.timeout` does it. A blocking call runs in a thread of its
+An awaitable is canceled, as `asyncio.timeout` does it. A blocking call runs in a thread of its
 own; nothing can end a thread, so it is abandoned.
 """
 
@@ -25,7 +25,7 @@ async def limited(awaitable: Awaitable[Any], due_us: int) -> Any:
     A cancellation from outside stays a cancellation, even if the time is up as well.
 
     Raises:
-        AttemptTimedOut: The awaitable took longer. It was cancelled, and has ended.
+        AttemptTimedOut: The awaitable took longer. It was canceled, and has ended.
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - all our coroutines run in tasks

@@ -1,8 +1,9 @@
 """Digest of a call's arguments by value: equal arguments give equal digests.
 
-The order of a dict's keys and of a set's members does not count; a tuple counts as a list. A
-function counts by its fingerprint, an object by its class and all its fields (`canonical`). An
-object that belongs to a run counts by its type. A value that came from the journal digests as its
+The order of a dict's keys and of a set's members does not count; that of an `OrderedDict` and of a
+`Counter` does, and so does the type of a container: a tuple is no list. A function counts by its
+fingerprint, an object by its class and all its fields (`canonical`). An object that belongs to a
+run counts by its type. A value that came from the journal digests as its
 recorded hash, because a pickle's bytes may differ by chance.
 
 The digests of live objects are cached, because every replayed task computes the digest of its
@@ -11,38 +12,35 @@ frame it need not read the rows (`tables`).
 
 >>> digest(({"a": 1, "b": 2},)) == digest(({"b": 2, "a": 1},))
 True
+>>> digest(((1, 2),)) == digest(([1, 2],))
+False
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
-import weakref
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import orjson
 
 from nbtasks.engine.fingerprint import introspection, tables
-from nbtasks.engine.fingerprint.canonical import CODE, Walk, is_random, mark_lazy
-from nbtasks.engine.fingerprint.digest_cache import DigestCache, Guard
+from nbtasks.engine.fingerprint.canonical import CODE, Walk, is_random
+from nbtasks.engine.fingerprint.digest_cache import DigestCache, Guard, mark_lazy
 
 __all__ = [
     "CODE",
     "Digest",
-    "are_equated",
     "contents",
     "count_content",
     "digest",
-    "equate",
     "examine",
     "fill_lazily",
     "match",
     "plain",
     "recall",
-    "refer_to",
     "remember",
 ]
 
@@ -57,7 +55,6 @@ _PLAIN_TYPES = _SCALARS | {list, tuple, dict}
 _KEYWORDS = "$keywords"
 _MOST_MEMBERS = 1000
 _DEEPEST = 3
-_MOST_EQUAL = 1000
 
 
 class Digest(NamedTuple):
@@ -118,20 +115,47 @@ def plain(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> str
     except TypeError:
         return None
     # orjson writes nan as null, too, and a member of an enum or a UUID as its value.
-    if b"null" in data or not (is_scalar or all(map(_is_plain, args))):
+    if b"null" in data:
         return None
+    if not is_scalar:
+        tuples: list[bool] = []
+        if not all(map(_is_plain, args, itertools.repeat(tuples))):
+            return None
+        if tuples or tuple in set(map(type, args)):  # orjson writes tuples as lists
+            data += "".join(_arrays(args)).encode()
     return hashlib.blake2b(data, digest_size=8).hexdigest()  # `tables.hashed`, inlined
 
 
-def _is_plain(value: Any) -> bool:
-    """Return True if a value, and all that it holds, is exactly what JSON has."""
-    if type(value) in _SCALARS:
+def _is_plain(value: Any, tuples: list[bool]) -> bool:
+    """Return True if a value, and all that it holds, is what JSON has, or a tuple.
+
+    Args:
+        value: The value.
+        tuples: List that gets an item if the value holds a tuple.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
         return True
-    members = value.values() if type(value) is dict else value
+    members = value.values() if kind is dict else value
     kinds = set(map(type, members))
     if kinds <= _SCALARS:
         return True
-    return kinds <= _PLAIN_TYPES and all(map(_is_plain, members))
+    if tuple in kinds:
+        tuples.append(True)
+    return kinds <= _PLAIN_TYPES and all(map(_is_plain, members, itertools.repeat(tuples)))
+
+
+def _arrays(value: Any) -> Iterator[str]:
+    """Yield the kind of each array in the JSON of a plain value, in the order of its text."""
+    kind = type(value)
+    if kind is dict:
+        members = map(value.__getitem__, sorted(value))
+    else:
+        yield "t" if kind is tuple else "l"
+        members = value
+    for member in members:
+        if type(member) not in _SCALARS:
+            yield from _arrays(member)
 
 
 def _digest(
@@ -150,7 +174,7 @@ def _digest(
             parts.append({_KEYWORDS: named})
         return tables.hashed(tables.dumps(parts))
     except (RecursionError, orjson.JSONEncodeError):  # nested too deeply
-        walk.uncompared.append("arguments that are nested too deeply")
+        walk.uncompared.append("all that is nested more deeply")
         values = (*args, *(kwargs or {}).values())
         return tables.hashed(tables.dumps([introspection.label(value) for value in values]))
 
@@ -170,43 +194,6 @@ def fill_lazily(args: tuple[Any, ...], before: Digest) -> bool:
         return False
     mark_lazy(walk.new)
     return True
-
-
-#: Digests of calls whose arguments were changed in place and given back: the recorded one, the
-#: arguments, and their digest since.
-_equal: dict[str, tuple[list[Callable[[], Any]], str]] = {}
-
-
-def equate(args: tuple[Any, ...], since: str, recorded: str) -> None:
-    """Note that arguments were changed in place by their own task, which gave them back.
-
-    In the same process the next execution gives the changed ones to the task: nothing has changed.
-
-    Args:
-        args: The arguments.
-        since: Their digest since.
-        recorded: Their digest before, which is recorded.
-    """
-    while len(_equal) >= _MOST_EQUAL:
-        del _equal[next(iter(_equal))]
-    _equal[recorded] = [refer_to(arg) for arg in args], since
-
-
-def refer_to(value: Any) -> Callable[[], Any]:
-    """Return a function that returns a value; one that may end does not stay alive for it."""
-    return weakref.ref(value) if type(value).__weakrefoffset__ else functools.partial(_give, value)
-
-
-def _give(value: Any) -> Any:
-    return value
-
-
-def are_equated(args: tuple[Any, ...], now: str, recorded: str) -> bool:
-    """Return True if arguments are what their own task has made of those that are recorded."""
-    if (known := _equal.get(recorded)) is None or len(known[0]) != len(args):
-        return False
-    same = all(refer() is arg for refer, arg in zip(known[0], args, strict=True))
-    return same and match(known[1], now)
 
 
 # -- digests of live objects ----------------------------------------------------------------------
@@ -273,7 +260,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _mark(value: Any) -> str | None:
-    """Return a text that is another one when a table has changed; None for other values."""
+    """Return a text that changes with a table; None for other values."""
     if not _is_table(value):
         return None
     if (entry := _marks.get(value)) is not None:

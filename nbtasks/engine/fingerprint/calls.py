@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import weakref
 from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -12,7 +13,10 @@ from nbtasks.engine.fingerprint import arguments, introspection, references
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint
 
-__all__ = ["Before", "Examined", "Inspection", "before", "inspect", "is_equal", "members"]
+__all__ = [
+    "Before", "Examined", "Inspection", "before", "equate", "inspect", "is_equal", "members",
+    "refer_to",
+]  # fmt: skip
 
 #: Types of arguments that a call cannot change.
 _CONSTANT = frozenset(
@@ -20,6 +24,7 @@ _CONSTANT = frozenset(
 )
 _MEMBER_DEPTH = 2
 _MOST_MEMBERS = 1000
+_MOST_EQUAL = 1000
 
 
 class Examined(NamedTuple):
@@ -156,4 +161,43 @@ def is_equal(recorded: str | None, call: Inspection) -> bool:
     """Return True if the digest of arguments is the recorded one, in one way or another."""
     if arguments.match(recorded, call.digest.text):
         return True
-    return arguments.are_equated(call.values, call.digest.text, recorded or "")
+    return _are_equated(call.values, call.digest.text, recorded or "")
+
+
+# -- arguments that are given back ----------------------------------------------------------------
+
+#: Digests of calls whose arguments were changed in place and given back: the recorded one, the
+#: arguments, and their digest since.
+_equal: dict[str, tuple[list[Callable[[], Any]], str]] = {}
+
+
+def equate(args: tuple[Any, ...], since: str, recorded: str) -> None:
+    """Note that arguments were changed in place by their own task, which gave them back.
+
+    In the same process the next execution gives the changed ones to the task: nothing has changed.
+
+    Args:
+        args: The arguments.
+        since: Their digest since.
+        recorded: Their digest before, which is recorded.
+    """
+    while len(_equal) >= _MOST_EQUAL:
+        del _equal[next(iter(_equal))]
+    _equal[recorded] = [refer_to(arg) for arg in args], since
+
+
+def refer_to(value: Any) -> Callable[[], Any]:
+    """Return a function that returns a value; one that may end does not stay alive for it."""
+    return weakref.ref(value) if type(value).__weakrefoffset__ else functools.partial(_give, value)
+
+
+def _give(value: Any) -> Any:
+    return value
+
+
+def _are_equated(args: tuple[Any, ...], now: str, recorded: str) -> bool:
+    """Return True if arguments are what their own task has made of those that are recorded."""
+    if (known := _equal.get(recorded)) is None or len(known[0]) != len(args):
+        return False
+    same = all(refer() is arg for refer, arg in zip(known[0], args, strict=True))
+    return same and arguments.match(known[1], now)

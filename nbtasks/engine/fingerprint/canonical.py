@@ -9,8 +9,7 @@ where NumPy knows it, not how far it is.
 
 from __future__ import annotations
 
-import contextlib
-import copyreg
+import collections
 import dataclasses
 import enum
 import functools
@@ -25,10 +24,12 @@ from typing import Any, ClassVar
 
 import orjson
 
-from nbtasks.engine.fingerprint import introspection, tables, user_code
+from nbtasks.engine.fingerprint import digest_cache, introspection, tables, user_code
 from nbtasks.engine.fingerprint.function import fingerprint
+from nbtasks.values import registry
+from nbtasks.values.stores.refs import Ref
 
-__all__ = ["CODE", "Walk", "is_cache", "is_random", "known_seed", "mark_lazy"]
+__all__ = ["CODE", "Walk", "is_cache", "is_random"]
 
 CODE = (
     FunctionType, MethodType, type, type(len), type(str.upper), functools.partial,
@@ -37,9 +38,20 @@ CODE = (
 _OF_A_RUN = ("nbtasks.io.io", "nbtasks.jobs.session", "nbtasks.jobs.run")
 #: Modules that define generators of random numbers.
 _RANDOM = re.compile(r"_random\.Random|numpy\.random\.(?!.*SeedSequence)|torch\._C\.Generator$")
-_FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _CACHE = re.compile(r"(?i)(?:^|_)(?:cache|cached|memo|memoized?)(?:$|_)")
 _CACHES = (dict, list, set, type(None), weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
+#: Fields of parts of plots that count uses of them, hold the ids of others, or say whether pyplot
+#: knows the figure.
+_OF_DRAWING = frozenset({
+    "__mpl_version__", "_affine", "_cachedRenderer", "_cid_gen", "_invalid", "_inverted", "_number",
+    "_parents", "_restore_to_pylab", "_stale", "_tight", "stale",
+})  # fmt: skip
+#: Fields of transforms that are computed from others, by their classes.
+_COMPUTED = frozenset({
+    "BboxTransform._mtx", "BboxTransformFrom._mtx", "BboxTransformTo._mtx", "BlendedAffine2D._mtx",
+    "CompositeAffine2D._mtx", "LockableBbox._points", "ScaledTranslation._mtx",
+    "TransformedBbox._points",
+})  # fmt: skip
 _MOST_BYTES = 64
 _Part = Callable[[Any], Any]
 
@@ -61,6 +73,8 @@ class Walk:
     """
 
     most: ClassVar[float] = 100_000
+    #: Dicts whose order counts.
+    ordered: ClassVar[tuple[type, ...]] = (collections.OrderedDict, collections.Counter)
 
     def __init__(
         self,
@@ -146,7 +160,7 @@ class Walk:
         if issubclass(kind, CODE) or kind.__module__ == "nbtasks.jobs.definition.job":
             return {"$code": fingerprint(value).digest}
         if issubclass(kind, ModuleType):
-            return {"$module": value.__name__}
+            return {"$module": [value.__name__, fingerprint(value).digest]}
         is_ours = kind.__module__.startswith("nbtasks.")
         if is_ours and (kind.__module__ in _OF_A_RUN or not dataclasses.is_dataclass(kind)):
             return {"$type": introspection.label(value)}
@@ -161,10 +175,12 @@ class Walk:
         if issubclass(kind, enum.Enum):
             return self._with_class(kind, {label: self.canonical(value._value_)})
         if kind is MappingProxyType:
-            return self.canonical(dict(value))
+            return {label: self.canonical(value.copy())}
         if is_random(value):
             seeded = {"$random": [label, self._seed(value), self._named(_own(value), value)]}
             return self._with_class(kind, seeded)
+        if (parts := introspection.parts(value)) is not None:
+            return {label: self._parts(parts, value)}
         text = None
         if tables.is_pandas(value) or tables.is_array(value):
             text = tables.hashed(tables.dumps(tables.content(value, self.canonical)))
@@ -172,9 +188,14 @@ class Walk:
             text = introspection.constant(value)
         return self._with_class(kind, {label: text}) if text is not None else None
 
+    def _parts(self, parts: list[Any], value: Any) -> Any:
+        if introspection.is_database(value):
+            self._note_uncompared(f"the content of a {introspection.label(value)}")
+        return self.canonical(parts)
+
     def _seed(self, value: Any) -> Any:
         """Return what counts of a generator of random numbers."""
-        if (seed := known_seed(value)) is None:
+        if (seed := introspection.known_seed(value)) is None:
             self._note_uncompared(f"the seed of a {introspection.label(value)}")
         return seed
 
@@ -247,8 +268,7 @@ class Walk:
         )
         key = id(value)
         self.filled[key] = private
-        lazy = _lazy.get(key)
-        dropped = lazy[1] if lazy is not None and lazy[0]() is value else frozenset()
+        dropped = digest_cache.lazy_fields(value)
         if (only := self._only.get(key)) is not None and (new := private - only - dropped):
             self.new.append((value, new))
             dropped |= new
@@ -266,6 +286,10 @@ class Walk:
         extras += [None] * (4 - len(extras))
         if issubclass(type(value), (set, frozenset)) and [type(arg) for arg in args] == [list]:
             args = (set(args[0]),)  # which are in no order
+        pairs: Any = dict(extras[2] or ())
+        if issubclass(type(value), self.ordered):
+            args = tuple([*arg.items()] if type(arg) is dict else arg for arg in args)
+            pairs = [*pairs.items()]
         # A class among the arguments only says what to rebuild: its name counts.
         arguments = [
             introspection.label(arg) if issubclass(type(arg), type) else self._builtin(value, arg)
@@ -273,7 +297,7 @@ class Walk:
         ]
         # An exception has an empty __dict__ from the moment on that somebody asks for it.
         state = None if type(extras[0]) is dict and not extras[0] else extras[0]
-        items, pairs = list(extras[1] or ()), dict(extras[2] or ())
+        items = list(extras[1] or ())
         return [introspection.label(fn), arguments, self._state(state, value),
                 self.canonical(items), self.canonical(pairs)]  # fmt: skip
 
@@ -293,7 +317,7 @@ def _reduce(value: Any) -> Any:
     cls = type(value)
     if cls.__module__ == "itertools" or issubclass(cls, type(iter(()))):
         raise TypeError  # reading it would change it, or warn
-    registered = copyreg.dispatch_table.get(cls)
+    registered = registry.reducer_of(cls)
     return value.__reduce_ex__(4) if registered is None else registered(value)
 
 
@@ -302,34 +326,17 @@ def _is_cache(cls: type, name: str, field: Any) -> bool:
     member = introspection.member(cls, name)
     if "cached" in type(member).__name__ or "lazy" in type(member).__name__.lower():
         return True
+    package = cls.__module__.partition(".")[0]
+    if package == "matplotlib":
+        return name in _OF_DRAWING or f"{cls.__name__}.{name}" in _COMPUTED
+    if name == "uuid" and package == "pandas":  # of a Styler: drawn at random
+        return True
     return is_cache(name, field)
 
 
 def is_cache(name: str, value: Any) -> bool:
     """Return True for a container that is named as one that only saves time."""
     return isinstance(value, _CACHES) and _CACHE.search(name) is not None
-
-
-# -- fields that are filled later -----------------------------------------------------------------
-
-#: Private fields that a task filled, by the id of their object.
-_lazy: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
-
-
-def mark_lazy(fields: list[tuple[Any, frozenset[str]]]) -> None:
-    """Note fields that were empty when their task began: what they hold now saves time only."""
-    for value, names in fields:
-        key = id(value)
-        known = _lazy.get(key)
-        if known is not None and known[0]() is value:
-            names |= known[1]  # noqa: PLW2901 - all of them
-        with contextlib.suppress(TypeError):  # no weak references
-            _lazy[key] = weakref.ref(value, functools.partial(_forget, key)), names
-
-
-def _forget(key: int, reference: weakref.ref[Any]) -> None:
-    if (known := _lazy.get(key)) is not None and known[0] is reference:
-        del _lazy[key]
 
 
 # -- small values ---------------------------------------------------------------------------------
@@ -353,17 +360,6 @@ def _plain(value: Any) -> Any:
     return {"$zone": value.key} if kind is zoneinfo.ZoneInfo and value.key else None
 
 
-def known_seed(value: Any) -> str | None:
-    """Return the seed of a generator, "" if the system has seeded it; None if it does not say."""
-    bits = getattr(value, "bit_generator", value)
-    seeds = getattr(bits, "seed_seq", None)
-    if (entropy := getattr(seeds, "entropy", None)) is None:
-        return None
-    if isinstance(entropy, int) and entropy >= _FRESH_ENTROPY:
-        return ""
-    return repr((entropy, getattr(seeds, "spawn_key", ())))
-
-
 def _items(value: Any, part: _Part) -> Any:
     return [part(item) for item in value]
 
@@ -373,15 +369,17 @@ def _pairs(value: Any, part: _Part) -> Any:
 
 
 def _members(value: Any, part: _Part) -> Any:
-    return {"$set": sorted((part(item) for item in value), key=tables.dumps)}
+    name = f"${type(value).__name__}"
+    return {name: sorted((part(item) for item in value), key=tables.dumps)}
 
 
 _CONTAINERS: dict[type, Callable[[Any, _Part], Any]] = {
     list: _items,
-    tuple: _items,
+    tuple: lambda value, part: {"$tuple": _items(value, part)},
     dict: _pairs,
     set: _members,
     frozenset: _members,
+    Ref: lambda ref, _: {"$hash": ref.digest},
 }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-from nbtasks.engine.fingerprint import bytecode, introspection, members
+from nbtasks.engine.fingerprint import bytecode, introspection, members, user_code
 from nbtasks.engine.fingerprint.watch import FIELD_TABLES, MISSING, cell_contents
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "list_assigned_to_class",
     "of_class",
     "of_function",
+    "of_module",
     "outline",
 ]
 
@@ -50,7 +51,7 @@ def of_class(cls: type, text: str | None) -> list[tuple[str, Any]]:
 
     Args:
         cls: The class.
-        text: Its normalised source; None if there is none, and `outline` stands for it.
+        text: Its normalized source; None if there is none, and `outline` stands for it.
     """
     shown = _outlined(cls) if text is None else _shown(text, cls.__name__.lstrip("_"))
     return [
@@ -64,6 +65,20 @@ def of_function(fn: FunctionType) -> list[tuple[str, Any]]:
     """Return the attributes that were set on a function, by name."""
     own = fn.__dict__
     return sorted((name, own[name]) for name in own if not _is_special(name)) if own else []
+
+
+def of_module(value: Any) -> list[str]:
+    """Return the names that count of a user's module which code has as a value, since it may look
+    up any of them; none for other values, and for the notebook. Modules in a module do not count.
+    """
+    is_module = issubclass(type(value), ModuleType) and value.__name__ != "__main__"
+    if not is_module or not user_code.is_users_module(value):
+        return []
+    return sorted(
+        name
+        for name, value in vars(value).items()
+        if not _is_special(name) and not issubclass(type(value), ModuleType)
+    )
 
 
 def _candidates(cls: type, shown: Mapping[str, str]) -> dict[str, Any]:

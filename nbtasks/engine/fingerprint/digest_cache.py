@@ -1,11 +1,13 @@
-"""Cache of the digests of live objects."""
+"""Knowledge of live objects: their digests, and the fields that do not count any more."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import weakref
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["DigestCache", "Entry", "Guard"]
+__all__ = ["DigestCache", "Entry", "Guard", "lazy_fields", "mark_lazy"]
 
 
 class Guard(Protocol):
@@ -68,3 +70,29 @@ class DigestCache:
     def _forget(self, key: int, reference: weakref.ref[Any]) -> None:
         if (entry := self._digests.get(key)) is not None and entry.reference is reference:
             del self._digests[key]
+
+
+# -- fields that are filled later -----------------------------------------------------------------
+
+#: Private fields that a task filled, by the id of their object.
+_lazy: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
+
+
+def mark_lazy(fields: list[tuple[Any, frozenset[str]]]) -> None:
+    """Note fields that were empty when their task began: what they hold now saves time only."""
+    for value, names in fields:
+        key = id(value)
+        with contextlib.suppress(TypeError):  # no weak references
+            reference = weakref.ref(value, functools.partial(_forget_fields, key))
+            _lazy[key] = reference, names | lazy_fields(value)
+
+
+def lazy_fields(value: Any) -> frozenset[str]:
+    """Return the fields of an object that were empty when a task began, and do not count."""
+    known = _lazy.get(id(value))
+    return known[1] if known is not None and known[0]() is value else frozenset()
+
+
+def _forget_fields(key: int, reference: weakref.ref[Any]) -> None:
+    if (known := _lazy.get(key)) is not None and known[0] is reference:
+        del _lazy[key]

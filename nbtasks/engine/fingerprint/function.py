@@ -12,6 +12,7 @@ collecting its references again would take 30, and parsing its source 300.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple, Self
 from nbtasks.core.parameters import unwrapped
 from nbtasks.engine.fingerprint import bytecode, data_attributes, introspection, members
 from nbtasks.engine.fingerprint.references import References
-from nbtasks.engine.fingerprint.watch import Watch, cell_contents
+from nbtasks.engine.fingerprint.watch import Watch, cell_contents, is_lasting
 
 __all__ = [
     "Fingerprint",
@@ -34,6 +35,7 @@ __all__ = [
     "explain",
     "fingerprint",
     "fingerprint_once",
+    "forget_closures",
     "is_same",
     "loads",
 ]
@@ -52,7 +54,7 @@ class Fingerprint:
 
     Attributes:
         name: The qualified name of the function.
-        source: The normalised sources by qualified name: first the function's own, then those of
+        source: The normalized sources by qualified name: first the function's own, then those of
             the functions and classes it refers to.
         inputs: The constants that the function reads, as text, by name.
     """
@@ -146,6 +148,15 @@ class _CacheEntry:
         captured = _list_captured(fn, current.name)
         self._captured = [_Captured.of(*item, current.inputs) for item in captured]
 
+    @property
+    def is_lasting(self) -> bool:
+        """True if the entry keeps no data of the user's alive."""
+        return (
+            self._wrapped is None
+            and (self._watch is None or self._watch.is_lasting)
+            and all(each.is_data or is_lasting(each.expected) for each in self._captured)
+        )
+
     def of(self, fn: FunctionType) -> Fingerprint | None:
         """Return the fingerprint of a function with the same code.
 
@@ -233,6 +244,7 @@ def _list_captured(fn: FunctionType, label: str) -> list[tuple[str, Any]]:
 
 
 _cache: dict[int, tuple[_CacheEntry, ...]] = {}  # by the id of the code object, latest first
+_passing: set[int] = set()  # keys of `_cache` and `_objects` whose entries keep data alive
 
 
 def _compute_and_cache(fn: FunctionType) -> Fingerprint:
@@ -244,8 +256,24 @@ def _compute_and_cache(fn: FunctionType) -> Fingerprint:
     if len(_cache) >= _MOST_KNOWN:
         _cache.clear()
     key = id(fn.__code__)
-    _cache[key] = (_CacheEntry(fn, computed, watch), *_cache.get(key, ())[: _MOST_OF_ONE - 1])
+    entry = _CacheEntry(fn, computed, watch)
+    _cache[key] = (entry, *_cache.get(key, ())[: _MOST_OF_ONE - 1])
+    if not entry.is_lasting:
+        _passing.add(key)
     return computed
+
+
+def forget_closures() -> None:
+    """Drop the cached fingerprints that keep data alive: at the end of an execution.
+
+    The functions that a body defines hold its data, and so do bound methods and decorated
+    functions. No later execution has the same ones.
+    """
+    while _passing:
+        with contextlib.suppress(KeyError):  # another execution is ending, too
+            key = _passing.pop()
+            _cache.pop(key, None)
+            _objects.pop(key, None)
 
 
 _objects: dict[int, tuple[Callable[[], Any], Fingerprint, Watch]] = {}  # by the object's id
@@ -268,6 +296,8 @@ def _of_object(value: Any) -> Fingerprint:
         except TypeError:  # a method of a C class, which is never freed
             reference = functools.partial(_identity, value)
         _objects[id(value)] = (reference, computed, watch)
+        if not watch.is_lasting:
+            _passing.add(id(value))
     return computed
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import _io
 import functools
 import hashlib
+import inspect
+import itertools
 import numbers
 import operator
+import os
 import re
+import stat
+import struct
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
-from types import FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, TypeGuard
 
 from nbtasks.core import parameters
@@ -24,13 +31,16 @@ __all__ = [
     "final_callee",
     "inner_callable",
     "is_data",
+    "is_database",
     "is_users_function",
+    "known_seed",
     "label",
     "library_name",
     "member",
     "method",
     "methods",
     "module",
+    "parts",
     "qualname",
     "recorded_input",
 ]
@@ -38,6 +48,8 @@ __all__ = [
 #: Names of secrets: their values are compared by a digest, never recorded or shown.
 _SECRET = re.compile(r"(?i)(?:api|access|secret|private|auth)_?key|token|secret|passw|credential")
 _LONGEST = 2000  # letters of an input
+_LARGEST_FILE = 1 << 24
+_FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _NAMED = (type(len), type(str.upper), type(str.__len__))
 _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 _CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
@@ -146,6 +158,99 @@ def inner_callable(value: Any) -> Any:
     if inner is None and str(type(value).__module__).startswith("nbtasks."):
         return own.get("fn")
     return inner
+
+
+def parts(value: Any) -> list[Any] | None:
+    """Return what counts of an object of Python's own that cannot be pickled; None for others.
+
+    >>> parts({"a": 1}.values()), parts(re.match(".", "ab"))
+    ([1], ['.', 32, 'ab', 0, 2, ((0, 1),)])
+    """
+    read = _of_database if is_database(value) else _PARTS.get(type(value))
+    if read is None:
+        return None
+    try:
+        return read(value)
+    except Exception:  # noqa: BLE001 - a pipe, a file that is being iterated, a closed database
+        return None
+
+
+def known_seed(value: Any) -> str | None:
+    """Return the seed of a generator, "" if the system has seeded it; None if it does not say."""
+    bits = getattr(value, "bit_generator", value)
+    seeds = getattr(bits, "seed_seq", None)
+    if (entropy := getattr(seeds, "entropy", None)) is None:
+        return None
+    if isinstance(entropy, int) and entropy >= _FRESH_ENTROPY:
+        return ""
+    return repr((entropy, getattr(seeds, "spawn_key", ())))
+
+
+def is_database(value: Any) -> bool:
+    """Return True for a connection of `sqlite3`, of which only the file counts."""
+    kind = type(value)
+    return (kind.__module__, kind.__name__) == ("sqlite3", "Connection")
+
+
+def _of_database(value: Any) -> list[Any] | None:
+    """Return the files of a database; None if it is in memory."""
+    cursor = value.cursor()
+    cursor.row_factory = None  # which may be the user's own code
+    files = [file for _, _, file in cursor.execute("pragma database_list")]
+    return files if any(files) else None
+
+
+def _of_match(value: re.Match[Any]) -> list[Any]:
+    pattern = value.re
+    return [pattern.pattern, pattern.flags, value.string, value.pos, value.endpos, value.regs]
+
+
+def _of_generator(value: GeneratorType[Any, Any, Any]) -> list[Any] | None:
+    """Return the function of a generator, its variables, and the line where it waits."""
+    frame = value.gi_frame
+    if frame is None or value.gi_running:
+        return None if value.gi_running else [value.gi_code.co_qualname, "finished"]
+    code, variables = frame.f_code, frame.f_locals
+    cells = tuple(CellType(variables.get(name)) for name in code.co_freevars)
+    function = FunctionType(code, frame.f_globals, code.co_name, None, cells)
+    begun = inspect.getgeneratorstate(value) != inspect.GEN_CREATED
+    return [function, dict(variables), frame.f_lineno - code.co_firstlineno if begun else None]
+
+
+def _of_file(value: Any) -> list[Any] | None:
+    """Return the name, the place and the content of an open file."""
+    if value.closed:
+        return [str(value.name), value.mode, "closed"]
+    status = os.fstat(value.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+        return None
+    content = os.pread(value.fileno(), status.st_size, 0) if value.readable() else b""
+    return [str(value.name), value.mode, value.tell(), content]
+
+
+#: Functions that return what counts of objects of these types.
+_PARTS: dict[type, Callable[[Any], list[Any] | None]] = {
+    re.Match: _of_match,
+    GeneratorType: _of_generator,
+    memoryview: lambda view: [view.format, view.shape, view.tobytes()],
+    struct.Struct: lambda found: [found.format],
+    os.DirEntry: lambda entry: [entry.path],
+    itertools.count: lambda found: [repr(found)],
+    **{
+        type(view): list
+        for mapping in (dict[Any, Any](), OrderedDict[Any, Any]())
+        for view in (mapping.keys(), mapping.values(), mapping.items())
+    },
+    **dict.fromkeys(
+        (_io.FileIO, _io.BufferedReader, _io.BufferedWriter, _io.BufferedRandom,
+         _io.TextIOWrapper),
+        _of_file,
+    ),
+    **{
+        type(hashlib.new(name)): lambda found: [found.name, found.hexdigest()]
+        for name in ("sha256", "blake2b")
+    },
+}  # fmt: skip
 
 
 def attributes(value: Any) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import functools
 import math
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, ClassVar, Final
 
 import orjson
 
 from nbtasks.core.parameters import unwrapped
 from nbtasks.engine.fingerprint import introspection, tables
-from nbtasks.engine.fingerprint.canonical import CODE, Walk, known_seed
+from nbtasks.engine.fingerprint.canonical import CODE, Walk
 from nbtasks.engine.fingerprint.watch import cell_contents
 from nbtasks.values import codec
 
@@ -53,12 +53,7 @@ class _PayloadWalk(Walk):
     """Walk through a payload: a class and a named function count by their names."""
 
     most: ClassVar[float] = math.inf
-
-    def _by_kind(self, value: Any) -> Any:
-        found = super()._by_kind(value)
-        if type(value) in (tuple, frozenset):  # distinct from a list and a set
-            return {f"${type(value).__name__}": found}
-        return found
+    ordered: ClassVar[tuple[type, ...]] = ()  # which may be that of a set, and so by chance
 
     def _with_class(self, cls: type, canonical: dict[str, Any]) -> dict[str, Any]:
         del cls
@@ -70,6 +65,8 @@ class _PayloadWalk(Walk):
             return {"$method": [self._code(value.__func__), self.canonical(value.__self__)]}
         if issubclass(kind, type):
             return {"$code": introspection.label(value)}
+        if issubclass(kind, ModuleType):
+            return {"$module": value.__name__}
         if (named := self._named_function(value)) is not None:
             return {"$code": named}
         return super()._code(value)
@@ -108,7 +105,7 @@ class _PayloadWalk(Walk):
 
     def _seed(self, value: Any) -> Any:
         """Return the seed of a generator of random numbers; without a known one, its state."""
-        return known_seed(value) or self._reduced(value)
+        return introspection.known_seed(value) or self._reduced(value)
 
 
 def _is_job(value: Any) -> bool:

@@ -36,7 +36,7 @@ class References:
         home: The module whose names are written without their module's name.
 
     Attributes:
-        source: The normalised sources by qualified name.
+        source: The normalized sources by qualified name.
         watch: The values that must stay the same for the collected references to hold.
     """
 
@@ -175,13 +175,13 @@ class References:
 
     def _add_value(self, value: Any, attributes: bytecode.Chain, label: str, place: Place) -> None:
         value = self.watch.plain(value)
-        text = introspection.constant(value)
-        if text is None:
+        attributes = () if attributes[:1] == ("__dict__",) else attributes
+        if (text := introspection.constant(value)) is None:
             text = introspection.library_name(value)
         if text is not None:
             self._add_input(text, label, place)
-        elif issubclass(type(value), ModuleType):
-            if attributes and user_code.is_users_module(value):
+        elif attributes and issubclass(type(value), ModuleType):
+            if user_code.is_users_module(value):
                 self._add_chain(vars(value), attributes, value.__name__)
         else:
             self._add_reference(value, attributes, label)
@@ -266,7 +266,10 @@ class References:
             self._add_object(value, attributes)
 
     def _add_object(self, value: Any, attributes: bytecode.Chain) -> None:
-        """Collect an object: a job's function, the object in a wrapper, the methods of data."""
+        """Collect an object: a job's function, the object in a wrapper, the methods of data, and
+        what a module defines."""
+        for name in data_attributes.of_module(value):
+            self._add_chain(vars(value), (name,), value.__name__)
         inner = introspection.inner_callable(value)
         if inner is not None:
             self._add_reference(inner)

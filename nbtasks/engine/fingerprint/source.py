@@ -1,4 +1,4 @@
-"""Normalised source of functions and classes, without comments, formatting and docstrings.
+"""Normalized source of functions and classes, without comments, formatting and docstrings.
 
 The source is looked up by the code object's own position in its file or cell. So several lambdas
 in a line are told apart, and a cell that was run again is not mistaken for its older text.
@@ -29,7 +29,7 @@ _MOST_PARSES = 20
 
 
 def normalise(tree: ast.Module) -> str:
-    """Return the normalised source of statements, which are changed.
+    """Return the normalized source of statements, which are changed.
 
     >>> normalise(ast.parse("x  = 1 # one"))
     'x = 1'
@@ -38,7 +38,7 @@ def normalise(tree: ast.Module) -> str:
 
 
 def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
-    """Return the normalised source of a function.
+    """Return the normalized source of a function.
 
     Args:
         code: The function's code object.
@@ -54,7 +54,7 @@ def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
 
 
 def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
-    """Return the normalised source of a class.
+    """Return the normalized source of a class.
 
     Args:
         cls: The class.
@@ -266,7 +266,7 @@ def _end(node: ast.expr) -> tuple[int, int]:
     return node.end_lineno or node.lineno, node.end_col_offset or 0
 
 
-# -- normalising ----------------------------------------------------------------------------------
+# -- normalizing ----------------------------------------------------------------------------------
 
 
 class _Normalizer(ast.NodeTransformer):

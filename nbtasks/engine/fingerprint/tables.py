@@ -23,7 +23,7 @@ _IMMUTABLE = ("string", "bytes", "integer", "floating", "boolean", "decimal", "d
               "datetime", "timedelta", "period", "interval", "empty")  # fmt: skip
 #: Attributes in which the arrays of pandas keep their memory.
 _MEMORIES = ("_ndarray", "_data", "_mask", "_pa_array", "_left", "_right", "_sparse_values")
-_OF_PANDAS = ("_mgr", "_attrs", "_flags", "_item_cache", "_cache", "_name", "_id")
+_OF_PANDAS = ("_mgr", "_attrs", "_flags", "_item_cache", "_cache", "_name", "_id", "_typ")
 
 
 def hashed(data: Any) -> str:
@@ -38,10 +38,12 @@ def dumps(canonical: Any) -> bytes:
 
 def is_pandas(value: Any) -> bool:
     """Return True for a DataFrame, a Series or an Index."""
-    # If pandas is not loaded, no value can be one of its objects; do not load it to ask.
+    # If pandas is not loaded, no value can be one of its objects; do not load it to ask. Another
+    # thread may be loading it just now.
     pandas = sys.modules.get("pandas")
-    kinds = () if pandas is None else (pandas.DataFrame, pandas.Series, pandas.Index)
-    return issubclass(type(value), kinds)
+    if pandas is None or not hasattr(pandas, "DataFrame"):
+        return False
+    return issubclass(type(value), (pandas.DataFrame, pandas.Series, pandas.Index))
 
 
 def is_array(value: Any) -> bool:
@@ -88,8 +90,9 @@ def _labels(value: Any, part: Part, pandas: Any) -> Any:
 
 
 def _about(value: Any, part: Part, pandas: Any) -> Any:
-    """Return the JSON of what is small: names, types, categories and `attrs`."""
-    names = [part(list(axis.names)) for axis in _axes(value)]
+    """Return the JSON of what is small: names, types, categories, frequencies and `attrs`."""
+    axes = _axes(value)
+    names = [part([*axis.names, getattr(axis, "freqstr", None)]) for axis in axes]
     if hasattr(value, "columns"):
         names.append(part(list(value.columns)))
         kinds = [_kind(kind, part) for kind in value.dtypes]
@@ -97,7 +100,12 @@ def _about(value: Any, part: Part, pandas: Any) -> Any:
         names.append(part(None if isinstance(value, pandas.MultiIndex) else value.name))
         kinds = [_kind(value.dtype, part), getattr(value, "freqstr", None)]
     more = {name: getattr(value, name, None) for name in getattr(value, "_metadata", ())}
-    more |= {name: own for name, own in vars(value).items() if name not in _OF_PANDAS}
+    is_index = isinstance(value, pandas.Index)  # it has private fields that pandas fills
+    more |= {
+        name: own
+        for name, own in vars(value).items()
+        if not (name in _OF_PANDAS or (is_index and name[0] == "_"))
+    }
     more.pop("name", None)
     more.pop("_name", None)
     return [names, kinds, part(dict(getattr(value, "attrs", {}))), part(more)]
@@ -173,8 +181,10 @@ class FrameGuard:
         self._part = part
         self._about = _about(value, part, pandas)
         self._memory = _memory(value) if _copies_on_write(pandas) else None
-        # As long as this copy lives, a change of the frame moves the frame to other memory.
-        self._copy = None if self._memory is None else value.copy(deep=False)
+        # As long as this copy lives, a change of the frame moves the frame to other memory. Of an
+        # index only the names can change.
+        may_move = self._memory is not None and hasattr(value, "index")
+        self._copy = value.copy(deep=False) if may_move else None
         kinds = value.dtypes if hasattr(value, "columns") else [value.dtype]
         self._places = {
             place
@@ -185,7 +195,7 @@ class FrameGuard:
 
     def holds(self, value: Any) -> bool:
         """Return True if the frame is unchanged."""
-        if self._memory is not None and (
+        if self._copy is not None and (
             _memory(value) != self._memory
             or not all(map(_same_labels, _axes(value), _axes(self._copy)))
         ):

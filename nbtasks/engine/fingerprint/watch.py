@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from nbtasks.core.parameters import definition_of, unwrapped
 
-__all__ = ["FIELD_TABLES", "MISSING", "Watch", "cell_contents"]
+__all__ = ["FIELD_TABLES", "MISSING", "Watch", "cell_contents", "is_lasting"]
 
 #: Stands for the content of an empty cell, and for a missing name.
 MISSING: Any = object()
@@ -29,6 +29,7 @@ _code, _defaults = attrgetter("__code__"), attrgetter("__defaults__")
 _own = attrgetter("__dict__")
 _KEPT = (FunctionType, ModuleType, type, int, float, complex, str, tuple, type(None))
 _METHODS = (property, staticmethod, classmethod)
+_CONSTANTS = (int, float, complex, str, bytes, bool, type(None))
 _TABLES = frozenset([*FIELD_TABLES, "_member_map_"])
 Names = dict[str, Any]
 
@@ -129,6 +130,15 @@ class Watch:
             types = tuple(map(type, map(own.get, typed)))
             self._class_data.append((own, tuple(typed), types))
 
+    @property
+    def is_lasting(self) -> bool:
+        """True if keeping the values alive costs nothing: no data is reached through them."""
+        return (
+            not (self._cells or self._class_data)
+            and all(isinstance(each, _Defined) for each in self._snapshots)
+            and all(map(is_lasting, self._functions.values()))
+        )
+
     def seal(self) -> bool:
         """End the collection and return True if anything was collected."""
         same, typed = (
@@ -185,3 +195,14 @@ def cell_contents(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return MISSING
+
+
+def is_lasting(value: Any) -> bool:
+    """Return True if keeping a value alive keeps no data alive that somebody else has let go."""
+    if type(value) is FunctionType:
+        return not (value.__closure__ or value.__dict__ or value.__kwdefaults__) and all(
+            type(default) in _CONSTANTS for default in value.__defaults__ or ()
+        )
+    if issubclass(type(value), type):
+        return "<locals>" not in value.__qualname__
+    return type(value) in _CONSTANTS or issubclass(type(value), ModuleType)

@@ -75,7 +75,7 @@ class GivenUpTasks:
         if self.body_failed or self._cancellation.cause is not None:
             return
         task = event_loop.current_task() if isinstance(error, asyncio.CancelledError) else None
-        if task is None or not task.cancelling():  # else the function cancelled itself
+        if task is None or not task.cancelling():  # else the function canceled itself
             return
         vars(error).setdefault(_PATHS, []).append(row.path)
         now, began_us = clock.micros(), max(row.started_us or 0, self._run.execution_us)
@@ -182,7 +182,7 @@ class GivenUpTasks:
 
         These are the tasks that the CancelledErrors in its chain ended, and the tasks given up
         after those, or after the failure of a task in its chain: all of that may come out
-        differently when it runs again. A task group does not say what it has cancelled.
+        differently when it runs again. A task group does not say what it has canceled.
         """
         known, since, grouped = self._in_execution(), [], False
         paths: set[str] = set()

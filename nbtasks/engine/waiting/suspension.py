@@ -136,8 +136,9 @@ class Suspension:
         )
         try:
             while (answer := until.look()) is None and not expiry.done():
+                pause = clock.pauses()
                 while not until.has_changed() and not expiry.done():
-                    await asyncio.wait({expiry}, timeout=clock.LISTEN)
+                    await asyncio.wait({expiry}, timeout=next(pause))
             return until.look() if answer is None else answer
         finally:
             expiry.cancel()
@@ -189,7 +190,7 @@ class Suspension:
         row = self._run_state.row(path)
         if row is not None and row.awaits is not None:
             return (
-                f"until task {path!r} gets what it waits for, or until {until}. Execute it again "
-                "then"
+                f"until task {path!r} gets what it is waiting for, or until {until}. "
+                "Execute it again then"
             )
         return f"until {until}, for task {path!r}. Execute it again then"

@@ -143,7 +143,7 @@ class SyncEvents(Events):
             id: Id of the event.
 
         Returns:
-            The event; if it is cancelled, with `cancelled_at`.
+            The event; if it is canceled, with `cancelled_at`.
 
         Raises:
             TaskFailed: There is no event with this id. The error is a NotFoundError, too.

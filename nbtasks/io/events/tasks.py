@@ -10,7 +10,7 @@ from typing import Any
 from nbtasks.core import callsite, clock, keys, text
 from nbtasks.core.durations import Duration, to_instant, to_seconds
 from nbtasks.core.model import EventRow, TaskRow
-from nbtasks.engine.current_task import CurrentTask
+from nbtasks.engine.drivers.current_task import CurrentTask
 from nbtasks.engine.effects import Effects, ExternalWait, current, mapped
 from nbtasks.errors import InvalidOptionError, InvalidPayloadError, UnreadableValueError
 from nbtasks.io.base import BaseIO

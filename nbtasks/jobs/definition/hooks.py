@@ -42,7 +42,7 @@ class Hooks:
     Attributes:
         on_success: Callback for a COMPLETED run.
         on_failure: Callback for a FAILED run.
-        on_cancel: Callback for a CANCELED run: stopped by the user, or cancelled.
+        on_cancel: Callback for a CANCELED run: stopped by the user, or canceled.
     """
 
     on_success: Hook | None = None

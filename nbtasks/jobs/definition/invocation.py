@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 from nbtasks.core import keys
 from nbtasks.core.durations import Duration
+from nbtasks.errors import InvalidPayloadError
 from nbtasks.io.io import current_io
 from nbtasks.jobs.definition.run_options import HOUR, given
 
 __all__ = ["Invoked"]
 
 _INVOKE_AND_WAIT = "{job}.invoke_and_wait(key, {given})"
+
+
+_CallT = TypeVar("_CallT", bound=Callable[..., Any])
+
+
+def _with_one_key(call: _CallT) -> _CallT:
+    """Let a call say what to do about a field `key` of the job beside the task's key."""
+
+    @functools.wraps(call)
+    def checked(job: Invoked, *args: Any, **kwargs: Any) -> Any:
+        if args and "key" in kwargs:
+            given = f"{args[0]!r}, payload={{'key': {kwargs['key']!r}, ...}}"
+            raise InvalidPayloadError(
+                f"Job {job.id!r}: key= is the key of the task, which is given already. A field "
+                f"key of the job goes into the payload, as in {job.id}.{call.__name__}({given})."
+            )
+        return call(job, *args, **kwargs)
+
+    return cast("_CallT", checked)
 
 
 class Invoked(ABC):
@@ -37,6 +58,7 @@ class Invoked(ABC):
             InvalidPayloadError: They do not fit together.
         """
 
+    @_with_one_key
     def invoke(self, key: keys.Key, payload: Any = None, **fields: Any) -> Any:
         """Start a new run of the job in the background, as a task of the calling run.
 
@@ -79,6 +101,7 @@ class Invoked(ABC):
         payload = self.merge_payload(payload, fields, (), "{job}.invoke(key, {given})")
         return current_io()._invoke(self, key, payload)  # noqa: SLF001 - io implements the call
 
+    @_with_one_key
     def invoke_and_wait(
         self, key: keys.Key, payload: Any = None, timeout: Duration = HOUR, **fields: Any
     ) -> Any:

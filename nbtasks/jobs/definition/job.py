@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from nbtasks.core import event_loop, tracebacks
 from nbtasks.core.durations import Duration
 from nbtasks.core.model import RunRow
-from nbtasks.engine.options import OnChange, Policy, TaskOptions
+from nbtasks.engine.options import NOT_GIVEN, OnChange, Policy, TaskOptions
 from nbtasks.engine.retries import Retry
 from nbtasks.engine.waiting.budget import TimeBudget
 from nbtasks.errors import InvalidJobError, NbtasksError, Suspended
@@ -50,7 +50,7 @@ class RuntimeProtocol(Protocol):
 
     @property
     def journal(self) -> Journal:
-        """Journal of the home in force."""
+        """Journal of the current home."""
 
     def session(
         self,
@@ -113,6 +113,8 @@ class Job(Invoked):
         integrations: Mapping[str, Integration] | None = None,
         retry: Retry | int | None = None,
         on_change: OnChange | None = None,
+        on: Any = NOT_GIVEN,
+        resources: Mapping[str, float] | None = None,
         hooks: Hooks | None = None,
         concurrency_limit: int | None = None,
         enabled: bool = True,
@@ -129,7 +131,8 @@ class Job(Invoked):
         self.version = version
         self.fn = fn
         self._runtime = runtime
-        self._policy = Policy(retry=Retry.of(retry), options=TaskOptions(on_change=on_change))
+        options = TaskOptions(on_change=on_change, on=on, resources=resources)
+        self._policy = Policy(retry=Retry.of(retry), options=options)
         self._log_level = log_level
         self._limit = concurrency_limit
         self._hooks = hooks or Hooks()
@@ -179,7 +182,7 @@ class Job(Invoked):
 
         Raises:
             Exception: The error that the body raised.
-            Cancelled: The run was cancelled.
+            Cancelled: The run was canceled.
             RunBusyError: The run is being executed, in this process or another one.
             InvalidPayloadError: The payload is invalid. No run has started.
             NotRecordedError: With `replay`, the run or the outcome of a task is not recorded.
@@ -207,7 +210,7 @@ class Job(Invoked):
     ) -> Run:
         """Execute the job's run like `run`, as a coroutine.
 
-        If cancelled, a `def` body, which runs in a worker thread, ends at its next io call.
+        If canceled, a `def` body, which runs in a worker thread, ends at its next io call.
         """
         options = RunOptions.of(
             self.id, key=key, new=new, replay=replay, max_time=max_time,
@@ -234,7 +237,7 @@ class Job(Invoked):
     def prepare(
         self, claim: Claim, payload: Any, budget: TimeBudget | None = None
     ) -> Callable[[], Run]:
-        """Return a function that executes a claim in any thread, on the journal in force now."""
+        """Return a function that executes a claim in any thread, on the current journal."""
         arguments = self.validate_payload(payload)
         limited = self._session(claim, budget=budget, tree=False)
         return lambda: self._block(limited, arguments)

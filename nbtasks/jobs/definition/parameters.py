@@ -216,11 +216,11 @@ def _parameters(fn: Callable[..., Any], job: str) -> dict[str, inspect.Parameter
         found = dict(inspect.signature(fn).parameters)
     except (TypeError, ValueError):
         raise InvalidJobError(
-            f"Job {job!r}: {fn!r} does not tell its parameters. Wrap it in a def."
+            f"Job {job!r}: {fn!r} does not reveal its parameters. Wrap it in a def."
         ) from None
     if (first := next(iter(found), None)) in _BOUND:
         raise InvalidJobError(
-            f"Job {job!r}: the function is a method, and nothing gives it {first}. Define a "
+            f"Job {job!r}: the function is a method, and nothing passes it {first}. Define a "
             f"function outside of the class, or use nb.job({job!r})(object.method)."
         )
     for parameter in found.values():

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nbtasks.core.disk import RemotePath
 from nbtasks.core.model import Row, RunRow, Status, row_type
 from nbtasks.errors import JournalWriteError, SharedFileError
+from nbtasks.journal import conflicts
 from nbtasks.journal.bundle.file_format import Bundle
 from nbtasks.journal.database import connection, merge, schema, user_query
 from nbtasks.journal.memory import MemoryJournal
@@ -28,7 +30,7 @@ def rows_of(bundle: Bundle) -> list[Any]:
     rows = [row_type(kind)(*values) for kind, values in bundle.rows()]
     runs = {row.run_id for row in rows if isinstance(row, RunRow)}
     for row in rows:
-        if row.run_id not in runs:
+        if conflicts.owner(row) not in runs:
             raise SharedFileError(
                 f"{bundle.path} is refused: it has a {row.kind} of a run that it does not contain."
             )
@@ -52,7 +54,7 @@ class SharedJournal(MemoryJournal):
         SharedFileError: The file is missing, is not a shared file, or cannot be read safely.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemotePath) -> None:
         super().__init__()
         self.home = path
         self._con: Any = None  # one for all queries, since nothing changes

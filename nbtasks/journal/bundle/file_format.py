@@ -10,8 +10,11 @@ checks each row against the possible values of its fields, and each blob against
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +24,9 @@ from typing import Any
 import orjson
 
 from nbtasks.core import clock, disk
+from nbtasks.core.disk import RemotePath
 from nbtasks.core.model import Row, columns, record
+from nbtasks.core.settings import SHARED
 from nbtasks.errors import JournalWriteError, SharedFileError, UnreadableValueError
 from nbtasks.journal import validation
 from nbtasks.journal.blobs import BLOB_NAME
@@ -46,16 +51,16 @@ _UNREADABLE = (
 
 
 def write(
-    path: Path,
+    place: Path | RemotePath,
     manifest: Mapping[str, Any],
     rows: Iterable[Row],
     blobs: Iterable[str],
     read: Callable[[str], memoryview],
-) -> None:
-    """Write a shared file; it gets its name once it is complete.
+) -> int:
+    """Write a shared file; it gets its name once it is complete. Return its size.
 
     Args:
-        path: Path of the file.
+        place: Path of the file.
         manifest: Description of the file, as JSON-ready values.
         rows: The rows.
         blobs: Names of the blobs that the rows refer to.
@@ -64,7 +69,8 @@ def write(
     Raises:
         JournalWriteError: The disk refuses the write.
     """
-    draft = path.with_name(f".{path.name}.{clock.new_id()}.part")
+    folder = Path(tempfile.gettempdir()) if isinstance(place, RemotePath) else place.parent
+    draft = folder / f".{place.name}.{clock.new_id()}.part"
     header = {"format": FORMAT, "columns": {kind: columns(kind) for kind in EXPORTED}}
     try:
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
@@ -82,12 +88,20 @@ def write(
                         part.write(data[start : start + _CHUNK])
         with draft.open("rb") as finished:
             os.fsync(finished.fileno())
-        draft.replace(path)
+        size = draft.stat().st_size
+        if isinstance(place, RemotePath):
+            place.upload(draft)
+        else:
+            draft.replace(place)
+            with contextlib.suppress(OSError):  # a folder that may not be read
+                disk.sync_folder(folder)
     except OSError as error:
         raise JournalWriteError(
-            f"{path} could not be written: {error.strerror}. {disk.remedy(error)}, or choose "
-            "another place, and export again."
+            f"{place} could not be written: {error.strerror}. {disk.remedy(error, place)}, or "
+            "choose another place, and export again."
         ) from error
+    else:
+        return size
     finally:
         disk.discard(draft)
 
@@ -108,18 +122,19 @@ class Bundle:
     """A shared file opened for reading.
 
     Args:
-        path: Path of the file.
+        path: Path of the file. One at a URL is copied to this machine for as long as this object
+            lives.
 
     Raises:
         SharedFileError: The file is missing, is not a shared file, or cannot be read safely.
         JournalFormatError: The file was made by a newer nbtasks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemotePath) -> None:
         self.path = path
-        self._file = path.absolute()  # the working directory may change
         try:
-            with zipfile.ZipFile(path) as file:
+            self._file = _copy(path, self) if isinstance(path, RemotePath) else path.absolute()
+            with zipfile.ZipFile(self._file) as file:
                 self._members = self._check_members(file.infolist())
                 self.manifest = self._read_manifest(file)
         except FileNotFoundError:
@@ -198,7 +213,7 @@ class Bundle:
             if member.file_size > max(_FREE_BYTES, member.compress_size * _TIGHTEST):
                 raise self._refusal(
                     f"{name} would unpack to {member.file_size:,} bytes from "
-                    f"{member.compress_size:,}, which no recorded run does"
+                    f"{member.compress_size:,}, far more than any recorded run"
                 )
             accepted[name] = member
         if missing := {_MANIFEST, _JOURNAL} - accepted.keys():
@@ -224,11 +239,21 @@ class Bundle:
         )
 
 
+def _copy(place: RemotePath, owner: object) -> Path:
+    """Return a copy on this machine that lives as long as `owner`: the file may change there."""
+    handle, name = tempfile.mkstemp(suffix=SHARED)
+    os.close(handle)
+    copy = Path(name)
+    weakref.finalize(owner, disk.discard, copy)
+    place.download(copy)
+    return copy
+
+
 class _BundleReader(SegmentReader):
     """Reader for the rows of a bundle, which have the format of a segment."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path | RemotePath, data: bytes) -> None:
+        super().__init__(Path(path.name))
         self._data = data
 
     def read_header(self) -> dict[str, Any] | None:

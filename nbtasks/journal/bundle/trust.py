@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nbtasks.core.model import TaskRow
 from nbtasks.values import codec, displays, pickles, signing
 from nbtasks.values.content import content_hash
+from nbtasks.values.stores.refs import refs_in
 
 if TYPE_CHECKING:
     from nbtasks.core.model import RunRow
@@ -21,7 +22,7 @@ class Pickled(NamedTuple):
 
     Attributes:
         path: Path of the task with the pickle in its output, or with the display; None for the
-            payload and the output of the run.
+            payload and the output of the run, and for what it has stored.
         bytes: Size in bytes.
         imports: Names that the pickle would import, as far as they are known without loading it; of
             a display its types.
@@ -43,13 +44,20 @@ def pickles_of(journal: Journal, run: RunRow) -> list[Pickled]:
         UnreadableValueError: A record is damaged.
     """
     result = []
+
+    def read(name: str) -> memoryview:
+        return journal.get_blob(name).data
+
     for path, kind, text, blob in _records(journal, run):
-        data = None if blob is None else journal.get_blob(blob).data
-        for pickle, signature in codec.pickles_in(kind, text, data):
+        data = None if blob is None else read(blob)
+        for pickle, signature in codec.pickles_in(kind, text, data, read):
             name = content_hash(pickle)
             trusted = signing.verify(name, signature)
             imports = ", ".join(pickles.names(pickle))
             result.append(Pickled(path, memoryview(pickle).nbytes, imports, trusted, name))
+        for ref in refs_in(kind, text, data):
+            place = f"what is in {ref.url}, which is not read"
+            result.append(Pickled(path, ref.nbytes, place, ref.is_trusted, ref.token))
     return result + list(_displayed(journal, run))
 
 
@@ -81,3 +89,6 @@ def _records(
         if row.output_kind is not None:
             path = row.path if isinstance(row, TaskRow) else None
             yield path, row.output_kind, row.output, row.blob
+    for entry in journal.find("entry", scope=f"run:{run.run_id}"):
+        if entry.value_kind is not None:
+            yield None, entry.value_kind, entry.value, entry.blob

@@ -1,6 +1,6 @@
 """The DuckDB instance of this process, to which the file of a home is attached for each use.
 
-Making an instance costs 25 ms, attaching a file 1 ms. This module and its neighbours import
+Making an instance costs 25 ms, attaching a file 1 ms. This module and its neighbors import
 DuckDB's extension module: it holds everything a journal needs. Most of the cost of `import duckdb`
 is the Python package around it, which loads parsers of HTML and of e-mail (60 ms).
 """
@@ -8,12 +8,15 @@ is the Python package around it, which loads parsers of HTML and of e-mail (60 m
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
+
+from nbtasks.errors import JournalError
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
@@ -23,14 +26,26 @@ __all__ = [
     "attach",
     "connect",
     "connect_isolated",
+    "is_passing",
     "lock_down",
     "tables_that_are_views",
+    "unreadable_error",
 ]
 
 Connection: TypeAlias = "Attached | DuckDBPyConnection"
 
 #: The oldest DuckDB that can read the files created here.
 _STORAGE = "v1.4.0"
+#: Part of the message if the working directory was removed, which DuckDB needs to open any file.
+_NO_FOLDER = "working directory"
+#: Parts of messages about the system, or about what was asked, and not about the file.
+_NOT_OF_THE_FILE = (
+    _NO_FOLDER,
+    os.strerror(errno.EIO), os.strerror(errno.ESTALE), os.strerror(errno.EMFILE),
+    "Too many open files", "Out of Memory", "cannot encode str",
+)  # fmt: skip
+
+_PASSING = ("set lock", "Permission denied", "Read-only", "No space", "quota exceeded")
 
 _lock = threading.RLock()
 _numbers = itertools.count()
@@ -122,9 +137,14 @@ def tables_that_are_views(con: Connection, tables: Collection[str]) -> list[str]
 
 
 class Attached:
-    """A connection to an attached file; closing it detaches the file."""
+    """A connection to an attached file; closing it detaches the file.
+
+    Attributes:
+        at_close: What is done once the file is detached.
+    """
 
     def __init__(self, instance: DuckDBPyConnection, name: str) -> None:
+        self.at_close = contextlib.ExitStack()
         self._instance = instance
         self.name = name
         self._con = instance.cursor()
@@ -141,12 +161,53 @@ class Attached:
         self._con.close()
         with _lock, contextlib.suppress(duckdb.Error):  # closed before
             self._instance.execute(f"detach {self.name}")
+        self.at_close.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def unreadable_error(path: Path, error: Exception) -> JournalError:
+    """Return the error for a query that DuckDB refuses, with advice that loses no journal."""
+    import _duckdb as duckdb
+
+    message = str(error)
+    if "version number" in message:
+        advice = "A newer DuckDB wrote it: `pip install --upgrade duckdb`."
+    elif isinstance(error, duckdb.BinderException | duckdb.CatalogException):
+        advice = "Another version of nbtasks wrote it: use that one, or choose another home."
+    elif _NO_FOLDER in message:
+        advice = (
+            "The working directory of this process was removed: change to one that exists, as by "
+            "os.chdir(os.path.expanduser('~')), and try again. Nothing is lost."
+        )
+    elif any(sign in message for sign in _NOT_OF_THE_FILE) or isinstance(
+        error,
+        duckdb.InvalidInputException | duckdb.OutOfMemoryException | duckdb.InterruptException,
+    ):
+        advice = "The file itself is not damaged: keep it, and try again."
+    else:
+        advice = (
+            "Move the file away to start a new one, and keep it: the rows in the segments in wal/ "
+            "are merged into the new one."
+        )
+    return JournalError(f"DuckDB cannot read {path}: {message} {advice}")
+
+
+def is_passing(error: Exception) -> bool:
+    """Return True if the file is only unavailable now: held by others, or not writable."""
+    import _duckdb as duckdb
+
+    if isinstance(
+        error,
+        duckdb.ConnectionException | duckdb.PermissionException | duckdb.ResourceInUseException,
+    ):
+        return True
+    message = str(error)
+    return any(sign in message for sign in (*_PASSING, *_NOT_OF_THE_FILE))
 
 
 def _shared() -> DuckDBPyConnection:

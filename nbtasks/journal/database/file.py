@@ -4,14 +4,14 @@ DuckDB appends commits to a log, `journal.duckdb.wal`, and moves them into the f
 A checkpoint rewrites blocks in place that the last one still needs, so a process that is killed in
 the middle of one can leave a file that nobody can open again (seen with DuckDB 2.0.0, about once in
 a thousand such kills). Therefore no checkpoint is ever made in the file itself: `checkpoint` makes
-it in a copy, which then replaces the file.
+it in a copy, which then replaces the file. Nor is the file ever opened for writing, so that others
+can open it at any time: see `working_copy`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import os
 import warnings
@@ -22,28 +22,39 @@ from typing import TYPE_CHECKING
 from nbtasks.core import disk
 from nbtasks.errors import JournalDamaged, JournalError, JournalLockedError
 from nbtasks.journal.database import connection
-from nbtasks.journal.database.connection import Connection, attach, connect
-from nbtasks.journal.database.refusals import is_passing, unreadable_error
+from nbtasks.journal.database.connection import (
+    Connection,
+    attach,
+    connect,
+    is_passing,
+    unreadable_error,
+)
+from nbtasks.journal.database.exclusive import FileStamp, held_against_writers, mode_here
 from nbtasks.journal.database.schema import (
     TABLES,
-    in_memory,
     make_schema,
     migrate,
     offsets,
     read_format,
+    snapshot,
 )
-from nbtasks.journal.wal import FORMAT, sync_folder, write_error
+from nbtasks.journal.database.working_copy import (
+    WorkingCopy,
+    drop_spent,
+    is_spent,
+    log_of,
+    replace_log,
+    stamp_of,
+)
+from nbtasks.journal.wal import FORMAT, write_error
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
-__all__ = ["Change", "DatabaseFile", "FileStamp"]
+__all__ = ["Change", "DatabaseFile"]
 
-_SNAPSHOTS = 5
 #: Function that makes a new file from a copy of the file, and returns the path of the new one.
 Change = Callable[[Path], Path]
-#: Identity of the file and its log, and their sizes and times of change.
-FileStamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class DatabaseFile:
@@ -57,7 +68,9 @@ class DatabaseFile:
     def __init__(self, path: Path, *, durable: bool) -> None:
         self.path = path
         self._durable = durable
-        self._wal = _wal_of(path)
+        self._wal = log_of(path)
+        self._copy = WorkingCopy(path, durable=durable)
+        self.is_torn = False  # the last commit is in the copy alone, so a checkpoint is due
         self._checked = -1  # inode of the file that is known to hold real tables
 
     def exists(self) -> bool:
@@ -68,7 +81,7 @@ class DatabaseFile:
     def log_bytes(self) -> int:
         """Size of DuckDB's log in bytes: commits that are not yet in the file itself."""
         try:
-            return self._wal.stat().st_size
+            return 0 if is_spent(self._wal) else self._wal.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -79,7 +92,7 @@ class DatabaseFile:
 
     def stamp(self) -> FileStamp:
         """Return a value that differs after anybody has written to the file."""
-        return tuple(map(_stamp, (self.path, self._wal)))
+        return stamp_of(self.path), None if is_spent(self._wal) else stamp_of(self._wal)
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -95,12 +108,13 @@ class DatabaseFile:
         if not self.exists():
             self._create()
         try:
-            con = self._open()
+            con = self._open_to_merge()
+        except OSError:
+            return None  # another program is writing it, or the disk is full
         except duckdb.Error as error:
             if is_passing(error):
                 return None
-            self._set_wal_aside(error)
-            con = self._open()
+            con = self._open_repaired(error)
         self._check(con)
         with _closing_on_error(con):
             version = read_format(con)
@@ -128,7 +142,11 @@ class DatabaseFile:
         """
         import _duckdb as duckdb
 
-        open_it = _choose_opener(apart=apart, open_here=self._is_open_here())
+        drop_spent(self._wal)
+        mode = mode_here(self.path)
+        if mode == "r" and not apart and (copied := self._open_copy_to_read()):
+            return copied
+        open_it = _choose_opener(apart=apart, open_here=bool(mode))
         try:
             con: Connection = open_it(self.path)
         except duckdb.ConnectionException:
@@ -153,9 +171,17 @@ class DatabaseFile:
         con.close()
         return self._migrated_copy() if older and version is not None else None
 
+    def _open_copy_to_read(self) -> Connection | None:
+        """Open the working copy: whoever has the file open in this process may see old rows."""
+        with contextlib.suppress(OSError), held_against_writers(self.path) as original:
+            self._copy.prepare(original)
+            if self._copy.can_link:
+                return attach(self._copy.path, read_only=True)
+        return None
+
     def _migrated_copy(self) -> DuckDBPyConnection:
         """Return a copy in memory of a file of an older format."""
-        if self._is_open_here():  # copying it would release the lock of this process
+        if mode_here(self.path):  # copying it would release the lock of this process
             raise JournalLockedError(
                 f"{self.path} has an older format, and this process has it open read-only. Close "
                 "it, so that it can be migrated."
@@ -185,11 +211,60 @@ class DatabaseFile:
         self._sync(draft)
         self._replace_by(draft)
 
-    def _open(self, *, read_only: bool = False) -> Connection:
+    def _open_to_merge(self) -> Connection:
+        """Open the working copy, or the file itself if the user is writing it in this process.
+
+        Raises:
+            OSError: Another program is writing the file, or there is no room for the copy.
+            duckdb.Error: The file is unavailable or unreadable.
+        """
+        self.is_torn = False
+        drop_spent(self._wal)
+        if mode_here(self.path) == "w":
+            return connect(self.path)
+        with contextlib.ExitStack() as closing:
+            original = closing.enter_context(held_against_writers(self.path))
+            self._copy.prepare(original)
+            if not self._copy.can_link:
+                closing.close()
+                return attach(self.path)
+            con = attach(self._copy.path)
+            con.at_close.push(closing.pop_all().__exit__)
+            con.at_close.callback(self._publish_log)
+        return con
+
+    def _publish_log(self) -> None:
+        with contextlib.suppress(OSError):  # the segments still hold the rows
+            self._copy.publish()
+        self.is_torn = self._copy.is_torn
+
+    def begin_large(self) -> None:
+        """Prepare for a commit so large that DuckDB writes blocks of the file, too.
+
+        It stays in the working copy until the next checkpoint, which is due at once.
+        """
+        if mode_here(self._copy.path):
+            self._copy.keep_log_apart()
+
+    def distrust(self) -> None:
+        """Make a new working copy for the next merge: this one may be damaged."""
+        self._copy.discard()
+
+    def _open_repaired(self, error: Exception) -> Connection:
+        """Open the file for writing after DuckDB has refused it."""
+        import _duckdb as duckdb
+
+        self._copy.discard()  # perhaps only the copy is damaged
+        try:
+            return self._open_to_merge()
+        except duckdb.Error:
+            self._set_wal_aside(error)
+        return self._open_to_merge()
+
+    def _open_here(self) -> Connection:
         # If the file is open already, no second instance may open it: closing the second one would
         # release the lock of the first.
-        open_it = connect if self._is_open_here() else attach
-        return open_it(self.path, read_only=read_only)
+        return (connect if mode_here(self.path) else attach)(self.path, read_only=True)
 
     def _set_wal_aside(self, error: Exception) -> None:
         """Rename a damaged log, so that the file opens without it.
@@ -204,7 +279,7 @@ class DatabaseFile:
         damaged = self._wal.with_name(f"{self._wal.name}.damaged")
         self._wal.replace(damaged)
         try:
-            self._open().close()
+            self._open_here().close()
         except duckdb.Error as second_error:
             damaged.replace(self._wal)
             raise unreadable_error(self.path, second_error) from None
@@ -221,35 +296,10 @@ class DatabaseFile:
         Args:
             apart: Lock the copy down, for SQL of the user.
         """
-        import shutil
-        import tempfile
-
-        import _duckdb as duckdb
-
-        last_error: Exception | None = None
-        for _ in range(_SNAPSHOTS):
-            with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
-                copy = Path(folder) / self.path.name
-                for source, target in ((self.path, copy), (self._wal, _wal_of(copy))):
-                    if source.exists():
-                        shutil.copyfile(source, target)
-                try:
-                    with attach(copy) as con:
-                        self._check(con)
-                        version = read_format(con)
-                        if version is not None:
-                            migrate(con, version)
-                        snapshot = in_memory(con)
-                except duckdb.Error as error:
-                    last_error = error  # perhaps it was copied in the middle of a checkpoint
-                else:
-                    if apart:
-                        connection.lock_down(snapshot)
-                    return snapshot
-        raise JournalLockedError(
-            f"Another program has {self.path} open for writing, and what it has written so far "
-            f"cannot be read. Close it there. ({last_error})"
-        )
+        copy = snapshot(self.path, self._check)
+        if apart:
+            connection.lock_down(copy)
+        return copy
 
     def check_writable(self) -> None:
         """Raise an error if the file cannot be replaced.
@@ -272,10 +322,10 @@ class DatabaseFile:
     def checkpoint(self, change: Change | None = None) -> dict[str, int] | None:
         """Move the log into the file, by way of a copy.
 
-        Nothing is done while anybody has the file open. A process that dies here leaves the file as
-        it was, or without its log. The segments still hold the rows of the log then, since they are
-        removed only afterwards. So the offsets in the file must decide which segments can be
-        removed.
+        Nothing is done while anybody has the file open for writing. Whoever reads it keeps what he
+        has opened. A process that dies here leaves the file as it was, or without its log. The
+        segments still hold the rows of the log then, since they are removed only afterwards. So the
+        offsets in the file must decide which segments can be removed.
 
         Args:
             change: Function that makes a new file from the copy, to replace the file.
@@ -284,60 +334,39 @@ class DatabaseFile:
             How many bytes of each segment are in the file now; None if the checkpoint was not
             possible.
         """
-        import shutil  # lazily, here and above: most processes copy nothing and create nothing
-
         import _duckdb as duckdb
 
         draft = replacement = self._draft()
+        spent = draft.with_suffix(".spent")
         try:
-            if change is None and not self._wal.exists():
-                with self._open(read_only=True) as con:
+            if change is None and not self.log_bytes and not self.is_torn:
+                with self._open_here() as con:
                     return offsets(con)
-            if self._is_open_here():
-                return None  # the user has it open, and reading it here would release that lock
-            with self.path.open("r+b") as file:
-                # DuckDB's own lock, so that no other program opens the file meanwhile. Closing any
-                # descriptor of the file in this process releases it, so this one does the reading.
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with draft.open("wb") as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
-                if self._wal.exists():
-                    shutil.copyfile(self._wal, _wal_of(draft))
+            with held_against_writers(self.path) as original:
+                if not self.is_torn:
+                    self._copy.prepare(original)
+                self._copy.take(draft)
+                if log_of(draft).exists() and change is None and not self.is_torn:
+                    os.link(log_of(draft), spent)
                 with attach(draft) as con:
                     con.execute("checkpoint")
                     merged = offsets(con)
                 if change is not None:
                     replacement = change(draft)
                 self._sync(replacement)
-                # In this order: DuckDB would refuse an older log beside the newer file.
-                self._wal.unlink(missing_ok=True)
+                replace_log(self._wal, spent, replacement)
                 self._replace_by(replacement)
         except (duckdb.Error, OSError):
             return None
         finally:
-            for path in (draft, replacement):
+            self.is_torn = False
+            for path in (draft, replacement, spent):
                 disk.discard(path)
         return merged
 
-    def _is_open_here(self) -> bool:
-        """Return True if this process has the file open."""
-        import _duckdb as duckdb
-
-        open_files = Path("/proc/self/fd")
-        if not self.exists():
-            return False
-        if open_files.is_dir():
-            stat = self.path.stat()
-            return any(_is_same(file, stat) for file in open_files.iterdir())
-        try:  # on systems without /proc DuckDB tells, more slowly
-            connect(self.path, read_only=True).close()
-        except duckdb.ConnectionException:
-            return True
-        return False
-
     def _draft(self) -> Path:
         draft = self.path.with_suffix(".new")
-        for path in (draft, _wal_of(draft)):
+        for path in (draft, log_of(draft), draft.with_suffix(".spent")):
             disk.discard(path)
         return draft
 
@@ -349,7 +378,7 @@ class DatabaseFile:
     def _replace_by(self, draft: Path) -> None:
         draft.replace(self.path)
         if self._durable:
-            sync_folder(self.path.parent)
+            disk.sync_folder(self.path.parent)
 
 
 def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connection]:
@@ -360,25 +389,6 @@ def _choose_opener(*, apart: bool, open_here: bool) -> Callable[[Path], Connecti
     if open_here:
         return functools.partial(connect, read_only=True)
     return connection.connect_isolated if apart else functools.partial(attach, read_only=True)
-
-
-def _wal_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _is_same(file: Path, stat: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(file.stat(), stat)
-    except OSError:
-        return False
 
 
 @contextlib.contextmanager

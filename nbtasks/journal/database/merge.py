@@ -6,7 +6,7 @@ the tables. The connection may be to the DuckDB file of a home, or to a copy in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -14,13 +14,23 @@ from nbtasks.core.model import KEYS, KINDS, columns, row_type
 from nbtasks.journal import validation
 from nbtasks.journal.wal import SegmentReader
 
-__all__ = ["Batch", "collect", "column_arrangers", "mark_interrupted", "orphans", "write"]
+__all__ = [
+    "Batch",
+    "collect",
+    "column_arrangers",
+    "forget_removed",
+    "mark_interrupted",
+    "orphans",
+    "write",
+]
 
 #: For this many consecutive tasks answered from the journal, one range is recorded instead of a
 #: change of each task. Shorter ranges are cheaper to write as changes than to search.
 LONG_RANGE = 1000
 #: Kinds whose rows are only ever added, never replaced.
 _ADDED = tuple(kind for kind in KINDS if kind not in ("run", "task", "reuse", *KEYS))
+#: So many removed segments are remembered, the latest: one that is put back is not merged again.
+_MOST_REMOVED = 200
 _TASK_EXECUTION = columns("task").index("execution")
 _RUN_EXECUTIONS = columns("run").index("executions")
 #: Position of the time of change in a row, by kind; the values before it are the key.
@@ -43,6 +53,12 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.offsets)
+
+    @property
+    def most_rows(self) -> int:
+        """The number of rows of the kind that has the most."""
+        added, latest = map(len, self.added.values()), map(len, self.latest.values())
+        return max(len(self.runs), len(self.tasks), *added, *latest)
 
     def add(self, kind: str, row: tuple[Any, ...]) -> None:
         """Add one row.
@@ -191,6 +207,21 @@ def _mark_reused(con: Any, run_id: str, execution: int, ranges: list[list[int]])
             "where seq between one.first and one.last)",
             [run_id, execution],
         )
+
+
+def forget_removed(con: Any, known: Iterable[str], present: Collection[str]) -> None:
+    """Remove the rows of segments that were removed long ago: a home has had any number of them.
+
+    Args:
+        con: The connection, in a transaction.
+        known: Names of the segments that have rows.
+        present: Names of the segments that there are.
+    """
+    removed = sorted(name for name in known if name not in present)  # oldest first
+    if len(removed) > _MOST_REMOVED:
+        old = [(name,) for name in removed[: -_MOST_REMOVED // 2]]
+        with con.appender("segment", action="delete", key=["name"]) as appender:
+            appender.append_rows(old)
 
 
 def orphans(con: Any, alive: list[str]) -> list[str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from nbtasks.core.model import RunRow, columns, row_type
+from nbtasks.core.model import RunRow, Status, TaskRow, columns, row_type
+from nbtasks.journal import conflicts
 from nbtasks.journal.protocol import (
     ANSWER,
     PRINTED,
+    Answer,
     Claim,
     ClaimedRun,
     RecordedOutputs,
     TaskTuple,
+    answer_of,
 )
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "find_rows",
     "place",
     "place_imported",
+    "recorded_copy",
     "running",
     "runs",
     "tasks",
@@ -31,7 +35,10 @@ __all__ = [
 #: Outputs of a run that are read when it is claimed, at most.
 _MAX_OUTPUTS = 2_000
 _MAX_OUTPUT_BYTES = 4 << 20
-_PATH, _ANSWER_PATH = columns("task").index("path"), ANSWER.index("path")
+#: Tasks of a run all of whose fields are read when it is claimed, at most.
+_FEW_TASKS = 500
+_PATH, _STATUS = map(columns("task").index, ("path", "status"))
+_ANSWER_PATH = ANSWER.index("path")
 _RUN_COLUMNS = ", ".join(columns("run"))
 _TASK_COLUMNS = ", ".join(columns("task"))
 #: The view `task_now`. Views and functions of a file that came from somebody else may do anything,
@@ -99,12 +106,31 @@ def place_imported(con: Any, rows: Iterable[Any]) -> None:
             ).fetchall()
 
 
-def tasks(con: Any, run_id: str, which: str = "true") -> list[TaskTuple]:
+def recorded_copy(
+    con: Any, check_free: Callable[[RunRow], None], run_id: str
+) -> conflicts.RunCopy | None:
+    """Return a run with all its rows; None if it is not here.
+
+    Args:
+        con: The connection.
+        check_free: Function that raises an error if a run is being executed.
+        run_id: Id of the run.
+    """
+    for run in runs(con, run_id=run_id):
+        check_free(run)
+        rows = [row for kind in conflicts.ADDED for row in find_rows(con, kind, run_id=run_id)]
+        rows += find_rows(con, "entry", scope=f"run:{run_id}")
+        recorded = (TaskRow(*values) for values in tasks(con, run_id))
+        return conflicts.RunCopy(run, {task.path: task for task in recorded}, rows)
+    return None
+
+
+def tasks(
+    con: Any, run_id: str, which: str = "true", *, limit: int | None = None
+) -> list[TaskTuple]:
     """Return the tasks of a run, or `which` of them, in the order in which they first started."""
-    rows: list[TaskTuple] = con.execute(
-        f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq",  # noqa: S608 - fixed names
-        [run_id],
-    ).fetchall()
+    query = f"select {_TASK_COLUMNS} from ({_TASK_NOW}) where run_id = $1 and {which} order by seq"  # noqa: S608 - fixed names
+    rows: list[TaskTuple] = con.execute(f"{query} limit $2", [run_id, limit]).fetchall()
     return rows
 
 
@@ -113,21 +139,27 @@ def claimed_run(con: Any, run: RunRow) -> ClaimedRun:
     logs = con.execute(
         "select level, message, data from log where run_id = $1 and path = ''", [run.run_id]
     ).fetchall()
-    rows = tasks(con, run.run_id, "status <> 'COMPLETED'")
-    answers = con.execute(
-        f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
-        "order by seq",
-        [run.run_id],
-    ).fetchall()
-    claimed = ClaimedRun(
-        run,
-        {row[_PATH]: row for row in rows},
-        {row[_ANSWER_PATH]: row for row in answers},
-        dict(collections.Counter(logs)),
-        fresh=run.executions == 0,
-    )
+    claimed = ClaimedRun(run, logs=dict(collections.Counter(logs)), fresh=run.executions == 0)
+    few = tasks(con, run.run_id, limit=_FEW_TASKS + 1)
+    if len(few) <= _FEW_TASKS:
+        claimed.rows = {row[_PATH]: row for row in few if row[_STATUS] == Status.COMPLETED}
+        claimed.answers = {path: answer_of(row) for path, row in claimed.rows.items()}
+        claimed.tasks = {row[_PATH]: row for row in few if row[_PATH] not in claimed.rows}
+    else:
+        rows = tasks(con, run.run_id, "status <> 'COMPLETED'")
+        claimed.tasks = {row[_PATH]: row for row in rows}
+        claimed.answers = {row[_ANSWER_PATH]: row for row in _answers(con, run.run_id)}
     add_outputs(con, claimed)
     return claimed
+
+
+def _answers(con: Any, run_id: str) -> list[Answer]:
+    rows: list[Answer] = con.execute(
+        f"select {', '.join(ANSWER)} from task where run_id = $1 and status = 'COMPLETED' "  # noqa: S608 - fixed names
+        "order by seq",
+        [run_id],
+    ).fetchall()
+    return rows
 
 
 def add_outputs(con: Any, claimed: ClaimedRun) -> None:

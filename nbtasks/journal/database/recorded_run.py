@@ -8,12 +8,11 @@ from typing import Any
 
 from nbtasks.core.model import Status, columns, row_type
 from nbtasks.journal.database.merge import Batch
-from nbtasks.journal.protocol import ANSWER, PRINTED, ClaimedRun, TaskTuple
+from nbtasks.journal.protocol import ANSWER, PRINTED, ClaimedRun, TaskTuple, answer_of
 
 __all__ = ["update"]
 
 _TASK = {name: position for position, name in enumerate(columns("task"))}
-_answer = itemgetter(*(_TASK[name] for name in ANSWER))
 _seq_of_task, _seq_of_answer = itemgetter(_TASK["seq"]), itemgetter(ANSWER.index("seq"))
 _LOG_KEY = slice(4, 7)  # level, message, data
 
@@ -33,6 +32,7 @@ def update(claimed: ClaimedRun, batch: Batch, run_ids: Collection[str]) -> None:
     for run_id, execution, ranges in batch.added["reuse"]:
         if run_id == own:
             _mark_reused(claimed.tasks, execution, ranges)
+            _mark_reused(claimed.rows or {}, execution, ranges)
     for row in batch.added["log"]:
         if row[0] == own and row[1] == "":
             claimed.logs[row[_LOG_KEY]] = claimed.logs.get(row[_LOG_KEY], 0) + 1
@@ -47,8 +47,12 @@ def _update_tasks(claimed: ClaimedRun, rows: list[TaskTuple]) -> None:
         path = row[_TASK["path"]]
         claimed.tasks.pop(path, None)
         claimed.answers.pop(path, None)
+        if claimed.rows is not None:
+            claimed.rows.pop(path, None)
         if row[_TASK["status"]] == Status.COMPLETED:
-            claimed.answers[path] = _answer(row)
+            claimed.answers[path] = answer_of(row)
+            if claimed.rows is not None:
+                claimed.rows[path] = row
         else:
             claimed.tasks[path] = row
     if rows:

@@ -7,11 +7,13 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbtasks.core.model import KINDS
-from nbtasks.errors import JournalFormatError
-from nbtasks.journal.database.connection import lock_down
+from nbtasks.errors import JournalFormatError, JournalLockedError
+from nbtasks.journal.database.connection import attach, lock_down
+from nbtasks.journal.database.working_copy import log_of
 from nbtasks.journal.wal import FORMAT, newer_format_error
 
 if TYPE_CHECKING:
@@ -28,9 +30,11 @@ __all__ = [
     "migrate",
     "offsets",
     "read_format",
+    "snapshot",
     "view_columns",
 ]
 
+_ATTEMPTS = 5
 TABLES = ("meta", "segment", *KINDS)
 #: By format, the change that brings the tables of a file to the next one: statements, or a function
 #: of the connection. `schema.sql` makes missing tables and all views afterwards. Rows are written
@@ -169,3 +173,40 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def snapshot(path: Path, check: Callable[[Connection], None]) -> DuckDBPyConnection:
+    """Return a copy in memory of a file that another process may be writing, migrated.
+
+    Args:
+        path: Path of the file.
+        check: Function that refuses a malicious file.
+
+    Raises:
+        JournalLockedError: No attempt has met the file whole.
+    """
+    import shutil  # lazily, both: most processes take no snapshot
+    import tempfile
+
+    import _duckdb as duckdb
+
+    last_error: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        with tempfile.TemporaryDirectory(prefix="nbtasks-") as folder:
+            copy = Path(folder) / path.name
+            for source, target in ((path, copy), (log_of(path), log_of(copy))):
+                if source.exists():
+                    shutil.copyfile(source, target)
+            try:
+                with attach(copy) as con:
+                    check(con)
+                    version = read_format(con)
+                    if version is not None:
+                        migrate(con, version)
+                    return in_memory(con)
+            except duckdb.Error as error:
+                last_error = error  # perhaps it was copied in the middle of a checkpoint
+    raise JournalLockedError(
+        f"Another program has {path} open for writing, and what it has written so far cannot be "
+        f"read. Close it there. ({last_error})"
+    )

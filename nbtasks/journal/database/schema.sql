@@ -102,6 +102,12 @@ create table if not exists task (
     icon varchar,
     awaits varchar,                  -- JSON: the external answer that it waits for
     given_up_us bigint,              -- if the body itself gave it up and continued: after how long
+    done_before bigint,              -- progress as first reported by an attempt that is not the first
+    host varchar,                    -- of the latest attempt, if it was called in another process
+    pid integer,
+    worker varchar,                  -- its address in a cluster
+    queued_on varchar,               -- the engine in which it waits for a place, while RUNNING
+    sent integer,                    -- number of the attempt whose call a cluster may still hold
     hidden boolean not null          -- true if its output is left out of exports
 );
 
@@ -153,7 +159,10 @@ create table if not exists attempt (
     started_us bigint,
     finished_us bigint,
     error varchar,
-    retry_us bigint
+    retry_us bigint,
+    host varchar,                    -- as in the task's row
+    pid integer,
+    worker varchar
 );
 
 create table if not exists log (
@@ -282,7 +291,8 @@ create or replace view tasks as
 select
     run.job,
     path,
-    task.status::task_status as status,
+    (case when task.status = 'RUNNING' and queued_on is not null then 'WAITING' else task.status end)::task_status
+        as status,
     attempts,
     (case when task.finished_us < task.started_us then 0 else task.finished_us - task.started_us end) / 1e6 as seconds,
     reused and execution = run.executions as reused,
@@ -301,6 +311,9 @@ select
     case when task.output_kind in ('json', 'tagged', 'hidden') then task.output end as output,
     task.output_kind,
     task.output_bytes,
+    task.host,
+    task.pid,
+    worker,
     case when json_valid(task.error) then task.error ->> '$.type' end as error_type,
     properties,
     metrics,
@@ -331,15 +344,19 @@ select
     to_microseconds(case when made.finished_us < made.started_us then 0 else made.finished_us - made.started_us end) as duration,
     case when json_valid(made.error) then made.error ->> '$.type' end as error_type,
     case when json_valid(made.error) then made.error ->> '$.traceback' end as traceback,
-    make_timestamptz(made.retry_us) as retry_at
+    make_timestamptz(made.retry_us) as retry_at,
+    made.host,
+    made.pid,
+    made.worker
 from (
     from attempt
     union all by name
     select
         run_id, path, attempts as number, attempt, status,
-        attempt_us as started_us, finished_us, error, null::bigint as retry_us
+        attempt_us as started_us, finished_us, error, null::bigint as retry_us, host, pid, worker
     from task
     where attempt > 0 and due_us is null and status not in ('SKIPPED', 'WAITING')
+    and (status <> 'RUNNING' or queued_on is null)
 ) as made
 left join task on task.run_id = made.run_id and task.path = made.path
 order by made.run_id, task.seq, made.path, made.number;

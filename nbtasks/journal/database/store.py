@@ -11,16 +11,16 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbtasks.core import disk
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database import merge
-from nbtasks.journal.database.connection import lock_down
-from nbtasks.journal.database.file import Change, DatabaseFile, FileStamp
-from nbtasks.journal.database.refusals import unreadable_error
+from nbtasks.journal.database.connection import lock_down, unreadable_error
+from nbtasks.journal.database.exclusive import FileStamp, HomeLock, Revision
+from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
 from nbtasks.journal.database.segments import LOCK, Listing, SegmentFolder
 from nbtasks.journal.database.user_query import run_query
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["CHECKPOINT_BYTES", "DuckStore"]
 
 _LOCK_SECONDS = 60.0
-_POLL_SECONDS = 0.005
 #: A checkpoint is due once DuckDB's log is larger than this and than an eighth of the file ...
 CHECKPOINT_BYTES = 1 << 20
 #: ... or dead processes have left more segments than this, since every start has to read them ...
@@ -44,6 +43,8 @@ _MANY_DEAD = 8
 _MANY_COMMITS = 16
 #: both numbers are eight times as high for files larger than this, where a checkpoint takes long.
 _CHEAP_BYTES = 64 << 20
+#: DuckDB writes blocks before it commits more rows of a table than this (122 880 in DuckDB 2.0).
+_MANY_ROWS = 100_000
 
 
 class DuckStore:
@@ -56,15 +57,17 @@ class DuckStore:
 
     Attributes:
         revision: Number that grows when the file may have got rows that this process did not write.
+        contents: Revision of what the home holds, whoever has merged it.
     """
 
     def __init__(self, home: Path, segments: SegmentFolder, *, durable: bool) -> None:
         self._home = home
         self._file = DatabaseFile(home / "journal.duckdb", durable=durable)
-        self._lock_path = home / LOCK
+        self._lock = HomeLock(home / LOCK)
         self._segments = segments
         self._threads = threading.RLock()
         self.revision = 0
+        self.contents = Revision(home / "journal.revision")
         self._stamp: FileStamp | None = None  # of the file when this process last left it
         self._merged: dict[str, int] = {}  # by segment, the bytes known to be merged
         self._checkpointed: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
@@ -74,8 +77,9 @@ class DuckStore:
         os.register_at_fork(after_in_child=lambda: (own := unlock()) and own())
 
     def _unlock(self) -> None:
-        """Replace the lock in a forked child: another thread of the parent may have held it."""
+        """Replace the locks in a forked child: another thread of the parent may have held them."""
         self._threads = threading.RLock()
+        self._lock.forget()
 
     @contextlib.contextmanager
     def exclusive(self, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
@@ -88,47 +92,41 @@ class DuckStore:
             JournalLockedError: Another process held the lock for longer than `seconds`.
         """
         with self._threads:
-            file_lock = self._acquire(seconds)
+            self._acquire(seconds)
             try:
-                if self._stamp != self._file.stamp():
+                stamp = self._file.stamp()
+                if self._stamp != stamp:
                     self.revision += 1
+                self.contents.enter(stamp)
                 yield
             finally:
                 self._stamp = self._file.stamp()
-                if file_lock is not None:
-                    file_lock.release()
+                self.contents.leave(self._stamp)
+                self._lock.release()
 
-    def _acquire(self, seconds: float) -> Any:
-        """Return the acquired lock; None if there is nothing to lock, or the home is read-only."""
-        import filelock  # lazily: it takes 10 ms, and processes without a home do not need it
-
+    def _acquire(self, seconds: float) -> None:
+        """Acquire the lock, unless there is nothing to lock, or the home is read-only."""
         if not self._home.is_dir():
-            return None
-        file_lock = filelock.FileLock(self._lock_path)
+            return
         try:
-            file_lock.acquire(timeout=seconds, poll_interval=_POLL_SECONDS)
-        except filelock.Timeout:
-            raise JournalLockedError(
-                f"{self._lock_path} was held for more than {seconds:.0f} s. Is another process "
-                "of this home stopped or stuck?"
-            ) from None
+            self._lock.acquire(seconds)
         except OSError as error:
             if error.errno not in disk.READ_ONLY | disk.FULL:
                 raise write_error(self._home, error) from error
-            return None
-        return file_lock
 
     def make(self) -> None:
         """Create the file if it is missing, so that other tools find it while runs are active."""
         if not self._file.exists() and (con := self._merge_segments()):
             con.close()
+            self._checkpoint_if_due()
 
     @contextlib.contextmanager
     def reading(self, *, tidy: bool = True) -> Iterator[Connection]:
         """Yield a connection that sees everything flushed so far. The caller holds `exclusive`.
 
         Args:
-            tidy: Checkpoint afterwards if that is due.
+            tidy: Checkpoint afterwards if that is due. Else only if dead processes have left many
+                segments: where each is killed in its first execution, no other moment comes.
         """
         import _duckdb as duckdb
 
@@ -140,10 +138,11 @@ class DuckStore:
         try:
             yield con
         except duckdb.Error as error:
+            self._file.distrust()
             raise unreadable_error(self.path, error) from None  # a bad block may show only here
         finally:
             con.close()
-        if tidy:
+        if tidy or self._is_crowded or self._file.is_torn:
             self._checkpoint_if_due()
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
@@ -158,7 +157,7 @@ class DuckStore:
             if con is None and (merged := self._merge_segments()):
                 merged.close()  # the user's own SQL gets a connection that cannot write
                 self._checkpoint_if_due()
-                con = self._file.open_to_read(apart=True)
+                con = self._open_current(apart=True)
             if con is None:
                 con = self._open_copy()
                 lock_down(con)
@@ -221,6 +220,7 @@ class DuckStore:
         con.close()
         settled = self._file.checkpoint(change)
         self.revision += 1
+        self.contents.renew()
         if settled is not None:
             self._checkpointed, self._commits = settled, 0
         return settled is not None
@@ -246,6 +246,7 @@ class DuckStore:
         try:
             con = self._file.open_to_write()
             if con is not None:
+                self.contents.has_merged()
                 segments = self._merge_into(con)
                 self._merged = {name: reader.end for name, reader in segments.readers.items()}
                 self._dead = segments.dead
@@ -256,6 +257,7 @@ class DuckStore:
             # everything, and the offsets tell how much of each has been merged.
             if con is not None:
                 con.close()
+                self._file.distrust()  # perhaps a block of the working copy is damaged
             return None
         except BaseException:  # a Stop, say: its traceback would keep the file open
             if con is not None:
@@ -263,22 +265,33 @@ class DuckStore:
             raise
         return con
 
+    @property
+    def _is_crowded(self) -> bool:
+        """Return True if dead processes have left so many segments that each start takes longer."""
+        return len(self._dead) > self._times(_MANY_DEAD)
+
+    def _times(self, number: int) -> int:
+        """Return a limit for a checkpoint, given the one of a small file."""
+        return number if self._file.size < _CHEAP_BYTES else 8 * number
+
     def _checkpoint_if_due(self, above: int | None = None) -> None:
         """Checkpoint if that is due, and remove the segments of dead processes that it covers."""
         log_bytes, size = self._file.log_bytes, self._file.size
         is_large = log_bytes > (max(CHECKPOINT_BYTES, size // 8) if above is None else above)
-        factor = 1 if size < _CHEAP_BYTES else 8
-        is_crowded = len(self._dead) > factor * _MANY_DEAD or self._commits > factor * _MANY_COMMITS
+        has_many_commits = self._commits > self._times(_MANY_COMMITS)
         is_damaged = any(reader.damaged or reader.torn for reader in self._dead.values())
-        if not (is_large or is_crowded or is_damaged):
+        is_torn = self._file.is_torn
+        if not (is_large or self._is_crowded or has_many_commits or is_damaged or is_torn):
             return
         settled = self._file.checkpoint()
+        self.contents.has_merged()
         if settled is not None:
             self._checkpointed, self._commits = settled, 0
             for name, reader in list(self._dead.items()):
-                if settled.get(name, -1) >= reader.end:
+                if settled.get(name, 0) >= reader.end:  # 0 for one in which nothing was written
                     del self._dead[name]
                     self._segments.remove(reader)
+                    self.contents.renew()
 
     def _merge_into(self, con: Connection) -> Listing:
         """Merge all segments in one transaction, and return them."""
@@ -289,24 +302,28 @@ class DuckStore:
         for name, reader in segments.readers.items():
             reader.start = merged.get(name, 0)
         try:
-            self._write(con, segments)
+            self._write(con, segments, merged)
         except duckdb.OperationalError:  # a full disk, say
             raise
         except (duckdb.Error, TypeError, LookupError, OverflowError):
             # A row that no table accepts would block all other rows for ever: check each row now.
             with contextlib.suppress(duckdb.Error):
                 con.rollback()
-            self._write(con, segments, checked=True)
+            self._write(con, segments, merged, checked=True)
         if any(reader.end > reader.start for reader in segments.others.readers.values()):
             self.revision += 1
         return segments
 
-    @staticmethod
-    def _write(con: Connection, segments: Listing, *, checked: bool = False) -> None:
+    def _write(
+        self, con: Connection, segments: Listing, known: Iterable[str], *, checked: bool = False
+    ) -> None:
         batch = merge.collect(segments.readers.values(), checked=checked)
+        if batch.most_rows > _MANY_ROWS:
+            self._file.begin_large()
         con.begin()
         merge.write(con, batch)
         merge.mark_interrupted(con, segments.alive)
+        merge.forget_removed(con, known, segments.readers)
         con.commit()
 
     # -- reading ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,7 +22,12 @@ _LIBRARIES = frozenset({"pandas", "polars", "pyarrow"})
 
 
 def run_query(
-    con: DuckDBPyConnection, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None
+    con: DuckDBPyConnection,
+    sql: str,
+    params: Any = None,
+    frames: Mapping[str, Any] | None = None,
+    *,
+    views: Sequence[str] = VIEWS,
 ) -> Any:
     """Return the result of one query that cannot write, as a pyarrow Table.
 
@@ -32,6 +37,7 @@ def run_query(
         params: Values of the placeholders, by order or by name.
         frames: Tables that the query may name besides the views: DataFrames of pandas and polars,
             and tables of pyarrow. A view takes precedence over a frame of the same name.
+        views: The views that there are.
 
     Raises:
         JournalError: `sql` is not a single query, or DuckDB refuses it.
@@ -49,7 +55,7 @@ def run_query(
             return _run_query(con, sql, params)
         except duckdb.CatalogException:  # it names a table that is not one of ours
             con.rollback()
-            _register_frames(con, sql, frames or {})
+            _register_frames(con, sql, frames or {}, views)
         return _run_query(con, sql, params)
     except duckdb.Error as error:
         raise JournalError(f"The query was refused. {error}") from None
@@ -79,7 +85,9 @@ def _run_query(con: DuckDBPyConnection, sql: str, params: Any) -> Any:
     return _with_enums(relation.to_arrow_table(), relation.types)
 
 
-def _register_frames(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any]) -> None:
+def _register_frames(
+    con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any], views: Sequence[str]
+) -> None:
     """Register the frames that a query names.
 
     Raises:
@@ -89,7 +97,7 @@ def _register_frames(con: DuckDBPyConnection, sql: str, frames: Mapping[str, Any
         if not _is_frame(frames.get(name)):
             raise JournalError(
                 f"There is no view {name!r}, and no DataFrame of that name. The views are "
-                f"{', '.join(VIEWS)}."
+                f"{', '.join(views)}."
             )
         con.register(name, frames[name])
 

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtasks.core import clock
+from nbtasks.core import clock, disk
 from nbtasks.errors import JournalError, NbtasksError, UnreadableValueError
 from nbtasks.journal.database.foreign_objects import extras, foreign_objects
-from nbtasks.journal.home import gc
-from nbtasks.journal.wal import FORMAT, SegmentReader, is_alive, write_error
+from nbtasks.journal.database.owners import is_alive, other_host, release
+from nbtasks.journal.home import gc, network_home, store_folder
+from nbtasks.journal.wal import FORMAT, SegmentReader, write_error
 
 if TYPE_CHECKING:
     from nbtasks.journal.home.home_journal import HomeJournal
 
-__all__ = ["Finding", "check_home", "pickled_runs", "repair"]
+__all__ = ["Finding", "check_home", "pickled_runs", "release_host", "repair"]
 
 #: A file younger than this may still be in the middle of being written.
 _OLD_SECONDS = 3600
@@ -50,6 +51,8 @@ def check_home(journal: HomeJournal) -> Iterator[Finding]:
     if not home.is_dir():
         yield Finding(str(home), "ok", "there is no home yet")
         return
+    if (network := disk.network(home)) is not None:
+        yield Finding("home", "ok", f"on a network file system, {network}", network_home.REMEDY)
     yield from _check_segments(home)
     yield from _check_leftovers(home)
     readable = True
@@ -58,6 +61,7 @@ def check_home(journal: HomeJournal) -> Iterator[Finding]:
         yield finding
     if readable:
         yield from _check_blobs(journal)
+        yield from (Finding(*parts) for parts in store_folder.check(journal))
 
 
 def _check_segments(home: Path) -> Iterator[Finding]:
@@ -82,6 +86,13 @@ def _check_segments(home: Path) -> Iterator[Finding]:
                 f"unreadable: {places}; all the rest is read",
                 "once its process has ended, it is kept as .damaged beside the others",
             )
+        elif alive and (host := other_host(path, header)):
+            yield Finding(
+                what,
+                "ok",
+                f"of a process on {host}, which lives as far as is known",
+                f"if {host} is gone, nb.doctor(release={host!r}) counts its processes as dead",
+            )
         elif reader.torn and not alive:
             yield Finding(
                 what, "ok", f"{reader.torn} bytes at its end, of a write that was cut off"
@@ -92,7 +103,7 @@ def _check_segments(home: Path) -> Iterator[Finding]:
             f"wal/{path.name}",
             "ok",
             f"kept because parts of it could not be read, {path.stat().st_size:,} bytes",
-            "remove it if you miss nothing",
+            "remove it if nothing is missing",
         )
 
 
@@ -109,7 +120,7 @@ def _check_leftovers(home: Path) -> Iterator[Finding]:
 
 
 def _find_leftovers(home: Path) -> list[Path]:
-    patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*")
+    patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*", "journal.copy")
     paths = [path for pattern in patterns for path in home.glob(pattern)]
     cutoff = clock.micros() / 1e6 - _OLD_SECONDS
     return [path for path in paths if path.stat().st_mtime < cutoff]
@@ -144,8 +155,7 @@ def _check_database(journal: HomeJournal) -> Iterator[Finding]:
 
 
 def _check_blobs(journal: HomeJournal) -> Iterator[Finding]:
-    with journal.reading() as con:
-        names = sorted(gc.used_blobs(con))
+    names = sorted(gc.used_blobs(journal))
     for name in names:
         try:
             journal.blobs.get(name).check()
@@ -186,6 +196,13 @@ def _describe_owner(journal: HomeJournal, name: str) -> str:
 
 
 # -- repair ----------------------------------------------------------------------------------------
+
+
+def release_host(journal: HomeJournal, host: str) -> Iterator[Finding]:
+    """Count the processes of another machine as dead, and yield what was done."""
+    with journal.store.exclusive():
+        for name in release(journal.home, host):
+            yield Finding(f"wal/{name}", "repaired", f"counted as one of a dead process on {host}")
 
 
 def repair(journal: HomeJournal) -> Iterator[Finding]:

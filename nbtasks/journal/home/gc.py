@@ -8,19 +8,22 @@ next time.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtasks.core import clock
 from nbtasks.core.model import KINDS, UNDER_WAY, columns
-from nbtasks.errors import JournalLockedError
+from nbtasks.errors import JournalLockedError, UnreadableValueError
+from nbtasks.journal import outputs
 from nbtasks.journal.database.connection import attach
 from nbtasks.journal.database.schema import make_schema
 from nbtasks.journal.wal import write_error
+from nbtasks.values import codec
+from nbtasks.values.large import parts
 
 if TYPE_CHECKING:
-    from nbtasks.journal.database.connection import Connection
     from nbtasks.journal.home.home_journal import HomeJournal
 
 __all__ = [
@@ -39,6 +42,9 @@ _GRACE_SECONDS = 60
 _COLUMNS = {"reuse": ("run_id", "execution", "first", "last")}
 _EXPIRED = "task.expires_us < $1 and task.output_kind is not null and task.output_kind <> 'expired'"
 _NAMED = ("run", "task", "display", "entry")  # tables whose rows name files
+_ROWS = 1000
+#: Tables whose values may refer to files of their parts, with the column of the value.
+_VALUES = {"run": "output", "task": "output", "entry": "value"}
 
 
 class Candidate(NamedTuple):
@@ -110,7 +116,7 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
         The removed runs.
 
     Raises:
-        JournalLockedError: Another program has the file open. Nothing has changed.
+        JournalLockedError: Another program has the file open for writing. Nothing has changed.
         JournalWriteError: The home cannot be written. Nothing has changed.
     """
     removed: list[str] = []
@@ -129,8 +135,8 @@ def remove_runs(journal: HomeJournal, run_ids: Collection[str]) -> list[str]:
         journal.store.check_writable()
         if not journal.store.rewrite(change):
             raise JournalLockedError(
-                f"{journal.store.path} is open in another program, so nothing was removed. Close "
-                "it there, and try again."
+                f"{journal.store.path} is open for writing in another program, so nothing was "
+                "removed. Close it there, and try again."
             )
     return removed
 
@@ -166,8 +172,7 @@ def _copy_rows(old: str, new: Any, removed: Sequence[str]) -> None:
 
 def unused_blobs(journal: HomeJournal) -> list[tuple[str, int]]:
     """Return the name and size of each file that no row names, except files written just now."""
-    with journal.reading() as con:
-        used = used_blobs(con)
+    used = used_blobs(journal)
     cutoff = clock.micros() / 1e6 - _GRACE_SECONDS
     return [
         (name, stat.st_size)
@@ -176,12 +181,24 @@ def unused_blobs(journal: HomeJournal) -> list[tuple[str, int]]:
     ]
 
 
-def used_blobs(con: Connection) -> set[str]:
-    """Return the names of all files that rows refer to."""
+def used_blobs(journal: HomeJournal) -> set[str]:
+    """Return the names of all files that rows refer to, and those of the parts of their values."""
     names: set[str] = set()
-    for table in _NAMED:
-        rows = con.execute(f"select distinct blob from {table} where blob is not null").fetchall()  # noqa: S608 - fixed names
-        names.update(row[0] for row in rows)
+    kinds = ", ".join(f"'{kind}'" for kind in sorted(codec.COMPOSED))
+    composed: list[tuple[str, str | None, str | None]] = []
+    with journal.reading() as con:
+        for table in _NAMED:
+            found = con.execute(f"select distinct blob from {table} where blob is not null")  # noqa: S608 - fixed names
+            names.update(row[0] for row in found.fetchall())
+        for table, value in _VALUES.items():
+            rows = con.execute(
+                f"select {value}_kind, {value}, blob from {table} where {value}_kind in ({kinds})"  # noqa: S608 - as above
+            )
+            while some := rows.fetchmany(_ROWS):  # small values of these kinds are in their rows
+                composed += [row for row in some if row[2] or parts.TAG in (row[1] or "")]
+    for kind, text, blob in composed:
+        with contextlib.suppress(UnreadableValueError):  # as `nb.doctor` says
+            names |= outputs.files(journal, kind, text, blob)
     return names
 
 

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from nbtasks.errors import (
     JournalError,
     JournalLockedError,
     JournalWriteError,
-    NbtasksError,
     NotFoundError,
 )
 from nbtasks.journal import conflicts
@@ -25,9 +24,12 @@ from nbtasks.journal.blobs import Blobs
 from nbtasks.journal.database import queries as stored
 from nbtasks.journal.database.segments import SegmentFolder
 from nbtasks.journal.database.store import CHECKPOINT_BYTES, DuckStore
+from nbtasks.journal.home.contents import Contents, Snapshot
+from nbtasks.journal.home.merges import Merges
 from nbtasks.journal.home.recent_runs import RecentRuns
 from nbtasks.journal.home.signals import CancelRequests, ChangeCounter
 from nbtasks.journal.protocol import (
+    UNATTENDED,
     Change,
     Claim,
     ClaimedRun,
@@ -40,15 +42,10 @@ from nbtasks.values.content import LazyBytes, VerifiedBytes
 
 __all__ = ["HomeJournal"]
 
-#: Rows after which a merge starts in mid-run, so that the end of a long run stays short.
-MERGE_ROWS = 50_000
 #: Segments above this size, in bytes, are replaced once they are completely merged.
 ROTATE_BYTES = 4 << 20
 #: Time to wait, at the end of a run, for other processes that merge. They merge our rows, too.
 PATIENCE_SECONDS = 2.0
-#: Time after the end of a cell's execution, in seconds, at which its rows are merged: several
-#: cells that are executed one after another are merged together.
-SETTLE_SECONDS = 0.2
 
 
 class HomeJournal:
@@ -76,13 +73,12 @@ class HomeJournal:
         self._notebook = notebook
         self._starting = threading.Lock()
         self._claimed: set[str] = set()  # the runs that this process executes now
-        self._merged_rows = 0
-        self._merging: threading.Thread | None = None
         self._recent = RecentRuns()
         self._unmerged = False  # an execution has ended that is not in the file yet
-        self._settling: threading.Timer | None = None
         self.segments = SegmentFolder(home, durable=durable, notebook=notebook)
         self.store = DuckStore(home, self.segments, durable=durable)
+        self._contents = Contents(self.store, self.segments)
+        self._merges = Merges(self.store, self.settle)
         atexit.register(self.close)
 
     # -- executing ----------------------------------------------------------------------------
@@ -93,19 +89,34 @@ class HomeJournal:
         with self.store.exclusive():
             segment = self._current_segment()
             self.store.make()
-            claimed = self._recall(claim, segment) or self._read(claim, segment)
+            new = self._begin(claim)
+            claimed = new or self._recall(claim, segment) or self._read(claim, segment)
             run = claimed.run
+            conflicts.check_unchanged(run, claim.after)
             run.status, run.finished_us, run.resume_us = Status.RUNNING, None, None
             run.executions += 1
             run.execution_us = claim.make.started_us
             run.segment, run.host, run.pid = segment.name, os.uname().nodename, os.getpid()
             run.notebook, run.source = claim.make.notebook or self._notebook, claim.make.source
             run.output = run.output_kind = run.output_bytes = run.blob = run.error = None
-            self.put(run)
-            self.sync()
+            self.put(run, flush=True)
+            if new is None:  # else it is durable with its first task: without any, it runs again
+                self.sync()
             self._claimed.add(run.run_id)
             self._requests.remove(run.run_id)
         return claimed
+
+    def _begin(self, claim: Claim) -> ClaimedRun | None:
+        """Return the run of a claim that a transaction has made, for its first execution."""
+        board = self._contents.board() if claim.run_id else None
+        run = board.run(claim.run_id) if board and claim.run_id else None
+        if board is None or run is None:
+            return None
+        conflicts.check_unchanged(run, claim.after)  # here already: it costs next to nothing
+        if not board.is_fresh(run.run_id):
+            return None
+        conflicts.check_limit(run.job, claim.limit, board.running(run.job))
+        return ClaimedRun(run, rows={}, shown=RecordedOutputs(rows=[]), fresh=True)
 
     def _recall(self, claim: Claim, segment: Segment) -> ClaimedRun | None:
         """Return the run of a claim without DuckDB; None if that cannot be."""
@@ -157,7 +168,7 @@ class HomeJournal:
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
         tasks = {row.path: values(row) for row in claim.rows}
-        claimed = ClaimedRun(claim.make, tasks, shown=RecordedOutputs(rows=[]))
+        claimed = ClaimedRun(claim.make, tasks, rows={}, shown=RecordedOutputs(rows=[]))
         if claim.rows:
             stored.add_outputs(con, claimed)
         return claimed
@@ -168,7 +179,7 @@ class HomeJournal:
         own = self.segments.own
         # runs of dead processes are INTERRUPTED by now
         if run.status == Status.RUNNING and (own is None or run.segment != own.name):
-            raise conflicts.run_busy_error(run, own=False)
+            raise conflicts.run_busy_error(run, host=self.segments.other_host(run.segment or ""))
 
     def _open_run(self, con: Any, row: tuple[Any, ...]) -> ClaimedRun:
         run = RunRow(*row)
@@ -191,17 +202,19 @@ class HomeJournal:
                     row.notebook = self._notebook
             self.segments.write(changed)
 
-    def import_rows(self, rows: Sequence[Row]) -> None:
+    def import_rows(self, rows: Sequence[Row]) -> dict[str, conflicts.Imported]:
         """Implement `Journal.import_rows`."""
         self._require_segment()  # first, so that there is a home to lock
         with self.store.exclusive():
             self._current_segment()
             with self.store.reading() as con:
-                for run_id in conflicts.run_ids(rows):
-                    if stored.runs(con, run_id=run_id):
-                        raise conflicts.run_exists_error(run_id)
-                stored.place_imported(con, rows)
-            self.segments.write(rows)
+                recorded = functools.partial(stored.recorded_copy, con, self._check_free)
+                needed, results = conflicts.to_import(rows, recorded)
+                runs = [row for row in needed if isinstance(row, RunRow)]
+                stored.place_imported(con, [run for run in runs if results[run.run_id] == "new"])
+            if needed:
+                self.segments.write(needed)
+        return results
 
     def transact(self, transaction: Transaction) -> None:
         """Implement `Journal.transact`."""
@@ -209,14 +222,16 @@ class HomeJournal:
         with self.store.exclusive():
             self._current_segment()
             self.store.make()
-            with self.store.reading(tidy=False) as con:
-                rows = list(transaction(functools.partial(stored.find_rows, con)))
-                stored.place(con, rows)
+            with self._contents.now() as contents:
+                rows = list(transaction(contents.find))
+                contents.place(rows)
             for row in rows:
                 self.put(row)
             if rows:
                 self.sync()
                 self._changes.add()
+        if rows:
+            self._settle_soon()
 
     def release(self, run: RunRow) -> None:
         """Implement `Journal.release`."""
@@ -231,13 +246,15 @@ class HomeJournal:
         finally:
             self._claimed.discard(run.run_id)
             self._requests.remove(run.run_id)
-        self._unmerged = True
-        if run.source is None or self._require_segment().size > ROTATE_BYTES:
+        is_large = self._require_segment().size > ROTATE_BYTES
+        self._settle_soon()
+        if is_large or (run.source is None and run.trigger not in UNATTENDED):
             self.settle()
-        elif self._settling is None or not self._settling.is_alive():
-            self._settling = threading.Timer(SETTLE_SECONDS, self._settle_quietly)
-            self._settling.name, self._settling.daemon = "nbtasks-settle", True
-            self._settling.start()
+
+    def _settle_soon(self) -> None:
+        """Merge what was recorded, soon and with what is recorded until then."""
+        self._unmerged = True
+        self._merges.settle_soon()
 
     def settle(self) -> None:
         """Implement `Journal.settle`."""
@@ -247,22 +264,17 @@ class HomeJournal:
         self._unmerged = False
         is_long = segment.size > ROTATE_BYTES
         if self.store.merge_now(PATIENCE_SECONDS, checkpoint_above=0 if is_long else None):
-            self._merged_rows = segment.records
+            self._merges.note(segment.records)
             if is_long:
                 self._drop_segment(ROTATE_BYTES)
-
-    def _settle_quietly(self) -> None:
-        # First: a cell that ends from now on needs another timer.
-        self._settling, self._merging = None, threading.current_thread()
-        with contextlib.suppress(NbtasksError):  # the next use of the home raises it
-            self.settle()
 
     def request_cancel(self, run_id: str) -> None:
         """Implement `Journal.request_cancel`."""
         self._requests.add(run_id)
 
     def cancel_requests(self) -> Collection[str]:
-        """Implement `Journal.cancel_requests`."""
+        """Implement `Journal.cancel_requests`: while this process executes runs, it asks often."""
+        self.segments.beat()
         return self._requests.all()
 
     def change_count(self) -> int:
@@ -289,8 +301,7 @@ class HomeJournal:
         segment = self.segments.current
         if segment is not None and not segment.is_forked:
             segment.sync()
-            if segment.records - self._merged_rows > MERGE_ROWS:
-                self._merge_in_background(segment)
+            self._merges.start_if_many(segment)
 
     def put_blob(self, content: LazyBytes) -> str:
         """Implement `Journal.put_blob`."""
@@ -304,8 +315,11 @@ class HomeJournal:
 
     def runs(self, *, run_id: str | None = None, job: str | None = None) -> list[RunRow]:
         """Implement `Journal.runs`."""
-        with self.reading() as con:
-            return stored.runs(con, run_id=run_id, job=job)
+        if run_id is None:
+            with self.reading() as con:
+                return stored.runs(con, job=job)
+        with self._reading_contents() as contents:
+            return [run for run in contents.run(run_id) if job in (None, run.job)]
 
     def tasks(self, run_id: str) -> list[TaskTuple]:
         """Implement `Journal.tasks`."""
@@ -316,8 +330,8 @@ class HomeJournal:
         self, kind: str, /, *, since: tuple[str, int] | None = None, **equal: Any
     ) -> list[Any]:
         """Implement `Journal.find`."""
-        with self.reading() as con:
-            return stored.find_rows(con, kind, since=since, **equal)
+        with self._reading_contents() as contents:
+            return contents.find(kind, since=since, **equal)
 
     def query(self, sql: str, params: Any = None, frames: Mapping[str, Any] | None = None) -> Any:
         """Implement `Journal.query`."""
@@ -333,6 +347,14 @@ class HomeJournal:
         with self.store.exclusive(), self.store.reading() as con:
             yield con
 
+    @contextlib.contextmanager
+    def _reading_contents(self) -> Iterator[Snapshot]:
+        """Yield the contents with everything put so far."""
+        with contextlib.suppress(JournalWriteError):
+            self.flush()  # as above
+        with self.store.exclusive(), self._contents.now() as contents:
+            yield contents
+
     # -- housekeeping -------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -342,11 +364,7 @@ class HomeJournal:
         should.
         """
         atexit.unregister(self.close)
-        if self._settling is not None:
-            self._settling.cancel()
-        for thread in (self._settling, self._merging):
-            if thread is not None:
-                thread.join()  # at an exit, a thread that is in DuckDB would abort the process
+        self._merges.stop()
         segment = self.segments.own
         if segment is None:
             return
@@ -368,6 +386,7 @@ class HomeJournal:
                 return
             if segment.size > above and self.store.has_checkpointed(segment.name, segment.size):
                 self.segments.close_own(remove=True)
+                self.store.contents.renew()
 
     def _require_segment(self) -> Segment:
         segment = self.segments.own
@@ -376,15 +395,6 @@ class HomeJournal:
                 segment = self.segments.own
                 if segment is None:
                     self._claimed.clear()  # after a fork, they are the parent's
-                    self._merged_rows = 0
+                    self._merges.begin()
                     segment = self.segments.start_own()
         return segment
-
-    def _merge_in_background(self, segment: Segment) -> None:
-        if self._merging is not None and self._merging.is_alive():
-            return
-        self._merged_rows = segment.records
-        self._merging = threading.Thread(
-            target=self.store.merge_now, args=(0.0,), name="nbtasks-merge", daemon=True
-        )
-        self._merging.start()

@@ -114,6 +114,7 @@ def _copy(claimed: ClaimedRun) -> ClaimedRun:
         run=replace(claimed.run),
         tasks=dict(claimed.tasks),
         answers=dict(claimed.answers),
+        rows=None if claimed.rows is None else dict(claimed.rows),
         logs=dict(claimed.logs),
         codes=dict(claimed.codes),
         shown=replace(claimed.shown),

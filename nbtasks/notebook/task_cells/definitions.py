@@ -7,7 +7,7 @@ A definition is known by a key, such as `def fit` or, for the second of that nam
 transformed cell has each twice: in its place in the body, and in a block in which
 `__nbtasks_job__.wants` chooses those to execute. In the body, a `note` of what it reads stands
 before it. One that stands within an `if`, a `try` or a loop is followed by a `mark`, so that it is
-known whether it was executed.
+known whether it was executed, and so is each function and class, as they are then.
 """
 
 from __future__ import annotations
@@ -127,14 +127,14 @@ def block(body: list[ast.stmt], entry: _Entry) -> list[ast.stmt]:
 
 def mark(body: list[ast.stmt], entry: _Entry) -> None:
     """Insert a note before each definition of a cell that reads a name, and a mark after each that
-    is nested."""
+    is nested, and after each function and class."""
     before: _Calls = {}
     after: _Calls = {}
     reads_of = names.definition_reads(body)
     for key, statement, _, nested in find(body):
         if reads := " ".join(reads_of(statement)):
             before[statement] = _call(entry("note", [*map(ast.Constant, (key, reads))]), statement)
-        if nested:
+        if nested or key.startswith(("class ", "def ")):
             after[statement] = _call(entry("mark", [ast.Constant(key)]), statement)
     if before or after:
         _insert(body, before, after)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import json
 import re
 from collections.abc import Container, Mapping
 from types import FunctionType, MethodType, ModuleType
@@ -22,6 +23,7 @@ from nbtasks.engine.fingerprint.function import Fingerprint, fingerprint_once
 from nbtasks.notebook.task_cells import texts
 from nbtasks.notebook.task_cells.names import Names
 from nbtasks.notebook.task_cells.reach import Reach
+from nbtasks.values import preview
 
 __all__ = ["ABSENT", "MISSING", "Inputs", "digests", "examine", "recorded_names"]
 
@@ -41,16 +43,19 @@ class Inputs:
         assigned: Names that functions of other cells bind by `global` when this one calls them.
         values: The data.
         perhaps: Names of data that it may read by a name that is computed.
+        reached: Names that it reads itself, or by functions.
     """
 
     def __init__(
         self, code: Fingerprint, data: dict[str, Digest], assigned: set[str],
         values: Mapping[str, Any], perhaps: frozenset[str] = frozenset(),
+        reached: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self.code = code
         self.data = data
         self.assigned = assigned
         self.values = values
+        self.reached = reached
         self._perhaps = perhaps
 
     def leave_out_new(self, recorded: str | None) -> None:
@@ -62,14 +67,52 @@ class Inputs:
             self.data |= new
 
     def digest(self) -> Digest:
-        """Return the digest of all data; it names each input."""
+        """Return the digest of all data; it names each input that is defined.
+
+        One that is not, such as what a star import of the cell binds, counts as none: it may be a
+        function afterwards, which is code.
+        """
         uncompared = [what for each in self.data.values() for what in each.uncompared]
-        texts = {name: each.text.split() or [""] for name, each in self.data.items()}
+        texts = {name: each.text.split() for name, each in self.data.items() if each.text}
         ways = dict.fromkeys(
             ",".join(f"{name}={text[way]}" for name, text in sorted(texts.items())) or "-"
             for way in (0, -1)
         )
         return Digest(" ".join(ways), tuple(dict.fromkeys(uncompared)))
+
+    def check_missing(self, recorded: str | None, names: Names, key: str) -> None:
+        """Raise `NameError` if an input is missing that a completed cell with these names had."""
+        if not any(digest is ABSENT for digest in self.data.values()):
+            return
+        for name in sorted(recorded_names(recorded)):
+            if self.data.get(name) is ABSENT and not names.read.get(name):
+                raise NameError(
+                    f"name {name!r} is not defined, and %%task {key} reads it. "
+                    "Run the cells above first; what this cell has recorded stays.",
+                    name=name,
+                )
+
+    def shown(self, namespace: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the inputs as people may see them."""
+        inputs = {name: namespace[name] for name in self.data if name in namespace}
+        shown = preview.describe((), None, inputs)
+        return json.loads(shown) if shown else None
+
+    def tell_uncompared(self, key: str) -> None:
+        """Print one line if a cell is reused though inputs cannot be compared."""
+        found: dict[str, list[str]] = {}
+        for what in self.digest().uncompared:
+            place, _, kind = what.partition(": ")
+            found.setdefault(re.split(r"[.\[]", place)[0], []).append(f"{place} ({kind})")
+        if found:
+            names = ", ".join(
+                f"{each[0]} and {len(each) - 1} more of {name}" if each[1:] else each[0]
+                for name, each in found.items()
+            )
+            print(  # noqa: T201 - a line of the cell's output
+                f"%%task {key} is reused, but {names} cannot be compared with what was there "
+                f"before. If it is different: run.reset({key!r}), or --on-change error."
+            )
 
     def differences(self, recorded: str | None) -> list[str]:
         """Return the names of the inputs that differ from those of a recorded digest, or are not
@@ -127,14 +170,15 @@ def examine(
             for name, value in namespace.items()
             if name not in data
             and texts.is_variable(name)
-            and not issubclass(type(value), arguments.CODE)
-            and _counts(name, namespace, hidden, is_own=False)
+            and _counts(name, namespace, hidden, is_own=True)
         }
-    others = {**reach.held, **perhaps}
+        perhaps |= Reach(perhaps, namespace).held
+    others = {**perhaps, **reach.held}
     found = {label: each._replace(uncompared=()) for label, each in digests(others).items()}
     return Inputs(
-        code, {**digests(data), **found}, reach.assigned, {**data, **others}, frozenset(perhaps)
-    )
+        code, {**digests(data), **found}, reach.assigned, {**data, **others}, frozenset(perhaps),
+        frozenset({*names.read, *reach.read}),
+    )  # fmt: skip
 
 
 def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
@@ -145,7 +189,10 @@ def digests(data: Mapping[str, Any]) -> dict[str, Digest]:
             found[name] = ABSENT
             continue
         digest = arguments.examine((value,))
-        uncompared = tuple(what.replace("argument 1", name) for what in digest.uncompared)
+        uncompared = tuple(
+            what.replace("argument 1", name) if ": " in what else f"{name}: {what}"
+            for what in digest.uncompared
+        )
         found[name] = digest._replace(uncompared=uncompared)
     return found
 

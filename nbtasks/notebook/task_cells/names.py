@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from nbtasks.notebook.task_cells import texts
 from nbtasks.notebook.task_cells.reading import Reading, parameter_annotations
 
 __all__ = ["Names", "analyse", "definition_reads"]
@@ -49,6 +50,7 @@ class Names(NamedTuple):
         inner: Names that its functions and classes read when they are called.
         mentioned: Names among those read that texts name.
         is_open: Whether it may read any name of the notebook, by a name that is computed.
+        is_executing: Whether it executes code that may bind any name, as `exec` and `%run` do.
     """
 
     bound: dict[str, set[str]]
@@ -58,6 +60,7 @@ class Names(NamedTuple):
     inner: set[str]
     mentioned: set[str]
     is_open: bool
+    is_executing: bool
 
 
 def analyse(tree: ast.Module, namespace: Mapping[str, Any] | None = None) -> Names:
@@ -73,7 +76,7 @@ def analyse(tree: ast.Module, namespace: Mapping[str, Any] | None = None) -> Nam
     inner = {name for names in (*flow.inner.values(), flow.lambdas) for name in names}
     return Names(
         flow.bound, flow.read, flow.deleted, flow.star, inner - {"_", "__", "___"}, flow.mentioned,
-        flow.is_open,
+        flow.is_open, any(map(texts.is_executing, ast.walk(tree))),
     )  # fmt: skip
 
 

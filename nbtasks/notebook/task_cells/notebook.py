@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbtasks.core.settings import config
-from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.engine.fingerprint.function import Fingerprint
+from nbtasks.notebook.objects import drawings
+from nbtasks.notebook.task_cells.definitions import Definition
 from nbtasks.notebook.task_cells.inputs import MISSING
+from nbtasks.notebook.task_cells.randomness import hidden_states
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = [
     "Place",
+    "find_left",
     "forget_gone",
+    "has_code",
     "job_id",
     "may_give_io",
+    "note_code",
+    "note_left",
     "note_own",
+    "restore_code",
     "restore_own",
     "tell_twin",
 ]
@@ -85,8 +94,19 @@ class _Own(NamedTuple):
     after: str
 
 
+class _Left(NamedTuple):
+    refer: Callable[[], Any]
+    state: tuple[str, str] | None
+    is_input: bool = False
+
+
+_GONE: Final = _Left(lambda: None, None)
 _own: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], dict[str, _Own]]]
 _own = weakref.WeakKeyDictionary()
+_codes: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[Fingerprint, str]]]
+_codes = weakref.WeakKeyDictionary()
+_left: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[object, dict[str, _Left]]]]
+_left = weakref.WeakKeyDictionary()
 _seen: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], tuple[object, str]]]
 _seen = weakref.WeakKeyDictionary()
 
@@ -104,11 +124,12 @@ def note_own(
         names: Inputs; True for those that the cell itself may have bound before it read them.
     """
     found = {}
+    drawings.settle(map(namespace.get, names))
     for name, may_be_own in names.items():
         value = namespace.get(name, MISSING)
         if may_be_own or not isinstance(value, _FIXED):
             after = "" if value is MISSING else arguments.examine((value,)).text
-            found[name] = _Own(arguments.refer_to(value), before[name], after)
+            found[name] = _Own(calls.refer_to(value), before[name], after)
     _own.setdefault(place.shell, {})[place.run_id, place.path] = found
 
 
@@ -117,11 +138,92 @@ def restore_own(place: Place, data: dict[str, Digest], namespace: Mapping[str, A
     their names: executed again, it has nothing to do."""
     found = set()
     for name, own in _own.get(place.shell, {}).get((place.run_id, place.path), {}).items():
-        is_there = namespace.get(name, MISSING) is own.refer()
-        if name in data and is_there and data[name].text == own.after:
+        value = namespace.get(name, MISSING)
+        if name in data and value is own.refer() and _is_as_left(value, data[name], own.after):
             data[name] = own.before
             found.add(name)
     return found
+
+
+def has_code(names: Iterable[str], namespace: Mapping[str, Any]) -> bool:
+    """Return True if one of some names stands for a function, a class or a module."""
+    return any(isinstance(namespace.get(name), (*arguments.CODE, ModuleType)) for name in names)
+
+
+def note_code(place: Place, before: Fingerprint, after: Fingerprint) -> None:
+    """Note what a cell has made of the functions and classes that it refers to."""
+    _codes.setdefault(place.shell, {})[place.run_id, place.path] = before, after.digest
+
+
+def restore_code(place: Place, code: Fingerprint) -> Fingerprint:
+    """Return the code of a cell as it was before the cell itself has changed functions and classes
+    that it refers to."""
+    before, after = _codes.get(place.shell, {}).get((place.run_id, place.path), (code, ""))
+    return before if code.digest == after else code
+
+
+def _is_as_left(value: Any, now: Digest, left: str) -> bool:
+    """Return True if a value is as a cell has left it, but for where its plot was drawn since."""
+    if now.text == left:
+        return True
+    return drawings.settle([value]) and arguments.examine((value,)).text == left
+
+
+def note_left(
+    place: Place, record: object, values: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> None:
+    """Note the values that a cell has left, as they are recorded.
+
+    Args:
+        place: Place of the cell.
+        record: What tells this record of the cell from an earlier or later one.
+        values: The values.
+        inputs: What it reads, for definitions: where they stand in another object, they are made
+            again.
+    """
+    found = {name: _Left(calls.refer_to(value), _state(value)) for name, value in values.items()}
+    found |= {
+        name: _Left(calls.refer_to(value), None, is_input=True)
+        for name, value in inputs.items()
+        if name not in found
+    }
+    _left.setdefault(place.shell, {})[place.run_id, place.path] = record, found
+
+
+def find_left(
+    place: Place, record: object, namespace: Mapping[str, Any], definitions: list[Definition]
+) -> set[str]:
+    """Return the names whose values are the objects that a cell has left, as they are recorded:
+    executed again, it leaves them alone, with all that they share.
+
+    If it defines functions or classes, that is so for all of it or for nothing, and the keys of
+    these definitions are returned, too.
+    """
+    noted, values = _left.get(place.shell, {}).get((place.run_id, place.path), (None, {}))
+    if noted != record:
+        return set()
+    same = {name for name, left in values.items() if namespace.get(name, MISSING) is left.refer()}
+    found = {
+        name
+        for name in same
+        if (state := values[name].state) is not None and _state(namespace[name]) == state
+    }
+    defined = {each.key for each in definitions if each.kind != "import"}
+    if not defined:
+        return found
+    is_whole = all(
+        name in found or (name in same and left.is_input) for name, left in values.items()
+    )
+    return found | defined if is_whole else set()
+
+
+def _state(value: Any) -> tuple[str, str] | None:
+    """Return a digest of a value and of what the digest leaves out, as how far an iterator is; the
+    same for all code. None if the value cannot be compared."""
+    if isinstance(value, (*arguments.CODE, ModuleType)):
+        return "", ""
+    digest = arguments.examine((value,))
+    return None if digest.uncompared else (digest.text, hidden_states({"": value})[""])
 
 
 def forget_gone(shell: InteractiveShell, *, every: bool = False) -> None:
@@ -134,8 +236,13 @@ def forget_gone(shell: InteractiveShell, *, every: bool = False) -> None:
     namespace = shell.user_ns
     for found in list(_own.get(shell, {}).values()):
         for name, own in list(found.items()):
-            if every or namespace.get(name, MISSING) is not own.refer():
+            is_gone = name.isidentifier() and namespace.get(name, MISSING) is not own.refer()
+            if every or is_gone:
                 del found[name]
+    for _, left in list(_left.get(shell, {}).values()):
+        for name, each in list(left.items()):
+            if every or namespace.get(name, MISSING) is not each.refer():
+                left[name] = _GONE
 
 
 def tell_twin(place: Place, text: str) -> None:
@@ -155,6 +262,6 @@ def tell_twin(place: Place, text: str) -> None:
         and before[1] != text
     ):
         print(  # noqa: T201 - a line of the cell's output
-            f"Another cell of this notebook is %%task {place.path}, too: each runs again after the "
-            "other. Give one of them another key."
+            f"Another cell of this notebook is %%task {place.path}, too: each replaces what the "
+            "other has recorded. Give one of them a different key."
         )

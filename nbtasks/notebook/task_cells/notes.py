@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from nbtasks.engine.fingerprint import arguments, tables
 from nbtasks.engine.fingerprint.arguments import Digest
+from nbtasks.notebook.objects.members import TYPES
 from nbtasks.notebook.task_cells.inputs import MISSING
-from nbtasks.notebook.task_cells.sharing import TYPES
 
 __all__ = ["BEFORE", "CHANGED", "OWN", "Notes", "label", "name_of"]
 

@@ -9,12 +9,14 @@ from typing import Final
 
 from nbtasks.core import keys
 from nbtasks.core.durations import seconds
+from nbtasks.core.parameters import nearest_name
 from nbtasks.core.settings import ON_CHANGE, OnChange
 from nbtasks.errors import NbtasksError
 from nbtasks.notebook.cell_options import VARIABLE, CellRefusedError
 from nbtasks.notebook.line_parser import LineParser, variable
+from nbtasks.notebook.task_cells.names import Names
 
-__all__ = ["PARSER", "TaskCellOptions", "parse"]
+__all__ = ["PARSER", "TaskCellOptions", "check_outputs", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,15 @@ def parse(line: str) -> TaskCellOptions:
     except NbtasksError as error:
         PARSER.error(str(error))
     return TaskCellOptions(**values)
+
+
+def check_outputs(outputs: tuple[str, ...] | None, names: Names) -> None:
+    """Raise `CellRefusedError` for an output that a cell with these names cannot have."""
+    known = {*names.bound, *names.read}
+    for name in outputs or ():
+        if name not in known and not (names.star or names.is_executing):
+            nearest = nearest_name(name, [*known])
+            hint = f" Is it {nearest}?" if nearest else ""
+            raise CellRefusedError(
+                f"%%task --outputs {name}: the cell neither binds nor reads {name}.{hint}"
+            )

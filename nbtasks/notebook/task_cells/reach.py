@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import functools
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType
+from collections.abc import Container, Iterable, Iterator, Mapping
+from types import CellType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, Final
 
 from nbtasks.engine.fingerprint import (
@@ -29,6 +29,7 @@ __all__ = ["Reach"]
 
 _MOST: Final = 2000  # values to look at
 _FIXED: Final = frozenset([type(None), bool, int, float, complex, str, bytes, bytearray, range])
+_SHELLS: Final = frozenset({"IPython", "ipykernel"})
 #: Fields in which wrappers written in C have what they wrap.
 _WRAPPED: Final[dict[type, tuple[str, ...]]] = {
     MethodType: ("__self__", "__func__"),
@@ -53,6 +54,7 @@ class Reach:
         is_open: Whether they may read any name of the notebook, by a name that is computed.
         held: Data that functions and classes hold themselves, by labels such as `fit.table`: in
             closures, defaults and attributes.
+        cells: Cells of their closures, by such labels, whatever is in them.
     """
 
     def __init__(self, names: Iterable[str], namespace: Mapping[str, Any]) -> None:
@@ -60,6 +62,7 @@ class Reach:
         self.assigned: set[str] = set()
         self.is_open = False
         self.held: dict[str, Any] = {}
+        self.cells: dict[str, CellType] = {}
         self._namespace = namespace
         self._todo = deque(namespace.get(name) for name in names)
         self._seen: dict[int, Any] = {}  # with the values, so that no id is used twice
@@ -73,7 +76,9 @@ class Reach:
     def _parts(self, value: Any) -> Iterable[Any]:
         """Return the values that a value leads to; note what it reads and holds."""
         kind = type(value)
-        if issubclass(kind, ModuleType) or tables.is_pandas(value) or tables.is_array(value):
+        is_shell = kind.__module__.partition(".")[0] in _SHELLS  # it leads to all there is
+        is_data = tables.is_pandas(value) or tables.is_array(value)
+        if is_shell or is_data or issubclass(kind, ModuleType):
             return ()
         if kind is FunctionType:
             return self._of_function(value)
@@ -81,10 +86,14 @@ class Reach:
             return self._of_class(value)
         if kind.__module__.startswith("nbtasks."):
             return (introspection.inner_callable(value),)
-        if members.is_container(value):
-            return [member for _, member in members.of(value)]
-        fields = (getattr(value, name, None) for name in _WRAPPED.get(kind, ()))
-        return kind, *fields, *introspection.attributes(value).values(), *_slots(value)
+        if members.is_container(value) or kind is GeneratorType:
+            parts = introspection.parts(value)
+            return [member for _, member in members.of(value)] if parts is None else parts
+        wrapped = (getattr(value, name, None) for name in _WRAPPED.get(kind, ()))
+        fields = {**introspection.attributes(value), **_slots(value)}
+        if user_code.is_users_class(kind):
+            self._note_caches(kind, fields)
+        return kind, *wrapped, *fields.values()
 
     def _of_function(self, fn: FunctionType) -> Iterator[Any]:
         if introspection.module(fn).startswith("nbtasks."):
@@ -111,7 +120,10 @@ class Reach:
             **vars(fn),
         }
         if user_code.is_users_function(fn):
-            self._note_held(introspection.qualname(fn), held)
+            label = introspection.qualname(fn)
+            self._note_held(label, held)
+            for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
+                self.cells[_distinct(f"{label}.{name}", self.cells)] = cell
         yield from held.values()
 
     def _in_texts(self, code: CodeType) -> Iterable[str]:
@@ -134,10 +146,17 @@ class Reach:
     def _note_held(self, label: str, parts: dict[str, Any]) -> None:
         for name, value in parts.items():
             if name.isidentifier() and name[:2] != "__" and _is_held(name, value):
-                place = f"{label}.{name}".replace("<locals>.", "")
-                while place in self.held:
-                    place += "'"  # of another function of that name, as in two closures
-                self.held[place] = value
+                self._hold(f"{label}.{name}", value)
+
+    def _note_caches(self, cls: type, fields: dict[str, Any]) -> None:
+        """Note public fields that are called caches, which digests of objects leave out: a cell may
+        read them itself."""
+        for name, value in fields.items():
+            if name[:1] != "_" and canonical.is_cache(name, value):
+                self._hold(f"{cls.__qualname__}.{name}", value)
+
+    def _hold(self, label: str, value: Any) -> None:
+        self.held[_distinct(label, self.held)] = value
 
 
 def _is_held(name: str, value: Any) -> bool:
@@ -147,8 +166,16 @@ def _is_held(name: str, value: Any) -> bool:
     return user_code.is_users_class(type(value)) or not hasattr(type(value), "__get__")
 
 
-def _slots(value: Any) -> Iterable[Any]:
+def _slots(value: Any) -> dict[str, Any]:
     if not user_code.is_users_class(type(value)):
-        return ()
+        return {}
     state = object.__getstate__(value)
-    return (state[1] or {}).values() if type(state) is tuple else ()
+    return (state[1] or {}) if type(state) is tuple else {}
+
+
+def _distinct(label: str, others: Container[str]) -> str:
+    """Return a label that no other function of that name has, as in two closures."""
+    label = label.replace("<locals>.", "")
+    while label in others:
+        label += "'"
+    return label

@@ -5,8 +5,9 @@ The values of names that share an object are recorded as one, so that they share
 
 from __future__ import annotations
 
+import ast
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any, Final
@@ -14,22 +15,29 @@ from typing import Any, Final
 from nbtasks.engine.fingerprint import arguments
 from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.errors import ValueNotKeptError
-from nbtasks.notebook.task_cells import sharing
+from nbtasks.notebook.objects import attributes, library_objects, members, places, positions
+from nbtasks.notebook.objects.places import Moved, Place, Snapshot
+from nbtasks.notebook.task_cells.changes import find_executed, list_others
 from nbtasks.notebook.task_cells.definitions import ALWAYS, Definition
+from nbtasks.notebook.task_cells.inputs import MISSING
 from nbtasks.notebook.task_cells.names import Names
 from nbtasks.notebook.task_cells.notes import Notes, name_of
-from nbtasks.values import tagged_json
+from nbtasks.values import classes, tagged_json
 from nbtasks.values.libraries.bindings import Bindings
 
-__all__ = ["INPUT", "RANDOM", "VALUE", "Left", "record"]
+__all__ = ["CELL", "EXECUTED", "INPUT", "RANDOM", "VALUE", "Left", "record"]
 
 #: Names under which the last value and the state of random numbers stand among the values.
 VALUE: Final = "last value"
 RANDOM: Final = "random numbers"
+#: Name of the signed list of the names that code has bound which the cell only executes: the record
+#: of somebody else has no say in such names.
+EXECUTED: Final = "names of executed code"
 #: Beginning of the names under which parts of inputs stand among them that values share.
 INPUT: Final = "part of an input: "
+#: Beginning of the names under which stands what closures have bound by `nonlocal`.
+CELL: Final = "cell of a closure: "
 
-_MISSING: Any = object()
 #: Ways of binding whose values need not outlive the statement: a closed file, a pool that ended.
 _PASSING: Final = frozenset({"with"})
 
@@ -43,14 +51,20 @@ class Left:
         definitions: Definitions of the cell that were executed.
         namespace: Names of the notebook, after the cell.
         before: Names of the notebook before the cell.
-        changed: Names of inputs that the cell has changed, in place or by binding them anew.
+        changed: Names of inputs that the cell has changed, in place or by rebinding them.
         mutated: Names among them whose object is still the same one.
+        snapshot: Objects of the inputs before the cell.
         only: Names to record; None for all.
         value: Last value of the cell.
         more: Further values to record, under names that are no identifiers.
         inputs: Digests of the inputs before the cell.
         notes: Notes of what the definitions have read.
         plots: Number of the figures that it leaves open; None if it cannot draw.
+        classes: Classes of the cell whose names stand for others since.
+        hidden: Names that IPython has put into the notebook.
+        executed: Names that code has bound which the cell only executes.
+        attributes: Names of the attributes that it has deleted.
+        lost: What is not recorded, though it might be missed, by names: sentences for people.
     """
 
     names: Names
@@ -59,12 +73,25 @@ class Left:
     before: Mapping[str, Any]
     changed: set[str]
     mutated: set[str]
+    snapshot: Snapshot
     only: tuple[str, ...] | None
     value: Any = None
     more: dict[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
     plots: int | None = None
+    classes: list[type] = field(default_factory=list)
+    hidden: Mapping[str, Any] = field(default_factory=dict)
+    executed: tuple[str, ...] = ()
+    attributes: list[str] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        imports = (each.statement for each in self.definitions if each.bound == ("*",))
+        stars = [each.module for each in imports if isinstance(each, ast.ImportFrom)]
+        known = {*self.names.bound, *self.names.deleted, *self.inputs, *self.changed}
+        found = find_executed(self.before, self.namespace, self.hidden, stars)
+        self.executed = tuple(name for name in found if name not in known)
 
 
 def record(left: Left) -> Bindings:
@@ -76,22 +103,30 @@ def record(left: Left) -> Bindings:
     """
     definitions, defined = _choose_definitions(left)
     values = _choose_values(left, defined)
-    aliases = _aliases(left, values)
-    values = {name: value for name, value in values.items() if name not in aliases}
+    moved_on = positions.read_all({name: left.namespace[name] for name in left.mutated})
+    for name in (*moved_on, *(aliases := _aliases(left, values, moved_on))):
+        values.pop(name, None)
     read, reads = left.notes.choose(definitions, values, left.inputs, left.before, left.namespace)
-    parts = _parts(left, values)
-    shared = {place: part for place, (_, _, part) in parts.items()}
-    groups, skipped = _encode(left, {**values, **read, **shared, **_with_value(left, values)})
+    parts, lost = _parts(left, values)
+    shared = {name: place.value for name, place in {**parts, **lost}.items()}
+    made = [*left.classes, *(left.namespace[name] for name in left.executed)]
+    with classes.for_notebook(each for each in made if isinstance(each, type)):
+        groups, skipped = _encode(left, {**values, **read, **shared, **_with_value(left, values)})
+    if executed := [name for name in left.executed if name not in skipped]:
+        groups.append(([EXECUTED], tagged_json.pickled(executed)))
     kept = [name for names, _ in groups for name in names]
     facts: dict[str, Any] = {
         "definitions": definitions,
         "reads": reads,
-        "inputs": {place: [name, path] for place, (name, path, _) in parts.items()},
+        "inputs": {name: [at.name, at.path] for name, at in {**parts, **lost}.items()},
         "aliases": aliases,
         "changed": sorted(left.mutated & {*kept}),
-        "deleted": sorted(_deleted(left)),
+        "moved": _moved(left, {*kept}, lost),
+        "positions": moved_on,
+        "deleted": sorted(_deleted(left, defined)),
         "value": _name_of_value(left, values),
         "plots": left.plots,
+        "attributes": left.attributes,
         "contents": {name: found for name in kept if (found := _contents(values.get(name)))},
     }
     if skipped:
@@ -99,13 +134,20 @@ def record(left: Left) -> Bindings:
     return Bindings(groups, facts)
 
 
+def _moved(left: Left, kept: set[str], lost: Mapping[str, Place]) -> dict[str, Moved | None]:
+    """Return which objects do not stand where they stood, of each value changed in place."""
+    named = {name: left.namespace[name] for name in left.mutated & kept}
+    named |= {name: place.value for name, place in lost.items() if name in kept}
+    return {name: left.snapshot.moved(value) for name, value in sorted(named.items())}
+
+
 def _name_of_value(left: Left, values: Mapping[str, Any]) -> str | None:
     """Return the name that stands for the last value, too; None if there is none."""
-    if isinstance(left.value, sharing.FIXED):
+    if isinstance(left.value, members.FIXED):
         return None
     inputs = {name: left.namespace.get(name) for name in left.names.read if name[:1] != "_"}
     found = {**inputs, **values}.items()
-    return next((name for name, value in found if value is left.value), None)
+    return next((n for n, value in found if value is left.value and n.isidentifier()), None)
 
 
 def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,20 +155,19 @@ def _with_value(left: Left, values: Mapping[str, Any]) -> dict[str, Any]:
     shares nothing with the variables."""
     value = left.value
     parts = value if type(value) in (list, tuple) else [value]
-    is_type = isinstance(value, sharing.TYPES)
-    if value is None or is_type or _name_of_value(left, values) or any(map(_is_drawn, parts)):
+    is_type = isinstance(value, members.TYPES)
+    if (
+        value is None
+        or is_type
+        or _name_of_value(left, values)
+        or any(map(members.is_drawn, parts))
+    ):
         return left.more
-    if not isinstance(value, sharing.FIXED):
-        shared = {found for each in values.values() for found in sharing.reach(each)}
-        if not shared.isdisjoint(sharing.reach(value)):
+    if not isinstance(value, members.FIXED):
+        shared = {found for each in values.values() for found in members.reach(each)}
+        if not shared.isdisjoint(members.reach(value)):
             return left.more
     return {**left.more, VALUE: value}
-
-
-def _is_drawn(value: Any) -> bool:
-    """Return True for a part of a plot, with which the whole figure would be recorded."""
-    kind = type(value)
-    return kind.__module__.partition(".")[0] == "matplotlib" and kind.__name__ != "Figure"
 
 
 def _contents(value: Any) -> list[str]:
@@ -153,10 +194,26 @@ def _choose_definitions(left: Left) -> tuple[list[str], set[str]]:
             value = left.namespace.get(name)
             ways = left.names.bound.get(name, set())
             is_wrapped = callable(value) and not ways.isdisjoint(defining)
-            if isinstance(value, (type, *sharing.TYPES)) or is_wrapped:
+            is_code = isinstance(value, (type, *members.TYPES)) or is_wrapped
+            if is_code and not _has_other_name(value, definition, left, defined):
                 keys.append(definition.key)
                 defined.add(name)
     return keys, defined
+
+
+def _has_other_name(value: Any, definition: Definition, left: Left, defined: set[str]) -> bool:
+    """Return True if a class or function has a name that its assignment does not give it, so that
+    the call that returned it has not made it."""
+    if isinstance(value, type) and value.__module__ != classes.MAIN:
+        found = classes.reference(value)
+        return found is not None and found[0] != classes.MAIN and found[2] is value
+    return any(
+        other is value
+        and name not in definition.bound
+        and (name in defined or left.before.get(name, MISSING) is value)
+        for name, other in left.namespace.items()
+        if name[:1] != "_"
+    )
 
 
 def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
@@ -166,9 +223,10 @@ def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
     records import anything.
     """
     values: dict[str, Any] = {}
-    for name in (*left.names.bound, *sorted(left.changed)):
-        value = left.namespace.get(name, _MISSING)
-        if value is _MISSING or (name[:1] == "_" and name not in left.names.inner):
+    for name in (*left.names.bound, *sorted(left.changed), *left.executed):
+        value = left.namespace.get(name, MISSING)
+        is_private = name[:1] == "_" and name.isidentifier() and name not in left.names.inner
+        if value is MISSING or is_private:
             continue
         if left.only is not None and name not in left.only:
             continue
@@ -179,48 +237,68 @@ def _choose_values(left: Left, defined: set[str]) -> dict[str, Any]:
 
 def _is_by_definition(name: str, value: Any, left: Left) -> bool:
     """Return True if executing the definitions again gives a name its value."""
-    if isinstance(value, (type, FunctionType, ModuleType, *sharing.TYPES)) or callable(value):
+    if isinstance(value, (type, FunctionType, ModuleType, *members.TYPES)) or callable(value):
         return True
     return left.names.bound.get(name, set()) <= {"import", "def", "class"}
 
 
-def _deleted(left: Left) -> set[str]:
-    names = (*left.names.bound, *left.names.deleted, *left.changed)
-    return {name for name in names if name in left.before and name not in left.namespace}
+def _deleted(left: Left, defined: set[str]) -> set[str]:
+    names = {*left.names.bound, *left.names.deleted, *left.changed} & {*left.before, *defined}
+    return {name for name in names if name not in left.namespace}
 
 
-def _aliases(left: Left, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names that stand for the value of an input that the cell has not changed."""
+def _aliases(left: Left, values: Mapping[str, Any], moved: Collection[str]) -> dict[str, str]:
+    """Return the names that stand for the value of an input that the cell has at most moved on."""
     inputs = {
         id(left.namespace[name]): name
         for name in left.names.read
         if name in left.namespace
-        and name not in values
-        and left.before.get(name, _MISSING) is left.namespace[name]
-        and not isinstance(left.namespace[name], sharing.FIXED)
+        and (name not in values or name in moved)
+        and left.before.get(name, MISSING) is left.namespace[name]
+        and not isinstance(left.namespace[name], members.FIXED)
     }
-    return {name: inputs[id(value)] for name, value in values.items() if id(value) in inputs}
+    return {
+        name: inputs[id(value)]
+        for name, value in values.items()
+        if inputs.get(id(value), name) != name
+    }
 
 
-def _parts(left: Left, values: Mapping[str, Any]) -> dict[str, tuple[str, sharing.Path, Any]]:
-    """Return the parts of inputs that the values share, under the names to record them by."""
-    inputs = {
-        name: left.before[name]
-        for name in left.inputs
-        if name in left.before and name not in left.mutated
-    }
-    found = [
-        part
-        for part in sharing.find_parts(inputs, values.values())
-        if part[0] not in left.changed or _is_unchanged(left, part[0])
+def _parts(left: Left, values: Mapping[str, Any]) -> tuple[dict[str, Place], dict[str, Place]]:
+    """Return the objects of inputs that values share, and those that the cell has changed and left,
+    though others still have them; each under the name to record it by."""
+    snapshot = left.snapshot
+    touched = {*(left.mutated & values.keys()), *_changed_and_left(left)}
+    shared = [
+        place for place in places.find_parts(snapshot, values.values()) if place.name not in touched
     ]
-    return {f"{INPUT}{number}": part for number, part in enumerate(found)}
+    found = [*shared, *_find_left(left, values, touched)]
+    named = [(f"{INPUT}{number}", place) for number, place in enumerate(found)]
+    return dict(named[: len(shared)]), dict(named[len(shared) :])
+
+
+def _changed_and_left(left: Left) -> list[str]:
+    """Return the inputs whose objects have changed, though their names have been rebound since."""
+    return [
+        name
+        for name in left.inputs
+        if name in left.changed and name not in left.mutated and name in left.before
+        and not isinstance(left.before[name], members.FIXED) and not _is_unchanged(left, name)
+    ]  # fmt: skip
 
 
 def _is_unchanged(left: Left, name: str) -> bool:
     """Return True if the value that an input had before is what it was, though its name is not."""
     now = arguments.examine((left.before[name],))
     return arguments.match(left.inputs[name].text, now.text)
+
+
+def _find_left(left: Left, values: Mapping[str, Any], touched: set[str]) -> list[Place]:
+    """Return the objects of changed inputs that other names have, and that no input leads to."""
+    names = {name for name in touched if left.only is None or name in left.only}
+    others = list_others(left.namespace, values)
+    inputs = [values[name] for name in values.keys() & left.mutated]
+    return places.find_left(left.snapshot, names, inputs, others) if names else []
 
 
 # -- how to record it -----------------------------------------------------------------------------
@@ -230,9 +308,10 @@ def _encode(left: Left, values: Mapping[str, Any]) -> tuple[list[tuple[list[str]
     """Return the values as tagged JSON, in groups that share objects, and the names left out."""
     groups: list[tuple[list[str], Any]] = []
     skipped: list[str] = []
-    for names in sharing.group(values):
+    for names in members.group(values):
         try:
-            groups.append((names, _tag([values[name] for name in names])))
+            is_changed = not left.mutated.isdisjoint(names)
+            groups.append((names, _tag([values[name] for name in names], exact=is_changed)))
         except ValueNotKeptError:
             for name in names:
                 encoded = _encode_one(name, values[name], left, values)
@@ -243,10 +322,10 @@ def _encode(left: Left, values: Mapping[str, Any]) -> tuple[list[tuple[list[str]
     return groups, skipped
 
 
-def _tag(values: list[Any]) -> Any:
+def _tag(values: list[Any], *, exact: bool = False) -> Any:
     if len(values) > 1:
         return tagged_json.pickled(tuple(values))
-    if sharing.is_within(values[0]):
+    if members.is_within(values[0]) or (exact and library_objects.is_read_only(values[0])):
         return tagged_json.pickled(values[0])
     return tagged_json.tag_or_pickle(values[0])
 
@@ -262,19 +341,34 @@ def _encode_one(name: str, value: Any, left: Left, values: Mapping[str, Any]) ->
     except ValueNotKeptError as error:
         reason = str(error)
     variable = name_of(name)
+    if variable in left.executed:
+        left.lost[variable] = (
+            f"{variable} is bound by code that the cell only executes, and cannot be recorded, so "
+            f"it is gone after a restart. {_reason(reason)}"
+        )
+    if path := attributes.path_of(name):
+        left.lost[name] = (
+            f"{path} is set in this cell, and cannot be recorded: after a restart it is as it was "
+            f"before. {_reason(reason)}"
+        )
+    if is_used := variable in left.mutated and members.is_for_use(type(value)):
+        left.lost[variable] = (
+            f"{variable} has changed in this cell, and a {type(value).__name__} cannot be "
+            "recorded: after a restart it is as it was before. Make it in this cell."
+        )
     is_left_out = variable != name and left.only is not None and variable not in left.only
     if (
         name in (VALUE, RANDOM)
-        or name.startswith(INPUT)
+        or name.startswith((INPUT, CELL))
+        or (variable == name and not name.isidentifier())  # what a function holds
         or _is_passing(variable, value, left)
+        or variable in left.executed
+        or is_used
         or is_left_out
     ):
         return None
-    others = [
-        each
-        for each in values
-        if each.isidentifier() and each != name and _can_be_kept(values[each])
-    ]
+    variables = filter(str.isidentifier, values)
+    others = [each for each in variables if each != name and _can_be_kept(values[each])]
     way_out = (
         f"To record the others, write --outputs {','.join(others)} on the first line; "
         if others

@@ -26,13 +26,26 @@ if TYPE_CHECKING:
 
     from nbtasks.engine.execution import Execution
 
-__all__ = ["activate", "after_cell", "count_open", "kept_apart", "show_again", "shown_as"]
+__all__ = ["Shown", "activate", "after_cell", "count_open", "kept_apart", "show_again", "shown_as"]
 
 #: What a page might execute if it is displayed as it is.
 _DRAWN: Final = frozenset({"image/svg+xml"})
 _ACTIVE: Final = re.compile(r"(?i)<|\b(?:javascript|vbscript|data):")
-#: Codes of a terminal, but for colours.
+#: Codes of a terminal, but for colors.
 _CODES: Final = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+
+
+class Shown:
+    """Last value of a recorded cell as it was displayed, where only that is recorded."""
+
+    def __init__(self, record: str) -> None:
+        self._data, self._metadata = shown_as(displays.loads(record))
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._data, self._metadata
+
+    def __repr__(self) -> str:
+        return str(self._data.get("text/plain", "<no text>"))
 
 
 def show_again(
@@ -54,7 +67,7 @@ def show_again(
         return []
     journal = execution.journal
     found = echo.recorded(journal, execution.run, run_state.shown, {path}, run_state.rows)
-    if found and dated:
+    if found and dated and not _is_captured():
         age = format_age(clock.micros() - found[0].shown_us)
         live_tree.show({"text/plain": f"↺ {path}: reused, recorded {age}"})
     own = [one for one in found if one.level is None and one.path == path]
@@ -66,6 +79,15 @@ def show_again(
         elif id(one) not in last:
             publish(*shown_as(one.read(journal)))
     return [shown_as(one.read(journal)) for one in own if id(one) in last]
+
+
+def _is_captured() -> bool:
+    """Return True below `%%capture`, which is to have what the cell has made, and nothing else."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    return isinstance(shell.display_pub, CapturingDisplayPublisher)
 
 
 def shown_as(display: Display) -> tuple[dict[str, Any], dict[str, Any]]:

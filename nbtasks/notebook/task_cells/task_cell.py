@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from IPython.core.displayhook import DisplayHook
 
 from nbtasks.core import callsite, keys
-from nbtasks.core.parameters import nearest_name
 from nbtasks.core.settings import config
-from nbtasks.engine.effects import Call
-from nbtasks.engine.fingerprint import arguments, calls
+from nbtasks.engine.effects import Call, current
+from nbtasks.engine.fingerprint import arguments
+from nbtasks.engine.fingerprint.arguments import Digest
 from nbtasks.engine.fingerprint.calls import Examined
 from nbtasks.engine.options import Policy, TaskOptions
 from nbtasks.engine.retries import Retry
@@ -24,20 +23,22 @@ from nbtasks.io import io as run_io
 from nbtasks.journal import outputs
 from nbtasks.journal.protocol import ANSWER
 from nbtasks.notebook.cell import Body, Cell
-from nbtasks.notebook.cell_options import CellRefusedError, Options
+from nbtasks.notebook.cell_options import Options
+from nbtasks.notebook.objects import attributes, process_settings
+from nbtasks.notebook.objects.attributes import Attributes
 from nbtasks.notebook.output import run_view
 from nbtasks.notebook.task_cells import definitions, notebook, randomness, showing
 from nbtasks.notebook.task_cells import inputs as cell_inputs
-from nbtasks.notebook.task_cells.inputs import ABSENT, MISSING, Inputs
+from nbtasks.notebook.task_cells.changes import Before
+from nbtasks.notebook.task_cells.inputs import ABSENT, Inputs
 from nbtasks.notebook.task_cells.names import Names, analyse
 from nbtasks.notebook.task_cells.notes import Notes
-from nbtasks.notebook.task_cells.options import TaskCellOptions, parse
+from nbtasks.notebook.task_cells.options import TaskCellOptions, check_outputs, parse
 from nbtasks.notebook.task_cells.reach import Reach
-from nbtasks.notebook.task_cells.recording import RANDOM, VALUE, Left, record
-from nbtasks.notebook.task_cells.restoring import Restorer, as_record
-from nbtasks.values import displays, preview
+from nbtasks.notebook.task_cells.recording import CELL, RANDOM, VALUE, Left, record
+from nbtasks.notebook.task_cells.restoring import Known, Restorer, as_record
+from nbtasks.values import displays
 from nbtasks.values.libraries.bindings import Bindings
-from nbtasks.values.redaction import hide_secrets
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,7 +56,8 @@ class TaskBody(Body):
     """Receiver of a body's value, which also chooses the definitions to execute.
 
     Attributes:
-        marked: Keys of the nested definitions that have been executed.
+        marked: Keys of the nested definitions, and of the classes, that have been executed.
+        attributes: Attributes of functions and classes, before the cell and when it defined them.
         notes: Notes of what the definitions have read.
         restorer: Restorer of the recorded cell, while its definitions are executed.
     """
@@ -63,12 +65,32 @@ class TaskBody(Body):
     def __init__(self, names: dict[str, Any], magic: str) -> None:
         super().__init__(names, magic)
         self.marked: set[str] = set()
+        self._classes: list[Any] = []
+        self.attributes = Attributes()
         self.notes = Notes()
         self.restorer: Restorer | None = None
 
     def mark(self, key: str) -> None:
-        """Note that a nested definition has been executed."""
+        """Note that a definition has been executed."""
         self.marked.add(key)
+        kind, name = key.split()[:2]
+        if kind == "class":
+            self._classes.append(self._names.get(name))
+        if kind in ("class", "def"):
+            self.attributes.note([name], self._names, new=True)
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Forget an earlier execution, and note the functions and classes among some names."""
+        self.marked.clear()
+        self.notes.clear()
+        self._classes.clear()
+        self.attributes = Attributes()
+        self.attributes.note(names, self._names, new=False)
+
+    def superseded(self) -> list[type]:
+        """Return the classes that have been made and whose names stand for others since."""
+        made = [each for each in self._classes if isinstance(each, type)]
+        return [each for each in made if self._names.get(each.__name__) is not each]
 
     def note(self, key: str, reads: str) -> None:
         """Note what a definition is about to read."""
@@ -85,7 +107,7 @@ class TaskCell(Cell):
     Args:
         shell: Shell that the cell runs in.
         options: Options of the first line.
-        text: Code of the cell, normalised.
+        text: Code of the cell, normalized.
         quiet: Whether the last value is not displayed, since a semicolon ends the cell.
     """
 
@@ -113,13 +135,11 @@ class TaskCell(Cell):
         self._gives_io = "io" not in self._names.bound and notebook.may_give_io(shell.user_ns)
         if self._gives_io:
             self._names.read.pop("io", None)
-        self._check_outputs()
+        check_outputs(options.outputs, self._names)
         self._inputs: Inputs
         self._own: set[str] = set()
-        self._before: dict[str, Any] = {}
-        self._random: dict[str, Any] = {}
-        self._states: dict[str, str] = {}
-        self._given: frozenset[int] = frozenset()
+        self._seeds: dict[str, Digest] = {}
+        self._before: Before
         self._has_run = False
 
     @classmethod
@@ -133,17 +153,6 @@ class TaskCell(Cell):
         super().prepare(source, given, frame)
         tree = self._options.tree and config.tree
         self.session.watch = partial(run_view.view_of, tree=tree, echo=config.echo, path=self._path)
-
-    def _check_outputs(self) -> None:
-        """Raise `CellRefusedError` for an output that the cell cannot have."""
-        known = {*self._names.bound, *self._names.read}
-        for name in self._task_options.outputs or ():
-            if name not in known and not self._names.star:
-                nearest = nearest_name(name, [*known])
-                hint = f" Is it {nearest}?" if nearest else ""
-                raise CellRefusedError(
-                    f"%%task --outputs {name}: the cell neither binds nor reads {name}.{hint}"
-                )
 
     def _give(self) -> dict[str, Any]:
         return {"io": self.session.io} if self._gives_io else {}
@@ -201,19 +210,12 @@ class TaskCell(Cell):
             options=TaskOptions(
                 on_change=options.on_change,
                 ttl=options.ttl,
-                params=self._shown_inputs(),
+                params=self._inputs.shown(self._shell.user_ns),
                 inline=True,
             ),
         )
         checked_as = Examined(self._inputs.code, self._inputs.digest(), self._explain_change)
         return Call(options.task, fn, (), site, policy, checked_as)
-
-    def _shown_inputs(self) -> dict[str, Any] | None:
-        """Return the inputs as people may see them."""
-        namespace = self._shell.user_ns
-        names = [name for name in self._inputs.data if name in namespace]
-        shown = preview.describe(tuple(namespace[name] for name in names))
-        return hide_secrets(dict(zip(names, json.loads(shown), strict=True))) if shown else None
 
     def _examine(self) -> None:
         """Examine the inputs of the cell, and take those that it left itself as they were before.
@@ -221,32 +223,26 @@ class TaskCell(Cell):
         Raises:
             NameError: An input is missing that the recorded cell had.
         """
-        shell = self._shell
-        self._inputs = cell_inputs.examine(
-            self._text, self._names, shell.user_ns, shell.user_ns_hidden, self._task_options.task
-        )
+        self._inputs = self._examine_inputs()
+        self._inputs.code = notebook.restore_code(self._place(), self._inputs.code)
         self._own = notebook.restore_own(self._place(), self._inputs.data, self._inputs.values)
+        randomness.observe()
+        found = randomness.inputs(randomness.snapshot(), self._place()[1:])
+        recorded = cell_inputs.recorded_names(self._recorded_digest())
+        self._inputs.data |= {label: found[label] for label in found if label in recorded}
         answer = self.session.execution.run_state.completed(self._path)
         if answer is not None and answer[_FINGERPRINT] == self._inputs.code.digest:
             self._inputs.leave_out_new(answer[_DIGEST])
-        if self._task_options.on_change in ("rerun", "error"):
-            self._check_missing()
+        if answer is not None and self._task_options.on_change in ("rerun", "error"):
+            self._inputs.check_missing(answer[_DIGEST], self._names, self._task_options.task)
         if self.session.execution.replay_only is None:
             self._forget_subtasks()
 
-    def _check_missing(self) -> None:
-        if not any(digest is ABSENT for digest in self._inputs.data.values()):
-            return
-        run_state = self.session.execution.run_state
-        if run_state.completed(self._path) is None:
-            return
-        for name in sorted(cell_inputs.recorded_names(self._recorded_digest())):
-            if self._inputs.data.get(name) is ABSENT and not self._names.read.get(name):
-                raise NameError(
-                    f"name {name!r} is not defined, and %%task {self._task_options.task} reads it. "
-                    "Run the cells above first; what this cell has recorded stays.",
-                    name=name,
-                )
+    def _examine_inputs(self) -> Inputs:
+        shell, key = self._shell, self._task_options.task
+        return cell_inputs.examine(
+            self._text, self._names, shell.user_ns, shell.user_ns_hidden, key
+        )
 
     def _recorded_digest(self) -> str | None:
         run_state = self.session.execution.run_state
@@ -259,8 +255,7 @@ class TaskCell(Cell):
         return f"{', '.join(names)} changed" if names else ""
 
     def _forget_subtasks(self) -> None:
-        """Reset the task if data that it was started with has changed: its subtasks may depend on
-        it, whatever their arguments are."""
+        """Reset the task if its data has changed: subtasks may depend on it, whatever they get."""
         recorded = self._recorded_digest()
         if self._task_options.on_change != "rerun" or recorded is None:
             return
@@ -269,45 +264,35 @@ class TaskCell(Cell):
             self.session.execution.run_state.reset(self._path)
 
     def _place(self) -> notebook.Place:
-        run = self.session.execution.run
-        return notebook.Place(self._shell, run.run_id, self._path)
+        return notebook.Place(self._shell, self.session.execution.run.run_id, self._path)
 
     # -- an execution of the body -----------------------------------------------------------------
 
     def _begin(self) -> None:
-        namespace = self._shell.user_ns
         self._has_run = True
-        self._body.marked.clear()
-        self._body.notes.clear()
-        self._before = dict(namespace)
-        self._random = randomness.snapshot()
-        data = self._data()
-        self._states = randomness.hidden_states(data)
-        self._given = calls.members([*data.values()])
-
-    def _data(self) -> dict[str, Any]:
-        """Return the data that the cell may have changed, by name."""
-        namespace = self._shell.user_ns
-        names = (*filter(str.isidentifier, self._inputs.data), *self._inputs.assigned)
-        return {name: namespace.get(name, MISSING) for name in names}
+        self._body.begin(self._inputs.reached)
+        self._before = Before(self._shell.user_ns, self._inputs, self._names)
+        self._seeds = randomness.inputs(self._before.random, self._place()[1:])
 
     def _record(self) -> Bindings:
         """Return the record of what the body has done."""
-        body, namespace = self._body, self._shell.user_ns
-        changed, mutated = self._changes()
-        more: dict[str, Any] = {}
-        if states := randomness.changed(self._random, randomness.snapshot()):
-            more[RANDOM] = states
-        executed = [
-            each for each in self._definitions if not each.nested or each.key in body.marked
-        ]
-        value = None if self._quiet else body.value
+        body, before = self._body, self._before
+        namespace = before.with_held(self._shell.user_ns)
+        changed, mutated = before.changes(namespace)
+        more = {**self._draw(), **body.attributes.changed(namespace)}
+        more |= process_settings.changed(before.settings, self._text, self._place()[1:])
+        more |= {f"{CELL}{label}": value for label, value in before.bound_in_cells().items()}
+        executed = [one for one in self._definitions if not one.nested or one.key in body.marked]
         left = Left(
-            self._names, executed, namespace, self._before, changed, mutated,
-            self._task_options.outputs, value, more, self._inputs.data, body.notes,
-            showing.count_open(),
+            self._names, executed, namespace, before.namespace, changed, mutated, before.snapshot,
+            self._task_options.outputs, None if self._quiet else body.value, more,
+            self._inputs.data, body.notes, showing.count_open(), body.superseded(),
+            {**self._shell.user_ns_hidden, **self._give()},
+            attributes=body.attributes.deleted(namespace),
         )  # fmt: skip
         found = record(left)
+        for line in left.lost.values():
+            print(line)  # noqa: T201 - a line of the cell's output
         if left.value is not None and VALUE not in found and not found.facts["value"]:
             formatter: Any = self._shell.display_formatter
             shown = displays.dumps(formatter.format(left.value))
@@ -315,28 +300,20 @@ class TaskCell(Cell):
                 found.facts["shown"] = shown.decode()
         return found
 
-    def _changes(self) -> tuple[set[str], set[str]]:
-        """Return the names of inputs that have changed, and those among them whose object is still
-        the same one."""
-        changed, mutated = set(), set()
-        data = self._data()
-        after = cell_inputs.digests(data)
-        states = randomness.hidden_states(data)
-        for name, value in data.items():
-            old = self._before.get(name, MISSING)
-            before = self._inputs.data.get(name)
-            is_same = value is old
-            if name in self._inputs.assigned and before is None:
-                differs = not is_same
-            else:
-                differs = not is_same or not arguments.match(
-                    (before or ABSENT).text, after[name].text
-                )
-            if differs or states.get(name) != self._states.get(name):
-                changed.add(name)
-                if is_same:
-                    mutated.add(name)
-        return changed, mutated
+    def _draw(self) -> dict[str, Any]:
+        """Return the states of shared random numbers to record; those that the cell has found are
+        inputs of it if it has drawn."""
+        data = self._inputs.data
+        states = randomness.changed(self._before.random, randomness.snapshot(), self._text)
+        drawn = {label for name, label in randomness.LABELS.items() if name in states}
+        if drawn != data.keys() & randomness.LABELS.values():
+            for label in randomness.LABELS.values():
+                data.pop(label, None)
+            data |= {label: self._seeds[label] for label in sorted(drawn)}
+            context = current.get()
+            if context is not None and context.row is not None:
+                context.row.digest = self._inputs.digest().text
+        return {RANDOM: states} if states else {}
 
     # -- afterwards -------------------------------------------------------------------------------
 
@@ -350,8 +327,10 @@ class TaskCell(Cell):
         known = self._known_names()
         found = as_record(output, self._task_options.task, known, self._definitions)
         if self._has_run:
+            values = self._before.with_held(namespace)
             for name, digests in found.facts["contents"].items():
-                arguments.recall(namespace.get(name), digests, self._given)
+                arguments.recall(values.get(name), digests, self._before.given)
+            randomness.observe(self._text, namespace)
             self._note(found)
             return None
         if config.echo != "hide":
@@ -360,10 +339,10 @@ class TaskCell(Cell):
                 self.session.execution, self._path, dated=dated, plots=found.facts["plots"] or 0
             )
             showing.after_cell(self._shell, later)
+        self._inputs.tell_uncompared(self._task_options.task)
         self._body.restorer = restorer = Restorer(
-            found, namespace, known, self._explain_unreadable,
-            self._inputs.differences(self._recorded_digest()), self._own,
-        )  # fmt: skip
+            found, namespace, self._known(known), self._explain_unreadable
+        )
         self._body.defining = True
         defined = super().execute(site)
 
@@ -379,6 +358,14 @@ class TaskCell(Cell):
 
         return wait() if inspect.isawaitable(defined) else end()
 
+    def _known(self, names: set[str]) -> Known:
+        namespace = self._shell.user_ns
+        differences = self._inputs.differences(self._recorded_digest())
+        reach = partial(Reach, self._names.read, namespace)
+        held, reached = self._inputs.values, self._inputs.reached
+        left = notebook.find_left(self._place(), self._ended(), namespace, self._definitions)
+        return Known(names, differences, self._own, held, reach, reached, left, self._place()[1:])
+
     def _known_names(self) -> set[str]:
         """Return the names that the cell may bind or change, or reads."""
         names, inputs = self._names, self._inputs
@@ -386,13 +373,26 @@ class TaskCell(Cell):
 
     def _note(self, found: Bindings) -> None:
         """Remember what the cell left behind, for its next execution in this process."""
-        data, names = self._inputs.data, self._names
+        data, names, namespace = self._inputs.data, self._names, self._shell.user_ns
+        new = {*filter(str.isidentifier, found)} - self._known_names()
+        data = dict.fromkeys(new, ABSENT) | data
         absent = {name for name, digest in data.items() if digest is ABSENT}
-        held = Reach(names.read, self._shell.user_ns).held
-        touched = {*names.bound, *names.deleted, *found, *absent, *held}.intersection(data)
+        held = Reach(names.read, namespace).held
+        lost = (*found.facts.get("left out", ()), *found.facts["positions"])
+        touched = {*names.bound, *names.deleted, *found, *absent, *held, *lost} & data.keys()
         own = {name: names.read.get(name, False) or name in absent for name in touched}
-        notebook.note_own(self._place(), data, {**self._shell.user_ns, **held}, own)
+        notebook.note_own(self._place(), data, {**namespace, **held}, own)
+        left = {name: namespace[name] for name in {*found, *names.bound} if name in namespace}
+        read = {name: namespace[name] for name in self._inputs.reached if name in namespace}
+        notebook.note_left(self._place(), self._ended(), left, read)
+        has_code = notebook.has_code(absent, namespace)
+        if has_code or found.facts["attributes"] or any(map(attributes.path_of, found)):
+            notebook.note_code(self._place(), self._inputs.code, self._examine_inputs().code)
+        randomness.leave(self._place()[1:], data)
         notebook.tell_twin(self._place(), self._text)
+
+    def _ended(self) -> int | None:
+        return self.session.execution.run_state.rows([self._path])[0].finished_us
 
     def _explain_unreadable(self, name: str, error: UnreadableValueError) -> UnreadableValueError:
         execution = self.session.execution

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Mentions", "find", "in_function", "in_text", "is_scope", "is_variable"]
+__all__ = ["Mentions", "find", "in_function", "in_text", "is_executing", "is_scope", "is_variable"]
 
 _WORD: Final = re.compile(r"(?<![\w.])[^\W\d]\w*")
 _QUERY_NAME: Final = re.compile(r"(?<![\w@])@([^\W\d]\w*)")
@@ -32,6 +32,10 @@ _FRAMES: Final = frozenset({
 })  # fmt: skip
 _EVALUATING: Final = frozenset({"eval", "exec"})
 _SCOPES: Final = frozenset({"globals", "locals", "vars"})
+#: Attributes that give the names of the notebook, or the notebook as a module.
+_NAMESPACES: Final = frozenset({
+    "__globals__", "f_globals", "f_locals", "user_global_ns", "user_module", "user_ns",
+})  # fmt: skip
 _LOOKUPS: Final = frozenset({"get", "pop", "setdefault", "__getitem__"})
 
 
@@ -82,9 +86,19 @@ def find(node: ast.AST, namespace: Mapping[str, Any]) -> Mentions | None:  # noq
             scope
         ):
             return _named(_fields(text), namespace, ())
-        case ast.Attribute(attr="user_ns"):
-            return Mentions(is_open=True)
-    return None
+    return Mentions(is_open=True) if _gives_any(node) else None
+
+
+def _gives_any(node: ast.AST) -> bool:
+    """Return True for an expression that gives all names of the notebook, also as a module."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(value=ast.Name(id="sys"), attr="modules")):
+            return True
+        case ast.Attribute(attr=attribute):
+            return attribute in _NAMESPACES
+        case ast.Name(id="__main__"):
+            return True
+    return False
 
 
 def in_function(node: ast.AST, namespace: Mapping[str, Any]) -> Mentions:
@@ -106,6 +120,17 @@ def in_function(node: ast.AST, namespace: Mapping[str, Any]) -> Mentions:
         else:
             todo += found.parts
     return Mentions(names, is_open)
+
+
+def is_executing(node: ast.AST) -> bool:
+    """Return True for an expression that may bind any name of the notebook: it executes code, or
+    gives access to the names."""
+    match node:
+        case ast.Call(func=ast.Name(id="exec")):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")))):
+            return True
+    return is_scope(node)
 
 
 def is_variable(name: str) -> bool:

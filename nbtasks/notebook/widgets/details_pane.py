@@ -1,21 +1,22 @@
-"""Details of the task that a person has chosen, and actions on it."""
+"""Details of the task that a person has opened: what the page shows below its row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from functools import lru_cache
 from typing import Any
 
-import ipywidgets
-
-from nbtasks.core.model import UNDER_WAY, RunRow, Status, TaskRow
+from nbtasks.core import clock
+from nbtasks.core.model import SUCCEEDED, UNDER_WAY, RunRow, Status, TaskRow
 from nbtasks.core.throttle import Throttle
+from nbtasks.engine.staleness import last_diff
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import outputs
 from nbtasks.journal.lookup import require_run
 from nbtasks.notebook.widgets.preview import preview
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.views.tree.card import card, code_for
-from nbtasks.views.tree.nodes import build, failed_path, make_node
+from nbtasks.views.tree.card import Recorded, card, code_for, log_lines
+from nbtasks.views.tree.nodes import make_node
 
 __all__ = ["DetailsPane"]
 
@@ -23,119 +24,90 @@ _LARGE = 50_000_000  # bytes; larger outputs are not read for a preview
 
 
 class DetailsPane:
-    """Details of one task; hidden until a task is chosen.
+    """Details of one task at a time, as the page asks for them.
 
     Args:
-        tree: Widget in which tasks are chosen.
+        tree: Widget in whose page they are shown.
         run_id: Id of the run.
-        rerun: Callable that executes the run again from a task, given its path.
-        reset: Callable that lets a task run again, given its path.
 
     Attributes:
-        box: Box that holds the details and the buttons.
+        path: Path of the task; None while none is open.
     """
 
-    def __init__(
-        self,
-        tree: TreeWidget,
-        run_id: str,
-        rerun: Callable[[str], None],
-        reset: Callable[[str], None],
-    ) -> None:
+    def __init__(self, tree: TreeWidget, run_id: str) -> None:
+        self.path: str | None = None
         self._tree = tree
         self._run_id = run_id
-        self._path: str | None = None
-        self._opened_itself = False  # by `show_failure`, not by a person
+        self._place = ""  # name of the row in the page
         self._throttle = Throttle(20, least=1.0)  # of reads of a task that may still change
-        self._html = ipywidgets.HTML()
-        self._html.add_class("nbtasks-tree")
-        buttons = [
-            self._button(
-                "Run again from here", "repeat", rerun, "Run this task and all after it again"
-            ),
-            self._button("Reset", "undo", reset, "Run this task again at the next execution"),
-            self._button("Copy path", "copy", self._copy_path, "Copy the task's path"),
-            self._button("Copy code", "code", self._copy_code, "Copy the code for its value"),
-            self._button("Close", "times", self._close, "Close the details"),
-        ]
-        row = ipywidgets.HBox(buttons)
-        row.add_class("nbtasks-bar")
-        self.box = ipywidgets.VBox([self._html, row], layout={"display": "none"})
-        self.widgets = [self._html, *buttons, row, self.box]
 
-    def choose(self, path: str) -> None:
-        """Show the details of a task."""
-        self._path = path
-        self._opened_itself = False
+    def open(self, path: str, place: str) -> None:
+        """Show the details of a task.
+
+        Args:
+            path: Path of the task.
+            place: Name by which the page knows its row.
+        """
+        self.path, self._place = path, place
         self.refresh()
-        self.box.layout.display = ""
 
-    def show_failure(self, run: RunRow, rows: Iterable[TaskRow]) -> None:
-        """Show the first task that failed by itself, unless a person has chosen another."""
-        if self._path is None and (path := failed_path(build(run, rows))):
-            self.choose(path)
-            self._opened_itself = True
-
-    def close_failure(self) -> None:
-        """Hide what `show_failure` has shown: the run goes on."""
-        if self._opened_itself:
-            self._close("")
+    def close(self) -> None:
+        """Send no more details."""
+        self.path = None
+        self._tree.details = {}
 
     def follow(self) -> None:
         """Refresh the details, if the last read is old enough."""
-        if self._path is not None and self._throttle.is_due():
+        if self.path is not None and self._throttle.is_due():
             self.refresh()
 
     def refresh(self) -> None:
         """Show the current state of the task."""
-        path = self._path
+        path = self.path
         if path is None:
             return
         with self._throttle:
-            card_html = _card(self._run_id, path)
-        if path == self._path:
-            self._html.value = card_html
-
-    def _button(
-        self, word: str, icon: str, act: Callable[[str], None], tooltip: str
-    ) -> ipywidgets.Button:
-        button = ipywidgets.Button(
-            description=word, icon=icon, tooltip=tooltip, layout={"width": "auto"}
-        )
-
-        def click(_: object) -> None:
-            if self._path is not None:
-                act(self._path)
-                self.refresh()
-
-        button.on_click(click)
-        return button
-
-    def _copy_path(self, path: str) -> None:
-        self._tree.send({"type": "copy", "text": path})
-
-    def _copy_code(self, path: str) -> None:
-        run = require_run(runtime.journal, self._run_id)
-        self._tree.send({"type": "copy", "text": code_for(run, path)})
-
-    def _close(self, _: str) -> None:
-        self._path, self._opened_itself = None, False
-        self.box.layout.display = "none"
+            details = _details(self._run_id, path)
+        if path == self.path:
+            self._tree.details = {"place": self._place, "path": path, **details}
 
 
-def _card(run_id: str, path: str) -> str:
+def _details(run_id: str, path: str) -> dict[str, Any]:
+    """Return the details of a task: a card, the lines of its log, the code for its output."""
     journal = runtime.journal
     run = require_run(journal, run_id)
     rows = journal.find("task", run_id=run_id, path=path)
     if not rows:
-        return "<em>It is not recorded yet.</em>"
+        return {"html": "<p>It is not recorded yet.</p>", "earlier": 0, "log": [], "code": ""}
     row = rows[0]
-    attempts = sorted(
-        journal.find("attempt", run_id=run_id, path=path), key=lambda attempt: attempt.number
-    )
-    logs = sorted(journal.find("log", run_id=run_id, path=path), key=lambda log: log.logged_us)
     node = make_node(row, run, under_way=run.status in UNDER_WAY)
-    return card(run, row, node, attempts, logs, _preview(run, row))
+    attempts = journal.find("attempt", run_id=run_id, path=path) if row.attempts else ()
+    source = _source(run_id, row.fingerprint) if row.fingerprint else ""
+    recorded = Recorded(attempts, _preview(run, row), source, _diff(row))
+    logs = sorted(journal.find("log", run_id=run_id, path=path), key=lambda log: log.logged_us)
+    earlier, lines = log_lines(logs)
+    code = code_for(run, path) if row.status in SUCCEEDED else ""
+    html = card(row, node, recorded, clock.micros())
+    return {"html": html, "earlier": earlier, "log": lines, "code": code}
+
+
+@lru_cache(maxsize=64)
+def _source(run_id: str, fingerprint: str) -> str:
+    """Return the recorded source of a task's function; empty if there is none."""
+    found = runtime.journal.find("code", run_id=run_id, fingerprint=fingerprint)
+    if not found:
+        return ""
+    try:
+        name, sources, _ = json.loads(found[0].source)
+        return str(sources.get(name, ""))
+    except (ValueError, TypeError, AttributeError):  # a damaged journal
+        return ""
+
+
+def _diff(row: TaskRow) -> str:
+    """Return the difference that the latest execution here has found; empty if there is none."""
+    diff = last_diff(row.run_id, row.path) or ""
+    return diff if diff.startswith("---") else ""
 
 
 def _preview(run: RunRow, row: TaskRow) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import ipywidgets
 
 from nbtasks.core import clock, front_end
-from nbtasks.core.model import RunRow, Status
+from nbtasks.core.model import RunRow
 from nbtasks.errors import MapFailed, NbtasksError, TaskFailed
 from nbtasks.jobs import claims
 from nbtasks.jobs.runtime import FrontEnd, runtime
@@ -29,10 +29,9 @@ from nbtasks.notebook.widgets.toolbar import Toolbar
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
 from nbtasks.views.tree.feed import Feed
-from nbtasks.views.tree.kept import AGAIN, kept_note
-from nbtasks.views.tree.nodes import build
 from nbtasks.views.tree.run_tree import RunTree
 from nbtasks.views.tree.snapshot import TreeSnapshot
+from nbtasks.views.tree.words import AGAIN, kept_note
 
 __all__ = ["Panel", "panel_of"]
 
@@ -88,11 +87,11 @@ class Panel:
         )
         self.tree.observe(self._keep, "kept")
         self.bar = Toolbar(self.tree, cancel=self._cancel, resume=self._resume, again=self._again)
-        self.pane = DetailsPane(self.tree, run_id, self._rerun_from, self._reset)
+        self.pane = DetailsPane(self.tree, run_id)
         self.output = CellOutput(self.tree, self.bar)
         self._updates = TreeUpdates(feed, self.tree, run, self._looked)
         self.saved = SavedTree(self._static, self.tree)
-        self.box.children = [self.bar.box, self.tree, self.pane.box, self.output.widget]
+        self.box.children = [self.bar.box, self.tree, self.output.widget]
         self._looked(run)
         _panels.append(self)
         while len(_panels) > _MOST:
@@ -110,13 +109,10 @@ class Panel:
         self._updates.send()
         self.bar.show(self._updates.run.status, blocking=False)
         self.pane.refresh()
-        if self._updates.run.status == Status.FAILED:
-            self.pane.show_failure(*self._updates.feed.all())
         self.saved.refresh()
 
     def show_execution(self, feed: Feed) -> None:
         """Show the next execution of the run in this panel."""
-        self.pane.close_failure()
         self._updates.stop()
         self._updates = TreeUpdates(feed, self.tree, self._updates.run, self._looked)
         self._updates.send()
@@ -126,11 +122,12 @@ class Panel:
         """Remove the panel from the page; the static tree stays."""
         self._updates.stop()
         own = (self.output.widget, self.tree, self.box)
-        for widget in (*self.bar.widgets, *self.pane.widgets, *own):
+        for widget in (*self.bar.widgets, *own):
             widget.close()
 
     def _static(self) -> RunTree:
-        tree, now_us = build(*self._updates.feed.all()), clock.micros()
+        with self.tree.lock:
+            tree, now_us = self.tree.snapshot.tree(self._updates.run), clock.micros()
         limit = _ROWS if tree.under_way else _FINAL_ROWS
         note = kept_note(tree, now_us, AGAIN if self._updates.feed.own else _ELSEWHERE)
         return RunTree(tree, now_us, limit=limit, note=note)
@@ -152,8 +149,19 @@ class Panel:
             self.tree.send({"type": "static", "data": self.saved.bundle()})
         elif message.get("type") == "ended":
             self.output.hear(message.get("adopted"))
+        elif message.get("type") == "close":
+            self.pane.close()
+        elif message.get("type") == "act":
+            self._act_on_task(message.get("act"))
         elif isinstance(task, int) and 0 <= task < len(self.tree.snapshot.paths):
-            self.pane.choose(self.tree.snapshot.paths[task])
+            self.pane.open(self.tree.snapshot.paths[task], str(message.get("place")))
+
+    def _act_on_task(self, act: object) -> None:
+        """Carry out what a person has chosen in the details of a task."""
+        actions = {"from": self._rerun_from, "reset": self._reset}
+        if self.pane.path is not None and isinstance(act, str) and act in actions:
+            actions[act](self.pane.path)
+            self.pane.refresh()
 
     def _keep(self, change: dict[str, Any]) -> None:
         _view_states[self.run_id] = change["new"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import pprint
 import sys
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -12,18 +13,15 @@ from nbtasks.values.libraries import matplotlib_figures
 
 __all__ = ["preview"]
 
-_ROWS, _COLUMNS = 20, 12
+_ROWS, _COLUMNS = 10, 12
+_CELL = 80  # characters
 _LONG = 4_000  # characters
 
 
 def preview(value: Any) -> str:
     """Return HTML for a value. Its text is escaped; HTML made by the value itself is not used."""
-    if (pd := sys.modules.get("pandas")) is not None and isinstance(
-        value, pd.Series | pd.DataFrame
-    ):
-        frame = value.to_frame() if isinstance(value, pd.Series) else value
-        table = frame.to_html(max_rows=_ROWS, max_cols=_COLUMNS, border=0, notebook=True)
-        return f'<div class="nbt-frame">{table}</div>'
+    if (table := _table(value)) is not None:
+        return table
     if (picture := _picture(value)) is not None:
         data = base64.b64encode(picture).decode()
         return f'<img alt="the output" src="data:image/png;base64,{data}">'
@@ -32,6 +30,31 @@ def preview(value: Any) -> str:
     except Exception as error:  # noqa: BLE001 - the user's `__repr__` may raise anything
         text = f"it cannot be shown: {type(error).__name__}: {error}"
     return f"<pre>{escape(text if len(text) <= _LONG else text[:_LONG] + '…')}</pre>"
+
+
+def _table(value: Any) -> str | None:
+    """Return the first rows of a frame as a table; None for any other value."""
+    pd, pl = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pd is not None and isinstance(value, pd.Series | pd.DataFrame):
+        frame = value.to_frame() if isinstance(value, pd.Series) else value
+        table = frame.head(_ROWS).to_html(max_cols=_COLUMNS, border=0, notebook=True)
+    elif pl is not None and isinstance(value, pl.Series | pl.DataFrame):
+        frame = value.to_frame() if isinstance(value, pl.Series) else value
+        first = frame.head(_ROWS)[:, :_COLUMNS]
+        cells = [_row("th", first.columns), *(_row("td", row) for row in first.iter_rows())]
+        table = f"<table>{''.join(cells)}</table>"
+    else:
+        return None
+    size = " x ".join(f"{count:,}" for count in value.shape)
+    what = f"{type(value).__name__} {size}"
+    if len(value) > _ROWS:
+        what += f", its first {_ROWS} rows"
+    return f'<p class="nbt-facts">{what}</p><div class="nbt-frame">{table}</div>'
+
+
+def _row(element: str, cells: Iterable[object]) -> str:
+    written = "".join(f"<{element}>{escape(str(cell)[:_CELL])}</{element}>" for cell in cells)
+    return f"<tr>{written}</tr>"
 
 
 def _picture(value: Any) -> bytes | None:

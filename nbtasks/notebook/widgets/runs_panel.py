@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import ipywidgets
 
-from nbtasks.core import clock
 from nbtasks.core.model import RunRow
 from nbtasks.jobs.runtime import runtime
 from nbtasks.notebook import live_tree
@@ -15,9 +13,8 @@ from nbtasks.notebook.widgets.panel import Panel
 from nbtasks.notebook.widgets.saved import SavedTree
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
 from nbtasks.notebook.widgets.updates import TreeUpdates
-from nbtasks.views import history
-from nbtasks.views.tree.feed import JournalFeed, RunsFeed
-from nbtasks.views.tree.snapshot import TreeSnapshot
+from nbtasks.views.tree.feed import JournalFeed
+from nbtasks.views.tree.runs import RunsFeed, RunsSnapshot, RunsTable
 
 __all__ = ["Watch", "watch"]
 
@@ -29,37 +26,11 @@ def watch(job: str | None) -> None:
     if live_tree.in_browser():
         Watch(job).saved.show()
     else:
-        table = history.latest_runs(job, _ROWS)
-        live_tree.show(
-            {"text/plain": str(table), "text/html": table.to_html(border=0, notebook=True)}
-        )
-
-
-class RunsTable:
-    """Table of the latest runs as a file holds it, with its time.
-
-    Args:
-        job: Job to list the runs of; None for all jobs.
-    """
-
-    def __init__(self, job: str | None) -> None:
-        self.now_us = clock.micros()
-        self._table = history.latest_runs(job, _ROWS)
-        shows = f"nb.watch({job!r})" if job else "nb.watch()"
-        self._note = f"As of {clock.at(self.now_us):%Y-%m-%d %H:%M:%S} UTC; {shows} shows them now."
-
-    def __str__(self) -> str:
-        return f"{self._note}\n{self._table}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(self._note)}</p>{self._table.to_html(border=0, notebook=True)}"
-
-    def _repr_mimebundle_(self) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self._repr_html_()}
+        live_tree.show(RunsTable(runtime.journal, job, _ROWS)._repr_mimebundle_())
 
 
 class Watch:
-    """List of the runs in the page, with the tree of the chosen run below it.
+    """List of the runs in the page; a run that is opened has its panel below its row.
 
     Args:
         job: Job to list the runs of; None for all jobs.
@@ -75,12 +46,12 @@ class Watch:
         self.box.add_class("nbtasks-panel")
         head, rows = self._feed.all()
         self.tree = TreeWidget(
-            TreeSnapshot(head, rows, noun="run"),
+            RunsSnapshot(head, rows),
             self._hear,
             panel=self.box.model_id,
             place=f"runs {job or ''}".strip(),
         )
-        self.saved = SavedTree(lambda: RunsTable(job), self.tree)
+        self.saved = SavedTree(lambda: RunsTable(runtime.journal, job, _ROWS), self.tree)
         self._saved_rev = self.tree.snapshot.rev
         self.box.children = [self.tree]
         self._opened: Panel | None = None
@@ -93,16 +64,29 @@ class Watch:
             self._saved_rev = rev
 
     def _hear(self, message: dict[str, Any]) -> None:
+        paths, task = self.tree.snapshot.paths, message.get("task")
         if message.get("type") == "static":
             self.tree.send({"type": "static", "data": self.saved.bundle()})
-        paths, task = self.tree.snapshot.paths, message.get("task")
-        if not (isinstance(task, int) and 0 <= task < len(paths)):
+        elif message.get("type") == "close":
+            self._close()
+        elif isinstance(task, int) and 0 <= task < len(paths):
+            self._open(self._feed.runs.get(paths[task]), str(message.get("place")))
+
+    def _open(self, run_id: str | None, place: str) -> None:
+        """Show the panel of a run below its row."""
+        if run_id is None:
             return
-        run_id = self._feed.runs.get(paths[task])
-        if run_id is None or (self._opened is not None and self._opened.run_id == run_id):
-            return
-        before, self._opened = self._opened, Panel(JournalFeed(runtime.journal, run_id), run_id)
-        self.box.children = [self.tree, self._opened.box]
-        self._opened.start()
-        if before is not None:
+        before = self._opened
+        if before is None or before.run_id != run_id:
+            self._opened = Panel(JournalFeed(runtime.journal, run_id), run_id)
+            self._opened.start()
+        assert self._opened is not None  # noqa: S101 - just made
+        self.tree.details = {"place": place, "widget": self._opened.box.model_id}
+        if before is not None and before is not self._opened:
             before.close()
+
+    def _close(self) -> None:
+        self.tree.details = {}
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

@@ -27,6 +27,7 @@ __all__ = ["SavedTree", "wrap_for_panel"]
 _SEEN = 1.0  # seconds between two drawings, while the HTML may be all that a person sees
 _SAVED = 4.0  # and where only a file needs them
 _FIRST = 0.5  # after the start they come sooner: a run of seconds changes a lot
+_PAUSES = 400  # the pause after a drawing, as a multiple of its time: a large tree takes longer
 
 
 def wrap_for_panel(place: str, html: str, at_us: int) -> str:
@@ -73,7 +74,7 @@ class SavedTree:
         self._draw = draw
         self._widget = widget
         self._lock = threading.Lock()
-        self._throttle = Throttle(100, least=_FIRST, most=_SAVED)
+        self._throttle = Throttle(_PAUSES, least=_FIRST, most=_SAVED)
         self._first = self._latest = perf_counter()
         self._handle: DisplayHandle | None = None
         self._context: Context | None = None

@@ -15,7 +15,7 @@ import ipywidgets
 
 from nbtasks.core.model import OPEN, Status
 from nbtasks.notebook.widgets.tree_widget import TreeWidget
-from nbtasks.views.tree.nodes import FEW
+from nbtasks.views.tree.outline import FEW
 from nbtasks.views.tree.words import SHAPES
 
 __all__ = ["Toolbar"]
@@ -69,15 +69,19 @@ class Toolbar:
 
     def _add_controls(self) -> list[Any]:
         """Fill the box, and connect its controls to the view. Return the widgets made."""
-        self._text = ipywidgets.Text(placeholder="filter tasks", layout={"width": "9rem"})
+        self._text = ipywidgets.Text(
+            placeholder="filter tasks",
+            tooltip="Filter tasks by path, name or error",
+            layout={"width": "9rem"},
+        )
         self._text.add_class("nbtasks-filter")
-        self._status = ipywidgets.Dropdown(options=["any status", *SHAPES], layout=_NARROW)
-        folds = ["folds as needed", "expand all", "collapse all"]
-        self._folds = ipywidgets.Dropdown(options=folds, layout=_NARROW)
+        self._status = _choice("Status of the tasks to show", ["any status", *SHAPES])
+        self._folds = _choice("Folds", ["folds as needed", "expand all", "collapse all"])
         self._follow = _toggle("Follow", "Keep running tasks in view")
         timeline = _toggle("Timeline", "Show the tasks as bars over time")
         notify = _toggle("Notify", "Show a desktop notification when a run of over a minute ends")
         more = _toggle("⋯", "More: run again, filter by status, folds, timeline, notifications")
+        more.add_class("nbtasks-more")
         line = _row("nbtasks-line", [self._stop, self._resume, self._text, more, self._message])
         menu = _row(
             "nbtasks-menu",
@@ -134,6 +138,10 @@ def _button(word: str, icon: str, tooltip: str, click: Callable[[Any], None]) ->
 
 def _toggle(word: str, tooltip: str) -> Any:
     return ipywidgets.ToggleButton(description=word, tooltip=tooltip, layout=_SMALL)
+
+
+def _choice(tooltip: str, options: list[str]) -> Any:
+    return ipywidgets.Dropdown(options=options, tooltip=tooltip, layout=_NARROW)
 
 
 def _row(name: str, controls: list[Any]) -> Any:

@@ -24,10 +24,13 @@ _SCRIPTS = (
     "outline",
     "rows",
     "timeline",
+    "controls",
+    "log",
+    "details",
+    "keys",
     "view",
     "announce",
     "mounts",
-    "presence",
     "notebook",
     "tree",
 )
@@ -55,8 +58,9 @@ class TreeWidget(anywidget.AnyWidget):
     Args:
         snapshot: Snapshot of the tree.
         on_message: Callback for each message of the page: "hello" once the page has loaded the
-            module, "choose" with a `task`, "attempts" when the timeline needs them, "static" when
-            the page needs the static tree.
+            module, "open" with a `task` and the `place` of its details, "close" when they are not
+            shown any more, "act" with the name of an `act` on the open task, "attempts" when the
+            timeline needs them, "static" when the page needs the static tree.
         **traits: Values of `panel`, `place`, `own` and `kept`.
 
     Attributes:
@@ -70,6 +74,7 @@ class TreeWidget(anywidget.AnyWidget):
     live = traitlets.Bool(default_value=False).tag(sync=True)  # rows are followed: news will come
     saved = traitlets.Float(0).tag(sync=True)  # instant of the latest static tree, in ms
     kept = traitlets.Dict().tag(sync=True)  # opened and chosen rows; set by the page
+    details = traitlets.Dict().tag(sync=True)  # of the row whose details are open
     filter_text = traitlets.Unicode("").tag(sync=True)
     filter_state = traitlets.Int(0).tag(sync=True)  # 0 for any state, else its number from 1
     folding = traitlets.Int(0).tag(sync=True)  # 0 as needed, 1 all open, 2 all closed

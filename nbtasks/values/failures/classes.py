@@ -89,7 +89,7 @@ def _natives(base: type) -> Iterator[Any]:
     )  # fmt: skip
 
 
-@functools.cache  # by the class, not by its name: a cell may define the class anew
+@functools.cache  # by the class, not by its name: a cell may define the class again
 def _mix(base: type[Exception]) -> Any:
     """Return a subclass of `TaskFailed` and `base`, named as `base`; None if it is final."""
     names: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__}

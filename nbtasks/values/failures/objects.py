@@ -34,7 +34,7 @@ class RecordedObject:
                 pass
             kept = ", ".join(self._kept) or "none"
             raise AttributeError(
-                f"This {self._kind} belongs to a recorded error, of which a journal keeps data "
+                f"This {self._kind} belongs to a recorded error, of which the journal keeps data "
                 f"only. Its attribute {name!r} is not kept; kept are: {kept}. The original was "
                 "there where the error was raised: read it inside the task, and return what you "
                 "need, or raise an error that has it in its args."

@@ -73,11 +73,13 @@ def _write_attributes(value: Any, tag: Tag) -> dict[str, Any]:
     """Return the attributes of a frame or a series besides its data.
 
     Raises:
-        NotTaggable: The value has a flag that a tag cannot keep.
+        NotTaggable: The value has a flag, or an attribute of the user's, that a tag cannot keep.
     """
     flags = getattr(value, "flags", None)
     if flags is not None and not flags.allows_duplicate_labels:
         raise NotTaggable("a flag")
+    if flags is not None and any(name[:1] != "_" for name in vars(value)):
+        raise NotTaggable("an attribute")
     attrs = getattr(value, "attrs", None)
     return {"attrs": tag(attrs)} if attrs else {}
 

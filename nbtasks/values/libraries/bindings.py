@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nbtasks.errors import UnreadableValueError
 from nbtasks.values import pickles
-from nbtasks.values.content import Find, Untag
+from nbtasks.values.content import Find, Untag, rebuilding
+from nbtasks.values.large.parts import TAG
+from nbtasks.values.large.parts import read as read_reference
 
 __all__ = ["Bindings", "read", "read_pickle", "write"]
 
@@ -63,20 +64,26 @@ class Bindings(Mapping[str, Any]):
         """The names, those together that are recorded as one value."""
         return [list(names) for names, _ in self._groups]
 
+    def is_pickle(self, name: str) -> bool:
+        """Return True if the value of a name is recorded as a pickle, which is signed."""
+        return any(name in names and _is_pickle(tagged) for names, tagged in self._groups)
+
     def __repr__(self) -> str:
         return f"<Bindings of {', '.join(self) or 'no names'}>"
 
 
+def _is_pickle(tagged: Any) -> bool:
+    if type(tagged) is not dict:
+        return False
+    if tagged.keys() == {TAG}:
+        return read_reference(tagged[TAG]).kind == "pickle"
+    return tagged.keys() == {"$pickle"}
+
+
 def _by_name(names: Sequence[str], tagged: Any, untag: Untag) -> dict[str, Any]:
-    try:
+    with rebuilding():
         value = untag(tagged)
         return dict(zip(names, (value,) if len(names) == 1 else value, strict=True))
-    except UnreadableValueError:
-        raise
-    except Exception as error:
-        raise UnreadableValueError(
-            f"The recorded value cannot be rebuilt: {type(error).__name__}: {error}."
-        ) from error
 
 
 def write(value: Bindings) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,17 @@ def read_array(part: memoryview) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
-    array: np.ndarray[Any, Any] = np.lib.format.read_array(_Source(part), allow_pickle=False)
+    source, formats = _Source(part), np.lib.format
+    version = formats.read_magic(source)
+    if version in ((1, 0), (2, 0)):
+        read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+        shape, is_fortran, dtype = read(source)
+        if not dtype.hasobject and dtype.itemsize and (count := math.prod(shape)):
+            data = np.frombuffer(part, dtype, count, source.at)
+            if part.readonly:
+                data = data.copy()
+            return data.reshape(shape, order="F" if is_fortran else "C")
+    array: np.ndarray[Any, Any] = formats.read_array(_Source(part), allow_pickle=False)
     return array
 
 
@@ -72,7 +84,25 @@ def read_scalar(content: list[Any]) -> Any:
 def _save(file: Any, array: np.ndarray[Any, Any]) -> None:
     import numpy as np
 
-    np.lib.format.write_array(file, array, allow_pickle=False)
+    header = _header(array) if array.flags.c_contiguous and array.dtype.itemsize else b""
+    if header and array.size:
+        file.write(header)
+        file.write(array.reshape(-1).view(np.uint8).data)  # without a copy
+    else:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _header(array: np.ndarray[Any, Any]) -> bytes:
+    """Return the header of a `.npy` file of version 1.0; none if the array needs a later one."""
+    import numpy as np
+
+    header = io.BytesIO()
+    try:
+        facts = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(header, facts)
+    except ValueError:
+        return b""
+    return header.getvalue()
 
 
 def _scalar(value: Any) -> Any:
@@ -117,10 +147,10 @@ class _Source:
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
-        self._at = 0
+        self.at = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        end = None if size < 0 else self._at + size
-        piece = self._data[self._at : end]
-        self._at += len(piece)
+        end = None if size < 0 else self.at + size
+        piece = self._data[self.at : end]
+        self.at += len(piece)
         return bytes(piece)

@@ -60,16 +60,15 @@ class Where:
 
 def runs(journal: Journal, where: Where, *, outputs: bool = False) -> DataFrame:
     """Return the selected runs, newest first."""
+    if not outputs:
+        return _select(journal, f"select * from runs where {where}", where.params)
     # By their numbers: the clock may have been set back between two of them.
     query = f"""
-        select found.*{f", {decoded.RUN}" if outputs else ""}
-        from (select * from runs where {where}) as found
+        select found.*, {decoded.RUN} from (select * from runs where {where}) as found
         join run as raw using (run_id)
         order by raw.number desc, raw.started_us desc, run_id desc
     """
-    if outputs:
-        return decoded.runs(journal, journal.query(query, where.params or None))
-    return _select(journal, query, where.params)
+    return decoded.runs(journal, journal.query(query, where.params or None))
 
 
 def tasks(

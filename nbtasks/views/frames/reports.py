@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nbtasks.journal.bundle.published import Month
     from nbtasks.journal.bundle.trust import Pickled
     from nbtasks.journal.home.doctor import Finding
     from nbtasks.journal.home.gc import Candidate
     from nbtasks.views.frames.dataframe import DataFrame
 
-__all__ = ["ended", "findings", "pickles"]
+__all__ = ["ended", "findings", "pickles", "published"]
 
 
 def pickles(rows: list[Pickled]) -> DataFrame:
@@ -39,3 +40,11 @@ def findings(rows: Sequence[Finding]) -> DataFrame:
 
     frame = pd.DataFrame(rows, columns=["what", "state", "detail", "remedy"])
     return frame.astype("str")
+
+
+def published(rows: Sequence[Month]) -> DataFrame:
+    """Return the months of a home that were published."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=["month", "state", "runs", "tasks", "logs"])
+    return frame.astype({"month": "str", "state": "str"})

@@ -65,11 +65,12 @@ def clean(value: object, limit: int) -> str:
 
 
 def details(node: TaskNode) -> list[str]:
-    """Return the properties and metrics of a task, each as one short label."""
+    """Return short labels: the engine that a task waits for, its properties and metrics."""
+    queue = [f"queued on {clean(node.queued_on, _LONG)}"] if node.queued_on else []
     items = [*(node.properties or {}).items(), *(node.metrics or {}).items()]
     labels = [f"{clean(name, _LONG)} {clean(_rounded(value), _LONG)}" for name, value in items]
     hidden = len(labels) - _DETAILS
-    return [*labels[:_DETAILS], f"… {hidden} more"] if hidden > 1 else labels
+    return queue + ([*labels[:_DETAILS], f"… {hidden} more"] if hidden > 1 else labels)
 
 
 def _rounded(value: object) -> object:

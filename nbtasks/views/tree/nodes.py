@@ -19,32 +19,23 @@ from nbtasks.core import keys
 from nbtasks.core.model import UNDER_WAY, Failure, RunRow, Status, TaskRow
 
 __all__ = [
-    "FEW",
     "NOT_REACHED",
     "REUSED",
-    "URGENT",
-    "OutlineRow",
     "TaskNode",
     "Tree",
     "build",
     "empty_tree",
     "failed_path",
+    "hang",
     "make_node",
-    "outline",
     "read_failure",
+    "shown_state",
+    "walk",
 ]
 
 #: Two states that a task's status alone does not show.
 REUSED = "reused"
 NOT_REACHED = "not reached"
-
-#: States that need attention, the most urgent first.
-URGENT = ("failed", "running", "waiting", "interrupted", "canceled")
-#: States of the tasks that stay in sight while a run is under way.
-_ACTIVE = frozenset({"failed", "running", "waiting", "interrupted"})
-#: A tree of at most this many tasks folds nothing. The widget's `outline.js` has the same numbers.
-FEW = 10
-_FAN, _FIRST = 40, 20  # of more than 40 siblings 20 are drawn
 
 _STATUSES = {status.value: status for status in Status}
 _STATES = {status: status.lower() for status in Status}
@@ -68,6 +59,8 @@ class TaskNode:
             as reached.
         output: Beginning of the output as recorded; empty if the record is not readable text.
         done: Progress in units of `total`, if the task reports any.
+        done_before: Part of it that an earlier attempt may have done.
+        queued_on: The engine in which it waits for a place; empty for none.
         stale: Why the output may be out of date; empty if nothing is known against it.
         depth: Levels below the top of this tree.
         icon: Name of an icon, or an emoji, to show beside the task.
@@ -99,6 +92,8 @@ class TaskNode:
     properties: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] | None = None
     progress: float | None = None
+    done_before: int = 0
+    queued_on: str = ""
 
     @property
     def since_us(self) -> int | None:
@@ -121,6 +116,9 @@ class Tree:
         failure: Why the run ended, if it failed.
         roots: The tasks at the top, in the order in which they first started; so are children.
         counts: Number of tasks in each state; a task that was not reached counts only as that.
+        nodes: All tasks, each after the one above it. To go over this list is the fastest way to
+            all of them; `walk` yields them as they are drawn.
+        above: For each of them, the place in this list of the one above it; -1 at the top.
     """
 
     run: RunRow
@@ -128,6 +126,8 @@ class Tree:
     failure: Failure | None = None
     roots: Sequence[TaskNode] = ()
     counts: Counter[str] = field(default_factory=Counter)
+    nodes: Sequence[TaskNode] = ()
+    above: Sequence[int] = ()
 
     @property
     def under_way(self) -> bool:
@@ -136,21 +136,7 @@ class Tree:
 
     def walk(self) -> Iterator[TaskNode]:
         """Yield every task from top to bottom, each before its subtasks."""
-        return _walk(self.roots)
-
-
-@dataclass(frozen=True, slots=True)
-class OutlineRow:
-    """One line of a drawn tree: a task, or a count of siblings left out.
-
-    Attributes:
-        node: The task; None if the line stands for siblings that are not drawn.
-        folded: Number of these siblings and of all tasks below them, by state.
-    """
-
-    depth: int
-    node: TaskNode | None
-    folded: Counter[str] = field(default_factory=Counter)
+        return walk(self.roots)
 
 
 def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
@@ -160,21 +146,56 @@ def build(run: RunRow, tasks: Iterable[TaskRow]) -> Tree:
     for one path the later one counts.
     """
     latest = {row.path: row for row in tasks}
+    rows = sorted(latest.values(), key=attrgetter("seq"))
+    places = {row.path: place for place, row in enumerate(rows)}
+    below: dict[int, list[int]] = {}
+    for path, place in places.items():
+        parent = keys.parent(path)
+        while parent and parent not in places:
+            parent = keys.parent(parent)
+        below.setdefault(places[parent] if parent else -1, []).append(place)
+    under_way = run.status in UNDER_WAY
+    nodes: list[TaskNode] = []
+    above: list[int] = []
+    stack = [(place, -1) for place in reversed(below.get(-1, ()))]
+    while stack:
+        place, parent_place = stack.pop()
+        stack.extend((child, len(nodes)) for child in reversed(below.get(place, ())))
+        nodes.append(make_node(rows[place], run, under_way=under_way))
+        above.append(parent_place)
+    return hang(run, nodes, above)
+
+
+def hang(run: RunRow, nodes: Sequence[TaskNode], above: Sequence[int]) -> Tree:
+    """Return the tree of nodes from `make_node`, in which each gets what depends on those above it.
+
+    The nodes may come from an earlier tree of the run.
+
+    Args:
+        run: Row of the run.
+        nodes: Its tasks, each after the one above it.
+        above: For each of them, the place in this list of the one above it; -1 at the top.
+    """
+    roots: list[TaskNode] = []
+    states: dict[str, int] = dict.fromkeys((NOT_REACHED, REUSED, *_STATES.values()), 0)
+    for node, place in zip(nodes, above, strict=True):
+        node.children = ()
+        if place < 0:
+            roots.append(node)
+            node.depth = 0
+        else:
+            parent = nodes[place]
+            if parent.children:
+                parent.children.append(node)  # type: ignore[attr-defined] # made here
+            else:
+                parent.children = [node]
+            node.depth = parent.depth + 1
+            if parent.reused:
+                node.reused = node.reached = True
+        states[shown_state(node)] += 1
     tree = empty_tree(run)
-    nodes = {
-        row.path: make_node(row, run, under_way=tree.under_way)
-        for row in sorted(latest.values(), key=attrgetter("seq"))
-    }
-    below: dict[str, list[TaskNode]] = {}
-    for path, node in nodes.items():
-        above = keys.parent(path)
-        while above and above not in nodes:
-            above = keys.parent(above)
-        below.setdefault(above, []).append(node)
-    tree.roots = below.pop("", ())
-    for path, children in below.items():
-        nodes[path].children = children
-    _propagate(tree)
+    tree.roots, tree.nodes, tree.above = roots, nodes, above
+    tree.counts.update({state: count for state, count in states.items() if count})
     return tree
 
 
@@ -197,112 +218,12 @@ def failed_path(tree: Tree) -> str:
     return ""
 
 
-def outline(tree: Tree, limit: int, *, fans: bool = False) -> list[OutlineRow]:
-    """Return the lines to draw, from top to bottom: at most `limit` tasks, and counts of the rest.
-
-    Of many siblings the first are drawn. While a run of more than a few tasks is under way, the
-    branches that have ended are counted, so that what runs, waits or failed is in sight.
-
-    Args:
-        tree: The tree.
-        limit: Most tasks to draw.
-        fans: Whether to draw only the first of many siblings, and those that failed.
-    """
-    chosen = _choose(tree, limit) if tree.counts.total() > limit else None
-    active = _active(tree) if tree.under_way and tree.counts.total() > FEW else None
-    rows: list[OutlineRow] = []
-    stack: list[OutlineRow] = []
-
-    def push(depth: int, nodes: Sequence[TaskNode]) -> None:
-        visible = nodes if chosen is None else [node for node in nodes if node.path in chosen]
-        if active is not None:
-            visible = _without_ended(visible, active)
-        if fans and len(visible) > _FAN:
-            visible = _first(visible)
-        lines = [OutlineRow(depth, node) for node in visible]
-        if len(visible) < len(nodes):
-            drawn = {node.path for node in visible}
-            hidden = _walk(node for node in nodes if node.path not in drawn)
-            summary = OutlineRow(depth, None, Counter(map(_display_state, hidden)))
-            lines.insert(0 if tree.under_way else len(lines), summary)
-        stack.extend(reversed(lines))
-
-    push(0, tree.roots)
-    while stack:
-        row = stack.pop()
-        rows.append(row)
-        if row.node is not None and row.node.children:
-            push(row.depth + 1, row.node.children)
-    return rows
-
-
-def _active(tree: Tree) -> set[str]:
-    """Return the paths of the tasks that run, wait or failed, and of those above them."""
-    paths: set[str] = set()
-    line: list[str] = []
-    for node in tree.walk():
-        del line[node.depth :]
-        line.append(node.path)
-        if node.reached and node.state in _ACTIVE:
-            paths.update(line)
-    return paths
-
-
-def _without_ended(nodes: Sequence[TaskNode], active: set[str]) -> Sequence[TaskNode]:
-    """Return the active siblings; a single one that has ended takes no more room than a count."""
-    busy = [node for node in nodes if node.path in active]
-    return nodes if len(nodes) - len(busy) == 1 else busy
-
-
-def _first(nodes: Sequence[TaskNode]) -> list[TaskNode]:
-    """Return the first of many siblings; those that failed count first, in their places."""
-    failed = [node.path for node in nodes if node.status is Status.FAILED]
-    others = [node.path for node in nodes if node.status is not Status.FAILED]
-    drawn = set((failed + others)[:_FIRST])
-    return [node for node in nodes if node.path in drawn]
-
-
-def _choose(tree: Tree, limit: int) -> set[str]:
-    """Return the paths of the tasks to draw, each with all the tasks above it.
-
-    Tasks that need attention come first, but leave a quarter of the room, so that the outline of
-    the run stays in sight. The rest is filled level by level, with at most a tenth of the room
-    for the subtasks of one task.
-    """
-    paths: set[str] = set()
-    for line in _urgent(tree, limit):
-        missing = [path for path in line if path not in paths]
-        if len(paths) + len(missing) <= limit - limit // 4:
-            paths.update(missing)
-    level = [tree.roots]
-    while level and len(paths) < limit:
-        for nodes in level:
-            new = [node.path for node in nodes if node.path not in paths]
-            room = min(-(-limit // 10), limit - len(paths))
-            paths.update(new[:room])
-        level = [node.children for nodes in level for node in nodes if node.path in paths]
-    return paths
-
-
-def _urgent(tree: Tree, limit: int) -> Iterator[list[str]]:
-    """Yield the path list from the top to each task that needs attention, most urgent first."""
-    by_state: dict[str, list[list[str]]] = {state: [] for state in URGENT}
-    line: list[str] = []
-    for node in tree.walk():
-        del line[node.depth :]
-        line.append(node.path)
-        lines = by_state.get(_display_state(node))
-        if lines is not None and len(lines) < limit:
-            lines.append(line.copy())
-    for lines in by_state.values():
-        yield from lines
-
-
-def _display_state(node: TaskNode) -> str:
+def shown_state(node: TaskNode) -> str:
+    """Return the state of a task as it counts: that of one that was not reached is only that."""
     return node.state if node.reached else NOT_REACHED
 
 
-def _walk(nodes: Iterable[TaskNode]) -> Iterator[TaskNode]:
+def walk(nodes: Iterable[TaskNode]) -> Iterator[TaskNode]:
     """Yield all nodes depth first, without recursion: nesting has no limit."""
     stack = list(nodes)[::-1]
     while stack:
@@ -310,18 +231,6 @@ def _walk(nodes: Iterable[TaskNode]) -> Iterator[TaskNode]:
         yield node
         if node.children:
             stack.extend(reversed(node.children))
-
-
-def _propagate(tree: Tree) -> None:
-    """Set all that depends on the tasks above: depth, reuse of a whole branch, counts."""
-    counts = tree.counts
-    for node in tree.walk():
-        below, reused = node.depth + 1, node.reused
-        for child in node.children:
-            child.depth = below
-            if reused:
-                child.reused = child.reached = True
-        counts[_display_state(node)] += 1
 
 
 def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
@@ -336,11 +245,12 @@ def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
     status = _STATUSES[row.status]
     if status is Status.RUNNING and not (under_way and reached):
         status = Status.INTERRUPTED  # its process died: nobody was left to record it
+    is_queued = status is Status.RUNNING and row.queued_on is not None
     return TaskNode(
         row.path,
         keys.display(row.path),
         row.name,
-        status,
+        Status.WAITING if is_queued else status,
         row.attempts,
         row.attempt,
         row.started_us,
@@ -358,6 +268,8 @@ def make_node(row: TaskRow, run: RunRow, *, under_way: bool) -> TaskNode:
         properties=_mapping(row.properties),
         metrics=_mapping(row.metrics),
         progress=min(1.0, (row.done or 0) / row.total) if row.total else None,
+        done_before=row.done_before or 0,
+        queued_on=(row.queued_on or "") if is_queued else "",
     )
 
 

@@ -7,15 +7,14 @@ time; without either there is none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbtasks.core.model import SUCCEEDED, Status
-from nbtasks.views.tree.nodes import TaskNode, Tree
+from nbtasks.views.tree.nodes import NOT_REACHED, TaskNode, Tree
 
 __all__ = [
     "Progress",
-    "is_counting_subtasks",
-    "items_to_come",
     "per_second",
     "progress_label",
     "rate_label",
@@ -40,7 +39,8 @@ def per_second(fresh: int, us: int) -> float | None:
     """Return units per second; None if too little is known: nothing done, or less than a second.
 
     Args:
-        fresh: Units done in this attempt: those answered from the journal took no time.
+        fresh: Units done in this attempt: those answered from the journal, or done by an earlier
+            attempt, took no time.
         us: Microseconds since this attempt began.
 
     >>> per_second(312, 6_900_000), per_second(0, 6_900_000), per_second(312, 100)
@@ -78,7 +78,7 @@ def rate_of(node: TaskNode, now_us: int) -> float | None:
     """Return the units per second of a running task; None if too little is known."""
     if node.done is None or node.attempt_us is None or node.status != Status.RUNNING:
         return None
-    fresh = node.done - sum(child.reused for child in node.children)
+    fresh = node.done - node.done_before - sum([child.reused for child in node.children])
     return per_second(fresh, now_us - node.attempt_us)
 
 
@@ -92,22 +92,15 @@ def task_time_left(node: TaskNode, now_us: int) -> int | None:
     return round(max(0, node.total - node.done) / rate * _S)
 
 
-def is_counting_subtasks(node: TaskNode) -> bool:
-    """Return True if the progress of a task counts its subtasks, as that of a map does."""
-    if node.total is None or node.done is None or not 0 < len(node.children) <= node.total:
-        return False
-    return sum(child.status in _ENDED for child in node.children) >= node.done
-
-
-def items_to_come(node: TaskNode) -> int:
-    """Return the number of subtasks that a task has announced and not started.
+def _is_counting_subtasks(node: TaskNode) -> bool:
+    """Return True if the progress of a task counts its subtasks, as that of a map does.
 
     The first item of a map that fails ends the map: the rest is still to come, at the next
     execution.
     """
-    if node.status in SUCCEEDED or not is_counting_subtasks(node):
-        return 0
-    return (node.total or 0) - len(node.children)
+    if node.total is None or node.done is None or not 0 < len(node.children) <= node.total:
+        return False
+    return sum([child.status in _ENDED for child in node.children]) >= node.done
 
 
 # -- a run ----------------------------------------------------------------------------------------
@@ -131,19 +124,19 @@ class Progress:
 
 def run_progress(tree: Tree) -> Progress:
     """Return the progress of a run."""
-    done = known = to_come = 0
+    nodes: Sequence[TaskNode] = tree.nodes
     is_total_known = not tree.under_way
-    is_complete = tree.status == Status.COMPLETED
-    for node in tree.walk():
-        if is_complete and not node.reached:
-            continue
-        known += 1
-        done += node.status in SUCCEEDED
-        if node.total is not None and node.status not in SUCCEEDED:
-            to_come += items_to_come(node)
-            is_total_known = is_total_known or is_counting_subtasks(node)
-        is_total_known = is_total_known or not node.reached
-    return Progress(done, known + to_come if is_total_known else None, to_come)
+    if tree.counts[NOT_REACHED]:
+        is_total_known = True
+        if tree.status == Status.COMPLETED:
+            nodes = [node for node in nodes if node.reached]
+    to_come = 0
+    for node in [node for node in nodes if node.total is not None]:
+        if node.status not in SUCCEEDED and _is_counting_subtasks(node):
+            to_come += (node.total or 0) - len(node.children)
+            is_total_known = True
+    done = sum([node.status in SUCCEEDED for node in nodes])
+    return Progress(done, len(nodes) + to_come if is_total_known else None, to_come)
 
 
 def time_left(tree: Tree, now_us: int) -> tuple[int, str] | None:

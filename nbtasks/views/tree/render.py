@@ -11,11 +11,12 @@ import unicodedata
 from html import escape
 from itertools import zip_longest
 
-from nbtasks.core.durations import format_local
+from nbtasks.core.durations import format_exact, format_local
 from nbtasks.core.model import Status
 from nbtasks.views.tree.labels import clean, error_of, icon_of
 from nbtasks.views.tree.last_frame import LastFrame, last_frame
-from nbtasks.views.tree.nodes import REUSED, URGENT, OutlineRow, TaskNode, Tree, outline
+from nbtasks.views.tree.nodes import REUSED, TaskNode, Tree
+from nbtasks.views.tree.outline import URGENT, OutlineRow, outline
 from nbtasks.views.tree.style import DARK, STYLE, variables
 from nbtasks.views.tree.words import (
     SHAPES,
@@ -44,7 +45,7 @@ _COLUMN = 46  # widest label that the columns of the text form align to
 
 
 def terminal_colour(state: str) -> str:
-    """Return the colour of a state, or a status, by its name in the theme of the terminal.
+    """Return the color of a state, or a status, by its name in the theme of the terminal.
 
     >>> [terminal_colour(state) for state in ("completed", "FAILED", "skipped")]
     ['green', 'red', 'dim']
@@ -56,7 +57,7 @@ def terminal_colour(state: str) -> str:
 
 
 def text(
-    tree: Tree, now_us: int, *, limit: int = 200, note: str = "", relative: bool = True
+    tree: Tree, now_us: int, *, limit: int = 200, note: str = "", head: Head | None = None
 ) -> str:
     """Return the tree in box-drawing characters, for terminals and GitHub's plain view.
 
@@ -65,9 +66,9 @@ def text(
         now_us: Instant that ages and countdowns refer to.
         limit: Most tasks to draw.
         note: Sentence to show below the head.
-        relative: Whether near instants are relative: not in what is saved and read later.
+        head: Words above the tasks; by default with relative times.
     """
-    lines = [*_head_lines(head_of(tree, now_us, relative=relative)), *filter(None, [note])]
+    lines = [*_head_lines(head or head_of(tree, now_us)), *filter(None, [note])]
     rows = outline(tree, limit, fans=True)
     branches = _branches(rows)
     labels = [branch + _label(row, tree) for row, (branch, _) in zip(rows, branches, strict=True)]
@@ -148,13 +149,22 @@ def _width(label: str) -> int:
 # ---------------------------------------------------------------- HTML
 
 
-def html(tree: Tree, now_us: int, *, limit: int = 500, note: str = "") -> str:
+def html(
+    tree: Tree, now_us: int, *, limit: int = 500, note: str = "", head: Head | None = None
+) -> str:
     """Return the tree as nested `<details>` with its style: one self-contained piece of HTML.
 
-    A note stands above it."""
+    Args:
+        tree: The tree.
+        now_us: Instant that ages and countdowns refer to.
+        limit: Most tasks to draw.
+        note: Sentence to show above it.
+        head: Words above the tasks; by default without relative times, as a page is read later.
+    """
     rows = outline(tree, limit)
     opened = _opened(rows)
-    parts = [f'<div class="nbtasks-tree"><style>{STYLE}</style>', _head(tree, now_us, note)]
+    words = head or head_of(tree, now_us, relative=False)
+    parts = [f'<div class="nbtasks-tree"><style>{STYLE}</style>', _head(tree, words, note, now_us)]
     depth = -1
     for row, below in zip_longest(rows, rows[1:]):
         parts.append(_close(depth - row.depth) if row.depth <= depth else "<ul>")
@@ -220,17 +230,14 @@ def _safe(value: object) -> str:
     return escape(clean(value, _LABEL))
 
 
-def _head(tree: Tree, now_us: int, note: str) -> str:
-    """Return the head: one line that opens to what identifies the run, and one with the counts.
-
-    A saved page is read later, so it has no relative times.
-    """
-    head = head_of(tree, now_us, relative=False)
+def _head(tree: Tree, head: Head, note: str, now_us: int) -> str:
+    """Return the head: one line that opens to what identifies the run, and one with the counts."""
+    drawn = f' title="{format_exact(now_us)}"'
     beside = f"<small>{_safe(head.beside)}</small> " if head.beside else ""
     progress = f"<em>{head.progress}</em> " if head.progress else ""
     exact = f' title="{head.exact}"' if head.exact else ""
     parts = [
-        f'<div class="nbt-note">{escape(note)}</div>' if note else "",
+        f'<div class="nbt-note"{drawn}>{escape(note)}</div>' if note else "",
         f'<details class="nbt-run"><summary class="nbt-head nbt-{head.state}">',
         f"<b>{_safe(head.title)}</b> {beside}",
         f'<span><i aria-hidden="true">{SHAPES[head.state]}</i> {head.state}</span> {progress}',

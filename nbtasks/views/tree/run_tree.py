@@ -12,6 +12,7 @@ from nbtasks.core.model import AttemptRow, RunRow, TaskRow
 if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
     from nbtasks.views.tree.nodes import Tree
+    from nbtasks.views.tree.words import Head
 
 __all__ = ["RunTree", "TreeDisplay", "draw_run"]
 
@@ -105,20 +106,23 @@ class RunTree:
         Path(file).write_text(json.dumps(events), "utf-8")
 
     def __str__(self) -> str:
-        return self._text(relative=True)
+        return self._text()
 
-    def _text(self, *, relative: bool) -> str:
+    def _text(self, head: Head | None = None) -> str:
         from nbtasks.views.tree.render import text
 
         limit = min(200, self.limit)
-        return text(self.tree, self.now_us, limit=limit, note=self.note, relative=relative)
+        return text(self.tree, self.now_us, limit=limit, note=self.note, head=head)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        return self._html()
+
+    def _html(self, head: Head | None = None) -> str:
         from nbtasks.views.tree.render import html
 
-        return html(self.tree, self.now_us, limit=self.limit, note=self.note)
+        return html(self.tree, self.now_us, limit=self.limit, note=self.note, head=head)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return text and HTML, always: a saved notebook does not know where it will be shown."""
@@ -126,7 +130,10 @@ class RunTree:
         live_view = self._live_view(self) if self._live_view is not None else None
         if live_view is not None:
             return live_view
-        return {"text/plain": self._text(relative=False), "text/html": self._repr_html_()}
+        from nbtasks.views.tree.words import head_of
+
+        head = head_of(self.tree, self.now_us, relative=False)
+        return {"text/plain": self._text(head), "text/html": self._html(head)}
 
 
 def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTree:
@@ -135,7 +142,7 @@ def draw_run(journal: Journal, row: RunRow, *, live_view: bool = True) -> RunTre
     Args:
         journal: Journal that holds the run.
         row: Row of the run.
-        live_view: Whether a notebook may show a live view, which always reads the home in force.
+        live_view: Whether a notebook may show a live view, which always reads the current home.
     """
     from nbtasks.views.tree.nodes import build  # lazily: most runs are never drawn by hand
 

@@ -27,7 +27,7 @@ from nbtasks.views.tree.labels import (
     icon_of,
     title_of,
 )
-from nbtasks.views.tree.nodes import TaskNode, empty_tree, make_node
+from nbtasks.views.tree.nodes import TaskNode, Tree, empty_tree, hang, make_node
 from nbtasks.views.tree.words import SHAPES, UNREACHED
 
 __all__ = ["Cells", "TreeSnapshot"]
@@ -38,6 +38,7 @@ _CODES: Final = {state: code for code, state in enumerate(_STATES)}
 #: Flags of a task beside its state.
 _REACHED, _REUSED = 1, 2
 _LABEL, _MESSAGE = 200, 300  # characters
+_PARENT, _FLAGS = 0, 4  # places of two of them
 #: One task: parent, key, name, state, flags, since, end, due, attempts, done, total, extra.
 Cells = list[Any]
 
@@ -66,6 +67,7 @@ class TreeSnapshot:
         self.paths: list[str] = []
         self._index: dict[str, int] = {}
         self._cells: list[Cells] = []
+        self._nodes: list[TaskNode] = []
         self._base_us = run.started_us
         self._head = self._head_of(run)
         self._take(run, rows)
@@ -98,6 +100,14 @@ class TreeSnapshot:
             "columns": list(zip(*self._cells, strict=True)),
         }
 
+    def tree(self, run: RunRow) -> Tree:
+        """Return the tree for the views that need no page. The next one shares its nodes.
+
+        Args:
+            run: Row of the run, as of the latest change.
+        """
+        return hang(run, self._nodes.copy(), [cells[_PARENT] for cells in self._cells])
+
     def index(self, path: str) -> int | None:
         """Return the index of a task; None if it is unknown."""
         return self._index.get(path)
@@ -112,18 +122,29 @@ class TreeSnapshot:
         under_way = run.status in UNDER_WAY
         patch = []
         for row in sorted(rows, key=attrgetter("seq")):
-            cells = self._cells_of(make_node(row, run, under_way=under_way))
+            node = make_node(row, run, under_way=under_way)
+            cells = self._cells_of(node)
             index = self._index.get(row.path)
             if index is None:
                 index = self._index[row.path] = len(self.paths)
                 self.paths.append(row.path)
                 self._cells.append(cells)
-            elif self._cells[index] == cells:
-                continue
+                self._nodes.append(node)
             else:
-                self._cells[index] = cells
+                was_reused, is_same = self._nodes[index].reused, self._cells[index] == cells
+                self._nodes[index], self._cells[index] = node, cells
+                if was_reused and not node.reused:
+                    self._forget_reuse_above()
+                if is_same:
+                    continue
             patch.append([index, *cells])
         return patch
+
+    def _forget_reuse_above(self) -> None:
+        """Set what the nodes of an earlier tree have from a reused task above them as recorded."""
+        for node, cells in zip(self._nodes, self._cells, strict=True):
+            flags = cells[_FLAGS]
+            node.reached, node.reused = bool(flags & _REACHED), bool(flags & _REUSED)
 
     def _cells_of(self, node: TaskNode) -> Cells:
         flags = (_REACHED if node.reached else 0) | (_REUSED if node.reused else 0)
@@ -174,6 +195,8 @@ def _extra(node: TaskNode) -> dict[str, Any] | None:
     extra: dict[str, Any] = {}
     if node.icon:
         extra["icon"] = icon_of(node)
+    if node.done_before and node.status is Status.RUNNING:
+        extra["before"] = node.done_before
     if node.stale and node.reused:
         extra["stale"] = clean(node.stale, _MESSAGE)
     if error := error_of(node):

@@ -1,6 +1,6 @@
 """Style sheet of the tree: CSS that follows JupyterLab's theme and stays inside the tree.
 
-The tree has its own colours, since the theme's green and orange are too pale for text: each
+The tree has its own colors, since the theme's green and orange are too pale for text: each
 has a contrast of at least 4.5:1 against a light and against a dark page. JupyterLab, Notebook and
 exported pages declare their theme by `[data-jp-theme-light]`, VS Code by `vscode-dark`, and
 Colab by `theme=dark`.
@@ -29,7 +29,7 @@ DARK = {
 
 
 def variables(colours: dict[str, str]) -> str:
-    """Return the CSS declarations of the colours."""
+    """Return the CSS declarations of the colors."""
     return "".join(f"--nbt-{name}:{colour};" for name, colour in colours.items())
 
 

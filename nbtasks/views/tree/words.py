@@ -15,7 +15,7 @@ from nbtasks.core.durations import (
     format_local,
     format_when,
 )
-from nbtasks.core.model import SUCCEEDED, UNDER_WAY, Status
+from nbtasks.core.model import OPEN, SUCCEEDED, UNDER_WAY, Status
 from nbtasks.views.tree.labels import clean, details, facts_of, failure_of, plural, title_of
 from nbtasks.views.tree.nodes import NOT_REACHED, REUSED, TaskNode, Tree
 from nbtasks.views.tree.progress import (
@@ -28,6 +28,7 @@ from nbtasks.views.tree.progress import (
 )
 
 __all__ = [
+    "AGAIN",
     "SHAPES",
     "UNREACHED",
     "Head",
@@ -35,12 +36,13 @@ __all__ = [
     "due_label",
     "fold_label",
     "head_of",
+    "kept_note",
     "notes_of",
     "progress_words",
     "time_label",
 ]
 
-#: Every state has a shape and a word, never only a colour. Shapes are one terminal cell wide.
+#: Every state has a shape and a word, never only a color. Shapes are one terminal cell wide.
 SHAPES = {
     "completed": "✔",
     REUSED: "↺",
@@ -55,7 +57,10 @@ SHAPES = {
 }
 #: Words for what the latest execution did not reach: while it is under way, and once it has ended.
 UNREACHED = ("not reached yet", "kept, not reached this time")
+#: The usual way to resume a run whose cell stands above its tree.
+AGAIN = "run the cell to resume"
 
+_UNFINISHED = OPEN | {Status.FAILED, Status.CANCELED}
 _MESSAGE = 200  # characters of an error's first line
 _S = 1_000_000  # in microseconds
 
@@ -176,6 +181,47 @@ class Head:
     exact: str
 
 
+def kept_note(tree: Tree, now_us: int, resume: str = AGAIN) -> str:
+    """Return the sentence that an unfinished run's tree carries into a file.
+
+    It says how many tasks are kept, when the tree was drawn, and how the run is resumed: the file
+    may be opened long after the process that ran the tasks has gone, where nothing updates it. For
+    the same reason its time is not relative.
+
+    Args:
+        tree: The tree.
+        now_us: Instant at which it was drawn.
+        resume: The way to resume the run, in words.
+
+    Returns:
+        One sentence; an empty text if the run has completed.
+
+    >>> from nbtasks.core.model import RunRow, TaskRow
+    >>> from nbtasks.views.tree.nodes import build
+    >>> run = RunRow("r1", "delays", "delays", "1.0.0", "2013", executions=1)
+    >>> rows = [TaskRow("r1", "load", 1, status="COMPLETED"), TaskRow("r1", "fit", 2)]
+    >>> note = kept_note(build(run, rows), 1_790_000_000_000_000)
+    >>> note.partition(" as of ")[0], note.partition("; ")[2]
+    ('1 of 2 tasks is kept', 'if the kernel is gone, run the cell to resume.')
+    """
+    if tree.status not in _UNFINISHED:
+        return ""
+    progress = run_progress(tree)
+    done, total = progress.done, len(tree.nodes) + progress.to_come
+    if not done:
+        kept = "No task is kept yet"
+    elif done == total:
+        kept = f"{plural(done, 'task')} {_is(done)} kept"
+    else:
+        kept = f"{done:,} of {plural(total, 'task')} {_is(done)} kept"
+    gone = "if the kernel is gone, " if tree.under_way else ""
+    return f"{kept} as of {format_local(now_us)}; {gone}{resume}."
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def head_of(tree: Tree, now_us: int, *, relative: bool = True) -> Head:
     """Return the words above the tasks.
 
@@ -222,7 +268,10 @@ def progress_words(tree: Tree, progress: Progress) -> str:
 
 def _recorded(tree: Tree) -> tuple[int, int] | None:
     """Return when the first and the last of the reused tasks were recorded."""
-    ends = [node.finished_us for node in tree.walk() if node.state == REUSED and node.finished_us]
+    if not tree.counts[REUSED]:
+        return None
+    reused = [node for node in tree.nodes if node.reused and node.status is Status.COMPLETED]
+    ends = [node.finished_us for node in reused if node.finished_us]
     return (min(ends), max(ends)) if ends else None
 
 

@@ -15,9 +15,13 @@ class Choices {
     this.open = new Map(Object.entries(kept.open ?? {}));
     this.pages = new Map(Object.entries(kept.pages ?? {}));
     this.chosen = kept.chosen ?? null;
+    this.opened = kept.opened ?? null; // the task whose details are open
+    this.failure = kept.failure ?? null; // the end of the failed execution that opened them by itself
+    this.failed = kept.failed ?? null; // the task that it opened
     this.top = kept.top ?? 0;
     this.text = "";
     this.state = "";
+    this.job = ""; // of a list of runs
     this.all = null;
   }
 
@@ -26,6 +30,9 @@ class Choices {
       open: Object.fromEntries(this.open),
       pages: Object.fromEntries(this.pages),
       chosen: this.chosen,
+      opened: this.opened,
+      failure: this.failure,
+      failed: this.failed,
       top: Math.round(this.top),
     };
   }
@@ -43,12 +50,12 @@ class Choices {
 /** Return the tasks that pass the filter, with all their ancestors; null for all tasks. */
 function matching(store, choices) {
   const text = choices.text.trim().toLowerCase();
-  if (!text && !choices.state) return null;
+  if (!text && !choices.state && !choices.job) return null;
   const { state } = store.summary();
   const left = new Uint8Array(store.size);
   for (let i = store.size - 1; i >= 0; i--) {
     const extra = store.extra[i] ?? {};
-    const fits = !choices.state || store.states[state[i]] === choices.state;
+    const fits = (!choices.state || store.states[state[i]] === choices.state) && (!choices.job || extra.job === choices.job);
     const said = `${store.path[i].replaceAll("\u001f", "/")} ${store.name[i] ?? ""} ${extra.error ?? ""}`;
     if (fits && said.toLowerCase().includes(text)) left[i] = 1;
     if (left[i] && store.parent[i] >= 0) left[store.parent[i]] = 1;
@@ -80,11 +87,12 @@ function outline(store, choices) {
   const { state, active } = summary;
   const left = matching(store, choices);
   const hidesEnded = foldsEnded(store) && !left && choices.all === null;
+  const isRuns = store.head.noun === "run";
   const rows = [];
   const stack = [];
   const push = (above, kids, depth) => {
     let shown = left ? kids.filter((kid) => left[kid]) : kids;
-    if (store.head.noun === "run") shown = [...shown].reverse(); // the latest first
+    if (isRuns) shown = [...shown].reverse(); // the latest first
     const of = shown.length;
     const name = above < 0 ? "" : store.path[above];
     const fold = (key, tasks) => ({ fold: key, depth, counts: countAll(store, tasks, state) });
@@ -101,7 +109,7 @@ function outline(store, choices) {
       const room = FIRST + PAGE * (choices.pages.get(name) ?? 0);
       const isFirst = (kid) => (hidesEnded ? active[kid] : state[kid] === store.code.failed);
       const first = shown.filter(isFirst);
-      if (first.length) shown = first.concat(shown.filter((kid) => !isFirst(kid)));
+      if (first.length && !isRuns) shown = first.concat(shown.filter((kid) => !isFirst(kid)));
       if (shown.length > room) rest = fold(name, shown.slice(room));
       shown = shown.slice(0, room);
     }

@@ -16,14 +16,24 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Keep the keys that an element hears from Notebook and JupyterLab, which look at it only. */
+function ownsKeys(node) {
+  node.dataset.lmSuppressShortcuts = "true";
+}
+
 function set(node, name, value) {
   if (value === null || value === undefined) node.removeAttribute(name);
   else if (node.getAttribute(name) !== `${value}`) node.setAttribute(name, value);
 }
 
+/** Return what a row is called: a task by its key, a run by its job. */
+function labelOf(store, i) {
+  return store.extra[i]?.label ?? store.key[i];
+}
+
 class Row {
-  constructor(parent) {
-    this.node = element("div", "nbt-row", parent);
+  constructor() {
+    this.node = element("div", "nbt-row");
     this.node.setAttribute("role", "treeitem");
     this.label = element("div", "nbt-label", this.node);
     this.twist = element("span", "nbt-twist", this.label);
@@ -44,7 +54,7 @@ class Row {
   draw(view, row, at) {
     const { store, choices } = view;
     this.at = at;
-    this.node.style.transform = `translateY(${at * ROW}px)`;
+    this.node.style.transform = `translateY(${view.rows.top(at)}px)`;
     this.label.style.paddingLeft = `${4 + Math.min(row.depth, 12) * 16}px`;
     set(this.node, "id", `${view.id}-${at}`);
     set(this.node, "aria-level", row.depth + 1);
@@ -52,6 +62,7 @@ class Row {
     else this._drawTask(view, row);
     const chosen = at === view.cursor;
     this.node.classList.toggle("nbt-chosen", chosen);
+    set(this.node, "aria-details", at === view.details.gap.at ? view.details.node.id : null);
     set(this.node, "aria-selected", row.i !== undefined && choices.chosen === store.path[row.i]);
   }
 
@@ -69,11 +80,12 @@ class Row {
     this.node.classList.toggle("nbt-dim", !reached);
     say(this.twist, store.kids[i].length ? (row.open ? "▾" : "▸") : "");
     say(this.shape, store.shapes[store.code[state]]);
-    say(this.key, store.key[i]);
-    say(this.name, `${extra.icon ?? ""}${store.name[i] ?? ""}`);
+    say(this.key, labelOf(store, i));
+    say(this.name, extra.beside ?? `${extra.icon ?? ""}${store.name[i] ?? ""}`);
     this.bar.hidden = !progress || progress.share === null || Boolean(extra.error);
     if (!this.bar.hidden) this.done.style.width = `${progress.share * 100}%`;
-    say(this.notes, extra.error ?? notes.join(" · "));
+    const runs = store.head.noun === "run"; // of a run, also when it failed
+    say(this.notes, runs ? [...notes, extra.error].filter(Boolean).join(" · ") : extra.error ?? notes.join(" · "));
     this.notes.classList.toggle("nbt-error", Boolean(extra.error));
     set(this.node, "title", titleOf(store, i, state, [extra.error, ...notes]));
     say(this.word, state);
@@ -119,24 +131,36 @@ class Rows {
     this.view = view;
     this.box = element("div", "nbt-scroll", parent);
     this.space = element("div", "nbt-space", this.box);
-    this.space.setAttribute("role", "none");
-    this.box.tabIndex = 0;
-    this.box.setAttribute("role", "tree");
-    // Otherwise Notebook and JupyterLab would handle the keys.
-    this.box.dataset.lmSuppressShortcuts = "true";
+    this.space.tabIndex = 0;
+    this.space.setAttribute("role", "tree");
+    ownsKeys(this.space);
     this.free = [];
     this.drawn = new Map();
+    this.gap = { at: -1, height: 0 }; // for details below a row
+  }
+
+  /** Return where a row is, in pixels from the top of the list. */
+  top(at) {
+    const { gap } = this;
+    return at * ROW + (gap.at >= 0 && at > gap.at ? gap.height : 0);
+  }
+
+  /** Return the number of whole rows above a place in the list. */
+  above(y) {
+    const { gap } = this;
+    const below = (gap.at + 1) * ROW;
+    return Math.floor((gap.at >= 0 && y > below ? Math.max(below, y - gap.height) : y) / ROW);
   }
 
   /** Draw the visible rows: all of them, or only those `changed`. */
   draw(rows, changed) {
-    const height = `${rows.length * ROW}px`;
+    const height = `${this.top(rows.length)}px`;
     if (this.space.style.height !== height) this.space.style.height = height;
-    const first = Math.max(0, Math.floor(this.box.scrollTop / ROW) - SPARE);
-    const last = Math.min(rows.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / ROW) + SPARE);
+    const first = Math.max(0, this.above(this.box.scrollTop) - SPARE);
+    const last = Math.min(rows.length, this.above(this.box.scrollTop + this.box.clientHeight) + 1 + SPARE);
     for (const [at, row] of this.drawn) {
       if (at >= first && at < last) continue;
-      row.node.hidden = true;
+      row.node.remove();
       this.free.push(row);
       this.drawn.delete(at);
     }
@@ -144,18 +168,29 @@ class Rows {
       let row = this.drawn.get(at);
       if (row && changed && !changed.has(rows[at].i)) continue;
       if (!row) {
-        row = this.free.pop() ?? new Row(this.space);
-        row.node.hidden = false;
+        row = this.free.pop() ?? new Row();
         this.drawn.set(at, row);
       }
       row.draw(this.view, rows[at], at);
+    }
+    this._sort(first, last);
+  }
+
+  /** Put the elements in the order of the rows, in which a screen reader goes through them. */
+  _sort(first, last) {
+    let below = null;
+    for (let at = last - 1; at >= first; at--) {
+      const { node } = this.drawn.get(at);
+      if (node.parentNode !== this.space || node.nextSibling !== below) this.space.insertBefore(node, below);
+      below = node;
     }
   }
 
   /** Scroll a row into view. */
   reveal(at) {
     const { box } = this;
-    if (at * ROW < box.scrollTop) box.scrollTop = at * ROW;
-    else if ((at + 1) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (at + 1) * ROW - box.clientHeight;
+    const top = this.top(at);
+    if (top < box.scrollTop) box.scrollTop = top;
+    else if (top + ROW > box.scrollTop + box.clientHeight) box.scrollTop = top + ROW - box.clientHeight;
   }
 }

@@ -106,7 +106,6 @@ class Store {
   summary() {
     if (this.summed?.version === this.version) return this.summed;
     const { code, size: n } = this;
-    const runs = this.head.noun === "run";
     const counts = new Array(this.states.length).fill(0);
     const state = new Uint8Array(n);
     const reused = new Uint8Array(n);
@@ -134,7 +133,7 @@ class Store {
         if (isReused) reusedKids[above]++;
         endedKids[above] += ended[this.state[i]];
       }
-      if (!runs || above >= 0) counts[state[i]]++; // not the jobs
+      counts[state[i]]++;
     }
     for (let i = n - 1; i >= 0; i--) {
       const above = this.parent[i];

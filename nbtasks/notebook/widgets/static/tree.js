@@ -2,19 +2,6 @@
 
 const ATTEMPTS = 1 + COLUMNS.indexOf("attempts"); // in a patch, after the task's index
 
-/** Copy a text to the clipboard; pages in an insecure context have no clipboard API. */
-function copy(text) {
-  if (navigator.clipboard) {
-    navigator.clipboard.writeText(text);
-    return;
-  }
-  const field = element("textarea", "", document.body);
-  field.value = text;
-  field.select();
-  document.execCommand("copy");
-  field.remove();
-}
-
 export default () => {
   // In the closure: `initialize` and `render` receive different proxies of the model.
   const store = new Store();
@@ -70,8 +57,7 @@ export default () => {
       if (message.type === "patch") {
         if (!store.patch(message)) resync();
         if (message.tasks.some((cells) => cells[ATTEMPTS] > 1)) attempts();
-      } else if (message.type === "copy") copy(message.text);
-      else if (message.type === "attempts") {
+      } else if (message.type === "attempts") {
         for (const view of views) {
           if (view.timeline) view.timeline.attempts = new Map(message.attempts);
           view.redraw();
@@ -109,6 +95,9 @@ export default () => {
     model.on("change:follow", follow);
     model.on("change:timeline", show);
     model.on("change:more", more);
+    model.on("change:details", () => {
+      for (const view of views) view.details.receive(model.get("details"));
+    });
     announcer.notifies = wantsNotifications();
     if (announcer.notifies) {
       model.set("notify", true);
@@ -140,7 +129,7 @@ export default () => {
     });
     const panel = drawn((host) => drawWidget(manager, model.get("panel"), host));
     const last = drawn(async (host) => {
-      const still = { save() {}, choose() {}, unfollow() {}, attempts() {} };
+      const still = { save() {}, unfollow() {}, attempts() {} };
       const view = new View(store, choices, still, element("div", "nbtasks-panel", host));
       views.add(view);
       store.listeners.add((changed) => view.draw(changed));
@@ -185,8 +174,18 @@ export default () => {
           model.save_changes();
         }, 400);
       },
-      choose(i) {
-        model.send({ type: "choose", task: i });
+      manager: model.widget_manager,
+      details() {
+        return model.get("details");
+      },
+      open(task, place) {
+        model.send({ type: "open", task, place });
+      },
+      close() {
+        model.send({ type: "close" });
+      },
+      act(act) {
+        model.send({ type: "act", act });
       },
       unfollow() {
         if (!model.get("follow")) return;

@@ -8,12 +8,13 @@ class View {
   constructor(store, choices, part, parent) {
     this.store = store;
     this.choices = choices;
-    this.part = part; // callbacks of the widget: save, choose, unfollow, attempts, interrupt
+    this.part = part; // callbacks of the widget: save, open, close, act, unfollow, attempts, interrupt
     this.id = `nbtasks-tree-${++trees}`;
     this.cursor = -1;
     this.rowsAre = [];
     this.gone = new AbortController();
     this.node = element("div", "nbtasks-tree nbtasks-widget", parent);
+    this.node.classList.toggle("nbt-runs", store.head.noun === "run");
     const run = element("details", "nbt-run", this.node);
     run.open = store.head.noun === "run"; // it says what can be done here
     this.head = element("summary", "nbt-head", run);
@@ -29,7 +30,10 @@ class View {
     this.progress = element("em", "", this.head);
     this.took = element("time", "", this.head);
     this.above = element("div", "nbt-above", this.node);
+    this.filters = store.head.noun === "run" ? new RunFilters(this, this.node) : null;
     this.rows = new Rows(this, this.node);
+    this.details = new Details(this, this.rows.box);
+    this.keys = new Keys(this);
     this._listen();
     this.draw(null);
     this.rows.box.scrollTop = choices.top;
@@ -45,6 +49,9 @@ class View {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.later);
     this.sized.disconnect();
+    this.controls?.dispose();
+    this.keys.dispose();
+    this.details.dispose();
     this.node.remove();
   }
 
@@ -85,7 +92,8 @@ class View {
     if (!panel || !this.part.interrupt) return;
     panel.classList.add("nbt-can-interrupt");
     panel.addEventListener("click", (event) => {
-      if (event.target.closest(".nbtasks-interrupts")) this.part.interrupt();
+      const stops = event.target.closest(".nbtasks-interrupts");
+      if (stops?.closest(".nbtasks-panel") === panel) this.part.interrupt();
     }, { signal: this.gone.signal });
   }
 
@@ -106,24 +114,13 @@ class View {
       } else this.later ??= setTimeout(() => { this.later = null; this.redraw(); }, CALM);
     } else if (changed === null) this._drawHead();
     if (this.timeline && changed === null) this.timeline.drawAxis();
+    const { gap } = this.details;
+    this.details.draw(this.rowsAre);
+    if (this.details.gap.at !== gap.at || this.details.gap.height !== gap.height) changed = null;
     this.rows.draw(this.rowsAre, changed && new Set(changed));
-    set(this.rows.box, "aria-activedescendant", this.cursor < 0 ? null : `${this.id}-${this.cursor}`);
+    set(this.rows.space, "aria-activedescendant", this.rows.drawn.has(this.cursor) ? `${this.id}-${this.cursor}` : null);
     if (this.choices.follow && store.underWay) this._follow();
-    this._showFailure();
-  }
-
-  /** Bring the first task that failed into sight, once, unless a person has chosen another. */
-  _showFailure() {
-    const { store, choices } = this;
-    if (!this.placed || store.head.status !== "failed" || this.failureShown === store.head.finished) return;
-    this.failureShown = store.head.finished;
-    if (choices.chosen !== null || choices.top) return;
-    const { failed, state } = store.summary();
-    const own = (i) => state[i] === store.code.failed && !store.kids[i].some((kid) => failed[kid]);
-    const at = this.rowsAre.findIndex((row) => row.i !== undefined && own(row.i));
-    const before = this.rows.box.scrollTop;
-    if (at >= 0) this.rows.reveal(at);
-    this.scrolls = this.rows.box.scrollTop !== before; // by itself, so this is no choice of a person
+    this.details.showFailure();
   }
 
   /** Move the cursor to the chosen task, which may have moved. */
@@ -158,14 +155,15 @@ class View {
     const [line, instants] = countsLine(store, summary);
     say(this.counts, line);
     set(this.counts, "title", instants);
-    say(this.facts, runs ? "Open a job, and choose a run to see its tasks." : head.facts);
+    say(this.facts, runs ? "Choose a run to see its tasks below it; Esc or another click closes it." : head.facts);
     const now = store.base + store.now();
     const remark = head.resume === null ? head.error
       : `resumes ${local(store.base + head.resume, now)} (${dueIn(head.resume - store.now())})`;
     say(this.error, remark ?? "");
     set(this.error, "title", head.resume === null ? null : exact(store.base + head.resume));
     this.error.className = head.resume === null ? "nbt-error" : "nbt-facts";
-    set(this.rows.box, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.title}`);
+    set(this.rows.space, "aria-label", `${head.noun === "run" ? "Runs" : "Tasks"} of ${head.title}`);
+    this.filters?.draw();
     this.bar.replaceChildren();
     counts.forEach((count, code) => {
       if (!count) return;
@@ -175,7 +173,7 @@ class View {
   }
 
   _listen() {
-    const { box } = this.rows;
+    const { box, space } = this.rows;
     box.addEventListener("scroll", () => {
       this.redraw();
       if (this.scrolls) {
@@ -189,15 +187,20 @@ class View {
     box.addEventListener("wheel", (event) => {
       if (this.timeline && event.ctrlKey) this.timeline.wheel(event);
     }, { passive: false });
-    box.addEventListener("keydown", (event) => this._key(event));
-    box.addEventListener("click", (event) => {
+    space.addEventListener("focus", () => {
+      if (this.cursor >= 0 || !space.matches(":focus-visible")) return;
+      this.cursor = 0; // who comes by keys sees, and hears, where they are
+      this.redraw();
+    });
+    space.addEventListener("click", (event) => {
       const node = event.target.closest(".nbt-row");
       const row = [...this.rows.drawn.values()].find((drawn) => drawn.node === node);
-      box.focus({ preventScroll: true }); // otherwise Notebook takes the focus
+      space.focus({ preventScroll: true }); // otherwise Notebook takes the focus
       if (!row) return;
       const task = this.rowsAre[row.at];
-      this._choose(row.at);
-      if (task.i === undefined || event.target.classList.contains("nbt-twist") || event.detail === 2) this._toggle(task);
+      this.choose(row.at);
+      if (task.i === undefined || event.target.classList.contains("nbt-twist") || event.detail === 2) this.toggle(task);
+      else this.details.toggle(task.i);
     });
     // The view may be created before it is in the page, when it has no height yet.
     this.sized = new ResizeObserver(() => {
@@ -205,6 +208,8 @@ class View {
         this.placed = true;
         this.setMore(this.more);
         this._listenToStop();
+        const panel = this.node.closest(".nbtasks-panel");
+        if (panel) this.controls = new Controls(panel, this.store.head.title);
         box.scrollTop = this.choices.top;
       }
       this.redraw();
@@ -212,47 +217,19 @@ class View {
     this.sized.observe(box);
   }
 
-  _key(event) {
-    if (event.altKey || event.metaKey || (event.ctrlKey && event.key !== "Home" && event.key !== "End")) return;
-    if (!(this.timeline?.key(event) || this._move(event.key))) return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.part.unfollow();
-  }
-
-  _move(key) {
-    const rows = this.rowsAre;
-    const row = rows[this.cursor];
-    const page = Math.max(1, Math.floor(this.rows.box.clientHeight / ROW) - 1);
-    const steps = {
-      ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length,
-    };
-    if (key in steps) this._choose(Math.max(0, Math.min(rows.length - 1, this.cursor + steps[key])));
-    else if (key === "Enter" || key === " ") row && this._toggle(row);
-    else if (key === "ArrowRight") {
-      if (row?.open === false || row?.fold !== undefined) this._toggle(row);
-      else if (row?.open) this._choose(this.cursor + 1);
-    } else if (key === "ArrowLeft") {
-      if (row?.open) this._toggle(row);
-      else if (row) this._choose(Math.max(0, rows.findLastIndex((other, at) => at < this.cursor && other.depth < row.depth)));
-    } else return false;
-    return true;
-  }
-
-  _choose(at) {
+  /** Move the cursor to a row. */
+  choose(at) {
     const row = this.rowsAre[at];
     if (!row) return;
     this.cursor = at;
     this.rows.reveal(at);
-    if (row.i !== undefined) {
-      this.choices.chosen = this.store.path[row.i];
-      this.part.choose(row.i);
-    }
+    if (row.i !== undefined) this.choices.chosen = this.store.path[row.i];
     this.redraw();
     this.part.save();
   }
 
-  _toggle(row) {
+  /** Open or close what is below a row. */
+  toggle(row) {
     const { store, choices } = this;
     if (row.i === undefined) choices.pages.set(row.fold, (choices.pages.get(row.fold) ?? 0) + 1);
     else if (store.kids[row.i].length) choices.open.set(store.path[row.i], !row.open);

@@ -65,6 +65,7 @@ function plural(count, noun) {
 /** Format the time a task took, has been running, or still has to wait. */
 function timeOf(store, i) {
   const state = store.states[store.state[i]];
+  if (store.interrupted && (state === "running" || state === "waiting")) return ""; // nobody knows
   if (state === "waiting" && store.due[i] !== null) return dueIn(store.due[i] - store.now());
   if (store.since[i] === null) return "";
   if (state === "running" || state === "waiting") return soFar(store.now() - store.since[i]);
@@ -88,7 +89,8 @@ function rateLabel(rate) {
 /** Return the units per second of a running task; null if too little is known. */
 function rateOf(store, i) {
   if (store.done[i] === null || store.since[i] === null || store.state[i] !== store.code.running) return null;
-  return perSecond(store.done[i] - store.summary().reusedKids[i], store.now() - store.since[i]);
+  const before = (store.extra[i]?.before ?? 0) + store.summary().reusedKids[i];
+  return perSecond(store.done[i] - before, store.now() - store.since[i]);
 }
 
 /** Return the remaining time of a task in milliseconds; null if it cannot be known. */
@@ -124,8 +126,13 @@ function notesOf(store, i, state, open) {
   const extra = store.extra[i] ?? {};
   const kids = store.kids[i].length;
   const runs = store.head.noun === "run";
-  if (kids && !open) notes.push(plural(kids, runs ? "run" : "subtask"));
+  if (kids && !open) notes.push(plural(kids, "subtask"));
   if (store.attempts[i] > 1) notes.push(runs ? plural(store.attempts[i], "execution") : `attempt ${store.attempts[i]}`);
+  if (runs) {
+    const now = store.base + store.now();
+    if (extra.bars) notes.unshift(extra.bars);
+    if (store.since[i] !== null) notes.push(when(store.base + store.since[i], now));
+  }
   if (state === "not reached") notes.push(store.unreached);
   else if (state !== "reused" && store.summary().reused[i]) notes.push("reused");
   if (extra.stale) notes.push(`stale: ${extra.stale}`);
@@ -174,7 +181,7 @@ function leftOf(store) {
 /** Return the line of counts, and the exact instants in it. */
 function countsLine(store, summary) {
   const { base, head } = store;
-  if (head.noun === "run") return [`${plural(store.size - store.roots.length, "run")}: ${countsOf(store, summary.counts)}`, null];
+  if (head.noun === "run") return [[plural(store.size, "run"), countsOf(store, summary.counts)].filter(Boolean).join(": "), null];
   const now = store.now() + base;
   const parts = [];
   const instants = [];

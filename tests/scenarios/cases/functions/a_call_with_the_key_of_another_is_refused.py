@@ -28,7 +28,7 @@ PATHS = ["fit[AA]", "fit AA 2", "fit[again,AA]"]
 EXPECT = Expect(
     output=[
         "1 AA",
-        "Task function fit was called with a key that is used already, 'fit[AA]':",
+        "Task function fit was called with a key that is already used, 'fit[AA]':",
         "2 AA",
         "3 AA",
     ],

@@ -1,0 +1,1 @@
+"""Calls in other processes: how they go there, run there, and are heard."""

@@ -1,0 +1,118 @@
+"""The recipes: their cells run, and executed again in a new kernel they reuse every task."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nbtasks as nb
+from nbtasks.testing import FakeClock
+from tests.docs.cells import cells, restart
+from tests.docs.stand_ins import Books, Llm
+from tests.house.code import ROOT
+from tests.notebook.shells import Shell
+from tests.servers import serving
+
+FOLDER = ROOT / "docs" / "recipes"
+PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "index")
+#: What they need is not set up by a cell, so they have a test of their own.
+SERVED = {"paid-api", "scraping"}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+with_cells = pytest.mark.parametrize(
+    "page",
+    [page.stem for page in PAGES if page.stem not in SERVED and cells(f"docs/recipes/{page.name}")],
+)
+
+
+@pytest.fixture
+def _no_waits() -> Iterator[None]:
+    with FakeClock():
+        yield
+
+
+@every_page
+def test_it_begins_with_the_solution_and_ends_with_what_to_do_when_it_fails(page: Path) -> None:
+    lines = page.read_text().splitlines()
+    headings = [line for line in lines if line.startswith("## ")]
+
+    assert min(n for n, line in enumerate(lines) if line.startswith("```python")) < 9
+    assert headings[-1] == "## When it fails"
+    assert f"]({page.name})" in (FOLDER / "index.md").read_text()
+
+
+@pytest.mark.slow
+@with_cells
+@pytest.mark.usefixtures("_no_waits")
+def test_executed_again_in_a_new_kernel_it_reuses_every_task(page: str, notebook: Shell) -> None:
+    source = cells(f"docs/recipes/{page}.md")
+    for cell in source:
+        notebook.ok(cell)
+    paths = ended()
+
+    restart(notebook)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", nb.StaleTaskWarning)
+        for cell in source:
+            notebook.ok(cell)
+
+    assert ended() == paths
+
+
+def ended() -> list[str]:
+    """Return the paths of all attempts that were a success."""
+    return nb.sql("select path from attempts where status = 'COMPLETED' order by all").path.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_waits")
+def test_no_call_of_a_paid_api_is_paid_twice_and_the_budget_stops_the_run(
+    notebook: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    load, job, cost = cells("docs/recipes/paid-api.md")
+    api = Llm()
+    with serving(api) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        notebook.ok(load)
+        notebook.names["BUDGET"] = 0.001
+        stopped = notebook.run(job)
+        assert isinstance(stopped.error, RuntimeError)
+        assert "of $0.00 is spent" in str(stopped.error)
+        asked = api.prompts.total()
+
+        restart(notebook)
+        notebook.ok(load)
+        assert notebook.ok(job).value == 20
+        counts = notebook.ok(cost).value
+        restart(notebook)
+
+    assert asked == 20
+    assert set(api.prompts.values()) == {1}
+    assert api.prompts.total() == 40
+    assert nb.attempts().query("status == 'FAILED'").error_type.tolist()[0] == "RateLimitError"
+    assert counts["metrics.tokens"] == 40 * 330
+    assert "sk-secret" not in nb.tasks().to_csv()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_waits")
+def test_each_page_of_a_site_is_fetched_once(notebook: Shell) -> None:
+    load, job = cells("docs/recipes/scraping.md")
+    site = Books()
+    with serving(site) as server:
+        here = load.replace("https://books.example.org", server.url)
+        notebook.ok(here)
+        assert notebook.ok(job).value.price.tolist() == [1.5, 2.5, 3.5]
+
+        restart(notebook)
+        notebook.ok(re.sub(r"\\d\+\\.\\d\\d", r"\\d+\\.\\d+", here))  # the pattern, improved
+        assert len(notebook.ok(job).value) == 3
+        restart(notebook)
+
+    assert site.paths == {"/robots.txt": 1, **{f"/page-{n}.html": 1 for n in (1, 2, 3)}}
