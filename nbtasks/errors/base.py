@@ -67,7 +67,8 @@ class Interrupt(BaseException):
 class Cancelled(Interrupt):
     """Interrupt by a cancellation: `run.cancel()`, `nb.cancel(run)`, or the tree's button.
 
-    The run is recorded as CANCELED. Executing it again continues it.
+    The run is recorded as CANCELED. Executing it again continues it. The name is spelled like
+    asyncio's `CancelledError`; the status, like all other words of nbtasks, is American English.
 
     ```python
     import nbtasks as nb
