@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import runpy
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 
+import nbtasks as nb
 import nbtasks.errors
+import nbtasks.integrations
+import nbtasks.testing
 from nbtasks.cli import app
 from tests.house.code import ROOT, public_names
 
@@ -44,6 +48,37 @@ def test_each_public_name_has_its_place_in_the_documentation() -> None:
 
     assert sorted(told["errors.md"]) == sorted(errors)
     assert sorted(told["api.md"]) == sorted({*public_names()} - errors)
+
+
+def test_the_tables_of_the_api_page_have_each_public_name() -> None:
+    lines = (ROOT / "docs" / "api.md").read_text().splitlines()
+    tables = "\n".join(line for line in lines if line.startswith("|"))
+    errors = {name for name in public_names() if name in nbtasks.errors.__all__}
+
+    assert {*re.findall(r"\bnb\.(\w+)", tables)} == {*public_names()}
+    assert sorted(re.findall(r"\[`nb\.(\w+)`\]\[nbtasks\.\1\]", tables)) == sorted(errors)
+
+
+def test_the_api_page_shows_the_text_of_public_objects() -> None:
+    """An object such as `nb.config` has the text of its class, and none of its own."""
+    page = (ROOT / "docs" / "api.md").read_text()
+    values = {name: getattr(nb, name) for name in public_names()}
+    objects = {name: type(value) for name, value in values.items() if not callable(value)}
+    wanted = {
+        name: f"::: nbtasks.{name}\n::: {of.__module__}.{of.__qualname__}\n"
+        for name, of in objects.items()
+    }
+
+    assert sorted(wanted) == ["config", "worker"]
+    assert [name for name, lines in wanted.items() if lines not in page] == []
+
+
+@pytest.mark.parametrize("package", [nbtasks.integrations, nbtasks.testing])
+def test_the_api_page_has_each_public_name_of_a_package(package: ModuleType) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    told = re.findall(rf"^::: {package.__name__}\.(?:\w+\.)?(\w+)$", page, re.MULTILINE)
+
+    assert sorted(told) == sorted(package.__all__)
 
 
 def test_each_page_and_each_example_is_in_the_navigation_of_the_site() -> None:

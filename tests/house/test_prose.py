@@ -104,7 +104,8 @@ def prose(page: Path) -> list[str]:
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
         text = "\n".join("".join(cell["source"]) for cell in cells)
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"`[^`]*`|^:::.*$", "", text, flags=re.MULTILINE).splitlines()
+    code = r"`[^`]*`|\]\[nbtasks[\w.]*\]|^:::.*$"
+    return re.sub(code, "", text, flags=re.MULTILINE).splitlines()
 
 
 def test_pages_are_in_plain_american_english() -> None:
