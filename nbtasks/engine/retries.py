@@ -53,8 +53,8 @@ class Retry:
         jitter: Whether to spread the delays, so that many tasks do not retry at the same time.
 
     Raises:
-        InvalidOptionError: `attempts` is no int from 1 on, `factor` is no number above 0, or a
-            delay is no duration.
+        InvalidOptionError: `attempts` is not an int of at least 1, `factor` is not a number above
+            0, or a delay is not a duration.
 
     ```python
     import nbtasks as nb

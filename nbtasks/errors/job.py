@@ -24,7 +24,7 @@ __all__ = [
 
 
 class InvalidKeyError(NbtasksError, ValueError):
-    """Error for a task key that is no non-empty string, no int and no list of these.
+    """Error for a task key that isn't a non-empty string, an int, or a list of these.
 
     ```python
     import nbtasks as nb
@@ -306,10 +306,10 @@ class RunEndedError(NbtasksError, RuntimeError):
 class WorkerLostError(NbtasksError, RuntimeError):
     """Error of a run that was left alone because it killed its worker several times in a row.
 
-    The process that executed the run died under it: of `os._exit`, a crash in a library, or too
-    little memory. Workers resume such a run twice, then it is FAILED with this error, which is
-    recorded and not raised. Its finished tasks are kept: `run.resume()` or `nbtasks resume RUN`
-    executes it again, once the cause is removed.
+    The run killed the process that executed it, by `os._exit`, a crash in a library, or by using
+    too much memory. Workers resume such a run twice, then it is FAILED with this error, which is
+    recorded and not raised. Its finished tasks are kept: once you have fixed the cause,
+    `run.resume()` or `nbtasks resume RUN` executes it again.
 
     ```python
     import nbtasks as nb

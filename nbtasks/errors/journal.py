@@ -194,8 +194,8 @@ class JournalFormatError(JournalError):
 class RunDivergedError(JournalError):
     """Error for an import of a run that has gone further both in this home and in the other one.
 
-    A run that has gone further only there continues here. Where both have, neither holds all that
-    the other does, so nothing is imported.
+    A run that has gone further only there continues here. If it has on both sides, each copy holds
+    something that the other lacks, so nothing is imported.
 
     ```python
     import nbtasks as nb
@@ -263,8 +263,8 @@ class JournalDamaged(UserWarning):
 class NetworkHomeWarning(UserWarning):
     """Warning for a home on a network file system, issued when a process first uses it.
 
-    A journal relies on file locks and syncs, which such file systems keep badly: two machines may
-    execute one run at once. Keep the home on a local disk, and share what it holds.
+    A journal relies on file locks and syncs, which are unreliable on such file systems: two
+    machines may execute one run at once. Keep the home on a local disk, and share what it holds.
 
     ```python
     import warnings

@@ -69,8 +69,8 @@ class ExecutorError(NbtasksError, RuntimeError):
 
     Either the function or an argument cannot be sent to another process, or the executor broke:
     one of its processes died, or it was shut down. The task has not failed: it is CANCELED, and
-    runs again when the run is executed again. Its `retry` tries it again at once where a worker was
-    lost.
+    runs again when the run is executed again. If a worker was lost, its `retry` tries it again at
+    once.
 
     Attributes:
         is_lost: Whether the function had been sent, and a worker or the executor was lost.

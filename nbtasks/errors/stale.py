@@ -62,9 +62,9 @@ class StaleTaskWarning(UserWarning):
 class ChangedArgumentWarning(UserWarning):
     """Warning for arguments that a task has changed in place and does not return.
 
-    It is issued once at the end of an execution, for all tasks. A later execution takes the task's
-    output from the journal, so the argument is not changed then: code that reads it afterwards sees
-    another value. Return the changed value and use what the task returns, or change a copy.
+    It is issued once at the end of an execution, for all tasks. A later execution reuses the task's
+    output, so the argument is not changed then, and code that reads it afterwards sees a different
+    value. Return the changed value and use what the task returns, or change a copy.
 
     ```python
     import warnings

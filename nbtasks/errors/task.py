@@ -22,7 +22,7 @@ class FetchError(NbtasksError, OSError):
     Attributes:
         status: Status code of the response.
         headers: Headers of the response, by lower-case name. The `TaskFailed` that a caller of io
-            catches has them, too, except for those with the name of a secret.
+            catches has them, too, except for those that are named like secrets.
     """
 
     status: int | None = None
@@ -75,10 +75,10 @@ _RENDERERS: Final = frozenset(("IPython", "_pytest", "rich", "traceback"))
 class TaskFailed(NbtasksError):  # noqa: N818 - the name of the contract
     """Failure of a task after its last attempt.
 
-    If the original exception's class is a builtin, can be imported, or is one of the notebook's,
-    the raised object is an instance of that class, too, so `except ValueError:` works in the first
+    If the original exception's class is a builtin, can be imported, or is defined in the notebook,
+    the raised object is also an instance of that class, so `except ValueError:` works in the first
     execution and in every replay. It has the name, the text, the arguments and the notes of the
-    original, and its attributes, as far as they are data; reading another one is an
+    original, and those of its attributes that are data; reading any other attribute raises an
     `AttributeError` that says so.
 
     Attributes:

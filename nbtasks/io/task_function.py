@@ -83,7 +83,7 @@ class TaskFunctionKwargs(TypedDict, total=False):
 class TaskFunction(Protocol[P, R]):
     """Function that `nb.task` returns, as editors and type checkers see it.
 
-    It is a function like the one that it stands for, with two methods more.
+    It behaves like the original function, and has two more methods.
     """
 
     __name__: str

@@ -129,8 +129,8 @@ class Resumable(ABC):
     def rerun(self, from_: keys.KeyPath | None = None) -> Self:
         """Execute the run again now: a task and all tasks that first started after it.
 
-        Without `from_` it begins from nothing: all its tasks run again, and a line says so. To
-        continue it where it stopped, call `resume`.
+        Without `from_`, all its tasks run again, and a line says so. To continue it where it
+        stopped, call `resume`.
 
         Tasks that started earlier are answered from the journal, except the parents of the chosen
         task: they run again, because their functions call it. The run keeps its id and its

@@ -73,6 +73,36 @@ def test_the_api_page_shows_the_text_of_public_objects() -> None:
     assert [name for name, lines in wanted.items() if lines not in page] == []
 
 
+#: Methods that classes on the page have for nbtasks itself.
+INTERNAL: dict[type, set[str]] = {
+    nb.Run: {"journal"},
+    nb.Job: {
+        "aexecute",
+        "check_enabled",
+        "execute",
+        "merge_payload",
+        "prepare",
+        "tell_end",
+        "validate_payload",
+        "with_runtime",
+    },
+    nb.SyncIO: {"bound_to"},
+    nb.AsyncIO: {"bound_to"},
+    nb.Shared: set(),
+}
+
+
+@pytest.mark.parametrize("of", INTERNAL, ids=lambda of: of.__name__)
+def test_the_api_page_has_each_method_that_a_user_calls(of: type) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    listed = rf"^::: nbtasks\.{of.__name__}\n(?:    .*\n)*?      members: (\[[^]]*\])"
+    block = re.search(listed, page, re.MULTILINE)
+    assert block, f"docs/api.md does not list the members of {of.__name__}"
+    told = re.findall(r"\b[a-z]\w*", block[1])
+
+    assert sorted(told) == sorted({name for name in dir(of) if name[0] != "_"} - INTERNAL[of])
+
+
 @pytest.mark.parametrize("package", [nbtasks.integrations, nbtasks.testing])
 def test_the_api_page_has_each_public_name_of_a_package(package: ModuleType) -> None:
     page = (ROOT / "docs" / "api.md").read_text()

@@ -75,7 +75,7 @@ class Invoked(ABC):
 
         Raises:
             NoRunError: The caller is not inside a run: call `run` there.
-            InvalidPayloadError: A keyword is no parameter of the job.
+            InvalidPayloadError: A keyword is not a parameter of the job.
             NbtasksError: The job is not enabled.
 
         ```python
@@ -118,7 +118,7 @@ class Invoked(ABC):
             failure. An `async def` body awaits it.
 
         Raises:
-            InvalidPayloadError: A keyword is no parameter of the job.
+            InvalidPayloadError: A keyword is not a parameter of the job.
             WaitTimeout: The run has not ended in time; wrapped like any failure of a task.
         """
         options, names = given({"timeout": timeout})

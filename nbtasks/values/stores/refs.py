@@ -119,7 +119,7 @@ class Ref:
 
         Raises:
             UntrustedValueError: Another user's run made the reference.
-            UnreadableValueError: The bytes are gone, are others, or cannot be read here.
+            UnreadableValueError: The bytes are gone or different, or cannot be read here.
             StoreError: The store cannot be reached.
         """
         from nbtasks.values.stores import objects  # lazily: most runs have no store
