@@ -159,7 +159,7 @@ class Job(Invoked):
     ) -> Run:
         """Execute the job's run for a key: continue the latest run, or start a new one.
 
-        Blocks until the execution ends, also in a notebook and also for an `async def` job.
+        Blocks until the execution ends, even in a notebook and for an `async def` job.
 
         Args:
             payload: The payload, validated by the annotations of the function's parameters.
@@ -167,7 +167,7 @@ class Job(Invoked):
                 of a dict's keys counts, nor a field that has its default.
             new: Start a new run even if the key has a run already.
             replay: With "only", every task is answered from the journal: no task runs, no run is
-                started, nothing is written, and no callback is called.
+                started, nothing is written, and no hook is called.
             max_time: Time limit: seconds, a timedelta, or text such as "5m". After it no task
                 starts: tasks in flight finish, then the run is suspended. Every execution makes
                 some progress.
