@@ -73,6 +73,7 @@ def test_the_rules_find_what_they_are_for() -> None:
     assert not FOREIGN.search("canceled, to nobody's surprise")
     assert not AVOIDED.search("append and amend a row")
     assert TRANSLATED.search("computed anew, by a module of yours")
+    assert TRANSLATED.search("it runs, also in a body that blocks")
     assert not TRANSLATED.search("time stands still")
 
 
@@ -83,10 +84,12 @@ FOREIGN = re.compile(
     r"|licence|whilst|grey|in mid-call|half-way)\b",
     re.IGNORECASE,
 )
-#: Words that a translation has and a native speaker would not write: again, your, a different one.
+#: Words that a translation has and a native speaker would not write: again, your, a different one,
+#: even in.
 TRANSLATED = re.compile(
-    r"\b(anew|of yours|in force|at hand|as ever|there(by|in)|told of"
-    r"|stands? (in(?! for)|there|below|above|beside|second)|is (another|no) one)\b",
+    r"\b(anew|of yours|in force|at hand|as ever|there(by|in)|told of|as it were|in that very"
+    r"|let it lie|outside of|stands? (in(?! for)|there|below|above|beside|second)"
+    r"|is (another|no) one)\b|, also (if|in|when|those|through|behind|outside|one)\b",
     re.IGNORECASE,
 )
 PAGES = [
