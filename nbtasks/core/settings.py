@@ -69,7 +69,7 @@ class Settings:
     _is_origin_told: bool = False
 
     def __post_init__(self) -> None:
-        # Set outside of the process, a relative one counts from where the process began.
+        # Set outside the process, a relative one counts from where the process began.
         if text := os.environ.get(_VARIABLE):
             with contextlib.suppress(InvalidOptionError):  # raised by its first use
                 self._homes[text] = _home_of(text)

@@ -65,7 +65,7 @@ class Http(Integration):
     """Integration of a service with an HTTP API.
 
     `io.NAME.get(key, path)`, `.post(key, path, body)`, `.put`, `.patch`, `.delete` and
-    `.request(key, method, path)` return an `nb.Response`. A status outside of 200 to 299 is a
+    `.request(key, method, path)` return an `nb.Response`. A status outside 200 to 299 is a
     failure, and is retried according to `retry`.
 
     Args:

@@ -350,7 +350,7 @@ def current_io() -> SyncIO | AsyncIO:
     context = current.get() or inheritance.inherited_task()
     if context is None:
         raise NoRunError(
-            "nb.current_io() was called outside of a run. Call it in the body of a job or of a "
+            "nb.current_io() was called outside a run. Call it in the body of a job or of a "
             "%%job cell, or in a function that one of its tasks runs. In a thread of a pool "
             "that others have made, use the io that the function got itself. In another "
             "process, where on= may send a function, there is no run: make its subtasks here."
@@ -388,7 +388,7 @@ def current_task() -> CurrentTask:
         return task  # type: ignore[no-any-return]  # of another process, where `on` has sent it
     if context is None or context.row is None:
         raise NoRunError(
-            "nb.current_task() was called outside of a task. Call it in a function that "
+            "nb.current_task() was called outside a task. Call it in a function that "
             "run_task runs. In a thread of a pool that others have made, use the one that the "
             "function got itself."
         )

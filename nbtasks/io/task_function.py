@@ -91,7 +91,7 @@ class TaskFunction(Protocol[P, R]):
     __wrapped__: Callable[P, R]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function as a task of the caller's run; outside of a run, just call it."""
+        """Run the function as a task of the caller's run; outside a run, just call it."""
 
     @overload
     def __get__(self, owner: None, cls: type | None = None) -> Self: ...
@@ -193,7 +193,7 @@ def task(  # noqa: PLR0913 - one per option
 
     run = body.run()
     assert run.tasks().path.tolist() == ["fit[AA]", "fit[AA,alpha=0.5]"]
-    assert fit("AA") == 2.0  # outside of a run
+    assert fit("AA") == 2.0  # outside a run
     ```
     """
     options = TaskOptions(

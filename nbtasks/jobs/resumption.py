@@ -60,7 +60,7 @@ class Resumable(ABC):
         that failed, was stopped, waits, or whose process died continues where it stopped; of a
         COMPLETED run the output is computed again. It works for each run, whoever started it: a
         cell, `job.run`, an event, a schedule, another run; and for a fork or an imported run.
-        Blocks until the execution ends, also in a notebook, like `job.run`.
+        Blocks until the execution ends, even in a notebook, like `job.run`.
 
         Returns:
             The run: COMPLETED, or WAITING if it was suspended.
@@ -134,7 +134,7 @@ class Resumable(ABC):
 
         Tasks that started earlier are answered from the journal, except the parents of the chosen
         task: they run again, because their functions call it. The run keeps its id and its
-        payload. Blocks until the execution ends, also in a notebook, like `job.run`.
+        payload. Blocks until the execution ends, even in a notebook, like `job.run`.
 
         Args:
             from_: The task's path, or the list of its keys; by default all tasks run again.

@@ -207,7 +207,7 @@ class Run(Resumable):
     def reset(self, path: keys.KeyPath) -> None:
         """Reset a task: it runs again in the next execution, with a fresh retry budget.
 
-        Any recorded task can be reset, also one whose failure was caught, or that is waiting, in
+        Any recorded task can be reset, even one whose failure was caught, or that is waiting, in
         doubt, or set by hand. Its subtasks run again, too, and so do its finished parents, because
         their functions call it; other subtasks of these parents keep their results. The run keeps
         its status and its output until it is executed.

@@ -171,7 +171,7 @@ class _Binder(ast.NodeTransformer):
     def _comprehension(self, node: _Comprehension) -> ast.expr:
         """Make the names variables of a comprehension, by a loop around its own loops.
 
-        Its first iterable is evaluated outside of it.
+        Its first iterable is evaluated outside it.
         """
         first = node.generators[0]
         iterable, first.iter = first.iter, ast.Name(SCOPE, ast.Load())

@@ -234,8 +234,8 @@ def tasks(  # noqa: PLR0913 - the filters of the contract
             or an age such as "7d" or a timedelta.
         path: Only the task at this path, or at these keys, and all tasks below it.
         outputs: Include `params`, `output`, `properties` and `metrics` as values instead of JSON
-            text. An output is the value that the task returned, also a DataFrame. In place of one
-            that cannot be read back here is its `UnreadableValueError`.
+            text. An output is the value that the task returned, such as a DataFrame. A value that
+            cannot be read back here is replaced by its `UnreadableValueError`.
         metrics: Add a column `metrics.NAME` for each metric.
         over: Instead of the home, all homes that have published there with `nb.publish`; a column
             `home` says which. Values are there as JSON text only.

@@ -81,7 +81,7 @@ def test_a_failure_is_a_result_and_stays_one():
 
 
 def test_outside_of_a_run_it_says_what_to_call_instead():
-    with pytest.raises(nb.NoRunError, match=r"outside of a run"):
+    with pytest.raises(nb.NoRunError, match=r"outside a run"):
         child.invoke("begin", 1)
 
 

@@ -30,7 +30,7 @@ def inherited() -> CallContext | None:
     """Return the call context of the code that started this thread, or submitted this call to it.
 
     Returns:
-        None if there is none, or if its execution has ended: such a thread is outside of a run.
+        None if there is none, or if its execution has ended: such a thread is outside a run.
     """
     context = _inherited.get()
     return context if context is not None and context.execution.is_open else None

@@ -109,7 +109,7 @@ def _candidates(cls: type, shown: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_default(cls: type, value: Any) -> bool:
-    """Return True for a constant, and for a factory that is defined outside of the class."""
+    """Return True for a constant, and for a factory that is defined outside the class."""
     if introspection.is_users_function(value):
         return not introspection.qualname(value).startswith(f"{cls.__qualname__}.")
     return introspection.constant(value) is not None

@@ -118,7 +118,7 @@ class SyncFetches(_Fetches):
             The decoded JSON of the body; else its text, or its bytes; None if it is empty.
 
         Raises:
-            TaskFailed: The last response had a status outside of 200 to 299, and the error is a
+            TaskFailed: The last response had a status outside 200 to 299, and the error is a
                 FetchError, too; or there was no response.
             InvalidOptionError: A pattern or a strategy is not valid.
 

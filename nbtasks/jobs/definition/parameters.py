@@ -221,7 +221,7 @@ def _parameters(fn: Callable[..., Any], job: str) -> dict[str, inspect.Parameter
     if (first := next(iter(found), None)) in _BOUND:
         raise InvalidJobError(
             f"Job {job!r}: the function is a method, and nothing passes it {first}. Define a "
-            f"function outside of the class, or use nb.job({job!r})(object.method)."
+            f"function outside the class, or use nb.job({job!r})(object.method)."
         )
     for parameter in found.values():
         if reason := _refused(parameter):

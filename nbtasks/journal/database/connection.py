@@ -112,7 +112,7 @@ def connect_isolated(path: Path) -> DuckDBPyConnection:
 
 
 def lock_down(con: DuckDBPyConnection) -> None:
-    """Cut an instance off from everything outside of it, and freeze its settings.
+    """Cut an instance off from everything outside it, and freeze its settings.
 
     It then returns instants in UTC, and text in a form that pandas takes without a copy.
     """

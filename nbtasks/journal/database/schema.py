@@ -139,7 +139,7 @@ _kept: DuckDBPyConnection | None = None
 
 @contextlib.contextmanager
 def emptied() -> Iterator[DuckDBPyConnection]:
-    """Yield an empty database in memory with the schema, cut off from everything outside of it.
+    """Yield an empty database in memory with the schema, cut off from everything outside it.
 
     Making one costs 30 ms, so it is kept for the next caller, emptied by then.
     """

@@ -151,7 +151,7 @@ class Completer:
     # -- code -------------------------------------------------------------------------------------
 
     def _name(self, before: Before, given: Given) -> _Offer:
-        """Complete a name outside of strings, in the body of a cell."""
+        """Complete a name outside strings, in the body of a cell."""
         owner, dot, prefix = before.name.rpartition(".")
         if dot:
             if owner.partition(".")[0] not in given.heads:

@@ -1,4 +1,4 @@
-"""Names that a cell gives to its body, by their types: outside of a run they have no value."""
+"""Names that a cell gives to its body, by their types: outside a run they have no value."""
 
 from __future__ import annotations
 
