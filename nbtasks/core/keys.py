@@ -29,6 +29,7 @@ __all__ = [
     "Numbered",
     "display",
     "join",
+    "name",
     "numbered",
     "parent",
     "parents",
@@ -232,6 +233,17 @@ def display(path: str) -> str:
     for character, escape in reversed(_ESCAPES.items()):  # the percent sign last
         last = last.replace(escape, character)
     return last
+
+
+def name(path: str) -> str:
+    """Return what the last key of a path begins with, which is the same for all calls of a function
+    and for all uses of a key.
+
+    >>> name("report/fit[AA,alpha=0.1]"), name("now#2"), name("[,1]")
+    ('fit', 'now', '[,1]')
+    """
+    last = path.rpartition("/")[2]
+    return display(last.partition("[")[0].partition("#")[0] or last)
 
 
 def path_of(path: KeyPath) -> str:

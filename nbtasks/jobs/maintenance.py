@@ -160,7 +160,8 @@ def publish(place: str | os.PathLike[str]) -> DataFrame:
     have published at the same place; so does any program that reads Parquet.
 
     Only months whose runs have changed are written again. Whoever reads meanwhile sees a month as
-    it was or as it is now. Runs that were removed from the home leave with the next publication.
+    it was or as it is now. Runs that were removed from the home leave with the next publication. A
+    run that several homes have counts once, as it has gone furthest or was published last.
 
     Args:
         place: A folder, or its URL, such as `s3://team/nbtasks`. fsspec opens URLs:
@@ -195,8 +196,8 @@ def publish(place: str | os.PathLike[str]) -> DataFrame:
 
     target = disk.place_of(place)
     journal = _require_home()
-    name = published.home_name(journal.home)
-    frame = frames.published(published.publish(journal, name, target))
+    name, months = published.publish(journal, target)
+    frame = frames.published(months)
     frame.attrs = {"home": name}
     return frame
 

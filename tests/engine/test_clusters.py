@@ -19,7 +19,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.engine.remote import clusters
 from tests.engine.cluster import ROOT, Cluster, cluster, held, wait_until
-from tests.thorough import only_thorough, some
+from tests.thorough import only_thorough, some, variants
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -297,6 +297,54 @@ def test_a_cluster_without_workers_is_reported_once(
     assert run.output == [1, 2]
     assert nb.logs(run).level.tolist() == ["warn"]
     assert "has had no worker" in nb.logs(run).message[0]
+
+
+@pytest.mark.parametrize("allowed", variants(0, 3))
+def test_a_function_that_kills_its_workers_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(allowed))
+
+    def train(n: int, marks: Path) -> int:
+        (marks / f"{n}-{os.urandom(4).hex()}").touch()
+        if n == 2 and not (marks / "repaired").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return n
+
+    def body(io: nb.SyncIO) -> list[int]:
+        items = lambda n: train(n, tmp_path)
+        return io.map("fit", items, [1, 2, 3], concurrency=1, on=client)
+
+    fatal = allowed + 1  # workers that die before Dask gives up
+    with (
+        cluster(tmp_path, *[1] * (fatal + 1)) as there,
+        distributed.Client(there.address) as client,
+    ):
+        client.wait_for_workers(fatal + 1)
+        job = nb.job("killed")(body)
+        with pytest.raises(nb.ExecutorError) as caught:
+            job.run()
+        killed = list(tmp_path.glob("2-*"))
+        statuses = nb.tasks().set_index("path").status
+        (tmp_path / "repaired").touch()
+        assert job.run().output == [1, 2, 3]
+
+    cause: Any = caught.value.__cause__
+    told = str(caught.value)
+    assert type(cause).__name__ == "KilledWorker"
+    assert "fit/1" in str(cause)  # as Dask names it in its own messages, and on its dashboard
+    for expected in (
+        "Task 'fit/1' of run", "Dask has given up on", cause.last_worker.address, "more memory",
+        "Nothing that was recorded is lost: execute the run again",
+    ):  # fmt: skip
+        assert expected in told
+    assert "make a new executor" not in told
+    assert f"{fatal} workers" in told if allowed else "its worker has died" in told
+    assert caught.value.is_lost
+    assert len(killed) == fatal
+    assert statuses["fit/0"] == "COMPLETED"
+    assert "FAILED" not in set(statuses)
+    assert len(list(tmp_path.glob("1-*"))) == 1
 
 
 @only_thorough

@@ -50,15 +50,12 @@ class Kind:
         is_here: Its functions run in this process: none is lost, and nothing has to travel.
         survives: It calls functions after it has lost a worker; otherwise a new one is needed.
         holds_once: It never calls a function twice by itself; otherwise `once=True` is refused.
-        ahead: Most calls that it has handed to its processes beside those that run, which
-            `Future.cancel` does not take back.
     """
 
     open: Callable[[Path], contextlib.AbstractContextManager[Any]]
     is_here: bool = False
     survives: bool = False
     holds_once: bool = True
-    ahead: int = 0
 
 
 def threads(_: Path) -> Any:
@@ -100,8 +97,8 @@ def dask(folder: Path) -> Iterator[Any]:
 _clusters: dict[Any, Cluster] = {}
 KINDS = {
     "threads": Kind(open=threads, is_here=True, survives=True),
-    "processes": Kind(open=processes, ahead=PLACES + 1),
-    "loky": Kind(open=loky, ahead=2 * PLACES + 1),
+    "processes": Kind(open=processes),
+    "loky": Kind(open=loky),
     "dask": Kind(open=dask, survives=True, holds_once=False),
     "executorlib": Kind(open=executorlib, survives=True),  # each call has a process of its own
 }
@@ -494,7 +491,7 @@ def test_once_holds_or_is_refused_before_the_first_call(
 
 
 def test_a_cancelled_run_takes_back_what_has_not_begun(
-    engine: Any, kind: Kind, marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Any, marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clusters, "_GRACE", 0.2)
     go = tmp_path / "go"
@@ -525,7 +522,7 @@ def test_a_cancelled_run_takes_back_what_has_not_begun(
 
     after = nb.job("after")(lambda io: io.map("n", abs, range(2 * PLACES), on=engine)).run()
     assert after.output == [*range(2 * PLACES)]  # the engine has come to what was sent later
-    assert count(marks) <= PLACES + kind.ahead
+    assert count(marks) == PLACES
     assert seen == [PLACES]  # what waits is not running
     assert "RUNNING" not in set(nb.tasks(nb.last_run("conformity")).status)
 

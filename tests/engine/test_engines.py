@@ -372,6 +372,44 @@ def test_dask_shows_the_path_of_a_task(client: Any) -> None:
     assert done.output.startswith(f"fit-{done.id}-")
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+def test_dask_shows_all_items_of_a_map_under_one_name(client: Any, batch: int | None) -> None:
+    """Its dashboard groups tasks by it, and Dask learns by it how long they take."""
+    from dask.utils import key_split
+    from distributed.utils import key_split_group
+
+    def key(_: Any) -> str:
+        return str(distributed.get_worker().get_current_task())
+
+    @nb.task(on=client)
+    def fit(carrier: str) -> str:
+        return key(carrier)
+
+    def body(io: nb.SyncIO) -> dict[str, list[str]]:
+        def inner() -> list[str]:
+            io: Any = nb.current_io()
+            found: list[str] = io.map("fit", key, ["x"], on=client, batch=batch)
+            return found
+
+        return {
+            "numbers": io.map("fit", key, range(3), on=client, batch=batch),
+            "names": io.map(["fit", "by", 2], key, ["AA", "a/b"], key_of=str, on=client),
+            "nested": io.run_task("all", inner),
+            "calls": [fit("AA"), io.run_task(["fit", "B-6"], key, 1, on=client)],
+        }
+
+    shown = run(body).output
+
+    everything = [one for some in shown.values() for one in some]
+    assert len(set(everything)) == (8 if batch is None else 7)
+    assert {key_split(one) for one in everything} == {"fit"}
+    assert {key_split_group(one) for one in everything} == {"fit"}
+    for kind, path in (
+        ("numbers", "fit/0"), ("names", "fit[by,2]/AA"), ("nested", "all/fit/0"),
+    ):  # fmt: skip
+        assert f"-{path}-" in shown[kind][0]  # the whole path can be read
+
+
 def test_a_map_hands_over_enough_for_all_places(pool: ProcessPoolExecutor) -> None:
     with ThreadPoolExecutor(3) as threads:
         assert engines.width(threads) == 3

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import tempfile
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.remote.packing import Group, Parcel
+from tests.engine.cluster import wait_until
 
 
 class Counting(Executor):
@@ -253,6 +257,41 @@ def test_a_pool_of_processes_takes_batches() -> None:
 # -- what goes there ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("awaits", [False, True], ids=["blocking", "awaiting"])
+@pytest.mark.parametrize("batch", [None, 3])
+def test_stop_reaches_what_a_pool_has_handed_to_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int | None, *, awaits: bool
+) -> None:
+    """Neither what waits there nor the rest of a batch begins, and nothing is left behind."""
+    marks, temporary = tmp_path / "marks", tmp_path / "temporary"
+    marks.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def work(n: int) -> None:
+        (marks / str(n)).touch()
+        wait_until((tmp_path / "go").exists)
+
+    def stop() -> None:
+        wait_until(lambda: [*marks.iterdir()])
+        time.sleep(0.2)  # until the pool has filled its queue
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        mapped = as_async if awaits else as_sync
+        body = mapped("w", work, range(9), on=pool, batch=batch)
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        with pytest.raises((KeyboardInterrupt, nb.Cancelled)):
+            run(body)
+        stopping.join()
+        (tmp_path / "go").touch()
+        assert run(as_sync("n", abs, [-1], on=pool), name="after").output == [1]
+        assert [path.name for path in marks.iterdir()] == ["0"]
+        wait_until(lambda: not [*temporary.iterdir()])
+
+
 def test_what_a_function_refers_to_may_be_changed_there_as_here() -> None:
     grid = np.zeros(10_000)
 
@@ -375,5 +414,5 @@ def test_ray_runs_items_with_resources_and_resolves_its_own_futures(mapped: Any)
 
     assert done.output == [8, 9]
     [options] = ray.options
-    assert options.pop("name").startswith("at/0-")
+    assert f"at-{done.id}-at/0-" in options.pop("name")
     assert options == {"num_gpus": 1, "resources": {"disk": 2}, "max_retries": 0}

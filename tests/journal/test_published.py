@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +21,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.core.model import LogRow, RunRow, TaskRow
 from nbtasks.jobs.runtime import runtime
-from nbtasks.journal.bundle import published
+from nbtasks.journal.bundle import home_names, published
 from nbtasks.journal.database import dataset
 
 SECRET = "enigma-1234"
@@ -392,28 +395,146 @@ class TestHomes:
         }  # fmt: skip
 
     @pytest.mark.slow
-    def test_that_are_copies_of_one_never_meet(self, tmp_path):
+    @pytest.mark.parametrize("place", ["memory://team", "folder"])
+    @pytest.mark.parametrize("first", ["one", "two"])
+    def test_that_are_copies_of_one_lose_nothing_and_count_each_run_once(
+        self, tmp_path, place, first
+    ):
+        team = str(tmp_path / "team") if place == "folder" else place
         nb.configure(home=tmp_path / "one")
         record("r", 1)
-        first = nb.publish(tmp_path / "team").attrs["home"]
+        nb.publish(team)
         runtime.journal.close()
         shutil.copytree(tmp_path / "one", tmp_path / "two")
+        second = {"one": "two", "two": "one"}[first]
+        names: dict[str, str] = {}
+        for home in (first, second, first, second):  # each twice, and in both orders
+            nb.configure(home=tmp_path / home)
+            record(f"r-{home}-{len(names)}", 1, tasks=2)
+            names[home] = nb.publish(team).attrs["home"]
+            runtime.journal.close()
+
+        assert names["one"] != names["two"]
+        runs = nb.runs(over=team)
+        assert runs.run_id.is_unique
+        assert set(runs.run_id) == {"r", *(f"r-{home}-{n}" for home, n in (
+            (first, 0), (second, 1), (first, 2), (second, 2),
+        ))}  # fmt: skip
+        assert len(nb.tasks(over=team)) == 1 + 4 * 2
+        assert len(nb.logs(over=team)) == 5
+        query = "select count(*) as n from tasks join runs using (run_id, home)"
+        assert nb.sql(query, over=team).n[0] == 9
+
+    @pytest.mark.slow
+    def test_have_a_run_once_as_the_one_has_it_that_executed_it_further(self, tmp_path):
+        team = tmp_path / "team"
+        for home, executions, status in (
+            ("one", 2, "COMPLETED"), ("two", 1, "FAILED"), ("three", 2, "CANCELED"),
+        ):  # fmt: skip
+            nb.configure(home=tmp_path / home)
+            began = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp() * 1e6)
+            row = RunRow("r", "job", "job", "1", "r", status, started_us=began)
+            row.executions = executions
+            task = TaskRow("r", f"by-{home}", 1, status=status, started_us=began)
+            runtime.journal.import_rows([row, task])
+            nb.publish(team)
+
+        assert nb.runs(over=team).status.tolist() == ["CANCELED"]  # published last among equals
+        assert nb.tasks(over=team).path.tolist() == ["by-three"]
+        assert nb.tasks("r", over=team).path.tolist() == ["by-three"]
+
+    @pytest.mark.slow
+    def test_keep_their_name_when_they_move_and_their_machine_is_renamed(
+        self, tmp_path, monkeypatch
+    ):
+        team = tmp_path / "team"
+        nb.configure(home=tmp_path / "one")
+        record("r1", 1)
+        before = nb.publish(team).attrs["home"]
+        assert before.startswith(f"{socket.gethostname()}-one-")
+        runtime.journal.close()
+        (tmp_path / "one").rename(tmp_path / "two")
+        monkeypatch.setattr(socket, "gethostname", lambda: "a1b2c3")
         nb.configure(home=tmp_path / "two")
         record("r2", 1)
 
-        assert nb.publish(tmp_path / "team").attrs["home"] != first
-        assert nb.runs(over=tmp_path / "team").run_id.tolist() == ["r2", "r", "r"]
+        assert nb.publish(team).attrs["home"] == before
+        assert nb.runs(over=team).run_id.tolist() == ["r2", "r1"]
+        assert len(files(team)) == 3
+
+    def test_that_were_put_back_from_a_backup_take_a_new_name(self, tmp_path):
+        team = tmp_path / "team"
+        record("r1", 1)
+        before = nb.publish(team).attrs["home"]
+        (nb.config.home / "published").write_text(f"{before}\n")
+
+        assert nb.publish(team).attrs["home"] != before
+        assert nb.publish(team).state.tolist() == ["unchanged"]
+        assert nb.runs(over=team).run_id.tolist() == ["r1"]
+
+    def test_that_may_only_be_read_are_named_by_their_place(self, tmp_path, monkeypatch):
+        def refuse(*_: Any) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        record("r1", 1)
+        monkeypatch.setattr(Path, "write_text", refuse)
+
+        names = {nb.publish(tmp_path / "team").attrs["home"] for _ in range(2)}
+
+        assert len(names) == 1
+        assert nb.runs(over=tmp_path / "team").run_id.tolist() == ["r1"]
+
+    def test_on_a_full_disk_say_so_and_publish_nothing(self, tmp_path, monkeypatch):
+        def refuse(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        record("r1", 1)
+        monkeypatch.setattr(Path, "write_text", refuse)
+        with pytest.raises(nb.JournalWriteError, match=r"No space left on device\. Make room"):
+            nb.publish(tmp_path / "team")
+
+        assert not (tmp_path / "team").exists()
+
+    @pytest.mark.parametrize("text", ["", "\n\n", "../../etc\n", "..\n", "\x00\n", "01m8q1zj9\n"])
+    def test_of_which_the_name_was_damaged_are_named_again(self, tmp_path, text):
+        record("r1", 1)
+        (nb.config.home / "published").write_text(text)
+        names = {nb.publish(tmp_path / "team").attrs["home"] for _ in range(2)}
+
+        assert len(names) == 1
+        assert names == {(nb.config.home / "published").read_text().split()[0]}
+        assert nb.runs(over=tmp_path / "team").run_id.tolist() == ["r1"]
+
+    def test_need_no_hard_links(self, tmp_path, monkeypatch):
+        def refuse(*_: Any) -> None:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+
+        record("r1", 1)
+        monkeypatch.setattr(os, "link", refuse)
+        names = {nb.publish(tmp_path / "team").attrs["home"] for _ in range(2)}
+
+        assert names == {(nb.config.home / "published").read_text().split()[0]}
+
+    def test_forget_what_they_published_long_ago(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(home_names, "_KEPT", 3)
+        record("r1", 1)
+        names = {nb.publish(tmp_path / "team").attrs["home"]}
+        for n in range(12):
+            record(f"r{n + 2}", 1)
+            names.add(nb.publish(tmp_path / "team").attrs["home"])
+
+        assert len(names) == 1
+        assert len((nb.config.home / "published").read_text().split()) <= 1 + 2 * 3 + 2
 
     @pytest.mark.slow
     def test_may_be_published_by_two_kernels_at_once(self, tmp_path):
         record("r1", 1)
-        team, journal = tmp_path / "team", runtime.journal
-        name = published.home_name(nb.config.home)
+        team = tmp_path / "team"
         barrier = threading.Barrier(3)
 
         def publish() -> None:
             barrier.wait()
-            published.publish(journal, name, team)
+            nb.publish(team)
 
         threads = [threading.Thread(target=publish) for _ in range(2)]
         for thread in threads:
@@ -431,10 +552,11 @@ class TestHomes:
     def test_are_named_once_for_all_their_kernels(self, tmp_path):
         record("r1", 1)
         names: list[str] = []
-        threads = [
-            threading.Thread(target=lambda: names.append(published.home_name(nb.config.home)))
-            for _ in range(8)
-        ]
+
+        def claim() -> None:
+            names.append(home_names.claim(nb.config.home, lambda _: "")[0])
+
+        threads = [threading.Thread(target=claim) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -236,14 +236,20 @@ def flush(engine: Any) -> None:
 
 def _key(call: CallFunction) -> str:
     """Return the name of a call. No other one has it, but that of the same attempt, with the same
-    function and inputs, after the process of the first one has died."""
+    function and inputs, after the process of the first one has died.
+
+    Dask takes what stands before the id as the kind of the call: its dashboard shows all items of a
+    map, and all calls of a task function, under one name, and learns how long they take.
+    """
     row = call.context.row
     assert row is not None  # noqa: S101 - only tasks call functions
     is_compared = row.fingerprint and row.digest and "not compared" not in (row.properties or "")
     inputs = f"{row.fingerprint}/{row.digest}" if is_compared else clock.new_id()
-    return (
-        f"{row.path}-{row.run_id}-{row.sent or row.attempts}-{keys.token(row.run_id, inputs)[:12]}"
-    )
+    is_item = isinstance(call.on, Lane) and not call.on.is_alone
+    name = keys.name(keys.parent(row.path) if is_item else row.path)
+    path = "" if row.path == name else f"{row.path}-"
+    attempt = row.sent or row.attempts
+    return f"{name}-{row.run_id}-{path}{attempt}-{keys.token(row.run_id, inputs)[:12]}"
 
 
 def _keep(call: CallFunction, future: Future[Any]) -> None:
@@ -292,6 +298,8 @@ def _explain_errors(call: CallFunction) -> Iterator[None]:
             raise ExecutorError(f"{task}: its executor has been shut down. {advice}") from error
         if engines.shares_memory(call.on):
             raise  # the function's own
+        if killed := clusters.explain_killed(error, name):
+            raise ExecutorError(f"{task}: {killed}", is_lost=True) from error
         raise ExecutorError(
             f"{task}: the executor could not run {name}: {type(error).__name__}: {error}. {advice}",
             is_lost=True,

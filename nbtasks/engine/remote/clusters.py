@@ -23,7 +23,7 @@ from nbtasks.engine.remote.task_there import topic_of
 if TYPE_CHECKING:
     from nbtasks.engine.effects import Running
 
-__all__ = ["expect", "hold"]
+__all__ = ["expect", "explain_killed", "hold"]
 
 #: Time between two looks at what can be released, in seconds.
 _PAUSE: Final = 0.25
@@ -62,6 +62,22 @@ def hold(client: Any, execution: Running, key: str, names: list[str]) -> None:
         run = _runs.get((execution, client))
     if run is not None:
         run.hold(key, names)
+
+
+def explain_killed(error: BaseException, name: str) -> str:
+    """Return why Dask has given up on a function whose workers died, and what to do; empty for any
+    other error.
+
+    Args:
+        error: The error.
+        name: The name of the function.
+    """
+    if type(error).__name__ != "KilledWorker":
+        return ""
+    last = getattr(getattr(error, "last_worker", None), "address", "unknown")
+    count = getattr(error, "allowed_failures", 0) + 1
+    workers = f"{count} workers have died with it" if count > 1 else "its worker has died"
+    return _KILLED.format(name=name, workers=workers, last=last)
 
 
 class _RunThere:
@@ -227,6 +243,12 @@ _LONELY: Final = (
     "The Dask cluster has had no worker for {:g} s, and what was sent to it waits. Start workers, "
     "for example by cluster.scale(2): the run continues as soon as there is one. Stop takes back "
     "what waits."
+)
+_KILLED: Final = (
+    "Dask has given up on {name}: {workers} (KilledWorker). Usually it takes more memory than a "
+    "worker has, or crashes in compiled code. Look into the log of the last worker, {last}; give "
+    "workers more memory or fewer threads, or the function less data. Nothing that was recorded is "
+    "lost: execute the run again, and it resumes with the tasks that are missing."
 )
 _runs: dict[tuple[Running, Any], _RunThere] = {}
 _held: dict[tuple[str, Any], _RunThere] = {}  # by run and client

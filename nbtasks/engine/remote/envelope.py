@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import io
 import itertools
+import os
 import pickle
 import sys
 import threading
@@ -31,7 +32,7 @@ from nbtasks.engine.remote.task_there import (
 from nbtasks.values.pickles.promises import explain, find, is_awaited
 from nbtasks.values.stores.objects import Refused, give, leave_reply
 
-__all__ = ["FLAT_RUNNER", "RUNNER", "run", "unpack"]
+__all__ = ["FLAT_RUNNER", "POOL_RUNNER", "RUNNER", "run", "unpack"]
 
 
 #: Call as bytes, and the values of the engine's own futures among its arguments.
@@ -106,6 +107,27 @@ def run(calls: list[Call], *function: Any) -> list[dict[str, Any]]:
     return [_run_one(call, function) for call in calls]
 
 
+def run_in_pool(
+    calls: list[Call], function: bytes, values: Sequence[Any], name: str, mark: str
+) -> list[dict[str, Any]]:
+    """Call a pickled function as `run` does, until a file exists: then nobody waits for the rest.
+
+    A pool hands calls to its processes before they begin, and does not take those back.
+
+    Args:
+        calls: The calls.
+        function: The function, pickled.
+        values: The values of the futures that it refers to.
+        name: The name by which this process keeps it.
+        mark: The path of the file. On another machine it never exists.
+
+    Returns:
+        The replies to the calls that were made.
+    """
+    awaited = itertools.takewhile(lambda _: not os.path.exists(mark), calls)  # noqa: PTH110 - faster
+    return [_run_one(call, (function, values, name)) for call in awaited]
+
+
 def run_flat(
     payloads: list[bytes], function: bytes, name: str, counts: list[int], *values: Any
 ) -> list[dict[str, Any]]:
@@ -126,7 +148,7 @@ def run_flat(
     return run(list(zip(payloads, of_calls, strict=True)), function, shared, name)
 
 
-RUNNER, FLAT_RUNNER = _Runner(run), _Runner(run_flat)
+RUNNER, FLAT_RUNNER, POOL_RUNNER = _Runner(run), _Runner(run_flat), _Runner(run_in_pool)
 
 
 def _run_one(call: Call, function: tuple[Any, ...]) -> dict[str, Any]:

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
+from pathlib import Path
 from typing import Any, Final
 
+from nbtasks.core import clock
 from nbtasks.engine.effects import CallFunction
 from nbtasks.engine.remote import dask_graphs, ray_module
-from nbtasks.engine.remote.envelope import RUNNER
+from nbtasks.engine.remote.envelope import POOL_RUNNER
 from nbtasks.engine.remote.kinds import AUTO, Way, is_dask, is_executorlib, is_ray
 from nbtasks.engine.remote.packing import (
     Group,
@@ -155,15 +158,16 @@ class Lane(Way):
                 self._send_one(group)
 
     def _send_one(self, group: Group) -> None:
+        mark = Path(tempfile.gettempdir(), f"nbtasks-{clock.new_id()}")
         try:
             if self._is_ray:
                 sent = ray_module.send(self.engine, group, self.resources, self._shared)
             else:
-                sent = _send_to_executor(self.engine, group, self.resources)
+                sent = _send_to_executor(self.engine, group, self.resources, mark)
         except Exception as error:  # noqa: BLE001 - those who wait for the calls decide
             group.replies.set_exception(error)
             return
-        group.replies.add_done_callback(lambda replies: replies.cancelled() and sent.cancel())
+        group.replies.add_done_callback(lambda replies: _take_back_sent(replies, sent, mark))
         sent.add_done_callback(lambda _: _pass_on(sent, group.replies))
 
     def _groups(self, parcels: list[Parcel]) -> Iterator[Group]:
@@ -214,14 +218,25 @@ def _chunks(parcels: Iterable[Parcel], size: int) -> Iterator[list[Parcel]]:
 
 
 def _send_to_executor(
-    executor: Executor, group: Group, resources: Mapping[str, float] | None
+    executor: Executor, group: Group, resources: Mapping[str, float] | None, mark: Path
 ) -> Future[Any]:
     function = group.function
     named: dict[str, Any] = {}
     if resources and is_executorlib(executor):
         known = {_OF_EXECUTORLIB.get(name, name): n for name, n in resources.items()}
         named["resource_dict"] = known
-    return executor.submit(RUNNER, group.calls, function.data, [], function.cached_as, **named)
+    packed: tuple[Any, ...] = (group.calls, function.data, [], function.cached_as, str(mark))
+    return executor.submit(POOL_RUNNER, *packed, **named)
+
+
+def _take_back_sent(replies: Future[Any], sent: Future[Any], mark: Path) -> None:
+    """Take calls back from an executor if nobody waits for their replies. Those that it has handed
+    to a process are marked for that one, until it comes to them."""
+    if not replies.cancelled() or sent.cancel() or sent.done():
+        return
+    with contextlib.suppress(OSError):  # a disk that is full: then they are made
+        mark.touch(exist_ok=False)
+    sent.add_done_callback(lambda _: mark.unlink(missing_ok=True))
 
 
 def _pass_on(sent: Future[Any], replies: Future[Any]) -> None:

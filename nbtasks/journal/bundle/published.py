@@ -9,6 +9,9 @@ its content, of which the name holds a digest, has changed. The file of `runs` i
 reader takes, for each home and month, the files with the greatest stamp among those of `runs`, so
 it sees all of what was published or all of what was there before, and never both. Files with
 smaller stamps are removed afterwards; a reader that still looked for one lists them again.
+
+A run that several homes have, since one is a copy of the other or the run has moved, counts once:
+as the home has it where it was executed most often, and among equals as it was published last.
 """
 
 from __future__ import annotations
@@ -19,22 +22,23 @@ import itertools
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbtasks.core import clock, disk
+from nbtasks.core import disk
 from nbtasks.core.disk import RemotePath
 from nbtasks.errors import JournalError, JournalWriteError, NotFoundError
+from nbtasks.journal.bundle import home_names
 from nbtasks.journal.database import dataset
 from nbtasks.journal.database.dataset import PUBLISHED
 
 if TYPE_CHECKING:
+    from nbtasks.journal.home.home_journal import HomeJournal
     from nbtasks.journal.protocol import Journal
 
-__all__ = ["Month", "PublishedRuns", "home_name", "publish"]
+__all__ = ["Month", "PublishedRuns", "publish"]
 
 _FILE = re.compile(r"(runs|tasks|logs)/home=([^/]+)/month=([^/]+)/([0-9a-z]+)-([0-9a-f]+)\.parquet")
 _ATTEMPTS = 5  # of a reader whose files another process removes
@@ -76,45 +80,24 @@ class _File(NamedTuple):
         return f"{self.view}/home={self.home}/month={self.month}/{name}"
 
 
-def home_name(home: Path) -> str:
-    """Return the name of a home among those of a team: no two homes have the same.
+def publish(journal: HomeJournal, place: Path | RemotePath) -> tuple[str, list[Month]]:
+    """Publish the runs of a home; see the head of this module.
 
-    It stays as long as the home stays where it is, on the same machine.
-    """
-    folder = home.resolve()
-    host = socket.gethostname()
-    identity = "\n".join((_home_id(home), host, str(folder)))
-    shown = folder.parent.name if folder.name.startswith(".") else folder.name
-    name = "-".join((host, shown, hashlib.sha256(identity.encode()).hexdigest()[:8]))
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
-
-
-def _home_id(home: Path) -> str:
-    """Return a text of chance that is kept in a home; empty where the home may only be read."""
-    path = home / "published"
-    draft = path.with_name(f"published.{clock.new_id()}.part")
-    try:
-        if not path.exists():
-            draft.write_text(clock.new_id())
-            with contextlib.suppress(FileExistsError):  # by another process, just now
-                os.link(draft, path)
-        return path.read_text()
-    except OSError:
-        return ""
-    finally:
-        disk.discard(draft)
-
-
-def publish(journal: Journal, home: str, place: Path | RemotePath) -> list[Month]:
-    """Publish the runs of a journal under the name of its home; see the head of this module.
+    Returns:
+        The name of the home there, and its months.
 
     Raises:
         JournalWriteError: A file cannot be written.
     """
-    stamp = clock.new_id()  # before the journal is read: what is read later is newer
+    files = _listed(place)
+    try:
+        # Before the journal is read: what is read later is newer.
+        home, stamp = home_names.claim(journal.home, lambda name: _newest_stamp(files, name))
+    except OSError as error:
+        raise _not_written(journal.home, error) from error
     contents = _contents(journal)
     try:
-        published = _newest(_files(place), home)
+        published = _newest(files, home)
         months = [Month(month, "removed") for month in published if month not in contents]
         for month, (digest, counts) in contents.items():
             if month in published and published[month].digest == digest:
@@ -124,12 +107,26 @@ def publish(journal: Journal, home: str, place: Path | RemotePath) -> list[Month
                 months.append(Month(month, "written", *_write(journal, place, file)))
         _remove_old(place, home, {*contents})
     except OSError as error:
-        raise JournalWriteError(
-            f"{place} could not be written: {error.strerror or error}. "
-            f"{disk.remedy(error, place)}, and publish again: what was published before is still "
-            "there."
-        ) from error
-    return sorted(months)
+        raise _not_written(place, error) from error
+    return home, sorted(months)
+
+
+def _listed(place: Path | RemotePath) -> list[_File]:
+    try:
+        return _files(place)
+    except OSError as error:
+        raise _not_written(place, error) from error
+
+
+def _newest_stamp(files: Iterable[_File], home: str) -> str:
+    return max((file.stamp for file in files if file.home == home), default="")
+
+
+def _not_written(place: Path | RemotePath, error: OSError) -> JournalWriteError:
+    return JournalWriteError(
+        f"{place} could not be written: {error.strerror or error}. {disk.remedy(error, place)}, "
+        "and publish again: what was published before is still there."
+    )
 
 
 def _contents(journal: Journal) -> dict[str, tuple[str, list[int]]]:

@@ -28,6 +28,9 @@ PUBLISHED = {
 }
 _DURATION = "to_microseconds(round(try_cast(seconds as double) * 1e6)::bigint)"
 _ROW_GROUP = 50_000
+#: The columns that say which one of several copies of a run counts, and that of a file's path.
+_RANK = {"run_id": "VARCHAR", "home": "VARCHAR", "executions": "INTEGER"}
+_PATH = "nbtasks_path"
 
 
 def write_file(rows: Any, path: Path) -> None:
@@ -115,6 +118,7 @@ def _make_views(con: DuckDBPyConnection, files: Mapping[str, Sequence[str]]) -> 
         con.execute(f"drop view {name}")
     for name in TABLES:
         con.execute(f"drop table {name}")
+    superseded = _note_superseded(con, files.get("runs", ()))
     for name, (_, order) in PUBLISHED.items():
         source = _source(files.get(name, ()))
         found = _describe(con, source)
@@ -122,8 +126,27 @@ def _make_views(con: DuckDBPyConnection, files: Mapping[str, Sequence[str]]) -> 
         chosen.append("home" if "home" in found else "null::varchar as home")
         con.execute(
             f"create view {name} as select * from (select {', '.join(chosen)} from {source}) "  # noqa: S608 - fixed names, and quoted paths
-            f"order by {order}, home"
+            f"as one {superseded} order by {order}, home"
         )
+
+
+def _note_superseded(con: DuckDBPyConnection, paths: Sequence[str]) -> str:
+    """Note the copies of runs that others replace: another home has executed the run more often, or
+    has published it later. Return what leaves them out of a view."""
+    source = _source(paths)
+    found = _describe(con, source)
+    if "home" not in found:  # nobody has published
+        return ""
+    known = [_column(name, kind, found) for name, kind in _RANK.items()]
+    known.append(f"regexp_extract({_PATH}, '([^/-]+)-[^/-]+$', 1) as stamp")
+    con.execute("create schema superseded")
+    con.execute(
+        "create table superseded.runs as select run_id, home "  # noqa: S608 - fixed names, and quoted paths
+        f"from (select {', '.join(known)} from {source}) qualify row_number() over ("
+        "partition by run_id order by executions desc nulls last, stamp desc, home) > 1"
+    )
+    (count,) = con.execute("select count(*) from superseded.runs").fetchall()[0]
+    return "anti join superseded.runs using (run_id, home)" if count else ""
 
 
 def _source(paths: Sequence[str]) -> str:
@@ -132,7 +155,7 @@ def _source(paths: Sequence[str]) -> str:
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     return (
         f"read_parquet([{quoted}], union_by_name = true, hive_partitioning = true, "
-        "hive_types_autocast = false)"
+        f"hive_types_autocast = false, filename = '{_PATH}')"
     )
 
 
