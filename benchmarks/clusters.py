@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ TASKS, BATCH = 10_000, 100
 NAPS, SLOTS = 48, 24
 CLOSURE_BYTES, ITEMS = 20_000_000, 16
 VALUE_BYTES = 100_000_000
+LINES = 12
 
 
 def clusters(folder: Path, rounds: int) -> Iterator[Figure]:
@@ -30,6 +32,7 @@ def clusters(folder: Path, rounds: int) -> Iterator[Figure]:
         yield from _many(client)
         yield _closure(client, rounds)
         yield _stored(client, folder / "store", rounds)
+        yield _heard(client)
     with _client(3, SLOTS // 3) as client:
         _run(lambda io: io.map("warm", _same, range(SLOTS), on=client))
         yield _wide(client, rounds)
@@ -53,6 +56,11 @@ def _same(number: int) -> int:
 
 
 def _nap(_: int) -> None:
+    time.sleep(1)
+
+
+def _say(_: int) -> None:
+    print(time.time())
     time.sleep(1)
 
 
@@ -112,6 +120,33 @@ def _stored(client: Any, store: Path, rounds: int) -> Figure:
         nb.configure(store=previous)
     detail = f"{own:.2f} s, {dasks:.2f} s in Dask's memory"
     return at_most("  100 MB made and used there, by a store", own / dasks, 3, "{:.2f}", detail)
+
+
+def _heard(client: Any) -> Figure:
+    """Measure how long a printed line is on its way to the log. The looks at the log count, too."""
+    heard: list[float] = []
+
+    def listen() -> None:
+        seen = 0
+        while not is_over.is_set():
+            lines = nb.logs().message
+            heard.extend(time.time() - float(line) for line in lines[seen:])
+            seen = len(lines)
+            time.sleep(0.01)
+
+    is_over = threading.Event()
+    listening = threading.Thread(target=listen)
+
+    def body(io: Any) -> None:
+        listening.start()
+        io.map("say", _say, range(LINES), on=client)
+
+    _run(body)
+    is_over.set()
+    listening.join()
+    detail = f"at most {max(heard):.2f} s, of {len(heard)} lines"
+    what = "  a line printed there, until it is in the log here"
+    return at_most(what, median(heard), 0.5, "{:.2f} s", detail)
 
 
 def _wide(client: Any, rounds: int) -> Figure:

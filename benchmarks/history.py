@@ -55,8 +55,11 @@ _TASKS = f"""
 """
 
 
-def fill(runs: int = RUNS) -> None:
-    """Put so many runs into the home in force, as if they had been executed and merged."""
+def fill(runs: int = RUNS, *, name: str = "run") -> None:
+    """Put so many runs into the home in force, as if they had been executed and merged.
+
+    Their ids begin with a name of three letters.
+    """
 
     @nb.job("first")
     def body(io: nb.SyncIO) -> None:
@@ -66,7 +69,9 @@ def fill(runs: int = RUNS) -> None:
     current.close()
     with connect(nb.config.home / "journal.duckdb") as con:
         for statement in (_RUNS, _TASKS):
-            con.execute(statement.replace(f"range({RUNS})", f"range({runs})"))
+            con.execute(
+                statement.replace(f"range({RUNS})", f"range({runs})").replace("'run%", f"'{name}%")
+            )
         con.execute("checkpoint")
 
 

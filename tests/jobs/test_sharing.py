@@ -594,6 +594,30 @@ class TestAFileAtAUrl:
         (run,) = nb.import_run(file)
         assert len(run["large"]) == 2_000_000
 
+    def test_goes_to_another_machine_and_comes_back(self, bucket, tmp_path):
+        """It is looked at there before it is imported, by its URL alone."""
+        trip = Elsewhere(tmp_path)
+        trip.fails()
+        run_id, done = nb.last_run("study").id, [*CALLS]
+        there = nb.export_run(nb.last_run("study"), "memory://team/there")
+        trip.at("B")
+        assert nb.open(there).runs().status.tolist() == ["FAILED"]
+        nb.import_run(there)
+        trip.study.run()
+        done += CALLS
+        back = nb.export_run(nb.last_run("study"), "memory://team/back")
+        trip.at("A")
+        assert nb.open(back).last_run().output == [0, 1, 2, 3]
+        nb.import_run(back)
+        trip.study.run()
+        done += CALLS
+
+        assert done == [0, 1, 2, 2, 3]  # what had failed was called again, and nothing else
+        assert nb.runs().run_id.tolist() == [run_id]
+        assert nb.attempts().query("path == 'fit/2'").status.tolist() == ["FAILED", "COMPLETED"]
+        assert nb.logs().message.tolist() == nb.open(back).logs().message.tolist()
+        assert nb.last_run().executions == 3
+
     def test_stays_as_it_was_opened(self, bucket):
         run = self.run()
         opened = nb.open(nb.export_run(run, "memory://team/study"))
