@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbtasks.journal.database.file import DatabaseFile
 from tests.scenarios.stores import make_blank
 from tests.scenarios.table import table
+from tests.thorough import THOROUGH, thin_out
 
 # So that a failing scenario shows its values, not only that it failed.
 pytest.register_assert_rewrite("tests.scenarios.harness")
 
 collect_ignore = ["typing"]  # read by mypy, never run
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Let the processes of a run of all tests know that it is one."""
+    node.workerinput["runs_all"] = _runs_all(node.config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before others choose by marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave most variants of slow tests to CI, unless somebody asks for certain tests."""
+    left_out = set(thin_out(items))
+    is_all = getattr(config, "workerinput", {}).get("runs_all", _runs_all(config))
+    if is_all and left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _runs_all(config: pytest.Config) -> bool:
+    is_chosen = config.args_source == pytest.Config.ArgsSource.ARGS or config.option.keyword
+    return not THOROUGH and not is_chosen
 
 
 @pytest.fixture(scope="session")

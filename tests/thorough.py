@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-__all__ = ["THOROUGH", "only_thorough", "some", "variants"]
+__all__ = ["ONLY_THOROUGH", "THOROUGH", "only_thorough", "some", "thin_out", "variants"]
 
 #: What differs by it has the mark `thorough`.
 THOROUGH = os.environ.get("NBTASKS_THOROUGH") == "1"
 
 
+#: Marks of tests that only CI runs, since they take long and others show nearly the same.
+ONLY_THOROUGH = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not THOROUGH, reason="NBTASKS_THOROUGH=1 runs it"),
+]
+
+#: Of the variants of a slow test, a run of all tests takes one in so many.
+_ONE_IN = 4
+#: Folders in which each variant of a test is a behavior of its own.
+_WHOLE = frozenset({"docs", "scenarios"})
+
+
 def only_thorough(test: Any) -> Any:
-    """Mark a test that is run only by CI, since it takes long and others show nearly the same."""
-    skipped = pytest.mark.skipif(not THOROUGH, reason="NBTASKS_THOROUGH=1 runs it")
-    return pytest.mark.thorough(skipped(test))
+    """Mark a test that only CI runs."""
+    for mark in ONLY_THOROUGH:
+        test = mark(test)
+    return test
+
+
+def thin_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Mark the variants of slow tests as thorough, for CI; return those for CI alone."""
+    variants = defaultdict(list)
+    for item in items:
+        folders = set(Path(item.nodeid).parts)
+        if "[" in item.nodeid and item.get_closest_marker("slow") and not folders & _WHOLE:
+            variants[item.nodeid.partition("[")[0]].append(item)
+    several = [those for those in variants.values() if len(those) > 1]
+    for those in several:
+        those.sort(key=lambda item: item.nodeid)  # the same ones whatever shuffled them
+        for item in those:
+            item.add_marker(pytest.mark.thorough)
+    return [item for those in several for n, item in enumerate(those) if n % _ONE_IN]
 
 
 def variants(usual: Any, *others: Any) -> list[Any]:

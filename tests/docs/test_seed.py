@@ -14,6 +14,7 @@ from nbtasks.integrations import DuckDB, Resend
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import Crash, CrashingJournal, FakeClock, use_journal
 from tests.servers import Answer, Asked, Server, serving
+from tests.thorough import only_thorough
 
 _MOST_WRITES = 60
 
@@ -97,6 +98,7 @@ def test_it_runs_from_the_event_to_the_end(db: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
+@only_thorough
 def test_killed_at_any_write_it_sends_one_mail(db: Path, when: Any):
     lives = 0
     for at in range(1, _MOST_WRITES):

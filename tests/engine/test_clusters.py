@@ -143,6 +143,7 @@ def test_what_went_there_before_the_driver_died_is_called_once(driver: Driver, c
     wait_until(lambda: client.run_on_scheduler(held) == (0, [], []))
 
 
+@only_thorough
 def test_what_was_running_when_a_process_was_stopped_and_ended_is_called_once(
     driver: Driver,
 ) -> None:

@@ -652,6 +652,7 @@ def test_tasks_of_a_run_share_what_their_function_refers_to(
 
 
 @pytest.mark.parametrize("form", [lambda body: body, awaited], ids=["blocking", "awaiting"])
+@only_thorough
 def test_a_large_argument_does_not_pass_the_scheduler(
     client: Any, graph_bytes: list[int], form: Any
 ) -> None:

@@ -23,6 +23,7 @@ from nbtasks.engine.fingerprint.function import (
     loads,
 )
 from tests.engine.cells import Notebook
+from tests.thorough import only_thorough
 
 
 class Cells(Notebook):
@@ -784,6 +785,7 @@ def test_io_in_its_globals_is_no_part_of_it(cell):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_it_is_the_same_in_another_process(same_in_processes):
     said = same_in_processes(
         "from nbtasks.engine.fingerprint.function import fingerprint\n"

@@ -28,6 +28,7 @@ from nbtasks.engine.fingerprint import arguments
 from nbtasks.engine.fingerprint.arguments import digest, examine, remember
 from nbtasks.values import codec
 from tests.engine.changes import ARGUMENTS, Argument
+from tests.thorough import only_thorough
 
 TEN = list(range(10))
 
@@ -248,6 +249,7 @@ def test_io_and_ctx_are_the_same_in_every_execution():
 
 
 @pytest.mark.slow
+@only_thorough
 def test_it_is_the_same_in_another_process(same_in_processes):
     same_in_processes(
         "import pandas as pd\n"
@@ -416,6 +418,7 @@ def test_comparing_takes_time_in_proportion_to_the_objects():
 
 
 @pytest.mark.slow
+@only_thorough
 def test_beyond_many_objects_what_is_not_compared_is_listed():
     objects = [Plain(number=number) for number in range(100_001)]
 

@@ -13,6 +13,7 @@ from IPython.extensions import autoreload
 
 from nbtasks.engine.fingerprint.function import Fingerprint, explain, fingerprint
 from tests.engine.cells import Notebook
+from tests.thorough import only_thorough
 
 IMPORTS = """
 import abc, dataclasses, enum, functools, math, statistics, attrs, pydantic
@@ -259,6 +260,7 @@ def test_it_stays_the_same_when_classes_are_used(cell: Notebook):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_it_is_the_same_in_another_process(same_in_processes: Callable[[str], str]):
     same_in_processes(
         f"{IMPORTS}{LADEN}f.k = 1\n"
@@ -277,6 +279,7 @@ def test_a_class_of_a_library_counts_by_its_name(cell: Notebook, monkeypatch: py
 
 
 @pytest.mark.slow
+@only_thorough
 def test_autoreload_changes_only_what_it_gives_another_value(
     cell: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

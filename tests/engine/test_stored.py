@@ -398,6 +398,7 @@ def test_the_outcome_of_what_runs_once_is_taken_and_no_longer_in_doubt(careful, 
     assert outcomes(store) == []
 
 
+@only_thorough
 def test_a_failure_of_what_runs_once_is_taken_as_well(careful, store):
     killed_in_the_call(careful, "-3")
     (careful.marks / "go").touch()

@@ -20,6 +20,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
+from tests.thorough import only_thorough
 
 
 class Listening:
@@ -252,6 +253,7 @@ def _answers(url: str) -> bool:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_port_that_is_taken_meanwhile_is_a_clear_error(
     start: Callable[[], subprocess.Popen[str]],
 ):

@@ -22,7 +22,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.journal.protocol import Find
 from tests.jobs.test_worker import until
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 
 @pytest.fixture
@@ -366,6 +366,7 @@ def scheduled(request: pytest.FixtureRequest, tmp_path: Path, nb_home: Path) -> 
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_scheduled_run_of_a_killed_worker_is_resumed_by_the_next_one(
     scheduled: Scheduled,
 ) -> None:
@@ -389,6 +390,7 @@ def test_a_scheduled_run_of_a_killed_worker_is_resumed_by_the_next_one(
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_scheduled_run_that_kills_each_worker_is_left_alone_and_told(
     scheduled: Scheduled,
 ) -> None:

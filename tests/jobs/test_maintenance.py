@@ -21,7 +21,7 @@ from nbtasks.journal import current
 from nbtasks.journal.home import gc
 from nbtasks.testing import FakeClock
 from nbtasks.values import signing
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, only_thorough
 
 
 @pytest.fixture
@@ -266,6 +266,7 @@ ITEMS = 25_000 if THOROUGH else 5_000
 @pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
+@only_thorough
 def test_runs_of_many_tasks_are_cleared_and_a_kill_half_way_loses_nothing(tmp_path):
     home = tmp_path / "home"
     nb.configure(home=home)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import nbtasks as nb
+from tests.thorough import only_thorough
 
 calls: list[Any] = []
 
@@ -168,6 +169,7 @@ told.run(); told.run()
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_front_end_is_told_once_which_home_it_is_in(tmp_path: Path) -> None:
     def lines(folder: str) -> list[str]:
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -24,7 +24,7 @@ from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.triggers import CronTrigger, IntervalTrigger
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.testing import FakeClock
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, only_thorough
 
 S = 1_000_000
 
@@ -546,6 +546,7 @@ def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_k
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_killed", [False, True])
+@only_thorough
 def test_of_two_workers_in_a_hurry_one_executes_the_run_of_an_event(
     processes: Processes, is_killed: bool
 ):

@@ -16,7 +16,7 @@ from nbtasks.journal.database import store
 from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.database.store import DuckStore
 from nbtasks.views import frames
-from tests.thorough import some
+from tests.thorough import only_thorough, some
 
 pytestmark = pytest.mark.slow  # each has processes of its own
 
@@ -108,6 +108,7 @@ def test_many_starts_and_ends_leave_a_small_home(home, open_home, rows):
     "act", ["journal.claim(claim(str(number)))", "journal.transact(lambda find: [])"],
     ids=["in the middle of a run", "that delivers events"],
 )  # fmt: skip
+@only_thorough
 def test_processes_that_are_all_killed_leave_a_small_home(home, open_home, python, act):
     """Like the kernels of somebody whose cell kills them: no execution comes to its end."""
     killed = python(f"""
@@ -278,6 +279,7 @@ def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, py
     assert len(open_home().claim(rows.claim("late")).answers) == 2
 
 
+@only_thorough
 def test_processes_that_end_at_once_leave_everything(home, open_home, python):
     """Each with rows that nobody has merged."""
     leaving = [

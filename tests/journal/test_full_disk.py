@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 pytestmark = pytest.mark.slow  # each has disks and processes of its own
 
@@ -126,6 +126,7 @@ look()
         assert con.execute("select count(*) from task").fetchone() == (100 + other,)
 
 
+@only_thorough
 def test_another_process_goes_on_where_the_disk_was_full(notes, python):
     process = python(JOB + "limit(20_000)\ngo(100)\nos._exit(0)")
     failed_clearly(process)
@@ -143,6 +144,7 @@ def test_another_process_goes_on_where_the_disk_was_full(notes, python):
 
 
 @pytest.mark.parametrize("size", variants(9_000, 2_000, 100_000))
+@only_thorough
 def test_a_home_whose_disk_was_full_when_it_was_made_is_a_good_one_later(home, notes, python, size):
     """DuckDB's file cannot be made then; half of one must not stay."""
     process = python(JOB + f"limit({size})\ngo(3)\nlook()\nos._exit(0)")

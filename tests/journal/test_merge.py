@@ -234,6 +234,7 @@ say("end")
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("tidy_at_once")
+@only_thorough
 def test_every_acknowledged_row_is_there_once_after_many_kills_of_the_merging_process(
     home, open_home, python
 ):

@@ -77,6 +77,7 @@ say(looks > 5, seen > 0, f"{back} back", *errors.items())
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("runs", variants(8, 60))
+@only_thorough
 def test_whoever_opens_the_file_in_a_loop_while_kernels_merge_is_never_refused(
     home, python, open_home, rows, runs
 ):

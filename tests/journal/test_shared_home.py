@@ -13,6 +13,7 @@ import pytest
 from nbtasks.errors import RunBusyError
 from nbtasks.journal import current
 from nbtasks.views import frames
+from tests.thorough import only_thorough
 
 WORKER = """
 import nbtasks as nb
@@ -69,6 +70,7 @@ say(looks, seen, (tasks.status == "COMPLETED").sum())
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("tidy_at_once")
+@only_thorough
 def test_three_processes_run_500_tasks_each_while_a_fourth_looks_all_the_time(
     home, python, open_home
 ):
@@ -247,6 +249,7 @@ def test_a_run_that_failed_to_record_its_end_is_not_taken_for_a_live_one(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
+@only_thorough
 def test_a_journal_that_is_closed_in_one_process_is_whole_in_another(home, open_home, rows):
     """Opening, closing and looking at once, many times: a segment goes while others look."""
     looking = open_home()

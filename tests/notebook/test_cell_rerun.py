@@ -10,6 +10,7 @@ import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
 from tests.notebook.kernels import Kernel
 from tests.notebook.shells import BOTH, Shell, frames
+from tests.thorough import only_thorough
 
 BODY = """
 first = {a}io.run_task("a", square, payload)
@@ -109,6 +110,7 @@ def test_without_the_extension_it_is_said_what_to_do(shell: Shell) -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_in_a_kernel_a_run_of_another_session_is_executed_again(tmp_path: Path) -> None:
     functions = "import nbtasks as nb\n%load_ext nbtasks\ndef load(n):\n    return list(range(n))"
     cell = '%%job shared --payload 3\nx = await io.run_task("load", load, payload)\nsum(x)'

@@ -267,6 +267,7 @@ io.run_task("plot", plot)
 
 
 @pytest.mark.slow
+@only_thorough
 def test_html_of_a_foreign_journal_is_not_shown_until_it_is_trusted(home: Any, tmp_path: Path):
     cell = """%%job foreign
 from IPython.display import HTML, Javascript
@@ -450,6 +451,7 @@ print("done")
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_program_without_a_shell_shows_it_only_when_it_is_asked_to(tmp_path: Path):
     def run(**env: str) -> list[str]:
         done = subprocess.run(

@@ -250,6 +250,7 @@ def test_in_plain_ipython_ctrl_c_stops_a_blocking_cell(terminal: Callable[..., T
 
 
 @pytest.mark.slow
+@only_thorough
 def test_in_plain_ipython_a_cell_that_ignores_its_cancellation_is_ended_by_a_second_ctrl_c(
     terminal: Callable[..., Terminal],
 ) -> None:

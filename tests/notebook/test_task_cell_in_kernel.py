@@ -12,7 +12,7 @@ import pytest
 from nbtasks.journal import current
 from tests.notebook.kernels import Execution, Kernel
 from tests.notebook.test_other_frontends import notebook
-from tests.thorough import some
+from tests.thorough import only_thorough, some
 
 pytestmark = pytest.mark.slow
 LOAD = "%load_ext nbtasks"
@@ -131,6 +131,7 @@ def test_stop_and_kill_keep_the_subtasks(tmp_path: Path, awaits: str, sleep: str
     assert calls(tmp_path) == ["0", "1", "2", "3"]
 
 
+@only_thorough
 def test_cells_may_be_moved_and_two_notebooks_do_not_mix(tmp_path: Path) -> None:
     cells = [f"%%task {name}\n{name} = 1; once('{name}')" for name in "abc"]
     for order in (cells, cells[::-1]):
@@ -155,6 +156,7 @@ def test_another_cell_with_the_same_key_is_told_once(tmp_path: Path) -> None:
     assert "Another" not in texts[0]
 
 
+@only_thorough
 def test_a_class_that_is_gone_is_named_with_the_variable(tmp_path: Path) -> None:
     with Kernel(tmp_path) as kernel:
         kernel.ask(f"{LOAD}\nclass Point:\n    x = 1")
@@ -188,6 +190,7 @@ def test_the_button_runs_its_own_cell_again(tmp_path: Path) -> None:
 # -- other front ends -----------------------------------------------------------------------------
 
 
+@only_thorough
 def test_papermill_parameters_are_inputs(tmp_path: Path) -> None:
     papermill = pytest.importorskip("papermill")
     import nbformat

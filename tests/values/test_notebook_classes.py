@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.thorough import only_thorough
 from tests.values.notebook_kinds import BODY, CLASSES, KINDS, NOTEBOOK
 
 
@@ -46,6 +47,7 @@ def test_values_of_all_kinds_of_classes_survive_a_killed_kernel(tmp_path: Path):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_reading_values_changes_nothing_in_the_notebook(tmp_path: Path):
     done = kernel(1, tmp_path, NOTEBOOK)
 
@@ -158,6 +160,7 @@ def test_a_class_that_is_gone_or_does_not_fit_is_named(tmp_path: Path):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_new_field_of_a_dataclass_or_a_model_takes_its_default_also_in_a_pickle(tmp_path: Path):
     before = """
         import pydantic
@@ -211,6 +214,7 @@ def test_a_cell_run_again_makes_old_instances_ones_of_the_new_class(tmp_path: Pa
 
 
 @pytest.mark.slow
+@only_thorough
 def test_functions_and_local_classes_come_back_with_their_code(tmp_path: Path):
     before = """
         RATE = 1
@@ -246,6 +250,7 @@ def test_functions_and_local_classes_come_back_with_their_code(tmp_path: Path):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_local_class_is_made_once_for_all_threads(tmp_path: Path):
     before = """
         def define():
@@ -309,6 +314,7 @@ def test_a_result_from_another_process_leaves_the_notebooks_class_alone(tmp_path
 
 
 @pytest.mark.slow
+@only_thorough
 def test_an_unchanged_function_is_the_notebooks_own_and_an_edited_one_is_as_recorded(
     tmp_path: Path,
 ):
