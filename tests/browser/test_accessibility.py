@@ -190,6 +190,7 @@ def test_in_forced_colours_what_is_chosen_has_the_focus_and_how_far_it_is_can_be
 
 
 @pytest.mark.parametrize("width", [600, 420])
+@only_thorough
 def test_at_twice_the_size_nothing_is_cut_off_and_controls_wrap_in_their_order(
     page: Notebook, width: int
 ):

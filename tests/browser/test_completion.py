@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import Notebook, wait_for
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 Open = Callable[..., Notebook]
 
@@ -38,6 +38,7 @@ def offered(page: Notebook) -> list[str]:
 
 
 @pytest.mark.parametrize("app", variants("tab", "notebook"))
+@only_thorough
 def test_tab_offers_the_calls_of_io_and_shift_tab_shows_a_signature(
     notebook: Open, app: str, tmp_path: Path
 ):

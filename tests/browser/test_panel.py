@@ -89,6 +89,7 @@ def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open)
     assert printed.count("hello\n") == 1
 
 
+@only_thorough
 def test_what_was_opened_stays_so_over_updates_and_after_the_page_is_loaded_again(notebook: Open):
     page = notebook(NESTED)
     page.run(1)
@@ -159,6 +160,7 @@ def test_after_a_restart_the_static_tree_stands_and_the_next_execution_lives(not
 
 
 @pytest.mark.parametrize("app", variants("notebook", "lab"))
+@only_thorough
 def test_all_of_it_can_be_done_by_keys(notebook: Open, app: str):
     page = notebook(NESTED, app=app)
     page.run(1)
@@ -256,6 +258,7 @@ io.run_task("many", many)
 
 
 @pytest.mark.parametrize("again", ["the cell", "Resume"])
+@only_thorough
 def test_details_that_a_failure_opened_close_once_the_run_has_gone_on(notebook: Open, again: str):
     page = notebook(
         """%%job once
@@ -277,6 +280,7 @@ io.run_task("many", lambda: 1 / len([n for n in range(nb.last_run("once").execut
     wait_for("they are closed", lambda: not details.is_visible())
 
 
+@only_thorough
 def test_a_page_that_missed_a_change_asks_for_all_of_it(notebook: Open):
     page = notebook(
         "%%job missed\nfor n in range(3):\n    io.run_task(['one', n], int)",
@@ -368,6 +372,7 @@ io.run_task("fit", both)
     assert nb.runs().status.tolist() == ["CANCELED"]
 
 
+@only_thorough
 def test_while_it_runs_what_has_ended_is_one_line_and_the_tab_says_how_far_it_is(notebook: Open):
     page = notebook(
         """%%job many
@@ -390,6 +395,7 @@ await io.map("one", one, range(23), concurrency=3)
     assert "not started" not in page.output(1).locator(".nbtasks-widget").inner_text()
 
 
+@only_thorough
 def test_the_end_of_a_long_run_is_notified_to_those_who_asked_for_it(notebook: Open):
     page = notebook(
         """%%job long
@@ -417,6 +423,7 @@ for status in ("RUNNING", "COMPLETED"):
     assert told == ["long completed: 1 task · 1 min 1 s"]
 
 
+@only_thorough
 def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open):
     @nb.job("elsewhere")
     def elsewhere(io: nb.SyncIO) -> None:
@@ -438,6 +445,7 @@ def test_a_recorded_run_lives_too_and_what_is_refused_is_one_line(notebook: Open
     wait_for("it can be asked again", lambda: page.button(1, "Run again").is_visible())
 
 
+@only_thorough
 def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Open):
     page = notebook(
         "broken = False", "%%job flaky\nif broken:\n    raise KeyError('no')", app="tab"
@@ -454,6 +462,7 @@ def test_an_error_in_a_run_that_a_button_began_shows_its_traceback(notebook: Ope
     wait_for("it says so", lambda: "✖ failed" in page.output(2).inner_text())
 
 
+@only_thorough
 def test_watch_shows_the_runs_of_other_kernels_and_the_tree_of_the_chosen_one(notebook: Open):
     one, other = notebook(SLOW, app="tab"), notebook("nb.watch()")
     other.run(1)
@@ -535,6 +544,7 @@ def test_where_the_module_cannot_be_loaded_plain_html_follows_the_run(notebook: 
 
 
 @pytest.mark.parametrize("theme", variants("light", "dark"))
+@only_thorough
 def test_every_word_has_contrast_and_what_users_wrote_is_text(notebook: Open, theme: str):
     page = notebook(NESTED, dark=theme == "dark")
     page.run(1)

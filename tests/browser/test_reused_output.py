@@ -89,6 +89,7 @@ def test_plots_of_reused_tasks_are_there_after_a_restart(notebook: Open, app: st
     wait_for("the plot without a kernel", image.is_visible)
 
 
+@only_thorough
 def test_a_display_with_a_script_is_drawn_again_below_the_block(notebook: Open):
     page = notebook(SCRIPT, app="tab")
     page.run(1)
