@@ -258,7 +258,8 @@ def test_what_a_function_says_on_dask_is_recorded_as_it_comes(
     watch = watching(heard, then)
     run = nb.job("talk")(_talking(face, client, tmp_path / "go"))
     if face == "asynchronous client":
-        asyncio.run(_with_own_client(client.scheduler.address, run, tmp_path / "go"))
+        with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run would leave its loop open
+            runner.run(_with_own_client(client.scheduler.address, run, tmp_path / "go"))
     else:
         run.run()
     watch.join()

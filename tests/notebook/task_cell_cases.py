@@ -858,4 +858,4 @@ _CASES = [
          "def g():\n    class Z:\n        import math\n        v = math.pi\n    return Z.v"),
 ]  # fmt: skip
 #: Those that are tried: one of four, and all of them in CI.
-CASES = _CASES if THOROUGH else _CASES[::4]
+CASES = _CASES if THOROUGH else _CASES[::8]

@@ -32,14 +32,18 @@ def delayed() -> Any:
     return pytest.importorskip("dask").delayed(int)()
 
 
-async def asyncio_future() -> Any:
-    return asyncio.get_running_loop().create_future()
+def asyncio_future() -> Any:
+    async def make() -> Any:
+        return asyncio.get_running_loop().create_future()
+
+    with asyncio.Runner() as runner:  # nest_asyncio2's asyncio.run would leave its loop open
+        return runner.run(make())
 
 
 MAKERS: dict[str, tuple[Callable[[], Any], str]] = {
     "future": (Future[int], "a future and not its value; return future.result()"),
     "future of a pool": (future_of_pool, "return future.result()"),
-    "asyncio": (lambda: asyncio.run(asyncio_future()), "a future of asyncio and not its value"),
+    "asyncio": (asyncio_future, "a future of asyncio and not its value"),
     "delayed": (delayed, "is not computed yet; return delayed.compute()"),
     "part of a delayed": (lambda: delayed().real, "return delayed.compute()"),
     "ray": (lambda: of_ray("ObjectRef"), "return ray.get(reference)"),
