@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ class Item:
         self.marks.add(mark.name)
 
 
-def items(name: str, count: int, *marks: str) -> list[Item]:
+def items(name: str, count: int, *marks: str) -> list[Any]:
     return [Item(f"{name}[{number}]", set(marks)) for number in range(count)]
 
 
@@ -44,6 +45,6 @@ def test_of_the_variants_of_a_slow_test_one_in_four_stays_and_ci_runs_all():
         [Item("tests/io/test_io.py::test_slow")],
     ],
 )
-def test_all_others_stay(those):
+def test_all_others_stay(those: list[Any]):
     assert thin_out(those) == []
     assert all("thorough" not in item.marks for item in those)

@@ -857,5 +857,5 @@ _CASES = [
     Case("function with a class that imports", "x = g(); ran()",
          "def g():\n    class Z:\n        import math\n        v = math.pi\n    return Z.v"),
 ]  # fmt: skip
-#: Those that are tried: one of four, and all of them in CI.
+#: Those that are tried: one in eight, and all of them in CI.
 CASES = _CASES if THOROUGH else _CASES[::8]
