@@ -68,9 +68,11 @@ def needs_home(home: Path | None = None) -> None:
     if is_shared(config.home) and config.home.is_file():
         return
     if not (config.home / "journal.duckdb").exists() and not (config.home / "wal").is_dir():
+        below = sorted(str(one) for one in Path().glob("*/.nbtasks") if one.is_dir())
+        hint = f" Below are {', '.join(below)}." if below else ""
         raise NotFoundError(
             f"There is no journal in {config.home}. Execute a %%job cell there first, or give its "
-            "folder with --home."
+            f"folder with --home.{hint}"
         )
 
 

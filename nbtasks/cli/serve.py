@@ -14,6 +14,7 @@ import typer
 from nbtasks.cli.job_loader import load
 from nbtasks.cli.options import Home, use
 from nbtasks.core.durations import to_seconds
+from nbtasks.core.front_end import NOTEBOOK_VARIABLE
 from nbtasks.core.settings import config
 from nbtasks.errors import NbtasksError, NotFoundError
 from nbtasks.jobs.runtime import configure, runtime
@@ -81,8 +82,8 @@ def _run(
 ) -> None:
     """Execute a notebook in a new kernel; its %%job cells resume where they stopped.
 
-    The kernel runs in the notebook's folder. Exit status 1 means that a cell failed. The file
-    itself is not changed.
+    The kernel runs in the notebook's folder, with the home that JupyterLab would find. Exit status
+    1 means that a cell failed. The file itself is not changed.
 
     With a shared file as --home, the notebook is replayed from that file."""
     seconds = to_seconds("--timeout", timeout)
@@ -90,6 +91,7 @@ def _run(
     configure(replay=replay)
     if not notebook.is_file():
         raise NotFoundError(f"There is no notebook {notebook}.")
+    config.look_from(notebook.parent)
     try:
         import nbformat
         from nbclient import NotebookClient
@@ -105,6 +107,8 @@ def _run(
         content, timeout=seconds, resources={"metadata": {"path": str(notebook.parent)}}
     )
     failed = None
+    if origin := config.take_origin():
+        print(f"home {config.home} ({origin})", flush=True)
     try:
         client.execute(env=_environment(notebook))
     except CellExecutionError as error:
@@ -136,7 +140,7 @@ def _environment(notebook: Path) -> dict[str, str]:
     env = {
         **os.environ,
         "NBTASKS_HOME": str(config.home),
-        "JPY_SESSION_NAME": str(notebook.absolute()),
+        NOTEBOOK_VARIABLE: str(notebook.absolute()),
     }
     return env if config.replay is None else env | {"NBTASKS_REPLAY": config.replay}
 

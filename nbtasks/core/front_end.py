@@ -8,12 +8,61 @@ A process has one. Each package says in a protocol of its own which part of it t
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
 
-__all__ = ["Output", "Terminal", "current", "install"]
+__all__ = ["NOTEBOOK_VARIABLE", "Notebook", "Output", "Terminal", "current", "install"]
 
 #: Data by MIME type, and metadata.
 Output = tuple[dict[str, Any], dict[str, Any]]
+
+#: Environment variable by which Jupyter names a kernel's notebook.
+NOTEBOOK_VARIABLE: Final = "JPY_SESSION_NAME"
+#: Variables of the notebook that name its file: of VS Code, and a parameter of papermill.
+_SOURCES: Final = ("__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH")
+#: Variables that name it, though its file is elsewhere: papermill writes to this one.
+_COPIES: Final = ("PAPERMILL_OUTPUT_PATH",)
+
+
+class Notebook(NamedTuple):
+    """The notebook of this kernel.
+
+    Attributes:
+        file: Its file, as far as the front end says where it is.
+        folder: Its folder; None if it is not certain that it is this notebook's.
+    """
+
+    file: Path
+    folder: Path | None
+
+    @classmethod
+    def of(cls, names: Mapping[str, Any], began_in: str) -> Self | None:
+        """Return the notebook; None where the front end does not name it.
+
+        Args:
+            names: Variables of the notebook.
+            began_in: Folder in which its kernel was started.
+        """
+        named = (*_SOURCES, *_COPIES)
+        given = {name: names[name] for name in named if _is_path(names.get(name))}
+        variable = next(iter(given), NOTEBOOK_VARIABLE)
+        path = Path(given.get(variable) or os.environ.get(NOTEBOOK_VARIABLE, ""))
+        if not path.name:
+            return None
+        start, is_source = Path(began_in).resolve(), variable in _SOURCES
+        if not path.is_absolute():  # it counts from there, or from the root of a server
+            below = start / path
+            path = below if is_source and below.is_file() else start / path.name
+        folder = path.parent.resolve()
+        # A kernel that a notebook starts has the environment of that notebook.
+        is_own = folder == start or (is_source and folder.is_dir())
+        return cls(folder / path.name, folder if is_own else None)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | Path) and str(value) != ""
 
 
 class Terminal:
@@ -36,6 +85,10 @@ class Terminal:
         """Return nothing: a terminal displays at once."""
         del context
         return []
+
+    def notebook(self) -> Notebook | None:
+        """Return None: a terminal has no notebook."""
+        return None
 
     def tell_home(self, home: Any, origin: str) -> None:
         """Do nothing: whoever starts a process from a terminal knows its folder."""

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
+from nbtasks.core import front_end
 from nbtasks.core.disk import as_url
 from nbtasks.core.parameters import nearest_name
 from nbtasks.errors import InvalidOptionError, NbtasksError
@@ -44,8 +45,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _VARIABLE = "NBTASKS_HOME"
-#: Origins of a home that nobody named.
-_HERE, _ABOVE, _NEW = "found in the working directory", "found above the working directory", "new"
+
+
+class _Home(NamedTuple):
+    """Home, how it was chosen, and whether that is worth a line."""
+
+    path: Path
+    origin: str
+    is_told: bool = False
 
 
 @dataclass
@@ -64,23 +71,25 @@ class Settings:
     """
 
     _overrides: dict[str, Any] = field(default_factory=dict)
-    #: Homes by the text of `NBTASKS_HOME`, each with its origin, as they were first used.
-    _homes: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    #: Homes by the text of `NBTASKS_HOME`, as they were first used.
+    _homes: dict[str, _Home] = field(default_factory=dict)
     _is_origin_told: bool = False
 
     def __post_init__(self) -> None:
         # Set outside the process, a relative one counts from where the process began.
         if text := os.environ.get(_VARIABLE):
             with contextlib.suppress(InvalidOptionError):  # raised by its first use
-                self._homes[text] = _home_of(text)
+                self._homes[text] = _named_home(text)
 
     @property
     def home(self) -> Path:
         """Folder that holds the journal, or a shared file that is replayed.
 
-        `NBTASKS_HOME`, else the nearest `.nbtasks` from the working directory upward, else a new
-        `.nbtasks` in the working directory. The first use decides: later changes of the working
-        directory do not move the home. `nb.configure(home=None)` looks for it again.
+        `NBTASKS_HOME`, else the nearest `.nbtasks` upward from the notebook's folder, where the
+        front end names the notebook, else upward from the working directory. Else a new one in the
+        working directory or, if the notebook is neither in it nor below, beside the notebook. The
+        first use decides: later changes of the working directory do not move the home.
+        `nb.configure(home=None)` looks for it again.
         """
         return cast("Path", self._resolve("home")[0])
 
@@ -164,14 +173,22 @@ class Settings:
             else:
                 self._overrides[name] = value
 
+    def look_from(self, notebook: Path) -> None:
+        """Look for the home as kernels of notebooks in a folder do, unless it is named."""
+        if "home" not in self._overrides and not os.environ.get(_VARIABLE):
+            self._homes.setdefault("", _found_home(notebook.resolve()))
+
     def take_origin(self) -> str | None:
         """Return, the first time, how a home was chosen that nobody named.
 
-        None if it was named, or is in the working directory that it was first used from.
+        None if it was named, or is where the user expects it: in the working directory, or beside
+        the notebook if it is the only one.
         """
         told, self._is_origin_told = self._is_origin_told, True
-        origin = self._resolve("home")[1]
-        return origin if origin in (_ABOVE, _NEW) and not told else None
+        if "home" in self._overrides or told:
+            return None
+        home = self._home()
+        return home.origin if home.is_told else None
 
     @contextlib.contextmanager
     def overridden(self, **changes: object) -> Iterator[None]:
@@ -188,15 +205,19 @@ class Settings:
         if name in self._overrides:
             return self._overrides[name], "nb.configure"
         variable = f"NBTASKS_{name.upper()}"
-        text = os.environ.get(variable, "")
         if name == "home":
-            home = self._homes.get(text)
-            if home is None:
-                home = self._homes[text] = _home_of(text)
-            return home
-        if text:
+            return self._home()[:2]
+        if text := os.environ.get(variable, ""):
             return _parse(name, text, variable), variable
         return _DEFAULTS[name], "default"
+
+    def _home(self) -> _Home:
+        text = os.environ.get(_VARIABLE, "")
+        home = self._homes.get(text)
+        if home is None:
+            home = _named_home(text) if text else _found_home(_notebook_folder())
+            self._homes[text] = home
+        return home
 
     def __repr__(self) -> str:
         lines = []
@@ -253,15 +274,40 @@ def _remote_home_error(url: str, origin: str) -> InvalidOptionError:
     )
 
 
-def _home_of(text: str) -> tuple[Path, str]:
-    """Return the home for a value of `NBTASKS_HOME`, and its origin."""
-    if text:
-        return cast("Path", _parse("home", text, _VARIABLE)), _VARIABLE
+def _named_home(text: str) -> _Home:
+    """Return the home for a value of `NBTASKS_HOME`."""
+    return _Home(cast("Path", _parse("home", text, _VARIABLE)), _VARIABLE)
+
+
+def _notebook_folder() -> Path | None:
+    notebook = front_end.current().notebook()
+    return None if notebook is None else notebook.folder
+
+
+def _found_home(notebook: Path | None) -> _Home:
+    """Return the home that nobody named, of a notebook in this folder."""
     current = Path.cwd()
-    for folder in (current, *current.parents):
-        if (folder / _FOLDER).is_dir():
-            return folder / _FOLDER, _HERE if folder == current else _ABOVE
-    return current / _FOLDER, _NEW
+    around = _nearest_home(current)
+    beside = None if notebook is None else _nearest_home(notebook)
+    if beside is not None and beside != around:
+        is_above = beside.parent != notebook
+        origin = f"found {'above' if is_above else 'beside'} the notebook"
+        if around is None:
+            return _Home(beside, origin, is_told=is_above)
+        return _Home(beside, f"{origin}; not {around}, which is nearest to {current}", is_told=True)
+    place = current if notebook is None or notebook.is_relative_to(current) else notebook
+    if around is None:
+        return _Home(place / _FOLDER, "new", is_told=True)
+    if around.parent == current:
+        is_told = beside is None and place != current
+        return _Home(around, "found in the working directory", is_told)
+    return _Home(around, "found above the working directory", is_told=True)
+
+
+def _nearest_home(folder: Path) -> Path | None:
+    """Return the nearest home upward from a folder."""
+    homes = (place / _FOLDER for place in (folder, *folder.parents))
+    return next((home for home in homes if home.is_dir()), None)
 
 
 #: The settings of this process.

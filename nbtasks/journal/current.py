@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbtasks.core import front_end
+from nbtasks.core.front_end import NOTEBOOK_VARIABLE
 from nbtasks.core.settings import config, is_shared
 
 if TYPE_CHECKING:
@@ -95,5 +97,6 @@ def _open_journal(home: Path, durability: str) -> Journal:
 
 def _notebook_name() -> str | None:
     """Return the name of this kernel's notebook, where the front end says it."""
-    name = os.environ.get("JPY_SESSION_NAME")
+    notebook = front_end.current().notebook()
+    name = os.environ.get(NOTEBOOK_VARIABLE) if notebook is None else notebook.file
     return Path(name).name if name else None

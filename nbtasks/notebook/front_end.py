@@ -9,7 +9,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nbtasks.core.front_end import Output, Terminal
+from nbtasks.core.front_end import Notebook, Output, Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,12 @@ class NotebookFrontEnd(Terminal):
         from nbtasks.notebook.output import figures
 
         return figures.left_open(shell, context)
+
+    def notebook(self) -> Notebook | None:
+        """Return the notebook of this kernel; None if there is none, or nobody names it."""
+        if (shell := _shell()) is None:
+            return None
+        return Notebook.of(shell.user_ns, shell.starting_dir)
 
     def tell_home(self, home: Path, origin: str) -> None:
         """Print one line that says which home this kernel uses: its folder may be another one than

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import nbtasks as nb
+from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import runtime
+from nbtasks.journal import current
 from tests.cli.commands import refused, said, write, write_notebook
 
 WAITS = """
@@ -170,3 +172,29 @@ def test_run_executes_a_notebook_that_goes_on_where_it_was(tmp_path: Path) -> No
     assert nb.last_run("work").executions == 2
     assert "note" in output.read_text()
     assert json.loads(Path(notebook).read_text())["cells"][1]["outputs"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", [True, False])
+def test_run_uses_the_home_that_a_front_end_would_find(tmp_path: Path, beside: bool) -> None:
+    (tmp_path / "study").mkdir()
+    job = "%%job work\nio.run_task('t', list)"
+    write_notebook(tmp_path / "study" / "work.ipynb", "%load_ext nbtasks", job)
+    home = tmp_path / ".nbtasks"
+    if beside:
+        home = tmp_path / "study" / ".nbtasks"
+        home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "NBTASKS_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nbtasks", "run", "study/work.ipynb"], cwd=tmp_path,
+        env=environment, capture_output=True, text=True, check=True, timeout=100,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines() == [
+        *([] if beside else [f"home {home} (new)"]),
+        "study/work.ipynb: done",
+    ]
+    assert [*tmp_path.rglob(".nbtasks")] == [home]
+    with config.overridden(home=home):
+        assert nb.runs().job.tolist() == ["work"]
+        current.close()

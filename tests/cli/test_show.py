@@ -145,6 +145,18 @@ def test_no_home_is_one_line(
     assert not (tmp_path / "none").exists()
 
 
+def test_where_there_is_no_home_those_of_the_folders_below_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("study", "report"):
+        (tmp_path / name / ".nbtasks").mkdir(parents=True)
+
+    line = refused(monkeypatch, capsys, "runs")
+
+    assert line.endswith("with --home. Below are report/.nbtasks, study/.nbtasks.")
+
+
 def test_a_damaged_home_is_one_line(
     run: nb.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nbtasks.core import front_end
+from nbtasks.core.front_end import Notebook, Terminal
 from nbtasks.core.settings import Settings
 from nbtasks.errors import InvalidOptionError, NbtasksError
 
@@ -176,6 +178,132 @@ def test_a_home_that_somebody_named_is_not_told(
         monkeypatch.setenv("NBTASKS_HOME", "journals")
 
     assert settings.take_origin() is None
+
+
+# -- the home of a notebook ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A folder of a project, with two folders of notebooks."""
+    for name in ("workspace/a", "workspace/b", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path / "workspace"
+
+
+def opened(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *, in_: Path, move: Path | None = None
+) -> Settings:
+    """The settings in a kernel of a notebook of a folder, which starts in one and moves on."""
+
+    class Kernel(Terminal):
+        def notebook(self) -> Notebook:
+            return Notebook(folder / "study.ipynb", folder)
+
+    monkeypatch.setattr(front_end, "_current", Kernel())
+    monkeypatch.chdir(move or in_)
+    return Settings()
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    "where",
+    [
+        "workspace/a, workspace",
+        "workspace, workspace/a",
+        "elsewhere, workspace/a",
+        "workspace/a, elsewhere",
+    ],
+)
+def test_a_notebook_has_one_home_whichever_front_end_opens_it_first(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, where: str
+):
+    first, second = (workspace.parent / name for name in where.split(", "))
+    home = opened(monkeypatch, workspace / "a", in_=first).home
+    home.mkdir()
+
+    assert opened(monkeypatch, workspace / "a", in_=second).home == home
+    assert opened(monkeypatch, workspace / "a", in_=first).home == home
+    assert home == (workspace if first == workspace else workspace / "a") / ".nbtasks"
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_home_beside_the_notebook_is_told_only_where_the_working_directory_has_another(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (workspace / "a" / ".nbtasks").mkdir()
+    assert opened(monkeypatch, workspace / "a", in_=workspace).take_origin() is None
+    (workspace / ".nbtasks").mkdir()
+    two = opened(monkeypatch, workspace / "a", in_=workspace)
+
+    assert two.home == workspace / "a" / ".nbtasks"
+    assert two.take_origin() == (
+        f"found beside the notebook; not {workspace / '.nbtasks'}, which is nearest to {workspace}"
+    )
+    assert opened(monkeypatch, workspace / "a", in_=workspace / "a").take_origin() is None
+
+
+@pytest.mark.usefixtures("settings")
+def test_notebooks_of_one_workspace_share_its_home_unless_they_have_their_own(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (workspace / ".nbtasks").mkdir()
+    (workspace / "a" / ".nbtasks").mkdir()
+    homes = [opened(monkeypatch, workspace / name, in_=workspace).home for name in ("a", "b")]
+
+    assert homes == [workspace / "a" / ".nbtasks", workspace / ".nbtasks"]
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_notebook_that_moves_below_its_home_keeps_it(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = opened(monkeypatch, workspace / "a", in_=workspace).home
+    home.mkdir()
+
+    assert opened(monkeypatch, workspace / "b", in_=workspace / "b").home == home
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_home_that_is_only_in_the_working_directory_of_a_notebook_elsewhere_is_used_and_told(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (workspace.parent / "elsewhere" / ".nbtasks").mkdir()
+    settings = opened(monkeypatch, workspace / "a", in_=workspace.parent / "elsewhere")
+
+    assert settings.home == workspace.parent / "elsewhere" / ".nbtasks"
+    assert settings.take_origin() == "found in the working directory"
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_change_of_the_working_directory_before_the_first_use_finds_the_same_home(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = opened(monkeypatch, workspace / "a", in_=workspace / "a").home
+    home.mkdir()
+    for move in (workspace, workspace.parent / "elsewhere"):
+        moved = opened(monkeypatch, workspace / "a", in_=workspace / "a", move=move)
+        assert moved.home == home
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_home_that_somebody_named_has_nothing_to_do_with_the_notebook(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (workspace / "a" / ".nbtasks").mkdir()
+    monkeypatch.setenv("NBTASKS_HOME", str(workspace / "named"))
+    settings = opened(monkeypatch, workspace / "a", in_=workspace)
+    settings.look_from(workspace / "a")
+
+    assert settings.home == workspace / "named"
+    assert settings.take_origin() is None
+
+
+def test_a_command_looks_where_a_kernel_of_the_notebook_would(settings: Settings, workspace: Path):
+    (workspace / "a" / ".nbtasks").mkdir()
+    settings.look_from(Path("workspace/a"))
+
+    assert settings.home == workspace / "a" / ".nbtasks"
 
 
 def test_a_tilde_is_the_users_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from nbtasks.core.front_end import Notebook
 from nbtasks.core.settings import config
 from nbtasks.engine.fingerprint import arguments, calls
 from nbtasks.engine.fingerprint.arguments import Digest
@@ -41,28 +41,19 @@ _UNNAMED: Final = "notebook"
 _FIXED = (str, bytes, int, float, complex, bool, type(None))
 
 
-#: Variables of the notebook that name its file: of VS Code, and the parameters of papermill, which
-#: names the notebook that it executes before the one that it writes.
-_VARIABLES: Final = ("__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
-
-
 def job_id(shell: InteractiveShell) -> str:
     """Return the id of the notebook's job: the name of its file, without the ending.
 
     Notebooks of the same name in folders below one home are told apart by their folders.
     """
-    names = (*map(shell.user_ns.get, _VARIABLES), os.environ.get("JPY_SESSION_NAME"))
-    name = next((name for name in names if name and isinstance(name, str | Path)), None)
-    if name is None:
+    # `%cd` may have changed the working directory.
+    notebook = Notebook.of(shell.user_ns, shell.starting_dir)
+    if notebook is None:
         return _UNNAMED
-    path = Path(name)
-    began_in = shell.starting_dir  # `%cd` may have changed the working directory
-    folder = path.parent if path.is_absolute() else Path(began_in)
-    file = folder.resolve() / path.name
-    above = Path(config.home).parent.resolve()
+    file, above = notebook.file, Path(config.home).parent.resolve()
     if file.is_relative_to(above):
         return file.relative_to(above).with_suffix("").as_posix()
-    return path.stem or _UNNAMED
+    return file.stem
 
 
 def may_give_io(namespace: Mapping[str, Any]) -> bool:
