@@ -38,15 +38,20 @@ class Llm:
 
 
 class Books:
-    """Site of three pages, with one that robots must not read."""
+    """Site of three pages, with one that robots must not read.
 
-    def __init__(self) -> None:
+    Args:
+        rules: Status of its robots.txt.
+    """
+
+    def __init__(self, rules: int = 200) -> None:
         self.paths: Counter[str] = Counter()
+        self._rules = rules
 
     def __call__(self, asked: Asked) -> Answer:
         self.paths[asked.path] += 1
         if asked.path == "/robots.txt":
-            return Answer(200, b"User-agent: *\nDisallow: /private/\n")
+            return Answer(self._rules, b"User-agent: *\nDisallow: /private/\n")
         number = int(asked.path.removeprefix("/page-").removesuffix(".html"))
         following = f'<a rel="next" href="/page-{number + 1}.html">' if number < 3 else ""
         return Answer(200, f"<li>Book {number}: {number}.50</li>{following}".encode())

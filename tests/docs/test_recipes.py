@@ -116,3 +116,31 @@ def test_each_page_of_a_site_is_fetched_once(notebook: Shell) -> None:
         restart(notebook)
 
     assert site.paths == {"/robots.txt": 1, **{f"/page-{n}.html": 1 for n in (1, 2, 3)}}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_waits")
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_site_without_rules_may_be_scraped(notebook: Shell, status: int) -> None:
+    load, job = cells("docs/recipes/scraping.md")
+    with serving(Books(rules=status)) as server:
+        notebook.ok(load.replace("https://books.example.org", server.url))
+        assert len(notebook.ok(job).value) == 3
+        assert notebook.ok("rules.can_fetch(AGENT, SITE + '/private/')").value is True
+        restart(notebook)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_waits")
+@pytest.mark.parametrize(("status", "tries"), [(403, 1), (503, 5)])
+def test_a_site_whose_rules_cannot_be_read_is_not_scraped(
+    notebook: Shell, status: int, tries: int
+) -> None:
+    load, job = cells("docs/recipes/scraping.md")
+    site = Books(rules=status)
+    with serving(site) as server:
+        notebook.ok(load.replace("https://books.example.org", server.url))
+        assert type(notebook.run(job).error).__name__ == "HTTPStatusError"
+        restart(notebook)
+
+    assert site.paths == {"/robots.txt": tries}
