@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -164,6 +166,47 @@ def test_the_page_of_a_notebook_has_its_text_code_and_outputs() -> None:
         '<div class="output"><img alt="" src="data:image/png;base64,iVBO"></div>',
         '<div class="output"><pre>ValueError: no</pre></div>',
     ]
+
+
+#: How to install what code of the pages needs, and nbtasks does not bring.
+INSTALLED_BY = {
+    r"^\s*(?:import|from) sklearn\b": "pip install scikit-learn",
+    r"^\s*(?:import|from) openai\b": "pip install openai",
+    r"^\s*(?:import|from) distributed\b": 'pip install "nbtasks[dask]"',
+    r"^\s*(?:import|from) dask_jobqueue\b": 'pip install "nbtasks[dask]" dask-jobqueue',
+    r"\.plot(?:_history)?\(": 'pip install "nbtasks[plot]"',
+    r"\bpytest\b": "pip install pytest",
+    r"^papermill |[ &]papermill ": "pip install papermill",
+}
+#: Comes with Python, with nbtasks, or is the reader's own.
+BROUGHT = {*sys.stdlib_module_names, "nbtasks", "httpx", "pandas", "pydantic", "jobs"}
+
+
+def fences(page: Path) -> str:
+    """Return the code of a page, without that of other tools."""
+    found = re.findall(r"^```(.*?)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return "\n".join(code for kind, code in found if "there" not in kind)
+
+
+def test_a_page_says_how_to_install_what_its_code_needs() -> None:
+    pages = {str(path.relative_to(ROOT)): path for path in (ROOT / "docs").rglob("*.md")}
+    needed = [
+        (name, install)
+        for name, path in pages.items()
+        for code, install in INSTALLED_BY.items()
+        if re.search(code, fences(path), re.MULTILINE)
+    ]
+    modules = re.compile(r"^ *(?:import|from) (\w+)[\w.]*(?: import .*| as .*)?$", re.MULTILINE)
+    unknown = {
+        (name, module)
+        for name, path in pages.items()
+        for module in modules.findall(fences(path))
+        if module not in BROUGHT and not any(module in code for code in INSTALLED_BY)
+    }
+
+    assert len(needed) > 6, "the check is blind"
+    assert [one for one in needed if one[1] not in pages[one[0]].read_text()] == []
+    assert unknown == set()
 
 
 def test_links_between_notebooks_lead_to_notebooks() -> None:
