@@ -25,7 +25,7 @@ flights = await io.run_task("load", load_flights, name="Flights of 2013")
 flights = await io.run_task("clean", asyncio.sleep, 0.2, flights)
 models = await io.run_task("fit", fit_all, flights)
 await io.wait("cool down", 3)
-summary = await io.run_task("summary", summarise, models)
+summary = await io.run_task("summary", summarize, models)
 summary""",
     "functions": """async def load_flights():
     await asyncio.sleep(0.3)
@@ -44,7 +44,7 @@ async def fit_all(flights):
     io = nb.current_io()
     return await asyncio.gather(*(io.run_task(name, train, name) for name in CARRIERS))
 
-async def summarise(models):
+async def summarize(models):
     if not later:
         raise ValueError("carrier '9E' has no flights in February")
     return len(models)""",

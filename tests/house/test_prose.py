@@ -100,6 +100,13 @@ PAGES = [
 ]
 
 
+def code_cells(notebook: Path) -> list[str]:
+    """Return the lines of code of a notebook, which show their words as its prose does."""
+    cells = json.loads(notebook.read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return "\n".join(code).splitlines()
+
+
 def prose(page: Path) -> list[str]:
     """Return the lines of a page or a notebook without its code."""
     text = page.read_text()
@@ -117,3 +124,13 @@ def test_pages_are_in_plain_american_english() -> None:
 
     assert len(lines) > 2500, "the check is blind"
     assert [one for one in lines if any(rule.search(one[1]) for rule in rules)] == []
+
+
+def test_code_of_notebooks_and_pictures_has_american_spelling() -> None:
+    notebooks = [page for page in PAGES if page.suffix == ".ipynb"]
+    lines = [(place(page), line) for page in notebooks for line in code_cells(page)]
+    pictures = ROOT / "tests" / "browser" / "screenshots.py"
+    lines += [(place(pictures), line) for line in pictures.read_text().splitlines()]
+
+    assert len(lines) > 1000, "the check is blind"
+    assert [one for one in lines if FOREIGN.search(one[1])] == []

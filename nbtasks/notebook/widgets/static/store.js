@@ -1,6 +1,6 @@
 // State of the widget: the tasks of a run as columns, as `nbtasks.views.tree.snapshot` sends them.
 //
-// A task is identified by its index. Its parent precedes it, so one backward pass summarises all
+// A task is identified by its index. Its parent precedes it, so one backward pass summarizes all
 // branches.
 
 const REACHED = 1;
