@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nbtasks.cli.demo_proof import Proof, prove
+from nbtasks.cli.demo_proof import WAITS, Proof, prove
 from nbtasks.cli.output import colour_tree
 from nbtasks.core import clock
 from nbtasks.errors import NbtasksError
@@ -271,6 +271,7 @@ class _Show:
             await kernel.kill()
         with warnings.catch_warnings(record=True) as damage:
             at_kill = tasks()
+        self._list(_finished(at_kill))  # one may have finished since the last look
         self._say(
             f"   [bold red]kernel {kernel.pid} killed with SIGKILL after "
             f"{_carriers(_finished(at_kill))} of {CARRIERS} carriers[/]"
@@ -304,18 +305,23 @@ class _Show:
             if done:
                 executing.result()
             finished = _finished(await asyncio.to_thread(tasks))
-            for path, seconds in finished.items():
-                if path not in self._told:
-                    self._say(f"   [green]✔[/] {path:<10} {seconds:5.2f} s")
-            self._told |= finished.keys()
+            self._list(finished)
             if done or _carriers(finished) >= until:
                 return done
             await asyncio.sleep(_LOOK_SECONDS)
 
+    def _list(self, finished: Mapping[str, float]) -> None:
+        """List the tasks that are not in the list yet."""
+        for path, seconds in finished.items():
+            if path not in self._told:
+                self._say(f"   [green]✔[/] {path:<10} {seconds:5.2f} s")
+        self._told |= finished.keys()
+
     def _tell(self, proof: Proof, killed: int, successor: int) -> None:
+        functions = sum(count for count, _, _ in proof.counts.values())
         self._say(
-            f"\n[bold]5.[/] The proof. Whenever one of the notebook's functions was called, it "
-            f"wrote a line to {CALLS}:\n"
+            f"\n[bold]5.[/] The proof. Whenever a task's function was called, it wrote a line to "
+            f"{CALLS}.\n{functions} tasks have one; {', '.join(WAITS)} is a wait:\n"
         )
         table = Table(box=SIMPLE)
         table.add_column("When the kernel was killed")

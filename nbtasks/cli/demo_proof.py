@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["FINISHED", "IN_FLIGHT", "NOT_BEGUN", "Proof", "prove"]
+__all__ = ["FINISHED", "IN_FLIGHT", "NOT_BEGUN", "WAITS", "Proof", "prove"]
 
 FINISHED, IN_FLIGHT, NOT_BEGUN = "finished", "in flight", "not begun"
-_WAITS = {"cool down"}  # waits call no function
+#: Tasks that call no function.
+WAITS = ("cool down",)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def prove(
     for path, status in final.items():
         if status != "COMPLETED":
             objections.append(f"{path} is {status} at the end.")
-        if path in _WAITS:
+        if path in WAITS:
             continue
         first, second = before[path], after[path]
         state = _state(at_kill.get(path), first)

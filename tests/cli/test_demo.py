@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import nbtasks as nb
 from nbtasks.cli.demo import NOTEBOOK as NAME
-from nbtasks.cli.demo import demonstrate, open_in_lab
+from nbtasks.cli.demo import _Place, _Show, demonstrate, open_in_lab
+from nbtasks.cli.demo_proof import Proof
 from tests.thorough import only_thorough
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,23 @@ def test_without_jupyterlab_it_says_what_to_install(
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_task_is_listed_once_and_the_proof_names_the_one_that_calls_no_function(
+    tmp_path: Path,
+) -> None:
+    said = io.StringIO()
+    console = Console(file=said, width=100, highlight=False, soft_wrap=True)
+    show = _Show(console, _Place.prepare(tmp_path))
+    show._list({"load": 0.25, "fit/9E": 1.0})
+    show._list({"load": 0.25, "fit/9E": 1.0, "fit/AA": 2.0})
+    show._tell(Proof({"finished": (3, 3, 0), "in flight": (2, 2, 2)}, ()), 7, 8)
+
+    lines = said.getvalue().splitlines()
+    assert lines[:3] == [
+        "   ✔ load        0.25 s", "   ✔ fit/9E      1.00 s", "   ✔ fit/AA      2.00 s",
+    ]  # fmt: skip
+    assert "5 tasks have one; cool down is a wait:" in lines
+
+
 @pytest.mark.slow
 @only_thorough
 def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
@@ -99,6 +119,11 @@ def test_the_demo_kills_a_kernel_and_proves_that_its_successor_went_on(
     killed = re.search(r"kernel (\d+) killed with SIGKILL after (\d+) of 16 carriers", said)
     assert killed, said
     assert 5 <= int(killed[2]) < 16
+    listed = re.compile(r"^   ✔ (\S.*?) +\d+\.\d\d s$", re.MULTILINE)
+    before, after = map(listed.findall, said.split("killed with SIGKILL"))
+    assert sum(path.startswith("fit/") for path in before) == int(killed[2])
+    assert len({*before, *after}) == len([*before, *after]) == 21
+    assert "52 tasks have one; cool down is a wait" in said
     assert re.search(r"↺ 9E +reused", said)
     assert re.search(r"✔ YV +completed", said)
     assert re.search(r"\n0 +load +COMPLETED +1 +True ", said)
