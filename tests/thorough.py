@@ -36,24 +36,26 @@ def only_thorough(test: Any) -> Any:
 
 
 def thin_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Mark the variants of slow tests as thorough, for CI; return those for CI alone."""
+    """Mark most variants of slow tests as thorough, and return them: those are for CI alone."""
     variants = defaultdict(list)
     for item in items:
         folders = set(Path(item.nodeid).parts)
-        if "[" in item.nodeid and item.get_closest_marker("slow") and not folders & _WHOLE:
+        is_chosen = item.get_closest_marker("thorough") or folders & _WHOLE
+        if "[" in item.nodeid and item.get_closest_marker("slow") and not is_chosen:
             variants[item.nodeid.partition("[")[0]].append(item)
-    several = [those for those in variants.values() if len(those) > 1]
-    for those in several:
+    left_out = []
+    for those in variants.values():
         those.sort(key=lambda item: item.nodeid)  # the same ones whatever shuffled them
-        for item in those:
-            item.add_marker(pytest.mark.thorough)
-    return [item for those in several for n, item in enumerate(those) if n % _ONE_IN]
+        left_out += [item for number, item in enumerate(those) if number % _ONE_IN]
+    for item in left_out:
+        item.add_marker(pytest.mark.thorough)
+    return left_out
 
 
 def variants(usual: Any, *others: Any) -> list[Any]:
     """Return the parameters of a test that only CI tries with more than the usual one."""
-    values = (usual, *others) if THOROUGH else (usual,)
-    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
+    unusual = others if THOROUGH else ()
+    return [usual, *(pytest.param(value, marks=pytest.mark.thorough) for value in unusual)]
 
 
 def some(cases: Mapping[str, Any], *usual: str) -> Any:

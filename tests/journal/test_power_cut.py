@@ -144,6 +144,7 @@ def check(moment: Moment, left: Path, chance: random.Random | None) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("left", ["nothing unsynced", "some of what is unsynced"])
 def test_wherever_the_power_is_cut_nothing_acknowledged_is_lost(disk, tmp_path, tidy_at_once, left):
