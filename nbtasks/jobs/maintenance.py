@@ -42,9 +42,9 @@ def gc(
 ) -> DataFrame:
     """Remove old runs, expired outputs and unused files. By default only show what would go.
 
-    Removed are ended runs with everything that is recorded of them, outputs of tasks whose `ttl`
-    is over, which a later execution would compute again, and files that no run needs any more, also
-    those of this home in the store that `nb.configure(store=)` names.
+    It removes ended runs with everything that is recorded of them, outputs of tasks whose `ttl` is
+    over, which a later execution would compute again, and files that no run needs any more,
+    including those of this home in the store that `nb.configure(store=)` names.
 
     Running and waiting runs are never removed, nor is a run whose parent run stays. The journal's
     file shrinks to the size of its content. A process that dies in the middle loses nothing:
@@ -155,13 +155,13 @@ def doctor(*, repair: bool = False, release: str | None = None) -> DataFrame:
 def publish(place: str | os.PathLike[str]) -> DataFrame:
     """Publish the runs, tasks and logs of the home for a team, as Parquet files.
 
-    What is written is what the frames show, so what is hidden stays hidden, and no value that is
-    not JSON. `nb.runs`, `nb.tasks`, `nb.logs` and `nb.sql` read it with `over=`, for all homes that
-    have published at the same place; so does any program that reads Parquet.
+    The files hold what the frames show: hidden values stay hidden, and values that are not JSON are
+    left out. `nb.runs`, `nb.tasks`, `nb.logs` and `nb.sql` read them with `over=`, for all homes
+    that have published at the same place; so can any program that reads Parquet.
 
-    Only months whose runs have changed are written again. Whoever reads meanwhile sees a month as
-    it was or as it is now. Runs that were removed from the home leave with the next publication. A
-    run that several homes have counts once, as it has gone furthest or was published last.
+    Only months whose runs have changed are written again. A reader sees either the old month or the
+    new one. Runs that were removed from the home disappear when it is next published. A run that
+    several homes have counts once, as it has gone furthest or was published last.
 
     Args:
         place: A folder, or its URL, such as `s3://team/nbtasks`. fsspec opens URLs:
