@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nbtasks.journal import wal
-
 __all__ = ["RECORD", "BareLog", "slower_disk"]
 
 RECORD = b"x" * 299 + b"\n"
@@ -45,6 +43,8 @@ class BareLog:
 @contextlib.contextmanager
 def slower_disk(seconds: float) -> Iterator[None]:
     """Make each sync of the journal take this much longer, as it does on many laptops."""
+    from nbtasks.journal import wal  # here, as peers use the rest of this module without nbtasks
+
     real = wal._sync_data  # noqa: SLF001 - the only way to simulate a slow disk
 
     def sync(fd: int) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks of nbtasks beside its neighbors: `python -m benchmarks.peers`."""
