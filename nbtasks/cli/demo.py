@@ -265,7 +265,10 @@ class _Show:
 
     async def _first_half(self) -> tuple[int, DataFrame]:
         async with _Kernel(self._place) as kernel:
-            self._say(f"[bold]1.[/] Kernel {kernel.pid} executes it. The journal, read live:")
+            self._say(
+                f"[bold]1.[/] Kernel {kernel.pid} executes it. The journal, read live, without the "
+                "subtasks:"
+            )
             if await self._follow(kernel.execute(), until=KILL_AFTER):
                 raise DemoError("The notebook ended before its kernel could be killed.")
             await kernel.kill()
