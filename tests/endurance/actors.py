@@ -18,8 +18,9 @@ from typing import Any
 import nbtasks as nb
 from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.worker import Worker
-from tests.endurance.model import Acked, Task, differences
-from tests.endurance.notes import FOR_CELLS, ack, begun, note
+from tests.endurance import doubts, jobs
+from tests.endurance.model import Model, differences
+from tests.endurance.notes import FOR_CELLS, note
 
 __all__ = ["check", "deliver", "execute", "read", "repeat", "settle", "start"]
 
@@ -27,6 +28,15 @@ __all__ = ["check", "deliver", "execute", "read", "repeat", "settle", "start"]
 #: Runs that may be cancelled: not those of the kernel that lives on.
 RUNNING = """
 select run_id from runs where status = 'RUNNING' and job like 'job-%' and job <> 'job-0'
+"""
+#: Tasks that wait for an event, which the reader sends.
+AWAITING = """
+select run_id, path, params from tasks where status = 'WAITING' and params like '%answer-%'
+"""
+#: Runs that a worker has to end.
+UNENDED = """
+select count(*) from runs
+where job in ('trivial', 'tripled') and status in ('RUNNING', 'WAITING', 'INTERRUPTED')
 """
 
 
@@ -53,11 +63,11 @@ def _noting(where: str) -> Iterator[None]:
 
 def execute(shell: Any, cells: list[str], allowed: tuple[str, ...], *, orderly: bool) -> int:
     """Be a kernel that executes cells, until one of them fails."""
+    chance = random.Random(os.getpid())
     with _noting(cells[1].partition("\n")[0]):
-        shell.user_ns.update(FOR_CELLS)
+        shell.user_ns.update(FOR_CELLS | jobs.FOR_CELLS)
         for cell in cells:
-            done = shell.run_cell(cell, store_history=False)
-            error = done.error_before_exec or done.error_in_exec
+            error = _end_of_cell(shell, cell, chance)
             if error is not None:
                 names = [kind.__name__ for kind in type(error).__mro__]
                 if not {*names} & {*allowed}:
@@ -68,19 +78,17 @@ def execute(shell: Any, cells: list[str], allowed: tuple[str, ...], *, orderly: 
     return 0
 
 
-@nb.job("trivial", trigger=nb.event_trigger("work"))
-def trivial(payload: dict[str, int], io: nb.SyncIO, ctx: nb.Context) -> int:
-    """Double a number, in steps."""
-    number = payload["n"]
-
-    def double() -> int:
-        begun(1)
-        return 2 * number
-
-    note("mode", ctx.run.id, "ignore", "trivial")
-    doubled = ack("double", 1, io.run_task("double", double), 2 * number)
-    io.wait("pause", 0.01)
-    return int(ack("again", 1, io.run_task("again", double), 2 * number) + doubled)
+def _end_of_cell(shell: Any, cell: str, chance: random.Random) -> BaseException | None:
+    """Execute a cell, and again while a task of it is in doubt; return the error of the end."""
+    while True:
+        done = shell.run_cell(cell, store_history=False)
+        error: BaseException | None = done.error_before_exec or done.error_in_exec
+        if (task := doubts.find(error)) is None:
+            return error
+        try:
+            doubts.settle(task, shell.user_ns["ONCE"], chance)
+        except Exception as exc:  # noqa: BLE001 - allowed where the disk is full
+            return exc
 
 
 def repeat(shell: Any, cells: list[str], seconds: float) -> int:
@@ -121,9 +129,8 @@ def read(home: Path, chance: random.Random, seconds: float, *, cancel: bool = Tr
         while time.monotonic() < end:
             for seconds_open in (0, chance.choice([0, 0, 0, 0, 1.0])):
                 _read_plainly(home, seconds_open)
-            frame = nb.sql("select run_id, path, name from tasks where status = 'WAITING'")
-            for run_id, path in zip(frame.run_id, frame.path, strict=True):
-                _answer(f"{run_id} {path}", path, run_id, answered)
+            for run_id, path, params in nb.sql(AWAITING).itertuples(index=False, name=None):
+                _answer(f"{run_id} {path}", params, answered)
             running = nb.sql(RUNNING)
             if cancel and len(running) and chance.random() < 0.05:
                 nb.cancel(chance.choice(list(running.run_id)))
@@ -134,12 +141,10 @@ def read(home: Path, chance: random.Random, seconds: float, *, cancel: bool = Tr
     return 0
 
 
-def _answer(task: str, path: str, run_id: str, answered: set[str]) -> None:
+def _answer(task: str, params: str, answered: set[str]) -> None:
     """Send the event that a task waits for, once, whatever its clock and ours say."""
     if task in answered:
         return
-    rows = nb.tasks(run_id)
-    params = "".join(map(str, rows.params[rows.path == path]))
     names = [word for word in params.split('"') if "answer-" in word]
     if names:
         number = int(names[0].rpartition("-")[2])
@@ -167,13 +172,13 @@ def check_keys(con: Any) -> None:
             raise Failed(f"{table} has rows twice: {rows}")
 
 
-def check(home: Path, acked: dict[Task, Acked], sent: dict[str, int] | None) -> int:
+def check(home: Path, model: Model, *, is_last: bool) -> int:
     """Look at a home, or a copy of it: what is acknowledged must be there.
 
     Args:
         home: The folder.
-        acked: What must be recorded.
-        sent: Events of which each must have made one run that is complete; None: not yet.
+        model: What must be recorded.
+        is_last: Whether each event and each invocation must have made one run that is complete.
     """
     with _noting(f"check of {home.name}"):
         _read_plainly(home)
@@ -183,13 +188,14 @@ def check(home: Path, acked: dict[Task, Acked], sent: dict[str, int] | None) -> 
             note("error", "doctor", f"{row.what}: {row.detail}")
         query = "select run_id, path, status, output_kind, output from tasks"
         rows = nb.sql(query).itertuples(index=False, name=None)
-        lost, wrong = differences(acked, rows)
+        lost, wrong = differences(model.acked, rows)
         for each in lost:
             note("error", "lost", each)
         for each in wrong:
             note("error", "wrong", each)
-        if sent is not None:
-            _check_events(sent)
+        if is_last:
+            _check_events(model.sent)
+            _check_children(model.children)
     return 0
 
 
@@ -205,8 +211,23 @@ def _check_events(sent: dict[str, int]) -> None:
             note("error", "event" if found else "lost", f"{event_id}: {found}")
 
 
+def _check_children(children: dict[str, int]) -> None:
+    """Check that each invocation has made one run, which has ended as it must."""
+    query = "select run_id, key, status, output, error_type from runs where job = 'tripled'"
+    rows = nb.sql(query).itertuples(index=False, name=None)
+    found = {run_id: (key, status, output, error) for run_id, key, status, output, error in rows}
+    if len({key for key, *_ in found.values()}) != len(found):
+        note("error", "invoke", "two runs for one invocation")
+    for run_id, number in children.items():
+        _, status, output, error = found.get(run_id, (None, None, None, None))
+        if status is None:
+            note("error", "lost", f"invoked run {run_id}")
+        elif (status, output) != ("COMPLETED", str(3 * number)) and error != "WorkerLostError":
+            note("error", "invoke", f"{run_id}: {status} {output} {error}, not {3 * number}")
+
+
 def settle(seconds: float) -> int:
-    """Be a worker until everything is delivered and complete, at most for so long."""
+    """Be a worker until everything is delivered and has ended, at most for so long."""
     with _noting("worker"):
         stopped = threading.Event()
         worker = Worker(runtime)
@@ -214,10 +235,9 @@ def settle(seconds: float) -> int:
         thread = threading.Thread(target=worker.run, args=(stopped,), kwargs={"resume": True})
         thread.start()
         end = time.monotonic() + seconds
-        query = "select count(*) from runs where job = 'trivial' and status <> 'COMPLETED'"
         undelivered = "select count(*) from events where delivered_at is null"
         while time.monotonic() < end:
-            if not (nb.sql(query).iloc[0, 0] or nb.sql(undelivered).iloc[0, 0]):
+            if not (nb.sql(UNENDED).iloc[0, 0] or nb.sql(undelivered).iloc[0, 0]):
                 break
             stopped.wait(0.2)
         stopped.set()

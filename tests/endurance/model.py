@@ -59,6 +59,9 @@ class Model:
         touched: Tasks that were called, reset or edited since this was cleared.
         modes: Treatment of stale tasks, by run.
         jobs: The notebook of each run.
+        called: Version of the code of each call that must not be made again.
+        children: Number of each run that was invoked.
+        doubts: Number of times that a task was in doubt.
     """
 
     acked: dict[Task, Acked] = field(default_factory=dict)
@@ -73,6 +76,9 @@ class Model:
     rerun: set[str] = field(default_factory=set)
     modes: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
+    called: dict[Task, int] = field(default_factory=dict)
+    children: dict[str, int] = field(default_factory=dict)
+    doubts: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -107,6 +113,29 @@ class Model:
         else:
             self.repeated.append(f"{path} of {run_id}, code {code}, acknowledged with {known.code}")
 
+    def _once(self, run_id: str, path: str, code: int) -> None:
+        task, is_known = (run_id, path), (run_id, path) in self.acked
+        self._begun(run_id, path, code)
+        before = self.called.get(task)
+        is_edited = self.modes.get(run_id) == "rerun" and before != code
+        if before is not None and not is_edited and not is_known:
+            self.repeated.append(f"{path} of {run_id}, which may be called once, code {code}")
+        self.called[task] = code
+
+    def _doubt(self, run_id: str, path: str) -> None:
+        self.doubts += 1
+        if (run_id, path) in self.acked:
+            self.wrong.append(f"{path} of {run_id} is in doubt, acknowledged before")
+
+    def _invoked(self, run_id: str, number: int) -> None:
+        self.children[run_id] = number
+
+    def _child(self, run_id: str, number: int, how: str, output: Any) -> None:
+        self._invoked(run_id, number)
+        # A run under which three workers have died in a row is left alone: docs/limits.md
+        if (how, output) != ("COMPLETED", 3 * number) and how != "WorkerLostError":
+            self.wrong.append(f"invoked run {run_id}: {how} {output!r}, not {3 * number}")
+
     def _acked(self, run_id: str, path: str, code: int, value: Any, expected: Any) -> None:
         exact = self.modes.get(run_id) == "rerun"
         known = self.acked.get((run_id, path))
@@ -123,6 +152,9 @@ class Model:
             if task[1] == path or task[1].startswith(f"{path}/"):
                 self.touched.add(task)
                 del self.acked[task]
+        for task in [task for task in self.called if task[0] == run_id]:
+            if task[1] == path or task[1].startswith(f"{path}/"):
+                del self.called[task]
 
     def _ended(self, run_id: str) -> None:
         self.ended.add(run_id)

@@ -55,6 +55,34 @@ def ack(path: str, code: int, value: Any, expected: Any) -> Any:
     return value
 
 
+def begun_once(code: int) -> None:
+    """Note that the function of a task begins that may be called only once."""
+    task = nb.current_task()
+    note("once", task.run_id, task.path, code)
+
+
+def ack_invoked(path: str, code: int, run: nb.Run, number: int) -> str:
+    """Note that a run was invoked, which goes on by itself."""
+    note("invoked", run.id, number)
+    return str(ack(path, code, run.id, "any"))
+
+
+def ack_ended(path: str, code: int, runs: nb.Run | list[nb.Run], number: int) -> list[int | None]:
+    """Note that one or more invoked runs have ended, and how. They have successive numbers."""
+    several = runs if isinstance(runs, list) else [runs]
+    ack(path, code, [run.id for run in several], "any")
+    for n, run in enumerate(several):
+        how = run.status if run.error is None else run.error.type
+        note("child", run.id, number + n, how, run.output)
+    return [run.output for run in several]
+
+
+def ack_stored(path: str, code: int, made: nb.Ref, expected: Any) -> Any:
+    """Note that a large value was acknowledged that is in the store."""
+    assert isinstance(made, nb.Ref)
+    return ack(path, code, summed(made.load()), expected)
+
+
 def summed(value: list[Any]) -> list[int]:
     """Return what is noted of a large value."""
     return [zlib.crc32(value[0]), value[1]]
@@ -79,7 +107,8 @@ def ack_cell(run_id: str, path: str, code: int, value: Any, expected: Any) -> No
 #: Builtins of the cells.
 FOR_CELLS = {
     "note": note, "begun": begun, "ack": ack, "acked": acked, "ack_map": ack_map,
-    "ack_cell": ack_cell, "summed": summed,
+    "ack_cell": ack_cell, "summed": summed, "begun_once": begun_once, "ack_invoked": ack_invoked,
+    "ack_ended": ack_ended, "ack_stored": ack_stored,
 }  # fmt: skip
 
 

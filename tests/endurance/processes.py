@@ -10,6 +10,9 @@ from typing import Any
 
 __all__ = ["cpu_seconds", "load", "resident"]
 
+#: Time to wait for the lock of a home, in seconds.
+_LOCK_SECONDS = 600.0
+
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process; 0 if it is gone."""
@@ -34,7 +37,10 @@ def load() -> Any:
     from traitlets.config import Config
 
     import nbtasks.notebook.magics  # noqa: F401 - as above
+    from nbtasks.journal.database.store import DuckStore
 
+    # Where other programs keep it from the CPU, the holder of a lock may take minutes.
+    vars(DuckStore.exclusive)["__wrapped__"].__defaults__ = (_LOCK_SECONDS,)
     # The threads here are those of libraries, at rest; of Python 3.12
     warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork", DeprecationWarning)
     config = Config({"HistoryManager": {"enabled": False}})

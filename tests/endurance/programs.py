@@ -11,9 +11,19 @@ __all__ = ["Book", "JobBook", "TaskBook", "make_book"]
 
 
 #: So many times the number of a large task is its value, which is kept in a file then.
-_REPEATS = 600_000
+_REPEATS = 400_000
+#: Large tasks have so many values, or a long run would fill the disk.
+_LARGE = 300
+#: What takes long enough for many kills to come within the only call of a task.
+_EFFORT = "    sum(range(300_000))"
+#: Tasks that invoke other runs, with the calls that do so.
+_INVOKES = {
+    "begin": 'tripled.invoke({key}, {{"n": {n}}})',
+    "invoke": 'tripled.invoke_and_wait({key}, {{"n": {n}}}, "90d")',
+    "batch": 'tripled.batch_invoke_and_wait({key}, [{{"n": {n}}}, {{"n": {n} + 1}}], "90d")',
+}
 #: Tasks without a function of their own.
-_PLAIN = ("wait", "random", "event")
+_PLAIN = ("wait", "random", "event", *_INVOKES)
 
 
 @dataclass(eq=False)
@@ -21,7 +31,8 @@ class Node:
     """A task of a program.
 
     Attributes:
-        kind: leaf, flaky, large, function, map, group, wait, event, random.
+        kind: leaf, once, flaky, large, stored, function, map, group, wait, event, random, or one
+            that invokes.
         key: Its key.
         number: Number in its value.
         ident: Name of its function.
@@ -44,15 +55,21 @@ class Node:
         return zlib.crc32(repr((self.kind, self.version, [n.code for n in self.below])).encode())
 
     @property
+    def pattern(self) -> bytes:
+        """What the value of a large task repeats."""
+        return b"%03d" % (self.number % _LARGE)
+
+    @property
     def value(self) -> Any:
         """Value that it must return by its present code."""
         if self.kind == "group":
             return [node.value for node in self.below if node.kind != "wait"]
         if self.kind == "map":
             return [[self.number + n, self.version] for n in range(3)]
-        if self.kind == "large":
-            return [zlib.crc32(str(self.number).encode() * _REPEATS), self.version]
+        if self.kind in ("large", "stored"):
+            return [zlib.crc32(self.pattern * _REPEATS), self.version]
         others = {"wait": None, "random": "any", "event": {"n": self.number}}
+        others |= dict.fromkeys(_INVOKES, "any")
         return others.get(self.kind, [self.number, self.version])
 
     def all(self) -> list[Node]:
@@ -61,6 +78,7 @@ class Node:
 
 def _nodes(chance: random.Random, ident: str, depth: int) -> list[Node]:
     kinds = ["leaf"] * 6 + ["large"] + ["flaky", "function", "function", "map", "wait", "random"]
+    kinds += ["once", "once", "stored", *_INVOKES]
     kinds += ["group"] * 3 if depth else ["event"]
     nodes = []
     for n in range(chance.randint(2, 8 if depth else 5)):
@@ -87,6 +105,9 @@ class JobBook:
         self.shared = chance.random() < 1 / 4  # by several kernels at once
         self._root = Node("group", "", 0, "f", below=_nodes(chance, "f", 2))
         self._root.gathered = chance.random() < 1 / 3
+        for node in self._root.all() if self.shared else ():
+            # One kernel would end a doubt that another one is in.
+            node.kind = "leaf" if node.kind == "once" else node.kind
         self._awaits = chance.random() < 1 / 2
         self._mode = chance.choice(["ignore", "rerun", "rerun"])
         self._last = ""
@@ -122,8 +143,19 @@ class JobBook:
         lines = [head, f'note("mode", ctx.run.id, "{self._mode}", "{self.job}")']
         lines += self._defined(self._root.below)
         lines += self._calls(self._root)
-        cells = ["import asyncio", "\n".join([*lines, "None"]), 'note("ended", R.id)']
+        cells = [f"import asyncio\nONCE = {self._once}", "\n".join([*lines, "None"])]
+        cells.append('note("ended", R.id)')
         return [*cells, self._last] if self._last else cells
+
+    @property
+    def _once(self) -> dict[str, Any]:
+        """The code and the value of each task in doubt that a value may be given to, by path.
+
+        Not where edited code is to be run again: that of a value from outside never is.
+        """
+        nodes = [node for node in self._root.all() if node.kind == "once"]
+        is_known = self._mode == "ignore"
+        return {self._path(node): [node.code, node.value] for node in nodes if is_known}
 
     def _defined(self, nodes: list[Node]) -> list[str]:
         return [line for node in nodes for line in self._define(node)]
@@ -134,18 +166,20 @@ class JobBook:
         begin = f"    begun({node.code})"
         is_async = self._awaits and node.number % 2
         define = f"{'async ' if is_async else ''}def {name}"
-        if node.kind == "leaf":
+        if node.kind in ("leaf", "once"):
+            begin = begin.replace("begun", "begun_once" if node.kind == "once" else "begun")
             pause = ["    await asyncio.sleep(0)"] if is_async else []
-            return [f"{define}():", begin, *pause, f"    return {result}"]
+            pause += [_EFFORT] if node.kind == "once" else []
+            return ["import nbtasks as nb", f"{define}():", begin, *pause, f"    return {result}"]
         if node.kind == "flaky":
             fail = ["    if nb.current_task().attempt < 2:", '        raise OSError("flaky")']
             return ["import nbtasks as nb", f"def {name}():", begin, *fail, f"    return {result}"]
         if node.kind == "function":
             made = ["import nbtasks as nb", "@nb.task", f"def {name}(a, b=1):"]
             return [*made, begin, f"    return {result}"]
-        if node.kind == "large":
-            made = ["def " + name + "():", begin]
-            return [*made, f'    return [b"{node.number}" * {_REPEATS}, {node.version}]']
+        if node.kind in ("large", "stored"):
+            made = ["import nbtasks as nb", f"def {name}():", begin]
+            return [*made, f"    return [{node.pattern!r} * {_REPEATS}, {node.version}]"]
         if node.kind == "map":
             return [f"{define}(x):", begin, f"    return [x, {node.version}]"]
         if node.kind != "group":
@@ -169,8 +203,13 @@ class JobBook:
                 text = f"{wait}{call}"
             elif each.kind == "large":
                 text = f"ack({place}, summed({wait}{call}), {each.value!r})"
+            elif each.kind == "stored":
+                text = f"ack_stored({place}, {wait}{call}, {each.value!r})"
             elif each.kind == "event":
                 text = f"ack({place}, ({wait}{call}).payload, {each.value!r})"
+            elif each.kind in _INVOKES:
+                note = "ack_invoked" if each.kind == "begin" else "ack_ended"
+                text = f"{note}({place}, {wait}{call}, {each.number})"
             elif each.kind == "function" or not self._awaits:
                 text = f"ack({place}, {call}, {each.value!r})"
             else:
@@ -197,6 +236,12 @@ class JobBook:
         key = f'"{node.key}"'
         if node.kind in ("leaf", "large"):
             return f"io.run_task({key}, {node.ident})"
+        if node.kind in _INVOKES:
+            return _INVOKES[node.kind].format(key=key, n=node.number)
+        if node.kind == "stored":
+            return f"io.run_task({key}, {node.ident}, options=nb.TaskOptions(on=elsewhere))"
+        if node.kind == "once":
+            return f"io.run_task({key}, {node.ident}, options=nb.TaskOptions(once=True))"
         if node.kind == "flaky":
             retry = "nb.Retry(3, min_delay=0.001, jitter=False)"
             return f"io.run_task({key}, {node.ident}, retry={retry})"

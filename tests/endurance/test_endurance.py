@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import nbtasks as nb
+from tests.endurance import doubts
 from tests.endurance.model import Model, differences, matches
 from tests.thorough import only_thorough
 
@@ -59,6 +61,15 @@ def test_a_journal_that_drops_rows_is_found_out():
         ([ACKED, ["acked", "r", "t", 1, [8, 0], [7, 0]]], False),
         ([["mode", "r", "rerun", "j"], ["acked", "r", "t", 1, [7, 0], [7, 1]]], False),
         ([["mode", "r", "ignore", "j"], ["acked", "r", "t", 1, [7, 0], [7, 1]]], True),
+        ([["once", "r", "t", 1], ["doubt", "r", "t"], ["doubt", "r", "t"]], True),
+        ([["once", "r", "t", 1], ["once", "r", "t", 1]], False),
+        ([["once", "r", "t/u", 1], ["reset", "r", "t"], ["once", "r", "t/u", 1], ACKED], True),
+        ([["once", "r", "t", 1], ACKED, ["doubt", "r", "t"]], False),
+        ([["mode", "r", "rerun", "j"], ["once", "r", "t", 1], ACKED, ["once", "r", "t", 2]], True),
+        ([["invoked", "c", 5], ["child", "c", 5, "COMPLETED", 15]], True),
+        ([["child", "c", 5, "WorkerLostError", None]], True),
+        ([["child", "c", 5, "ValueError", None]], False),
+        ([["child", "c", 5, "COMPLETED", 16]], False),
     ],
 )
 def test_the_model_tells_a_call_for_a_good_reason_from_one_that_must_not_be(notes, is_good):
@@ -66,6 +77,17 @@ def test_the_model_tells_a_call_for_a_good_reason_from_one_that_must_not_be(note
     model.add(notes)
 
     assert model.is_good == is_good
+
+
+def test_what_to_do_about_a_doubt_is_read_from_its_error_also_below_another_task():
+    doubt = nb.InDoubtError(
+        'Write nb.get_run("r").set("t/\\"u", value), or nb.get_run("r").reset("t/\\"u").'
+    )
+    above = RuntimeError("t failed")
+    above.__cause__ = doubt
+
+    assert doubts.find(above) == ("r", 't/"u')
+    assert doubts.find(RuntimeError("another")) is None
 
 
 def test_a_task_whose_code_was_edited_is_not_lost_while_it_runs_again():
