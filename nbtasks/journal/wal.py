@@ -17,6 +17,7 @@ import fcntl
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,7 @@ class Segment:
             disk.discard(draft)
             self.close()
             raise write_error(self._home, error) from error
-        os.register_at_fork(after_in_child=self._forget)
+        _segments.add(self)
 
     @property
     def size(self) -> int:
@@ -222,6 +223,19 @@ class Segment:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
             self._fd = -1
+
+
+#: The segments of this process: weakly, since the system keeps what is registered for a fork.
+_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """Close the segments of the parent in a forked child."""
+    for segment in list(_segments):
+        segment._forget()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _header(notebook: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from nbtasks.core.model import ReuseRow
 from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
-from nbtasks.journal.database import merge, store, user_query
+from nbtasks.journal.database import connection, merge, store, user_query
 from nbtasks.journal.protocol import ANSWER
 from nbtasks.views import frames
 
@@ -325,3 +325,26 @@ def test_a_checkpoint_that_died_half_way_costs_those_who_live_nothing(home, open
     found = open_home()
     assert [run.key for run in found.runs()] == ["first"]
     assert len(frames.sql(found, "from tasks")) == 3
+
+
+def test_the_instance_is_replaced_after_many_files_but_not_under_an_open_one(tmp_path, monkeypatch):
+    """It keeps something of each file: a worker that opens its home for each event would grow."""
+    monkeypatch.setattr(connection, "_MOST_FILES", 3)
+    path = tmp_path / "one.duckdb"
+
+    def use(times: int) -> int:
+        """Return the number of instances that were used."""
+        used = []
+        for number in range(times):
+            with connection.attach(path) as con:
+                con.execute(f"create or replace table t as select {number} as n")
+                used.append(connection._instance)
+        return len({*map(id, used)})
+
+    with connection.attach(tmp_path / "other.duckdb") as held:
+        held.execute("create table t as select 42 as n")
+        assert use(8) == 1
+        assert held.execute("from t").fetchall() == [(42,)]
+    assert use(8) >= 3
+    with connection.attach(path) as con:
+        assert con.execute("from t").fetchall() == [(7,)]

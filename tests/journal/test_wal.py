@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import io
 import os
 import signal
 import socket
 import tempfile
+import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -704,3 +706,15 @@ def test_a_program_that_a_task_starts_does_not_hold_the_lock(tmp_path, python):
     segment.close()
 
     assert not locked(segment.path)
+
+
+def test_nothing_remembers_a_segment_that_was_closed(tmp_path: Path):
+    """A process has one after another: for each four megabytes, and for each edit of a run."""
+    segments = [Segment(tmp_path, durable=False) for _ in range(3)]
+    known = list(map(weakref.ref, segments))
+    for segment in segments:
+        segment.close()
+    del segment, segments
+    gc.collect()
+
+    assert [reference() for reference in known] == [None, None, None]
