@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import warnings
 from pathlib import Path
 
@@ -221,6 +222,23 @@ die()
         assert nb.get_run(run_id)["t"] == 42
 
 
+def test_a_draft_of_a_segment_is_removed_once_its_owner_is_dead(segments, home):
+    segments.start_own()
+    begun = segments.own.path.read_bytes()
+    dead, alive, empty = (home / "wal" / f"{name}.new" for name in ("dead", "alive", "empty"))
+    for draft in (dead, alive):
+        draft.write_bytes(begun)
+    torn = dead.with_name("torn.new")
+    torn.write_bytes(bytes(100))
+    empty.touch()
+    with alive.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        segments.remove_drafts()
+
+    assert sorted((home / "wal").glob("*.new")) == [alive, empty]
+    assert segments.own.path.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dead", variants(60, 2000))
 def test_segments_of_any_number_of_dead_processes_are_gone_after_a_look(
@@ -231,8 +249,11 @@ def test_segments_of_any_number_of_dead_processes_are_gone_after_a_look(
     for number in range(dead):
         journal.segments.write([rows.log(run, str(number)), rows.task(run, f"t{number}", number)])
     before = len([*Path("/proc/self/fd").iterdir()]) if Path("/proc/self/fd").is_dir() else None
+    draft = home / "wal" / "0.new"
+    draft.write_bytes(journal.segments.own.path.read_bytes())
 
     assert len(journal.find("log")) == dead
+    assert not draft.exists()
     assert journal.segments.names() == [journal.segments.own.name]
     assert sorted(path.name for path in home.glob("journal.*")) == [
         "journal.duckdb", "journal.duckdb.wal", "journal.lock", "journal.revision",

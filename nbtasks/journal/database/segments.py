@@ -12,7 +12,7 @@ from typing import Any
 
 from nbtasks.core import clock, disk
 from nbtasks.core.model import Row
-from nbtasks.errors import JournalDamaged, JournalWriteError
+from nbtasks.errors import JournalDamaged, JournalFormatError, JournalWriteError
 from nbtasks.journal.database import merge, owners
 from nbtasks.journal.wal import Segment, SegmentReader, write_error
 
@@ -207,6 +207,18 @@ class SegmentFolder:
             reader.path.replace(reader.path.with_suffix(".damaged"))
         else:
             reader.path.unlink(missing_ok=True)
+
+    def remove_drafts(self) -> None:
+        """Remove the segments that never got their names, since their owners died before.
+
+        An empty one may be about to be locked. It takes no room, and `nb.doctor` removes it.
+        """
+        for draft in self._path.glob("*.new"):
+            with contextlib.suppress(FileNotFoundError, JournalFormatError):  # it has its name now
+                header = SegmentReader(draft).read_header()
+                is_begun = header is not None or disk.network(draft) is None
+                if is_begun and draft.stat().st_size and not owners.is_alive(draft, header):
+                    disk.discard(draft)
 
 
 class Tails:

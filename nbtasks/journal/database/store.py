@@ -292,6 +292,7 @@ class DuckStore:
                     del self._dead[name]
                     self._segments.remove(reader)
                     self.contents.renew()
+            self._segments.remove_drafts()
 
     def _merge_into(self, con: Connection) -> Listing:
         """Merge all segments in one transaction, and return them."""
