@@ -1,4 +1,4 @@
-"""What the random programs use: jobs that events and other runs start, and an executor."""
+"""Jobs and the executor that the random programs use."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Node:
 
     @property
     def pattern(self) -> bytes:
-        """What the value of a large task repeats."""
+        """Repeated part of the value of a large task."""
         return b"%03d" % (self.number % _LARGE)
 
     @property

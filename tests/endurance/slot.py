@@ -31,5 +31,5 @@ class Slot:
 
     @property
     def patience(self) -> float:
-        """What the CPU time of a process is multiplied by: on a busy machine, all takes longer."""
-        return float(min(1.1**self.deaths, 10))
+        """Factor for the time of a process: on a busy machine, all takes longer."""
+        return float(min(1.25**self.deaths, 20))

@@ -216,7 +216,8 @@ class Supervisor:
             return actors.execute(shell, cells, allowed, orderly=orderly)
 
         slot.pid = self._fork(slot.name, live)
-        slot.kill_at = time.monotonic() + (chance.uniform(0.05, 2.0) if death == "waits" else 20)
+        seconds = chance.uniform(0.05, 2.0) if death == "waits" else 20
+        slot.kill_at = time.monotonic() + seconds * min(slot.patience, 5)
         slot.cpu = chance.uniform(0.04, 0.2) * slot.patience if death == "timed" else 10
 
     def _next_book(self) -> Book:
