@@ -83,12 +83,69 @@ def test_sql_prints_the_answer(run: nb.Run) -> None:
     assert answer.split() == ["path", "output", "shout", '"HELLO"']
 
 
-def test_ui_shows_all_runs_or_one(run: nb.Run) -> None:
-    listed = said("ui", "--once")
-    assert "report" in listed
-    assert "just now" in listed
-    assert re.search(r"[✔✖] (completed|failed)", listed)
-    assert "shout" in said("ui", run.id, "--once")
+def test_ui_lists_all_runs_in_the_words_of_the_page(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    seen: list[str] = []
+
+    def look(n: int) -> None:
+        if n == 2:
+            seen.append(said("ui", "--once"))
+
+    @nb.job("sweep", name="Sweep")
+    def sweep(payload: dict[str, int], io: nb.SyncIO) -> None:
+        io.map("fit", look, range(4))
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        sweep.run({"month": 3})
+    *_, counts, header, latest, first = said("ui", "--once").splitlines()
+
+    assert counts == "2 runs: 1 completed, 1 failed"
+    assert header.split() == ["state", "job", "started", "took", "error", "run"]
+    assert re.match(r"✖ failed +Sweep +month=3 +just now +.*s +OSError: no disk +01", latest)
+    assert re.match(rf"✔ completed +report +key 2013 +just now +.*s +{run.id}", first)
+    assert re.search(r"▶ running · \d of 5 +Sweep", seen[0])
+
+
+def test_ui_of_a_run_that_is_longer_than_the_terminal_has_what_failed_in_sight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @nb.job("long")
+    def long(io: nb.SyncIO) -> None:
+        for n in range(30):
+            io.run_task(["step", n], lambda n=n: 1 / (29 - n))
+
+    with pytest.raises(ZeroDivisionError):
+        long.run()
+    for lines in ("30", "14"):
+        monkeypatch.setenv("LINES", lines)
+        shown = said("ui", nb.last_run("long").id, "--once").splitlines()
+
+        assert len(shown) <= int(lines) - 5
+        assert re.search("✖ step.29. +failed", "\n".join(shown))
+        assert re.search(r"└─ … \d+ completed", shown[-1])
+
+
+def test_in_a_narrow_terminal_ui_leaves_columns_out_and_cuts_no_id(
+    run: nb.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @nb.job("broken", name="A job with a rather long name")
+    def broken(payload: dict[str, str], io: nb.SyncIO) -> None:
+        raise OSError("no disk")
+
+    with pytest.raises(OSError, match="no disk"):
+        broken.run({"region": "EU"})
+    seen = []
+    for columns in (120, 90, 70):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        *_, latest, first = said("ui", "--once").splitlines()
+        assert max(len(latest), len(first)) <= columns
+        assert first.endswith(run.id)
+        seen.append(["no disk" in latest, "EU" in latest, "failed" in latest])
+
+    assert seen == [[True, True, True], [False, True, True], [False, False, True]]
 
 
 @pytest.mark.parametrize("command", ["runs", "show", "tasks", "logs", "tree", "due", "events"])

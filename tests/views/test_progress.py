@@ -98,7 +98,7 @@ def test_no_more_is_done_than_there_is(tasks: list[tuple[str, int]], status: str
 def test_a_rate_is_read_in_a_unit_in_which_it_is_at_least_one_a_day(done: int, us: int) -> None:
     rate = per_second(done, us)
     assert rate is not None
-    number, unit = rate_label(rate).split("/")
+    number, unit = rate_label(rate).replace(",", "").split("/")
     seconds = {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
 
     assert float(number) == pytest.approx(rate * seconds, rel=0.051, abs=0.051)

@@ -52,12 +52,12 @@ def per_second(fresh: int, us: int) -> float | None:
 def rate_label(rate: float) -> str:
     """Return a rate in the shortest unit in which it is at least one.
 
-    >>> [rate_label(rate) for rate in (45.2, 1 / 3, 1 / 3500)]
-    ['45/s', '20/min', '1.0/h']
+    >>> [rate_label(rate) for rate in (1080, 45.2, 1 / 3, 1 / 3500)]
+    ['1,080/s', '45/s', '20/min', '1.0/h']
     """
     unit, seconds = next((u for u in _UNITS if rate * u[1] >= 1), _UNITS[-1])
     number = rate * seconds
-    return f"{number:.0f}/{unit}" if number >= _TWO_DIGITS else f"{number:.1f}/{unit}"
+    return f"{number:,.0f}/{unit}" if number >= _TWO_DIGITS else f"{number:.1f}/{unit}"
 
 
 def progress_label(done: int, total: int | None, rate: float | None = None) -> str:

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from nbtasks.core import clock, keys
-from nbtasks.core.durations import format_exact, format_local
+from nbtasks.core.durations import format_exact, format_local, format_when
 from nbtasks.core.model import SUCCEEDED, UNDER_WAY, RunRow, TaskRow
 from nbtasks.views.tree.labels import clean, plural, title_of
 from nbtasks.views.tree.nodes import TaskNode, Tree, build, empty_tree
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbtasks.journal.protocol import Journal
     from nbtasks.views.tree.feed import Rows
 
-__all__ = ["RunsFeed", "RunsSnapshot", "RunsTable", "bars_of", "sparkline"]
+__all__ = ["NAMES", "RunLine", "RunsFeed", "RunsSnapshot", "RunsTable", "run_lines", "sparkline"]
 
 _MOST = 1_000  # latest runs
 _FOLLOWED = 10  # latest runs under way that show how far they are
@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _DRAWN = 20  # latest runs of a job whose durations are drawn
 _LABEL = 80  # characters
 #: Columns of the table; what tells a run from others of its job, and the bars, need no name.
-_NAMES = ("state", "job", "", "started", "took", "error", "", "run")
+NAMES = ("state", "job", "", "started", "took", "error", "", "run")
 
 
 class RunsFeed:
@@ -59,7 +59,7 @@ class RunsFeed:
     def all(self) -> Rows:
         """Implement `Feed.all`."""
         runs = self._journal.runs(job=self._job)[-_MOST:]
-        bars = bars_of(runs)
+        bars = _bars_of(runs)
         trees = _trees_under_way(self._journal, runs)
         rows = [
             _row(run, seq, bars.get(run.run_id, ""), trees.get(run.run_id))
@@ -92,7 +92,7 @@ class RunsSnapshot(TreeSnapshot):
         return [*cells, extra]
 
 
-def bars_of(runs: Sequence[RunRow]) -> dict[str, str]:
+def _bars_of(runs: Sequence[RunRow]) -> dict[str, str]:
     """Return for the latest run of each job the course of the durations of its latest runs."""
     seconds: dict[str, list[float]] = collections.defaultdict(list)
     latest: dict[str, str] = {}
@@ -161,13 +161,27 @@ def _row(run: RunRow, seq: int, bars: str, tree: Tree | None) -> TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """One run in the table."""
+class RunLine:
+    """One run in a table.
+
+    Attributes:
+        state: Status in lower case.
+        progress: Number of tasks done, and of all if it is known.
+        title: Name of the job, or its id.
+        beside: What tells the run from others of the job.
+        started: When the latest execution began, in words.
+        started_us: The same as an instant.
+        took: How long it took, or has been running.
+        error: Why the run failed, or when it resumes.
+        bars: Durations of the latest runs of the job.
+        run_id: Id of the run.
+    """
 
     state: str
     progress: str
     title: str
     beside: str
+    started: str
     started_us: int
     took: str
     error: str
@@ -175,17 +189,53 @@ class _Line:
     run_id: str
 
     def texts(self) -> tuple[str, ...]:
-        """Return the cells."""
+        """Return the cells, in the order of `NAMES`."""
         return (
             " · ".join(filter(None, [f"{SHAPES[self.state]} {self.state}", self.progress])),
             self.title,
             self.beside,
-            format_local(self.started_us),
+            self.started,
             self.took,
             self.error,
             self.bars,
             self.run_id,
         )
+
+
+def run_lines(
+    journal: Journal, runs: Sequence[RunRow], most: int, now_us: int, *, relative: bool = False
+) -> list[RunLine]:
+    """Return the lines of the latest runs, the latest first.
+
+    Args:
+        journal: Journal that holds the runs.
+        runs: All runs, in the order in which they began.
+        most: Number of lines.
+        now_us: Current instant.
+        relative: Whether near instants are relative: not in what is saved and read later.
+    """
+    bars = _bars_of(runs)
+    latest = runs[: -most - 1 : -1]
+    trees = _trees_under_way(journal, latest[::-1])
+    lines = []
+    for run in latest:
+        head = head_of(trees.get(run.run_id) or empty_tree(run), now_us, relative=relative)
+        began_us = run.execution_us or run.started_us
+        lines.append(
+            RunLine(
+                head.state,
+                head.progress,
+                clean(head.title, _LABEL),
+                clean(head.beside, _LABEL),
+                format_when(began_us, now_us) if relative else format_local(began_us),
+                began_us,
+                head.took,
+                clean(" ".join(head.remarks), _LABEL),
+                bars.get(run.run_id, ""),
+                run.run_id,
+            )
+        )
+    return lines
 
 
 class RunsTable:
@@ -202,15 +252,10 @@ class RunsTable:
         self.now_us = clock.micros()
         self._count = len(runs)
         self._shows = f"nb.watch({job!r})" if job else "nb.watch()"
-        bars = bars_of(runs)
-        latest = runs[: -most - 1 : -1]
-        trees = _trees_under_way(journal, latest[::-1])
-        self._lines = [
-            _line(trees.get(run.run_id) or empty_tree(run), self.now_us, bars) for run in latest
-        ]
+        self._lines = run_lines(journal, runs, most, self.now_us)
 
     def __str__(self) -> str:
-        table = [_NAMES, *(line.texts() for line in self._lines)]
+        table = [NAMES, *(line.texts() for line in self._lines)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -220,7 +265,7 @@ class RunsTable:
 
     def _repr_html_(self) -> str:
         note = f'<p title="{format_exact(self.now_us)}">{escape(self._note())}</p>'
-        head = "".join(f"<th>{name}</th>" for name in _NAMES)
+        head = "".join(f"<th>{name}</th>" for name in NAMES)
         rows = "".join(map(_html_row, self._lines))
         return f"{note}<table><tr>{head}</tr>{rows}</table>" if rows else note
 
@@ -237,22 +282,7 @@ class RunsTable:
         )
 
 
-def _line(tree: Tree, now_us: int, bars: dict[str, str]) -> _Line:
-    run, head = tree.run, head_of(tree, now_us, relative=False)
-    return _Line(
-        head.state,
-        head.progress,
-        clean(head.title, _LABEL),
-        clean(head.beside, _LABEL),
-        run.execution_us or run.started_us,
-        head.took,
-        clean(" ".join(head.remarks), _LABEL),
-        bars.get(run.run_id, ""),
-        run.run_id,
-    )
-
-
-def _html_row(line: _Line) -> str:
+def _html_row(line: RunLine) -> str:
     state, title, beside, started, *rest = (escape(text) for text in line.texts())
     when = f'<td title="{format_exact(line.started_us)}">{started}</td>'
     cells = "".join(f"<td>{text}</td>" for text in (state, title, beside))

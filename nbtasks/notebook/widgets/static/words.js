@@ -83,7 +83,7 @@ function perSecond(fresh, ms) {
 function rateLabel(rate) {
   const [unit, seconds] = [["s", 1], ["min", MIN], ["h", HOUR]].find(([, s]) => rate * s >= 1) ?? ["d", DAY];
   const many = rate * seconds;
-  return `${many.toFixed(many >= 9.95 ? 0 : 1)}/${unit}`;
+  return `${many >= 9.95 ? number(Math.round(many)) : many.toFixed(1)}/${unit}`;
 }
 
 /** Return the units per second of a running task; null if too little is known. */
