@@ -722,6 +722,27 @@ def test_a_future_that_has_failed_is_no_failure_of_the_function(client: Any) -> 
         run(lambda io: io.run_task("t", abs, client.submit(divmod, 1, 0), on=client))
 
 
+def test_what_was_sent_first_begins_first() -> None:
+    """Also where more is sent at once than goes into one graph."""
+
+    def began(_: int) -> int:
+        began_ns = time.monotonic_ns()
+        time.sleep(0.002)
+        return began_ns
+
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp",
+            host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):  # fmt: skip
+        times = run(lambda io: io.map("w", began, range(200), on=client)).output
+
+    order = sorted(range(200), key=times.__getitem__)
+    assert max(abs(place - n) for place, n in enumerate(order)) < 20
+
+
 def test_annotations_around_a_call_are_those_of_its_tasks_there(client: Any) -> None:
     dask = pytest.importorskip("dask")
 

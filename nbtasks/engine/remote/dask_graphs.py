@@ -85,10 +85,10 @@ def _opened(engine: Any) -> tuple[Any, dict[str, Any]]:
     if client is None:
         if engine.status in {"closing", "closed"}:  # else it may connect again
             raise RuntimeError("cannot schedule new futures after shutdown")
-        return engine, {"pure": False}
+        return engine, _FIRST_COMES_FIRST | {"pure": False}
     if engine._shutdown:  # noqa: SLF001 - an executor of Dask submits one call at a time
         raise RuntimeError("cannot schedule new futures after shutdown")
-    return client, engine._kwargs | {"pure": False}  # noqa: SLF001 - as above
+    return client, _FIRST_COMES_FIRST | engine._kwargs | {"pure": False}  # noqa: SLF001 - as above
 
 
 #: Reasons for which Dask cancels a call whose function was on a worker that has died. Others are a
@@ -96,6 +96,9 @@ def _opened(engine: Any) -> tuple[Any, dict[str, Any]]:
 _LOST: Final = frozenset(["unknown", "already forgotten", "lost dependencies"])
 #: Calls in one graph that each have the runner with them: more share one.
 _FEW: Final = 8
+#: Option by which calls begin in the order in which they were sent. By default Dask mixes those of
+#: graphs that come within 100 ms.
+_FIRST_COMES_FIRST: Final = {"fifo_timeout": "0 s"}
 #: Most times to send a call whose function was lost, as many as Dask allows a worker to die by one.
 _MOST: Final = 4
 
