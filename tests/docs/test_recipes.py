@@ -1,9 +1,11 @@
-"""The recipes: their cells run, and executed again in a new kernel they reuse every task."""
+"""The recipes, and those of which a stand-in answers the requests."""
 
 from __future__ import annotations
 
+import os
 import re
-import warnings
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
-from tests.docs.cells import cells, restart
+from tests.docs.cells import cells, fences, restart
 from tests.docs.stand_ins import Books, Llm
 from tests.house.code import ROOT
 from tests.notebook.shells import Shell
@@ -19,14 +21,7 @@ from tests.servers import serving
 
 FOLDER = ROOT / "docs" / "recipes"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "index")
-#: What they need is not set up by a cell, so they have a test of their own.
-SERVED = {"paid-api", "scraping"}
-
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-with_cells = pytest.mark.parametrize(
-    "page",
-    [page.stem for page in PAGES if page.stem not in SERVED and cells(f"docs/recipes/{page.name}")],
-)
 
 
 @pytest.fixture
@@ -43,29 +38,6 @@ def test_it_begins_with_the_solution_and_ends_with_what_to_do_when_it_fails(page
     assert min(n for n, line in enumerate(lines) if line.startswith("```python")) < 9
     assert headings[-1] == "## When it fails"
     assert f"]({page.name})" in (FOLDER / "index.md").read_text()
-
-
-@pytest.mark.slow
-@with_cells
-@pytest.mark.usefixtures("_no_waits")
-def test_executed_again_in_a_new_kernel_it_reuses_every_task(page: str, notebook: Shell) -> None:
-    source = cells(f"docs/recipes/{page}.md")
-    for cell in source:
-        notebook.ok(cell)
-    paths = ended()
-
-    restart(notebook)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", nb.StaleTaskWarning)
-        for cell in source:
-            notebook.ok(cell)
-
-    assert ended() == paths
-
-
-def ended() -> list[str]:
-    """Return the paths of all attempts that were a success."""
-    return nb.sql("select path from attempts where status = 'COMPLETED' order by all").path.tolist()
 
 
 @pytest.mark.slow
@@ -144,3 +116,39 @@ def test_a_site_whose_rules_cannot_be_read_is_not_scraped(
         restart(notebook)
 
     assert site.paths == {"/robots.txt": tries}
+
+
+@pytest.mark.slow
+def test_each_line_for_cron_runs_the_notebook_of_its_day(tmp_path: Path) -> None:
+    import nbformat  # takes seconds to load
+
+    page = "docs/recipes/nightly-notebook.md"
+    (tmp_path / "nightly.ipynb").write_text(notebook_of(*cells(page)))
+    crontab = next(fence.text for fence in fences(page) if fence.language == "sh")
+    for line in crontab.splitlines():
+        command = line.split(maxsplit=5)[5].replace(r"\%", "%").replace("/srv/study", str(tmp_path))
+        subprocess.run(["bash", "-euc", command], check=True, env=here(), capture_output=True)
+
+        (out,) = (tmp_path / "out").glob("*.ipynb")
+        *_, last = nbformat.read(out, as_version=4).cells
+        assert "'3 flights, 8 minutes late at most'" in str(last.outputs)
+        out.unlink()
+
+    assert len(nb.runs(job="nightly")) == 1, "both are runs of one day"
+    assert nb.runs(job="nightly").executions.tolist() == [2]
+    assert nb.attempts().status.tolist() == ["COMPLETED"] * 2
+
+
+def notebook_of(*sources: str) -> str:
+    """Return a notebook whose first cell sets its parameters."""
+    from nbformat import v4, writes
+
+    made = [v4.new_code_cell(source) for source in sources]
+    made[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return str(writes(v4.new_notebook(cells=made, metadata={"kernelspec": kernel})))
+
+
+def here() -> dict[str, str]:
+    """Return an environment in which a shell finds the commands of this one."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
