@@ -42,6 +42,7 @@ def _figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
         rounds
     )  # before the other large ones, whose memory peaks would hide its own
     yield from tasks.concurrent(rounds)
+    yield from starts.short(folder, rounds)
     yield from starts.replay(folder, rounds)
     yield from starts.imports(max(rounds, 7))
     yield from frames.frames(folder, rounds)

@@ -1,4 +1,4 @@
-"""Benchmarks of fresh processes: a finished run executed again, a long run resumed, the import."""
+"""Benchmarks of starts: short runs, a finished run in a new process, a long run resumed, import."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, process_time
 
+import nbtasks as nb
 from benchmarks import again
 from benchmarks.report import Figure, at_most
 
-__all__ = ["imports", "replay", "resume", "yardstick"]
+__all__ = ["imports", "replay", "resume", "short", "yardstick"]
 
 SCRIPT = Path(again.__file__)
 REPLAYED = 10_000
@@ -29,6 +30,30 @@ def _script(home: Path, *arguments: object) -> str:
     command = [sys.executable, str(SCRIPT), str(home), *map(str, arguments)]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     return run.stdout
+
+
+def short(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Yield the CPU time of short executions in a process that runs already, with the merge at
+    their end."""
+    nb.configure(home=folder / "short")
+
+    @nb.job("benchmark-short")
+    def body(payload: int, io: nb.SyncIO) -> None:
+        for number in range(payload):
+            io.run_task(["step", number], abs, number)
+
+    for what, tasks, new in (
+        ("a finished run of one task, executed again: CPU", 1, False),
+        ("  a new run of three tasks", 3, True),
+    ):
+        body.run(tasks, tree=False)
+        seconds = []
+        for _ in range(20 * rounds):
+            start = process_time()
+            body.run(tasks, new=new, tree=False)
+            seconds.append(process_time() - start)
+        ms = median(seconds) * 1e3
+        yield Figure(what, f"{ms:.1f} ms") if new else at_most(what, ms, 10, "{:.1f} ms")
 
 
 def replay(folder: Path, rounds: int) -> Iterator[Figure]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import shutil
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -187,6 +189,35 @@ def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, merged, hi
         patch.setattr(merge, "LONG_RANGE", 1)
         merged(history[:cut], history[cut:])
         assert con.execute(marked).fetchall() == by_rows
+
+
+CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
+    "numbers and states stay": ({"status": "FAILED", "executions": 2, "finished_us": None}, True),
+    "nothing": ({}, True),
+    "a text moves": ({"output": "2", "executions": 2}, False),
+    "a text that is gone": ({"output": None, "executions": 2}, False),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_row_stays_in_its_place_unless_a_text_of_it_changes(con, case):
+    changes, stays = CHANGES[case]
+    con.execute("delete from run; delete from log")
+    run = RunRow("r", "job", "job", "1", "k", "COMPLETED", executions=1, output="1", finished_us=5)
+    changed = dataclasses.replace(run, **changes)
+    places = []
+    for row in (run, dataclasses.replace(run, run_id="another"), changed):
+        batch = merge.Batch()
+        batch.add("run", values(row))
+        batch.add("log", values(LogRow("r", "", 0, 1, "info", "another table")))
+        merge.write(con, batch)
+        places.append(con.execute("select rowid from run where run_id = 'r'").fetchone())
+
+    assert (places[-1] == places[0]) == stays
+    assert values(changed) in con.execute("from run").fetchall()
+    assert con.execute("select (select count(*) from run), count(*) from log").fetchall() == [
+        (2, 3)
+    ]
 
 
 # -- exactly once ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtasks.core.model import AttemptRow, CodeRow, DisplayRow, LogRow, ReuseRow, RunRow, TaskRow
-from nbtasks.errors import RunBusyError
+from nbtasks.errors import JobBusyError, RunBusyError
 from nbtasks.journal.database.file import DatabaseFile
 from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.home import merges
@@ -147,6 +147,21 @@ def test_a_run_of_this_process_is_claimed_again_without_opening_the_file(
     assert list(claimed.answers) == list(claimed.rows or {}) == ["t2", "t3"]
 
 
+def test_a_new_run_is_begun_without_opening_the_file(open_home, rows, without_duckdb) -> None:
+    journal = open_home()
+    end(journal, journal.claim(rows.claim()).run)
+
+    for number in (2, 3):
+        with without_duckdb():
+            claimed = journal.claim(rows.claim(new=True))
+        assert (claimed.run.number, claimed.run.executions, claimed.fresh) == (number, 1, True)
+        journal.put(rows.task(claimed.run, "t", 1))
+        end(journal, claimed.run)
+        again = claimed_again(journal, rows.claim())
+        assert again.run_id == claimed.run.run_id
+        end(journal, again)
+
+
 def test_a_run_that_is_read_after_a_restart_is_known_from_then_on(
     open_home, rows, without_duckdb
 ) -> None:
@@ -265,6 +280,42 @@ class TestOthers:
         journal.transact(lambda _: [newer])
 
         assert claimed_again(journal, rows.claim()).run_id == "newer"
+
+    def test_new_runs_between_the_own_ones(self, journal, open_home, rows) -> None:
+        other = open_home()
+        for one in (journal, other, journal, journal, other, journal):
+            end(one, one.claim(rows.claim(new=True)).run)
+
+        assert [run.number for run in journal.runs()] == [1, 2, 3, 4, 5, 6, 7]
+
+    def test_new_runs_of_a_transaction(self, journal, rows) -> None:
+        end(journal, journal.claim(rows.claim(new=True)).run)
+        newer = RunRow("newer", "job", "job", "1", "k", status="WAITING", started_us=7)
+        journal.transact(lambda _: [newer])
+        end(journal, journal.claim(rows.claim(new=True)).run)
+
+        assert [run.number for run in journal.runs()] == [1, 2, 3, 4]
+        assert newer.number == 3
+
+    def test_a_new_run_that_was_imported(self, journal, rows) -> None:
+        end(journal, journal.claim(rows.claim(new=True)).run)
+        journal.import_rows([RunRow("imported", "job", "job", "1", "k", "WAITING", started_us=7)])
+
+        end(journal, journal.claim(rows.claim(new=True)).run)
+
+        assert journal.runs()[-1].number == 3
+
+    def test_new_runs_before_one_that_was_refused(self, journal, open_home, rows) -> None:
+        other, refused = open_home(), dataclasses.replace(rows.claim(new=True), limit=1)
+        busy = other.claim(rows.claim(new=True)).run
+        with pytest.raises(JobBusyError):
+            journal.claim(refused)
+        end(other, busy)
+        end(other, other.claim(rows.claim(new=True)).run)
+        end(journal, journal.claim(refused).run)
+        end(journal, journal.claim(rows.claim(new=True)).run)
+
+        assert [run.number for run in journal.runs()] == [1, 2, 3, 4, 5]
 
     def test_sql_of_another_program(self, journal, home, rows) -> None:
         with duckdb.connect(str(home / "journal.duckdb")) as con:

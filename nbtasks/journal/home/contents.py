@@ -99,8 +99,10 @@ class Snapshot:
         run = None if self._board is None else self._board.run(run_id)
         return stored.runs(self.con, run_id=run_id) if run is None else [run]
 
-    def place(self, rows: Iterable[Any]) -> None:
+    def place(self, rows: Iterable[Any]) -> bool:
         """Give the new runs among rows their places in the order of the runs of a home.
+
+        Return True if there are any.
 
         Rows that replace those of runs must not be merged together with these: see `merge.Batch`.
         """
@@ -112,6 +114,7 @@ class Snapshot:
         else:
             for number, run in enumerate(new, self._board.last_number + 1):
                 run.number = number
+        return bool(new)
 
     @property
     def con(self) -> Any:

@@ -120,9 +120,10 @@ class HomeJournal:
 
     def _recall(self, claim: Claim, segment: Segment) -> ClaimedRun | None:
         """Return the run of a claim without DuckDB; None if that cannot be."""
-        if claim.new or claim.limit is not None or not self.store.has_all(of_others=True):
+        if claim.limit is not None or not self.store.has_all(of_others=True):
             return None
-        segment.flush()
+        if claim.new:
+            return self._recent.begin(claim, segment, self.store.revision)
         claimed = self._recent.recall(claim, segment, self.store.revision)
         if claimed is not None:
             self._check_free(claimed.run)
@@ -138,15 +139,14 @@ class HomeJournal:
                     claim.make.job, claim.limit, stored.running(con, claim.make.job)
                 )
         if claim.run_id is None and self.store.has_all():
-            self._recent.keep(claimed, segment, self.store.revision)
+            self._recent.keep(claimed, segment, self.store.revision, is_last=row is None)
         return claimed
 
     def peek(self, claim: Claim) -> ClaimedRun | None:
         """Implement `Journal.peek`."""
         with self.reading() as con:
-            if (row := self._find_run(con, claim)) is None:
-                return None
-            return self._open_run(con, row)
+            row = self._find_run(con, claim)
+            return self._open_run(con, row) if row else None
 
     def _current_segment(self) -> Segment:
         """Return our segment, or a new one if somebody has removed the home meanwhile."""
@@ -164,6 +164,7 @@ class HomeJournal:
         return row
 
     def _create_run(self, con: Any, claim: Claim) -> ClaimedRun:
+        claim.make.number = 0  # it has one if the claim was refused before
         stored.place(con, [claim.make])
         for row in claim.rows:  # before the row of the run: until that is written, they are hidden
             self.put(row)
@@ -224,7 +225,8 @@ class HomeJournal:
             self.store.make()
             with self._contents.now() as contents:
                 rows = list(transaction(contents.find))
-                contents.place(rows)
+                if contents.place(rows):
+                    self._recent.forget_last()
             for row in rows:
                 self.put(row)
             if rows:
@@ -292,8 +294,7 @@ class HomeJournal:
 
     def flush(self) -> None:
         """Implement `Journal.flush`."""
-        segment = self.segments.own
-        if segment is not None:
+        if (segment := self.segments.own) is not None:
             segment.flush()
 
     def sync(self) -> None:
@@ -365,8 +366,7 @@ class HomeJournal:
         """
         atexit.unregister(self.close)
         self._merges.stop()
-        segment = self.segments.own
-        if segment is None:
+        if (segment := self.segments.own) is None:
             return
         with contextlib.suppress(Exception):  # nobody can react at exit, and nothing is lost
             segment.sync()

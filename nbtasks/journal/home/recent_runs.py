@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from nbtasks.core.model import DisplayRow, RunRow
 from nbtasks.journal.database import merge, recorded_run
-from nbtasks.journal.protocol import ANSWER, Claim, ClaimedRun
+from nbtasks.journal.protocol import ANSWER, Claim, ClaimedRun, RecordedOutputs
 from nbtasks.journal.wal import Segment, SegmentReader
 
 __all__ = ["RecentRuns"]
@@ -32,19 +32,25 @@ class _Entry:
 
 
 class RecentRuns:
-    """Runs that were read lately, by job, version and key."""
+    """Runs that were read lately, by job, version and key, and the number of the last run."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._last: tuple[str, int, int] | None = None  # segment, revision and number of a run
 
-    def keep(self, claimed: ClaimedRun, segment: Segment, revision: int) -> None:
-        """Keep a run that has just been read, if it is small.
+    def keep(
+        self, claimed: ClaimedRun, segment: Segment, revision: int, *, is_last: bool = False
+    ) -> None:
+        """Keep a run that has just been read or made, if it is small.
 
         Args:
             claimed: The latest run of its job, version and key; it is copied.
             segment: The segment of this process, of which all that it holds has been read.
             revision: Number that changes when somebody else has written to the home.
+            is_last: Whether no run of the home has a greater number.
         """
+        if is_last:
+            self._last = segment.name, revision, claimed.run.number
         self._keep(_Entry(_copy(claimed), segment.name, segment.size, revision))
 
     def recall(self, claim: Claim, segment: Segment, revision: int) -> ClaimedRun | None:
@@ -52,7 +58,7 @@ class RecentRuns:
 
         Args:
             claim: The claim.
-            segment: The segment of this process, flushed.
+            segment: The segment of this process.
             revision: As in `keep`, now.
 
         Returns:
@@ -61,6 +67,7 @@ class RecentRuns:
         entry = self._take(claim)
         if entry is None or (entry.segment, entry.revision) != (segment.name, revision):
             return None
+        segment.flush()
         if segment.size - entry.end > _BYTES:
             return None
         reader = SegmentReader(segment.path, entry.end)
@@ -76,6 +83,26 @@ class RecentRuns:
         entry.end = reader.end
         self._keep(entry)
         return _copy(entry.claimed)
+
+    def forget_last(self) -> None:
+        """Forget that number: this process has made runs by a transaction."""
+        self._last = None
+
+    def begin(self, claim: Claim, segment: Segment, revision: int) -> ClaimedRun | None:
+        """Return a new run; None if its place in the order of the runs is not known here.
+
+        Args:
+            claim: The claim, to a new run.
+            segment: As in `keep`.
+            revision: As in `keep`, now.
+        """
+        known, self._last = self._last, None
+        if claim.rows or known is None or known[:2] != (segment.name, revision):
+            return None
+        claim.make.number = known[2] + 1
+        claimed = ClaimedRun(claim.make, rows={}, shown=RecordedOutputs(rows=[]))
+        self.keep(claimed, segment, revision, is_last=True)
+        return claimed
 
     def _take(self, claim: Claim) -> _Entry | None:
         if claim.run_id is None:
