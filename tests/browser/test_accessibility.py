@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -85,6 +86,39 @@ def press(page: Notebook, *keys: str, reach: str) -> None:
     for key in keys:
         page.page.keyboard.press(key)
     wait_for(f"the keys are at {reach}", lambda: tree.evaluate(current) == reach, 5)
+
+
+@contextlib.contextmanager
+def narrow(page: Notebook, width: int, scale: int = 1) -> Iterator[None]:
+    """A window of so many pixels, without the list of files."""
+    devtools = page.page.context.new_cdp_session(page.page)
+    size = {"width": width, "height": 500, "deviceScaleFactor": scale, "mobile": False}
+    try:
+        page.page.evaluate("jupyterapp.shell.collapseLeft()")
+        devtools.send("Emulation.setDeviceMetricsOverride", size)
+        area = page.output(1).locator("xpath=ancestor::*[contains(@class, 'jp-Notebook')][1]")
+        wait_for("it is narrow", lambda: box_of(area)["width"] <= width)
+        yield
+    finally:
+        devtools.send("Emulation.clearDeviceMetricsOverride")
+        devtools.detach()
+
+
+def box_of(found: Any) -> dict[str, float]:
+    return dict(found.bounding_box())
+
+
+def controls(page: Notebook) -> list[list[str]]:
+    """Return the words of the controls, line by line."""
+    found = page.output(1).locator(".nbtasks-bar :is(button, input, select):visible")
+    lines: dict[int, list[str]] = {}
+    look = (
+        "all => all.map(one => [Math.round(one.getBoundingClientRect().top / 13),"
+        " one.placeholder ?? one.innerText.trim()])"
+    )
+    for line, word in found.evaluate_all(look):
+        lines.setdefault(line, []).append(word)
+    return list(lines.values())
 
 
 def test_every_control_has_a_name_and_says_its_state(page: Notebook):
@@ -189,28 +223,39 @@ def test_in_forced_colours_what_is_chosen_has_the_focus_and_how_far_it_is_can_be
         page.page.emulate_media(forced_colors="none")
 
 
+def test_at_600_pixels_the_controls_are_one_line_and_only_those_that_apply(notebook: Open):
+    page = notebook(
+        """%%job long
+for n in range(12):
+    await io.run_task(["step", n], asyncio.sleep, 0)
+await io.run_task("wait", asyncio.sleep, 60)""",
+        app="tab",
+    )
+    output = page.output(1)
+    with narrow(page, 600):
+        page.run(1, wait=False)
+        wait_for("twelve are done", lambda: "12 completed" in output.inner_text())
+        wait_for("its line", lambda: controls(page) == [["Stop", "filter tasks", "⋯"]])
+        heads = output.locator(".nbtasks-widget :is(.nbt-head, .nbt-facts):visible")
+        assert [box["height"] < 30 for box in map(box_of, heads.all())] == [True, True]
+        page.button(1, "Stop").click()
+        page.wait()
+        wait_for("its line", lambda: controls(page) == [["Resume", "filter tasks", "⋯"]])
+
+
 @pytest.mark.parametrize("width", [600, 420])
 @only_thorough
 def test_at_twice_the_size_nothing_is_cut_off_and_controls_wrap_in_their_order(
     page: Notebook, width: int
 ):
-    devtools = page.page.context.new_cdp_session(page.page)
-    size = {"width": width, "height": 500, "deviceScaleFactor": 2, "mobile": False}
     output = page.output(1)
-    try:
-        page.page.evaluate("jupyterapp.shell.collapseLeft()")
-        devtools.send("Emulation.setDeviceMetricsOverride", size)
-        wait_for("it is narrow", lambda: output.bounding_box()["width"] < width)
-
+    with narrow(page, width, scale=2):
         wait_for("nothing is cut off", lambda: output.evaluate(CUT) == [])
         wide = "[document.scrollingElement].map(one => one.scrollWidth - one.clientWidth)[0]"
         assert page.page.evaluate(wide) == 0
-        controls = output.locator(".nbtasks-bar :is(button, input, select):visible")
-        places = controls.evaluate_all(
+        found = output.locator(".nbtasks-bar :is(button, input, select):visible")
+        places = found.evaluate_all(
             "all => all.map(one => one.getBoundingClientRect())"
             ".map(box => [Math.round(box.top / 20), box.left])"
         )
         assert places == sorted(places), "in the order in which Tab goes to them"
-    finally:
-        devtools.send("Emulation.clearDeviceMetricsOverride")
-        devtools.detach()
