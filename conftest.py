@@ -6,6 +6,7 @@ import atexit
 import gc
 import itertools
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from nbtasks.values import signing
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
+
+# Stop is this signal. A shell ignores it for what it starts in the background, and with that for all
+# processes of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKAGE = Path(__file__).parent / "nbtasks"
 _numbers = itertools.count()
