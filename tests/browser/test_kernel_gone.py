@@ -230,6 +230,47 @@ def test_a_kernel_that_its_server_culls_leaves_the_tree_and_no_control(
         server.stop()
 
 
+@only_thorough
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_a_machine_that_is_switched_off_in_mid_run_and_the_next_morning(
+    context: Any, tmp_path: Path, app: str
+):
+    from tests.browser.conftest import FIRST
+
+    (tmp_path / "files").mkdir()
+    server = Server(tmp_path / "files")
+    try:
+        first = f"{FIRST}\nnb.configure(home={str(tmp_path / 'home')!r})"
+        server.put("night.ipynb", [first, LONG])
+        page = Notebook(context.new_page(), server, "night.ipynb", app)
+        page.run(0)
+        begun(page, tasks=5)
+        page.save()
+        server.stop()
+
+        off = (
+            r"(No news from the kernel since .*\. If it is gone, |The kernel is gone\. )\d+ of \d+"
+        )
+        wait_for("it says so", lambda: re.search(off, said(page)))
+        assert page.output(1).locator("button:visible, input:visible").count() == 0
+        before = said(page)
+        page.page.wait_for_timeout(1200)
+        assert said(page) == before, "its clock stands still"
+        page.page.close()
+
+        server = Server(tmp_path / "files")
+        page = Notebook(context.new_page(), server, "night.ipynb", app)
+        kept = r"kept( yet)? as of .* \d\d:\d\d; if the kernel is gone, run the cell to resume"
+        wait_for("the saved tree", lambda: re.search(kept, said(page)))
+        assert page.output(1).locator(".nbtasks-widget").count() == 0
+        page.run(0)
+        page.run(1, wait=False)
+        wait_for("it goes on", lambda: re.search(r"\b([5-9]|\d\d) reused .recorded", said(page)))
+        page.page.close()
+    finally:
+        server.stop()
+
+
 def check_that_the_saved_tree_stands(page: Notebook) -> None:
     """It says what is kept and what to do; nothing can be clicked in vain."""
     kept = r"1 of 2 tasks is kept as of .* \d\d:\d\d; run the cell to resume\."
