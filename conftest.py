@@ -26,8 +26,8 @@ settings.register_profile("steady", derandomize=True, deadline=None, database=No
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
 
-# Stop is this signal. A shell ignores it for what it starts in the background, and with that for all
-# processes of the tests.
+# Stop is this signal. A shell ignores it for what it starts in the background, and with that for
+# all processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKAGE = Path(__file__).parent / "nbtasks"
