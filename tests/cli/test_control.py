@@ -83,6 +83,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_resume_reads_classes_of_a_script_and_reports_what_went_wrong_this_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_run_that_fails_is_exit_status_1(tmp_path: Path) -> None:
     assert "FAILED, ValueError: no" in said("rerun", status=1)
 
 
+@pytest.mark.slow
 def test_rerun_takes_a_path(run: nb.Run) -> None:
     assert "COMPLETED" in said("rerun", run.id, "--path", "shout")
     assert run.tasks().reused.tolist() == [True, False]

@@ -40,6 +40,7 @@ def test_the_pickles_of_a_run_are_shown_and_trusted() -> None:
     assert "compile" in said("trust", run.id)
 
 
+@pytest.mark.slow
 def test_what_is_published_is_queried(run: nb.Run, tmp_path: Path) -> None:
     assert "written" in said("publish", str(tmp_path / "team"))
     assert json.loads(said("publish", str(tmp_path / "team"), "--json"))[0]["state"] == "unchanged"
@@ -47,6 +48,7 @@ def test_what_is_published_is_queried(run: nb.Run, tmp_path: Path) -> None:
     assert run.id in said("sql", query, "--over", str(tmp_path / "team"))
 
 
+@pytest.mark.slow
 def test_what_is_old_is_shown_and_then_removed(run: nb.Run) -> None:
     assert "1 runs, 0 outputs whose ttl has expired and 0 bytes of files would be removed" in said(
         "gc", "--older-than", "0s"

@@ -17,6 +17,7 @@ from tests.cli.commands import refused, said
 # -- what they say --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_lists_a_line_for_each_run(run: nb.Run) -> None:
     header, line = said("runs").splitlines()
 
@@ -25,6 +26,7 @@ def test_runs_lists_a_line_for_each_run(run: nb.Run) -> None:
     assert said("runs", "--job", "another") == "(none)\n"
 
 
+@pytest.mark.slow
 def test_show_says_all_of_one(run: nb.Run) -> None:
     lines = dict(line.split(maxsplit=1) for line in said("show", run.id).splitlines())
 
@@ -32,6 +34,7 @@ def test_show_says_all_of_one(run: nb.Run) -> None:
     assert lines["key"] == "2013"
 
 
+@pytest.mark.slow
 def test_tasks_lists_those_of_the_latest_run_or_of_the_one_that_is_named(run: nb.Run) -> None:
     latest = said("tasks")
 
@@ -42,6 +45,7 @@ def test_tasks_lists_those_of_the_latest_run_or_of_the_one_that_is_named(run: nb
     assert said("tasks", run.id) == latest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["show", "tasks", "logs", "tree", "cancel"])
 def test_the_id_of_a_job_means_its_latest_run(run: nb.Run, command: str) -> None:
     assert said(command, "report") == said(command, run.id)
@@ -51,6 +55,7 @@ def test_logs_lists_what_was_logged(run: nb.Run) -> None:
     assert "begun" in said("logs")
 
 
+@pytest.mark.slow
 def test_tree_draws_the_run(run: nb.Run) -> None:
     assert said("tree", run.id) == f"{run.tree()}\n"
 
@@ -148,6 +153,7 @@ def test_in_a_narrow_terminal_ui_leaves_columns_out_and_cuts_no_id(
     assert seen == [[True, True, True], [False, True, True], [False, False, True]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["runs", "show", "tasks", "logs", "tree", "due", "events"])
 def test_json_is_a_list_of_records_with_iso_times(run: nb.Run, command: str) -> None:
     nb.send_event("note", {"n": 1})
@@ -171,6 +177,7 @@ def test_json_of_a_query(run: nb.Run) -> None:
     assert answer[0]["t"].startswith("20")
 
 
+@pytest.mark.slow
 def test_home_stands_before_the_command_or_after_it(run: nb.Run, tmp_path: Path) -> None:
     home = str(nb.config.home)
     try:
@@ -183,6 +190,7 @@ def test_home_stands_before_the_command_or_after_it(run: nb.Run, tmp_path: Path)
 # -- what they refuse -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_one_line_that_says_where_to_look(
     run: nb.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +237,7 @@ def test_a_damaged_home_is_one_line(
     assert str(home) in line
 
 
+@pytest.mark.slow
 def test_no_select_and_no_such_file_are_one_line(
     run: nb.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -305,6 +305,7 @@ def test_an_asynchronous_wait_is_refused_when_it_is_called() -> None:
     assert pending == []
 
 
+@pytest.mark.slow
 def test_every_option_takes_text() -> None:
     assert (
         resolve(Policy(), len, (), None, None, None, "90s", None, NOT_GIVEN, None)[1].timeout == 90

@@ -30,6 +30,7 @@ with asyncio.Runner() as runner:
 """
 
 
+@pytest.mark.slow
 def test_the_loop_goes_on_if_it_was_first_used_so_by_one_of_several_callbacks() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, timeout=60

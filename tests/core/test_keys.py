@@ -73,6 +73,7 @@ def test_a_segment_holds_no_slash_and_can_be_written_as_utf8(key: Any):
     segment.encode()
 
 
+@pytest.mark.slow
 @given(STRINGS | LOOKALIKES.filter(bool))
 @example("%252F#[,]")
 def test_a_string_key_is_displayed_as_it_was_written(key: str):

@@ -91,6 +91,7 @@ def test_a_home_whose_name_is_no_unicode_is_refused_as_such() -> None:
         nb.runs()
 
 
+@pytest.mark.slow
 def test_values_and_lines_of_the_log_may_hold_any_text() -> None:
     @nb.job("values")
     def body(io: nb.SyncIO) -> str:

@@ -100,6 +100,7 @@ def test_a_body_that_blocks_is_cancelled_from_another_thread() -> None:
     assert run.tasks().reused.tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_a_body_that_awaits_is_cancelled_from_another_thread() -> None:
     ended: list[bool] = []
 
@@ -124,6 +125,7 @@ def test_a_body_that_awaits_is_cancelled_from_another_thread() -> None:
     assert body.run().output == ["done", "done"]
 
 
+@pytest.mark.slow
 async def test_what_surrounds_a_cancelled_run_is_not_cancelled() -> None:
     @nb.job("awaiting")
     async def body(io: nb.AsyncIO) -> None:
@@ -217,6 +219,7 @@ def test_a_body_in_another_thread_ends_at_its_next_io_call() -> None:
     assert statuses() == {"short": "COMPLETED"}
 
 
+@pytest.mark.slow
 def test_a_wait_in_another_thread_ends_at_once() -> None:
     @nb.job("thread")
     def body(io: nb.SyncIO) -> None:
@@ -235,6 +238,7 @@ def test_a_wait_in_another_thread_ends_at_once() -> None:
     assert statuses() == {"cool down": "CANCELED"}
 
 
+@pytest.mark.slow
 async def test_a_def_body_that_is_awaited_ends_at_its_next_io_call_when_it_is_stopped() -> None:
     go_on = threading.Event()
 
@@ -257,6 +261,7 @@ async def test_a_def_body_that_is_awaited_ends_at_its_next_io_call_when_it_is_st
     assert "never" not in statuses()
 
 
+@pytest.mark.slow
 def test_a_body_that_goes_on_after_its_cancellation_ends_at_its_next_io_call() -> None:
     went_on: list[bool] = []
 
@@ -273,6 +278,7 @@ def test_a_body_that_goes_on_after_its_cancellation_ends_at_its_next_io_call() -
     assert "never" not in statuses()
 
 
+@pytest.mark.slow
 def test_except_exception_lets_a_cancel_pass() -> None:
     @nb.job("careful")
     def body(io: nb.SyncIO) -> str:
@@ -285,6 +291,7 @@ def test_except_exception_lets_a_cancel_pass() -> None:
     assert seconds_until_cancelled(body.run, "slow") < GENEROUS
 
 
+@pytest.mark.slow
 def test_a_task_group_is_cancelled_as_a_whole() -> None:
     @nb.job("group")
     async def body(io: nb.AsyncIO) -> None:
@@ -296,6 +303,7 @@ def test_a_task_group_is_cancelled_as_a_whole() -> None:
     assert statuses() == {"a": "CANCELED", "b": "CANCELED"}
 
 
+@pytest.mark.slow
 def test_an_async_function_in_a_body_that_blocks_is_cancelled_and_finalised() -> None:
     ended: list[bool] = []
 
@@ -314,6 +322,7 @@ def test_an_async_function_in_a_body_that_blocks_is_cancelled_and_finalised() ->
     assert statuses() == {"slow": "CANCELED"}
 
 
+@pytest.mark.slow
 def test_a_job_within_a_job_ends_with_the_outer_one() -> None:
     @nb.job("inner")
     def inner(io: nb.SyncIO) -> None:
@@ -337,6 +346,7 @@ def test_a_job_within_a_job_ends_with_the_outer_one() -> None:
     assert set(nb.runs().status) == {"CANCELED"}
 
 
+@pytest.mark.slow
 def test_on_cancel_hears_of_it() -> None:
     heard: list[str] = []
 
@@ -517,6 +527,7 @@ def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -
     assert lines > 20
 
 
+@pytest.mark.slow
 def test_a_stopped_task_is_canceled_and_runs_again() -> None:
     stop = True
 
@@ -545,6 +556,7 @@ def test_a_stopped_task_is_canceled_and_runs_again() -> None:
     assert nb.attempts().query("path == 'slow'").status.tolist() == ["CANCELED", "COMPLETED"]
 
 
+@pytest.mark.slow
 async def test_cancelling_an_asynchronous_run_cancels_its_tasks_and_their_finally_runs() -> None:
     started, finalised = asyncio.Event(), []
 
@@ -570,6 +582,7 @@ async def test_cancelling_an_asynchronous_run_cancels_its_tasks_and_their_finall
     assert nb.tasks().status.tolist() == ["CANCELED", "CANCELED"]
 
 
+@pytest.mark.slow
 async def test_what_a_body_did_not_await_is_cancelled_at_its_end() -> None:
     @nb.job("forgotten")
     async def body(io: nb.AsyncIO) -> str:

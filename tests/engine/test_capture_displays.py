@@ -169,6 +169,7 @@ def test_a_task_that_failed_and_was_caught_shows_again_what_it_displayed(capsys)
     assert echoed(capsys) == ["'so far'"]
 
 
+@pytest.mark.slow
 def test_a_fork_shows_what_its_origin_showed_before_and_nothing_of_later(capsys):
     times: list[int] = []
 
@@ -250,6 +251,7 @@ def test_a_run_without_outputs_shows_nothing_again(capsys):
     assert capsys.readouterr().out == "body\nbody\n"
 
 
+@pytest.mark.slow
 def test_what_an_attempt_displays_is_bounded_in_number_and_size(capsys):
     @nb.job("flood")
     def body(io: nb.SyncIO) -> None:

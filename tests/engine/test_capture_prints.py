@@ -31,6 +31,7 @@ def say(*words: str) -> None:
         print(word)
 
 
+@pytest.mark.slow
 def test_what_a_task_prints_shows_and_is_in_its_log(capsys):
     @nb.job("prints")
     def body(io: nb.SyncIO) -> None:

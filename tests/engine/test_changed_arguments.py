@@ -241,6 +241,7 @@ def read(monkeypatch) -> list[Any]:
     return values
 
 
+@pytest.mark.slow
 def test_a_frame_is_digested_once_for_100_tasks(read):
     df = frame()
 
@@ -252,6 +253,7 @@ def test_a_frame_is_digested_once_for_100_tasks(read):
     assert len(read) == 1
 
 
+@pytest.mark.slow
 def test_a_frame_is_digested_once_for_100_tasks_side_by_side(read):
     df = frame()
 
@@ -264,6 +266,7 @@ def test_a_frame_is_digested_once_for_100_tasks_side_by_side(read):
     assert len(read) == 1
 
 
+@pytest.mark.slow
 def test_a_frame_is_digested_once_for_100_tasks_that_read_it_from_a_global(read, monkeypatch):
     def use(n: int) -> int:
         return n + len(held)

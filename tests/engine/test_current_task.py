@@ -13,6 +13,7 @@ from nbtasks.journal import current
 from tests.engine.failing import caught
 
 
+@pytest.mark.slow
 def test_options_for_people_stand_in_the_frame_and_in_the_tree() -> None:
     shown = nb.TaskOptions(
         params={"table": "flights"},

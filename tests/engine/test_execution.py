@@ -22,6 +22,7 @@ def note(value: Any) -> Any:
     return value
 
 
+@pytest.mark.slow
 def test_a_failed_task_runs_again_with_its_new_code_and_the_others_do_not() -> None:
     def attempt(function: Any) -> nb.Run:
         @nb.job("mended")

@@ -52,6 +52,7 @@ class OddError(Exception):
 # -- what goes there ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_function_runs_in_another_process_and_its_task_is_journaled_here(
     on: nb.TaskOptions,
 ) -> None:
@@ -150,6 +151,7 @@ def test_where_a_worker_inherits_the_run_it_still_has_no_io() -> None:
 # -- what comes back ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_error_comes_back_as_what_it_was_with_its_traceback(on: nb.TaskOptions) -> None:
     def divide(n: int) -> float:
         return 1 / n

@@ -161,6 +161,7 @@ def read_back(kind: Argument) -> list[Any]:
 REMEMBERED_ONLY = ("a function", "a function in a dict", "a masked array")
 
 
+@pytest.mark.slow
 def test_what_the_journal_gives_back_has_the_digest_of_what_was_recorded():
     found = {kind.what: read_back(kind) for kind in ARGUMENTS}
 

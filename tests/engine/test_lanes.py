@@ -189,6 +189,7 @@ def test_stop_takes_back_a_batch_that_waits() -> None:
     assert set(nb.tasks().status) == {"CANCELED"}
 
 
+@pytest.mark.slow
 @both
 def test_auto_makes_larger_batches_once_it_knows_how_long_an_item_takes(mapped: Any) -> None:
     engine = Counting()

@@ -159,6 +159,7 @@ def test_a_nested_failure_is_that_of_its_task():
         assert nb.tasks().path.tolist() == ["parent", "parent/child"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 def test_maps_nested_in_maps_need_no_pool_at_all(concurrency: int):
     def count(level: int) -> int:

@@ -19,6 +19,7 @@ def _no_calls() -> None:
     calls.clear()
 
 
+@pytest.mark.slow
 def test_on_error_gets_the_users_own_error_and_the_task() -> None:
     class Own(Exception):
         pass

@@ -81,6 +81,7 @@ async def test_it_may_be_awaited() -> None:
     assert calls == [1]
 
 
+@pytest.mark.slow
 def test_the_output_is_what_the_body_returns_now() -> None:
     run = three.run(2)
 
@@ -152,6 +153,7 @@ def test_a_map_answers_with_all_its_items() -> None:
 # -- what is not ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_where_there_is_no_run_none_is_made() -> None:
     with pytest.raises(nb.NotRecordedError, match=r"version 0\.0\.1, has no run with the key"):
         three.run(3, replay="only")

@@ -496,6 +496,7 @@ def test_a_failure_that_was_caught_runs_again_with_other_code():
     assert book.calls == ["f"]
 
 
+@pytest.mark.slow
 def test_a_rerun_that_fails_leaves_no_old_answer(book):
     book("def report(models):\n    raise OSError('down')")
     book(on_change("rerun"))
@@ -522,6 +523,7 @@ MAP = """
     """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("journal")
 def test_a_map_counts_by_its_function_and_its_items() -> None:
     book = Book("mode = 'warn'", MAP)
@@ -563,6 +565,7 @@ def test_the_face_of_io_does_not_count():
     assert book.warned == []
 
 
+@pytest.mark.slow
 def test_tasks_side_by_side_share_one_warning():
     text = """
         import asyncio
@@ -605,6 +608,7 @@ def test_the_tree_says_that_a_task_is_stale_and_why(book):
     assert "stale: its code changed" in run.tree()._repr_html_()
 
 
+@pytest.mark.slow
 def test_a_task_that_is_not_reached_any_more_is_not_called_stale(book):
     book(NEW_CLEAN)
     book.run()
@@ -654,6 +658,7 @@ def test_a_failed_execution_warns_as_well(book):
 # -- with other verbs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_value_set_by_hand_is_never_stale(book):
     run = nb.last_run()
     run.set("clean", [1])

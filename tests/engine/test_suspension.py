@@ -165,6 +165,7 @@ def test_gathered_waits_resume_with_the_first_and_keep_their_order(
     assert waited == pytest.approx([100, 100, 100], abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_task_that_waits_inside_waits_with_it_and_is_called_again(
     fake: FakeClock, calls: list[str]
 ) -> None:
@@ -250,6 +251,7 @@ def test_items_of_a_map_that_wait_suspend_the_run(
     assert len(waited) == 2, "two at a time"
 
 
+@pytest.mark.slow
 def test_items_of_a_map_in_back_off_suspend_the_run(fake: FakeClock, calls: list[int]) -> None:
     def item(n: int) -> int:
         calls.append(n)
@@ -303,6 +305,7 @@ def test_tasks_of_a_task_group_are_suspended_without_a_group_of_errors(fake: Fak
     assert waited == [HOUR, HOUR]
 
 
+@pytest.mark.slow
 def test_a_suspended_run_can_be_cancelled_and_waits_what_is_left_of_it(fake: FakeClock) -> None:
     @nb.job("patient")
     def body(io: nb.SyncIO) -> str:
@@ -356,6 +359,7 @@ def test_hooks_do_not_hear_of_a_suspended_run(fake: FakeClock, calls: list[str])
 # -- max_time -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_when_the_time_is_over_no_further_task_starts(fake: FakeClock, calls: list[int]) -> None:
     def step(n: int) -> int:
         calls.append(n)
@@ -459,6 +463,7 @@ def test_a_replay_takes_no_time_that_counts(fake: FakeClock) -> None:
 # -- yield_ ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_yield_ends_the_execution_once(fake: FakeClock, calls: list[str]) -> None:
     @nb.job("yielding")
     def body(io: nb.SyncIO) -> str:

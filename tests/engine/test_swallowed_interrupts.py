@@ -54,6 +54,7 @@ def test_a_bare_except_around_each_task_does_not_hide_a_cancel() -> None:
     assert body.run().output == "10 of 10"
 
 
+@pytest.mark.slow
 def test_a_return_in_a_finally_block_does_not_hide_a_suspension() -> None:
     @nb.job("rest")
     def body(io: nb.SyncIO) -> str:

@@ -18,6 +18,7 @@ def _no_calls() -> None:
     calls.clear()
 
 
+@pytest.mark.slow
 def test_an_output_is_computed_anew_when_its_time_is_over(fake: FakeClock) -> None:
     def rates() -> int:
         calls.append("rates")
@@ -61,6 +62,7 @@ def test_the_ttl_of_the_call_counts_not_the_one_of_then(fake: FakeClock) -> None
     assert calls == [1, 1]
 
 
+@pytest.mark.slow
 def test_what_fails_when_computed_anew_has_no_output_any_more(fake: FakeClock) -> None:
     def rates() -> int:
         calls.append(1)

@@ -101,6 +101,7 @@ def test_the_items_of_a_map_start_evenly_spaced(
     assert starts.seconds() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_functions_that_await_start_evenly_spaced(fake: FakeClock, starts: Starts) -> None:
     async def call(n: int) -> Any:
         return starts(n)
@@ -141,6 +142,7 @@ def test_the_rate_of_a_call_wins(fake: FakeClock, starts: Starts) -> None:
     assert starts.seconds() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_time_that_is_not_used_is_not_saved_up(
     fake: FakeClock, starts: Starts, call: Callable[..., Any]
 ) -> None:
@@ -437,6 +439,7 @@ def test_a_task_that_waits_for_its_turn_is_waiting(
     assert tasks.set_index("path").attempts.loc["call/1"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["def", "async def", "thread"])
 def test_a_cancelled_run_leaves_the_queue_at_once(form: str, starts: Starts) -> None:
     @nb.task(rate="1/h")
@@ -468,6 +471,7 @@ def test_a_cancelled_run_leaves_the_queue_at_once(form: str, starts: Starts) -> 
     assert "WAITING" not in nb.tasks().status.tolist()
 
 
+@pytest.mark.slow
 def test_what_was_cancelled_in_the_queue_runs_in_the_next_execution(
     fake: FakeClock, starts: Starts
 ) -> None:
@@ -549,6 +553,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(fake: FakeClock) -> None:
 # -- suspended runs -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_turn_that_is_too_far_away_suspends_the_run(
     fake: FakeClock, starts: Starts, call: Callable[..., Any]
 ) -> None:
@@ -616,6 +621,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(STEPS, st.sampled_from(["3/s", "1/s", "10/s", "5/2s"]))
 def test_no_window_ever_has_more_starts_than_the_rate(
     steps: list[tuple[int, str, int]], text: str

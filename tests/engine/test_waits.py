@@ -73,6 +73,7 @@ def sync(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "sync")
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_while_it_waits_is_its_output_for_good(sync: bool):
     def soon(run_id: str) -> None:
         once_they_wait(answer, run_id, "question", "42")
@@ -118,6 +119,7 @@ def test_executed_again_it_waits_only_what_is_left(sync: bool):
         assert (fake.now() - began).total_seconds() == 3600
 
 
+@pytest.mark.slow
 def test_an_answer_to_a_suspended_run_makes_it_due_and_is_found(sync: bool):
     run = make(sync, 3600).run(suspend_after=60)
     assert nb.due().empty
@@ -129,6 +131,7 @@ def test_an_answer_to_a_suspended_run_makes_it_due_and_is_found(sync: bool):
     assert nb.due().empty
 
 
+@pytest.mark.slow
 def test_it_is_cancelled_where_it_waits_and_goes_on_to_wait(sync: bool):
     def soon(run_id: str) -> None:
         once_they_wait(nb.cancel, run_id)

@@ -219,6 +219,7 @@ async def test_one_that_awaits_goes_on_at_once(screen: Screen):
     assert (await running).output == [0, 1]
 
 
+@pytest.mark.slow
 def test_in_a_thread_a_body_that_blocks_is_answered_by_another_process(screen: Screen):
     def soon() -> None:
         run = nb.last_run("asks")

@@ -100,6 +100,7 @@ def paths(run: nb.Run) -> list[str]:
     return sorted(run.tasks().path)
 
 
+@pytest.mark.slow
 @WAYS
 def test_what_threads_of_a_task_start_with_its_io_is_below_the_task(spread: Spread):
     def parent(name: str) -> int:
@@ -116,6 +117,7 @@ def test_what_threads_of_a_task_start_with_its_io_is_below_the_task(spread: Spre
     assert not body.run().tasks().query("attempts > 1").size  # everything is reused
 
 
+@pytest.mark.slow
 @WAYS
 def test_so_it_is_with_an_io_that_the_task_gets_as_an_argument(spread: Spread):
     def parent(io: nb.SyncIO, name: str) -> int:
@@ -181,6 +183,7 @@ class Holder:
     io: Any
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hold", "held"),
     [
@@ -328,6 +331,7 @@ def test_the_io_of_a_task_that_has_ended_starts_nothing(retried: bool):
     assert paths(body.run()) == ["parent"]
 
 
+@pytest.mark.slow
 def test_lines_waits_and_maps_of_a_thread_belong_to_its_task():
     def parent() -> None:
         io = nb.current_io()
@@ -389,6 +393,7 @@ def test_an_io_that_awaits_is_refused_in_a_plain_thread_in_words_that_work():
     assert "asyncio.to_thread" in errors[0]
 
 
+@pytest.mark.slow
 @WAYS
 def test_a_thread_of_a_task_finds_it(spread: Spread):
     def subtask(key: str) -> str:

@@ -28,6 +28,7 @@ def test_cancelling_an_unknown_event_fails_its_task():
         body.run()
 
 
+@pytest.mark.slow
 def test_several_events_are_sent_in_one_task(heard: list[Any]):
     @nb.job("sends")
     async def sends(io: nb.AsyncIO) -> list[Any]:
@@ -57,6 +58,7 @@ def test_several_events_are_sent_in_one_task(heard: list[Any]):
     assert "1" not in nb.events().id.tolist()
 
 
+@pytest.mark.slow
 def test_an_event_that_a_run_sends_is_not_sent_again_when_it_is_executed_again():
     @nb.job("sends once")
     def sends(io: nb.SyncIO) -> str:
@@ -95,6 +97,7 @@ def test_the_first_event_that_fits_is_taken_by_both_faces():
     assert waits_too.run().output == [["b", 1], ["b", 1]]
 
 
+@pytest.mark.slow
 def test_an_event_that_came_while_nothing_ran_counts():
     @nb.job("waits")
     def waits(io: nb.SyncIO) -> Any:

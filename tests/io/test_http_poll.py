@@ -21,6 +21,7 @@ def done(response: nb.Response) -> bool:
     return response.ok and response.body["state"] == "done"
 
 
+@pytest.mark.slow
 def test_it_polls_until_it_is_answered_as_is_wished(sync: bool):
     busy, ended = Answer(200, {"state": "busy"}), Answer(200, {"state": "done"})
     with FakeClock() as clock, serving(in_turn(Answer(500), busy, ended)) as server:

@@ -136,6 +136,7 @@ def test_only_replayed_nothing_goes_on():
     assert ended(nb.get_run(run_id)).executions == 1
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_died_goes_on_with_its_parent(nb_home: Any):
     """A new kernel finds the background runs of the old one interrupted."""
 

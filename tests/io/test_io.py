@@ -173,6 +173,7 @@ def run_keywords(
     return nb.job("keywords")(awaiting if asynchronous else blocking).run(new=new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_keyword_arguments_reach_the_function_and_are_shown(asynchronous: bool) -> None:
     how = {"asynchronous": asynchronous}
@@ -215,6 +216,7 @@ def test_a_key_function_is_given_to_max() -> None:
     assert top.run().output == "bb"
 
 
+@pytest.mark.slow
 def test_an_argument_by_keyword_is_the_same_input_as_by_position() -> None:
     run_keywords(loaded, "a", ["x"])
 
@@ -250,6 +252,7 @@ def test_a_keyword_argument_that_is_changed_in_place_is_told() -> None:
         run_keywords(grow, [1], more=[])
 
 
+@pytest.mark.slow
 def test_keyword_arguments_that_are_secret_are_hidden() -> None:
     run = run_keywords(with_token, "ada", token="4711-0815", options=nb.TaskOptions(redact=["pin"]))
     assert run.tasks().params.tolist() == ['{"user":"ada","token":"[REDACTED]"}']
@@ -263,6 +266,7 @@ def test_keyword_arguments_that_are_secret_are_hidden() -> None:
     assert '"number":"[REDACTED]","year":6' in params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_keyword_of_option_and_parameter_is_refused_with_both_ways_out(
     asynchronous: bool,
@@ -306,6 +310,7 @@ def test_a_keyword_that_nobody_takes_is_refused_before_work(
     assert nb.last_run().tasks().empty
 
 
+@pytest.mark.slow
 def test_io_among_keyword_arguments_belongs_to_the_task() -> None:
     def inner(*, io: nb.SyncIO, n: int) -> int:
         return io.run_task("below", abs, -n)

@@ -234,6 +234,7 @@ def test_options_are_the_items_or_the_maps_as_they_say() -> None:
     assert tasks.attempts.to_dict() == {"fit": 1, "fit/0": 2}
 
 
+@pytest.mark.slow
 def test_a_completed_map_answers_at_once_without_its_items() -> None:
     def body(io: nb.SyncIO) -> list[int]:
         return io.map("fit", note, [1, 2], key_of=str)

@@ -30,6 +30,7 @@ def test_a_value_is_that_of_its_run_of_its_job_or_of_all():
     assert seen == [None, None, None, None, "a", "a", None, None, "b"]
 
 
+@pytest.mark.slow
 def test_a_replay_reads_what_was_read_first():
     reader_seen: list[Any] = []
 
@@ -50,6 +51,7 @@ def test_a_replay_reads_what_was_read_first():
     assert reader_seen == [1, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_is_deleted_is_not_there_any_more():
     @nb.job("deletes")
     def body(io: nb.SyncIO) -> list[Any]:
@@ -65,6 +67,7 @@ def test_what_is_deleted_is_not_there_any_more():
     assert body.run().output == [True, False, False, None]
 
 
+@pytest.mark.slow
 async def test_a_large_value_and_one_of_a_class_come_back_as_they_went_in():
     value = {"text": "x" * (3 << 20), "members": {1, 2}}
 
@@ -76,6 +79,7 @@ async def test_a_large_value_and_one_of_a_class_come_back_as_they_went_in():
     assert (await body.arun()).output == value
 
 
+@pytest.mark.slow
 def test_a_task_of_the_store_says_its_scope_and_its_name():
     @nb.job("shows")
     def body(io: nb.SyncIO) -> None:

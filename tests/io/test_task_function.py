@@ -139,6 +139,7 @@ def test_it_can_be_pickled_where_the_function_can() -> None:
 # -- in a run -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_call_in_a_body_is_a_task_and_is_answered_from_the_journal() -> None:
     def body(io: nb.SyncIO) -> list[int]:
         return [double(1), double(1, 3), double(n=2), *squares(2)]
@@ -154,6 +155,7 @@ def test_a_call_in_a_body_is_a_task_and_is_answered_from_the_journal() -> None:
     assert again["double[1,by=3]"] == 3
 
 
+@pytest.mark.slow
 def test_an_awaiting_body_awaits_async_functions_and_blocks_in_others() -> None:
     async def body(io: nb.AsyncIO) -> Any:
         both = await asyncio.gather(fetch("a"), fetch("b", 2))
@@ -205,6 +207,7 @@ def test_an_awaiting_body_may_call_a_function_that_gives_an_awaitable() -> None:
     assert run(body).output == "1"
 
 
+@pytest.mark.slow
 def test_a_stop_ends_a_function_that_blocks_an_awaiting_body() -> None:
     begun = threading.Event()
 
@@ -268,6 +271,7 @@ def in_shared_pool(*calls: Callable[[], Any]) -> list[Any]:
 WAYS = [in_thread, in_pool, in_nested_threads, in_process_like_pool, in_shared_pool]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_in_a_plain_thread_it_belongs_to_the_task_that_started_the_thread(
@@ -369,6 +373,7 @@ def test_the_object_of_a_method_is_an_input() -> None:
         assert run(body, key="k", factor=4).output == 6
 
 
+@pytest.mark.slow
 def test_io_takes_a_task_function_and_runs_the_plain_one() -> None:
     def body(io: nb.SyncIO) -> list[Any]:
         half = functools.partial(double, by=1)
@@ -387,6 +392,7 @@ def test_io_takes_a_task_function_and_runs_the_plain_one() -> None:
     assert found.tasks().name.tolist()[3] == "Fetch"
 
 
+@pytest.mark.slow
 def test_builtins_partials_and_imported_functions_are_wrapped() -> None:
     root = nb.task(math.sqrt)
     least = nb.task(min, retry=2)
@@ -401,6 +407,7 @@ def test_builtins_partials_and_imported_functions_are_wrapped() -> None:
     assert paths(run(body)) == ["sqrt[4.0]", "min[3,2]", "double[1]", "upper[a]", "thrice abc"]
 
 
+@pytest.mark.slow
 def test_a_decorator_may_stand_above_or_below() -> None:
     def noisy(fn: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(fn)
@@ -482,6 +489,7 @@ def test_a_second_call_with_the_same_key_says_how_to_give_another() -> None:
     assert "double.with_options(key=...)" in text
 
 
+@pytest.mark.slow
 def test_with_options_gives_a_copy_with_another_key_and_other_options() -> None:
     by_name = square.with_options(key="square of {n}", name="Shown", retry=5)
     numbered = square.with_options(key=nb.numbered("square"))
@@ -506,6 +514,7 @@ def test_more_options_for_a_task_function_join_those_that_it_has() -> None:
     assert fetch.__nbtasks__.policy.retry == nb.Retry(2)  # type: ignore[attr-defined]  # as above
 
 
+@pytest.mark.slow
 def test_map_is_io_map_under_the_name_of_the_function() -> None:
     def blocking(io: nb.SyncIO) -> list[Any]:
         return [square.map([1, 2]), fetch.map("ab", key_of=str, key="pages")]
@@ -537,6 +546,7 @@ def test_the_map_of_a_method_is_refused_with_what_to_write() -> None:
     assert run(body).output == [2, 4]
 
 
+@pytest.mark.slow
 def test_a_call_that_does_not_fit_is_an_error_before_its_task() -> None:
     for wrong in (lambda: double(), lambda: double(1, 2, 3), lambda: double(1, to=2)):  # type: ignore[call-arg]  # noqa: PLW0108 - on purpose
         with pytest.raises(TypeError, match=r"double\(\.\.\.\): "):
@@ -544,6 +554,7 @@ def test_a_call_that_does_not_fit_is_an_error_before_its_task() -> None:
         assert nb.last_run().tasks().empty
 
 
+@pytest.mark.slow
 def test_the_same_arguments_written_otherwise_are_the_same_inputs() -> None:
     calls: list[Callable[[], int]] = [
         lambda: double(1, 2),
@@ -580,6 +591,7 @@ def test_changed_code_of_the_function_or_of_one_that_it_calls_is_seen() -> None:
         assert run(body).output == 2
 
 
+@pytest.mark.slow
 def test_a_path_is_reset_and_read_as_it_is_written() -> None:
     calls: list[int] = []
 
@@ -599,6 +611,7 @@ def test_a_path_is_reset_and_read_as_it_is_written() -> None:
     assert found[[["fit", "AA"]]] == found["fit[AA]"] == 3
 
 
+@pytest.mark.slow
 def test_the_options_of_the_function_hold_for_its_calls() -> None:
     tries: list[int] = []
 

@@ -81,6 +81,7 @@ def test_what_is_posted_is_the_value(said: dict[str, Any], value: Any):
     assert len(listening.urls) == 1
 
 
+@pytest.mark.slow
 def test_the_second_request_counts_for_nothing():
     listening = Listening()
 
@@ -92,6 +93,7 @@ def test_the_second_request_counts_for_nothing():
     assert listening.job.run().output == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_right_is_refused_and_the_run_goes_on_waiting():
     listening = Listening()
     base = listening.url.rpartition("/")[0]
@@ -111,6 +113,7 @@ def test_what_is_not_right_is_refused_and_the_run_goes_on_waiting():
     assert listening.output() == "right"
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_large_is_refused():
     listening = Listening()
 
@@ -133,6 +136,7 @@ def refused(url: str, **said: Any) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_the_address_is_given_as_it_is_through_a_proxy_too(monkeypatch: pytest.MonkeyPatch):
     listening = Listening()
     assert listening.url.proxied == listening.url.replace("http://127.0.0.1:", "/proxy/")
@@ -162,6 +166,7 @@ def _once(job: str) -> nb.RequestUrl:
     return urls[0]
 
 
+@pytest.mark.slow
 def test_nobody_sees_the_address_in_the_journal_views():
     url = _once("secret")
 
@@ -275,6 +280,7 @@ def test_a_port_that_is_taken_meanwhile_is_a_clear_error(
     assert output(process, url) == "output 7"
 
 
+@pytest.mark.slow
 def test_the_journal_keeps_what_is_awaited():
     @nb.job("listens")
     def listens(io: nb.SyncIO) -> None:

@@ -18,6 +18,7 @@ def heard() -> list[Any]:
     return take_orders()
 
 
+@pytest.mark.slow
 def test_sending_an_event_runs_the_jobs_that_take_it_before_it_returns(heard: list[Any]):
     event = nb.send_event("order", {"number": 7})
 
@@ -42,6 +43,7 @@ def test_an_id_is_delivered_once(heard: list[Any]):
     assert [run.executions for run in again.runs] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_payload_that_does_not_fit_makes_an_invalid_run_with_what_is_wrong(heard: list[Any]):
     event = nb.send_event("order", {"number": "seven"})
 
@@ -109,6 +111,7 @@ def test_a_disabled_job_another_source_and_another_payload_hear_nothing():
     assert [run.job for run in nb.send_event("go", source="shop").runs] == ["of another"]
 
 
+@pytest.mark.slow
 def test_of_an_event_a_run_can_be_executed_again(heard: list[Any]):
     (run, _) = nb.send_event("order", {"number": 7}).runs
 

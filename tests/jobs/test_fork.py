@@ -94,6 +94,7 @@ def test_a_task_and_all_that_started_after_it_run(verb: str, from_: Any, called:
         assert runtime.journal.tasks(run.id) == before
 
 
+@pytest.mark.slow
 async def test_both_are_synchronous_everywhere() -> None:
     """Also on a loop, and also for an `async def` job."""
 
@@ -108,6 +109,7 @@ async def test_both_are_synchronous_everywhere() -> None:
     assert calls == ["a", "b", "b", "b"]
 
 
+@pytest.mark.slow
 def test_from_a_task_that_failed_and_was_caught_the_run_takes_the_new_path() -> None:
     answers = iter([OSError("down"), "up"])
 
@@ -136,6 +138,7 @@ def test_from_a_task_that_failed_and_was_caught_the_run_takes_the_new_path() -> 
     assert calls == [1, 2]
 
 
+@pytest.mark.slow
 def test_what_was_caught_before_is_part_of_the_path_of_a_fork() -> None:
     @nb.job("caught")
     def body(io: nb.SyncIO) -> Any:
@@ -151,6 +154,7 @@ def test_what_was_caught_before_is_part_of_the_path_of_a_fork() -> None:
     assert fork.tasks().attempts.tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_what_would_run_again_in_the_run_runs_in_its_fork() -> None:
     def weigh(n: int) -> int:
         if n == 2 and len(calls) < 3:
@@ -179,6 +183,7 @@ def test_what_would_run_again_in_the_run_runs_in_its_fork() -> None:
 # -- a run, again ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rerun_is_one_more_execution_of_the_same_run() -> None:
     run = three.run({"n": 1}, key="k")
     started = run.started_at
@@ -195,6 +200,7 @@ def test_a_rerun_is_one_more_execution_of_the_same_run() -> None:
     assert calls == ["a", "b", "c", "c"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_the_latest_is_executed_again_all_the_same() -> None:
     run = three.run(1)
     latest = three.run(1, new=True)
@@ -217,6 +223,7 @@ def test_the_payload_is_the_one_that_the_run_was_begun_with() -> None:
     assert run.fork().output == payload
 
 
+@pytest.mark.slow
 @VERBS
 def test_a_failure_is_raised_and_the_run_goes_on_after_it(verb: str) -> None:
     run = three.run(1)
@@ -242,6 +249,7 @@ def test_a_failure_is_raised_and_the_run_goes_on_after_it(verb: str) -> None:
 # -- a fork ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_fork_is_a_run_of_its_own() -> None:
     run = three.run({"n": 1})
     before = runtime.journal.runs()[0], runtime.journal.tasks(run.id), str(nb.attempts(run))
@@ -305,6 +313,7 @@ def test_a_kept_task_that_took_the_payload_is_said_to_be_stale() -> None:
         assert run.fork(from_="next", payload=2).output == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_fork_starts_from_that() -> None:
     first = three.run(1).fork(from_="b")
     fork = first.fork(from_="c")
@@ -332,6 +341,7 @@ def test_what_a_fork_of_a_fork_was_recorded_with_is_still_known() -> None:
             assert edited.run(key=fork.key).output == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_wait_that_goes_on_ends_in_a_fork_when_it_would_have_ended() -> None:
     class Stop(FakeClock):
         def sleep_until(self, due_us: int, told: object = None) -> None:
@@ -398,6 +408,7 @@ def test_a_fork_whose_process_dies_goes_on_or_was_never_made() -> None:
 # -- what cannot be done --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @VERBS
 def test_an_unknown_task_is_named_and_nothing_changes(verb: str) -> None:
     run = three.run(1)
@@ -410,6 +421,7 @@ def test_an_unknown_task_is_named_and_nothing_changes(verb: str) -> None:
     assert run.tasks().status.tolist() == ["COMPLETED"] * 3
 
 
+@pytest.mark.slow
 @VERBS
 def test_a_run_that_is_being_executed_is_left_alone(verb: str) -> None:
     @nb.job("busy")
@@ -439,6 +451,7 @@ def test_a_job_that_is_not_defined_here_is_named(verb: str) -> None:
     assert (run.status, run.executions) == ("COMPLETED", 1)
 
 
+@pytest.mark.slow
 @VERBS
 def test_another_version_of_the_job_does_not_execute_the_run(verb: str) -> None:
     run = three.run(1)

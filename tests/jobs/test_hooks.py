@@ -263,6 +263,7 @@ def limited() -> nb.Job:
     return body
 
 
+@pytest.mark.slow
 def test_what_a_dead_process_left_takes_no_room(tmp_path: Path) -> None:
     child = start(tmp_path, "SIGKILL")
     child.communicate(timeout=60)

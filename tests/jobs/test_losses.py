@@ -66,6 +66,7 @@ def deaths(run: nb.Run) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_deaths_in_a_row_are_counted_once_each(run: nb.Run) -> None:
     counted = []
     for execution in (1, 1, 2, 3, 3):

@@ -87,6 +87,7 @@ class TestGc:
 
         assert len(files(nb.config.home)) == 2
 
+    @pytest.mark.slow
     def test_a_file_that_is_named_again_counts_as_written_now(self, job):
         job.run(1)
         aged(nb.config.home)
@@ -97,6 +98,7 @@ class TestGc:
         nb.gc(older_than=0, keep=1, dry_run=False)
         assert files(nb.config.home) == before
 
+    @pytest.mark.slow
     def test_goes_by_age(self, job):
         with FakeClock() as clock:
             job.run(1)
@@ -223,6 +225,7 @@ class TestGc:
         assert len(nb.runs()) == 1
         assert len(nb.gc(older_than=0, dry_run=False)) == 1
 
+    @pytest.mark.slow
     def test_of_a_shared_file_is_refused(self, job, tmp_path):
         nb.configure(home=nb.export_run(job.run(1), tmp_path / "one"))
         try:
@@ -326,6 +329,7 @@ class TestTheDoctor:
         assert frame.columns.tolist() == ["what", "state", "detail", "remedy"]
         assert "1 runs" in frame.detail.str.cat()
 
+    @pytest.mark.slow
     def test_tells_whose_the_pickles_are(self, monkeypatch, tmp_path):
         @nb.job("pickled")
         def body(io: nb.SyncIO) -> None:
@@ -340,6 +344,7 @@ class TestTheDoctor:
         signing._key.cache_clear()
         assert f"some of run {run.id} were made by others" in nb.doctor().detail.str.cat()
 
+    @pytest.mark.slow
     def test_names_the_run_of_a_pickle_that_is_damaged(self):
         @nb.job("pickled")
         def body(io: nb.SyncIO) -> None:
@@ -407,6 +412,7 @@ class TestTheDoctor:
         assert nb.runs().run_id.tolist() == [run.id]
         assert set(nb.doctor().state) == {"ok"}
 
+    @pytest.mark.slow
     def test_tells_what_somebody_has_added(self, job):
         job.run(1)
         nb.runs()

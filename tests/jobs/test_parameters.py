@@ -51,6 +51,7 @@ def report() -> nb.Job:
 # -- names ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_payload_io_and_ctx_are_filled_in_any_order_and_only_where_they_are() -> None:
     def last(ctx: nb.Context, io: nb.SyncIO, payload: int) -> Any:
         return [ctx.job.id, io.run_task("one", int, "1"), payload]
@@ -70,6 +71,7 @@ def test_payload_io_and_ctx_are_filled_in_any_order_and_only_where_they_are() ->
     assert nb.job(nothing).run().output == "nothing"
 
 
+@pytest.mark.slow
 def test_every_other_parameter_is_a_field_of_the_payload() -> None:
     job = report()
 
@@ -262,6 +264,7 @@ def test_a_field_with_the_name_of_an_option_goes_into_the_payload() -> None:
 # -- which run ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_neither_the_order_of_fields_nor_those_at_their_default_make_another_run() -> None:
     job = report()
     first = job.run(month=3)
@@ -353,6 +356,7 @@ def test_invocations_pass_fields() -> None:
     assert nb.runs("report").payload.tolist()[-2:] == ['{"month":2,"region":"US"}', '{"month":1}']
 
 
+@pytest.mark.slow
 def test_an_invocation_with_a_wrong_keyword_fails_at_once() -> None:
     @nb.job
     def child(timeout: int, month: int = 1) -> list[int]:
@@ -432,6 +436,7 @@ def test_a_schedule_fills_the_parameters_that_are_there() -> None:
     assert nb.runs().status.tolist() == ["COMPLETED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_a_run_is_executed_again_with_the_fields_that_it_was_given() -> None:
     run = report().run(month=3, region="US")
 

@@ -66,6 +66,7 @@ def test_a_failed_run_continues_where_it_failed() -> None:
     assert run.executions == 2
 
 
+@pytest.mark.slow
 async def test_aresume_does_the_same_for_both_kinds_of_body() -> None:
     @nb.job
     async def awaits(io: nb.AsyncIO) -> int:
@@ -200,6 +201,7 @@ def test_runs_that_another_run_invoked_continue_and_wake_it() -> None:
     assert [wake.run_id for wake in runtime.journal.find("wake")][-1:] == [nb.last_run(parent).id]
 
 
+@pytest.mark.slow
 def test_a_suspended_run_that_is_cancelled_wakes_the_run_that_invoked_it() -> None:
     @nb.job
     def waits(io: nb.SyncIO) -> None:
@@ -216,6 +218,7 @@ def test_a_suspended_run_that_is_cancelled_wakes_the_run_that_invoked_it() -> No
     assert [wake.run_id for wake in runtime.journal.find("wake")] == [parent.id]
 
 
+@pytest.mark.slow
 def test_a_fork_continues() -> None:
     job = fails_once()
     run = failed(job, month=1)
@@ -230,6 +233,7 @@ def test_a_fork_continues() -> None:
     assert run.executions == 1
 
 
+@pytest.mark.slow
 def test_an_imported_run_continues_and_a_shared_one_says_to_import_it(tmp_path: Path) -> None:
     file = nb.export_run(failed(fails_once(), month=9), tmp_path / "flaky")
     nb.configure(home=tmp_path / "other")
@@ -241,6 +245,7 @@ def test_an_imported_run_continues_and_a_shared_one_says_to_import_it(tmp_path: 
     assert calls == [9, "fit", "fit"]
 
 
+@pytest.mark.slow
 def test_a_replayed_run_continues_in_its_home(tmp_path: Path) -> None:
     job = fails_once()
     failed(job).resume()
@@ -251,6 +256,7 @@ def test_a_replayed_run_continues_in_its_home(tmp_path: Path) -> None:
     assert nb.runs().empty
 
 
+@pytest.mark.slow
 def test_a_run_continues_in_its_own_home_whichever_is_configured(tmp_path: Path) -> None:
     run = failed(fails_once())
     nb.configure(home=tmp_path / "other")
@@ -286,6 +292,7 @@ def test_an_invalid_run_continues_once_its_job_takes_the_payload() -> None:
 # -- what is missing ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_the_job_it_says_what_to_run_and_in_which_notebook() -> None:
     run = failed(fails_once(version="2.0.0"))
     job = runtime.jobs.pop("flaky")
@@ -313,6 +320,7 @@ def test_another_version_of_the_job_says_which_one_made_the_run() -> None:
 # -- rerun ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rerun_says_in_one_line_that_it_begins_from_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

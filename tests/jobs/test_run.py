@@ -33,6 +33,7 @@ def test_a_run_gives_outputs_by_path_and_says_what_is_missing() -> None:
         run["d"]
 
 
+@pytest.mark.slow
 def test_unknown_runs_and_jobs_are_named() -> None:
     for wrong in (lambda: nb.get_run("nope"), lambda: nb.tasks("nope"), lambda: nb.tree("nope")):
         with pytest.raises(LookupError, match="nope"):

@@ -38,6 +38,7 @@ def three(io: nb.SyncIO) -> list[Any]:
 # -- reset ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reset_changes_nothing_but_its_task_until_the_next_execution() -> None:
     run = three.run()
     run.reset("b")
@@ -53,6 +54,7 @@ def test_a_reset_changes_nothing_but_its_task_until_the_next_execution() -> None
     assert nb.attempts(run).query("path == 'b'").status.tolist() == ["COMPLETED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_an_edit_is_kept_with_when_and_from_where() -> None:
     before = pd.Timestamp.now(tz="UTC")
     run = three.run()
@@ -170,6 +172,7 @@ def test_a_value_that_cannot_be_kept_changes_nothing() -> None:
     assert nb.sql("from edits").empty
 
 
+@pytest.mark.slow
 def test_a_task_may_be_set_before_its_parent_has_ever_run() -> None:
     @nb.job("nested")
     def body(io: nb.SyncIO) -> Any:
@@ -189,6 +192,7 @@ def test_a_task_may_be_set_before_its_parent_has_ever_run() -> None:
     assert run.tasks().path.tolist() == ["fit/fold[1]", "fit", "fit/fold[0]"]
 
 
+@pytest.mark.slow
 def test_a_skipped_task_can_be_reset() -> None:
     run = three.run()
     run.skip("a")
@@ -238,6 +242,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_executes_is_not_edited(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(EXECUTOR)

@@ -55,6 +55,7 @@ def test_a_job_reuses_its_tasks_after_a_change_of_the_working_directory(
     assert sorted(tmp_path.rglob("journal.duckdb")) == [tmp_path / ".nbtasks" / "journal.duckdb"]
 
 
+@pytest.mark.slow
 def test_a_running_job_goes_on_where_its_task_changes_the_working_directory(
     elsewhere: Path,
 ) -> None:
@@ -101,6 +102,7 @@ USES: dict[str, Callable[[nb.Run], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_a_run_stays_with_its_home_when_another_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[nb.Run], bool]
@@ -115,6 +117,7 @@ def test_a_run_stays_with_its_home_when_another_is_configured(
         nb.get_run(run.id)
 
 
+@pytest.mark.slow
 def test_a_home_is_executed_again_while_a_shared_file_is_configured(tmp_path: Path) -> None:
     run = two.run()
     nb.configure(home=nb.export_run(run, tmp_path / "run.nbrun"))
@@ -146,6 +149,7 @@ def test_what_a_run_starts_is_in_its_home_even_if_it_configures_another(tmp_path
     assert nb.events().name.tolist() == ["begun"]
 
 
+@pytest.mark.slow
 def test_a_shared_file_stays_open_when_the_working_directory_changes(
     tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

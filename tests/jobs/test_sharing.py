@@ -127,6 +127,7 @@ class TestASharedFile:
         assert run["large"].sum() == np.arange(300_000).sum()
         assert run.output["squares"] == [0, 1, 4]
 
+    @pytest.mark.slow
     def test_says_where_it_comes_from(self, shared):
         said = nb.open(shared).manifest
 
@@ -134,6 +135,7 @@ class TestASharedFile:
         assert said["nbtasks"] == nb.__version__
         assert said["modules"]["pandas"] == pd.__version__
 
+    @pytest.mark.slow
     def test_is_only_read(self, shared):
         run = nb.open(shared).last_run()
 
@@ -141,6 +143,7 @@ class TestASharedFile:
             with pytest.raises(nb.JournalWriteError, match=r"read-only\. Import it into a home"):
                 change()
 
+    @pytest.mark.slow
     def test_names_a_run_that_it_does_not_hold(self, shared):
         with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
             nb.open(shared).get_run("x")
@@ -162,6 +165,7 @@ class TestASharedFile:
         with zipfile.ZipFile(file) as members:  # what both have is in there once
             assert len([name for name in members.namelist() if name.startswith("blobs/")]) == 1
 
+    @pytest.mark.slow
     def test_holds_the_runs_that_a_run_has_begun(self, tmp_path, stranger):
         @nb.job("child")
         def child(payload: int, io: nb.SyncIO) -> int:
@@ -234,6 +238,7 @@ class TestAnImport:
 
         assert run.executions == 2
 
+    @pytest.mark.slow
     def test_of_a_run_that_was_going_on_is_interrupted(self, tmp_path, stranger):
         @nb.job("open")
         def body(io: nb.SyncIO) -> Path:
@@ -247,6 +252,7 @@ class TestAnImport:
         assert run.status == "INTERRUPTED"
         assert run.tasks().status.tolist() == ["COMPLETED", "INTERRUPTED"]
 
+    @pytest.mark.slow
     def test_of_a_fork_knows_what_its_functions_were(self, tmp_path, stranger):
         @nb.job("forked")
         def body(payload: int, io: nb.SyncIO) -> int:
@@ -310,6 +316,7 @@ class TestARunThatWasElsewhere:
         nb.import_run(there)
         return trip
 
+    @pytest.mark.slow
     def test_continues_where_it_began(self, trip, capsys):
         trip.study.run()
         assert CALLS == [2, 3]
@@ -341,6 +348,7 @@ class TestARunThatWasElsewhere:
             pd.testing.assert_frame_equal(nb.tasks(), nb.open(back).tasks())
         assert nb.last_run().executions == 4
 
+    @pytest.mark.slow
     def test_is_left_alone_if_nothing_has_happened_to_it(self, trip, capsys):
         file = trip.export()
         trip.at("A")
@@ -352,6 +360,7 @@ class TestARunThatWasElsewhere:
         assert "FAILED, unchanged: it is here as it is in the file" in capsys.readouterr().out
         pd.testing.assert_frame_equal(nb.tasks(), before)
 
+    @pytest.mark.slow
     def test_is_left_alone_if_it_has_gone_further_here(self, trip, capsys):
         old = trip.folder / "from-A.nbrun"
         trip.study.run()
@@ -363,6 +372,7 @@ class TestARunThatWasElsewhere:
         assert "COMPLETED, unchanged: it has gone further here" in capsys.readouterr().out
         pd.testing.assert_frame_equal(nb.tasks(), before)
 
+    @pytest.mark.slow
     def test_is_refused_if_it_has_gone_further_here_and_there(self, trip):
         trip.study.run()
         back = trip.export()
@@ -397,6 +407,7 @@ class TestARunThatWasElsewhere:
         assert CALLS == [0]
         assert nb.sql("from edits").action.tolist() == ["reset"]
 
+    @pytest.mark.slow
     def test_is_refused_while_it_is_executed_here(self, trip, tmp_path):
         trip.study.run()
         back = trip.export()
@@ -443,6 +454,7 @@ class TestARunThatWasElsewhere:
         MACHINE[:] = ["B"]
         assert (parent.run().output, CALLS) == (6, [])
 
+    @pytest.mark.slow
     def test_waits_for_what_is_left(self, tmp_path):
         trip = Elsewhere(tmp_path)
 
@@ -580,6 +592,7 @@ class TestAFileAtAUrl:
 
         return body.run()
 
+    @pytest.mark.slow
     def test_is_written_opened_and_imported(self, bucket, tmp_path):
         file = nb.export_run(self.run(), "memory://team/study")
 
@@ -625,6 +638,7 @@ class TestAFileAtAUrl:
 
         assert len(opened.last_run()["large"]) == 2_000_000
 
+    @pytest.mark.slow
     def test_leaves_nothing_on_this_machine(self, tmp_path, monkeypatch):
         import gc
         import tempfile
@@ -637,6 +651,7 @@ class TestAFileAtAUrl:
 
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(("nbrun", "part"))]
 
+    @pytest.mark.slow
     def test_may_be_one_of_this_machine(self, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))
         run = self.run()
@@ -688,6 +703,7 @@ class TestAReplay:
         assert (run.output["rows"], CALLS) == (4, [])
         assert nb.last_run().executions == 1
 
+    @pytest.mark.slow
     def test_names_what_is_not_recorded(self, shared):
         @nb.job("study", version="1.0.0")
         def longer(payload: dict[str, Any], io: nb.SyncIO) -> None:
@@ -702,6 +718,7 @@ class TestAReplay:
             longer.run({"n": 2})
         assert CALLS == []
 
+    @pytest.mark.slow
     def test_may_be_a_setting_of_the_process(self):
         job = job_of_many()
         job.run({"n": 1})
@@ -750,6 +767,7 @@ class TestWhatIsHidden:
         texts = [found.to_csv() for found in frames] + [str(run.tree()), repr(run.error)]
         return "".join([*texts, json.dumps(run.tree()._repr_mimebundle_(), default=str)])
 
+    @pytest.mark.slow
     def test_is_in_no_view(self):
         run = self.run()
 
@@ -757,6 +775,7 @@ class TestWhatIsHidden:
         assert "[REDACTED] was refused" in nb.attempts(run).error_message.tolist()
         assert nb.runs().payload.tolist() == ['{"user":"ada","password":"[REDACTED]"}']
 
+    @pytest.mark.slow
     def test_is_not_in_the_details_of_a_task(self):
         from nbtasks.notebook.widgets import details_pane
 
@@ -797,6 +816,7 @@ class TestWhatIsHidden:
         with pytest.raises(nb.UnreadableValueError, match="payload"):
             run.rerun()
 
+    @pytest.mark.slow
     def test_a_pickle_with_a_pydantic_secret_stays_at_home(self, tmp_path):
         class Holder:
             def __init__(self, secret: str) -> None:
@@ -836,6 +856,7 @@ class TestTrust:
         assert isinstance(run["plot"]["figure"], nb.Picture)
         assert run["plain"] == 1
 
+    @pytest.mark.slow
     def test_is_asked_for_by_an_advice_that_works_in_the_file(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()
@@ -866,6 +887,7 @@ class TestTrust:
         eval(advice[0])
         body.run()
 
+    @pytest.mark.slow
     def test_of_a_payload_is_asked_for(self, tmp_path, stranger):
         @nb.job("payload")
         def body(payload: object, io: nb.SyncIO) -> str:
@@ -889,10 +911,12 @@ class TestTrust:
             "can load only after nb.trust(run)\n"
         )
 
+    @pytest.mark.slow
     def test_is_not_needed_says_an_export_without_pickles(self, tmp_path, capsys):
         nb.export_run(job_of_many().run({"n": 1}), tmp_path / "study.nbrun")
         assert "none of its" in capsys.readouterr().out
 
+    @pytest.mark.slow
     def test_is_shown_before_it_is_given(self, tmp_path, stranger):
         file = self.shared(tmp_path)
         stranger()

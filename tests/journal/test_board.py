@@ -342,6 +342,7 @@ def test_what_other_processes_do_is_seen_without_duckdb(journal, asked, open_hom
     assert asked[0] <= 1  # the other one has had no board yet
 
 
+@pytest.mark.slow
 def test_what_another_process_merges_and_tidies_changes_nothing(
     journal, asked, home, python
 ) -> None:
@@ -360,6 +361,7 @@ def test_what_another_process_merges_and_tidies_changes_nothing(
     assert asked == [0]
 
 
+@pytest.mark.slow
 def test_runs_of_a_killed_process_are_interrupted_at_once(journal, asked, home, python) -> None:
     process = python(
         f"""
@@ -376,6 +378,7 @@ def test_runs_of_a_killed_process_are_interrupted_at_once(journal, asked, home, 
     assert [row.run_id for row in journal.find("run", status="INTERRUPTED")] == [run_id]
 
 
+@pytest.mark.slow
 def test_a_run_is_not_new_once_somebody_has_set_a_task_of_it(journal) -> None:
     run = deliver(journal, "e")
     task = TaskRow(run.run_id, "a", 1, status="COMPLETED", output="7", output_kind="json")
@@ -394,6 +397,7 @@ def test_sql_of_another_program_is_seen(journal, home) -> None:
     assert journal.find("run", status="WAITING") == []
 
 
+@pytest.mark.slow
 def test_runs_that_are_removed_are_gone_from_every_board(journal, open_home) -> None:
     other = open_home()
     run = deliver(journal, "e")
@@ -406,6 +410,7 @@ def test_runs_that_are_removed_are_gone_from_every_board(journal, open_home) -> 
         assert each.find("run", job="job", key="e") == each.runs(run_id=run.run_id) == []
 
 
+@pytest.mark.slow
 def test_a_home_that_is_removed_begins_anew(journal, home) -> None:
     deliver(journal, "e")
     shutil.rmtree(home)
@@ -425,6 +430,7 @@ def test_two_runs_that_processes_make_by_turns_have_places_in_their_order(
     assert places == list(range(places[0], places[0] + 4))
 
 
+@pytest.mark.slow
 def test_a_row_that_ends_a_run_counts_more_than_that_of_its_dead_process(
     journal, home, python
 ) -> None:
@@ -457,6 +463,7 @@ def test_the_rows_are_in_the_file_after_a_moment(open_home, home) -> None:
         assert con.execute("select event_id from event").fetchall() == [("e",)]
 
 
+@pytest.mark.slow
 def test_a_home_that_is_too_large_has_no_board(open_home, monkeypatch) -> None:
     monkeypatch.setattr(board_rows, "_MOST_ROWS", 2)
     for number in range(3):

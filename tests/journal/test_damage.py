@@ -83,6 +83,7 @@ def test_a_torn_tail_is_cut_off_and_reported(home, open_home, left, tail):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_line_damaged_in_the_middle_is_reported_and_all_others_are_saved(home, open_home, left):
     starts = line_starts(left)
     flip(left, starts[4] + 40)
@@ -103,6 +104,7 @@ def test_a_line_damaged_in_the_middle_is_reported_and_all_others_are_saved(home,
         assert paths(open_home()) == ["t1", "t2", "t4", "t5"]
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_and_a_torn_tail_are_told_apart(open_home, left):
     starts = line_starts(left)
     flip(left, starts[4] + 40)
@@ -138,6 +140,7 @@ def test_damage_met_while_the_owner_lives_is_kept_when_it_has_gone(home, open_ho
     assert segment.with_suffix(".damaged").read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_what_a_live_owner_is_just_writing_is_no_damage(home, open_home, rows):
     owner = open_home()
     run = owner.claim(rows.claim()).run
@@ -169,6 +172,7 @@ def test_a_file_that_is_no_segment_stops_nobody(home, open_home, rows, content):
     assert len(caught) == bool(content.strip(b"\0"))  # NULs are room that was not used
 
 
+@pytest.mark.slow
 def test_a_kind_of_record_that_nobody_knows_stops_nobody(open_home, left):
     """It may be of a later version that kept the format."""
     body = orjson.dumps(["omen", "what", "is", "this"])
@@ -240,6 +244,7 @@ def test_a_log_that_a_users_own_session_left_damaged_is_set_aside_too(
         assert paths(open_home()) == ["t1", "t2"]
 
 
+@pytest.mark.slow
 def test_a_garbled_file_is_one_clear_error_and_its_advice_helps(home, open_home, rows):
     first = open_home()
     rows.finished(first, tasks=2)
@@ -330,6 +335,7 @@ def test_an_empty_database_that_somebody_made_there_becomes_the_journal(home, op
 # -- the home itself ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_home_that_is_removed_under_a_living_process_is_made_again(home, open_home, rows):
     """Deleting the folder to begin afresh is what people do, and the kernel lives on."""
     journal = open_home()
@@ -346,6 +352,7 @@ def test_a_home_that_is_removed_under_a_living_process_is_made_again(home, open_
     assert list(opened.answers) == ["t1", "t2"]
 
 
+@pytest.mark.slow
 def test_a_home_that_is_moved_is_found_where_it_is_now(home, open_home, rows, tmp_path):
     journal = open_home()
     rows.finished(journal, tasks=2)

@@ -233,6 +233,7 @@ def test_a_query_cannot_write_through_the_users_own_connection(home, open_home, 
         assert users_own.execute("select count(*) from run").fetchone() == (1,)
 
 
+@pytest.mark.slow
 def test_a_query_reads_nothing_beside_the_journal_while_another_program_has_the_file(
     held_elsewhere, open_home, tmp_path
 ):
@@ -261,6 +262,7 @@ def test_views_in_the_place_of_tables_are_asked_nothing_while_another_program_ha
     holder.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_missing_file_is_made_again_of_the_segments(home, open_home, rows):
     journal = open_home()

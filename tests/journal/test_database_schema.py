@@ -57,6 +57,7 @@ def test_it_reads_nothing_beside_it(asked, tmp_path):
         frames.sql(asked, f"from '{tmp_path / 'secret.csv'}'")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # pytest has threads of its own
 def test_a_forked_child_makes_its_own(asked):
     with schema.emptied():

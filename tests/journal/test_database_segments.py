@@ -47,6 +47,7 @@ def test_a_home_that_nobody_has_made_has_no_segments(segments):
     assert listing.alive == []
 
 
+@pytest.mark.slow
 def test_a_scan_names_all_segments_oldest_first_and_tells_the_living_from_the_dead(
     segments, python
 ):
@@ -64,6 +65,7 @@ def test_a_scan_names_all_segments_oldest_first_and_tells_the_living_from_the_de
     assert sorted(segments.scan().dead) == sorted([dead, own.name])
 
 
+@pytest.mark.slow
 def test_a_fork_has_no_segment_until_it_starts_one(segments, python):
     process = python(
         OWNER
@@ -116,6 +118,7 @@ def tear(path: Path) -> None:
         file.write(b"half a li")
 
 
+@pytest.mark.slow
 def test_a_torn_line_is_damage_once_its_owner_is_dead_and_is_reported_once(segments):
     own = segments.start_own()
     own.put(log("one"))

@@ -127,6 +127,7 @@ def test_a_fork_from_nowhere_keeps_nothing():
     assert list(edits.rows_before(RUN, tasks("a", "a/b", "c"), None)) == []
 
 
+@pytest.mark.slow
 @given(
     paths=st.lists(
         st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join),

@@ -38,6 +38,7 @@ def test_a_job_stands_for_its_latest_run(journal: MemoryJournal):
     assert lookup.require_run(journal, "load").run_id == IDS[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_id", [True, False])
 def test_a_job_stands_for_its_latest_run_wherever_a_run_is_meant(tmp_path: Path, by_id: bool):
     @nb.job("mean")

@@ -135,6 +135,7 @@ def test_of_two_segments_the_later_execution_wins_in_whatever_order_they_are_rea
     assert [row[4] for row in first.tasks.values()] == ["COMPLETED"]
 
 
+@pytest.mark.slow
 def test_executing_a_long_run_again_writes_none_of_its_tasks_anew(home, open_home, rows):
     """Each execution would else add to DuckDB's log, which every start reads."""
     journal = open_home()
@@ -348,6 +349,7 @@ def test_a_process_killed_in_the_middle_of_a_merge_changes_nothing(home, open_ho
     assert segments(home) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
 def test_a_segment_that_comes_back_after_its_merge_adds_nothing(home, open_home, rows, tmp_path):
     """It came from a backup, or its removal was lost in a power cut."""
@@ -370,6 +372,7 @@ def test_a_segment_that_comes_back_after_its_merge_adds_nothing(home, open_home,
     assert segments(home) == []
 
 
+@pytest.mark.slow
 def test_a_long_run_is_merged_while_it_goes_on(home, open_home, rows, monkeypatch):
     monkeypatch.setattr(merges, "MERGE_ROWS", 50)
     journal = open_home()
@@ -388,6 +391,7 @@ def test_a_long_run_is_merged_while_it_goes_on(home, open_home, rows, monkeypatc
 # -- segments that grew ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_segment_that_grew_is_replaced_when_all_of_it_is_merged(
     home, open_home, rows, monkeypatch
 ):
@@ -407,6 +411,7 @@ def test_a_segment_that_grew_is_replaced_when_all_of_it_is_merged(
     assert len(plain_read(home, "from log")) == 60
 
 
+@pytest.mark.slow
 def test_a_segment_is_not_replaced_while_a_run_goes_on(home, open_home, rows, monkeypatch):
     monkeypatch.setattr(home_module, "ROTATE_BYTES", 10)
     journal, other = open_home(), open_home()
@@ -474,6 +479,7 @@ def test_a_reader_does_not_mind_that_a_segment_goes_while_it_looks(home, open_ho
     assert len(frames.sql(reader, "from tasks")) == 2
 
 
+@pytest.mark.slow
 def test_segments_that_were_removed_long_ago_leave_no_rows(home, open_home, rows, monkeypatch):
     """Each process of a home has one, and each edit of a run."""
     monkeypatch.setattr(merge, "_MOST_REMOVED", 4)

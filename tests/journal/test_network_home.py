@@ -41,6 +41,7 @@ def test_a_place_with_a_blank_and_a_link_to_it_are_found(mounted, tmp_path) -> N
     assert disk.network(tmp_path / "link" / ".nbtasks") == "nfs from srv:/export"
 
 
+@pytest.mark.slow
 def test_a_home_on_a_network_is_named_once_with_the_remedy(mounted, tmp_path) -> None:
     @nb.job("networked")
     def body(io: nb.SyncIO) -> None: ...

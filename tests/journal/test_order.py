@@ -92,6 +92,7 @@ def test_an_imported_run_stands_where_it_began(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_gc_keeps_are_the_runs_that_began_last() -> None:
     runs = [run_at(hour, hour) for hour in (12, 11, 10)]
     with at(14):
@@ -117,6 +118,7 @@ class _SetBack(clocks.SystemClock):
         return super().micros() - 3_600_000_000
 
 
+@pytest.mark.slow
 def test_no_duration_is_negative_though_the_clock_is_set_back_meanwhile() -> None:
     def set_back() -> None:
         clocks.use(_SetBack())

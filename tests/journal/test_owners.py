@@ -189,6 +189,7 @@ class TestAProcessOfAnotherMachine:
         assert SILENT_SECONDS == 5 * 60
         assert "five minutes after its last sign of life" in str(caught.value)
 
+    @pytest.mark.slow
     def test_is_dead_once_it_gives_none(self, there, open_home, rows):
         here = open_home()
         assert here.runs()[0].status == "RUNNING"
@@ -211,6 +212,7 @@ class TestAProcessOfAnotherMachine:
         there.cancel_requests()
         assert self.segment.stat().st_mtime > before + SILENT_SECONDS
 
+    @pytest.mark.slow
     def test_may_be_said_to_be_gone(self, there, home):
         nb.configure(home=home)
         finding = nb.doctor().query("remedy.str.contains('elsewhere')")

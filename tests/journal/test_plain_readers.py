@@ -230,6 +230,7 @@ def test_a_commit_for_which_duckdb_writes_blocks_is_read_whole_or_not_at_all(
     assert plain_read(home, "select count(*) from task") == [33]
 
 
+@pytest.mark.slow
 @only_thorough
 @pytest.mark.timeout(300)
 def test_plain_readers_see_a_merge_of_150_000_tasks(home, open_home, rows):

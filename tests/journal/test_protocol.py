@@ -798,6 +798,7 @@ def test_answers_are_only_added(journal):
     assert sorted(row.answered_us for row in journal.find("answer", run_id="r")) == [10, 20]
 
 
+@pytest.mark.slow
 def test_a_transaction_sees_all_that_was_written_before(journal):
     def add(find):
         known = find("entry", key="count")

@@ -117,6 +117,7 @@ class TestWhatIsPublished:
         joined = nb.sql("select owner from runs join owners using (job)", over=team)
         assert joined.owner.tolist() == ["Ada", "Ada"]
 
+    @pytest.mark.slow
     def test_holds_nothing_that_is_hidden(self, tmp_path):
         study.run(1)
         nb.publish(tmp_path / "team")
@@ -128,6 +129,7 @@ class TestWhatIsPublished:
                 rows = con.execute(f"from '{tmp_path / 'team' / file}'").fetchall()
             assert file.startswith("runs") or SECRET not in str(rows)
 
+    @pytest.mark.slow
     def test_cannot_be_asked_for_more(self, tmp_path):
         study.run(1)
         team = tmp_path / "team"

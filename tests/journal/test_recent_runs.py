@@ -209,6 +209,7 @@ class TestOthers:
         end(journal, claimed_again(journal, rows.claim()))
         return journal
 
+    @pytest.mark.slow
     def test_an_execution_that_has_ended(self, journal, open_home, rows) -> None:
         other = open_home()
         run = other.claim(rows.claim()).run
@@ -217,6 +218,7 @@ class TestOthers:
 
         assert claimed_again(journal, rows.claim()).executions == 4
 
+    @pytest.mark.slow
     def test_an_execution_whose_process_is_gone_without_a_trace(
         self, journal, open_home, rows, tidy_at_once
     ) -> None:
@@ -234,6 +236,7 @@ class TestOthers:
         with pytest.raises(RunBusyError):
             journal.claim(rows.claim())
 
+    @pytest.mark.slow
     def test_one_that_was_killed(self, journal, home, rows, python) -> None:
         process = python(
             f"""
@@ -249,6 +252,7 @@ class TestOthers:
 
         assert claimed_again(journal, rows.claim()).executions == 4
 
+    @pytest.mark.slow
     def test_an_edit(self, journal, rows) -> None:
         run = journal.peek(rows.claim()).run
 
@@ -259,12 +263,14 @@ class TestOthers:
 
         claimed_again(journal, rows.claim())
 
+    @pytest.mark.slow
     def test_a_newer_run_with_its_key(self, journal, rows) -> None:
         newer = journal.claim(rows.claim(new=True)).run
         end(journal, newer)
 
         assert claimed_again(journal, rows.claim()).run_id == newer.run_id
 
+    @pytest.mark.slow
     def test_an_older_run_with_its_key_that_is_executed_again(self, journal, rows) -> None:
         older = journal.peek(rows.claim()).run
         newer = journal.claim(rows.claim(new=True)).run
@@ -275,6 +281,7 @@ class TestOthers:
         end(journal, newer)
         assert claimed_again(journal, rows.claim(run_id=older.run_id)).run_id == older.run_id
 
+    @pytest.mark.slow
     def test_a_newer_run_that_another_transaction_makes(self, journal, rows) -> None:
         newer = RunRow("newer", "job", "job", "1", "k", status="WAITING", started_us=7)
         journal.transact(lambda _: [newer])
@@ -324,6 +331,7 @@ class TestOthers:
         assert list(journal.claim(rows.claim()).answers) == []
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_while_a_thread_merges_can_use_the_home(home, python) -> None:
     process = python(
         f"""

@@ -59,6 +59,7 @@ def a_run(*made: Any) -> nb.Run:
     return run
 
 
+@pytest.mark.slow
 def test_gc_removes_what_no_row_refers_to_and_nothing_of_just_now(store):
     run = a_run(ref(1), [ref(2), {"a": ref(3)}])
     ref(4)
@@ -75,6 +76,7 @@ def test_gc_removes_what_no_row_refers_to_and_nothing_of_just_now(store):
     assert values(store) == []
 
 
+@pytest.mark.slow
 def test_refs_in_large_lists_in_objects_and_in_the_store_of_a_job_count(store):
     a_run([ref(1), "x" * 2_000_000], Holder(ref(2)), [Holder(ref(3)), "y" * 2_000_000])
 
@@ -94,6 +96,7 @@ class Holder:
         self.held = held
 
 
+@pytest.mark.slow
 def test_another_home_has_a_folder_of_its_own(store, tmp_path):
     a_run(ref(1))
     home, mine = nb.config.home, values(store)
@@ -132,6 +135,7 @@ def test_outcomes_that_wait_keep_the_values_that_came_before_them(store):
     assert [path for path in store.rglob("outcomes/*/*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_the_doctor_names_the_task_of_a_value_that_is_gone(store):
     run = a_run(ref(1))
     assert set(nb.doctor().state) == {"ok"}
@@ -146,6 +150,7 @@ def test_the_doctor_names_the_task_of_a_value_that_is_gone(store):
         run["made/0"].load()
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_listed_is_a_finding(store):
     a_run(ref(1))
     nb.configure(store="nosuch://bucket")
@@ -155,6 +160,7 @@ def test_a_store_that_cannot_be_listed_is_a_finding(store):
         nb.gc(dry_run=False)
 
 
+@pytest.mark.slow
 def test_a_shared_run_refers_to_the_store_and_waits_for_trust(store, tmp_path, monkeypatch):
     run = a_run(ref(1))
     file = nb.export_run(run, tmp_path / "shared")
@@ -209,6 +215,7 @@ def test_a_task_here_takes_the_values_of_refs_wherever_they_stand(asynchronous):
     assert set(seen) == {(np.ndarray,) * 3}
 
 
+@pytest.mark.slow
 def test_the_items_of_a_map_are_loaded_one_by_one(monkeypatch):
     made = [ref(1), ref(2)]
     loads: list[int] = []

@@ -96,6 +96,7 @@ def refused(*uses) -> None:
             use()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", ["by nobody", "read_only", "read_write"])
 def test_a_home_of_a_newer_format_is_refused(home, open_home, rows, holder, held):
     journal = open_home()
@@ -139,6 +140,7 @@ def migrate_by(monkeypatch, change: str | Callable[[Any], object]) -> None:
     monkeypatch.setitem(schema.MIGRATIONS, FORMAT - 1, change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [STATEMENT, lambda con: con.execute(STATEMENT)])
 def test_a_home_of_an_older_format_is_migrated(older, open_home, rows, monkeypatch, change):
     migrate_by(monkeypatch, change)
@@ -177,6 +179,7 @@ def test_a_home_of_an_older_format_is_read_while_another_program_has_it(
     )
 
 
+@pytest.mark.slow
 def test_an_older_file_that_this_process_has_open_read_only_is_migrated(
     older, open_home, monkeypatch
 ):
@@ -236,6 +239,7 @@ def format_of(home: Path) -> int:
     return version
 
 
+@pytest.mark.slow
 def test_a_segment_of_a_newer_format_is_refused_and_left_alone(home, open_home, rows, left):
     header, *rest = left.read_bytes().splitlines(keepends=True)
     record = orjson.loads(header[9:])

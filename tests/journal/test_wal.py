@@ -505,6 +505,7 @@ def seen_alive(path: Path) -> bool:
     return is_alive(path, SegmentReader(path).read_header())
 
 
+@pytest.mark.slow
 def test_an_owner_lives_until_it_is_killed(folder, python):
     owner = python(OWN + "heard()")
     path = Path(owner.line())
@@ -515,6 +516,7 @@ def test_an_owner_lives_until_it_is_killed(folder, python):
     assert not seen_alive(path)
 
 
+@pytest.mark.slow
 def test_an_owner_that_is_stopped_lives(folder, python):
     owner = python(OWN + "heard()")
     path = Path(owner.line())
@@ -534,6 +536,7 @@ def test_an_owner_of_which_only_a_fork_is_left_is_dead(folder, python):
     assert not seen_alive(path)
 
 
+@pytest.mark.slow
 def test_an_owner_whose_lock_a_foreign_fork_took_along_is_dead(folder, python):
     """One that ran nothing of Python's when it was forked, so that it never let the lock go."""
     owner = python(
@@ -656,6 +659,7 @@ def test_a_fork_reads_all_and_writes_a_segment_of_its_own(home, python):
     process.end()
 
 
+@pytest.mark.slow
 def test_a_fork_sees_that_its_parent_died(home, python):
     process = python(
         """
@@ -698,6 +702,7 @@ def test_a_fork_that_ends_as_a_program_does_ends(home, python):
     process.end()
 
 
+@pytest.mark.slow
 def test_a_program_that_a_task_starts_does_not_hold_the_lock(tmp_path, python):
     segment = Segment(tmp_path, durable=False)
     program = python("say('up')\nheard()", close_fds=False)

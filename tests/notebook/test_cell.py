@@ -130,6 +130,7 @@ def test_executed_again_it_shows_its_tree_without_opening_the_database(
     assert re.search(r"↺ square .*\n.*↺ double ", text)
 
 
+@pytest.mark.slow
 def test_a_tree_of_many_recorded_tasks_is_that_of_few(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -229,6 +229,7 @@ def test_stopped_while_its_output_is_encoded_the_run_is_let_go(shell: Shell) -> 
 # -- fixing and going on --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_task_fixed_in_the_cell_runs_with_its_new_code_and_the_others_are_reused(
     shell: Shell, awaits: str

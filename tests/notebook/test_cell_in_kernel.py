@@ -193,6 +193,7 @@ for n in range(200):
     assert counted.total() <= 200 + stops  # again only what a stop has hit
 
 
+@pytest.mark.slow
 def test_an_awaiting_body_that_comes_as_text_runs_on_the_kernels_own_loop(kernel: Kernel) -> None:
     call = """get_ipython().run_cell_magic('job', 'j', 'await asyncio.sleep(0)\\n'
     'asyncio.get_running_loop() is loop')"""

@@ -105,6 +105,7 @@ def test_a_payload_is_taken_as_it_stands_up_to_the_next_option(expression: str) 
     assert (options.payload, options.new) == (expression, True)
 
 
+@pytest.mark.slow
 @given(values)
 def test_any_value_written_as_python_comes_back(value: object) -> None:
     expression = repr(value)

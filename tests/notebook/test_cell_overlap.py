@@ -100,6 +100,7 @@ def test_a_cell_of_a_subshell_keeps_to_itself(kernel: Kernel) -> None:
     assert_each_kept_to_itself(kernel)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_run_executed_again_within_the_body_of_another_cell_keeps_to_itself(
     shell: Shell, awaits: str

@@ -57,6 +57,7 @@ def test_where_there_is_no_run_nothing_of_the_cell_runs(shell: Shell, awaits: st
     assert nb.runs().empty
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_failure_is_raised_again(shell: Shell, awaits: str) -> None:
     body = f'{awaits}io.run_task("a", bad, 0)'

@@ -175,6 +175,7 @@ def test_a_resumed_cell_that_is_suspended_again_is_returned(shell: Shell, awaits
     assert shell.ok("run.resume().output").value == 3
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_failure_of_a_resumed_cell_shows_the_users_frames(shell: Shell, awaits: str) -> None:
     shell.ok(f"divisor = 0\n{DIVIDE}")

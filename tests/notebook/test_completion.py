@@ -138,6 +138,7 @@ def test_completion_never_fails_and_offers_no_methods_where_there_are_none(
     assert failed == []
 
 
+@pytest.mark.slow
 def test_code_of_the_body_completes_as_in_any_other_cell(shell: Shell):
     cell = "%%job j --key it's\nimport collections\ndef fit(alpha): ...\n"
     assert complete(shell, f"{cell}collections.Count") == ["Counter"]

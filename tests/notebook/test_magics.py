@@ -54,6 +54,7 @@ def test_run_cell_magic_in_the_body_of_another_job_gives_io_back(shell: Shell) -
     ]
 
 
+@pytest.mark.slow
 def test_run_cell_magic_honours_a_semicolon_and_shows_own_frames_only(shell: Shell) -> None:
     body = 'io.run_task("t", int);'
     assert shell.ok(f"get_ipython().run_cell_magic('job', 'j', '{body}')").text == ""

@@ -101,6 +101,7 @@ def test_the_place_in_a_generator_function_and_in_a_written_file_is_unknown(tmp_
     assert positions.read(file) == ["closed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("above", "parts"), [("raw = df = [1]", 1), ("df = [1]", 0)])
 def test_an_object_that_was_changed_and_left_is_recorded_if_another_name_has_it(
     shell: Shell, above: str, parts: int

@@ -175,6 +175,7 @@ def test_what_a_person_does_to_the_open_task_is_done(run: nb.Run) -> None:
     assert nb.runs().executions.tolist() == [2]
 
 
+@pytest.mark.slow
 def test_of_many_panels_the_latest_live(run: nb.Run):
     opened = [open_panel(run) for _ in range(22)]
 

@@ -47,6 +47,7 @@ def test_what_has_changed_is_set_again_once_it_is_other_again(tmp_path: Path):
     assert np.get_printoptions()["precision"] == here
 
 
+@pytest.mark.slow
 def test_of_a_library_that_was_loaded_since_what_is_not_usual_counts():
     code = """
 from nbtasks.notebook.objects import process_settings, setting_kinds

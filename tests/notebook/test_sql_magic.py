@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.notebook.shells import Shell
 
 JOB = "%%job squares\n[io.run_task(['square', n], square, n) for n in range(3)];"
@@ -18,6 +20,7 @@ def test_a_cell_of_sql_gives_a_dataframe(shell: Shell) -> None:
     assert frame.output.tolist() == ["0", "1", "4"]
 
 
+@pytest.mark.slow
 def test_the_result_is_bound_to_a_name_and_a_semicolon_silences_it(shell: Shell) -> None:
     shell.ok(JOB)
 
@@ -27,6 +30,7 @@ def test_the_result_is_bound_to_a_name_and_a_semicolon_silences_it(shell: Shell)
     assert seen.text == ""
 
 
+@pytest.mark.slow
 def test_a_cell_sees_variables_and_dataframes_of_the_notebook(shell: Shell) -> None:
     shell.ok(JOB)
     shell.ok(
@@ -43,6 +47,7 @@ def test_a_cell_sees_variables_and_dataframes_of_the_notebook(shell: Shell) -> N
     assert frame.word.tolist() == ["four"]
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line(shell: Shell) -> None:
     shell.ok(JOB)
 

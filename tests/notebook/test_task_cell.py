@@ -432,6 +432,7 @@ HELD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["del rows, probe", "rows = probe = inner = None", "%reset -f"])
 @pytest.mark.parametrize("held", HELD)
 def test_a_cell_keeps_nothing_alive_that_the_notebook_has_dropped(
@@ -559,6 +560,7 @@ def test_it_works_below_time_and_capture_and_by_run_cell_magic(counting: Shell) 
 # -- shared runs ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cell_of_somebody_else_is_read_once_it_is_trusted(
     counting: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ async def test_an_awaited_run_is_too(job: nb.Job, tmp_path: Path) -> None:
         assert [run.executions for run in runs] == [8, 13]
 
 
+@pytest.mark.slow
 def test_gathered_tasks_end_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def parent(n: int) -> list[int]:
         inner = nb.current_io()

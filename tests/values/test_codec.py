@@ -167,6 +167,7 @@ def exact(value: Any, *, ordered: bool = True) -> Any:
     return kind, str(value) if kind is Decimal else value
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 @example({"$tuple": [1]})
@@ -374,6 +375,7 @@ def test_a_large_value_is_kept_apart_and_comes_back(big: Any):
     assert np.array_equal(again(big), big) if isinstance(big, np.ndarray) else again(big) == big
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_the_size_is_that_of_the_encoded_value(value: Any):
     encoded = codec.encode(value)

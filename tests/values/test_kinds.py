@@ -157,6 +157,7 @@ def frames(draw: Any) -> pd.DataFrame:
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(frames())
 def test_a_frame_comes_back_as_it_was(value: pd.DataFrame):
@@ -204,6 +205,7 @@ def test_values_of_all_kinds_come_back_from_inside_of_each_other(value: Any):
     same(again(value), value)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     npst.arrays(
@@ -220,6 +222,7 @@ def test_an_array_comes_back_as_it_was(value: Any):
     assert result.flags.writeable
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(npst.arrays(npst.scalar_dtypes(), 1))
 def test_a_scalar_comes_back_as_it_was(values: Any):

@@ -111,6 +111,7 @@ AROUND: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_a_list_refers_to_the_files_of_what_it_holds(leaf):
     files = Files()
@@ -152,6 +153,7 @@ def test_what_is_small_stays_in_the_row():
     assert equal(files.load(kind, text, blob), value)
 
 
+@pytest.mark.slow
 def test_a_list_that_is_large_itself_has_a_file_with_references():
     files = Files()
     value = [*range(180_000), array()]
@@ -270,6 +272,7 @@ def of_the_store(io: nb.SyncIO) -> Any:
 BODIES = [of_a_map, of_models, of_maps, of_a_parent, of_one_that_passes_on, of_the_store]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
 def test_the_disk_has_each_result_once(body):
     job = nb.job("once-on-disk")(body)
@@ -293,6 +296,7 @@ def aged() -> None:
             os.utime(path, (1, 1))
 
 
+@pytest.mark.slow
 def test_a_file_stays_as_long_as_any_record_refers_to_it(mapped):
     mapped.set("make/0", None)  # the map, and the run, still refer to what it was
     aged()
@@ -304,6 +308,7 @@ def test_a_file_stays_as_long_as_any_record_refers_to_it(mapped):
     assert equal(mapped["make"], [big(n) for n in range(4)])
 
 
+@pytest.mark.slow
 def test_files_go_with_the_last_record_that_refers_to_them(mapped):
     aged()
 
@@ -312,6 +317,7 @@ def test_files_go_with_the_last_record_that_refers_to_them(mapped):
     assert folder_bytes() == 0
 
 
+@pytest.mark.slow
 def test_a_shared_file_has_the_parts_of_its_values(mapped, tmp_path):
     mapped.reset("make/0")  # now no task names the file of its own
     mapped.reset("make/1")
@@ -326,6 +332,7 @@ def test_a_shared_file_has_the_parts_of_its_values(mapped, tmp_path):
     nb.configure(home=None)
 
 
+@pytest.mark.slow
 def test_a_fork_shares_the_files(mapped):
     before = folder_bytes()
 
@@ -335,6 +342,7 @@ def test_a_fork_shares_the_files(mapped):
     assert equal(fork.output, mapped.output)
 
 
+@pytest.mark.slow
 def test_an_item_that_is_reset_is_made_again_and_the_map_with_it():
     calls: list[int] = []
 
@@ -366,6 +374,7 @@ def test_items_that_failed_leave_none_beside_the_references():
     assert run["make"][1] is None
 
 
+@pytest.mark.slow
 def test_a_large_value_that_is_hidden_stays_hidden(tmp_path):
     secret = nb.task(big, redact=["$"])
     run = nb.job("hidden")(lambda io: len(io.map("make", secret, range(3)))).run()
@@ -378,6 +387,7 @@ def test_a_large_value_that_is_hidden_stays_hidden(tmp_path):
     assert len(run["make"]) == 3
 
 
+@pytest.mark.slow
 def test_a_changed_file_of_a_part_is_an_error_that_names_it(mapped):
     path = next(path for path in (nb.config.home / "blobs").rglob("*") if path.is_file())
     data = bytearray(path.read_bytes())

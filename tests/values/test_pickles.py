@@ -115,6 +115,7 @@ def test_what_is_set_on_a_frame_comes_back() -> None:
     assert value.equals(frame)
 
 
+@pytest.mark.slow
 def test_a_chain_that_is_too_long_is_refused_in_one_short_line() -> None:
     chain: Any = None
     for _ in range(3000):

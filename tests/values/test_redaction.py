@@ -76,6 +76,7 @@ def test_what_is_at_a_path_is_shown_nowhere_and_comes_back_as_it_was(value: Any,
     assert "[REDACTED]" in shown
 
 
+@pytest.mark.slow
 def test_what_is_beside_it_is_shown() -> None:
     run = run_with({"user": "Ada", "token": TOKEN}, "token", "not.there")
 
@@ -83,6 +84,7 @@ def test_what_is_beside_it_is_shown() -> None:
     assert run.tasks().params.tolist() == ['{"_":{"user":"Ada","token":"[REDACTED]"}}']
 
 
+@pytest.mark.slow
 def test_a_path_hangs_on_a_function_too() -> None:
     @nb.task(redact=["token"])
     def login(name: str) -> dict[str, str]:
@@ -98,6 +100,7 @@ def test_a_path_hangs_on_a_function_too() -> None:
     assert TOKEN not in everything_shown(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("items", [[{"token": TOKEN, "n": 1}], [{"token": TOKEN, "n": 2}] * 3])
 def test_a_map_shows_of_its_items_what_is_not_hidden_and_of_itself_nothing(
     items: list[Any],

@@ -195,6 +195,7 @@ def test_refs_among_arguments_are_found_and_loaded(store):
     assert found[1] == "x"
 
 
+@pytest.mark.slow
 def test_a_worker_without_nbtasks_keeps_and_fetches(store):
     """The code goes there by value."""
     work = refs.by_value(_round_trip, objects.__name__, __name__)

@@ -11,6 +11,7 @@ import nbtasks as nb
 from tests.views.history import body
 
 
+@pytest.mark.slow
 def test_comparing_says_which_outputs_have_changed() -> None:
     one, other = body.run(2), body.run(3)
 
@@ -33,6 +34,7 @@ def test_comparing_says_which_outputs_have_changed() -> None:
     assert not frame.stale_a.any()
 
 
+@pytest.mark.slow
 def test_comparing_has_the_tasks_that_only_one_run_has() -> None:
     @nb.job("grows")
     def grows(payload: list[str], io: nb.SyncIO) -> None:
@@ -48,6 +50,7 @@ def test_comparing_has_the_tasks_that_only_one_run_has() -> None:
     assert isinstance(frame.status_a.dtype, pd.CategoricalDtype)
 
 
+@pytest.mark.slow
 def test_comparing_says_what_was_reused_with_other_code() -> None:
     def make(step: Any) -> nb.Job:
         return nb.job("edited")(lambda io: io.run_task("step", step))
@@ -59,6 +62,7 @@ def test_comparing_says_what_was_reused_with_other_code() -> None:
     assert nb.compare(one, one).stale_b.tolist() == [True]
 
 
+@pytest.mark.slow
 def test_a_run_of_a_shared_file_can_be_compared_with_one_of_the_home(tmp_path: Any) -> None:
     run = body.run(2)
     shared = nb.open(nb.export_run(run, tmp_path / "shared"))
@@ -87,6 +91,7 @@ def test_history_has_a_run_a_row_with_metrics_and_durations() -> None:
     assert list(below.columns)[11:] == ["train/AA.seconds", "train/AA.rmse"]
 
 
+@pytest.mark.slow
 def test_a_metric_may_be_named_as_the_duration_is() -> None:
     @nb.job("timed")
     def timed(io: nb.SyncIO) -> None:

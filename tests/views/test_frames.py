@@ -86,6 +86,7 @@ def everything() -> tuple[nb.Run, nb.Run]:
 # -- columns and types ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FRAMES)
 def test_an_empty_home_has_the_columns_and_types_of_a_full_one(kind: str) -> None:
     empty = getattr(nb, kind)()
@@ -107,6 +108,7 @@ def test_a_view_of_sql_has_the_columns_of_the_frame_in_its_order(kind: str) -> N
     assert list(nb.sql(f"from {kind}").columns) == list(FRAMES[kind])
 
 
+@pytest.mark.slow
 def test_runs_stand_newest_first() -> None:
     runs = [body.run(n) for n in range(3)]
     newest_first = [run.id for run in reversed(runs)]
@@ -116,6 +118,7 @@ def test_runs_stand_newest_first() -> None:
     assert nb.sql("from runs").run_id.tolist() == newest_first
 
 
+@pytest.mark.slow
 def test_tasks_and_attempts_stand_in_the_order_in_which_the_tasks_first_started() -> None:
     failures = iter([ConnectionError("busy")])
 
@@ -138,6 +141,7 @@ def test_tasks_and_attempts_stand_in_the_order_in_which_the_tasks_first_started(
     assert attempts.attempt.tolist() == [1, 1, 2, 1]
 
 
+@pytest.mark.slow
 def test_a_query_of_a_view_has_its_types() -> None:
     everything()
 
@@ -172,6 +176,7 @@ def test_columns_of_one_name_are_both_there() -> None:
     assert nb.sql("select 1 as a, 'x' as a").to_numpy().tolist() == [[1, "x"]]
 
 
+@pytest.mark.slow
 def test_statuses_are_in_order() -> None:
     everything()
 
@@ -195,6 +200,7 @@ def test_tasks_are_filtered_by_job_status_and_path() -> None:
     assert set(nb.tasks(status=["FAILED", "WAITING"]).status) == {"FAILED", "WAITING"}
 
 
+@pytest.mark.slow
 def test_runs_are_filtered_by_job_and_status() -> None:
     everything()
 
@@ -291,6 +297,7 @@ def test_an_output_that_cannot_be_read_hides_no_other(nb_home: Path) -> None:
         run["zeros"]
 
 
+@pytest.mark.slow
 def test_a_value_of_another_persons_pickle_is_its_error_in_each_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

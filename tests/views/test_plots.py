@@ -39,6 +39,7 @@ def test_a_timeline_has_a_bar_a_task_with_what_became_of_it() -> None:
     ax.figure.canvas.draw()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_agg")
 def test_a_timeline_of_many_tasks_has_the_longest_and_says_so() -> None:
     @nb.job("many")
@@ -61,6 +62,7 @@ def test_a_run_without_tasks_has_no_timeline() -> None:
         run.plot()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_agg")
 def test_a_history_is_drawn_with_a_metric() -> None:
     for size in (2, 3):
@@ -75,6 +77,7 @@ def test_a_history_is_drawn_with_a_metric() -> None:
         nb.plot_history(body, metric="nope")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_agg")
 def test_a_metric_that_is_named_as_the_duration_is_no_duration() -> None:
     @nb.job("timed")

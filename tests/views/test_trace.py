@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ def test_what_still_runs_ends_now_and_what_never_began_is_not_there():
     assert [(one["name"], one["dur"]) for one in found] == [("now", 60)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=12))
 def test_in_a_lane_spans_lie_side_by_side_or_one_within_the_other(spans: list[tuple[int, int]]):
     rows = [task(f"t{n}", begin, begin + length) for n, (begin, length) in enumerate(spans)]

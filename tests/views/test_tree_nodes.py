@@ -74,6 +74,7 @@ def test_a_key_is_shown_as_it_was_written() -> None:
     assert [node.key for node in tree.walk()] == ["a/b", "100%", "%2F", "a[1]", "a[2]", "3"]
 
 
+@pytest.mark.slow
 @given(trees())
 def test_every_path_is_in_the_tree_once_and_below_its_nearest_recorded_ancestor(tree: Tree) -> None:
     found = [node.path for node in tree.walk()]
@@ -87,6 +88,7 @@ def test_every_path_is_in_the_tree_once_and_below_its_nearest_recorded_ancestor(
             assert not (between - {child.path}) & set(found) - {node.path}
 
 
+@pytest.mark.slow
 @given(trees())
 def test_the_order_of_the_rows_does_not_matter(tree: Tree) -> None:
     again = build(
@@ -241,6 +243,7 @@ def test_an_outline_keeps_to_its_limit_and_counts_what_it_leaves_out(
         assert below.depth <= row.depth + (row.node is not None)
 
 
+@pytest.mark.slow
 @given(trees())
 def test_an_outline_of_a_run_that_has_ended_is_under_its_limit_the_whole_tree(tree: Tree) -> None:
     tree.status = Status.CANCELED
@@ -248,6 +251,7 @@ def test_an_outline_of_a_run_that_has_ended_is_under_its_limit_the_whole_tree(tr
     assert [row.node for row in outline(tree, 40)] == list(tree.walk())
 
 
+@pytest.mark.slow
 @given(trees())
 def test_while_a_run_is_under_way_all_that_runs_waits_or_failed_is_drawn(tree: Tree) -> None:
     tree.status = Status.RUNNING

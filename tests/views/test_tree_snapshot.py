@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import process_time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def test_what_looks_the_same_is_not_sent_again():
     assert picture.rev == 0
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(CHANGED, max_size=6), max_size=6))
 def test_its_tree_is_that_of_the_rows_after_any_change(changes: list[list[tuple[Any, ...]]]):
     rows = {path: task(path, seq) for seq, path in enumerate(PATHS)}
@@ -73,6 +75,7 @@ def test_its_tree_is_that_of_the_rows_after_any_change(changes: list[list[tuple[
         assert drawn.counts == expected.counts
 
 
+@pytest.mark.slow
 def test_a_drawing_for_a_file_costs_far_less_than_to_read_all_rows():
     rows = [task(f"fit/{n}", n + 1, "COMPLETED") for n in range(10_000)]
     picture = loaded(task("fit", 0, done=10_000, total=10_000), *rows)
@@ -118,6 +121,7 @@ WORDS = st.sampled_from(["RUNNING", "COMPLETED", "FAILED", "WAITING"])
 STEPS = st.lists(st.lists(st.tuples(st.integers(0, 12), WORDS), max_size=4), max_size=8)
 
 
+@pytest.mark.slow
 @given(STEPS)
 def test_patches_come_to_what_a_new_picture_of_the_same_rows_is(
     steps: list[list[tuple[int, str]]],
