@@ -116,6 +116,7 @@ def take(page: Notebook) -> None:
     page.menu(delays, "Timeline").click()
     shoot(page, delays, "timeline")
     page.menu(delays, "Timeline").click()
+    page.button(delays, "⋯").click()
     page.row(delays, "DL").click()
     wait_for("its card", lambda: page.output(delays).locator(".nbt-card > div").count())
     shoot(page, delays, "details")
@@ -129,7 +130,7 @@ def take(page: Notebook) -> None:
 
 
 def take_zoomed(page: Notebook) -> None:
-    """The tree of the first pictures in a page at 200 %, that is of half the width."""
+    """Picture of the first tree in a page at 200 %, which is half as wide: of 600 pixels."""
     page.js("await jupyterapp.commands.execute('application:toggle-left-area')")
     wait_for("the tree", lambda: any("summary" in row for row in page.rows(2)))
     shoot(page, 2, "zoomed")
@@ -185,7 +186,7 @@ def main() -> None:
 
         try:
             take(open_new("pictures", "functions", "delays", "big"))
-            size = {"width": 575, "height": 700}
+            size = {"width": 600, "height": 700}
             page = running.new_page(viewport=size, device_scale_factor=2)
             take_zoomed(Notebook(page, server, "pictures.ipynb", "lab"))
             take_reused(open_new("reused", "plots"))
