@@ -329,6 +329,7 @@ def test_a_function_that_kills_its_workers_is_named_with_what_to_do(
         statuses = nb.tasks().set_index("path").status
         (tmp_path / "repaired").touch()
         assert job.run().output == [1, 2, 3]
+        finished = nb.tasks(path="fit/0").iloc[0]
 
     cause: Any = caught.value.__cause__
     told = str(caught.value)
@@ -345,7 +346,7 @@ def test_a_function_that_kills_its_workers_is_named_with_what_to_do(
     assert len(killed) == fatal
     assert statuses["fit/0"] == "COMPLETED"
     assert "FAILED" not in set(statuses)
-    assert len(list(tmp_path.glob("1-*"))) == 1
+    assert (finished.reused, finished.attempts) == (True, 1)
 
 
 @only_thorough
