@@ -18,6 +18,7 @@ import nbtasks as nb
 from nbtasks.core import clock as clocks
 from nbtasks.core.model import Status
 from nbtasks.jobs import losses
+from nbtasks.jobs.active_runs import running_ids
 from nbtasks.jobs.runtime import runtime
 from nbtasks.jobs.worker import Plan, Worker
 from nbtasks.journal.protocol import Find
@@ -236,7 +237,7 @@ def test_two_runs_never_have_their_last_chance_at_once(worker: Worker) -> None:
     worker.turn()
     assert len(begun) == 1
     gates[begun[0]].set()
-    until(lambda: nb.get_run(runs[begun[0] - 1].id).status == "COMPLETED")
+    until(lambda: nb.get_run(runs[begun[0] - 1].id).status == "COMPLETED" and not running_ids())
     worker.turn()
     until(lambda: len(begun) == 2)
     gates[begun[1]].set()

@@ -21,6 +21,11 @@ class Log {
     this.box.ariaLabel = "Lines of the log";
     this.lines = [];
     this.search.addEventListener("input", () => this._filter(0));
+    this.follows = true; // the last line is in view
+    this.box.addEventListener("scroll", () => {
+      this.follows = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < ROW;
+    });
+    new ResizeObserver(() => this._follow()).observe(this.box); // lines may come while it is hidden
   }
 
   /** Draw lines of time, level and text; add only what is new. */
@@ -29,7 +34,6 @@ class Log {
     this.earlier = earlier;
     const { box } = this;
     const grows = this.lines.length && String(lines[0]) === String(this.lines[0]);
-    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < ROW;
     if (!grows) box.replaceChildren();
     const known = grows ? this.lines.length : 0;
     if (lines.length === known && grows) return;
@@ -43,7 +47,11 @@ class Log {
     }
     this.lines = lines;
     this._filter(known);
-    if (atEnd) box.scrollTop = box.scrollHeight;
+    this._follow();
+  }
+
+  _follow() {
+    if (this.follows) this.box.scrollTop = this.box.scrollHeight;
   }
 
   /** Show the lines that have the text of the search field, from one of them on. */

@@ -12,6 +12,7 @@ class View {
     this.id = `nbtasks-tree-${++trees}`;
     this.cursor = -1;
     this.rowsAre = [];
+    this.top = choices.top;
     this.gone = new AbortController();
     this.node = element("div", "nbtasks-tree nbtasks-widget", parent);
     this.node.classList.toggle("nbt-runs", store.head.noun === "run");
@@ -36,7 +37,6 @@ class View {
     this.keys = new Keys(this);
     this._listen();
     this.draw(null);
-    this.rows.box.scrollTop = choices.top;
     this.ticks = 0;
     this.ticker = setInterval(() => {
       if (this.store.underWay || ++this.ticks % AGES === 0) this.redraw();
@@ -61,10 +61,23 @@ class View {
     else if (this.pending !== null) this.pending = new Set([...(this.pending ?? []), ...changed]);
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      const { pending } = this;
-      this.pending = undefined;
-      this._draw(pending);
+      if (!this.rows.box.clientHeight) this._wait();
+      else {
+        this.waits = false;
+        const { pending } = this;
+        this.pending = undefined;
+        this._draw(pending);
+      }
     });
+  }
+
+  /** Draw all of it once it can be seen: of a list without a height nothing can be measured. */
+  _wait() {
+    this.pending = null;
+    this.scrolled = false; // a list that leaves the page for a while forgets its place
+    if (this.waits) return; // until its size changes
+    this.waits = true;
+    this.redraw(); // hidden between two frames only, as in a change of theme, it has kept its size
   }
 
   redraw() {
@@ -118,6 +131,8 @@ class View {
     this.details.draw(this.rowsAre);
     if (this.details.gap.at !== gap.at || this.details.gap.height !== gap.height) changed = null;
     this.rows.draw(this.rowsAre, changed && new Set(changed));
+    if (this.placed && !this.scrolled) this.rows.box.scrollTop = this.top;
+    this.scrolled = this.placed;
     set(this.rows.space, "aria-activedescendant", this.rows.drawn.has(this.cursor) ? `${this.id}-${this.cursor}` : null);
     if (this.choices.follow && store.underWay) this._follow();
     this.details.showFailure();
@@ -175,6 +190,8 @@ class View {
   _listen() {
     const { box, space } = this.rows;
     box.addEventListener("scroll", () => {
+      if (!box.clientHeight) return; // hidden
+      this.top = box.scrollTop;
       this.redraw();
       if (this.scrolls) {
         this.scrolls = false;
@@ -210,7 +227,6 @@ class View {
         this._listenToStop();
         const panel = this.node.closest(".nbtasks-panel");
         if (panel) this.controls = new Controls(panel, this.store.head.title);
-        box.scrollTop = this.choices.top;
       }
       this.redraw();
     });
