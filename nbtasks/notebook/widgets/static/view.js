@@ -61,20 +61,25 @@ class View {
     else if (this.pending !== null) this.pending = new Set([...(this.pending ?? []), ...changed]);
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      if (!this.rows.box.clientHeight) this._wait();
-      else {
-        this.waits = false;
-        const { pending } = this;
-        this.pending = undefined;
-        this._draw(pending);
+      const { box } = this.rows;
+      if (!box.clientHeight) {
+        this._wait();
+        return;
       }
+      const moved = this.placed && box.scrollTop !== this.top; // as a list that left the page has
+      const { pending } = this;
+      this.pending = undefined;
+      this.waits = false;
+      this._draw(pending);
+      if (!moved) return;
+      box.scrollTop = this.top;
+      this.top = box.scrollTop; // fewer rows may be there now
     });
   }
 
   /** Draw all of it once it can be seen: of a list without a height nothing can be measured. */
   _wait() {
     this.pending = null;
-    this.scrolled = false; // a list that leaves the page for a while forgets its place
     if (this.waits) return; // until its size changes
     this.waits = true;
     this.redraw(); // hidden between two frames only, as in a change of theme, it has kept its size
@@ -131,8 +136,6 @@ class View {
     this.details.draw(this.rowsAre);
     if (this.details.gap.at !== gap.at || this.details.gap.height !== gap.height) changed = null;
     this.rows.draw(this.rowsAre, changed && new Set(changed));
-    if (this.placed && !this.scrolled) this.rows.box.scrollTop = this.top;
-    this.scrolled = this.placed;
     set(this.rows.space, "aria-activedescendant", this.rows.drawn.has(this.cursor) ? `${this.id}-${this.cursor}` : null);
     if (this.choices.follow && store.underWay) this._follow();
     this.details.showFailure();
