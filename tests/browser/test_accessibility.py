@@ -121,6 +121,7 @@ def controls(page: Notebook) -> list[list[str]]:
     return list(lines.values())
 
 
+@only_thorough
 def test_every_control_has_a_name_and_says_its_state(page: Notebook):
     page.menu(1, "Timeline").click()
     said = [one for one in heard(page) if one[0] in (*CONTROLS, "tree", "group")]
@@ -144,6 +145,7 @@ def test_every_control_has_a_name_and_says_its_state(page: Notebook):
     assert (states["Timeline"]["pressed"], states["Notify"]["pressed"]) == ("true", "false")
 
 
+@only_thorough
 def test_the_rows_are_in_the_page_in_their_order_after_filters_folds_and_scrolling(page: Notebook):
     output = page.output(1)
     box = output.locator(".nbt-scroll")
@@ -172,6 +174,7 @@ def test_the_rows_are_in_the_page_in_their_order_after_filters_folds_and_scrolli
     check("filtered", "alpha")
 
 
+@only_thorough
 def test_keys_do_what_they_do_in_every_tree(page: Notebook):
     output = page.output(1)
     output.locator(".nbtasks-widget summary").focus()

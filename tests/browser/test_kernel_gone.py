@@ -84,6 +84,7 @@ def accept_restart(page: Notebook) -> None:
 
 
 @pytest.mark.parametrize("app", variants("lab", "notebook"))
+@only_thorough
 def test_where_the_kernel_was_killed_the_page_says_what_is_kept_and_the_file_has_the_tree(
     notebook: Open, app: str
 ):

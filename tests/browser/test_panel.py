@@ -71,6 +71,7 @@ def test_resume_goes_on_where_it_was(notebook: Open):
     assert states.count("reused") >= 2, page.rows(1)
 
 
+@only_thorough
 def test_run_again_executes_the_cell_once_more_in_the_same_panel(notebook: Open):
     page = notebook("%%job again\nprint('hello')\nio.run_task('one', lambda: 1)", app="tab")
     page.run(1)
@@ -228,6 +229,7 @@ def test_details_open_below_their_row_with_table_log_and_traceback(notebook: Ope
     wait_for("another click closes them", details.is_hidden)
 
 
+@only_thorough
 def test_a_run_that_fails_opens_at_the_task_that_failed_and_its_log_can_be_searched(notebook: Open):
     page = notebook(
         """%%job logs

@@ -48,6 +48,7 @@ def blocks(saved: Any, cell: int) -> list[str]:
 
 
 @pytest.mark.parametrize("app", variants("lab", "notebook"))
+@only_thorough
 def test_plots_of_reused_tasks_are_there_after_a_restart(notebook: Open, app: str, tmp_path: Path):
     page = notebook(CELL, app=app)
     page.run(1)

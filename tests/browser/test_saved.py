@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.browser.page import Notebook, wait_for
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 WIDE = """%%job wide
 def fit(n):
@@ -100,6 +100,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("template", variants("lab", "classic"))
+@only_thorough
 def test_printed_to_pdf_by_a_browser_the_tree_stands_open(
     executed: tuple[Any, str], context: Any, tmp_path: Path, template: str
 ):
@@ -121,6 +122,7 @@ def test_printed_to_pdf_by_a_browser_the_tree_stands_open(
     assert len(re.findall(rb"/Type */Page\b", pdf)) >= 2, "it goes on on the next page"
 
 
+@only_thorough
 def test_exported_as_a_script_it_runs_in_ipython_and_reuses_all(
     executed: tuple[Any, str], tmp_path: Path
 ):

@@ -15,6 +15,7 @@ from nbtasks.core.settings import config
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal import current
 from tests.cli.commands import refused, said, write, write_notebook
+from tests.thorough import only_thorough
 
 WAITS = """
     import nbtasks as nb
@@ -178,6 +179,7 @@ def test_run_executes_a_notebook_that_goes_on_where_it_was(tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [True, False])
+@only_thorough
 def test_run_uses_the_home_that_a_front_end_would_find(tmp_path: Path, beside: bool) -> None:
     (tmp_path / "study").mkdir()
     job = "%%job work\nio.run_task('t', list)"

@@ -15,6 +15,7 @@ import nbtasks as nb
 from tests.docs.cells import cells, restart
 from tests.docs.test_cells import ended
 from tests.notebook.shells import Shell
+from tests.thorough import only_thorough
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
@@ -61,6 +62,7 @@ def clusters(notebook: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clust
         cluster.close()
 
 
+@only_thorough
 def test_the_recipe_loses_a_worker_and_a_kernel_and_computes_nothing_twice(
     notebook: Shell, clusters: Clusters
 ) -> None:

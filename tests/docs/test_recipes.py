@@ -18,6 +18,7 @@ from tests.docs.stand_ins import Books, Llm
 from tests.house.code import ROOT
 from tests.notebook.shells import Shell
 from tests.servers import serving
+from tests.thorough import only_thorough
 
 FOLDER = ROOT / "docs" / "recipes"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "index")
@@ -119,6 +120,7 @@ def test_a_site_whose_rules_cannot_be_read_is_not_scraped(
 
 
 @pytest.mark.slow
+@only_thorough
 def test_each_line_for_cron_runs_the_notebook_of_its_day(tmp_path: Path) -> None:
     import nbformat  # takes seconds to load
 

@@ -23,6 +23,7 @@ from nbtasks.jobs.definition import hooks
 from nbtasks.jobs.runtime import runtime
 from nbtasks.testing import FakeClock
 from tests.stopping import EVERY, StopAt
+from tests.thorough import only_thorough
 
 calls: list[Any] = []
 
@@ -497,6 +498,7 @@ def test_stopped_on_any_line_of_its_end_it_is_let_go(asynchronous: bool, stopped
 @pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["blocking", "awaiting"])
+@only_thorough
 def test_stopped_on_any_line_of_its_beginning_it_is_let_go(asynchronous: bool) -> None:
     """Else it would be taken as long as this process lives."""
 

@@ -170,6 +170,7 @@ def test_a_driver_may_die_twice(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("changed", some(CHANGES, "function"))
+@only_thorough
 def test_what_has_changed_meanwhile_joins_nothing(
     driver: Driver, client: Any, changed: dict[str, Any]
 ) -> None:
@@ -184,6 +185,7 @@ def test_what_has_changed_meanwhile_joins_nothing(
     wait_until(lambda: client.run_on_scheduler(held) == (0, [], []))
 
 
+@only_thorough
 def test_two_runs_of_one_job_share_no_call(client: Any, marks: Path) -> None:
     def work(folder: Path) -> str:
         (folder / os.urandom(4).hex()).touch()
@@ -280,6 +282,7 @@ def test_what_is_recorded_is_released_while_the_run_goes_on(
     nb.job("release")(body).run()
 
 
+@only_thorough
 def test_a_cluster_without_workers_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +304,7 @@ def test_a_cluster_without_workers_is_reported_once(
 
 
 @pytest.mark.parametrize("allowed", variants(0, 3))
+@only_thorough
 def test_a_function_that_kills_its_workers_is_named_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
 ) -> None:

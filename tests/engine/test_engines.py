@@ -759,6 +759,7 @@ def test_annotations_around_a_call_are_those_of_its_tasks_there(client: Any) -> 
 
 @pytest.mark.filterwarnings("ignore:Client .* desires key")  # of a call whose data was just lost
 @pytest.mark.parametrize("has_data", ["function", "argument"])
+@only_thorough
 def test_a_worker_that_dies_with_what_was_sent_there_does_not_end_the_map(
     tmp_path: Path, has_data: str
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.fingerprint import function
+from tests.thorough import only_thorough
 
 pytestmark = pytest.mark.slow  # each collects all garbage of the process
 
@@ -115,6 +116,7 @@ def alive(frames: list[weakref.ref[Frame]]) -> int:
 
 
 @pytest.mark.parametrize("maker", MAKERS)
+@only_thorough
 def test_data_of_a_function_made_in_a_body_is_gone_with_the_execution(maker):
     made: list[weakref.ref[Frame]] = []
 
@@ -131,6 +133,7 @@ def test_data_of_a_function_made_in_a_body_is_gone_with_the_execution(maker):
 
 
 @pytest.mark.parametrize("maker", MAKERS)
+@only_thorough
 def test_data_of_a_function_of_the_notebook_is_gone_once_it_has_another(maker):
     made: list[weakref.ref[Frame]] = []
     notebook: dict[str, Any] = {}
@@ -163,6 +166,7 @@ def test_async_bodies_and_maps_keep_none_either():
     assert (len(made), alive(made)) == (3, 0)
 
 
+@only_thorough
 def test_functions_without_data_stay_cached_over_executions(monkeypatch):
     @nb.job("plain")
     def plain(payload: int, io: nb.SyncIO) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.engine.fingerprint.payload import digest
+from tests.thorough import only_thorough
 
 
 class Plain:
@@ -100,6 +101,7 @@ print(run.id, run.executions)
 
 
 @pytest.mark.slow
+@only_thorough
 def test_an_object_with_a_set_continues_its_run_in_a_new_process_and_after_an_edit() -> None:
     printed = [
         subprocess.run(

@@ -25,6 +25,7 @@ from nbtasks.engine.remote.task_there import TaskThere
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.journal.protocol import Claim
 from tests.engine.cluster import held, wait_until
+from tests.thorough import only_thorough
 
 SPAWN = multiprocessing.get_context("spawn")
 WHERE = {"host": "there", "pid": 7, "worker": "tcp://there:1"}
@@ -287,6 +288,7 @@ async def _with_own_client(address: str, job: Any, path: Path) -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_thousand_lines_of_a_hundred_tasks_stand_in_their_logs(client: Any) -> None:
     def say(n: int) -> None:
         for line in range(10):
@@ -299,6 +301,7 @@ def test_a_thousand_lines_of_a_hundred_tasks_stand_in_their_logs(client: Any) ->
 
 
 @pytest.mark.slow
+@only_thorough
 def test_two_runs_at_once_hear_their_own_and_leave_nothing_there(
     client: Any, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_large_value_stays_there_and_is_loaded_where_it_is_used(pool, store):
     assert outcomes(store) == []  # all of it is recorded
 
 
+@only_thorough
 def test_a_replay_gives_the_same_ref_and_reads_no_store(pool, store):
     @nb.job("replayed")
     def replayed(io: nb.SyncIO) -> Any:
@@ -380,6 +381,7 @@ def killed_in_the_call(driver: Driver, items: str) -> None:
     kill(first)
 
 
+@only_thorough
 def test_the_outcome_of_what_runs_once_is_taken_and_no_longer_in_doubt(careful, store):
     killed_in_the_call(careful, "2000000 5")
     _, errors = careful.start("2000000 5").communicate(timeout=60)
@@ -410,6 +412,7 @@ def test_a_failure_of_what_runs_once_is_taken_as_well(careful, store):
 
 
 @pytest.mark.parametrize("lost", variants("function", "worker", "outcome"))
+@only_thorough
 def test_what_runs_once_stays_in_doubt_where_nothing_fits(careful, store, lost):
     killed_in_the_call(careful, "7")
     if lost == "worker":
@@ -430,6 +433,7 @@ def test_what_runs_once_stays_in_doubt_where_nothing_fits(careful, store, lost):
 # -- on a cluster, and in a bucket -----------------------------------------------------------------
 
 
+@only_thorough
 def test_values_on_a_cluster_pass_neither_the_driver_nor_the_scheduler(tmp_path, store):
     distributed = pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")

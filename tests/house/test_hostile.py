@@ -712,6 +712,7 @@ def test_shared_files_with_any_damage_are_read_or_refused(tmp_path, seed):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::nbtasks.JournalDamaged")
 @pytest.mark.parametrize("seed", variants(0, 1))
+@only_thorough
 def test_segments_with_any_damage_are_read_or_refused(tmp_path, seed):
     chance = random.Random(seed)
     header = {"format": FORMAT, "host": "x", "pid": 1, "process_start": None,

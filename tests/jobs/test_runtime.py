@@ -104,6 +104,7 @@ USES: dict[str, Callable[[nb.Run], Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
+@only_thorough
 def test_a_run_stays_with_its_home_when_another_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[nb.Run], bool]
 ) -> None:

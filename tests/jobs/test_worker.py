@@ -448,6 +448,7 @@ def known(job: str) -> bool:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_worker_that_is_asked_to_end_leaves_runs_that_the_next_one_goes_on_with(
     processes: Processes,
 ):
@@ -514,6 +515,7 @@ def test_an_event_is_heard_though_the_clock_was_set_back_since(worker: Worker):
 
 @pytest.mark.slow
 @pytest.mark.thorough
+@only_thorough
 def test_two_workers_and_a_notebook_deliver_each_event_once_also_when_both_are_killed(
     processes: Processes,
 ):

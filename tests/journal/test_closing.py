@@ -88,6 +88,7 @@ def test_a_start_has_nothing_to_do_for_those_who_ended(home, open_home, rows, en
     starting.release(opened.run)
 
 
+@only_thorough
 def test_many_starts_and_ends_leave_a_small_home(home, open_home, rows):
     most = log = 0
     wal = home / "journal.duckdb.wal"
@@ -262,6 +263,7 @@ say("it lived")
     ("step", "after"),
     some(MOMENTS, *(name for number, name in enumerate(MOMENTS) if number % 4 in (0, 3))),
 )
+@only_thorough
 def test_a_process_killed_on_its_way_out_loses_nothing(home, open_home, rows, python, step, after):
     first = open_home()
     rows.finished(first, "first", tasks=3)

@@ -16,6 +16,7 @@ from nbtasks.errors import JournalError, JournalLockedError, RunBusyError
 from nbtasks.journal.database import connection, merge, store, user_query
 from nbtasks.journal.protocol import ANSWER
 from nbtasks.views import frames
+from tests.thorough import only_thorough
 
 
 def plain_read(home: Path, sql: str) -> list[tuple[object, ...]]:
@@ -108,6 +109,7 @@ def test_a_home_works_on_while_another_program_has_the_file_open(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tidy_at_once")
+@only_thorough
 def test_a_home_works_on_while_the_user_has_the_file_open_in_this_process(
     users_own, home, open_home, rows
 ):

@@ -205,6 +205,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@only_thorough
 def test_a_run_on_a_small_disk_goes_on_when_the_disk_is_larger(
     small_disk, notes, python, monkeypatch
 ):

@@ -97,6 +97,7 @@ def merged(con):
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(history=histories(), cuts=st.lists(st.integers(0, 30), max_size=3))
+@only_thorough
 def test_it_makes_no_difference_into_how_many_merges_rows_are_cut(merged, history, cuts):
     edges = [0, *sorted(cuts), len(history)]
     parts = [history[start:end] for start, end in itertools.pairwise(edges)]
@@ -178,6 +179,7 @@ def test_what_many_short_runs_committed_does_not_slow_each_later_start(home, ope
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(history=histories(), cut=st.integers(0, 30))
+@only_thorough
 def test_long_ranges_mark_the_same_tasks_of_the_latest_execution(con, merged, history, cut):
     marked = (
         "select task.run_id, path from task_now as task join run using (run_id) "

@@ -23,6 +23,7 @@ from nbtasks.core.model import LogRow, RunRow, TaskRow
 from nbtasks.jobs.runtime import runtime
 from nbtasks.journal.bundle import home_names, published
 from nbtasks.journal.database import dataset
+from tests.thorough import only_thorough
 
 SECRET = "enigma-1234"
 
@@ -92,6 +93,7 @@ class TestWhatIsPublished:
             pd.testing.assert_frame_equal(theirs, frame)
 
     @pytest.mark.slow
+    @only_thorough
     def test_can_be_filtered_as_a_home_can(self, tmp_path):
         run = study.run(2)
         study.run(1)
@@ -249,6 +251,7 @@ class TestAMonth:
         assert nb.logs(over=tmp_path).message.tolist() == ["a", "a", "b", "b"]
 
     @pytest.mark.slow
+    @only_thorough
     def test_loses_the_runs_that_the_home_has_lost(self, tmp_path):
         record("r1", 1)
         record("r2", 2)
@@ -316,6 +319,7 @@ class TestSomebodyWhoReadsMeanwhile:
         assert len(calls) == 2
 
     @pytest.mark.slow
+    @only_thorough
     def test_sees_the_old_files_if_the_publisher_died(self, team, monkeypatch):
         record("r2", 1, tasks=2)
         put = published._put
@@ -399,6 +403,7 @@ class TestHomes:
     @pytest.mark.slow
     @pytest.mark.parametrize("place", ["memory://team", "folder"])
     @pytest.mark.parametrize("first", ["one", "two"])
+    @only_thorough
     def test_that_are_copies_of_one_lose_nothing_and_count_each_run_once(
         self, tmp_path, place, first
     ):
@@ -428,6 +433,7 @@ class TestHomes:
         assert nb.sql(query, over=team).n[0] == 9
 
     @pytest.mark.slow
+    @only_thorough
     def test_have_a_run_once_as_the_one_has_it_that_executed_it_further(self, tmp_path):
         team = tmp_path / "team"
         for home, executions, status in (
@@ -517,6 +523,7 @@ class TestHomes:
 
         assert names == {(nb.config.home / "published").read_text().split()[0]}
 
+    @only_thorough
     def test_forget_what_they_published_long_ago(self, tmp_path, monkeypatch):
         monkeypatch.setattr(home_names, "_KEPT", 3)
         record("r1", 1)

@@ -14,6 +14,7 @@ import pytest
 
 from nbtasks.errors import JournalWriteError
 from nbtasks.journal.database.exclusive import HomeLock
+from tests.thorough import only_thorough
 
 
 @pytest.fixture
@@ -155,6 +156,7 @@ for name, call in mounted_calls.items():
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root mounts file systems")
+@only_thorough
 def test_on_a_file_system_mounted_read_only_every_write_asks_for_write_access(tmp_path):
     home, script, shared = tmp_path / "disk", tmp_path / "mounted.py", tmp_path / "run.nbrun"
     home.mkdir()
@@ -260,6 +262,7 @@ except nb.NotRecordedError as error:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_who_may_only_read_sees_a_run_that_goes_on(open_folder, monkeypatch, python):
     home = open_folder / "home"
     monkeypatch.setenv("NBTASKS_HOME", str(home))
@@ -294,6 +297,7 @@ for _ in range(2):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_home_that_cannot_be_made_says_how_to_choose_another(open_folder, monkeypatch, python):
     closed = open_folder / "closed"
     closed.mkdir()

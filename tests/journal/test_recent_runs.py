@@ -19,7 +19,7 @@ from nbtasks.journal.home import home_journal as home_module
 from nbtasks.journal.home import merges
 from nbtasks.journal.home.home_journal import HomeJournal
 from tests.journal.conftest import Rows
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, only_thorough
 
 PATHS = ["a", "b", "a/c", "d"]
 
@@ -110,6 +110,7 @@ def rows_of(run_id, execution):
 @pytest.mark.thorough
 @settings(max_examples=40 if THOROUGH else 12, deadline=None)
 @given(data=st.data())
+@only_thorough
 def test_a_claim_gives_what_reading_the_journal_gives_whatever_was_recorded(data) -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal, rows = HomeJournal(Path(folder) / "home", durable=False), Rows()

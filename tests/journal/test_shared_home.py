@@ -200,6 +200,7 @@ def test_a_run_that_another_process_executes_is_refused_and_says_whose_it_is(
 
 
 @pytest.mark.slow
+@only_thorough
 def test_of_many_processes_that_claim_a_run_at_once_one_gets_it(open_home, python):
     claimants = [
         python(

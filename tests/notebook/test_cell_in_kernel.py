@@ -14,7 +14,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.journal import current
 from tests.notebook.kernels import Execution, Kernel
-from tests.thorough import some
+from tests.thorough import only_thorough, some
 
 #: Where a cell has to end after Stop is 0.5 s; a busy machine may take this long.
 GENEROUS = 2.0
@@ -164,6 +164,7 @@ def test_a_stopped_cell_shows_its_line_and_how_to_go_on(kernel: Kernel) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("awaits", some({"blocking": "", "awaiting": "await "}, "awaiting"))
+@only_thorough
 def test_stopped_at_many_moments_a_run_still_comes_to_its_end(
     kernel: Kernel, tmp_path: Path, awaits: str
 ) -> None:
@@ -321,6 +322,7 @@ print(nb.logs().message.tolist())
 
 
 @pytest.mark.slow
+@only_thorough
 def test_what_a_task_prints_and_displays_shows_and_a_new_kernel_shows_the_display_again(tmp_path):
     texts, shown = [], []
     for _ in range(2):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.notebook.kernels import Execution, Kernel
-from tests.thorough import variants
+from tests.thorough import only_thorough, variants
 
 FUNCTIONS = """
 import nbtasks as nb
@@ -76,6 +76,7 @@ FORMAT = (
 
 
 @pytest.mark.slow
+@only_thorough
 def test_edit_one_of_five(tmp_path: Path, run_all) -> None:
     with Kernel(tmp_path) as kernel:
         first, calls = run_all(kernel)
@@ -143,6 +144,7 @@ io.run_task("score", fitting.score, fitting.Scaler(5)), io.run_task("imported", 
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_module_that_autoreload_loads_again_is_a_change_only_if_its_code_is(tmp_path: Path):
     module = tmp_path / "fitting.py"
 

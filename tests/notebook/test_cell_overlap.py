@@ -12,6 +12,7 @@ import pytest
 import nbtasks as nb
 from tests.notebook.kernels import Execution, Kernel
 from tests.notebook.shells import BOTH, Shell
+from tests.thorough import only_thorough
 
 FIRST = "%%job aaa --as ra --no-tree\nfor n in range(3):\n    WAIT"
 SECOND = """%%job bbb --payload 'b' --no-tree
@@ -87,6 +88,7 @@ def test_a_run_executed_again_while_another_cell_runs_keeps_to_itself(
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_cell_of_a_subshell_keeps_to_itself(kernel: Kernel) -> None:
     second = kernel.start(
         SECOND.replace("HOW", "print('began')").replace("WAIT", BLOCKS.replace("KEY", "b"))

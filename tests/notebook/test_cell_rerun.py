@@ -208,6 +208,7 @@ def test_a_run_of_a_task_cell_is_resumed(shell: Shell, tmp_path: Path, awaits: s
 
 
 @pytest.mark.slow
+@only_thorough
 def test_in_a_kernel_a_run_of_a_killed_session_is_resumed(tmp_path: Path) -> None:
     functions = "import asyncio\nimport nbtasks as nb\n%load_ext nbtasks"
     cell = """%%job dies

@@ -125,6 +125,7 @@ def test_a_reused_task_shows_again_what_it_showed_in_one_folded_block_below_the_
 
 
 @pytest.mark.slow
+@only_thorough
 def test_what_runs_is_shown_by_itself_and_only_what_is_reused_again(home: Any):
     kernel = home()
     kernel.run(CELL)
@@ -137,6 +138,7 @@ def test_what_runs_is_shown_by_itself_and_only_what_is_reused_again(home: Any):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_plots_show_again_also_those_that_the_cell_shows_at_its_end(home: Any):
     kernel = home()
     first = displays(kernel.run(PLOTS))
@@ -210,6 +212,7 @@ expected = {"a": 2}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FIGURES)
+@only_thorough
 def test_a_figure_belongs_to_the_attempt_that_made_it_and_to_no_other(home: Any, case: str) -> None:
     kernel = home()
     done = kernel.run(f"%%job figures --no-tree --as run{FIGURES[case]}")

@@ -9,6 +9,7 @@ import pytest
 
 import nbtasks as nb
 from tests.notebook.kernels import Kernel
+from tests.thorough import only_thorough
 
 pytestmark = pytest.mark.slow  # each has a kernel of its own
 
@@ -33,6 +34,7 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
         yield kernel
 
 
+@only_thorough
 def test_the_form_of_a_cell_that_blocks_is_filled_in_after_it(
     kernel: Kernel, tmp_path: Path
 ) -> None:

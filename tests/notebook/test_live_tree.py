@@ -22,6 +22,7 @@ from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.notebook import live_tree
 from nbtasks.notebook.live_tree import LiveTree
 from nbtasks.testing import FakeClock
+from tests.thorough import only_thorough
 
 if TYPE_CHECKING:  # takes seconds to load
     from nbformat import NotebookNode
@@ -159,6 +160,7 @@ def test_the_tree_stands_above_what_the_cell_prints(notebook: Notebook) -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_the_saved_notebook_has_the_final_tree_in_both_forms(notebook: Notebook) -> None:
     saved = notebook.tree("in place")
 

@@ -16,6 +16,7 @@ from nbtasks.notebook import cell_options
 from nbtasks.notebook.line_parser import LineParser
 from nbtasks.notebook.magics import SQL_PARSER
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
+from tests.thorough import only_thorough
 
 
 def completions(shell: Shell, text: str) -> list[str]:
@@ -127,6 +128,7 @@ def test_it_can_be_used_in_the_cell_that_loads_it(bare: Shell) -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_it_survives_a_reset_of_the_namespace(shell: Shell) -> None:
     shell.ok("%reset -f")
 

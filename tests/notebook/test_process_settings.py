@@ -15,6 +15,7 @@ import pytest
 
 from nbtasks.notebook.objects import process_settings, setting_kinds
 from nbtasks.notebook.objects.process_settings import NAME, Settings
+from tests.thorough import only_thorough
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,7 @@ def test_what_has_changed_is_set_again_once_it_is_other_again(tmp_path: Path):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_of_a_library_that_was_loaded_since_what_is_not_usual_counts():
     code = """
 from nbtasks.notebook.objects import process_settings, setting_kinds

@@ -170,6 +170,7 @@ def test_executing_again_what_is_reused_changes_times_and_counts_of_the_file_onl
 
 
 @pytest.mark.slow
+@only_thorough
 def test_what_a_sanitizer_leaves_still_says_everything(page: Page):
     cell = page.run(
         "%%job some\nio.run_task('load', list)\ndef fit():\n    raise ValueError('<b>no</b>')\n"

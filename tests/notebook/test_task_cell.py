@@ -15,6 +15,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.testing import FakeClock
 from tests.notebook.shells import BOTH, PACKAGE, Shell, frames
+from tests.thorough import only_thorough
 
 FIT = "%%task fit\nmodel = [n]; calls.append('fit')\nmodel"
 
@@ -435,6 +436,7 @@ HELD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["del rows, probe", "rows = probe = inner = None", "%reset -f"])
 @pytest.mark.parametrize("held", HELD)
+@only_thorough
 def test_a_cell_keeps_nothing_alive_that_the_notebook_has_dropped(
     counting: Shell, held: str, way: str
 ) -> None:

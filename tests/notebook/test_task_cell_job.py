@@ -16,6 +16,7 @@ from nbtasks.core.settings import config
 from nbtasks.journal import current
 from tests.notebook.shells import Shell
 from tests.notebook.test_other_frontends import notebook
+from tests.thorough import only_thorough
 
 CELL = "%%task t\nx = 1"
 
@@ -113,6 +114,7 @@ WAYS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@only_thorough
 def test_what_the_front_end_has_recorded_is_reused_from_outside(
     shell: Shell, project: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.notebook.kernels import Kernel
+from tests.thorough import only_thorough
 
 JOB = """%%job sweep --as run
 import time
@@ -48,6 +49,7 @@ def jupyter_lab(notebook: Path) -> Kernel:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [vs_code, jupyter_lab], ids=["VS Code", "JupyterLab"])
+@only_thorough
 def test_a_run_that_was_killed_in_one_front_end_is_resumed_in_the_other(
     notebook: Path, first: Callable[[Path], Kernel]
 ) -> None:

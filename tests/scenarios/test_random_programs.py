@@ -32,7 +32,7 @@ from nbtasks.journal.protocol import Journal
 from nbtasks.testing import CrashingJournal
 from tests.scenarios.harness import Outcome, RestartingJournal, World, blocking, play
 from tests.scenarios.stores import make_blank, store
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, only_thorough
 
 pytestmark = [
     pytest.mark.timeout(600),  # to make a program that fails small takes its time
@@ -452,6 +452,7 @@ def test_task_functions_leave_the_history_that_calls_of_io_leave(
 @FACES
 @settings(max_examples=MANY // 2)
 @given(program=programs, deaths=some_kills, reruns=st.integers(0, 1))
+@only_thorough
 def test_task_functions_that_are_killed_come_to_the_same(
     sync: bool, program: Group, deaths: list[Kill], reruns: int
 ) -> None:
@@ -476,6 +477,7 @@ def home() -> Iterator[Journal]:
 @FACES
 @settings(max_examples=MANY // 6)
 @given(program=programs, deaths=some_kills)
+@only_thorough
 def test_killed_with_its_home_it_comes_to_the_same(
     sync: bool, program: Group, deaths: list[Kill]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import nbtasks as nb
 from nbtasks.testing import FakeClock
+from tests.thorough import only_thorough
 
 calls: list[Any] = []
 
@@ -66,6 +67,7 @@ def pytest_in(folder: Path, text: str, *options: str) -> str:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_settings_are_put_back_after_a_test_with_a_home(tmp_path: Path) -> None:
     pytest_in(
         tmp_path,

@@ -21,6 +21,7 @@ import nbtasks as nb
 from nbtasks.core.model import Failure
 from nbtasks.errors import DuplicateKeyError, TaskFailed
 from nbtasks.values import failures
+from tests.thorough import only_thorough
 
 RUN = "01run"
 
@@ -307,6 +308,7 @@ def test_more_than_one_attempt_is_said():
         cause=st.none() | st.text(),
     )
 )
+@only_thorough
 def test_a_record_is_read_back_as_it_was_written(failure: Failure):
     assert failures.loads(failures.dumps(failure)) == failure
 

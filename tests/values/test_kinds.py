@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as npst
 import nbtasks as nb
 from nbtasks.values import codec
 from tests.kinds import DOCS, KINDS, Fit, flights, frame, in_docs, same
+from tests.thorough import only_thorough
 
 
 def again(value: object) -> Any:
@@ -233,6 +234,7 @@ def test_a_scalar_comes_back_as_it_was(values: Any):
 
 
 @pytest.mark.slow
+@only_thorough
 def test_the_flights_of_2013_come_back_as_they_were():
     given = flights()
     assert len(given) == 336_776

@@ -17,6 +17,7 @@ import pytest
 import nbtasks as nb
 from nbtasks.values import codec, pickles, signing
 from tests.kinds import figure, same
+from tests.thorough import only_thorough
 
 
 def again(value: object) -> Any:
@@ -116,6 +117,7 @@ def test_what_is_set_on_a_frame_comes_back() -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_a_chain_that_is_too_long_is_refused_in_one_short_line() -> None:
     chain: Any = None
     for _ in range(3000):

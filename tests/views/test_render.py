@@ -17,6 +17,7 @@ from nbtasks.core import keys
 from nbtasks.core.model import RunRow, Status, TaskRow
 from nbtasks.views.tree import render, style, words
 from nbtasks.views.tree.nodes import build
+from tests.thorough import only_thorough
 from tests.views.drawing import NOW, Page, S, run, task
 
 ANY_TEXT = st.text(max_size=12) | st.sampled_from(
@@ -109,6 +110,7 @@ def test_nothing_that_was_supplied_becomes_html(case: tuple[RunRow, list[TaskRow
 
 @pytest.mark.slow
 @given(runs())
+@only_thorough
 def test_every_path_is_drawn_once(case: tuple[RunRow, list[TaskRow]]) -> None:
     row, rows = case
     expected = [printable(node.path) for node in build(row, rows).walk()]

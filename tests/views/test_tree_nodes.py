@@ -16,6 +16,7 @@ from nbtasks.core import keys
 from nbtasks.core.model import Failure, RunRow, Status, TaskRow
 from nbtasks.views.tree.nodes import NOT_REACHED, REUSED, TaskNode, Tree, build
 from nbtasks.views.tree.outline import FEW, URGENT, outline
+from tests.thorough import only_thorough
 
 SEGMENT = st.sampled_from(["a", "b", "c%2Fd", "e[1]"])
 PATHS = st.lists(st.lists(SEGMENT, min_size=1, max_size=4).map("/".join), unique=True, max_size=40)
@@ -210,6 +211,7 @@ def test_nesting_has_no_limit() -> None:
 
 
 @pytest.mark.slow
+@only_thorough
 def test_building_takes_time_in_proportion_to_the_tasks() -> None:
     def cost(maps: int) -> float:
         rows = [task(f"map {m}/{n}", m * 101 + n) for m in range(maps) for n in range(100)]
