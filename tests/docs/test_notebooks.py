@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 import nbtasks as nb
+from tests.once import made_once
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 #: What a cell shows that tells of the execution itself, and not of what was computed.
@@ -28,7 +30,7 @@ EVERY = os.environ.get("NBTASKS_NOTEBOOKS") == "1"
 #: Its runs are in memory.
 WITHOUT_A_HOME = "10_testing_jobs"
 #: Its cells are the tasks.
-DURABLE = "11_make_a_notebook_durable"
+DURABLE = [one for one in NOTEBOOKS if one.stem == "11_make_a_notebook_durable"]
 
 
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -112,6 +114,33 @@ class Reader:
             )
 
 
+@dataclass(frozen=True)
+class Whole:
+    """An execution that nothing ended.
+
+    Attributes:
+        reader: Who executed it.
+        shown: What its cells showed.
+        ended: Its attempts.
+    """
+
+    reader: Reader
+    shown: list[Any]
+    ended: pd.DataFrame
+
+
+@pytest.fixture
+def whole(notebook: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The first execution of the notebook."""
+
+    def execute(folder: Path) -> Whole:
+        reader = Reader(notebook, folder / "reader")
+        return Whole(reader, reader.execute(), reader.ended())
+
+    made: Whole = made_once(tmp_path_factory, f"whole-{notebook.stem}", execute)
+    return made
+
+
 @contextlib.contextmanager
 def at(home: Path) -> Any:
     nb.configure(home=home)
@@ -140,47 +169,45 @@ def shown(notebook: Any) -> list[Any]:
 @pytest.mark.timeout(400)
 @executed
 @every_notebook
-def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, tmp_path: Path):
-    reader = Reader(notebook, tmp_path / "reader")
-    first = reader.execute()
-    ended = reader.ended()
+def test_executed_again_it_reuses_every_task_and_shows_the_same(notebook: Path, whole: Whole):
+    again = whole.reader.execute()
 
-    second = reader.execute()
-
-    assert second == first
-    pd.testing.assert_frame_equal(reader.ended(), ended)
+    assert again == whole.shown
+    pd.testing.assert_frame_equal(whole.reader.ended(), whole.ended)
     if notebook.stem != WITHOUT_A_HOME:
-        assert len(ended) > 0
+        assert len(whole.ended) > 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @executed
 @every_notebook
-def test_after_its_kernel_was_killed_it_shows_the_same(notebook: Path, tmp_path: Path):
+def test_after_its_kernel_was_killed_it_shows_the_same(
+    notebook: Path, whole: Whole, tmp_path: Path
+):
     if notebook.stem == WITHOUT_A_HOME:
         pytest.skip("its runs are in memory, so there is nothing to resume")
-    whole, killed = Reader(notebook, tmp_path / "whole"), Reader(notebook, tmp_path / "killed")
-    expected = whole.execute()
-    killed.be_killed(max(1, len(whole.ended()) // 2))
+    killed = Reader(notebook, tmp_path / "killed")
+    killed.be_killed(max(1, len(whole.ended) // 2))
 
-    assert killed.execute() == expected
+    assert killed.execute() == whole.shown
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @executed
-def test_killed_in_every_cell_a_durable_notebook_computes_each_of_them_once(tmp_path: Path):
-    (source,) = (notebook for notebook in NOTEBOOKS if notebook.stem == DURABLE)
-    whole, killed = Reader(source, tmp_path / "whole"), Reader(source, tmp_path / "killed")
-    expected = whole.execute()
+@pytest.mark.parametrize("notebook", DURABLE, ids=lambda path: path.stem)
+def test_killed_in_every_cell_a_durable_notebook_computes_each_of_them_once(
+    notebook: Path, whole: Whole, tmp_path: Path
+):
+    killed = Reader(notebook, tmp_path / "killed")
     known: set[str] = set()
     while (path := killed.be_killed_in_another_cell(known)) is not None:
         known.add(path)
 
-    assert killed.execute() == expected
-    assert len(known) > len(whole.ended()) // 2, "some cells end before they can be killed"
-    assert killed.ended().path.tolist() == whole.ended().path.tolist(), "each has ended once"
+    assert killed.execute() == whole.shown
+    assert len(known) > len(whole.ended) // 2, "some cells end before they can be killed"
+    assert killed.ended().path.tolist() == whole.ended.path.tolist(), "each has ended once"
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from tests.notebook.task_cell_cases import CASES, Case
+from tests.once import made_once
 from tests.thorough import THOROUGH
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(400)]
@@ -52,15 +51,8 @@ class Stages:
 
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    """The results, which the first process of the tests that needs them makes for all."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    recorded = folder / "task-cells.pickle"
-    with FileLock(f"{recorded}.lock"):
-        if not recorded.exists():
-            recorded.write_bytes(pickle.dumps(Stages(tmp_path_factory.mktemp("cells"))))
-        made: Stages = pickle.loads(recorded.read_bytes())
+    """The results of all cases."""
+    made: Stages = made_once(tmp_path_factory, "cells", Stages)
     return made
 
 

@@ -5,14 +5,13 @@ They give what they give without the magic, and what need not run does not.
 
 from __future__ import annotations
 
-import os
-import pickle
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from tests.notebook.forked_kernels import Gave, execute
+from tests.once import made_once
 from tests.thorough import THOROUGH
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(900)]
@@ -453,28 +452,21 @@ def without_tasks(cells: tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
-    """Results of the notebooks: the first process of the tests that needs it executes all."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    made = folder / "books.pickle"
-    with FileLock(f"{made}.lock"):
-        if not made.exists():
-            places = tmp_path_factory.mktemp("books")
-            kernels = []
-            for number, book in enumerate(BOOKS):
-                again = book.edited or book.cells
-                place = places / str(number)
-                plain = places / f"plain{number}"
-                kernels += [(plain, without_tasks(again)), (place, book.cells), (place, again)]
-            gave = execute(kernels)
-            found = {
-                book.id: Shown(*gave[3 * number : 3 * number + 3])
-                for number, book in enumerate(BOOKS)
-            }
-            made.write_bytes(pickle.dumps(found))
-        result: dict[str, Shown] = pickle.loads(made.read_bytes())
+    """Results of all notebooks."""
+    result: dict[str, Shown] = made_once(tmp_path_factory, "books", execute_all)
     return result
+
+
+def execute_all(places: Path) -> dict[str, Shown]:
+    """Execute the notebooks, each in a folder of its own."""
+    kernels = []
+    for number, book in enumerate(BOOKS):
+        again = book.edited or book.cells
+        place = places / str(number)
+        plain = places / f"plain{number}"
+        kernels += [(plain, without_tasks(again)), (place, book.cells), (place, again)]
+    gave = execute(kernels)
+    return {book.id: Shown(*gave[3 * number : 3 * number + 3]) for number, book in enumerate(BOOKS)}
 
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.id)
