@@ -396,20 +396,20 @@ def test_what_leaves_python_ends_no_process_there(engine: Any, kind: Kind) -> No
 
 def test_a_timeout_does_not_count_the_queue(engine: Any) -> None:
     def nap(n: int) -> int:
-        time.sleep(0.3)
+        time.sleep(0.5)
         return n
 
-    napping = nb.task(timeout=0.7)(nap)
+    napping = nb.task(timeout=1.2)(nap)  # of the last two, one second is the queue's
 
     assert run(lambda io: io.map("nap", napping, range(6), on=engine)).output == [*range(6)]
 
 
 def test_what_takes_too_long_has_failed_and_the_others_have_not(engine: Any) -> None:
     def nap(n: int) -> int:
-        time.sleep(1 if n == 1 else 0)
+        time.sleep(3 if n == 1 else 0)
         return n
 
-    napping = nb.task(timeout=0.4)(nap)
+    napping = nb.task(timeout=1)(nap)
 
     done = run(lambda io: io.map("nap", napping, range(4), max_failures=1, on=engine))
 

@@ -210,7 +210,7 @@ def test_seconds_are_those_of_the_function(pool: ProcessPoolExecutor) -> None:
 
     naps = nb.tasks(run).query("depth == 1")
     for seconds, measured in zip(naps.seconds, run.output, strict=True):
-        assert abs(seconds - measured) < max(0.05, measured / 10) + 0.1  # the machine is busy
+        assert abs(seconds - measured) < 0.35, "half a second in the queue is not the function's"
     assert nb.attempts(run).query("path != 'nap'").seconds.tolist() == naps.seconds.tolist()
 
 
