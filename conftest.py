@@ -32,6 +32,8 @@ settings.load_profile("steady")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKAGE = Path(__file__).parent / "nbtasks"
+#: What takes minutes in one process, or is waited for by many tests.
+LONGEST = ("test_task_cell_cases.py", "test_killed_in_every_cell")
 _numbers = itertools.count()
 
 
@@ -71,7 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest, so that no process is busy with them when all others
     have ended; and with those of the browser side by side, so that few processes start one."""
     items.sort(key=lambda item: "tests/browser/" not in item.nodeid)
-    items.sort(key=lambda item: "test_task_cell_cases.py" not in item.nodeid)
+    for longest in LONGEST:
+        items.sort(key=lambda item: longest not in item.nodeid)
 
 
 def pytest_collection_finish() -> None:
