@@ -32,7 +32,7 @@ settings.load_profile("steady")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKAGE = Path(__file__).parent / "nbtasks"
-#: What takes minutes in one process, or is waited for by many tests.
+#: Tests that take minutes in one process, or whose results many others wait for.
 LONGEST = ("test_task_cell_cases.py", "test_killed_in_every_cell")
 _numbers = itertools.count()
 
@@ -63,7 +63,7 @@ def pytest_collect_file(
         return collectors
     if not file_path.is_relative_to(PACKAGE):
         return [c for c in collectors if type(c) is pytest.Module]
-    if "```" in file_path.read_text():
+    if "```" in file_path.read_text("utf8"):
         return collectors
     return [c for c in collectors if not isinstance(c, MarkdownDocstringCodeModule)]
 

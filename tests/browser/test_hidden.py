@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,24 @@ HIDINGS = {
         "await jupyterapp.commands.execute('notebook:show-cell-outputs')",
     ),
 }
+ROW = 22  # pixels, as in tree.css
 _BOX = "box => [box.scrollTop, box.clientHeight, box.scrollHeight]"
 
 
 def is_at_end(box: Any) -> bool:
     """Return True if the end of a box that scrolls is in view."""
     top, height, whole = box.evaluate(_BOX)
-    return bool(whole - top - height < 22)
+    return bool(whole - top - height < ROW)
+
+
+@contextlib.contextmanager
+def hidden(page: Notebook, hiding: str) -> Iterator[None]:
+    """Hide the tree of the second cell, and show it again afterwards."""
+    hide, show = HIDINGS[hiding]
+    page.js(hide)
+    wait_for("it is hidden", lambda: not page.rows(1))
+    yield
+    page.js(show)
 
 
 @only_thorough
@@ -69,7 +81,6 @@ def test_a_change_of_theme_leaves_all_rows(notebook: Open) -> None:
 @only_thorough
 @pytest.mark.parametrize("hiding", variants("tab", "outputs"))
 def test_a_tree_that_was_hidden_is_where_it_was(notebook: Open, hiding: str) -> None:
-    hide, show = HIDINGS[hiding]
     page = notebook(MANY)
     page.run(1)
     box = page.output(1).locator(".nbt-scroll")
@@ -78,9 +89,8 @@ def test_a_tree_that_was_hidden_is_where_it_was(notebook: Open, hiding: str) -> 
     wait_for("row 20 is drawn", lambda: any("one[20]" in row for row in page.rows(1)))
     rows, place = page.rows(1), box.evaluate(_BOX)
 
-    page.js(hide)
-    wait_for("it is hidden", lambda: not page.rows(1))
-    page.js(show)
+    with hidden(page, hiding):
+        pass
 
     wait_for("the same rows", lambda: page.rows(1) == rows)
     assert box.evaluate(_BOX) == place
@@ -91,17 +101,14 @@ def test_a_tree_that_was_hidden_is_where_it_was(notebook: Open, hiding: str) -> 
 def test_a_run_that_fails_while_its_tree_is_hidden_shows_where(
     notebook: Open, tmp_path: Path, hiding: str
 ) -> None:
-    hide, show = HIDINGS[hiding]
     go = tmp_path / "go"
     page = notebook(FAILS.replace('"GO"', repr(str(go))))
     page.run(1, wait=False)
     wait_for("it runs", lambda: any("running" in row for row in page.rows(1)))
 
-    page.js(hide)
-    wait_for("it is hidden", lambda: not page.rows(1))
-    go.touch()
-    page.wait()
-    page.js(show)
+    with hidden(page, hiding):
+        go.touch()
+        page.wait()
 
     details = page.output(1).locator(".nbt-details")
     wait_for("the details", lambda: details.is_visible() and "line 59" in details.inner_text())
@@ -119,7 +126,6 @@ def test_a_run_that_fails_while_its_tree_is_hidden_shows_where(
 def test_a_log_that_grew_while_it_was_hidden_is_at_its_end(
     notebook: Open, tmp_path: Path, hiding: str
 ) -> None:
-    hide, show = HIDINGS[hiding]
     go = tmp_path / "go"
     page = notebook(
         f"""%%job logs
@@ -137,10 +143,8 @@ await io.run_task("one", one)
     log = page.output(1).locator(".nbt-log > pre")
     wait_for("the first lines", lambda: log.count() and "line 20" in log.inner_text())
 
-    page.js(hide)
-    wait_for("it is hidden", lambda: not page.rows(1))
-    go.touch()
-    page.wait()
-    page.js(show)
+    with hidden(page, hiding):
+        go.touch()
+        page.wait()
 
     wait_for("its last line is in view", lambda: "line 119" in log.inner_text() and is_at_end(log))

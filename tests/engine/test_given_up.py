@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 import nbtasks as nb
+from nbtasks.engine.waiting import given_up
 from nbtasks.testing import FakeClock
 
 calls: list[str] = []
@@ -23,6 +24,12 @@ calls: list[str] = []
 @pytest.fixture(autouse=True)
 def _no_calls() -> None:
     calls.clear()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call that waits to be given up again wait so long that nobody takes it for busy."""
+    monkeypatch.setattr(given_up, "_MORE_US", 60_000_000)
 
 
 async def slow() -> str:
@@ -250,6 +257,7 @@ def test_a_task_that_may_run_once_is_in_doubt_if_it_is_not_given_up_again() -> N
     assert calls == ["slow", "fallback"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_ended_the_run_by_its_giving_up_runs_again() -> None:
     @nb.job("deadline")
     async def body(io: nb.AsyncIO) -> str:
@@ -309,6 +317,7 @@ def test_a_failure_of_the_body_right_after_the_giving_up_keeps_the_path() -> Non
     assert calls == ["slow"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_a_task_group_cancelled_runs_again_if_its_failure_ended_the_run() -> None:
     async def broken() -> str:
         await asyncio.sleep(0.02)
@@ -333,6 +342,7 @@ def test_what_a_task_group_cancelled_runs_again_if_its_failure_ended_the_run() -
     assert time.monotonic() - began < 10, "it does not wait to be given up again"
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_was_stopped_or_cancelled_runs_again_at_once() -> None:
     @nb.job("cancelled")
     async def body(io: nb.AsyncIO) -> str:
@@ -349,6 +359,7 @@ def test_what_was_stopped_or_cancelled_runs_again_at_once() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_run_that_is_awaited_and_cancelled_runs_its_tasks_again() -> None:
     @nb.job("awaited")
     async def body(io: nb.AsyncIO) -> list[str]:

@@ -237,7 +237,8 @@ def test_two_runs_never_have_their_last_chance_at_once(worker: Worker) -> None:
     worker.turn()
     assert len(begun) == 1
     gates[begun[0]].set()
-    until(lambda: nb.get_run(runs[begun[0] - 1].id).status == "COMPLETED" and not running_ids())
+    first = runs[begun[0] - 1]
+    until(lambda: first.status == "COMPLETED" and first.id not in running_ids())
     worker.turn()
     until(lambda: len(begun) == 2)
     gates[begun[1]].set()

@@ -255,7 +255,7 @@ def act(model, name, one, *chosen):
 
 @pytest.mark.slow
 @pytest.mark.thorough
-@settings(max_examples=100 if THOROUGH else 4, deadline=None)
+@settings(max_examples=300 if THOROUGH else 8, deadline=None)
 @given(st.lists(steps, min_size=5, max_size=40))
 def test_the_board_says_what_duckdb_would_whatever_has_happened(happening) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
