@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from nbtasks.errors import JournalError
 
@@ -45,6 +45,9 @@ _NOT_OF_THE_FILE = (
     "Too many open files", "Out of Memory", "cannot encode str",
 )  # fmt: skip
 
+#: Of the files that DuckDB 2.0 opens, or looks for, when it attaches one.
+_SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+
 _PASSING = ("set lock", "Permission denied", "Read-only", "No space", "quota exceeded")
 
 #: The instance is replaced after so many files: of each it keeps up to 1.4 kB for as long as it
@@ -56,6 +59,8 @@ _numbers = itertools.count()
 _instance: DuckDBPyConnection | None = None
 _files = 0  # that were ever attached to the instance
 _attached: set[str] = set()  # names of those that are now
+_isolated: tuple[Path, DuckDBPyConnection] | None = None  # kept by `connect_isolated`
+_uses = 0  # of such instances
 
 
 def attach(path: Path, *, read_only: bool = False) -> Attached:
@@ -96,27 +101,22 @@ def connect(path: Path, *, read_only: bool = False) -> DuckDBPyConnection:
     return con
 
 
-def connect_isolated(path: Path) -> DuckDBPyConnection:
-    """Return a read-only connection to a file, in an instance of its own.
+def connect_isolated(path: Path) -> Attached:
+    """Return a read-only connection to a file, in an instance that no other connection uses.
 
     The instance reads nothing else: no other file and no network, and no setting can be changed.
-    For the user's own SQL, and for the views of a file that may come from somebody else.
+    For the user's own SQL, and for the views of a file that may come from somebody else. It is kept
+    for the next connection to the same file.
 
     Raises:
         duckdb.Error: The file is unavailable or unreadable.
     """
-    import _duckdb as duckdb
-
-    con = duckdb.connect()
-    try:
-        quoted = str(path).replace("'", "''")
-        con.execute(f"attach '{quoted}' as journal (type duckdb, read_only)")
-        con.execute("use journal")
-        lock_down(con)
-    except BaseException:
-        con.close()
-        raise
-    return con
+    instance = _take_isolated(path) or _make_isolated(path)
+    quoted = str(path).replace("'", "''")
+    instance.execute(f"attach '{quoted}' as journal (type duckdb, read_only)")
+    attached = Attached(instance, "journal")
+    attached.at_close.callback(_keep_isolated, path, instance)
+    return attached
 
 
 def lock_down(con: DuckDBPyConnection) -> None:
@@ -161,6 +161,14 @@ class Attached:
         self.begin, self.commit = self._con.begin, self._con.commit
         self.rollback = self._con.rollback
         self.extract_statements = self._con.extract_statements
+
+    def sql(self, query: str, params: Any = None) -> Any:
+        """Return the relation of a query, which the package `duckdb` must have been loaded for."""
+        return self._con.sql(query, params=params)
+
+    def register(self, name: str, frame: Any) -> None:
+        """Let queries of this connection name a frame."""
+        self._con.register(name, frame)
 
     def close(self) -> None:
         """Roll back uncommitted changes, and detach the file."""
@@ -233,6 +241,45 @@ def _shared() -> DuckDBPyConnection:
     return _instance
 
 
+def _make_isolated(path: Path) -> DuckDBPyConnection:
+    import _duckdb as duckdb
+
+    instance = duckdb.connect()
+    instance.execute("set allowed_paths = $1", [[f"{path}{suffix}" for suffix in _SUFFIXES]])
+    lock_down(instance)
+    return instance
+
+
+def _take_isolated(path: Path) -> DuckDBPyConnection | None:
+    """Return the instance that is kept if it is for this file, and the caller's from now on."""
+    global _isolated
+    with _lock:
+        if _isolated is None or _isolated[0] != path:
+            return None
+        kept, _isolated = _isolated, None
+    return kept[1]
+
+
+def _keep_isolated(path: Path, instance: DuckDBPyConnection) -> None:
+    global _isolated, _uses  # noqa: PLW0603 - as above
+    with _lock:
+        _uses += 1
+        left = instance.execute("from duckdb_databases() where not internal").fetchall()
+        if _uses % _MOST_FILES and len(left) == 1:  # but for the one in memory
+            _isolated = path, instance
+
+
+def _before_fork() -> None:
+    """Close the instance that is kept: at its exit, the child would wait for its threads."""
+    global _isolated  # noqa: PLW0603 - as above
+    _lock.acquire()  # so that no other thread keeps one until the fork is done
+    _isolated = None
+
+
+def _after_fork() -> None:
+    _lock.release()
+
+
 def _never_checkpoint(con: DuckDBPyConnection) -> None:
     con.execute("pragma disable_checkpoint_on_shutdown; set wal_autocheckpoint = '1TB'")
 
@@ -244,4 +291,4 @@ def _forget() -> None:
     _attached.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forget)

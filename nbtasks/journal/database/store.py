@@ -151,7 +151,7 @@ class DuckStore:
         Raises:
             JournalError: `sql` is not a single query, or DuckDB refuses it.
         """
-        con: Any  # never an `Attached`, since `apart` is set
+        con: Any
         with self.exclusive():
             con = self._open_current(apart=True)
             if con is None and (merged := self._merge_segments()):
