@@ -21,9 +21,11 @@ from typing import Any
 import pytest
 
 from nbtasks.core import keys
+from nbtasks.jobs import losses
 from nbtasks.journal.memory import MemoryJournal
 from nbtasks.testing import CrashingJournal, always_replay
 from tests.scenarios.harness import (
+    MAX_EXECUTIONS,
     Outcome,
     RestartingJournal,
     check,
@@ -47,6 +49,13 @@ POINTS = sys.maxsize if THOROUGH else 1
 #: After how many tasks a scenario is started again. Most have less than ten.
 RESTARTS = {"memory": sys.maxsize, "home": sys.maxsize} if THOROUGH else {"memory": 4, "home": 3}
 _OUTCOMES = ("COMPLETED", "SKIPPED", "FAILED")
+
+
+@pytest.fixture(autouse=True)
+def _no_run_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deaths of the process are this test's, and no run's own: a worker resumes each as often
+    as it takes. When it gives up is for `tests/jobs/test_losses.py` to say."""
+    monkeypatch.setattr(losses, "LIMIT", MAX_EXECUTIONS)
 
 
 @functools.cache

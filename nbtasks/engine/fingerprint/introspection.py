@@ -52,6 +52,8 @@ _LARGEST_FILE = 1 << 24
 _FRESH_ENTROPY = 1 << 96  # a larger seed came from the operating system
 _NAMED = (type(len), type(str.upper), type(str.__len__))
 _GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
+#: What is met most often, and needs no look at abstract classes, which takes long.
+_NO_NUMBERS = frozenset({FunctionType, MethodType, ModuleType, type, object, dict, list})
 _CODE = (FunctionType, MethodType, ModuleType, type, functools.partial)
 #: Conversion of the numbers of libraries, such as NumPy's, to Python's own.
 _NUMBERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
@@ -80,6 +82,12 @@ def constant(value: Any) -> str | None:
     for plain in (int, float, str):  # members of an enum, for example, have a repr of their own
         if issubclass(kind, plain):
             return plain.__repr__(value)
+    return None if kind in _NO_NUMBERS else _number(value)
+
+
+def _number(value: Any) -> str | None:
+    """Return a number of a library as text; None for other values."""
+    kind = type(value)
     for abstract, convert in _NUMBERS:
         if issubclass(kind, abstract):
             return repr(convert(value))

@@ -10,11 +10,13 @@ import ast
 import copy
 import enum
 import linecache
+import operator
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from nbtasks.engine.fingerprint import bytecode
 
@@ -26,6 +28,7 @@ _Drop = Callable[[ast.expr], bool]
 _DEFS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MOST_FILES = 500
 _MOST_PARSES = 20
+_MOST_CLASSES = 4000
 
 
 def normalise(tree: ast.Module) -> str:
@@ -54,7 +57,7 @@ def of_code(code: CodeType, names: dict[str, Any], drop: _Drop) -> str | None:
 
 
 def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
-    """Return the normalized source of a class.
+    """Return the normalized source of a class, as it was when it was first asked for.
 
     Args:
         cls: The class.
@@ -64,6 +67,33 @@ def of_class(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
     Returns:
         None if there is no source.
     """
+    known = _texts.get(id(cls))
+    if known is not None and known.cls() is cls and _are_same(known.codes, codes):
+        return known.text
+    text = _find_text(cls, codes, drop)
+    if codes and text is not None:  # else another definition may be found the next time
+        if len(_texts) >= _MOST_CLASSES:
+            _texts.clear()
+        _texts[id(cls)] = _ClassText(weakref.ref(cls), tuple(codes), text)
+    return text
+
+
+class _ClassText(NamedTuple):
+    """Source of a class with these methods, cached since writing it takes milliseconds."""
+
+    cls: weakref.ref[type]
+    codes: tuple[CodeType, ...]
+    text: str
+
+
+_texts: dict[int, _ClassText] = {}
+
+
+def _are_same(some: Sequence[CodeType], others: Sequence[CodeType]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+def _find_text(cls: type, codes: Sequence[CodeType], drop: _Drop) -> str | None:
     for code in codes:
         if (file := _read(code.co_filename, {})) is None:
             continue
