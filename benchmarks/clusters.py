@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,11 +45,27 @@ def _client(workers: int, threads: int) -> Iterator[Any]:
     import distributed
 
     dask: Any = distributed  # parts of it carry no types
-    with dask.LocalCluster(
-        n_workers=workers, threads_per_worker=threads, host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as cluster, dask.Client(cluster) as client:  # fmt: skip
+    with _silent():
+        cluster = dask.LocalCluster(
+            n_workers=workers, threads_per_worker=threads, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )  # fmt: skip
+    with cluster, dask.Client(cluster) as client:
         yield client
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Let processes that start here print nothing into the table."""
+    own = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
 
 
 def _same(number: int) -> int:
@@ -72,7 +89,7 @@ def _use(values: Any) -> int:
     return int(values[-1])
 
 
-def _run(body: Callable[[Any], Any]) -> Any:
+def _run(body: Callable[..., Any]) -> Any:
     return nb.job("benchmark-clusters")(body).run(new=True).output
 
 
@@ -126,24 +143,25 @@ def _heard(client: Any) -> Figure:
     """Measure how long a printed line is on its way to the log. The looks at the log count, too."""
     heard: list[float] = []
 
-    def listen() -> None:
+    def listen(run_id: str) -> None:
         seen = 0
         while not is_over.is_set():
-            lines = nb.logs().message
+            lines = nb.logs(run_id).message
             heard.extend(time.time() - float(line) for line in lines[seen:])
             seen = len(lines)
             time.sleep(0.01)
 
     is_over = threading.Event()
-    listening = threading.Thread(target=listen)
+    listening: list[threading.Thread] = []
 
-    def body(io: Any) -> None:
-        listening.start()
+    def body(io: Any, ctx: nb.Context) -> None:
+        listening.append(threading.Thread(target=listen, args=(ctx.run.id,)))
+        listening[0].start()
         io.map("say", _say, range(LINES), on=client)
 
     _run(body)
     is_over.set()
-    listening.join()
+    listening[0].join()
     detail = f"at most {max(heard):.2f} s, of {len(heard)} lines"
     what = "  a line printed there, until it is in the log here"
     return at_most(what, median(heard), 0.5, "{:.2f} s", detail)

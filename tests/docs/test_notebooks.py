@@ -82,7 +82,7 @@ class Reader:
         ) as executing:
             while len(self.ended()) < attempts:
                 assert executing.poll() is None, "it ended before its kernel could be killed"
-                time.sleep(0.02)
+                time.sleep(0.1)
             (kernel,) = psutil.Process(executing.pid).children()
             kernel.kill()
             assert executing.wait(60) == 1, executing.stdout

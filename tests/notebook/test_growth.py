@@ -32,6 +32,7 @@ WARM = 10
 def journal(shell: Shell, tmp_path: Path, monkeypatch) -> Iterator[HomeJournal]:
     monkeypatch.setattr(references, "_MOST_CODES", _FEW)
     monkeypatch.setattr(source, "_MOST_FILES", _FEW)
+    monkeypatch.setattr(source, "_MOST_CLASSES", _FEW)
     monkeypatch.setattr(function, "_MOST_KNOWN", _FEW)
     journal = HomeJournal(tmp_path / "home", durable=False)
     monkeypatch.setattr(current, "_override", journal)
