@@ -14,6 +14,8 @@ import orjson
 import pytest
 
 from nbtasks.errors import JournalDamaged, JournalError
+from nbtasks.journal.database import merge
+from nbtasks.journal.database.connection import Attached
 from nbtasks.views import frames
 
 # A process that is killed with five tasks in its segment, none of them merged.
@@ -330,6 +332,51 @@ def test_an_empty_database_that_somebody_made_there_becomes_the_journal(home, op
     assert len(frames.sql(open_home(), "from tasks")) == 0
     rows.finished(open_home(), tasks=1)
     assert paths(open_home()) == ["t1"]
+
+
+@pytest.fixture
+def refusing(monkeypatch) -> list[str]:
+    """DuckDB refuses to merge into a file, for each of these reasons in turn, with what it says."""
+    write, reasons = merge.write, list[str]()
+
+    def writing(con, batch):
+        if isinstance(con, Attached) and reasons:
+            raise duckdb.BinderException(reasons.pop(0))
+        write(con, batch)
+
+    monkeypatch.setattr(merge, "write", writing)
+    return reasons
+
+
+def test_a_merge_that_duckdb_always_refuses_is_said_once_and_nothing_is_lost(
+    home, open_home, rows, refusing
+):
+    refusing += ["no such column"] * 100
+    journal = open_home()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for key in "abc":
+            rows.finished(journal, key, tasks=2)
+            assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
+
+    (message,) = reported(caught)
+    assert message.startswith(f"DuckDB refuses to merge the latest rows into {home}")
+    assert "no such column" in message
+
+    refusing.clear()
+    assert len(frames.sql(journal, "from tasks")) == 6
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from tasks").fetchall() == [(6,)]
+
+
+def test_a_merge_that_is_refused_and_then_is_not_is_no_news(open_home, rows, refusing):
+    journal = open_home()
+    for key in "abc":
+        refusing += ["a bad block"] * 2  # once with each row checked
+        rows.finished(journal, key, tasks=2)
+        assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
+        refusing.clear()
+        assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
 
 
 # -- the home itself ------------------------------------------------------------------------------

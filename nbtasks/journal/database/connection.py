@@ -12,17 +12,19 @@ import errno
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from nbtasks.errors import JournalError
+from nbtasks.errors import JournalDamaged, JournalError
 
 if TYPE_CHECKING:
     from _duckdb import DuckDBPyConnection
 
 __all__ = [
     "Connection",
+    "Refusals",
     "attach",
     "connect",
     "connect_isolated",
@@ -53,6 +55,13 @@ _PASSING = ("set lock", "Permission denied", "Read-only", "No space", "quota exc
 #: The instance is replaced after so many files: of each it keeps up to 1.4 kB for as long as it
 #: lives, also once the file is detached (seen with DuckDB 2.0.1).
 _MOST_FILES = 1_000
+
+_MOST_REFUSALS = 2
+_REFUSED = (
+    "DuckDB refuses to merge the latest rows into {path}: {error} Nothing is lost: the segments in "
+    "wal/ keep them, and nbtasks reads them from there, which takes longer. Other programs do not "
+    "see them. nb.doctor() looks for damage; if it finds none, please report this message."
+)
 
 _lock = threading.RLock()
 _numbers = itertools.count()
@@ -225,6 +234,33 @@ def is_passing(error: Exception) -> bool:
         return True
     message = str(error)
     return any(sign in message for sign in (*_PASSING, *_NOT_OF_THE_FILE))
+
+
+class Refusals:
+    """Merges into a file that DuckDB has refused in a row, for no reason of the system.
+
+    Args:
+        path: Path of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+
+    def add(self, error: Exception) -> None:
+        """Count a refusal. Warn once the next merge, into a new working copy, is refused, too."""
+        import _duckdb as duckdb
+
+        if not isinstance(error, duckdb.Error) or is_passing(error):
+            return
+        self._count += 1
+        if self._count == _MOST_REFUSALS:
+            message = _REFUSED.format(path=self._path, error=error)
+            warnings.warn(message, JournalDamaged, stacklevel=2)
+
+    def end(self) -> None:
+        """Forget them: a merge has succeeded."""
+        self._count = 0
 
 
 def _shared() -> DuckDBPyConnection:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import disk
 from nbtasks.errors import JournalLockedError
 from nbtasks.journal.database import merge
-from nbtasks.journal.database.connection import lock_down, unreadable_error
+from nbtasks.journal.database.connection import Refusals, lock_down, unreadable_error
 from nbtasks.journal.database.exclusive import FileStamp, HomeLock, Revision
 from nbtasks.journal.database.file import Change, DatabaseFile
 from nbtasks.journal.database.schema import in_memory, offsets
@@ -72,6 +72,7 @@ class DuckStore:
         self._merged: dict[str, int] = {}  # by segment, the bytes known to be merged
         self._checkpointed: dict[str, int] = {}  # ... and the bytes in the file as of a checkpoint
         self._commits = 0  # since the last checkpoint by this process
+        self._refusals = Refusals(self.path)
         self._dead: dict[str, SegmentReader] = {}  # completely merged, and their owners are dead
         unlock = weakref.WeakMethod(self._unlock)
         os.register_at_fork(after_in_child=lambda: (own := unlock()) and own())
@@ -252,12 +253,14 @@ class DuckStore:
                 self._dead = segments.dead
                 self._segments.report_damage(segments)
                 self._commits += 1
-        except (duckdb.Error, OSError):
+                self._refusals.end()
+        except (duckdb.Error, OSError) as error:
             # A full or read-only disk, in most cases. Nothing is lost: the segments still hold
             # everything, and the offsets tell how much of each has been merged.
             if con is not None:
                 con.close()
                 self._file.distrust()  # perhaps a block of the working copy is damaged
+                self._refusals.add(error)
             return None
         except BaseException:  # a Stop, say: its traceback would keep the file open
             if con is not None:
