@@ -242,7 +242,10 @@ class SharedFileError(JournalError):
 
 
 class JournalDamaged(UserWarning):
-    """Warning for a write-ahead segment with an unreadable part; everything else was saved.
+    """Warning for a damaged part of a journal; everything else was saved.
+
+    That is a write-ahead segment or a log of DuckDB with an unreadable part, or a file into which
+    DuckDB refuses to merge.
 
     It is only a warning, issued once, because the runs can still be read and continued. Where
     nobody sees warnings, as in a nightly job, collect it:
