@@ -499,6 +499,28 @@ def test_a_file_that_was_edited_but_not_reloaded_does_not_speak_for_what_runs(mo
     assert fingerprint(helpers.other).source == {"other": "def other(x):\n    return x"}
 
 
+MODEL = "class M:\n    k = [{}]\n    def fit(self, x): return x + 1\n"
+
+
+def test_nor_does_it_for_a_class_that_was_met_before(module):
+    helpers = module(MODEL.format(1))
+    old = fingerprint(helpers.M)
+    module("import os\n" + MODEL.format(2), load=False)
+
+    assert fingerprint(helpers.M) == old
+    assert explain(old, fingerprint(module(MODEL.format(2)).M)) == "its code changed"
+
+
+def test_a_class_whose_methods_were_put_into_it_in_place_is_read_again(module):
+    """Autoreload replaces a class like this."""
+    cls = module(MODEL.format(1)).M
+    old = fingerprint(cls)
+    new = module(MODEL.format(2)).M
+    cls.k, cls.fit.__code__ = new.k, new.fit.__code__
+
+    assert explain(old, fingerprint(cls)) == "its code changed"
+
+
 def test_a_function_that_moves_from_the_notebook_to_a_module_is_the_same(cell, module):
     cell("RATE = 1\ndef tidy(x): return x\ndef clean(x): return tidy(x) * RATE")
     old = cell.of("clean")
