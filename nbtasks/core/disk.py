@@ -19,6 +19,7 @@ __all__ = [
     "RemotePath",
     "as_url",
     "discard",
+    "is_left",
     "make_folder",
     "network",
     "place_of",
@@ -31,6 +32,8 @@ __all__ = [
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Error numbers of a place that may only be read.
 READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+#: A file younger than this, in seconds, may still be in the middle of being written.
+_LEFT_SECONDS: Final = 3600
 _FAILING: Final = frozenset(
     {errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT}
 )
@@ -73,6 +76,17 @@ _NETWORK: Final = frozenset({
 })  # fmt: skip
 #: A character that stands for a blank and the like in the table, as octal digits.
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+def is_left(path: Path, now_us: int) -> bool:
+    """Return True for an unfinished file that nobody has changed for an hour: its writer is dead.
+
+    >>> is_left(Path(__file__).parent / "not there", 0)
+    False
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime < now_us / 1e6 - _LEFT_SECONDS
+    return False
 
 
 def network(path: Path) -> str | None:

@@ -239,6 +239,7 @@ class Execution:
                 turn.leave()
 
     def _mark_once(self, row: TaskRow) -> Effects:
+        yield from self.outcomes.let_doubt_pass(self.cancellation)
         row.once = True
         self.run_state.put(row)
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbtasks.core import callsite, clock, keys, tracebacks
 from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.core.settings import config
-from nbtasks.engine.effects import CallContext, CallFunction
+from nbtasks.engine.effects import CallContext, CallFunction, Sleep
 from nbtasks.engine.replay import Action, recorded
 from nbtasks.engine.staleness import write_inputs
 from nbtasks.errors import (
@@ -25,12 +25,15 @@ from nbtasks.values import failures
 from nbtasks.values.failures import stops
 
 if TYPE_CHECKING:
-    from nbtasks.engine.effects import Call, Running
+    from nbtasks.engine.cancellation import CancelScope
+    from nbtasks.engine.effects import Call, Effects, Running
     from nbtasks.engine.run_state import RunState
     from nbtasks.engine.staleness import StalenessChecker
 
 __all__ = ["Outcomes", "ReplayOnly", "duplicate_key"]
 
+#: Longer than an error takes from a task to all that runs beside it, in microseconds.
+_MOMENT_US = 100_000
 #: Advice for a call that a worker may still be carrying out, with a store.
 _MAY_COME = (
     " Is its worker still at it? Then run it again once that has ended: the outcome is taken from "
@@ -80,6 +83,19 @@ class Outcomes:
     def __init__(self, run_state: RunState, run: RunRow) -> None:
         self._run_state = run_state
         self._run = run
+        self._has_doubt = False
+
+    def let_doubt_pass(self, cancellation: CancelScope) -> Effects:
+        """Wait a moment if a task of this execution is in doubt: its error is on its way.
+
+        It ends what runs beside it. A function that may be called only once would be in doubt, too,
+        if its call began meanwhile, and in the next execution its error would end the first one's.
+
+        Args:
+            cancellation: The cancellation of the execution.
+        """
+        if self._has_doubt:
+            yield Sleep(clock.micros() + _MOMENT_US, cancellation)
 
     def settle_doubt(
         self, action: Action, row: TaskRow | None, call: Call, execution: Running
@@ -107,6 +123,7 @@ class Outcomes:
 
     def in_doubt(self, row: TaskRow) -> InDoubtError:
         """Record that a task with `once=True` has lost its outcome, and return the error for it."""
+        self._has_doubt = True
         if row.status != Status.CANCELED:
             row.status = Status.INTERRUPTED
         row.execution, row.reused = self._run.executions, False

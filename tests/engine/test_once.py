@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,45 @@ def test_a_timeout_of_what_runs_once_is_in_doubt_and_not_tried_again(fake: FakeC
         caught(body, nb.InDoubtError)
     assert calls == ["called"]
     assert nb.tasks().status.tolist() == ["CANCELED"]
+
+
+@pytest.mark.parametrize("late", ["first", "second", "both"])
+@pytest.mark.parametrize("depth", [0, 2], ids=["beside it", "deeper"])
+def test_doubts_come_to_an_end_although_each_ends_what_runs_beside_it(
+    late: str, depth: int
+) -> None:
+    """An error in a group ends the other tasks of the group, and what is ended in a call that may
+    happen only once is in doubt as well."""
+
+    async def pay(name: str) -> str:
+        calls.append(name)
+        await asyncio.sleep(0.02 if calls.count(name) > 1 else 60)
+        return "paid"
+
+    async def nest(name: str, level: int) -> str:
+        io = nb.current_io()
+        if level:
+            return await io.run_task([name, level], nest, name, level - 1)
+        timeout = 0.1 if late in (name, "both") else None
+        return await io.run_task(name, pay, name, timeout=timeout, options=ONCE)
+
+    @nb.job("pays-two")
+    async def body(io: nb.AsyncIO) -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            both = [group.create_task(nest(name, depth)) for name in ("first", "second")]
+        return [one.result() for one in both]
+
+    doubts: list[str] = []
+    while True:
+        try:
+            assert body.run().output == ["paid", "paid"]
+            break
+        except Exception as error:  # noqa: BLE001 - a group of it, in this Python or that
+            text = "".join(traceback.format_exception(error))
+            doubts += (path := re.findall(r'reset\("(.+?)"\)', text)[:1])
+            assert len(doubts) < 6, doubts
+            nb.get_run(nb.runs().run_id[0]).reset(*path)
+    assert calls.count("first") + calls.count("second") <= 5
 
 
 def test_a_failure_that_ended_the_run_is_no_doubt() -> None:

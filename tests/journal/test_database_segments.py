@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import warnings
 from pathlib import Path
 
 import pytest
 
 import nbtasks as nb
+from nbtasks.core import clock
 from nbtasks.core.model import LogRow
 from nbtasks.errors import JournalDamaged
 from nbtasks.journal.database.segments import Listing, SegmentFolder
@@ -228,12 +230,16 @@ die()
 def test_a_draft_of_a_segment_is_removed_once_its_owner_is_dead(segments, home):
     segments.start_own()
     begun = segments.own.path.read_bytes()
-    dead, alive, empty = (home / "wal" / f"{name}.new" for name in ("dead", "alive", "empty"))
+    names = ("dead", "alive", "empty", "old")
+    dead, alive, empty, old = (home / "wal" / f"{name}.new" for name in names)
     for draft in (dead, alive):
         draft.write_bytes(begun)
     torn = dead.with_name("torn.new")
     torn.write_bytes(bytes(100))
     empty.touch()
+    old.touch()
+    an_hour_ago = clock.micros() / 1e6 - 3601
+    os.utime(old, (an_hour_ago, an_hour_ago))
     with alive.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         segments.remove_drafts()

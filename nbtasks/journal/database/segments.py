@@ -211,13 +211,14 @@ class SegmentFolder:
     def remove_drafts(self) -> None:
         """Remove the segments that never got their names, since their owners died before.
 
-        An empty one may be about to be locked. It takes no room, and `nb.doctor` removes it.
+        An empty one may be about to be locked, so it is removed only once it is old.
         """
         for draft in self._path.glob("*.new"):
             with contextlib.suppress(FileNotFoundError, JournalFormatError):  # it has its name now
                 header = SegmentReader(draft).read_header()
                 is_begun = header is not None or disk.network(draft) is None
-                if is_begun and draft.stat().st_size and not owners.is_alive(draft, header):
+                is_made = draft.stat().st_size or disk.is_left(draft, clock.micros())
+                if is_begun and is_made and not owners.is_alive(draft, header):
                     disk.discard(draft)
 
 

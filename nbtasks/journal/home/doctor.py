@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "check_home", "pickled_runs", "release_host", "repair"]
 
-#: A file younger than this may still be in the middle of being written.
-_OLD_SECONDS = 3600
 _MOST_SHOWN = 5
 
 
@@ -122,8 +120,7 @@ def _check_leftovers(home: Path) -> Iterator[Finding]:
 def _find_leftovers(home: Path) -> list[Path]:
     patterns = ("blobs/*.part", "wal/*.new", "journal.new*", "journal.less*", "journal.copy")
     paths = [path for pattern in patterns for path in home.glob(pattern)]
-    cutoff = clock.micros() / 1e6 - _OLD_SECONDS
-    return [path for path in paths if path.stat().st_mtime < cutoff]
+    return [path for path in paths if disk.is_left(path, clock.micros())]
 
 
 def _check_database(journal: HomeJournal) -> Iterator[Finding]:
