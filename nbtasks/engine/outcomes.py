@@ -83,19 +83,19 @@ class Outcomes:
     def __init__(self, run_state: RunState, run: RunRow) -> None:
         self._run_state = run_state
         self._run = run
-        self._has_doubt = False
+        self._doubt_us = 0  # when a task of this execution was in doubt
 
     def let_doubt_pass(self, cancellation: CancelScope) -> Effects:
-        """Wait a moment if a task of this execution is in doubt: its error is on its way.
+        """Wait until the error of a task in doubt has reached all that runs beside it.
 
-        It ends what runs beside it. A function that may be called only once would be in doubt, too,
-        if its call began meanwhile, and in the next execution its error would end the first one's.
+        It ends that. A function that may be called only once would be in doubt, too, if its call
+        began meanwhile, and in the next execution its error would end the first one's call.
 
         Args:
             cancellation: The cancellation of the execution.
         """
-        if self._has_doubt:
-            yield Sleep(clock.micros() + _MOMENT_US, cancellation)
+        if 0 <= clock.micros() - self._doubt_us < _MOMENT_US:
+            yield Sleep(self._doubt_us + _MOMENT_US, cancellation)
 
     def settle_doubt(
         self, action: Action, row: TaskRow | None, call: Call, execution: Running
@@ -123,7 +123,7 @@ class Outcomes:
 
     def in_doubt(self, row: TaskRow) -> InDoubtError:
         """Record that a task with `once=True` has lost its outcome, and return the error for it."""
-        self._has_doubt = True
+        self._doubt_us = clock.micros()
         if row.status != Status.CANCELED:
             row.status = Status.INTERRUPTED
         row.execution, row.reused = self._run.executions, False
