@@ -56,6 +56,7 @@ _PASSING = ("set lock", "Permission denied", "Read-only", "No space", "quota exc
 #: lives, also once the file is detached (seen with DuckDB 2.0.1).
 _MOST_FILES = 1_000
 
+#: After so many refused merges in a row it is not the working copy that is damaged.
 _MOST_REFUSALS = 2
 _REFUSED = (
     "DuckDB refuses to merge the latest rows into {path}: {error} Nothing is lost: the segments in "
