@@ -13,6 +13,7 @@ from typing import Final
 from nbtasks.errors import InvalidOptionError
 
 __all__ = [
+    "FAILING",
     "FULL",
     "MOUNTS",
     "READ_ONLY",
@@ -28,14 +29,23 @@ __all__ = [
     "without_password",
 ]
 
-#: Error numbers of a disk that is full, or that has no room for this user.
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Error numbers of a disk that is full, or that has no room for this user, or for this file.
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: Error numbers of a place that may only be read.
 READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 #: A file younger than this, in seconds, may still be in the middle of being written.
 _LEFT_SECONDS: Final = 3600
-_FAILING: Final = frozenset(
+#: Error numbers of a disk, or of the network to it, that does not work.
+FAILING: Final = frozenset(
     {errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT}
+)
+#: What to do about an error number: the first row that has it counts.
+_REMEDIES: Final = (
+    ({errno.EFBIG}, "Make room, or raise the limit of the size of a file (ulimit -f)"),
+    (FULL, "Make room"),
+    ({errno.EROFS}, "Mount the file system so that it can be written, to give write access"),
+    (READ_ONLY, "Change the permissions, to give write access"),
+    (FAILING, "Check that the disk or the network file system works, and mount it again"),
 )
 
 
@@ -47,14 +57,9 @@ def remedy(error: OSError, place: Path | RemotePath | None = None) -> str:
     """
     if isinstance(place, RemotePath):
         return "Check the address, the connection and the credentials"
-    if error.errno in FULL:
-        return "Make room"
-    if error.errno == errno.EROFS:
-        return "Mount the file system so that it can be written, to give write access"
-    if error.errno in READ_ONLY:
-        return "Change the permissions, to give write access"
-    if error.errno in _FAILING:
-        return "Check that the disk or the network file system works, and mount it again"
+    for numbers, advice in _REMEDIES:
+        if error.errno in numbers:
+            return advice
     return "Make room or give write access"
 
 

@@ -190,6 +190,43 @@ say(run.status, run.output)
     assert [path for path in (home / "blobs").rglob("*") if path.suffix] == []
 
 
+def test_a_merge_for_which_there_is_no_room_says_nothing_about_damage(home, notes, python):
+    """There is room for the segment of this process, but not to merge those of another."""
+    process = python(
+        JOB
+        + """
+import random
+nb.job("small")(lambda io: io.run_task("a", work, -1)).run()
+look()
+if not (child := os.fork()):
+    @nb.job("large")
+    def large(io: nb.SyncIO) -> None:
+        for number in range(300):
+            io.run_task(str(number), lambda: random.randbytes(1500).hex())
+        os._exit(0)
+
+    large.run()
+os.waitpid(child, 0)
+limit(300_000)
+warnings.simplefilter("error")
+for number in range(1, 4):
+    go(number)
+    look()
+limit(resource.RLIM_INFINITY)
+look()
+"""
+    )
+
+    process.expect("1 1 1")
+    for tasks, runs in ((302, 3), (304, 4), (307, 5)):
+        process.expect("COMPLETED")
+        process.expect(f"{tasks} {tasks} {runs}")
+    process.expect("307 307 5")
+    process.end()
+    with duckdb.connect(str(home / "journal.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from task").fetchone() == (307,)
+
+
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 1 MB."""

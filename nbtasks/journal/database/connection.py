@@ -17,6 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from nbtasks.core import disk
 from nbtasks.errors import JournalDamaged, JournalError
 
 if TYPE_CHECKING:
@@ -42,15 +43,14 @@ _STORAGE = "v1.4.0"
 _NO_FOLDER = "working directory"
 #: Parts of messages about the system, or about what was asked, and not about the file.
 _NOT_OF_THE_FILE = (
-    _NO_FOLDER,
-    os.strerror(errno.EIO), os.strerror(errno.ESTALE), os.strerror(errno.EMFILE),
-    "Too many open files", "Out of Memory", "cannot encode str",
+    _NO_FOLDER, "No space", "quota exceeded", "Out of Memory", "cannot encode str",
+    *map(os.strerror, disk.FULL | disk.READ_ONLY | disk.FAILING | {errno.EMFILE, errno.ENFILE}),
 )  # fmt: skip
 
 #: Of the files that DuckDB 2.0 opens, or looks for, when it attaches one.
 _SUFFIXES = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 
-_PASSING = ("set lock", "Permission denied", "Read-only", "No space", "quota exceeded")
+_PASSING = ("set lock", "Permission denied", "Read-only", *_NOT_OF_THE_FILE)
 
 #: The instance is replaced after so many files: of each it keeps up to 1.4 kB for as long as it
 #: lives, also once the file is detached (seen with DuckDB 2.0.1).
@@ -234,7 +234,7 @@ def is_passing(error: Exception) -> bool:
     ):
         return True
     message = str(error)
-    return any(sign in message for sign in (*_PASSING, *_NOT_OF_THE_FILE))
+    return any(sign in message for sign in _PASSING)
 
 
 class Refusals:
