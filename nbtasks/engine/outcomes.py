@@ -11,7 +11,7 @@ from nbtasks.core import callsite, clock, keys, tracebacks
 from nbtasks.core.model import SUCCEEDED, Failure, RunRow, Status, TaskRow
 from nbtasks.core.settings import config
 from nbtasks.engine.effects import CallContext, CallFunction, Sleep
-from nbtasks.engine.replay import Action, recorded
+from nbtasks.engine.replay import Action, decide, recorded
 from nbtasks.engine.staleness import write_inputs
 from nbtasks.errors import (
     DuplicateKeyError,
@@ -34,6 +34,8 @@ __all__ = ["Outcomes", "ReplayOnly", "duplicate_key"]
 
 #: Longer than an error takes from a task to all that runs beside it, in microseconds.
 _MOMENT_US = 100_000
+#: So many tasks in doubt are named beside the one that raises.
+_MOST_NAMED = 5
 #: Advice for a call that a worker may still be carrying out, with a store.
 _MAY_COME = (
     " Is its worker still at it? Then run it again once that has ended: the outcome is taken from "
@@ -134,9 +136,34 @@ class Outcomes:
             f"Task {row.path!r} of run {self._run.run_id} began, and its outcome is unknown: its "
             "process died, it was stopped, or it timed out. With once=True it is not called "
             f"again. If it did its work, write {run}.set({path}, value) with the value it "
-            f"returned; if it did not, write {run}.reset({path}). Then run the cell or job again."
+            f"returned; if it did not, write {run}.reset({path}). "
+            + self._others_in_doubt(row.path)
+            + "Then run the cell or job again."
             + (_MAY_COME if row.sent is not None and config.store is not None else "")
         )
+
+    def _others_in_doubt(self, path: str) -> str:
+        """Return a sentence about the tasks in doubt but for one; an empty text without any."""
+        others = [
+            row
+            for row in self._run_state.rows(open_=True)
+            if row.once and row.path != path and self._is_in_doubt(row)
+        ]
+        if not others:
+            return ""
+        others.sort(key=lambda row: row.seq)
+        named = [repr(row.path) for row in others[:_MOST_NAMED]]
+        if more := len(others) - len(named):
+            named.append(f"{more:,} more, which nb.tasks() lists")
+        *most, last = named
+        listed = f"{', '.join(most)} and {last}" if most else last
+        return f"Do the same for {listed}: in doubt as well. "
+
+    def _is_in_doubt(self, row: TaskRow) -> bool:
+        """Return True if the outcome of a task is unknown, and no worker may have left it."""
+        is_under_way = row.status == Status.RUNNING and row.execution == self._run.executions
+        may_come = row.sent is not None and config.store is not None
+        return not is_under_way and not may_come and decide(row) is Action.DOUBT
 
     def ended(self, key: keys.Key) -> RunEndedError:
         """Return the error for a call after the end of the execution."""

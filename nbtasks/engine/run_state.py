@@ -93,10 +93,10 @@ class RunState:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def rows(self, paths: Iterable[str] | None = None) -> list[TaskRow]:
-        """Return the rows at `paths`, or all rows of the run, in no particular order."""
+    def rows(self, paths: Iterable[str] | None = None, *, open_: bool = False) -> list[TaskRow]:
+        """Return the rows at `paths`, or all (`open_`: without answers) rows, in no order."""
         if paths is None:  # rows built here are not stored: a view calls this from its own thread
-            paths = dict.fromkeys((*list(self._answers), *list(self._rows)))
+            paths = dict.fromkeys((*(() if open_ else list(self._answers)), *list(self._rows)))
         rows = ((path, self._rows.get(path) or self._full_row(path)) for path in paths)
         return [row if type(row) is TaskRow else self._to_row(path, row) for path, row in rows]
 

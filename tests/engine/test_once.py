@@ -77,6 +77,79 @@ def test_the_task_of_a_killed_process_is_in_doubt(tmp_path: Path, kind: str, wai
         assert nb.attempts(run).status.tolist() == ["INTERRUPTED"]
 
 
+#: Eight calls at once, in whose midst the process dies; the third has ended before.
+DIE_TOGETHER = """
+import asyncio, os, signal, sys, threading, time
+import nbtasks as nb
+
+dies = len(sys.argv) > 1
+together = threading.Barrier(8)
+
+def pay(number):
+    print("called", number, flush=True)
+    if dies and number != 2:
+        if together.wait(30) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(30)
+    return number
+
+ONCE = nb.TaskOptions(once=True)
+
+@nb.job("pays")
+def by_a_map(io):
+    return io.map("pay", pay, range(9), concurrency=8, options=ONCE)
+
+@nb.job("pays")
+async def by_an_awaited_map(io):
+    return await io.map("pay", pay, range(9), concurrency=8, options=ONCE)
+
+@nb.job("pays")
+async def by_a_group(io):
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(io.run_task(["pay", n], pay, n, options=ONCE)) for n in range(9)
+        ]
+    return [task.result() for task in tasks]
+
+try:
+    print({body}.run().output)
+except* nb.InDoubtError as error:
+    print(error.exceptions[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["by_a_map", "by_an_awaited_map", "by_a_group"])
+def test_of_many_in_doubt_the_first_error_names_all(tmp_path: Path, body: str) -> None:
+    """Else each execution would name one only, and all of them have to be settled."""
+
+    def start(*args: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", DIE_TOGETHER.replace("{body}", body), *args], cwd=tmp_path,
+            env={**os.environ, "NBTASKS_HOME": str(nb.config.home)}, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    assert start("die").count("called") == 9
+    said = start()
+    assert said.startswith("Task 'pay")
+    named = re.search("Do the same for (.*), which nb.tasks.* lists: in doubt as well", said)
+    assert named is not None
+    assert named[1].endswith(" and 2 more")
+    assert named[1].count("'pay") == 5
+    run = nb.last_run("pays")
+    doubts = run.tasks().query("status == 'INTERRUPTED'").path.tolist()
+    assert len(doubts) == 8
+
+    run.set(doubts[0], 0)
+    for path in doubts[1:]:
+        run.reset(path)
+    said = start()
+    assert said.count("called") == 7
+    assert said.endswith("[0, 1, 2, 3, 4, 5, 6, 7, 8]\n")
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_the_start_is_durable_before_the_call(kind: str) -> None:
     seen = []
