@@ -61,6 +61,7 @@ def test_tab_offers_the_calls_of_io_and_shift_tab_shows_a_signature(
     assert "io.run_task(" in tooltip.inner_text()
 
 
+@only_thorough
 def test_tab_completes_options_paths_and_tables_in_place(notebook: Open):
     page = notebook(
         "%%job delays --as run\nio.map('fit', str, ['AA', 'UA'], key_of=str);",

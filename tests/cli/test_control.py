@@ -84,6 +84,7 @@ if __name__ == "__main__":
 """
 
 
+@only_thorough
 @pytest.mark.slow
 def test_resume_reads_classes_of_a_script_and_reports_what_went_wrong_this_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -260,6 +260,7 @@ JOBS = """
 """
 
 
+@only_thorough
 @pytest.mark.slow
 def test_a_run_that_kills_each_worker_is_left_alone_and_the_others_are_done(
     nb_home: Path, tmp_path: Path

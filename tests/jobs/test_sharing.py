@@ -100,6 +100,7 @@ class TestASharedFile:
         assert len(opened.tasks(opened.last_run())) == 7
         assert "study COMPLETED" in repr(opened)
 
+    @only_thorough
     @pytest.mark.slow
     def test_draws_its_trees_where_a_page_would_follow_those_of_the_home(
         self, shared, stranger, monkeypatch
@@ -127,6 +128,7 @@ class TestASharedFile:
         assert run["large"].sum() == np.arange(300_000).sum()
         assert run.output["squares"] == [0, 1, 4]
 
+    @only_thorough
     @pytest.mark.slow
     def test_says_where_it_comes_from(self, shared):
         said = nb.open(shared).manifest
@@ -143,6 +145,7 @@ class TestASharedFile:
             with pytest.raises(nb.JournalWriteError, match=r"read-only\. Import it into a home"):
                 change()
 
+    @only_thorough
     @pytest.mark.slow
     def test_names_a_run_that_it_does_not_hold(self, shared):
         with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
@@ -152,6 +155,7 @@ class TestASharedFile:
         with pytest.raises(nb.NotFoundError, match=r"no run 'x' in .*study\.nbrun"):
             nb.open(shared).tasks("x")
 
+    @only_thorough
     @pytest.mark.slow
     def test_may_hold_several_runs(self, tmp_path):
         job = job_of_many()
@@ -211,6 +215,7 @@ class TestAnImport:
         pd.testing.assert_frame_equal(nb.tasks(), mine)
         same(run["load"], frame())
 
+    @only_thorough
     @pytest.mark.slow
     def test_goes_on_where_it_was(self, shared, stranger):
         stranger()
@@ -221,6 +226,7 @@ class TestAnImport:
 
         assert (run.executions, CALLS) == (2, [])
 
+    @only_thorough
     @pytest.mark.slow
     def test_twice_changes_nothing(self, shared, stranger):
         stranger()
@@ -230,6 +236,7 @@ class TestAnImport:
         assert [run.id for run in first] == [run.id for run in again]
         assert len(nb.runs()) == 1
 
+    @only_thorough
     @pytest.mark.slow
     def test_leaves_alone_what_has_gone_on_since(self, shared):
         job_of_many().run({"n": 1})
@@ -252,6 +259,7 @@ class TestAnImport:
         assert run.status == "INTERRUPTED"
         assert run.tasks().status.tolist() == ["COMPLETED", "INTERRUPTED"]
 
+    @only_thorough
     @pytest.mark.slow
     def test_of_a_fork_knows_what_its_functions_were(self, tmp_path, stranger):
         @nb.job("forked")
@@ -338,6 +346,7 @@ class TestARunThatWasElsewhere:
         assert trip.study.run().output == [0, 1, 2, 3]
         assert (CALLS, nb.last_run().executions) == ([], 3)
 
+    @only_thorough
     @pytest.mark.slow
     def test_goes_away_again(self, trip):
         for other in ("A", "B", "A"):
@@ -348,6 +357,7 @@ class TestARunThatWasElsewhere:
             pd.testing.assert_frame_equal(nb.tasks(), nb.open(back).tasks())
         assert nb.last_run().executions == 4
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_left_alone_if_nothing_has_happened_to_it(self, trip, capsys):
         file = trip.export()
@@ -360,6 +370,7 @@ class TestARunThatWasElsewhere:
         assert "FAILED, unchanged: it is here as it is in the file" in capsys.readouterr().out
         pd.testing.assert_frame_equal(nb.tasks(), before)
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_left_alone_if_it_has_gone_further_here(self, trip, capsys):
         old = trip.folder / "from-A.nbrun"
@@ -372,6 +383,7 @@ class TestARunThatWasElsewhere:
         assert "COMPLETED, unchanged: it has gone further here" in capsys.readouterr().out
         pd.testing.assert_frame_equal(nb.tasks(), before)
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_refused_if_it_has_gone_further_here_and_there(self, trip):
         trip.study.run()
@@ -387,6 +399,7 @@ class TestARunThatWasElsewhere:
         assert "import the file into another home" in str(caught.value)
         pd.testing.assert_frame_equal(nb.tasks(), before)
 
+    @only_thorough
     @pytest.mark.slow
     @pytest.mark.parametrize("side", ["here", "there"])
     def test_takes_its_changes_by_hand_along(self, trip, side):
@@ -407,6 +420,7 @@ class TestARunThatWasElsewhere:
         assert CALLS == [0]
         assert nb.sql("from edits").action.tolist() == ["reset"]
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_refused_while_it_is_executed_here(self, trip, tmp_path):
         trip.study.run()
@@ -420,6 +434,7 @@ class TestARunThatWasElsewhere:
 
         assert again.run().executions == 2
 
+    @only_thorough
     @pytest.mark.slow
     def test_brings_the_runs_along_that_it_has_begun(self, tmp_path):
         trip = Elsewhere(tmp_path)
@@ -454,6 +469,7 @@ class TestARunThatWasElsewhere:
         MACHINE[:] = ["B"]
         assert (parent.run().output, CALLS) == (6, [])
 
+    @only_thorough
     @pytest.mark.slow
     def test_waits_for_what_is_left(self, tmp_path):
         trip = Elsewhere(tmp_path)
@@ -477,6 +493,7 @@ class TestARunThatWasElsewhere:
 
         assert nb.sql("select resume_at from due").resume_at[0] == until
 
+    @only_thorough
     @pytest.mark.slow
     def test_takes_what_it_has_stored_along(self, tmp_path, stranger):
         trip = Elsewhere(tmp_path)
@@ -517,6 +534,7 @@ class TestARunThatWasElsewhere:
         assert {entry.key: entry.value for entry in entries}["n"] == "6"
         assert {entry.key: entry.value for entry in entries}["password"] == '"enigma"'
 
+    @only_thorough
     @pytest.mark.slow
     def test_keeps_what_its_export_has_hidden(self, tmp_path):
         trip = Elsewhere(tmp_path)
@@ -542,6 +560,7 @@ class TestARunThatWasElsewhere:
 
         assert (run.status, run["login"]) == ("COMPLETED", {"token": "enigma"})
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_trusted_as_far_as_it_is_mine(self, tmp_path, stranger):
         trip = Elsewhere(tmp_path)
@@ -592,6 +611,7 @@ class TestAFileAtAUrl:
 
         return body.run()
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_written_opened_and_imported(self, bucket, tmp_path):
         file = nb.export_run(self.run(), "memory://team/study")
@@ -651,6 +671,7 @@ class TestAFileAtAUrl:
 
         assert not [path for path in tmp_path.iterdir() if path.name.endswith(("nbrun", "part"))]
 
+    @only_thorough
     @pytest.mark.slow
     def test_may_be_one_of_this_machine(self, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -856,6 +877,7 @@ class TestTrust:
         assert isinstance(run["plot"]["figure"], nb.Picture)
         assert run["plain"] == 1
 
+    @only_thorough
     @pytest.mark.slow
     def test_is_asked_for_by_an_advice_that_works_in_the_file(self, tmp_path, stranger):
         file = self.shared(tmp_path)
@@ -887,6 +909,7 @@ class TestTrust:
         eval(advice[0])
         body.run()
 
+    @only_thorough
     @pytest.mark.slow
     def test_of_a_payload_is_asked_for(self, tmp_path, stranger):
         @nb.job("payload")
@@ -930,6 +953,7 @@ class TestTrust:
         with pytest.raises(nb.UntrustedValueError):
             run["compile"]
 
+    @only_thorough
     @pytest.mark.slow
     @pytest.mark.parametrize("where", ["in the file", "in a home"])
     def test_lets_them_be_loaded(self, tmp_path, stranger, where):
@@ -943,6 +967,7 @@ class TestTrust:
         assert run["large"][0] == re.compile("b")
         assert type(run["plot"]["figure"]).__name__ == "Figure"
 
+    @only_thorough
     @pytest.mark.slow
     def test_of_one_run_is_not_that_of_another(self, tmp_path, stranger):
         file = self.shared(tmp_path)
@@ -968,6 +993,7 @@ class TestTrust:
         with pytest.raises(nb.UntrustedValueError):
             nb.open(file).last_run()["compile"]
 
+    @only_thorough
     @pytest.mark.slow
     def test_keeps_its_list_from_others(self, tmp_path, stranger):
         file = self.shared(tmp_path)

@@ -256,7 +256,7 @@ def act(model, name, one, *chosen):
 @pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.timeout(600)  # 300 examples take two minutes
-@settings(max_examples=300 if THOROUGH else 8, deadline=None)
+@settings(max_examples=300 if THOROUGH else 4, deadline=None)
 @given(st.lists(steps, min_size=5, max_size=40))
 def test_the_board_says_what_duckdb_would_whatever_has_happened(happening) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:

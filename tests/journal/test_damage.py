@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import warnings
@@ -378,23 +377,6 @@ def test_a_merge_that_is_refused_and_then_is_not_is_no_news(open_home, rows, ref
         assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
         refusing.clear()
         assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
-
-
-@pytest.mark.parametrize(
-    "number",
-    ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ENODEV", "ENOTCONN", "ETIMEDOUT", "EROFS",
-     "EACCES", "EPERM", "EMFILE", "ENFILE"],
-)  # fmt: skip
-def test_a_merge_that_the_system_refuses_says_nothing_about_damage(
-    open_home, rows, refusing, number
-):
-    reason = os.strerror(getattr(errno, number))
-    refusing += [f'Could not write file "journal.work.wal": {reason}'] * 100
-    journal = open_home()
-    for key in "abc":
-        rows.finished(journal, key, tasks=2)
-        assert len(frames.sql(journal, "from runs")) == "abc".index(key) + 1
-    assert len(refusing) < 97, "it has been tried again and again"
 
 
 # -- the home itself ------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -169,3 +171,30 @@ if len(children) == 5:
     assert not any(os.waitpid(child, 0)[1] for child in children)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+# -- what DuckDB refuses ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ENODEV", "ENOTCONN", "ETIMEDOUT", "EROFS",
+     "EACCES", "EPERM", "EMFILE", "ENFILE"],
+)  # fmt: skip
+def test_what_the_system_refuses_says_nothing_about_the_file(number, tmp_path):
+    """The words are those of DuckDB for a commit; in `test_full_disk` a real one is refused."""
+    reason = os.strerror(getattr(errno, number))
+    error = duckdb.TransactionException(
+        f'TransactionContext Error: Failed to commit: Could not write file "journal.work.wal": '
+        f"{reason}"
+    )
+    assert connection.is_passing(error)
+    said = str(connection.unreadable_error(tmp_path, error))
+    assert "The file itself is not damaged" in said
+    refusals = connection.Refusals(tmp_path)
+    for _ in range(5):
+        refusals.add(error)
+
+
+def test_what_is_wrong_in_the_file_is_not_passing():
+    assert not connection.is_passing(duckdb.IOException("Corrupt database file: bad checksum"))

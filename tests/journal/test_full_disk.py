@@ -190,6 +190,7 @@ say(run.status, run.output)
     assert [path for path in (home / "blobs").rglob("*") if path.suffix] == []
 
 
+@only_thorough
 def test_a_merge_for_which_there_is_no_room_says_nothing_about_damage(home, notes, python):
     """There is room for the segment of this process, but not to merge those of another."""
     process = python(

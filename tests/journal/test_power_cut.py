@@ -22,7 +22,7 @@ from nbtasks.testing import use_journal
 from nbtasks.values import signing
 from nbtasks.values.stores import objects
 from tests.journal.power import Disk, Moment
-from tests.thorough import THOROUGH
+from tests.thorough import THOROUGH, variants
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="the layer asks Linux for the path of a descriptor"
@@ -146,7 +146,7 @@ def check(moment: Moment, left: Path, chance: random.Random | None) -> None:
 @pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("left", ["nothing unsynced", "some of what is unsynced"])
+@pytest.mark.parametrize("left", variants("some of what is unsynced", "nothing unsynced"))
 def test_wherever_the_power_is_cut_nothing_acknowledged_is_lost(disk, tmp_path, tidy_at_once, left):
     """A run in a new home; another process continues it, and brings it into the file."""
     world = World()

@@ -251,6 +251,7 @@ threading.Event().wait(pause)
     assert sum('class="nbtasks-echo"' in str(o.get("data")) for o in running.outputs) == 1
 
 
+@only_thorough
 @pytest.mark.slow
 def test_scripts_stand_below_the_block(home: Any):
     kernel = home()

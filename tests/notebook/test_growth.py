@@ -19,7 +19,7 @@ from nbtasks.engine.fingerprint import function, references, source
 from nbtasks.journal import current
 from nbtasks.journal.home.home_journal import HomeJournal
 from tests.notebook.shells import Shell
-from tests.thorough import some, variants
+from tests.thorough import only_thorough, some, variants
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +80,7 @@ CELLS = {
 }
 
 
+@only_thorough
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("times", variants(15, 60))
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_a_cell_that_is_executed_over_and_over_leaves_nothing(shell, journal, ce
     assert growth(journal.home, execute, times) == {}
 
 
+@only_thorough
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("times", variants(15, 80))
 def test_a_worker_that_delivers_events_over_and_over_leaves_nothing(journal, times):

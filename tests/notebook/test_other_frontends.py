@@ -67,6 +67,7 @@ def text(cell: NotebookNode) -> str:
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
+@only_thorough
 @pytest.mark.slow
 @needs("nbclient")
 def test_nbclient_stores_the_tree_the_prints_and_the_out(tmp_path: Path) -> None:
@@ -272,6 +273,7 @@ def test_in_plain_ipython_a_cell_that_ignores_its_cancellation_is_ended_by_a_sec
     assert nb.runs().status.tolist() == ["CANCELED"]
 
 
+@only_thorough
 @pytest.mark.slow
 @needs("jupyter_console")
 def test_the_jupyter_console_runs_a_cell_and_ctrl_c_stops_it(

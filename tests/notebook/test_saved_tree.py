@@ -157,6 +157,7 @@ def test_a_notebook_with_a_thousand_tasks_is_smaller_than_100_kb_at_every_moment
     assert "1,001 completed" in seen[-1]
 
 
+@only_thorough
 @pytest.mark.slow
 def test_executing_again_what_is_reused_changes_times_and_counts_of_the_file_only(page: Page):
     few = MANY.replace("range(60)", "range(3)")
